@@ -1,0 +1,34 @@
+"""How every command ends: 0 done, 1 our fault, 2 the user's to mend, 3 done but some inputs were skipped."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from common.errors import ToolkitError
+
+DONE, SKIPPED_SOME = 0, 3
+
+
+def run_command(body: Callable[[], int]) -> int:
+    """Run a command's body and turn its errors into one line on stderr and an exit code.
+
+    Args:
+        body: does the work and returns an exit code.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes bury our one line
+    try:
+        return body()
+    except ToolkitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def progress_is_shown() -> bool:
+    """Say whether progress bars should be drawn: only when a person looks at stderr."""
+    return sys.stderr.isatty()

