@@ -1,0 +1,55 @@
+# `make` lists the targets. Every target makes what it needs first, the environment included.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PY := .venv/bin/python
+F8K ?= data/flickr8k
+BACKBONE ?= mobilenet_v2
+CONFIG ?= best
+SEEDS ?= 0 1 2
+RUNS ?= runs
+F8K_CACHE := $(RUNS)/features/flickr8k.h5
+export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
+
+.PHONY: help install demo data-f8k features train-f8k eval test lint bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: .venv/.installed ## make .venv with everything in it (needs Python 3.11 or newer)
+
+.venv/.installed: setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; make PYTHON=python3.12 install" >&2; exit 2; }
+	@$(PYTHON) -m venv .venv || { echo "error: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	$(PY) -m pip install --quiet --upgrade pip "setuptools<81" wheel
+	$(PY) -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+demo: install ## draw scenes, train the ranker on them and write a page of results (4 minutes, no data needed)
+	$(PY) -m vse.demo --out $(RUNS)/demo
+
+data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F8K=DIR points at
+	$(PY) -m datasets.fetch flickr8k --out data/flickr8k $(if $(filter-out data/flickr8k,$(F8K)),--from $(F8K))
+
+features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
+	$(PY) -m features.extract --images $(F8K)/Images --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
+
+train-f8k: features ## train the ranker on Flickr8K (F8K=DIR CONFIG=best SEEDS="0 1 2"); killed, it resumes
+	for seed in $(SEEDS); do $(PY) -m vse.train --config $(CONFIG) --seed $$seed --dataset flickr8k --data $(F8K) \
+	  --cache $(F8K_CACHE) --backbone $(BACKBONE) --out $(RUNS)/vse-f8k-$(CONFIG)-$$seed || exit $$?; done
+
+eval: install ## rank the test split with every trained run; writes results/ and a page
+	$(PY) -m eval.run --dataset flickr8k --data $(F8K) --split test --cache $(F8K_CACHE) --out results \
+	  $(addprefix --checkpoint ,$(sort $(wildcard $(RUNS)/vse-f8k-*)))
+
+test: install ## run the test suite
+	$(PY) -m pytest -m "not realdata"
+
+lint: install ## check style and types
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+bench: install ## run every benchmark; each prints its ratio last
+	for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit $$?; done
+
+clean: ## remove the environment and build leftovers; data, runs and results stay
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis; find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,73 @@
+"""Reading shuffled batches of 128 rows from a (30000, 4096) feature cache, against a raw memory map.
+
+Run: python benchmarks/cache.py
+Claim: at most 6 times the time of a float16 .npy memory map. The last line is that ratio.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from features.cache import FeatureKey, import_rows, open_cache  # noqa: E402
+
+ROWS, WIDTH, BATCH, BATCHES = 30_000, 4096, 128, 60
+
+
+def milliseconds(read: Callable[[np.ndarray], object], batches: list[np.ndarray]) -> float:
+    """Give the median time of one batch, after a round that warms the page cache."""
+    times = []
+    for numbers in batches * 2:
+        started = time.perf_counter()
+        read(numbers)
+        times.append(1000 * (time.perf_counter() - started))
+    return float(np.median(times[len(batches) :]))
+
+
+def main() -> None:
+    generator = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = generator.standard_normal((ROWS, WIDTH), np.float32).astype(np.float16)
+        ids = [f"{number:06}.jpg" for number in range(ROWS)]
+        key = FeatureKey("vgg19", "fc7", "squash-224-bgr-mean/v1", "benchmark")
+        np.save(folder / "rows.npy", rows)
+        import_rows(folder / "cache.h5", ids, rows, key)
+        with h5py.File(folder / "default.h5", "w") as file:
+            file.create_dataset("rows", data=rows, chunks=True)
+        del rows
+        batches = [generator.permutation(ROWS)[:BATCH] for _ in range(BATCHES)]
+        raw = np.load(folder / "rows.npy", mmap_mode="r")
+        cache = open_cache(folder / "cache.h5")
+        streamed = cache.resident("vgg19", "fc7", budget_bytes=0)
+        resident = cache.resident("vgg19", "fc7")
+        with h5py.File(folder / "cache.h5") as ours, h5py.File(folder / "default.h5") as default:
+            times = {
+                "numpy memory map of float16 rows": milliseconds(lambda numbers: np.asarray(raw[numbers]), batches),
+                "our cache, read by id": milliseconds(
+                    lambda numbers: cache.read("vgg19", "fc7", [ids[number] for number in numbers]), batches
+                ),
+                "our cache, streamed float32 batch": milliseconds(streamed.rows, batches),
+                "our cache, resident float32 batch": milliseconds(resident.rows, batches),
+                "our file through h5py, sorted": milliseconds(
+                    lambda numbers: ours["vgg19/fc7"][np.sort(numbers)], batches
+                ),
+                "h5py chunks=True, sorted": milliseconds(
+                    lambda numbers: default["rows"][np.sort(numbers)], batches[:5]
+                ),
+            }
+    for what, each in times.items():
+        print(f"{what:40} {each:8.3f} ms a batch")
+    ratio = times["our cache, read by id"] / times["numpy memory map of float16 rows"]
+    print(f"against chunks=True: {times['h5py chunks=True, sorted'] / times['our cache, read by id']:.0f} times faster")
+    print(f"cache / memory map: {ratio:.2f} (claim: at most 6)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""A trained model on disk: a folder of small whole files, loadable whatever moment a run was killed at.
+
+    config.json          the kind of model and every setting
+    vocabulary.json      its words
+    model.weights.h5     the best weights so far
+    history.json         one row per epoch
+    training_state.npz   all that a later run needs to go on as if it had never stopped
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import CheckpointError, DataError
+from common.files import read_json, whole_file, write_json
+from common.vocabulary import Vocabulary
+
+CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.weights.h5"
+HISTORY, STATE = "history.json", "training_state.npz"
+
+
+def start_checkpoint(folder: Path, description: dict[str, Any], vocabulary: Vocabulary) -> None:
+    """Write what does not change during training.
+
+    Args:
+        folder: the checkpoint folder, made if need be.
+        description: JSON values; "kind" names the model, "config" its settings.
+        vocabulary: the model's words.
+    """
+    write_json(folder / VOCABULARY, vocabulary.to_json())
+    write_json(folder / CONFIG, description)
+
+
+def read_description(folder: str | Path, kind: str) -> tuple[dict[str, Any], Vocabulary]:
+    """Read what `start_checkpoint` wrote and check that it is a model of this kind.
+
+    Raises:
+        CheckpointError: no checkpoint, a damaged one, or one of another kind.
+    """
+    folder = Path(folder)
+    next_step = "point to a folder that training made, such as one written by: make train-f8k"
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(f"{folder} holds no {CONFIG}, expected a checkpoint folder; {next_step}")
+    try:
+        description = read_json(folder / CONFIG, "checkpoint settings", next_step)
+        words = read_json(folder / VOCABULARY, "checkpoint vocabulary", next_step)
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    found = description.get("kind") if isinstance(description, dict) else None
+    if found != kind:
+        raise CheckpointError(f"{folder} holds a model of kind {found!r}, expected {kind!r}; {next_step}")
+    return description, Vocabulary.from_json(words)
+
+
+def save_weights(model: Any, folder: Path) -> None:
+    """Replace the best weights; killed halfway, the old ones stay."""
+    with whole_file(folder / WEIGHTS) as part:
+        model.save_weights(part)
+
+
+def load_weights(model: Any, folder: Path) -> None:
+    """Load the best weights into a built model.
+
+    Raises:
+        CheckpointError: none were saved yet, or they do not fit the model.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no {WEIGHTS}: training has not reached its first validation; train on")
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{path} does not fit its config.json ({reason}); copy or train the checkpoint anew") from error
+
+
+def save_state(path: Path, arrays: list[np.ndarray], progress: dict[str, Any]) -> None:
+    """Save the variables and the progress of a run as one whole file.
+
+    Args:
+        path: the file.
+        arrays: every variable, in a fixed order.
+        progress: JSON values, such as epochs done, best score and history.
+    """
+    named = {f"variable{number:04d}": array for number, array in enumerate(arrays)}
+    with whole_file(path) as part, part.open("wb") as stream:
+        np.savez(stream, progress=np.array(json.dumps(progress)), **named)
+
+
+def load_state(path: Path, like: list[np.ndarray]) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """Load what `save_state` wrote.
+
+    Args:
+        path: the file.
+        like: the variables of the model that will take them, for their number and shapes.
+
+    Raises:
+        CheckpointError: damaged, or saved by another model.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            progress = json.loads(str(saved["progress"]))
+            arrays = [saved[name] for name in sorted(saved.files) if name != "progress"]
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); delete it to start this run again") from error
+    if [array.shape for array in arrays] != [array.shape for array in like]:
+        raise CheckpointError(
+            f"{path} holds {len(arrays)} variables of another model, expected {len(like)}; "
+            "use another --out or delete the folder to start again"
+        )
+    return arrays, progress

@@ -1,0 +1,44 @@
+"""The table of data sets: a name, and the reader that knows its files."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common.errors import unknown_name
+from datasets.coco import read_coco
+from datasets.flickr import read_flickr8k, read_flickr30k
+from datasets.karpathy import read_karpathy
+from datasets.precomputed import read_precomputed
+from datasets.records import ImageRecord
+from datasets.scenes import read_scenes
+
+READERS: dict[str, Callable[..., tuple[ImageRecord, ...]]] = {
+    "flickr8k": read_flickr8k,  # Flickr8k.token.txt and three lists
+    "flickr30k": read_flickr30k,  # results_20130124.token and three lists
+    "karpathy": read_karpathy,  # dataset.json of Flickr8K, Flickr30K or COCO
+    "coco": read_coco,  # captions_{train,val}2014.json
+    "precomputed": read_precomputed,  # <name>_{train,dev,test}_caps.txt and _ims.npy
+    "scenes": read_scenes,  # drawn by datasets.scenes
+}
+
+
+def read_dataset(name: str, folder: str | Path, /, **options: Any) -> tuple[ImageRecord, ...]:
+    """Read a data set by name.
+
+    Args:
+        name: a key of `READERS`.
+        folder: where its files are.
+        options: keyword arguments of that reader, such as `restval="train"` for karpathy.
+
+    Raises:
+        ConfigError: no such data set or option; the message names the nearest.
+        DataError: the files are not as the format says.
+    """
+    if name not in READERS:
+        raise unknown_name("data set", name, READERS)
+    known = [parameter for parameter in inspect.signature(READERS[name]).parameters if parameter != "folder"]
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of data set {name!r}", option, known)
+    return READERS[name](folder, **options)

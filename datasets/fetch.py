@@ -1,0 +1,152 @@
+"""Get a data set: `python -m datasets.fetch flickr8k --out data/flickr8k`, or check and link a copy with `--from DIR`.
+
+Downloads resume, every archive is checked before it is unpacked, and the result is read back with the reader itself.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from common.commands import DONE, run_command
+from common.errors import DataError, unknown_name
+from common.files import read_json, require_writable_folder, write_json
+from datasets.archives import unpack
+from datasets.downloads import Archive, download
+from datasets.flickr import FLICKR8K, read_flickr8k, read_token_file
+from datasets.lines import first_existing
+from datasets.records import ImageRecord
+
+_RECORD = "fetched.json"  # names and sha256 of what was unpacked; a finished archive is not fetched again
+_RELEASE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that can be fetched, and what a whole copy of it holds."""
+
+    archives: tuple[Archive, ...]
+    images_of_split: Mapping[str, int]
+    captioned_images: int  # the file of captions covers these, five lines each
+    terms: str
+
+
+SOURCES = {
+    "flickr8k": Source(
+        archives=(
+            # The release gives no checksums. Without one the sizes and CRCs inside the archive and the counts below
+            # are checked, and the sha256 of the first download is recorded and demanded of later ones.
+            Archive("Flickr8k_text.zip", (f"{_RELEASE}/Flickr8k_text.zip",), sha256=None, max_unpacked=100 * 2**20),
+            Archive("Flickr8k_Dataset.zip", (f"{_RELEASE}/Flickr8k_Dataset.zip",), sha256=None, max_unpacked=4 * 2**30),
+        ),
+        images_of_split={"train": 6000, "dev": 1000, "test": 1000, "unused": 91},
+        captioned_images=8092,  # 40,460 lines; one image was never published
+        terms="photographs are for non-commercial research; cite Hodosh, Young and Hockenmaier 2013",
+    )
+}
+
+
+def fetch(source: Source, folder: str | Path, *, timeout: float = 30.0) -> tuple[ImageRecord, ...]:
+    """Download what is missing, unpack it into `folder` and check it.
+
+    Args:
+        source: what to get.
+        folder: made if need be; an interrupted fetch goes on where it stopped.
+        timeout: seconds without an answer after which a mirror counts as dead.
+
+    Raises:
+        DataError: no mirror answers, an archive is damaged or unsafe, or the result is not whole.
+    """
+    folder = require_writable_folder(folder)
+    record = folder / _RECORD
+    done: dict[str, str] = read_json(record, "record of downloads", "delete it") if record.exists() else {}
+    for archive in source.archives:
+        if archive.name in done:
+            continue
+        path, digest = download(archive, folder, timeout=timeout)
+        unpack(path, folder, max_bytes=archive.max_unpacked)
+        done[archive.name] = digest
+        write_json(record, done)
+        path.unlink()
+    return check_copy(source, folder)
+
+
+def link_copy(source: Source, origin: str | Path, folder: str | Path) -> tuple[ImageRecord, ...]:
+    """Check a copy that is already on this machine, and make `folder` a link to it.
+
+    Raises:
+        DataError: the copy is not whole, or `folder` holds something else.
+    """
+    origin, folder = Path(origin).resolve(), Path(folder)
+    records = check_copy(source, origin)
+    if folder.is_symlink():
+        folder.unlink()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.resolve() == origin:
+            return records
+        raise DataError(f"{folder} is there already and holds other files; delete it or give another --out")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.is_dir():
+            folder.rmdir()
+        folder.symlink_to(origin, target_is_directory=True)
+    except OSError as error:  # no right to make links, as on many Windows machines
+        raise DataError(f"cannot link {folder} to {origin}: {error.strerror}; give {origin} itself as data") from error
+    return records
+
+
+def check_copy(source: Source, folder: str | Path) -> tuple[ImageRecord, ...]:
+    """Read a Flickr8K folder and compare its counts with the published ones.
+
+    Raises:
+        DataError: it cannot be read, or is not whole.
+    """
+    folder = Path(folder)
+    records = read_flickr8k(folder, keep_unused=True)
+    got = dict(Counter(record.split for record in records))
+    tokens = first_existing(folder, FLICKR8K.tokens, "caption file", FLICKR8K.next_step)
+    captioned = len(read_token_file(tokens, misprints=FLICKR8K.misprints, next_step=FLICKR8K.next_step))
+    if got != dict(source.images_of_split) or captioned != source.captioned_images:
+        raise DataError(
+            f"{folder} holds {got} images and captions of {captioned}, expected {dict(source.images_of_split)} and"
+            f" {source.captioned_images}; delete the folder and run: make data-f8k"
+        )
+    return records
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m datasets.fetch", description="Download and check a data set.")
+    parser.add_argument("name", help=f"which: {', '.join(SOURCES)}")
+    parser.add_argument("--out", required=True, help="folder to put it in")
+    parser.add_argument("--from", dest="origin", metavar="DIR", help="check and link this copy, download nothing")
+    parser.add_argument("--mirror", help="folder URL to try before the known mirrors")
+    parser.add_argument("--timeout", type=float, default=30.0, help="seconds to wait for an answer (default 30)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    args = build_parser().parse_args(argv)
+
+    def body() -> int:
+        if args.name not in SOURCES:
+            raise unknown_name("data set to fetch", args.name, SOURCES)
+        source = SOURCES[args.name]
+        if args.mirror:
+            source = replace(source, archives=tuple(archive.also_from(args.mirror) for archive in source.archives))
+        if args.origin:
+            records = link_copy(source, args.origin, args.out)
+        else:
+            records = fetch(source, args.out, timeout=args.timeout)
+        print(f"{len(records)} images with {sum(len(record.captions) for record in records)} captions in {args.out}")
+        print(f"note: {source.terms}", file=sys.stderr)
+        return DONE
+
+    return run_command(body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

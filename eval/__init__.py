@@ -1,0 +1,1 @@
+"""The evaluation suite: NumPy in, numbers out. No model lives here."""

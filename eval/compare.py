@@ -1,0 +1,52 @@
+"""Command: compare two runs on the same images, with intervals and p-values for the differences."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from common.commands import DONE, run_command
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m eval.compare", description=__doc__)
+    for letter in "ab":
+        parser.add_argument(letter, type=Path, help="checkpoint that eval.run has ranked, or its ranks-....npz")
+    parser.add_argument("--dataset", default="flickr8k", help="as in eval.run (default: %(default)s)")
+    parser.add_argument("--split", default="test", help="as in eval.run (default: %(default)s)")
+    parser.add_argument("--protocol", choices=("full", "five-folds"), default="full", help="(default: %(default)s)")
+    parser.add_argument("--resamples", type=int, default=1000, help="draws of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the differences as JSON")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: compare(args))
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Compare as asked and print one line per metric."""
+    import json
+
+    from eval.intervals import paired_comparison
+    from eval.saved_ranks import load_ranks, ranks_path, require_same_queries
+
+    place = {"dataset": args.dataset, "split": args.split, "protocol": args.protocol}
+    a, b = (load_ranks(ranks_path(run, **place)) for run in (args.a, args.b))
+    require_same_queries(a, b)
+    differences = paired_comparison(a.folds, b.folds, resamples=args.resamples, seed=args.seed)
+    if args.json:
+        print(json.dumps({name: one.to_json() for name, one in differences.items()}, indent=1))
+        return DONE
+    print(f"A = {args.a}\nB = {args.b}\n{'metric':<10}{'A':>9}{'B':>9}{'B - A':>9}   95 % interval        p")
+    for name, one in differences.items():
+        interval = f"[{one.low:+.3f}, {one.high:+.3f}]"
+        print(f"{name:<10}{one.a:>9.3f}{one.b:>9.3f}{one.difference:>+9.3f}   {interval:<19}{one.p_value:>7.4f}")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

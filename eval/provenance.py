@@ -1,0 +1,46 @@
+"""What a number came from: the commit, the day, the versions of the libraries."""
+
+import datetime
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("numpy", "keras", "tensorflow", "h5py", "nltk", "pillow")
+
+
+def provenance(folder: str | Path = ".") -> dict[str, Any]:
+    """Give commit, state of the working tree, date and versions, for a result's JSON.
+
+    Args:
+        folder: any folder of the checkout; outside of git, "commit" and "dirty" are None.
+    """
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {
+        "commit": commit,
+        "dirty": None if commit is None or changes is None else bool(changes),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _git(folder: str | Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

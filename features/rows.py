@@ -1,0 +1,104 @@
+"""FeatureRows: chosen rows of a cache, on the compute device when they fit there, else streamed from the file."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+SLAB_BYTES = 32 * 2**20
+
+
+class FeatureRows:
+    """Rows of one tap in a fixed order.
+
+    Attributes:
+        shape: (rows, ...).
+        is_resident: True when the rows lie on the device.
+
+    Args:
+        stored: float16 [N, ...], usually a memory map.
+        positions: int [M], which rows of it, in order.
+        resident: put them on the device.
+    """
+
+    def __init__(self, stored: np.ndarray, positions: np.ndarray, *, resident: bool):
+        self._stored, self._positions = stored, positions
+        self.shape = (len(positions), *stored.shape[1:])
+        self.is_resident = resident
+        self._tensor = None
+        if resident:
+            import keras
+
+            self._tensor = keras.ops.convert_to_tensor(gather(stored, positions))
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def rows(self, numbers: Any) -> Any:
+        """Give rows by number.
+
+        Args:
+            numbers: int [B], each from 0 to len - 1; a tensor inside a compiled graph is allowed when resident.
+
+        Returns:
+            float32 tensor [B, ...].
+        """
+        import keras
+
+        if self._tensor is not None:
+            return keras.ops.cast(keras.ops.take(self._tensor, numbers, axis=0), "float32")
+        taken = gather(self._stored, self._positions[np.asarray(numbers)])
+        return keras.ops.convert_to_tensor(taken.astype(np.float32))
+
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give the mean and the standard deviation of every channel, over rows and space.
+
+        Returns:
+            Two float32 [D] arrays; sums are kept in float64 and the deviation takes a second pass, as exact as it gets.
+        """
+        width = self.shape[-1]
+        count = np.prod(self.shape[:-1], dtype=np.int64)
+        total, squares = np.zeros(width), np.zeros(width)
+        for slab in self._slabs():
+            total += slab.sum(axis=0)
+        mean = total / count
+        for slab in self._slabs():
+            squares += np.square(slab - mean).sum(axis=0)
+        return mean.astype(np.float32), np.sqrt(squares / count).astype(np.float32)
+
+    def _slabs(self) -> Any:
+        """Give the rows as float64 [_, D], a few megabytes at a time."""
+        for numbers in slabs(len(self), row_bytes(self.shape)):
+            yield gather(self._stored, self._positions[numbers]).reshape(-1, self.shape[-1]).astype(np.float64)
+
+
+def gather(stored: np.ndarray, positions: np.ndarray | Sequence[int]) -> np.ndarray:
+    """Copy rows in any order, with repeats.
+
+    The file is read in its own order, slab by slab, so that a cold disk sees one sweep, not a seek per row.
+
+    Args:
+        stored: [N, ...].
+        positions: int [M].
+
+    Returns:
+        [M, ...] of the same dtype.
+    """
+    positions = np.asarray(positions)
+    result = np.empty((len(positions), *stored.shape[1:]), stored.dtype)
+    order = np.argsort(positions, kind="stable")
+    for numbers in slabs(len(positions), row_bytes(stored.shape)):
+        places = order[numbers]
+        result[places] = stored[positions[places]]
+    return result
+
+
+def slabs(count: int, bytes_each: int) -> list[slice]:
+    """Cut `count` rows into pieces of some 32 MiB."""
+    step = max(1, SLAB_BYTES // max(1, bytes_each))
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def row_bytes(shape: Sequence[int]) -> int:
+    """Give the size of one float16 row."""
+    return 2 * int(np.prod(shape[1:], dtype=np.int64))

@@ -1,0 +1,72 @@
+"""Imports point one way only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOOR = {"common"}
+MAY_IMPORT = {
+    "common": set(),
+    "features": FLOOR,
+    "datasets": FLOOR,
+    "eval": FLOOR,
+    "vse": FLOOR | {"features"},
+}
+COMMANDS = {
+    "features/extract.py",
+    "features/convert.py",
+    "features/train_compact.py",
+    "datasets/fetch.py",
+    "vse/train.py",
+    "vse/search.py",
+    "vse/demo.py",
+    "eval/run.py",
+    "eval/compare.py",
+}
+
+
+def modules():
+    return sorted(path for package in MAY_IMPORT for path in (ROOT / package).glob("**/*.py"))
+
+
+def imported_modules(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module)
+    return {name for name in found if name.split(".")[0] in MAY_IMPORT}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down_only(path):
+    package, name = path.parent.name, str(path.relative_to(ROOT))
+    for module in imported_modules(path):
+        other = module.split(".")[0]
+        assert module != other, f"{name} imports the package root {module!r}; import the module that holds the name"
+        assert f"{module.replace('.', '/')}.py" not in COMMANDS, f"{name} imports the command {module}"
+        if name not in COMMANDS:
+            assert other == package or other in MAY_IMPORT[package], f"{name} must not import {module}"
+
+
+def test_the_table_of_commands_is_true():
+    for name in COMMANDS:
+        assert "def main(" in (ROOT / name).read_text(), f"{name} is listed as a command and has no main"
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_package_roots_only_re_export(package):
+    tree = ast.parse((ROOT / package / "__init__.py").read_text())
+    kinds = (ast.Expr, ast.ImportFrom, ast.Import, ast.Assign)
+    assert all(isinstance(node, kinds) for node in tree.body), f"{package}/__init__.py does more than re-export"
+
+
+def test_nothing_in_the_tree_reads_pickles_or_lets_numpy_do_so():
+    for path in modules():
+        source = path.read_text()
+        for forbidden in ("pickle" + ".load", "allow_pickle" + "=True", "safe_mode" + "=False"):
+            assert forbidden not in source, f"{path} holds {forbidden!r}"

@@ -1,0 +1,94 @@
+"""An index of a folder of photographs: encoded once, and again only where a file is new or changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from common.errors import DataError
+from common.files import whole_file
+from features.pipeline import Skipped, list_images
+from vse.api import EncodedImages
+from vse.backbone import encode_pictures
+
+if TYPE_CHECKING:
+    from vse.ranker import TrainedRanker
+
+SAVE_EVERY = 2000  # pictures; what an interrupted first indexing can lose
+
+
+def index_folder(
+    model: "TrainedRanker",
+    folder: str | Path,
+    *,
+    store: Path | None = None,
+    weights: str | Path | None = None,
+    announce: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> EncodedImages:
+    """Encode the pictures of a folder, reusing what an earlier call stored.
+
+    Args:
+        model: from `vse.load_model`.
+        folder: a folder, glob or list of pictures.
+        store: folder of stored indexes; None: VISLANG_INDEX, or ~/.cache/vislang/index.
+        weights: the backbone's weights file, instead of the usual places.
+        announce: called once with the number of pictures that have to be encoded.
+        progress: called with the number of pictures just encoded.
+
+    Raises:
+        DataError: no usable picture.
+    """
+    paths = list_images(folder)
+    stamps = [_stamp(path) for path in paths]
+    file = index_file(model, folder, store)
+    known = _read(file, model.width)
+    new = [number for number, stamp in enumerate(stamps) if stamp not in known]
+    if announce is not None:
+        announce(len(new))
+    skipped: list[Skipped] = []
+    for start in range(0, len(new), SAVE_EVERY):
+        part = new[start : start + SAVE_EVERY]
+        vectors, kept, bad = encode_pictures(model, [paths[n] for n in part], weights=weights, progress=progress)
+        known |= {stamps[part[number]]: vector for number, vector in zip(kept, vectors, strict=True)}
+        skipped += bad
+        _write(file, {stamp: known[stamp] for stamp in stamps if stamp in known})
+    usable = [number for number, stamp in enumerate(stamps) if stamp in known]
+    if not usable:
+        raise DataError(f"{folder}: none of {len(paths)} images could be encoded; the first: {skipped[0].reason}")
+    vectors = np.stack([known[stamps[number]] for number in usable])
+    return EncodedImages(vectors, [str(paths[number]) for number in usable], skipped)
+
+
+def index_file(model: "TrainedRanker", folder: str | Path, store: Path | None = None) -> Path:
+    """Give the file that holds the index of a folder made by this very model."""
+    store = store or Path(os.environ.get("VISLANG_INDEX") or Path.home() / ".cache" / "vislang" / "index")
+    digest = hashlib.sha256(json.dumps([str(Path(folder).resolve()), model.fingerprint]).encode())
+    return store / f"{digest.hexdigest()[:24]}.npz"
+
+
+def _stamp(path: Path) -> str:
+    about = path.stat()
+    return f"{path.resolve()}|{about.st_size}|{about.st_mtime_ns}"
+
+
+def _read(file: Path, width: int) -> dict[str, np.ndarray]:
+    """Read a stored index; one that is damaged is made anew."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            stamps, vectors = stored["stamps"].tolist(), stored["vectors"]
+    except (OSError, ValueError, KeyError, EOFError):
+        return {}
+    if vectors.shape != (len(stamps), width):
+        return {}
+    return dict(zip(stamps, vectors, strict=True))
+
+
+def _write(file: Path, known: dict[str, np.ndarray]) -> None:
+    if known:
+        with whole_file(file) as part, part.open("wb") as stream:
+            np.savez(stream, stamps=np.array(list(known)), vectors=np.stack(list(known.values())))

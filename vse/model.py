@@ -1,0 +1,214 @@
+"""The ranker: two encoders into one space.
+
+Letters: B batch, T steps, E word width, H state width, D joint width, N descriptors, F feature width.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from common.vocabulary import PAD, UNKNOWN
+from vse.config import VseConfig
+from vse.recurrent import OriginalGRUCell
+
+Tensor = Any
+_NEVER = -1e4  # score of a padded step: below any state, and exp() of it is 0
+
+
+def unit_length(vectors: Tensor) -> Tensor:
+    """Scale float32 [..., D] to length 1; a zero vector stays zero instead of becoming NaN."""
+    return ops.normalize(vectors, axis=-1, epsilon=1e-12)
+
+
+class SentenceEncoder(keras.layers.Layer):
+    """Word numbers to one vector: embedding, an encoder over the words, pooling over steps, a projection."""
+
+    def __init__(self, config: VseConfig, num_words: int, **options: Any):
+        super().__init__(**options)
+        self.config = config
+        uniform = keras.initializers.RandomUniform(-0.1, 0.1)
+        self.embedding = keras.layers.Embedding(num_words, config.word_dim, embeddings_initializer=uniform)
+        self.recurrent = _recurrent(config)
+        self.projection = keras.layers.Dense(config.embed_dim) if config.project_sentences else None
+        self.word_dropout = keras.layers.Dropout(config.sentence_dropout)
+        self.state_dropout = keras.layers.Dropout(config.sentence_dropout)
+        self.forget = keras.random.SeedGenerator()
+
+    def build(self, input_shape: tuple) -> None:
+        """Make every weight now, so that loading and resuming find them."""
+        config = self.config
+        self.embedding.build(input_shape)
+        if self.recurrent is not None:
+            self.recurrent.build((None, None, config.word_dim))
+        if self.projection is not None:
+            self.projection.build((None, config.sentence_width))
+
+    def call(self, words: Tensor, training: bool = False) -> Tensor:
+        """Encode int32 [B, T], padded at the end with 0, to float32 [B, D] of any length."""
+        real = ops.not_equal(words, PAD)  # [B, T]
+        if training and self.config.word_forgetting:
+            lost = keras.random.uniform(ops.shape(words), seed=self.forget) < self.config.word_forgetting
+            words = ops.where(ops.logical_and(lost, real), UNKNOWN, words)
+        vectors = self.word_dropout(self.embedding(words), training=training)  # [B, T, E]
+        if self.recurrent is not None:
+            vectors = self.recurrent(vectors, mask=real, training=training)  # [B, T, H] or, of the last word, [B, H]
+        pooled = self._pool(vectors, ops.expand_dims(real, -1))  # [B, H]
+        if self.projection is not None:
+            pooled = self.projection(self.state_dropout(pooled, training=training))
+        return pooled
+
+    def _pool(self, states: Tensor, real: Tensor) -> Tensor:
+        if self.config.sentence_pooling == "max":
+            return ops.max(ops.where(real, states, _NEVER), axis=1)
+        if self.config.sentence_pooling == "sum":
+            return ops.sum(ops.where(real, states, 0.0), axis=1)
+        return states
+
+
+def _recurrent(config: VseConfig) -> keras.layers.Layer | None:
+    if config.encoder == "bow":
+        return None
+    sequences = config.sentence_pooling != "last"
+    if config.encoder == "lstm":
+        return keras.layers.LSTM(config.hidden_dim, return_sequences=sequences)
+    forwards = keras.layers.RNN(OriginalGRUCell(config.hidden_dim), return_sequences=sequences)
+    if config.encoder == "gru":
+        return forwards
+    backwards = keras.layers.RNN(OriginalGRUCell(config.hidden_dim), return_sequences=sequences, go_backwards=True)
+    return keras.layers.Bidirectional(forwards, backward_layer=backwards)
+
+
+class ImageEncoder(keras.layers.Layer):
+    """Descriptors of an image to one vector: a linear map of their mean.
+
+    With `image_pooling` "attention", `attention_heads` learned weightings of the descriptors are averaged, pass through
+    a linear map of their own and are added.
+
+    Args:
+        config: the settings.
+        num_features: F.
+    """
+
+    def __init__(self, config: VseConfig, num_features: int, **options: Any):
+        super().__init__(**options)
+        self.config = config
+        self.linear = keras.layers.Dense(config.embed_dim, name="linear")
+        self.dropout = keras.layers.Dropout(config.image_dropout)
+        # Rows: of the mean over descriptors, of single descriptors. Known from the training images, never learned.
+        self.shift = self.add_weight(shape=(2, num_features), initializer="zeros", trainable=False, name="shift")
+        self.scale = self.add_weight(shape=(2, num_features), initializer="ones", trainable=False, name="scale")
+        self.attention = self.attended = None
+        if config.image_pooling == "attention":
+            self.attention = keras.layers.Dense(config.attention_heads, use_bias=False, name="attention")
+            self.attended = keras.layers.Dense(config.embed_dim, use_bias=False, name="attended")
+
+    def build(self, input_shape: tuple) -> None:
+        """Make every weight now, so that loading and resuming find them."""
+        for layer in (self.linear, self.attention, self.attended):
+            if layer is not None:
+                layer.build((None, input_shape[-1]))
+
+    def standardise_with(self, means: np.ndarray, deviations: np.ndarray) -> None:
+        """Take the statistics of the training images.
+
+        Args:
+            means: float32 [2, F], of the mean over descriptors and of single descriptors.
+            deviations: float32 [2, F] >= 0; a dimension that never varies is left at its own scale.
+        """
+        self.shift.assign(means)
+        self.scale.assign(1.0 / np.where(deviations > 1e-6, deviations, 1.0))
+
+    def call(self, descriptors: Tensor, training: bool = False) -> Tensor:
+        """Encode float32 [B, N, F] to float32 [B, D] of any length."""
+        pooled = ops.mean(descriptors, axis=1)  # [B, F]
+        if self.config.image_scaling == "unit":
+            pooled = unit_length(pooled)
+        pooled = (pooled - self.shift[0]) * self.scale[0]
+        vector = self.linear(self.dropout(pooled, training=training))
+        if self.attention is not None:
+            cells = (descriptors - self.shift[1]) * self.scale[1]
+            weights = ops.softmax(self.attention(cells), axis=1)  # [B, N, heads]
+            looked_at = ops.mean(ops.matmul(ops.swapaxes(weights, 1, 2), cells), axis=1)  # [B, F]
+            vector = vector + self.attended(self.dropout(looked_at, training=training))
+        return vector
+
+
+class Ranker(keras.Model):
+    """Both encoders, `members` times.
+
+    Args:
+        config: the settings.
+        num_words: size of the vocabulary, special words included.
+        num_features: F.
+    """
+
+    def __init__(self, config: VseConfig, num_words: int, num_features: int, **options: Any):
+        super().__init__(**options)
+        self.config, self.num_features = config, num_features
+        self._image_graph: Callable | None = None
+        self._sentence_graph: Callable | None = None
+        self.sentence_encoders = [SentenceEncoder(config, num_words) for _ in range(config.members)]
+        self.image_encoders = [ImageEncoder(config, num_features) for _ in range(config.members)]
+        start = keras.initializers.Constant(-np.log(config.temperature))
+        self.log_sharpness = self.add_weight(
+            shape=(config.members,), initializer=start, trainable=config.loss == "softmax", name="log_sharpness"
+        )
+        for sentence_encoder, image_encoder in zip(self.sentence_encoders, self.image_encoders, strict=True):
+            sentence_encoder.build((None, None))
+            image_encoder.build((None, None, num_features))
+        self.built = True
+
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
+        """Score every image of a batch against every sentence of it.
+
+        Args:
+            inputs: "descriptors" float32 [B, N, F] and "words" int32 [B, T].
+
+        Returns:
+            float32 [members, B, B], images down, sentences across; for the softmax loss divided by the temperature.
+        """
+        images = self.images(inputs["descriptors"], training, normalize=self.config.normalize_images_in_loss)
+        sentences = self.sentences(inputs["words"], training)
+        scores = ops.matmul(images, ops.swapaxes(sentences, 1, 2))
+        if self.config.loss == "softmax":
+            sharpness = ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))  # as CLIP bounds it
+            scores = scores * sharpness[:, None, None]
+        return scores
+
+    def images(self, descriptors: Tensor, training: bool = False, *, normalize: bool = True) -> Tensor:
+        """Encode float32 [B, N, F] to float32 [members, B, D], of length 1 unless `normalize` is False."""
+        vectors = ops.stack([encoder(descriptors, training=training) for encoder in self.image_encoders])
+        return unit_length(vectors) if normalize else vectors
+
+    def sentences(self, words: Tensor, training: bool = False) -> Tensor:
+        """Encode int32 [B, T] to float32 [members, B, D] of length 1."""
+        return unit_length(ops.stack([encoder(words, training=training) for encoder in self.sentence_encoders]))
+
+    def predict_images(self, descriptors: Tensor) -> Tensor:
+        """Encode float32 [B, N, F] for ranking: float32 [members, B, D] of length 1, in one compiled graph."""
+        if self._image_graph is None:
+            self._image_graph = compiled(self.images)
+        return self._image_graph(descriptors)
+
+    def predict_sentences(self, words: Tensor) -> Tensor:
+        """Encode int32 [B, T] for ranking: float32 [members, B, D] of length 1, in one compiled graph."""
+        if self._sentence_graph is None:
+            self._sentence_graph = compiled(self.sentences)
+        return self._sentence_graph(words)
+
+
+def compiled(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Compile for the backend in use; one trace serves every batch size and sentence length."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function

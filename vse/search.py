@@ -1,0 +1,108 @@
+"""Command: search a folder of photographs by a sentence or by another photograph. The folder is indexed once."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m vse.search", description=__doc__)
+    parser.add_argument("--index", required=True, metavar="FOLDER_OR_CACHE", help="photographs, or a feature cache (.h5)")
+    query = parser.add_argument_group("query (one of them, or neither to index only)")
+    query.add_argument("--text", help="a sentence")
+    query.add_argument("--image", help="a photograph to find similar ones of")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="folder of a trained ranker")
+    parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
+    parser.add_argument("--top", type=int, default=5, help="number of answers (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the pictures found")
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad picture")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: search(args))
+
+
+def search(args: argparse.Namespace) -> int:
+    """Index, search, print."""
+    from common.errors import ConfigError, DataError
+    from vse.api import encode_images, load_model, retrieve_images
+    from vse.nearest import nearest
+
+    if args.text is not None and args.image is not None:
+        raise ConfigError("--text and --image were both given, expected one query; run the command twice")
+    if args.top < 1:
+        raise ConfigError(f"--top got {args.top}, expected 1 or more")
+    model = load_model(args.checkpoint)
+    encoded = open_index(args, model)
+    if encoded.skipped and args.strict:
+        raise DataError(f"{encoded.skipped[0].reason} (strict: the first bad image ends the run)")
+    found: list[dict[str, Any]] = []
+    if args.text is not None:
+        (matches,) = retrieve_images(model, args.text, encoded, top=args.top)
+        found = [{"image": match.name, "score": round(match.score, 4)} for match in matches]
+    elif args.image is not None:
+        query = encode_images(model, args.image, weights=args.weights, strict=True).vectors
+        numbers, scores = nearest(query[:1], encoded.vectors, args.top)
+        pairs = zip(numbers[0], scores[0], strict=True)
+        found = [{"image": encoded.names[number], "score": round(float(score), 4)} for number, score in pairs]
+    show(args, encoded, found)
+    return SKIPPED_SOME if encoded.skipped else DONE
+
+
+def open_index(args: argparse.Namespace, model: Any) -> Any:
+    """Encode the folder, or read the cache."""
+    from tqdm import tqdm
+
+    from features.cache import open_cache
+    from vse.api import EncodedImages
+    from vse.index import index_folder
+
+    if Path(args.index).suffix in (".h5", ".hdf5"):
+        cache = open_cache(args.index)
+        return EncodedImages(model.encode_cached(cache, cache.ids), list(cache.ids))
+    with tqdm(desc="indexing", unit="image", disable=not progress_is_shown(), total=0) as bar:
+
+        def announce(count: int) -> None:
+            bar.reset(total=count)
+
+        return index_folder(model, args.index, weights=args.weights, announce=announce, progress=bar.update)
+
+
+def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) -> None:
+    """Print the answers and what was skipped."""
+    import json
+
+    skipped = [{"image": one.source, "reason": one.reason} for one in encoded.skipped]
+    if args.html:
+        write_page(args.html, args.text or args.image or "", found)
+    if args.json:
+        query = {"text": args.text, "image": args.image}
+        print(json.dumps({**query, "indexed": len(encoded), "results": found, "skipped": skipped}, ensure_ascii=False))
+        return
+    for one in skipped:
+        print(f"skipped {one['image']}: {one['reason']}", file=sys.stderr)
+    for row in found:
+        print(f"{row['score']:.3f}\t{row['image']}")
+    if not found:
+        print(f"{len(encoded)} images are indexed; search them with --text or --image")
+
+
+def write_page(path: Path, query: str, found: list[dict[str, Any]]) -> None:
+    """Write the answers as one HTML page with the pictures inside."""
+    from eval.page import search_page
+
+    from common.files import write_text
+
+    write_text(path, search_page(query, [(Path(row["image"]), row["score"]) for row in found]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

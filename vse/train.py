@@ -1,0 +1,190 @@
+"""Command: train a ranker on cached features. Killed at any moment, the same command goes on."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from common.commands import run_command
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m vse.train", description=__doc__)
+    parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
+    parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
+    parser.add_argument("--cache", required=True, type=Path, help="feature cache made by features.extract")
+    parser.add_argument("--backbone", default="mobilenet_v2", help="whose features (default: %(default)s)")
+    parser.add_argument("--config", default="best", help="preset (default: %(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
+    parser.add_argument("--restval", choices=("train", "drop"), help="what to do with COCO's restval images")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", required=True, type=Path, help="checkpoint folder")
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
+    parser.add_argument("--json", action="store_true", help="print the last history row as JSON")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: train(args))
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train as asked and say where the checkpoint lies."""
+    import json
+
+    from common.config import override, preset
+    from common.files import require_writable_folder
+    from datasets.catalog import read_dataset
+    from datasets.records import of_split
+    from features.cache import open_cache
+    from vse.config import CONFIGS
+
+    config = override(preset(CONFIGS, args.config), args.set)
+    options = {"restval": args.restval} if args.restval else {}
+    records = read_dataset(args.dataset, args.data, **options)
+    splits = {name: of_split(records, name) for name in ("train", "dev")}
+    cache = open_cache(args.cache)
+    require_writable_folder(args.out)
+    rows = fit(args, config, splits, cache)
+    if args.json:
+        print(json.dumps(rows[-1]))
+    else:
+        print(f"{args.out}: best dev rsum {rows[-1]['best']:.1f} after {len(rows)} epochs")
+    return 0
+
+
+def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: Any) -> list[dict[str, Any]]:
+    """Build everything, take up an earlier run if there is one, and train to the last epoch.
+
+    Returns:
+        the history, one row per epoch.
+    """
+    import keras
+
+    from common.seeds import seed_everything
+    from common.training import ProgressLines, ResumableTraining
+    from datasets.batches import BATCHING
+    from datasets.records import captions_of
+    from vse.descriptors import CachedDescriptors
+    from vse.model import Ranker
+    from vse.ranker import TrainedRanker, encode_words
+    from vse.training import PairBatches, RankingTask
+
+    seed_everything(args.seed)
+    sentences, image_of_sentence = captions_of(splits["train"])
+    vocabulary = fit_vocabulary(config, splits["train"])
+    descriptors = CachedDescriptors(cache, args.backbone, config.taps, [record.image_id for record in splits["train"]])
+    description = describe(args, config, splits, cache, descriptors.num_features)
+    remember(args.out, description, vocabulary)
+
+    ranker = Ranker(config, len(vocabulary), descriptors.num_features)
+    if config.image_scaling == "standardised":
+        for encoder, statistics in zip(ranker.image_encoders, [descriptors.statistics()] * config.members, strict=True):
+            encoder.standardise_with(*statistics)
+    task = RankingTask(ranker, descriptors)
+    batches = PairBatches(
+        [encode_words(sentence, config, vocabulary) for sentence in sentences],
+        image_of_sentence,
+        descriptors,
+        config=config,
+        make_batches=BATCHING[config.batching],
+        seed=args.seed,
+    )
+    task.prepare(config, len(batches))
+    trained = TrainedRanker(ranker, vocabulary, description)
+    keeper = ResumableTraining(
+        args.out,
+        lambda: validate(trained, cache, splits["dev"]),
+        score="rsum",
+        saved_model=ranker,
+        every_updates=config.validate_updates,
+    )
+    if keeper.resume(task):
+        print(f"going on after epoch {keeper.epochs_done} of {config.epochs}", file=sys.stderr)
+    batches.start_at(keeper.epochs_done)
+    callbacks = [keeper, ProgressLines(config.epochs, len(batches))]
+    if args.tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(args.tensorboard))
+    task.fit(batches, initial_epoch=keeper.epochs_done, epochs=config.epochs, callbacks=callbacks, shuffle=False, verbose=0)
+    return keeper.rows
+
+
+def fit_vocabulary(config: Any, records: tuple) -> Any:
+    """Collect the words of the training captions."""
+    from common.tokenizer import TOKENIZERS
+    from common.vocabulary import Vocabulary
+
+    tokenize = TOKENIZERS[config.tokenizer]
+    return Vocabulary.fit(
+        (tokenize(sentence) for record in records for sentence in record.captions),
+        splits={record.split for record in records},
+        min_count=config.min_count,
+        drop_rarest=config.drop_rarest,
+    )
+
+
+def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
+    """Rank a split both ways; gives rsum and the recalls."""
+    from datasets.records import captions_of
+    from eval.ranking import retrieval_ranks
+    from eval.retrieval import retrieval_metrics, rsum
+
+    sentences, image_of_sentence = captions_of(records)
+    images = trained.encode_cached(cache, [record.image_id for record in records])
+    metrics = retrieval_metrics(retrieval_ranks(images, trained.encode_sentences(sentences), image_of_sentence)).to_json()
+    return {"rsum": rsum(metrics), **metrics}
+
+
+def describe(args: argparse.Namespace, config: Any, splits: dict, cache: Any, num_features: int) -> dict[str, Any]:
+    """Give the checkpoint's config.json."""
+    from common.config import to_json
+    from datasets.records import data_fingerprint
+    from vse.descriptors import split_tap
+    from vse.ranker import KIND
+
+    return {
+        "kind": KIND,
+        "preset": args.config,
+        "config": to_json(config),
+        "seed": args.seed,
+        "num_features": num_features,
+        "backbone": {
+            "name": args.backbone,
+            "weights": {tap: cache.key(*split_tap(tap, args.backbone)).weights for tap in config.taps},
+        },
+        "data": {
+            "dataset": args.dataset,
+            "folder": str(args.data),
+            "cache": str(args.cache),
+            "restval": args.restval,
+            "fingerprint": data_fingerprint([*splits["train"], *splits["dev"]]),
+        },
+    }
+
+
+def remember(folder: Path, description: dict[str, Any], vocabulary: Any) -> None:
+    """Write the description, or check that the run in the folder is this one.
+
+    Raises:
+        CheckpointError: the folder holds another run.
+    """
+    from common import checkpoints
+    from common.errors import CheckpointError
+
+    if not (folder / checkpoints.STATE).is_file():
+        checkpoints.start_checkpoint(folder, description, vocabulary)
+        return
+    found, _ = checkpoints.read_description(folder, description["kind"])
+    changed = [name for name in description if name != "data" and found.get(name) != description[name]]
+    changed += ["data"] * (found["data"]["fingerprint"] != description["data"]["fingerprint"])
+    if changed:
+        raise CheckpointError(
+            f"{folder} holds another run (its {', '.join(changed)} differ); choose another --out or delete the folder"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
