@@ -11,7 +11,7 @@ RUNS ?= runs
 F8K_CACHE := $(RUNS)/features/flickr8k.h5
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
-.PHONY: help install demo data-f8k features train-f8k eval test lint bench clean
+.PHONY: help install demo data-f8k features train-f8k eval test test-realdata lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,11 +39,14 @@ train-f8k: features ## train the ranker on Flickr8K (F8K=DIR CONFIG=best SEEDS="
 	  --cache $(F8K_CACHE) --backbone $(BACKBONE) --out $(RUNS)/vse-f8k-$(CONFIG)-$$seed || exit $$?; done
 
 eval: install ## rank the test split with every trained run; writes results/ and a page
-	$(PY) -m eval.run --dataset flickr8k --data $(F8K) --split test --cache $(F8K_CACHE) --out results \
-	  $(addprefix --checkpoint ,$(sort $(wildcard $(RUNS)/vse-f8k-*)))
+	@test -n "$(wildcard $(RUNS)/vse-f8k-*)" || { echo "error: $(RUNS)/ holds no trained ranker; first: make train-f8k" >&2; exit 2; }
+	$(PY) -m eval.run --split test --out results $(addprefix --checkpoint ,$(sort $(wildcard $(RUNS)/vse-f8k-*)))
 
 test: install ## run the test suite
 	$(PY) -m pytest -m "not realdata"
+
+test-realdata: install ## run the tests on real data (VISLANG_DATA=DIR, default ../shared/data)
+	$(PY) -m pytest -m realdata
 
 lint: install ## check style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -1,10 +1,10 @@
 """A trained model on disk: a folder of small whole files, loadable whatever moment a run was killed at.
 
-    config.json          the kind of model and every setting
-    vocabulary.json      its words
-    model.weights.h5     the best weights so far
-    history.json         one row per epoch
-    training_state.npz   all that a later run needs to go on as if it had never stopped
+config.json          the kind of model and every setting
+vocabulary.json      its words
+model.weights.h5     the best weights so far
+history.json         one row per epoch
+training_state.npz   all that a later run needs to go on as if it had never stopped
 """
 
 import json
@@ -73,7 +73,9 @@ def load_weights(model: Any, folder: Path) -> None:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path} does not fit its config.json ({reason}); copy or train the checkpoint anew") from error
+        raise CheckpointError(
+            f"{path} does not fit its config.json ({reason}); copy or train the checkpoint anew"
+        ) from error
 
 
 def save_state(path: Path, arrays: list[np.ndarray], progress: dict[str, Any]) -> None:
@@ -84,7 +86,7 @@ def save_state(path: Path, arrays: list[np.ndarray], progress: dict[str, Any]) -
         arrays: every variable, in a fixed order.
         progress: JSON values, such as epochs done, best score and history.
     """
-    named = {f"variable{number:04d}": array for number, array in enumerate(arrays)}
+    named: Any = {f"variable{number:04d}": array for number, array in enumerate(arrays)}
     with whole_file(path) as part, part.open("wb") as stream:
         np.savez(stream, progress=np.array(json.dumps(progress)), **named)
 

@@ -44,7 +44,9 @@ def override(config: Config, settings: Iterable[str]) -> Config:
 
 def to_json(config: Any) -> dict[str, Any]:
     """Turn a config into a dictionary of plain values."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(config).items()}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(config).items()
+    }
 
 
 def from_json(kind: type[Config], values: Mapping[str, Any]) -> Config:

@@ -24,7 +24,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     part = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part" + "".join(path.suffixes), dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=".part" + "".join(path.suffixes), dir=path.parent
+        )
         os.close(handle)
         part = Path(name)
         yield part

@@ -7,7 +7,49 @@ from typing import Any
 
 # Punctuation that the PTB caption tokenizer drops before scoring; also useless for search.
 _PUNCTUATION = frozenset(
-    "'' ' `` ` -LRB- -RRB- -LCB- -RCB- ( ) { } [ ] . ? ! , : ; - -- ... \" “ ” ‘ ’ / \\ & * # | _ ~ < > = + ^".split()
+    [
+        "''",
+        "'",
+        "``",
+        "`",
+        "-LRB-",
+        "-RRB-",
+        "-LCB-",
+        "-RCB-",
+        "(",
+        ")",
+        "{",
+        "}",
+        "[",
+        "]",
+        ".",
+        "?",
+        "!",
+        ",",
+        ":",
+        ";",
+        "-",
+        "--",
+        "...",
+        '"',
+        "“",
+        "”",
+        "‘",
+        "’",
+        "/",
+        "\\",
+        "&",
+        "*",
+        "#",
+        "|",
+        "_",
+        "~",
+        "<",
+        ">",
+        "=",
+        "+",
+        "^",
+    ]
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 

@@ -102,8 +102,8 @@ class ResumableTraining(keras.callbacks.Callback):
             checkpoints.save_weights(self.saved_model, self.folder)
 
     def _save(self) -> None:
-        progress = {"best": self.best, "epochs_done": self.epochs_done, "updates": self.updates}
-        progress |= {"history": self.rows, "seconds": self.seconds}
+        progress = {"best": self.best, "epochs_done": self.epochs_done, "updates": self.updates, "history": self.rows}
+        progress["seconds"] = self.seconds
         arrays = [np.asarray(variable) for variable in _variables(self.model)]
         checkpoints.save_state(self.folder / checkpoints.STATE, arrays, progress)
 

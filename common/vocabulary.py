@@ -45,7 +45,9 @@ class Vocabulary:
         if leaks:
             raise DataError(f"vocabulary must be fitted on split 'train' only, got {leaks} as well")
         counted = Counter(word for sentence in sentences for word in sentence)
-        ranked = sorted((item for item in counted.items() if item[1] >= min_count), key=lambda item: (-item[1], item[0]))
+        ranked = sorted(
+            (item for item in counted.items() if item[1] >= min_count), key=lambda item: (-item[1], item[0])
+        )
         ranked = ranked[: len(ranked) - drop_rarest]
         if not ranked:
             raise DataError(f"no word is left for the vocabulary (min_count {min_count}); check the training captions")

@@ -103,9 +103,9 @@ def thumbnail(path: Path | None, *, side: int = THUMBNAIL_SIDE) -> str | None:
             small.thumbnail((side, side))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a broken image leaves a gap on the page
         return None
-    stream_ = io.BytesIO()
-    small.save(stream_, "JPEG", quality=80, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream_.getvalue()).decode("ascii")
+    jpeg = io.BytesIO()
+    small.save(jpeg, "JPEG", quality=80, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode("ascii")
 
 
 def _query(row: int, scores: NDArray, right: NDArray[np.bool_], top: int) -> Query:

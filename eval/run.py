@@ -17,11 +17,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--checkpoint", required=True, action="append", type=Path, metavar="DIR",
         help="a trained ranker; several with equal settings and other seeds become one row, mean and deviation",
     )  # fmt: skip
-    parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
-    parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
+    parser.add_argument("--data", type=Path, help="folder of the data set (default: where it was trained from)")
+    parser.add_argument("--dataset", help="name of the reader (default: the one it was trained with)")
     parser.add_argument("--called", metavar="NAME", help="name in the tables, such as coco (default: --dataset)")
     parser.add_argument("--split", default="test", help="(default: %(default)s)")
-    parser.add_argument("--cache", required=True, type=Path, help="feature cache made by features.extract")
+    parser.add_argument("--cache", type=Path, help="feature cache (default: the one it was trained from)")
+    parser.add_argument("--restval", choices=("train", "drop"), help="what to do with COCO's restval images")
     parser.add_argument("--protocol", choices=("full", "five-folds"), default="full", help="(default: %(default)s)")
     parser.add_argument("--out", default=Path("results"), type=Path, help="folder to write (default: %(default)s)")
     parser.add_argument("--name", help="name of the row (default: preset and backbone)")
@@ -44,7 +45,9 @@ def evaluate(args: argparse.Namespace) -> int:
     from datasets.records import of_split
     from eval.report import markdown_table
 
-    records = of_split(read_dataset(args.dataset, args.data), args.split)
+    fill_in_from_training(args)
+    options = {"restval": args.restval} if args.restval else {}
+    records = of_split(read_dataset(args.dataset, args.data, **options), args.split)
     require_writable_folder(args.out)
     embedded = []
     for number, checkpoint in enumerate(args.checkpoint, start=1):
@@ -59,6 +62,19 @@ def evaluate(args: argparse.Namespace) -> int:
     results = [result for result, _ in rows]
     print(json.dumps(results, indent=1) if args.json else markdown_table(results), end="\n" if args.json else "")
     return DONE
+
+
+def fill_in_from_training(args: argparse.Namespace) -> None:
+    """Take what the command line leaves open from the first checkpoint."""
+    from common.checkpoints import read_description
+
+    if args.dataset and args.data and args.cache:
+        return
+    trained_on = read_description(args.checkpoint[0], "vse")[0]["data"]
+    args.dataset = args.dataset or trained_on["dataset"]
+    args.data = args.data or Path(trained_on["folder"])
+    args.cache = args.cache or Path(trained_on["cache"])
+    args.restval = args.restval or trained_on["restval"]
 
 
 def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> tuple[Any, Any, dict[str, Any]]:

@@ -62,9 +62,7 @@ def _vgg(last: str) -> dict[str, Tap]:
 
 
 BACKBONES = {
-    "compact": Backbone(
-        64, "squash-64-tf/v1", _pooled_and("grid", 8, 128), _compact, ("compact-scenes.weights.h5",)
-    ),
+    "compact": Backbone(64, "squash-64-tf/v1", _pooled_and("grid", 8, 128), _compact, ("compact-scenes.weights.h5",)),
     "mobilenet_0.75": Backbone(
         224,
         "squash-224-tf/v1",
@@ -242,5 +240,3 @@ def _load_foreign(name: str, recipe: str | None) -> LoadedBackbone:
             " with a name of the table, such as load_backbone('mobilenet_0.75', weights=...)"
         )
     return KerasBackbone(name, chosen, read_model(path), None)
-
-

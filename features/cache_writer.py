@@ -132,7 +132,6 @@ class CacheWriter:
                 for key in self._keys
             },
         )
-        self._exits.close()
         shutil.rmtree(self._folder)
 
     def _resume(self, exits: contextlib.ExitStack) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from common.errors import ConfigError, unknown_name
 from features.preprocess import Recipe
+from features.resize import at_input_size
 from features.weights import fingerprint
 
 
@@ -68,18 +69,17 @@ class KerasBackbone(LoadedBackbone):
 
     Args:
         name: as it was asked for.
-        recipe: how pictures are prepared.
+        recipe: how pictures are prepared; a network of another size is rebuilt for its size.
         model: a functional model with one image input.
         layers: {tap: layer}, the deepest last; None: take the last spatial output as "grid" and its mean as "pooled".
     """
 
     def __init__(self, name: str, recipe: Recipe, model: Any, layers: dict[str, str] | None):
+        if any(side not in (None, recipe.size) for side in model.input_shape[1:3]):
+            model = at_input_size(name, model, recipe.size)
         self.model = model
         self._layers = layers or _last_grid(name, model)
         self._heads: dict[tuple[str, ...], Any] = {}
-        size = tuple(model.input_shape[1:3])
-        if any(side not in (None, recipe.size) for side in size):
-            raise ConfigError(f"backbone {name} sees images of {size}, recipe {recipe.name} makes {recipe.size}")
         super().__init__(name, recipe, {tap: tuple(self._output(tap).shape[1:]) for tap in self._layers})
 
     def _output(self, tap: str) -> Any:

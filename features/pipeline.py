@@ -150,7 +150,9 @@ def _prepared_batches(
             while len(pending) <= BATCHES_AHEAD and (chunk := list(itertools.islice(remaining, batch_size))):
                 images = np.empty((len(chunk), recipe.size, recipe.size, 3), np.float32)
                 places = zip(chunk, images, strict=True)
-                pending.append((images, [pool.submit(_prepare_into, place, source, recipe) for source, place in places]))
+                pending.append(
+                    (images, [pool.submit(_prepare_into, place, source, recipe) for source, place in places])
+                )
             if not pending:
                 return
             images, futures = pending.popleft()

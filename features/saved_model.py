@@ -135,7 +135,7 @@ def _from_module(name: str, recipe: Recipe | None, module: Any) -> LoadedBackbon
     inputs = signature.structured_input_signature[1]
     if len(inputs) != 1:
         raise DataError(f"{name}: signature takes {sorted(inputs)}, expected one image input")
-    (argument, declared), = inputs.items()
+    ((argument, declared),) = inputs.items()
     side = declared.shape[1] if declared.shape.rank == 4 else None
     recipe = recipe or find_recipe(f"squash-{side or 224}-unit/v1")
     if declared.dtype != tf.float32 or side not in (None, recipe.size):

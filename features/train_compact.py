@@ -52,7 +52,8 @@ def never_shown() -> np.ndarray:
     """Give float32 [1 + colours, 1 + shapes]: -1e9 for pairs that train never shows, else 0; row and column 0 are 0.
 
     Added to logits, it takes those out of the choice. Without it the network learns from their absence that they are
-    impossible, and calls a fish in a new colour whatever had that colour: 15 % of cells right instead of 72 %.
+    impossible, and calls a fish in a new colour whatever had that colour. This and the recolouring of `lesson_batch`
+    together raised the cells of dev named rightly, shape and colour, from 15 % to 72 %.
     """
     table = np.full((1 + len(COLOURS), 1 + len(SHAPES)), -1e9, np.float32)
     table[0], table[:, 0] = 0, 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+
 from common.config import from_json, override, preset, to_json
 from common.errors import ConfigError
 

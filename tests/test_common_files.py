@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+
 from common.commands import run_command
 from common.errors import DataError, ToolkitError
 from common.files import read_json, require_writable_folder, whole_file, write_json
@@ -34,7 +35,10 @@ def test_a_full_disk_is_one_clear_error(tmp_path):
 
 def test_an_unwritable_target_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    for write in (lambda: write_json(tmp_path / "file" / "a.json", 1), lambda: require_writable_folder(tmp_path / "file")):
+    for write in (
+        lambda: write_json(tmp_path / "file" / "a.json", 1),
+        lambda: require_writable_folder(tmp_path / "file"),
+    ):
         with pytest.raises(DataError, match="cannot write.*file"):
             write()
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from common.errors import CheckpointError, DataError
 from common.tokenizer import split_words, tokenize
 from common.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
-from hypothesis import given
-from hypothesis import strategies as st
 
 SENTENCES = [["a", "dog", "runs"], ["a", "dog"], ["a", "cat"]]
 

@@ -43,7 +43,7 @@ def place(tmp_path, monkeypatch):
 
 def command(place, *names, more=()):
     words = [word for name in names for word in ("--checkpoint", str(place / "runs" / name))]
-    return [*words, "--data", "d", "--cache", "c", "--out", str(place / "results"), *more]
+    return [*words, "--dataset", "flickr8k", "--data", "d", "--cache", "c", "--out", str(place / "results"), *more]
 
 
 def test_seeds_share_a_row_and_everything_is_written(place, capsys):

@@ -9,6 +9,7 @@ import pytest
 from common.errors import ConfigError, DataError
 from features.backbones import BACKBONES, default_recipe, load_backbone
 from features.preprocess import RECIPES
+from features.resize import at_input_size
 from features.weights import fill_randomly, fingerprint
 
 
@@ -116,15 +117,25 @@ def test_the_classifier_takes_no_part_in_the_fingerprint(mobilenet, tmp_path):
 
 def test_fingerprints_see_shape_type_and_order():
     ones = np.ones(4, np.float32)
-    different = [[ones], [ones.reshape(2, 2)], [ones.astype(np.float64)], [ones, ones], [ones * 0, ones], [ones, ones * 0]]
+    different = [
+        [ones],
+        [ones.reshape(2, 2)],
+        [ones.astype(np.float64)],
+        [ones, ones],
+        [ones * 0, ones],
+        [ones, ones * 0],
+    ]
     assert len({fingerprint(arrays) for arrays in different}) == len(different)
     assert fingerprint([np.ones((2, 3)).T]) == fingerprint([np.ones((3, 2))])
 
 
 def test_no_weights_anywhere_names_all_three_places(no_weights):
-    with pytest.raises(DataError, match=r"no weights for backbone mobilenet_0.75: no path was given, VISLANG_WEIGHTS "
-                       r"\(not set\) holds none of mobilenet_7_5_224_tf.weights.h5.*, and the Keras download failed "
-                       r"\(URL fetch failure on purpose\); give a weights file or set VISLANG_WEIGHTS") as raised:
+    with pytest.raises(
+        DataError,
+        match=r"no weights for backbone mobilenet_0.75: no path was given, VISLANG_WEIGHTS "
+        r"\(not set\) holds none of mobilenet_7_5_224_tf.weights.h5.*, and the Keras download failed "
+        r"\(URL fetch failure on purpose\); give a weights file or set VISLANG_WEIGHTS",
+    ) as raised:
         load_backbone("mobilenet_0.75")
     assert "\n" not in str(raised.value)
 
@@ -171,21 +182,40 @@ def test_unknown_names_and_settings():
         load_backbone("mobilenet_v3")
     with pytest.raises(ConfigError, match="unknown recipe 'x'"):
         load_backbone("compact", weights="random", recipe="x")
-    with pytest.raises(ConfigError, match=r"backbone squeezenet_v1.1 exists only as the file .*cannot have random weights"):
+    with pytest.raises(
+        ConfigError, match=r"backbone squeezenet_v1.1 exists only as the file .*cannot have random weights"
+    ):
         load_backbone("squeezenet_v1.1", weights="random")
     with pytest.raises(ConfigError, match="weights go with a backbone of the table, got 'hub:x'"):
         load_backbone("hub:x", weights="y")
 
 
 def test_wrong_taps_and_images(mobilenet):
-    with pytest.raises(ConfigError, match=r"unknown tap of backbone mobilenet_0.75 'conv_pw_13_rel'; did you mean conv_pw_13"):
+    with pytest.raises(
+        ConfigError, match=r"unknown tap of backbone mobilenet_0.75 'conv_pw_13_rel'; did you mean conv_pw_13"
+    ):
         mobilenet.encode(images(1, 224), ["conv_pw_13_rel"])
     with pytest.raises(ConfigError, match=r"got images \[1, 64, 64, 3\], expected side 224"):
         mobilenet.encode(images(1, 64), ["pooled"])
     with pytest.raises(ConfigError, match=r"got images \[64, 64, 3\], expected \[B, S, S, 3\]"):
         mobilenet.encode(images(1, 64)[0], ["pooled"])
-    with pytest.raises(ConfigError, match=r"sees images of \(64, 64\), recipe squash-224-tf/v1 makes 224"):
-        load_backbone("compact", weights="random", recipe="squash-224-tf/v1")
+
+
+def test_a_network_is_rebuilt_for_the_size_of_another_recipe(tmp_path):
+    path = tmp_path / "tiny.keras"
+    tiny_network().save(path)
+    own, larger = (load_backbone(str(path), recipe=f"squash-{size}-tf/v1") for size in (64, 96))
+    assert (own.taps["grid"], larger.taps["grid"]) == ((4, 4, 6), (6, 6, 6))
+    assert larger.fingerprint == own.fingerprint
+    batch = images(2, 96)
+    corner = larger.encode(batch, ["grid"])["grid"][:, :4, :4]  # without padding, a cell sees its own patch alone
+    np.testing.assert_allclose(own.encode(batch[:, :64, :64], ["grid"])["grid"], corner, atol=1e-5)
+
+
+def test_a_network_that_flattens_its_map_keeps_its_size():
+    layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dense(2)]
+    with pytest.raises(ConfigError, match=r"sees images of \(8, 8\) and cannot be rebuilt for 64"):
+        at_input_size("odd", keras.Sequential(layers), 64)
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])

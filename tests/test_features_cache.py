@@ -141,7 +141,11 @@ def test_a_file_depends_on_its_contents_only(tmp_path):
         (("a", ""), values(2, 5), "id '' cannot be stored, expected 1 to 4096 characters of UTF-8"),
         (("a", "b\0"), values(2, 5), "cannot be stored"),
         (("a", "b\udcff"), values(2, 5), "cannot be stored"),
-        (("a",), np.full((1, 2), np.nan), "features mobilenet_v2/pooled hold NaN; the weights or the images are broken"),
+        (
+            ("a",),
+            np.full((1, 2), np.nan),
+            "features mobilenet_v2/pooled hold NaN; the weights or the images are broken",
+        ),
     ],
 )
 def test_rows_that_cannot_be_imported(tmp_path, ids, rows, message):
@@ -167,14 +171,19 @@ def test_unknown_ids_say_what_is_there_and_what_to_run(path):
 
 
 def test_unknown_taps_say_what_is_there_and_what_to_run(path):
-    with pytest.raises(DataError, match=r"no vgg16/fc7, it holds mobilenet_v2/grid, mobilenet_v2/pooled; add it with: "
-                       r"python -m features.extract --images DIR --backbone vgg16 --taps fc7 --cache .*c.h5"):
+    with pytest.raises(
+        DataError,
+        match=r"no vgg16/fc7, it holds mobilenet_v2/grid, mobilenet_v2/pooled; add it with: "
+        r"python -m features.extract --images DIR --backbone vgg16 --taps fc7 --cache .*c.h5",
+    ):
         open_cache(path).shape("vgg16", "fc7")
 
 
 def test_an_unexpected_kind_is_refused(path):
     expected = FeatureKey("mobilenet_v2", "pooled", "squash-224-tf/v1", "other")
-    with pytest.raises(DataError, match=r"another kind: weights is abab.*, expected other; use another file: python") as e:
+    with pytest.raises(
+        DataError, match=r"another kind: weights is abab.*, expected other; use another file: python"
+    ) as e:
         open_cache(path).read("mobilenet_v2", "pooled", expect=expected)
     assert "\n" not in str(e.value)
     assert open_cache(path).read("mobilenet_v2", "pooled", expect=KEY).shape == (7, 5)
@@ -188,10 +197,12 @@ def test_a_missing_cache_says_how_to_make_it(tmp_path):
 def test_a_key_reads_back_and_compares_without_versions():
     assert FeatureKey.from_json(KEY.to_json()) == KEY
     assert FeatureKey.from_json(KEY.to_json()).versions == KEY.versions
-    assert KEY == FeatureKey("mobilenet_v2", "pooled", "squash-224-tf/v1", "ab" * 32, {"keras": "4"})
+    assert FeatureKey("mobilenet_v2", "pooled", "squash-224-tf/v1", "ab" * 32, {"keras": "4"}) == KEY
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"backbone": 1, "tap": "", "recipe": "", "weights": "", "versions": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"backbone": 1, "tap": "", "recipe": "", "weights": "", "versions": {}}']
+)
 def test_a_broken_key_is_an_error(text):
     with pytest.raises(DataError, match="not a feature key"):
         FeatureKey.from_json(text)

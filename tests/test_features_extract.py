@@ -51,7 +51,9 @@ def model(tmp_path_factory):
     grid = keras.layers.Conv2D(5, 16, 16, activation="relu", name="last")(image)
     path = tmp_path_factory.mktemp("model") / "tiny.keras"
     network = keras.Model(image, grid)
-    network.set_weights([np.random.default_rng(0).normal(size=w.shape).astype(np.float32) for w in network.get_weights()])
+    network.set_weights(
+        [np.random.default_rng(0).normal(size=w.shape).astype(np.float32) for w in network.get_weights()]
+    )
     network.save(path)
     return str(path)
 
@@ -68,7 +70,19 @@ def images(tmp_path_factory):
 
 
 def arguments(images, model, cache, *more) -> list[str]:
-    return ["--images", str(images), "--backbone", model, "--recipe", RECIPE, "--batch", "4", *more, "--cache", str(cache)]
+    return [
+        "--images",
+        str(images),
+        "--backbone",
+        model,
+        "--recipe",
+        RECIPE,
+        "--batch",
+        "4",
+        *more,
+        "--cache",
+        str(cache),
+    ]
 
 
 def test_help_is_quick():
@@ -167,7 +181,9 @@ def test_mistakes_end_with_one_line(images, model, tmp_path, capsys):
     fails(capsys, arguments(images, model, cache, "--strict"), "(strict: the first bad image ends the run)")
     fails(capsys, arguments(images, "resnet", cache), "unknown backbone 'resnet'; did you mean resnet50?")
     fails(capsys, arguments(images, model, cache, "--taps", "fc7"), "unknown tap of backbone")
-    fails(capsys, arguments(images, model, cache, "--taps", ","), "--taps names no tap, expected some such as pooled,grid")
+    fails(
+        capsys, arguments(images, model, cache, "--taps", ","), "--taps names no tap, expected some such as pooled,grid"
+    )
     fails(capsys, arguments(images / "05bad.jpg", model, cache), "none of 1 images could be used, no cache is written")
     listed = tmp_path / "list.txt"
     listed.write_text("sub/01.png\nsub/01.png\n")
@@ -202,7 +218,9 @@ def test_an_image_lost_after_the_first_extraction_is_fatal(images, model, tmp_pa
     cache = tmp_path / "c.h5"
     assert main(arguments(tmp_path / "images", model, cache, "--taps", "pooled")) == 0
     (tmp_path / "images" / "b.png").write_text("hello")
-    fails(capsys, arguments(tmp_path / "images", model, cache, "--taps", "grid"), "the cache holds this image, so it is")
+    fails(
+        capsys, arguments(tmp_path / "images", model, cache, "--taps", "grid"), "the cache holds this image, so it is"
+    )
 
 
 def test_names_that_are_not_utf8_are_skipped(images, model, tmp_path, capsys):
@@ -231,9 +249,12 @@ KEY = FeatureKey("net", "pooled", RECIPE, "w")
 
 
 def test_two_writers_of_one_cache_are_kept_apart(tmp_path):
-    with CacheWriter(tmp_path / "c.h5", [KEY], {}):
-        with pytest.raises(DataError, match="another process is writing it; wait for it and run again"):
-            CacheWriter(tmp_path / "c.h5", [KEY], {}).__enter__()
+    second = CacheWriter(tmp_path / "c.h5", [KEY], {})
+    busy = pytest.raises(DataError, match="another process is writing it; wait for it and run again")
+    with CacheWriter(tmp_path / "c.h5", [KEY], {}), busy, second:
+        pass
+    with second:
+        assert second.done == 0
 
 
 def test_another_job_starts_anew(tmp_path):
@@ -272,6 +293,15 @@ def test_real_photos(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("VISLANG_WEIGHTS", os.path.join(data, "weights"))
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(sorted(os.listdir(photos))[:8]))
-    command = ["--images", str(listed), "--root", photos, "--backbone", "mobilenet_v2", "--cache", str(tmp_path / "c.h5")]
+    command = [
+        "--images",
+        str(listed),
+        "--root",
+        photos,
+        "--backbone",
+        "mobilenet_v2",
+        "--cache",
+        str(tmp_path / "c.h5"),
+    ]
     assert main(command) == 0
     assert open_cache(tmp_path / "c.h5").shape("mobilenet_v2", "grid") == (8, 7, 7, 1280)

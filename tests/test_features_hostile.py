@@ -39,7 +39,10 @@ def test_links_are_refused(path, where):
 
 
 def test_linked_ids_are_refused(path):
-    add(path, lambda file: (file.move("ids", "mobilenet_v2/x"), file.__setitem__("ids", h5py.SoftLink("/mobilenet_v2/x"))))
+    add(
+        path,
+        lambda file: (file.move("ids", "mobilenet_v2/x"), file.__setitem__("ids", h5py.SoftLink("/mobilenet_v2/x"))),
+    )
     refused(path, "has no /ids of its own")
 
 
@@ -54,7 +57,9 @@ def test_virtual_data_are_refused(path):
 
 
 def test_external_storage_is_refused(path):
-    add(path, lambda file: file["mobilenet_v2"].create_dataset("evil", (3, 4), "<f2", external=[("/etc/passwd", 0, 24)]))
+    add(
+        path, lambda file: file["mobilenet_v2"].create_dataset("evil", (3, 4), "<f2", external=[("/etc/passwd", 0, 24)])
+    )
     refused(path, "takes its numbers from other files")
 
 

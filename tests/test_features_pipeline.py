@@ -37,7 +37,15 @@ def sources_of_every_kind(folder):
     Image.fromarray(flat(51)).save(folder / "b.png")
     (folder / "bad.jpg").write_text("hello")
     content = (folder / "b.png").read_bytes()
-    return [folder / "a.png", str(folder / "b.png"), folder / "bad.jpg", content, Image.fromarray(flat(102)), flat(255), b"x"]
+    return [
+        folder / "a.png",
+        str(folder / "b.png"),
+        folder / "bad.jpg",
+        content,
+        Image.fromarray(flat(102)),
+        flat(255),
+        b"x",
+    ]
 
 
 def test_every_kind_of_source_keeps_its_place(tmp_path):
@@ -76,7 +84,10 @@ def test_strict_ends_at_the_first_bad_picture(tmp_path):
 
 @pytest.mark.parametrize(
     ("sources", "message"),
-    [([], "none of 0 images could be encoded; the list is empty"), ([b"x"], "none of 1 images .*; the first: .*not an image")],
+    [
+        ([], "none of 0 images could be encoded; the list is empty"),
+        ([b"x"], "none of 1 images .*; the first: .*not an image"),
+    ],
 )
 def test_nothing_usable_is_an_error(sources, message):
     with pytest.raises(DataError, match=message):

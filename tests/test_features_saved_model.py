@@ -90,7 +90,9 @@ def test_hub_modules_see_values_from_0_to_1_in_their_own_size(tmp_path):
 
 
 def test_images_of_another_size_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"takes float32 \(None, 64, 64, 3\), recipe squash-224-unit/v1 makes float32 224"):
+    with pytest.raises(
+        DataError, match=r"takes float32 \(None, 64, 64, 3\), recipe squash-224-unit/v1 makes float32 224"
+    ):
         load_backbone(saved(tmp_path / "net"), recipe="squash-224-unit/v1")
 
 

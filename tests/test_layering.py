@@ -38,7 +38,9 @@ def imported_modules(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.add(node.module)
+            names = {f"{node.module}.{alias.name}" for alias in node.names}  # `from common import checkpoints`
+            submodules = {name for name in names if (ROOT / f"{name.replace('.', '/')}.py").is_file()}
+            found |= submodules or {node.module}
     return {name for name in found if name.split(".")[0] in MAY_IMPORT}
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from vse.losses import hardest_hinge, softmax_loss, summed_hinge
 from vse.optimizers import KirosAdam
 from vse.recurrent import OriginalGRUCell
@@ -49,7 +50,10 @@ def test_losses_equal_their_slow_definitions(scores, seed):
         summed_hinge(scores, negatives, MARGIN), slow_summed_hinge(scores, negatives), rtol=1e-5, atol=1e-5
     )
     np.testing.assert_allclose(
-        softmax_loss(scores * 9, negatives), slow_softmax_loss(scores.astype(float) * 9, negatives), rtol=1e-5, atol=1e-5
+        softmax_loss(scores * 9, negatives),
+        slow_softmax_loss(scores.astype(float) * 9, negatives),
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 
@@ -123,7 +127,9 @@ def test_one_gru_step_worked_by_hand():
     # e = 1, h = 0.5: r = sigmoid(0.5 + 0.1 + 0.5) = 0.75026011, u = sigmoid(-1 + 0.2 + 0.125) = 0.33739873
     # c = tanh(2 + 0.3 + r * (-0.25)) = tanh(2.11243497) = 0.97118449; h' = u * 0.5 + (1 - u) * c
     after, _ = cell(np.array([[1.0]], np.float32), [np.array([[0.5]], np.float32)])
-    assert float(after[0, 0]) == pytest.approx(0.33739873 * 0.5 + 0.66260127 * np.tanh(2.3 - 0.25 * 0.75026011), abs=1e-5)
+    assert float(after[0, 0]) == pytest.approx(
+        0.33739873 * 0.5 + 0.66260127 * np.tanh(2.3 - 0.25 * 0.75026011), abs=1e-5
+    )
 
 
 def test_gru_over_padded_sentences_equals_the_equations():

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from common.checkpoints import load_state
-from datasets.batches import BATCHING, bucketed_batches, homogeneous_batches
 from hypothesis import given
 from hypothesis import strategies as st
+
+from common.checkpoints import load_state
+from datasets.batches import BATCHING, bucketed_batches, homogeneous_batches
 from vse import train
 from vse.api import load_model
 
@@ -58,7 +59,9 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path):
     settings = ["epochs=5", "sentence_dropout=0.3", "word_forgetting=0.2", "image_dropout=0.3", "schedule=cosine"]
     assert train.main(arguments(toy_data, tmp_path / "whole", *settings, config="best")) == 0
     command = [sys.executable, "-m", "vse.train", *arguments(toy_data, tmp_path / "cut", *settings, config="best")]
-    run = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=Path(train.__file__).parents[1])
+    run = subprocess.Popen(
+        command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=Path(train.__file__).parents[1]
+    )
     state = tmp_path / "cut" / "training_state.npz"
     while not state.exists() and run.poll() is None:
         time.sleep(0.01)

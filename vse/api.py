@@ -213,7 +213,9 @@ def _as_features(model: "TrainedRanker", images: Any) -> dict[str, np.ndarray] |
     if isinstance(images, dict):
         missing = [tap for tap in model.config.taps if tap not in images]
         if missing:
-            raise DataError(f"features of tap {missing[0]!r} are missing, got {', '.join(images)}; extract that tap too")
+            raise DataError(
+                f"features of tap {missing[0]!r} are missing, got {', '.join(images)}; extract that tap too"
+            )
         return {tap: np.asarray(images[tap]) for tap in model.config.taps}
     if isinstance(images, np.ndarray) and images.ndim >= 2 and np.issubdtype(images.dtype, np.floating):
         if len(model.config.taps) > 1:

@@ -39,9 +39,7 @@ def encode_pictures(
         _check(backbone, taps, model.description["backbone"]["weights"])
         plain = [tap.partition("@")[0] for tap in taps]
         report = None if streams else progress  # each picture is counted once
-        streams.append(
-            encode_batches(backbone, sources, plain, batch_size=batch_size, strict=strict, progress=report)
-        )
+        streams.append(encode_batches(backbone, sources, plain, batch_size=batch_size, strict=strict, progress=report))
         names.append(dict(zip(taps, plain, strict=True)))
     vectors, kept, skipped = [np.zeros((0, model.width), np.float32)], [], []
     for parts in zip(*streams, strict=True):
@@ -50,7 +48,11 @@ def encode_pictures(
         if parts[0].kept:
             vectors.append(
                 model.encode_features(
-                    {tap: part.features[name] for part, of in zip(parts, names, strict=True) for tap, name in of.items()}
+                    {
+                        tap: part.features[name]
+                        for part, of in zip(parts, names, strict=True)
+                        for tap, name in of.items()
+                    }
                 )
             )
     return np.concatenate(vectors), kept, skipped

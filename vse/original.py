@@ -16,7 +16,9 @@ from vse.ranker import KIND, TrainedRanker
 
 _END, _UNKNOWN, _FIRST_WORD = 0, 1, 2  # the original's numbers
 _MAX_PICKLE_BYTES = 64 * 2**20
-_NEXT_STEP = "expected a model saved by the original code, NAME.npz with NAME.npz.dictionary.pkl and NAME.npz.pkl beside it"
+_NEXT_STEP = (
+    "expected a model saved by the original code, NAME.npz with NAME.npz.dictionary.pkl and NAME.npz.pkl beside it"
+)
 
 
 class _PlainData(pickle.Unpickler):
@@ -44,7 +46,9 @@ def read_original(path: str | Path) -> TrainedRanker:
     options = _read_plain(path.with_name(path.name + ".pkl"))
     dictionary = _read_plain(path.with_name(path.name + ".dictionary.pkl"))
     arrays = _read_arrays(path)
-    encoder = str(options.get("encoder", "gru"))
+    encoder = options.get("encoder", "gru")
+    if encoder not in ("gru", "bow"):
+        raise CheckpointError(f"{path}: its options say encoder {encoder!r}, expected 'gru' or 'bow'; {_NEXT_STEP}")
     num_rows, word_dim = arrays["Wemb"].shape
     num_features, embed_dim = arrays["ff_image_W"].shape
     try:
@@ -60,7 +64,9 @@ def read_original(path: str | Path) -> TrainedRanker:
         words = {int(number): str(word) for word, number in dictionary.items()}
         kept = [words[number] for number in range(_FIRST_WORD, num_rows)]
     except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: its options or dictionary do not fit its weights ({error}); {_NEXT_STEP}") from error
+        raise CheckpointError(
+            f"{path}: its options or dictionary do not fit its weights ({error}); {_NEXT_STEP}"
+        ) from error
     vocabulary = Vocabulary(kept)
     network = Ranker(config, len(vocabulary), num_features)
     _assign(network, arrays, path)

@@ -104,7 +104,7 @@ class TrainedRanker:
 
     def _joined(self, vectors: Any) -> np.ndarray:
         """Lay [members, B, D] side by side so that a dot product is the members' mean cosine."""
-        vectors = np.asarray(vectors) / np.sqrt(self.config.members)
+        vectors = np.asarray(vectors) / np.float32(self.config.members) ** 0.5
         return np.moveaxis(vectors, 0, 1).reshape(vectors.shape[1], -1)
 
 

@@ -11,7 +11,9 @@ from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(prog="python -m vse.search", description=__doc__)
-    parser.add_argument("--index", required=True, metavar="FOLDER_OR_CACHE", help="photographs, or a feature cache (.h5)")
+    parser.add_argument(
+        "--index", required=True, metavar="FOLDER_OR_CACHE", help="photographs, or a feature cache (.h5)"
+    )
     query = parser.add_argument_group("query (one of them, or neither to index only)")
     query.add_argument("--text", help="a sentence")
     query.add_argument("--image", help="a photograph to find similar ones of")
@@ -97,9 +99,8 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
 
 def write_page(path: Path, query: str, found: list[dict[str, Any]]) -> None:
     """Write the answers as one HTML page with the pictures inside."""
-    from eval.page import search_page
-
     from common.files import write_text
+    from eval.search_page import search_page
 
     write_text(path, search_page(query, [(Path(row["image"]), row["score"]) for row in found]))
 

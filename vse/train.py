@@ -108,7 +108,9 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     callbacks = [keeper, ProgressLines(config.epochs, len(batches))]
     if args.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(args.tensorboard))
-    task.fit(batches, initial_epoch=keeper.epochs_done, epochs=config.epochs, callbacks=callbacks, shuffle=False, verbose=0)
+    task.fit(
+        batches, initial_epoch=keeper.epochs_done, epochs=config.epochs, callbacks=callbacks, shuffle=False, verbose=0
+    )
     return keeper.rows
 
 
@@ -134,7 +136,9 @@ def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
 
     sentences, image_of_sentence = captions_of(records)
     images = trained.encode_cached(cache, [record.image_id for record in records])
-    metrics = retrieval_metrics(retrieval_ranks(images, trained.encode_sentences(sentences), image_of_sentence)).to_json()
+    metrics = retrieval_metrics(
+        retrieval_ranks(images, trained.encode_sentences(sentences), image_of_sentence)
+    ).to_json()
     return {"rsum": rsum(metrics), **metrics}
 
 

@@ -1,0 +1,85 @@
+"""Sentence-side training: batches of about equal length against padding every sentence to the longest.
+
+Same sentences, same network, same number of updates; prints seconds per thousand sentences and the ratio last.
+"""
+
+import argparse
+import os
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sentences", type=int, default=2560)
+    parser.add_argument("--preset", default="best", help="settings of the ranker (default: %(default)s)")
+    return parser
+
+
+def caption_lengths(count, random):
+    """Draw lengths as Flickr8K's captions have them: 11 words on average, half within 8 to 13, the longest 36."""
+    import numpy as np
+
+    lengths = np.clip(np.round(random.gamma(7.6, 1.43, count)), 1, 36).astype(int)
+    lengths[0] = 36
+    return lengths
+
+
+def main() -> None:
+    args = build_parser().parse_args()
+    import numpy as np
+
+    from common.seeds import seed_everything, stream
+    from datasets.batches import bucketed_batches, shuffled_batches
+    from vse.config import CONFIGS
+    from vse.model import Ranker
+    from vse.training import PairBatches, RankingTask
+
+    seed_everything(0)
+    random = stream(0, "benchmark")
+    config = CONFIGS[args.preset]
+    lengths = caption_lengths(args.sentences, random)
+    words = [random.integers(4, 4000, length).tolist() for length in lengths]
+
+    class Descriptors:
+        """Stands for cached features: one vector of noise for each image."""
+
+        is_resident = True
+        table = random.normal(size=(args.sentences, 1, 1280)).astype(np.float32)
+
+        def rows(self, numbers):
+            from keras import ops
+
+            return ops.take(ops.convert_to_tensor(self.table), numbers, axis=0)
+
+    descriptors = Descriptors()
+
+    def seconds(make_batches, pad_to) -> float:
+        task = RankingTask(Ranker(config, 4000, 1280), descriptors)
+        padded = [sentence + [0] * (pad_to - len(sentence)) for sentence in words]
+        batches = PairBatches(
+            padded, np.arange(len(words)), descriptors, config=config, make_batches=make_batches, seed=0
+        )
+        batches.lengths = lengths
+        batches.start_at(0)
+        task.prepare(config, len(batches))
+        task.fit(batches, epochs=1, shuffle=False, verbose=0)  # traces the graph
+        started = time.perf_counter()
+        task.fit(batches, epochs=1, shuffle=False, verbose=0)
+        return time.perf_counter() - started
+
+    print(
+        f"{args.sentences} sentences, mean length {lengths.mean():.1f}, longest {lengths.max()}, preset {args.preset}"
+    )
+    longest = seconds(shuffled_batches, int(lengths.max()))
+    print(f"padded to the longest         {1000 * longest / len(words):7.2f} s per 1000 sentences")
+    in_batch = seconds(shuffled_batches, 0)
+    print(f"padded to each batch's longest{1000 * in_batch / len(words):7.2f} s per 1000 sentences")
+    bucketed = seconds(bucketed_batches, 0)
+    print(f"length buckets                {1000 * bucketed / len(words):7.2f} s per 1000 sentences")
+    print(f"ratio padded to the longest / length buckets: {longest / bucketed:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Command: the whole toolkit on scenes that it draws itself: features, training, ranking, a page. No data needed."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from common.commands import DONE, SKIPPED_SOME, run_command
+
+BACKBONE, PRESET = "compact", "scenes"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m vse.demo", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="(default: %(default)s)")
+    parser.add_argument("--train", type=int, default=1500, help="training scenes (default: %(default)s)")
+    parser.add_argument("--test", type=int, default=300, help="test scenes (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: demo(args))
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Run every step as a user would, and say what it was and how long it took."""
+    from datasets import scenes
+    from eval import run
+    from features import extract
+    from vse import search, train
+
+    data, cache, ranker = args.out / "scenes", args.out / "features.h5", args.out / "ranker"
+    results, query = args.out / "results", "a red car next to a tree"
+    changes = [word for setting in args.set for word in ("--set", setting)]
+    place = ["--dataset", "scenes", "--data", str(data), "--cache", str(cache)]
+    counts = ["--train", str(args.train), "--dev", "200", "--test", str(args.test), "--seed", str(args.seed)]
+    steps: list[tuple[str, Callable[[list[str]], int], list[str]]] = [
+        ("drawing scenes", scenes.main, ["--out", str(data), *counts]),
+        (
+            "extracting features with our own small CNN",
+            extract.main,
+            ["--images", str(data / "images"), "--backbone", BACKBONE, "--taps", "pooled,grid", "--cache", str(cache)],
+        ),
+        (
+            "training the ranker",
+            train.main,
+            [
+                *place,
+                "--backbone",
+                BACKBONE,
+                "--config",
+                PRESET,
+                "--seed",
+                str(args.seed),
+                "--out",
+                str(ranker),
+                *changes,
+            ],
+        ),
+        (
+            "ranking scenes whose pairs of colour and shape were never trained",
+            run.main,
+            ["--checkpoint", str(ranker), *place, "--split", "test", "--out", str(results)],
+        ),
+        (
+            f"searching for {query!r}",
+            search.main,
+            ["--checkpoint", str(ranker), "--index", str(data / "images"), "--text", query, "--top", "5"]
+            + ["--html", str(args.out / "search.html")],
+        ),
+    ]
+    for number, (title, step, words) in enumerate(steps, start=1):
+        started = time.monotonic()
+        print(f"[{number}/{len(steps)}] {title}", file=sys.stderr, flush=True)
+        code = step(words)
+        if code not in (DONE, SKIPPED_SOME):
+            return code
+        print(f"      {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    print(f"\nOpen in a browser:\n  {(results / 'retrieval-scenes-test.html').resolve()}")
+    print(f"  {(args.out / 'search.html').resolve()}")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
