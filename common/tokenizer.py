@@ -6,51 +6,8 @@ import unicodedata
 from typing import Any
 
 # Punctuation that the PTB caption tokenizer drops before scoring; also useless for search.
-_PUNCTUATION = frozenset(
-    [
-        "''",
-        "'",
-        "``",
-        "`",
-        "-LRB-",
-        "-RRB-",
-        "-LCB-",
-        "-RCB-",
-        "(",
-        ")",
-        "{",
-        "}",
-        "[",
-        "]",
-        ".",
-        "?",
-        "!",
-        ",",
-        ":",
-        ";",
-        "-",
-        "--",
-        "...",
-        '"',
-        "“",
-        "”",
-        "‘",
-        "’",
-        "/",
-        "\\",
-        "&",
-        "*",
-        "#",
-        "|",
-        "_",
-        "~",
-        "<",
-        ">",
-        "=",
-        "+",
-        "^",
-    ]
-)
+_MARKS = "'' ' `` ` -lrb- -rrb- -lcb- -rcb- ( ) { } [ ] . ? ! , : ; - -- ... \" “ ” ‘ ’ / \\ & * # | _ ~ < > = + ^"
+_PUNCTUATION = frozenset(_MARKS.split())
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 

@@ -18,9 +18,14 @@ from common.seeds import stream
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
     target = tmp_path / "a.json"
     write_json(target, {"old": 1})
-    with pytest.raises(RuntimeError), whole_file(target) as part:
-        part.write_text("half")
-        raise RuntimeError
+
+    def fail_halfway():
+        with whole_file(target) as part:
+            part.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
     assert read_json(target, "test file", "") == {"old": 1}
     assert os.listdir(tmp_path) == ["a.json"]
 

@@ -16,6 +16,7 @@ def test_tokenize_is_the_same_for_raw_and_tokenized_text():
     assert tokenize("A dog, running!") == tokenize("a dog , running !") == ["a", "dog", "running"]
     assert tokenize("The man's hat isn't red.") == ["the", "man", "'s", "hat", "is", "n't", "red"]
     assert tokenize("") == [] == tokenize(" . ")
+    assert tokenize("-LRB- so -RRB- (they) say") == ["so", "they", "say"]
     assert split_words(" A dog . ") == ["A", "dog", "."]
 
 

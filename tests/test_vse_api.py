@@ -117,8 +117,8 @@ def test_bad_requests_are_refused(model, photos, tmp_path):
         vse.retrieve_images(model, "a dog", photos / "alpha.png", top=0)
     with pytest.raises(DataError, match="1 vectors were given for 2 candidates"):
         vse.retrieve_captions(model, photos / "alpha.png", ["a", "b"], vectors=np.zeros((1, 24), np.float32))
+    two = [photos / "alpha.png", photos / "cmyk.jpg"]
     with pytest.raises(ConfigError, match="2 images to start from, expected one"):
-        two = [photos / "alpha.png", photos / "cmyk.jpg"]
         vse.regularities(model, two, "red", "blue", two)
 
 

@@ -71,7 +71,8 @@ class VseConfig:
             )
         if (self.encoder == "bow") != (self.sentence_pooling == "sum"):
             raise ValueError(
-                f"encoder {self.encoder!r} got sentence_pooling {self.sentence_pooling!r}; 'sum' goes with 'bow' and only with it"
+                f"encoder {self.encoder!r} got sentence_pooling {self.sentence_pooling!r}; "
+                "'sum' goes with 'bow' and only with it"
             )
         for field in ("epochs", "batch_size", "embed_dim", "members", "max_words", "word_dim", "hidden_dim"):
             if getattr(self, field) < 1:
@@ -117,8 +118,9 @@ CONFIGS = {
         sentence_pooling="max",
         project_sentences=True,
         sentence_dropout=0.3,
+        taps=("pooled", "pooled@squash-320-tf/v1"),
         image_scaling="standardised",
-        image_dropout=0.3,
+        image_dropout=0.4,
         normalize_images_in_loss=True,
         loss="softmax",
         same_image_is_negative=False,
@@ -127,8 +129,9 @@ CONFIGS = {
         schedule="cosine",
         batch_size=256,
         batching="bucketed",
-        epochs=10,
+        epochs=7,
         validate_updates=0,
+        members=2,
     ),
     # For the drawn scenes: small enough for two minutes, and able to look at places.
     "scenes": VseConfig(

@@ -108,6 +108,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     callbacks = [keeper, ProgressLines(config.epochs, len(batches))]
     if args.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(args.tensorboard))
+    # Keras would shuffle the batches once more, by a random state that no checkpoint holds.
     task.fit(
         batches, initial_epoch=keeper.epochs_done, epochs=config.epochs, callbacks=callbacks, shuffle=False, verbose=0
     )
