@@ -32,7 +32,8 @@ data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F
 	$(PY) -m datasets.fetch flickr8k --out data/flickr8k $(if $(filter-out data/flickr8k,$(F8K)),--from $(F8K))
 
 features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
-	$(PY) -m features.extract --images $(F8K)/Images --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
+	$(PY) -m features.extract --images $(F8K)/Images --backbone $(BACKBONE) --taps pooled --cache $(F8K_CACHE)
+	$(PY) -m features.extract --images $(F8K)/Images --backbone $(BACKBONE) --recipe 320 --taps pooled --cache $(F8K_CACHE)
 
 train-f8k: features ## train the ranker on Flickr8K (F8K=DIR CONFIG=best SEEDS="0 1 2"); killed, it resumes
 	for seed in $(SEEDS); do $(PY) -m vse.train --config $(CONFIG) --seed $$seed --dataset flickr8k --data $(F8K) \

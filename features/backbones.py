@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -145,6 +146,20 @@ def default_recipe(name: str) -> str | None:
     return BACKBONES[name].recipe if name in BACKBONES else None
 
 
+def full_recipe_name(backbone: str, recipe: str | None) -> str | None:
+    """Write out the recipe meant for a backbone: a bare size such as "320" is its own recipe at that size.
+
+    Raises:
+        ConfigError: a bare size for a backbone whose own recipe is not known.
+    """
+    own = default_recipe(backbone)
+    if recipe is None or not recipe.isdecimal():
+        return recipe or own
+    if own is None:
+        raise ConfigError(f"recipe {recipe!r} is a size, and {backbone} has no recipe of its own; write the whole name")
+    return find_recipe(re.sub(r"-\d+-", f"-{recipe}-", own)).name
+
+
 def load_backbone(name: str, *, weights: str | Path | None = None, recipe: str | None = None) -> LoadedBackbone:
     """Load a frozen CNN.
 
@@ -153,7 +168,7 @@ def load_backbone(name: str, *, weights: str | Path | None = None, recipe: str |
             file or of a SavedModel folder. A SavedModel is a program: load only those you trust.
         weights: a file, instead of looking in VISLANG_WEIGHTS and then asking Keras to download.
             "random" fills the network with numbers that are always the same; for tests and timing only.
-        recipe: a preprocessing recipe other than the backbone's own.
+        recipe: a preprocessing recipe other than the backbone's own; a bare size means its own at that size.
 
     Raises:
         ConfigError: unknown name or recipe, or no recipe is known.
@@ -161,8 +176,9 @@ def load_backbone(name: str, *, weights: str | Path | None = None, recipe: str |
     """
     if name in BACKBONES:
         row = BACKBONES[name]
+        used = find_recipe(full_recipe_name(name, recipe) or row.recipe)
         model = _load_row(name, row, weights)
-        return KerasBackbone(name, find_recipe(recipe or row.recipe), model, _present_taps(name, row, model))
+        return KerasBackbone(name, used, model, _present_taps(name, row, model))
     if weights is not None:
         raise ConfigError(f"weights go with a backbone of the table, got {name!r}; expected: {', '.join(BACKBONES)}")
     return _load_foreign(name, recipe)

@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--taps", default="pooled,grid", help="taps or layers, with commas (default: %(default)s)")
     parser.add_argument("--cache", metavar="FILE", help="the cache to make or to add to, such as runs/f8k.h5")
     parser.add_argument("--weights", metavar="FILE", help="weights file (default: VISLANG_WEIGHTS, then a download)")
-    parser.add_argument("--recipe", metavar="NAME", help="preprocessing other than the backbone's own")
+    parser.add_argument("--recipe", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
     parser.add_argument("--batch", type=int, default=32, help="images in one forward pass (default: %(default)s)")
     parser.add_argument("--strict", action="store_true", help="end at the first unreadable image")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")

@@ -1,5 +1,6 @@
 """The table of backbones, where weights come from, fingerprints, and backbones from elsewhere."""
 
+import re
 import warnings
 
 import keras
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.errors import ConfigError, DataError
-from features.backbones import BACKBONES, default_recipe, load_backbone
+from features.backbones import BACKBONES, default_recipe, full_recipe_name, load_backbone
 from features.preprocess import RECIPES
 from features.resize import at_input_size
 from features.weights import fill_randomly, fingerprint
@@ -258,3 +259,14 @@ def test_random_filling_is_scaled_to_the_fan_in():
     model = fill_randomly(keras.Sequential([keras.Input((400,)), keras.layers.Dense(300)]))
     assert model.get_weights()[0].std() == pytest.approx((2 / 400) ** 0.5, rel=0.02)
     assert not model.get_weights()[1].any()
+
+
+def test_a_bare_size_is_the_own_recipe_at_that_size():
+    assert full_recipe_name("mobilenet_v2", "320") == "squash-320-tf/v1"
+    assert full_recipe_name("vgg19", "320") == re.sub("224", "320", default_recipe("vgg19"))
+    assert full_recipe_name("vgg19", None) == default_recipe("vgg19")
+    assert full_recipe_name("elsewhere", None) is None
+    with pytest.raises(ConfigError, match="unknown recipe 'squash-321-tf/v1'"):
+        full_recipe_name("mobilenet_v2", "321")
+    with pytest.raises(ConfigError, match="has no recipe of its own; write the whole name"):
+        full_recipe_name("elsewhere", "320")

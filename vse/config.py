@@ -34,7 +34,9 @@ class VseConfig:
     sentence_dropout: float = 0.0
     word_forgetting: float = 0.0  # share of words read as unknown in training
     # image side
-    taps: tuple[str, ...] = ("pooled",)  # vectors are joined; a grid or regions are descriptors
+    # Vectors are joined; a grid or regions are descriptors. "pooled@320" is of images of that size, "pooled@RECIPE" of
+    # any recipe; training writes the recipe's name out in the checkpoint.
+    taps: tuple[str, ...] = ("pooled",)
     image_scaling: str = "unit"  # of the input: as it is, length 1, or per dimension by training mean and deviation
     image_pooling: str = "mean"  # "attention" adds learned weightings of the descriptors
     attention_heads: int = 8
@@ -118,7 +120,7 @@ CONFIGS = {
         sentence_pooling="max",
         project_sentences=True,
         sentence_dropout=0.3,
-        taps=("pooled", "pooled@squash-320-tf/v1"),
+        taps=("pooled", "pooled@320"),
         image_scaling="standardised",
         image_dropout=0.4,
         normalize_images_in_loss=True,

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from common.errors import ConfigError
+from features.backbones import full_recipe_name
 from features.cache import FeatureCache
 
 Tensor = Any
@@ -16,6 +17,12 @@ def split_tap(tap: str, backbone: str) -> tuple[str, str]:
     """Split a setting such as "pooled" or "pooled@squash-320-tf/v1" into the cache's backbone and tap names."""
     name, at, recipe = tap.partition("@")
     return f"{backbone}{at}{recipe}", name
+
+
+def full_tap(tap: str, backbone: str) -> str:
+    """Write out the recipe of a setting such as "pooled@320", so that a checkpoint means the same for ever."""
+    name, at, recipe = tap.partition("@")
+    return f"{name}@{full_recipe_name(backbone, recipe)}" if at else tap
 
 
 def join_taps(features: Sequence[Tensor]) -> Tensor:

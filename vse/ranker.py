@@ -141,6 +141,6 @@ def check_weights(cache: FeatureCache, description: dict[str, Any]) -> None:
         found = cache.key(backbone["name"] + (f"@{recipe}" if recipe else ""), name).weights
         if found != trained_on:
             raise DataError(
-                f"{cache.path}: {backbone['name']}/{tap} was made with weights {found[:12]}, "
-                f"expected {trained_on[:12]} as in training; extract into another file with: python -m features.extract --weights FILE --cache NEW"
+                f"{cache.path}: {backbone['name']}/{tap} was made with weights {found[:12]}, expected {trained_on[:12]}"
+                " as in training; extract into another file: python -m features.extract --weights FILE --cache NEW"
             )

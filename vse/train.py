@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 def train(args: argparse.Namespace) -> int:
     """Train as asked and say where the checkpoint lies."""
     import json
+    from dataclasses import replace
 
     from common.config import override, preset
     from common.files import require_writable_folder
@@ -41,8 +42,10 @@ def train(args: argparse.Namespace) -> int:
     from datasets.records import of_split
     from features.cache import open_cache
     from vse.config import CONFIGS
+    from vse.descriptors import full_tap
 
     config = override(preset(CONFIGS, args.config), args.set)
+    config = replace(config, taps=tuple(full_tap(tap, args.backbone) for tap in config.taps))
     options = {"restval": args.restval} if args.restval else {}
     records = read_dataset(args.dataset, args.data, **options)
     splits = {name: of_split(records, name) for name in ("train", "dev")}
