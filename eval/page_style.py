@@ -61,7 +61,7 @@ tr.ours small { display: block; font-size: 0.775rem; font-weight: 500; color: va
 .way-start { border-left: 1px solid var(--line); }
 .finds { display: grid; gap: 18px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); }
 .find { overflow: hidden; display: flex; flex-direction: column; }
-.find > img, .find > .missing { width: 100%; height: 220px; object-fit: cover; }
+.find > img, .find > .missing { width: 100%; height: 220px; object-fit: contain; background: #0001; }
 .missing {
   display: grid; place-items: center; text-align: center; padding: 12px; color: var(--soft); font-size: 0.825rem;
   overflow-wrap: anywhere; background: repeating-linear-gradient(135deg, var(--ground) 0 10px, var(--line) 10px 11px);
@@ -85,7 +85,7 @@ ol.pictures {
 }
 ol.pictures li { position: relative; }
 ol.pictures img, ol.pictures .missing {
-  width: 100%; height: auto; aspect-ratio: 4 / 3; object-fit: cover; border-radius: 10px; display: grid;
+  width: 100%; height: auto; aspect-ratio: 4 / 3; object-fit: contain; background: #0001; border-radius: 10px; display: grid;
 }
 ol.pictures li.right img, ol.pictures li.right .missing { outline: 3px solid var(--right); outline-offset: 2px; }
 ol.pictures .mark { position: absolute; top: 7px; left: 7px; box-shadow: 0 1px 4px rgb(0 0 0 / 45%); }

@@ -36,7 +36,7 @@ def demo(args: argparse.Namespace) -> int:
     from vse import search, train
 
     data, cache, ranker = args.out / "scenes", args.out / "features.h5", args.out / "ranker"
-    results, query = args.out / "results", "a red car next to a tree"
+    results, query = args.out / "results", "a red fish on the grass"
     changes = [word for setting in args.set for word in ("--set", setting)]
     place = ["--dataset", "scenes", "--data", str(data), "--cache", str(cache)]
     counts = ["--train", str(args.train), "--dev", "200", "--test", str(args.test), "--seed", str(args.seed)]
