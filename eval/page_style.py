@@ -85,7 +85,8 @@ ol.pictures {
 }
 ol.pictures li { position: relative; }
 ol.pictures img, ol.pictures .missing {
-  width: 100%; height: auto; aspect-ratio: 4 / 3; object-fit: contain; background: #0001; border-radius: 10px; display: grid;
+  width: 100%; height: auto; aspect-ratio: 4 / 3; object-fit: contain; background: #0001;
+  border-radius: 10px; display: grid;
 }
 ol.pictures li.right img, ol.pictures li.right .missing { outline: 3px solid var(--right); outline-offset: 2px; }
 ol.pictures .mark { position: absolute; top: 7px; left: 7px; box-shadow: 0 1px 4px rgb(0 0 0 / 45%); }

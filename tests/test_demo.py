@@ -1,0 +1,21 @@
+"""The demo's whole path, small: scenes, features, training, ranking, page, search."""
+
+from vse import demo
+
+
+def test_the_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
+    words = ["--out", str(tmp_path / "demo"), "--train", "60", "--test", "20", "--set", "epochs=2"]
+    assert demo.main([*words, "--set", "hidden_dim=16"]) == 0
+    out = capsys.readouterr().out
+    for name in ("results/retrieval-scenes-test.html", "search.html"):
+        assert str(tmp_path / "demo" / name) in out
+        assert "data:image/jpeg;base64" in (tmp_path / "demo" / name).read_text()
+    result = next((tmp_path / "demo" / "results").glob("*.json")).read_text()
+    assert '"i2t_r1"' in result
+
+
+def test_a_bad_setting_ends_the_demo_with_its_line(tmp_path, capsys):
+    words = ["--out", str(tmp_path), "--train", "10", "--test", "5", "--set", "epoch=2"]
+    assert demo.main(words) == 2
+    assert "did you mean epochs" in capsys.readouterr().err
