@@ -29,6 +29,24 @@ def run_command(body: Callable[[], int]) -> int:
         return DONE
 
 
+def import_backend_quietly() -> None:
+    """Import Keras and let its backend look for devices, without the notes that TensorFlow writes while it starts.
+
+    They come from C++ and bypass every log level, and would bury the one line that a command has to say.
+    """
+    sys.stderr.flush()
+    shown = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import keras
+
+        keras.ops.zeros(1)
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
+
+
 def progress_is_shown() -> bool:
     """Say whether progress bars should be drawn: only when a person looks at stderr."""
     return sys.stderr.isatty()

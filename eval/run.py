@@ -89,10 +89,12 @@ def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> t
         image embeddings float32 [N, D], caption embeddings float32 [M, D], and what to say about the model: its
         "config", "preset", "backbone", "seed" and "weights_fingerprint".
     """
+    from common.commands import import_backend_quietly
     from datasets.records import captions_of
     from features.cache import open_cache
     from vse.api import load_model
 
+    import_backend_quietly()
     model = load_model(checkpoint)
     with open_cache(cache_path) as cache:
         images = model.encode_cached(cache, [record.image_id for record in records])

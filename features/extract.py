@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command
+from common.commands import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command
 from common.errors import DataError
 
 SHOWN = 10  # skipped images named on the screen; --json names all
@@ -77,6 +77,7 @@ def _extract(args: argparse.Namespace) -> int:
     if cache is not None:
         paths, extra = _as_cached(cache, paths, args.images)
         skipped += extra
+    import_backend_quietly()
     backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.recipe)
     taps = dict.fromkeys(bare_name(tap.strip()) for tap in args.taps.split(",") if tap.strip())
     if not taps:

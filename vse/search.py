@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def search(args: argparse.Namespace) -> int:
     """Index, search, print."""
+    from common.commands import import_backend_quietly
     from common.errors import ConfigError, DataError
     from vse.api import encode_images, load_model, retrieve_images
     from vse.nearest import nearest
@@ -42,6 +43,7 @@ def search(args: argparse.Namespace) -> int:
         raise ConfigError("--text and --image were both given, expected one query; run the command twice")
     if args.top < 1:
         raise ConfigError(f"--top got {args.top}, expected 1 or more")
+    import_backend_quietly()
     model = load_model(args.checkpoint)
     encoded = open_index(args, model)
     if encoded.skipped and args.strict:

@@ -36,15 +36,18 @@ def train(args: argparse.Namespace) -> int:
     import json
     from dataclasses import replace
 
+    from common.commands import import_backend_quietly
     from common.config import override, preset
     from common.files import require_writable_folder
     from datasets.catalog import read_dataset
     from datasets.records import of_split
     from features.cache import open_cache
     from vse.config import CONFIGS
-    from vse.descriptors import full_tap
 
     config = override(preset(CONFIGS, args.config), args.set)
+    import_backend_quietly()
+    from vse.descriptors import full_tap
+
     config = replace(config, taps=tuple(full_tap(tap, args.backbone) for tap in config.taps))
     options = {"restval": args.restval} if args.restval else {}
     records = read_dataset(args.dataset, args.data, **options)
