@@ -75,10 +75,10 @@ class KerasBackbone(LoadedBackbone):
     """
 
     def __init__(self, name: str, recipe: Recipe, model: Any, layers: dict[str, str] | None):
+        self._layers = layers or _last_grid(name, model)
         if any(side not in (None, recipe.size) for side in model.input_shape[1:3]):
             model = at_input_size(name, model, recipe.size)
         self.model = model
-        self._layers = layers or _last_grid(name, model)
         self._heads: dict[tuple[str, ...], Any] = {}
         super().__init__(name, recipe, {tap: tuple(self._output(tap).shape[1:]) for tap in self._layers})
 

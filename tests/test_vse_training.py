@@ -39,7 +39,7 @@ def variables(folder: Path):
     [
         ("kiros", ["validate_updates=5", "epochs=6", "learning_rate=0.01"]),
         ("vsepp", ["epochs=8", "warmup_updates=20", "learning_rate=0.01"]),
-        ("best", ["epochs=6", "members=2", "min_count=1", "learning_rate=0.02"]),
+        ("best", ["epochs=6", "taps=pooled", "min_count=1", "learning_rate=0.02"]),
         ("best", ["epochs=6", "taps=grid,pooled", "image_pooling=attention", "attention_heads=2", "members=1"]),
         ("kiros", ["encoder=lstm", "validate_updates=0", "epochs=6", "optimizer=adam", "learning_rate=0.01"]),
         ("kiros-bow", ["word_dim=16", "project_sentences=false", "epochs=6", "learning_rate=0.01", "l2=0.0001"]),
@@ -56,7 +56,14 @@ def test_each_preset_learns(toy_data, tmp_path, config, settings, capsys):
 
 
 def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path):
-    settings = ["epochs=5", "sentence_dropout=0.3", "word_forgetting=0.2", "image_dropout=0.3", "schedule=cosine"]
+    settings = [
+        "epochs=5",
+        "taps=pooled",
+        "sentence_dropout=0.3",
+        "word_forgetting=0.2",
+        "image_dropout=0.3",
+        "schedule=cosine",
+    ]
     assert train.main(arguments(toy_data, tmp_path / "whole", *settings, config="best")) == 0
     command = [sys.executable, "-m", "vse.train", *arguments(toy_data, tmp_path / "cut", *settings, config="best")]
     run = subprocess.Popen(
@@ -105,6 +112,7 @@ def test_a_finished_run_is_left_as_it_is(toy_data, tmp_path):
         (["--cache", "nowhere.h5"], "nowhere.h5"),
         (["--out", "/proc/nowhere"], "cannot write into /proc/nowhere"),
         (["--set", "taps=grid,region"], "has no toy/region"),
+        (["--set", "taps=pooled@320"], "has no recipe of its own"),
         (["--set", "learning_rate=1e30", "--set", "grad_clip=0.0", "--set", "epochs=4"], "the loss became"),
     ],
 )
