@@ -52,8 +52,8 @@ test-realdata: install ## run the tests on real data (VISLANG_DATA=DIR, default 
 lint: install ## check style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-bench: install ## run every benchmark; each prints its ratio last
-	for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit $$?; done
+bench: install ## run every benchmark; each prints its ratio last (results/benchmarks.json)
+	$(PY) benchmarks/run_all.py
 
 clean: ## remove the environment and build leftovers; data, runs and results stay
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis; find . -name __pycache__ -prune -exec rm -rf {} +
