@@ -57,3 +57,13 @@ def test_preset_names_the_nearest():
     assert preset({"best": 1}, "best") == 1
     with pytest.raises(ConfigError, match="unknown preset 'bset'; did you mean best"):
         preset({"best": 1, "kiros": 2}, "bset")
+
+
+def test_a_long_list_of_names_is_cut_and_keeps_its_order():
+    from common.errors import unknown_name
+
+    message = str(
+        unknown_name("tap", "zzz", ["pooled", "grid", *(f"block_{number}" for number in range(40))], "see --list")
+    )
+    assert "expected one of: pooled, grid, block_0," in message
+    assert message.endswith("block_17 and 22 more see --list")
