@@ -40,6 +40,7 @@ class SeedRun:
     seed: int | None = None
     checkpoint: str = ""
     weights_fingerprint: str | None = None
+    training_seconds: float | None = None
 
 
 def build_result(setup: Setup, runs: Sequence[SeedRun], *, seconds: float, resamples: int = RESAMPLES) -> dict:
@@ -81,6 +82,7 @@ def build_result(setup: Setup, runs: Sequence[SeedRun], *, seconds: float, resam
                 "seed": run.seed,
                 "checkpoint": run.checkpoint,
                 "weights_fingerprint": run.weights_fingerprint,
+                "training_seconds": run.training_seconds,
                 "metrics": metrics,
             }
             for run, metrics in zip(runs, per_seed, strict=True)

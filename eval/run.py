@@ -87,7 +87,7 @@ def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> t
 
     Returns:
         image embeddings float32 [N, D], caption embeddings float32 [M, D], and what to say about the model: its
-        "config", "preset", "backbone", "seed" and "weights_fingerprint".
+        "config", "preset", "backbone", "seed", "weights_fingerprint" and "training_seconds".
     """
     from common.commands import import_backend_quietly
     from datasets.records import captions_of
@@ -106,8 +106,19 @@ def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> t
         "backbone": about["backbone"]["name"],
         "seed": about.get("seed"),
         "weights_fingerprint": model.fingerprint,
+        "training_seconds": training_seconds(checkpoint),
     }
     return images, captions, info
+
+
+def training_seconds(checkpoint: Path) -> float | None:
+    """Add up what the epochs of a checkpoint's history took; None for an imported model."""
+    import json
+
+    history = checkpoint / "history.json"
+    if not history.is_file():
+        return None
+    return round(sum(row["seconds"] for row in json.loads(history.read_text(encoding="utf-8"))), 1)
 
 
 def ranked(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any]) -> dict[str, Any]:
@@ -129,7 +140,7 @@ def ranked(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any]) -
         save_ranks(path, SavedRanks(folds, queries))
     except DataError as error:  # a checkpoint on a read-only disk can still be ranked
         print(f"note: eval.compare will not find these ranks: {error}", file=sys.stderr)
-    run = SeedRun(folds, info["seed"], checkpoint.name, info["weights_fingerprint"])
+    run = SeedRun(folds, info["seed"], checkpoint.name, info["weights_fingerprint"], info["training_seconds"])
     return {"run": run, "info": info, "images": images, "captions": captions, "seconds": seconds}
 
 

@@ -1,9 +1,6 @@
 """The commands: rank and report, compare; with the model replaced by given embeddings."""
 
 import json
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -29,6 +26,7 @@ def embed(checkpoint, records, cache_path):
     return images, captions, {
         "config": {"margin": 0.2 if noise != "9" else 0.3}, "preset": preset, "backbone": "tiny", "seed": int(seed),
         "weights_fingerprint": checkpoint.name,
+        "training_seconds": None,
     }  # fmt: skip
 
 
@@ -149,15 +147,6 @@ def test_ranks_lie_in_the_checkpoint_or_beside_it(tmp_path):
     assert ranks_path(tmp_path, **where) == tmp_path / "ranks-coco-test-full.npz"
     assert ranks_path(tmp_path / "vse.npz", **where) == tmp_path / "ranks-vse-coco-test-full.npz"
     assert ranks_path(tmp_path / "ranks-x.npz", **where) == tmp_path / "ranks-x.npz"
-
-
-@pytest.mark.parametrize("module", ["eval.run", "eval.compare"])
-def test_help_comes_at_once_and_loads_nothing_heavy(module):
-    started = time.perf_counter()
-    code = f"import sys, {module} as m\ntry: m.main(['--help'])\nexcept SystemExit: print('numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("False\n")
-    assert time.perf_counter() - started < 3  # 0.05 s alone; the tests may share the machine
 
 
 def test_ranking_a_name_twice_is_an_error_of_its_own_kind():

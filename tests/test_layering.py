@@ -1,6 +1,8 @@
 """Imports point one way only."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,15 @@ def test_imports_point_down_only(path):
 def test_the_table_of_commands_is_true():
     for name in COMMANDS:
         assert "def main(" in (ROOT / name).read_text(), f"{name} is listed as a command and has no main"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS | {"datasets/scenes.py"}))
+def test_help_comes_before_anything_heavy_is_loaded(name):
+    module = name.removesuffix(".py").replace("/", ".")
+    heavy = "[m for m in ('tensorflow', 'keras', 'h5py', 'scipy') if m in sys.modules]"
+    code = f"import sys, {module} as m\ntry: m.main(['--help'])\nexcept SystemExit: print({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n"), done.stdout[-200:]
 
 
 @pytest.mark.parametrize("package", sorted(MAY_IMPORT))
