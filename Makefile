@@ -9,7 +9,12 @@ CONFIG ?= best
 SEEDS ?= 0 1 2
 RUNS ?= runs
 F8K_CACHE := $(RUNS)/features/flickr8k.h5
+F8K_IMAGES = $(firstword $(wildcard $(addprefix $(F8K)/,$(F8K_FOLDERS))))
+F8K_FOLDERS := Images images Flicker8k_Dataset Flickr8k_Dataset/Flicker8k_Dataset Flickr8k_Dataset
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
+
+# Exit code 3: done, but some images could not be read and were left out.
+EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled --cache $(F8K_CACHE)
 
 .PHONY: help install demo data-f8k features train-f8k eval test test-realdata lint bench clean
 
@@ -32,8 +37,9 @@ data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F
 	$(PY) -m datasets.fetch flickr8k --out data/flickr8k $(if $(filter-out data/flickr8k,$(F8K)),--from $(F8K))
 
 features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
-	$(PY) -m features.extract --images $(F8K)/Images --backbone $(BACKBONE) --taps pooled --cache $(F8K_CACHE)
-	$(PY) -m features.extract --images $(F8K)/Images --backbone $(BACKBONE) --recipe 320 --taps pooled --cache $(F8K_CACHE)
+	@test -n "$(F8K_IMAGES)" || { echo "error: $(F8K) holds no Flickr8K images; first: make data-f8k, or name a copy: F8K=DIR" >&2; exit 2; }
+	$(EXTRACT) || test $$? = 3
+	$(EXTRACT) --recipe 320 || test $$? = 3
 
 train-f8k: features ## train the ranker on Flickr8K (F8K=DIR CONFIG=best SEEDS="0 1 2"); killed, it resumes
 	for seed in $(SEEDS); do $(PY) -m vse.train --config $(CONFIG) --seed $$seed --dataset flickr8k --data $(F8K) \

@@ -16,7 +16,6 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=PACKAGES,
-    package_data={"features": ["*.json"]},
     install_requires=[
         "tensorflow>=2.21,<2.23",
         "keras>=3.15,<4",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import CheckpointError, DataError
-from common.files import read_json, whole_file, write_json
+from common.files import UNREADABLE, read_json, whole_file, write_json
 from common.vocabulary import Vocabulary
 
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.weights.h5"
@@ -105,7 +105,7 @@ def load_state(path: Path, like: list[np.ndarray]) -> tuple[list[np.ndarray], di
         with np.load(path, allow_pickle=False) as saved:
             progress = json.loads(str(saved["progress"]))
             arrays = [saved[name] for name in sorted(saved.files) if name != "progress"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read ({error}); delete it to start this run again") from error
     if [array.shape for array in arrays] != [array.shape for array in like]:
         raise CheckpointError(

@@ -4,11 +4,16 @@ import contextlib
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from common.errors import DataError
+
+# What NumPy raises for a .npz file that is damaged, cut off or of another kind.
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ class ResumableTraining(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.validate, self.score = folder, validate, score
         self.saved_model, self.every_updates = saved_model, every_updates
-        self.best, self.epochs_done, self.updates, self.seconds = -np.inf, 0, 0, 0.0
+        self.best, self.epochs_done, self.updates = -np.inf, 0, 0
         self.rows: list[dict[str, Any]] = []
         self._latest: dict[str, float] = {}
 
@@ -63,7 +63,7 @@ class ResumableTraining(keras.callbacks.Callback):
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
         self.best, self.epochs_done, self.updates = progress["best"], progress["epochs_done"], progress["updates"]
-        self.rows, self.seconds = progress["history"], progress["seconds"]
+        self.rows, self._latest = progress["history"], progress.get("latest", {})
         return True
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -86,7 +86,6 @@ class ResumableTraining(keras.callbacks.Callback):
         if not (self.every_updates and self._latest):
             self._validate_and_keep()
         seconds = time.monotonic() - self._started
-        self.seconds += seconds
         self.epochs_done = epoch + 1
         row = {"epoch": self.epochs_done, "loss": float((logs or {}).get("loss", np.nan)), **self._latest}
         self.rows.append({**row, "best": self.best, "seconds": round(seconds, 2)})
@@ -103,7 +102,7 @@ class ResumableTraining(keras.callbacks.Callback):
 
     def _save(self) -> None:
         progress = {"best": self.best, "epochs_done": self.epochs_done, "updates": self.updates, "history": self.rows}
-        progress["seconds"] = self.seconds
+        progress["latest"] = self._latest
         arrays = [np.asarray(variable) for variable in _variables(self.model)]
         checkpoints.save_state(self.folder / checkpoints.STATE, arrays, progress)
 

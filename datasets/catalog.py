@@ -1,11 +1,11 @@
 """The table of data sets: a name, and the reader that knows its files."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from common.errors import unknown_name
+from common.errors import ConfigError, unknown_name
 from datasets.coco import read_coco
 from datasets.flickr import read_flickr8k, read_flickr30k
 from datasets.karpathy import read_karpathy
@@ -21,6 +21,21 @@ READERS: dict[str, Callable[..., tuple[ImageRecord, ...]]] = {
     "precomputed": read_precomputed,  # <name>_{train,dev,test}_caps.txt and _ims.npy
     "scenes": read_scenes,  # drawn by datasets.scenes
 }
+
+
+def reader_options(settings: Iterable[str]) -> dict[str, str]:
+    """Turn words such as "restval=train" into keyword arguments of a reader.
+
+    Raises:
+        ConfigError: a word without "=".
+    """
+    options = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--option got {setting!r}, expected NAME=VALUE, such as restval=train")
+        options[name] = value
+    return options
 
 
 def read_dataset(name: str, folder: str | Path, /, **options: Any) -> tuple[ImageRecord, ...]:

@@ -65,7 +65,8 @@ def download(archive: Archive, folder: Path, *, timeout: float) -> tuple[Path, s
                 digest = _checked(archive, part)
                 part.replace(target)
                 return target, digest
-            except (OSError, http.client.HTTPException) as error:  # URLError, timeouts and cut connections are OSErrors
+            # URLError, timeouts and cut connections are OSErrors; a malformed address is a ValueError.
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", None) or error
                 if not part.exists() or part.stat().st_size <= before:
                     break  # nothing came: another try will not help

@@ -65,12 +65,14 @@ def read_imgids(folder: str | Path) -> dict[str, int]:
     """Give the column of each image in vgg_feats.mat: image_id -> imgid, over all splits.
 
     Raises:
-        DataError: no such file, or an imgid is given twice.
+        DataError: no such file, or imgids that are not 0 to N - 1, once each.
     """
     path = _json_path(Path(folder))
     columns = {entry["filename"]: int(entry["imgid"]) for entry in _entries(path)}
-    if len(set(columns.values())) != len(columns):
-        raise DataError(f"{path}: an imgid is used for two images, so features cannot be matched; {_NEXT}")
+    if sorted(columns.values()) != list(range(len(columns))):
+        raise DataError(
+            f"{path}: imgids are not 0 to {len(columns) - 1}, once each, so features cannot be matched; {_NEXT}"
+        )
     return columns
 
 

@@ -12,7 +12,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m eval.compare", description=__doc__)
     for letter in "ab":
         parser.add_argument(letter, type=Path, help="checkpoint that eval.run has ranked, or its ranks-....npz")
-    parser.add_argument("--dataset", default="flickr8k", help="as in eval.run (default: %(default)s)")
+    parser.add_argument("--dataset", help="as in eval.run (default: the only one that A was ranked on)")
     parser.add_argument("--split", default="test", help="as in eval.run (default: %(default)s)")
     parser.add_argument("--protocol", choices=("full", "five-folds"), default="full", help="(default: %(default)s)")
     parser.add_argument("--resamples", type=int, default=1000, help="draws of the bootstrap (default: %(default)s)")
@@ -32,9 +32,10 @@ def compare(args: argparse.Namespace) -> int:
     import json
 
     from eval.intervals import paired_comparison
-    from eval.saved_ranks import load_ranks, ranks_path, require_same_queries
+    from eval.saved_ranks import load_ranks, only_dataset, ranks_path, require_same_queries
 
-    place = {"dataset": args.dataset, "split": args.split, "protocol": args.protocol}
+    dataset = args.dataset or only_dataset(args.a, split=args.split, protocol=args.protocol)
+    place = {"dataset": dataset, "split": args.split, "protocol": args.protocol}
     a, b = (load_ranks(ranks_path(run, **place)) for run in (args.a, args.b))
     require_same_queries(a, b)
     differences = paired_comparison(a.folds, b.folds, resamples=args.resamples, seed=args.seed)

@@ -101,7 +101,7 @@ def thumbnail(path: Path | None, *, side: int = THUMBNAIL_SIDE) -> str | None:
             image.draft("RGB", (2 * side, 2 * side))  # lets JPEG decode at a fraction of its size
             small = ImageOps.exif_transpose(image).convert("RGB")
             small.thumbnail((side, side))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a broken image leaves a gap on the page
+    except Exception:  # broken EXIF raises nearly anything; a broken image leaves a gap on the page
         return None
     jpeg = io.BytesIO()
     small.save(jpeg, "JPEG", quality=80, optimize=True)

@@ -7,14 +7,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+_HERE = Path(__file__).resolve().parent
 _PACKAGES = ("numpy", "keras", "tensorflow", "h5py", "nltk", "pillow")
 
 
-def provenance(folder: str | Path = ".") -> dict[str, Any]:
+def provenance(folder: str | Path = _HERE) -> dict[str, Any]:
     """Give commit, state of the working tree, date and versions, for a result's JSON.
 
     Args:
-        folder: any folder of the checkout; outside of git, "commit" and "dirty" are None.
+        folder: any folder of the checkout, this one's by default; outside of git, "commit" and "dirty" are None.
     """
     commit = _git(folder, "rev-parse", "HEAD")
     changes = _git(folder, "status", "--porcelain", "--untracked-files=no")

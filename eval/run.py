@@ -22,7 +22,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--called", metavar="NAME", help="name in the tables, such as coco (default: --dataset)")
     parser.add_argument("--split", default="test", help="(default: %(default)s)")
     parser.add_argument("--cache", type=Path, help="feature cache (default: the one it was trained from)")
-    parser.add_argument("--restval", choices=("train", "drop"), help="what to do with COCO's restval images")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as restval=train"
+    )
     parser.add_argument("--protocol", choices=("full", "five-folds"), default="full", help="(default: %(default)s)")
     parser.add_argument("--out", default=Path("results"), type=Path, help="folder to write (default: %(default)s)")
     parser.add_argument("--name", help="name of the row (default: preset and backbone)")
@@ -41,13 +43,12 @@ def evaluate(args: argparse.Namespace) -> int:
     import json
 
     from common.files import require_writable_folder, write_json
-    from datasets.catalog import read_dataset
+    from datasets.catalog import read_dataset, reader_options
     from datasets.records import of_split
     from eval.report import markdown_table
 
     fill_in_from_training(args)
-    options = {"restval": args.restval} if args.restval else {}
-    records = of_split(read_dataset(args.dataset, args.data, **options), args.split)
+    records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
     require_writable_folder(args.out)
     embedded = []
     for number, checkpoint in enumerate(args.checkpoint, start=1):
@@ -57,7 +58,8 @@ def evaluate(args: argparse.Namespace) -> int:
     rows = [build_row(args, name, runs, records) for name, runs in grouped(embedded, args.name).items()]
     for result, _ in rows:
         suffix = "" if args.protocol == "full" else f"-{args.protocol}"
-        write_json(args.out / f"{result['name']}-{result['dataset']}-{args.split}{suffix}.json", result)
+        stem = file_name(f"{result['name']}-{result['dataset']}-{args.split}{suffix}")
+        write_json(args.out / f"{stem}.json", result)
     write_tables(args, rows, records)
     results = [result for result, _ in rows]
     print(json.dumps(results, indent=1) if args.json else markdown_table(results), end="\n" if args.json else "")
@@ -67,14 +69,21 @@ def evaluate(args: argparse.Namespace) -> int:
 def fill_in_from_training(args: argparse.Namespace) -> None:
     """Take what the command line leaves open from the first checkpoint."""
     from common.checkpoints import read_description
+    from common.errors import CheckpointError
 
     if args.dataset and args.data and args.cache:
         return
-    trained_on = read_description(args.checkpoint[0], "vse")[0]["data"]
-    args.dataset = args.dataset or trained_on["dataset"]
-    args.data = args.data or Path(trained_on["folder"])
-    args.cache = args.cache or Path(trained_on["cache"])
-    args.restval = args.restval or trained_on["restval"]
+    trained_on = read_description(args.checkpoint[0], "vse")[0].get("data", {})
+    try:
+        args.dataset = args.dataset or trained_on["dataset"]
+        args.data = args.data or Path(trained_on["folder"])
+        args.cache = args.cache or Path(trained_on["cache"])
+    except KeyError as error:
+        raise CheckpointError(
+            f"{args.checkpoint[0]} does not say what it was trained on; give --dataset, --data and --cache"
+        ) from error
+    if args.dataset == trained_on["dataset"]:
+        args.option = args.option or trained_on.get("options", [])
 
 
 def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> tuple[Any, Any, dict[str, Any]]:
@@ -87,7 +96,7 @@ def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> t
 
     Returns:
         image embeddings float32 [N, D], caption embeddings float32 [M, D], and what to say about the model: its
-        "config", "preset", "backbone", "seed", "weights_fingerprint" and "training_seconds".
+        "config", "preset", "backbone", "seed", "weights_fingerprint", "training_seconds" and "trained_on".
     """
     from common.commands import import_backend_quietly
     from datasets.records import captions_of
@@ -106,19 +115,31 @@ def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> t
         "backbone": about["backbone"]["name"],
         "seed": about.get("seed"),
         "weights_fingerprint": model.fingerprint,
-        "training_seconds": training_seconds(checkpoint),
+        "training_seconds": training_seconds(checkpoint, about["config"].get("epochs")),
+        "trained_on": about.get("data", {}).get("fingerprint"),
     }
     return images, captions, info
 
 
-def training_seconds(checkpoint: Path) -> float | None:
-    """Add up what the epochs of a checkpoint's history took; None for an imported model."""
-    import json
+def training_seconds(checkpoint: Path, epochs: int | None) -> float | None:
+    """Add up what the epochs of a checkpoint's history took; None for a model without one.
 
-    history = checkpoint / "history.json"
-    if not history.is_file():
+    Raises:
+        CheckpointError: it has not been trained to the end, so that its numbers would mean something else.
+    """
+    from common.checkpoints import HISTORY
+    from common.errors import CheckpointError
+    from common.files import read_json
+
+    if not (checkpoint / HISTORY).is_file():
         return None
-    return round(sum(row["seconds"] for row in json.loads(history.read_text(encoding="utf-8"))), 1)
+    rows = read_json(checkpoint / HISTORY, "training history", "train on, or copy the checkpoint anew")
+    if epochs is not None and len(rows) < epochs:
+        raise CheckpointError(
+            f"{checkpoint} was trained for {len(rows)} of {epochs} epochs, expected all; run its training "
+            "command again, or leave it out"
+        )
+    return round(sum(row["seconds"] for row in rows), 1)
 
 
 def ranked(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any]) -> dict[str, Any]:
@@ -157,10 +178,16 @@ def grouped(embedded: list[dict[str, Any]], name: str | None) -> dict[str, list[
 
     rows: dict[str, list[dict[str, Any]]] = {}
     for one in sorted(embedded, key=lambda one: (one["info"]["seed"] is None, one["info"]["seed"])):
-        rows.setdefault(json.dumps([one["info"]["preset"], one["info"]["config"]], sort_keys=True), []).append(one)
+        rows.setdefault(
+            json.dumps([one["info"][what] for what in ("preset", "config", "trained_on")], sort_keys=True), []
+        ).append(one)
     fingerprints = [one["info"]["weights_fingerprint"] for one in embedded]
     if len(set(fingerprints)) < len(fingerprints):
         raise EvalError("two checkpoints hold the same weights, so they are no two seeds; give each --checkpoint once")
+    for runs in rows.values():
+        seeds = [one["info"]["seed"] for one in runs]
+        if len(set(seeds)) < len(seeds):
+            raise EvalError(f"seeds {seeds} of one row hold a seed twice, expected different ones; leave one run out")
     if name is not None and len(rows) > 1:
         raise EvalError(f"--name {name} was given for {len(rows)} different settings; leave it out or run them apart")
     usual = {key: f"vse-{runs[0]['info']['preset']}-{runs[0]['info']['backbone']}" for key, runs in rows.items()}
@@ -189,6 +216,13 @@ def build_row(args: argparse.Namespace, name: str, runs: list[dict[str, Any]], r
     return build_result(setup, [run["run"] for run in runs], seconds=seconds), runs[0]
 
 
+def file_name(text: str) -> str:
+    """Make one file name of a text that may hold the path of a backbone."""
+    import re
+
+    return re.sub(r"[^\w.@+-]+", "_", text).strip("_")
+
+
 def write_tables(args: argparse.Namespace, rows: list[tuple], records: Sequence[Any]) -> None:
     """Write the Markdown table and the page over all results of this data set and split."""
     from common.files import write_text
@@ -204,7 +238,7 @@ def write_tables(args: argparse.Namespace, rows: list[tuple], records: Sequence[
     best, shown = max(rows, key=lambda row: row[0]["metrics"]["rsum"])
     collection = Collection([r.image_id for r in records], [r.path for r in records], sentences, owners.tolist())
     gallery = build_gallery(shown["images"], shown["captions"], owners)
-    stem = args.out / f"retrieval-{dataset}-{args.split}"
+    stem = args.out / file_name(f"retrieval-{dataset}-{args.split}")
     write_text(f"{stem}.md", markdown_table(results))
     write_text(f"{stem}.html", render_page(results, best, gallery=gallery, collection=collection))
     print(f"wrote {stem}.md and {stem}.html", file=sys.stderr)

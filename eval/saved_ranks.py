@@ -36,6 +36,26 @@ def ranks_path(run: str | Path, *, dataset: str, split: str, protocol: str) -> P
     return run / f"{_PREFIX}{name}" if run.is_dir() else run.with_name(f"{_PREFIX}{run.stem}-{name}")
 
 
+def only_dataset(run: str | Path, *, split: str, protocol: str) -> str:
+    """Give the data set that a run was ranked on, from the names of its saved ranks.
+
+    Raises:
+        DataError: none, or several.
+    """
+    run = Path(run)
+    start = _PREFIX if run.is_dir() else f"{_PREFIX}{run.stem}-"
+    end = f"-{split}-{protocol}.npz"
+    if run.suffix == ".npz" and run.name.startswith(_PREFIX):
+        return ""  # ranks_path takes the file as it is
+    folder = run if run.is_dir() else run.parent
+    found = sorted(path.name[len(start) : -len(end)] for path in folder.glob(f"{start}*{end}"))
+    if len(found) != 1:
+        got = f"ranks on {', '.join(found)}" if found else f"no ranks on split {split!r} ({protocol})"
+        todo = "choose with --dataset" if found else f"first: python -m eval.run --checkpoint {run} --split {split}"
+        raise DataError(f"{run} has {got}, expected one data set; {todo}")
+    return found[0]
+
+
 def save_ranks(path: str | Path, ranks: SavedRanks) -> None:
     """Write the ranks as a whole .npz file without pickle.
 

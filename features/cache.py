@@ -94,7 +94,8 @@ class FeatureCache:
         if missing:
             raise DataError(
                 f"{self.path}: has no features of {missing[0]!r}{_and_more(missing)}; it holds {len(self.ids)} images"
-                f" such as {self.ids[0]!r}; make a cache of all images with: {extract_command('NAME', 'TAPS', 'NEW')}"
+                f" such as {self.ids[0]!r}; make a cache of all images (--ids name leaves folders out of names)"
+                f" with: {extract_command('NAME', 'TAPS', 'NEW')}"
             )
         return np.array([self._positions[name] for name in ids], np.int64)
 

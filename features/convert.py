@@ -1,7 +1,6 @@
 """Command: put features that others published beside their captions into a feature cache."""
 
 import argparse
-import hashlib
 import sys
 from pathlib import Path
 
@@ -32,6 +31,7 @@ def convert(args: argparse.Namespace) -> int:
     from datasets.karpathy import read_imgids, read_vgg_feats
     from datasets.precomputed import read_precomputed_features
     from features.cache import FeatureKey, import_rows
+    from features.weights import fingerprint
 
     if args.karpathy:
         columns = read_imgids(args.karpathy)
@@ -40,8 +40,7 @@ def convert(args: argparse.Namespace) -> int:
     else:
         ids, rows = read_precomputed_features(args.precomputed, args.name)
     # The weights are not at hand: the rows themselves tell these features from others.
-    fingerprint = hashlib.sha256(rows.tobytes()).hexdigest()
-    import_rows(args.cache, ids, rows, FeatureKey(args.backbone, args.tap, "as published", fingerprint))
+    import_rows(args.cache, ids, rows, FeatureKey(args.backbone, args.tap, "as published", fingerprint([rows])))
     print(f"{args.cache}: {args.tap} of {args.backbone} for {len(ids)} images")
     return DONE
 

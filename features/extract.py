@@ -27,6 +27,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="list backbones, their taps and recipes, and stop")
     parser.add_argument("--images", metavar="WHERE", help="folder, pattern, image, or text file with a path a line")
     parser.add_argument("--root", metavar="DIR", help="what paths in a text file are relative to (default: its folder)")
+    parser.add_argument(
+        "--ids",
+        choices=("path", "name"),
+        default="path",
+        help="what the cache calls an image: its path below --images, or its file name alone, as COCO's splits do"
+        " (default: %(default)s)",
+    )
     parser.add_argument("--backbone", metavar="NAME", help="a name of --list, hub:HANDLE, or a model file or folder")
     parser.add_argument("--taps", default="pooled,grid", help="taps or layers, with commas (default: %(default)s)")
     parser.add_argument("--cache", metavar="FILE", help="the cache to make or to add to, such as runs/f8k.h5")
@@ -72,7 +79,7 @@ def _extract(args: argparse.Namespace) -> int:
     from features.cache import feature_key, open_cache
     from features.loaded import bare_name
 
-    paths, skipped = _images_by_id(args.images, args.root)
+    paths, skipped = _images_by_id(args.images, args.root, by_name=args.ids == "name")
     cache = open_cache(args.cache) if Path(args.cache).exists() else None
     if cache is not None:
         paths, extra = _as_cached(cache, paths, args.images)
@@ -133,15 +140,15 @@ def _compute(
     return len(files)
 
 
-def _images_by_id(where: str, root: str | None) -> tuple[dict[str, Path], list[tuple[str, str]]]:
-    """Name every image by its path relative to where was looked; names that are not UTF-8 cannot be stored."""
+def _images_by_id(where: str, root: str | None, *, by_name: bool) -> tuple[dict[str, Path], list[tuple[str, str]]]:
+    """Name every image by its path relative to where was looked, or by its file name; only UTF-8 can be stored."""
     from features.pipeline import list_images
 
     base = _base(where, root)
     images: dict[str, Path] = {}
     skipped = []
     for path in list_images(where, root=root):
-        name = (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
+        name = path.name if by_name else (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
         if name in images:
             raise DataError(f"{where}: lists {name} twice; remove the repetition")
         if name.encode("utf-8", "replace") != os.fsencode(name):

@@ -90,7 +90,7 @@ def test_karpathy_malformed(tmp_path, entries, message):
 
 def test_karpathy_imgids_must_differ(tmp_path):
     write_karpathy(tmp_path, [karpathy_entry(0, "train"), karpathy_entry(0, "train", filename="b.jpg")])
-    with pytest.raises(DataError, match="an imgid is used for two images"):
+    with pytest.raises(DataError, match="imgids are not 0 to"):
         read_imgids(tmp_path)
 
 

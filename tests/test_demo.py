@@ -8,6 +8,7 @@ def test_the_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatch):
     words = ["--out", str(tmp_path / "demo"), "--train", "60", "--test", "20", "--set", "epochs=2"]
     assert demo.main([*words, "--set", "hidden_dim=16"]) == 0
     out = capsys.readouterr().out
+    assert (tmp_path / "demo" / "60-20-0" / "features.h5").is_file()
     for name in ("results/retrieval-scenes-test.html", "search.html"):
         assert str(tmp_path / "demo" / name) in out
         assert "data:image/jpeg;base64" in (tmp_path / "demo" / name).read_text()

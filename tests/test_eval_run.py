@@ -27,6 +27,7 @@ def embed(checkpoint, records, cache_path):
         "config": {"margin": 0.2 if noise != "9" else 0.3}, "preset": preset, "backbone": "tiny", "seed": int(seed),
         "weights_fingerprint": checkpoint.name,
         "training_seconds": None,
+        "trained_on": "toy",
     }  # fmt: skip
 
 
@@ -149,9 +150,56 @@ def test_ranks_lie_in_the_checkpoint_or_beside_it(tmp_path):
     assert ranks_path(tmp_path / "ranks-x.npz", **where) == tmp_path / "ranks-x.npz"
 
 
+def test_compare_finds_the_data_set_that_was_ranked(tmp_path):
+    from common.errors import DataError
+    from eval.saved_ranks import only_dataset
+
+    where = {"split": "test", "protocol": "full"}
+    with pytest.raises(DataError, match="no ranks on split 'test'.*first: python -m eval.run --checkpoint"):
+        only_dataset(tmp_path, **where)
+    (tmp_path / "ranks-karpathy-test-full.npz").touch()
+    assert only_dataset(tmp_path, **where) == "karpathy"
+    (tmp_path / "ranks-coco-test-full.npz").touch()
+    with pytest.raises(DataError, match="ranks on coco, karpathy, expected one data set; choose with --dataset"):
+        only_dataset(tmp_path, **where)
+
+
+def test_half_trained_runs_are_not_averaged_in(tmp_path):
+    from common.errors import CheckpointError
+
+    (tmp_path / "history.json").write_text('[{"epoch": 1, "seconds": 2.5}, {"epoch": 2, "seconds": 3.5}]')
+    assert run.training_seconds(tmp_path, 2) == 6.0
+    assert run.training_seconds(tmp_path / "imported.npz", 15) is None
+    with pytest.raises(CheckpointError, match="trained for 2 of 15 epochs, expected all"):
+        run.training_seconds(tmp_path, 15)
+
+
+def test_names_with_paths_make_one_file():
+    assert run.file_name("vse-best-/models/x y.keras-flickr8k-test") == "vse-best-_models_x_y.keras-flickr8k-test"
+
+
+def test_a_seed_twice_is_refused():
+    info = {"preset": "a", "backbone": "b", "config": {}, "trained_on": "", "seed": 1}
+    runs = [{"info": {**info, "weights_fingerprint": name}} for name in "xy"]
+    with pytest.raises(EvalError, match="hold a seed twice"):
+        run.grouped(runs, None)
+
+
 def test_ranking_a_name_twice_is_an_error_of_its_own_kind():
     with pytest.raises(EvalError, match="same weights"):
         run.grouped(
-            [{"info": {"seed": None, "preset": "a", "backbone": "b", "config": {}, "weights_fingerprint": "x"}}] * 2,
+            [
+                {
+                    "info": {
+                        "seed": None,
+                        "preset": "a",
+                        "backbone": "b",
+                        "config": {},
+                        "trained_on": "",
+                        "weights_fingerprint": "x",
+                    }
+                }
+            ]
+            * 2,
             None,
         )

@@ -25,7 +25,11 @@ MODULES = [line for line in shell_lines() if "python -m" in line]
 def test_the_readme_has_its_two_commands_and_nothing_unchecked():
     assert {"make demo", "make test"} <= set(MAKE)
     known = set(MAKE) | set(MODULES)
-    rest = [line for line in shell_lines() if line not in known and not line.startswith(("git clone", "cd "))]
+    rest = [
+        line
+        for line in shell_lines()
+        if line not in known and not line.startswith(("git clone", "cd ", "source .venv/bin/activate"))
+    ]
     assert not rest, f"no test runs {rest}"
 
 
@@ -54,3 +58,10 @@ def test_python_examples_name_what_exists():
 def test_every_table_number_has_its_result_file():
     for name in re.findall(r"`(results/[\w.-]+\.json)`", README):
         assert (ROOT / name).is_file(), f"README cites {name}"
+
+
+def test_make_looks_for_photographs_where_the_reader_does():
+    from datasets.flickr import FLICKR8K
+
+    folders = re.search(r"^F8K_FOLDERS := (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE).group(1)
+    assert set(folders.split()) == set(FLICKR8K.images)

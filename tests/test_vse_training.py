@@ -90,6 +90,50 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path):
     assert models[0].fingerprint == models[1].fingerprint
 
 
+def test_resume_is_exact_where_epochs_pass_without_a_validation(toy_data, tmp_path):
+    # 13 updates an epoch, validated every 30: some epochs see no validation.
+    settings = ["epochs=5", "validate_updates=30", "batching=bucketed"]
+    assert train.main(arguments(toy_data, tmp_path / "whole", *settings)) == 0
+    code = (
+        "import os, sys, common.training as t; from vse import train\n"
+        "end = t.ResumableTraining.on_epoch_end\n"
+        "t.ResumableTraining.on_epoch_end = lambda self, epoch, logs=None: end(self, epoch, logs) or "
+        "(os.kill(os.getpid(), 9) if epoch == 2 else None)\n"
+        "train.main(sys.argv[1:])"
+    )
+    words = arguments(toy_data, tmp_path / "cut", *settings)
+    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    killed = subprocess.run([sys.executable, "-c", code, *words], cwd=Path(train.__file__).parents[1], **quiet)
+    assert killed.returncode == -signal.SIGKILL
+    assert train.main(words) == 0
+    rows = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "cut")]
+    for row in [*rows[0], *rows[1]]:
+        row.pop("seconds")
+    assert rows[0] == rows[1]
+    assert load_model(tmp_path / "whole").fingerprint == load_model(tmp_path / "cut").fingerprint
+
+
+def test_images_without_features_are_left_out_and_named(toy_data, tmp_path, capsys):
+    from features.cache import FeatureKey, import_rows, open_cache
+
+    cache = open_cache(toy_data / "features.h5")
+    ids = [name for name in cache.ids if name != "3.jpg"]
+    import_rows(
+        tmp_path / "part.h5", ids, cache.read("toy", "pooled", ids), FeatureKey("toy", "pooled", "none", "f" * 64)
+    )
+    words = arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")
+    assert train.main([*words, "--cache", str(tmp_path / "part.h5")]) == 0
+    assert "left out of training: 3.jpg, not in" in capsys.readouterr().err
+
+
+def test_weights_of_other_settings_are_never_taken_over(toy_data, tmp_path, capsys):
+    """Killed between its first validation and the end of its first epoch, a run has weights and no state."""
+    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")) == 0
+    (tmp_path / "run" / "training_state.npz").unlink()
+    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0", "margin=0.3")) == 2
+    assert "holds another run (its config differ)" in capsys.readouterr().err
+
+
 def test_a_finished_run_is_left_as_it_is(toy_data, tmp_path):
     words = arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")
     assert train.main(words) == 0
@@ -107,6 +151,12 @@ def test_a_finished_run_is_left_as_it_is(toy_data, tmp_path):
         (["--set", "project_sentences=false", "--set", "embed_dim=8"], "set project_sentences=true"),
         (["--set", "encoder=bow"], "'sum' goes with 'bow'"),
         (["--set", "epochs=0"], "epochs got 0, expected 1 or more"),
+        (["--set", "sentence_dropout=2"], "sentence_dropout got 2.0, expected 0 to below 1"),
+        (["--set", "learning_rate=0"], "learning_rate got 0.0, expected more than 0"),
+        (["--set", "validate_updates=-1"], "validate_updates got -1, expected 0 or more"),
+        (["--set", "taps="], "names no tap"),
+        (["--option", "restval"], "expected NAME=VALUE"),
+        (["--option", "restvall=drop"], "did you mean restval"),
         (["--dataset", "flikr8k"], "did you mean flickr8k"),
         (["--backbone", "vgg19"], "has no vgg19/pooled, it holds"),
         (["--cache", "nowhere.h5"], "nowhere.h5"),
@@ -148,7 +198,8 @@ def test_a_state_of_another_model_is_refused(toy_data, tmp_path):
     assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")) == 0
     with pytest.raises(CheckpointError, match="variables of another model, expected 1"):
         load_state(tmp_path / "run" / "training_state.npz", [np.zeros(3)])
-    (tmp_path / "run" / "training_state.npz").write_bytes(b"PK damaged")
+    state = tmp_path / "run" / "training_state.npz"
+    state.write_bytes(state.read_bytes()[:-100])
     assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")) == 2
 
 

@@ -14,6 +14,14 @@ _CHOICES = {
     "batching": ("bucketed", "homogeneous", "shuffled"),
 }
 
+_SIZES = "epochs batch_size embed_dim members max_words word_dim hidden_dim attention_heads step_epochs min_count"
+_RANGES = (
+    ("1 or more", _SIZES, lambda value: value >= 1),
+    ("0 or more", "drop_rarest warmup_updates validate_updates margin grad_clip l2", lambda value: value >= 0),
+    ("0 to below 1", "sentence_dropout word_forgetting image_dropout", lambda value: 0 <= value < 1),
+    ("more than 0", "learning_rate temperature", lambda value: value > 0),
+)
+
 
 @dataclass(frozen=True)
 class VseConfig:
@@ -76,9 +84,12 @@ class VseConfig:
                 f"encoder {self.encoder!r} got sentence_pooling {self.sentence_pooling!r}; "
                 "'sum' goes with 'bow' and only with it"
             )
-        for field in ("epochs", "batch_size", "embed_dim", "members", "max_words", "word_dim", "hidden_dim"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"setting {field} got {getattr(self, field)}, expected 1 or more")
+        if not self.taps:
+            raise ValueError("setting taps names no tap, expected some such as pooled")
+        for words, fields, fits in _RANGES:
+            for field in fields.split():
+                if not fits(getattr(self, field)):
+                    raise ValueError(f"setting {field} got {getattr(self, field)}, expected {words}")
 
     @property
     def sentence_width(self) -> int:

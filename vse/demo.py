@@ -35,7 +35,8 @@ def demo(args: argparse.Namespace) -> int:
     from features import extract
     from vse import search, train
 
-    data, cache, ranker = args.out / "scenes", args.out / "features.h5", args.out / "ranker"
+    drawn = args.out / f"{args.train}-{args.test}-{args.seed}"  # other scenes never meet features of these
+    data, cache, ranker = drawn / "scenes", drawn / "features.h5", drawn / "ranker"
     results, query = args.out / "results", "a red fish on the grass"
     changes = [word for setting in args.set for word in ("--set", setting)]
     place = ["--dataset", "scenes", "--data", str(data), "--cache", str(cache)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.errors import DataError
-from common.files import whole_file
+from common.files import UNREADABLE, whole_file
 from features.pipeline import Skipped, list_images
 from vse.api import EncodedImages
 from vse.backbone import encode_pictures
@@ -27,6 +27,7 @@ def index_folder(
     *,
     store: Path | None = None,
     weights: str | Path | None = None,
+    strict: bool = False,
     announce: Callable[[int], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> EncodedImages:
@@ -37,6 +38,7 @@ def index_folder(
         folder: a folder, glob or list of pictures.
         store: folder of stored indexes; None: VISLANG_INDEX, or ~/.cache/vislang/index.
         weights: the backbone's weights file, instead of the usual places.
+        strict: raise for the first bad picture instead of leaving it out.
         announce: called once with the number of pictures that have to be encoded.
         progress: called with the number of pictures just encoded.
 
@@ -45,7 +47,7 @@ def index_folder(
     """
     paths = list_images(folder)
     stamps = [_stamp(path) for path in paths]
-    file = index_file(model, folder, store)
+    file = index_file(model, folder, store, weights)
     known = _read(file, model.width)
     new = [number for number, stamp in enumerate(stamps) if stamp not in known]
     if announce is not None:
@@ -53,7 +55,8 @@ def index_folder(
     skipped: list[Skipped] = []
     for start in range(0, len(new), SAVE_EVERY):
         part = new[start : start + SAVE_EVERY]
-        vectors, kept, bad = encode_pictures(model, [paths[n] for n in part], weights=weights, progress=progress)
+        sources = [paths[number] for number in part]
+        vectors, kept, bad = encode_pictures(model, sources, weights=weights, strict=strict, progress=progress)
         known |= {stamps[part[number]]: vector for number, vector in zip(kept, vectors, strict=True)}
         skipped += bad
         _write(file, {stamp: known[stamp] for stamp in stamps if stamp in known})
@@ -64,10 +67,14 @@ def index_folder(
     return EncodedImages(vectors, [str(paths[number]) for number in usable], skipped)
 
 
-def index_file(model: "TrainedRanker", folder: str | Path, store: Path | None = None) -> Path:
-    """Give the file that holds the index of a folder made by this very model."""
+def index_file(
+    model: "TrainedRanker", folder: str | Path, store: Path | None = None, weights: str | Path | None = None
+) -> Path:
+    """Give the file that holds the index of a folder made by this very model and weights file."""
     store = store or Path(os.environ.get("VISLANG_INDEX") or Path.home() / ".cache" / "vislang" / "index")
-    digest = hashlib.sha256(json.dumps([str(Path(folder).resolve()), model.fingerprint]).encode())
+    digest = hashlib.sha256(
+        json.dumps([str(Path(folder).resolve()), model.fingerprint, weights and str(weights)]).encode()
+    )
     return store / f"{digest.hexdigest()[:24]}.npz"
 
 
@@ -81,7 +88,7 @@ def _read(file: Path, width: int) -> dict[str, np.ndarray]:
     try:
         with np.load(file, allow_pickle=False) as stored:
             stamps, vectors = stored["stamps"].tolist(), stored["vectors"]
-    except (OSError, ValueError, KeyError, EOFError):
+    except UNREADABLE:
         return {}
     if vectors.shape != (len(stamps), width):
         return {}

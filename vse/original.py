@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from common.config import to_json
 from common.errors import CheckpointError
+from common.files import UNREADABLE
 from common.vocabulary import END, UNKNOWN, Vocabulary
 from vse.config import VseConfig
 from vse.model import Ranker
@@ -49,9 +51,9 @@ def read_original(path: str | Path) -> TrainedRanker:
     encoder = options.get("encoder", "gru")
     if encoder not in ("gru", "bow"):
         raise CheckpointError(f"{path}: its options say encoder {encoder!r}, expected 'gru' or 'bow'; {_NEXT_STEP}")
-    num_rows, word_dim = arrays["Wemb"].shape
-    num_features, embed_dim = arrays["ff_image_W"].shape
     try:
+        num_rows, word_dim = arrays["Wemb"].shape
+        num_features, embed_dim = arrays["ff_image_W"].shape
         config = VseConfig(
             encoder=encoder,
             sentence_pooling="sum" if encoder == "bow" else "last",
@@ -59,7 +61,7 @@ def read_original(path: str | Path) -> TrainedRanker:
             hidden_dim=embed_dim,
             embed_dim=embed_dim,
             margin=float(options.get("margin", 0.2)),
-            taps=("fc7",),
+            taps=("fc7@center-crop-224-bgr-mean/v1",),
         )
         words = {int(number): str(word) for word, number in dictionary.items()}
         kept = [words[number] for number in range(_FIRST_WORD, num_rows)]
@@ -70,7 +72,8 @@ def read_original(path: str | Path) -> TrainedRanker:
     vocabulary = Vocabulary(kept)
     network = Ranker(config, len(vocabulary), num_features)
     _assign(network, arrays, path)
-    description = {"kind": KIND, "preset": "original", "seed": None, "backbone": {"name": "vgg19", "weights": {}}}
+    description = {"kind": KIND, "preset": "original", "seed": None, "config": to_json(config), "data": {}}
+    description["backbone"] = {"name": "vgg19", "weights": {}}
     return TrainedRanker(network, vocabulary, description)
 
 
@@ -95,7 +98,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read ({error}); {_NEXT_STEP}") from error
     missing = [name for name in ("Wemb", "ff_image_W", "ff_image_b") if name not in arrays]
     if missing:

@@ -13,7 +13,7 @@ from keras import ops
 
 from common import checkpoints
 from common.config import from_json
-from common.errors import DataError
+from common.errors import CheckpointError, DataError
 from common.tokenizer import TOKENIZERS
 from common.vocabulary import UNKNOWN, Vocabulary
 from features.cache import FeatureCache
@@ -123,8 +123,12 @@ def read_ranker(folder: str | Path) -> TrainedRanker:
     """
     folder = Path(folder)
     description, vocabulary = checkpoints.read_description(folder, KIND)
-    config = from_json(VseConfig, description["config"])
-    network = Ranker(config, len(vocabulary), int(description["num_features"]))
+    try:
+        config = from_json(VseConfig, description["config"])
+        network = Ranker(config, len(vocabulary), int(description["num_features"]))
+        description["backbone"]["name"], description["backbone"]["weights"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
     checkpoints.load_weights(network, folder)
     return TrainedRanker(network, vocabulary, description)
 

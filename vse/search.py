@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 def search(args: argparse.Namespace) -> int:
     """Index, search, print."""
     from common.commands import import_backend_quietly
-    from common.errors import ConfigError, DataError
+    from common.errors import ConfigError
     from vse.api import encode_images, load_model, retrieve_images
     from vse.nearest import nearest
 
@@ -46,17 +46,19 @@ def search(args: argparse.Namespace) -> int:
     import_backend_quietly()
     model = load_model(args.checkpoint)
     encoded = open_index(args, model)
-    if encoded.skipped and args.strict:
-        raise DataError(f"{encoded.skipped[0].reason} (strict: the first bad image ends the run)")
     found: list[dict[str, Any]] = []
     if args.text is not None:
         (matches,) = retrieve_images(model, args.text, encoded, top=args.top)
-        found = [{"image": match.name, "score": round(match.score, 4)} for match in matches]
+        found = [{"image": shown_name(match.name), "score": round(match.score, 4)} for match in matches]
     elif args.image is not None:
         query = encode_images(model, args.image, weights=args.weights, strict=True).vectors
+        if len(query) != 1:
+            raise ConfigError(f"--image got {len(query)} pictures, expected one; name a file")
         numbers, scores = nearest(query[:1], encoded.vectors, args.top)
         pairs = zip(numbers[0], scores[0], strict=True)
-        found = [{"image": encoded.names[number], "score": round(float(score), 4)} for number, score in pairs]
+        found = [
+            {"image": shown_name(encoded.names[number]), "score": round(float(score), 4)} for number, score in pairs
+        ]
     show(args, encoded, found)
     return SKIPPED_SOME if encoded.skipped else DONE
 
@@ -77,14 +79,15 @@ def open_index(args: argparse.Namespace, model: Any) -> Any:
         def announce(count: int) -> None:
             bar.reset(total=count)
 
-        return index_folder(model, args.index, weights=args.weights, announce=announce, progress=bar.update)
+        options: Any = {"weights": args.weights, "strict": args.strict, "progress": bar.update}
+        return index_folder(model, args.index, announce=announce, **options)
 
 
 def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) -> None:
     """Print the answers and what was skipped."""
     import json
 
-    skipped = [{"image": one.source, "reason": one.reason} for one in encoded.skipped]
+    skipped = [{"image": shown_name(one.source), "reason": one.reason} for one in encoded.skipped]
     if args.html:
         write_page(args.html, args.text or args.image or "", found)
     if args.json:
@@ -97,6 +100,13 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
         print(f"{row['score']:.3f}\t{row['image']}")
     if not found:
         print(f"{len(encoded)} images are indexed; search them with --text or --image")
+
+
+def shown_name(name: str) -> str:
+    """Give a file's name as text that can be printed and stored, whatever bytes it is made of."""
+    import os
+
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def write_page(path: Path, query: str, found: list[dict[str, Any]]) -> None:

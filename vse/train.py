@@ -17,7 +17,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--backbone", default="mobilenet_v2", help="whose features (default: %(default)s)")
     parser.add_argument("--config", default="best", help="preset (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
-    parser.add_argument("--restval", choices=("train", "drop"), help="what to do with COCO's restval images")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as restval=train"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", required=True, type=Path, help="checkpoint folder")
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
@@ -39,7 +41,7 @@ def train(args: argparse.Namespace) -> int:
     from common.commands import import_backend_quietly
     from common.config import override, preset
     from common.files import require_writable_folder
-    from datasets.catalog import read_dataset
+    from datasets.catalog import read_dataset, reader_options
     from datasets.records import of_split
     from features.cache import open_cache
     from vse.config import CONFIGS
@@ -49,10 +51,9 @@ def train(args: argparse.Namespace) -> int:
     from vse.descriptors import full_tap
 
     config = replace(config, taps=tuple(full_tap(tap, args.backbone) for tap in config.taps))
-    options = {"restval": args.restval} if args.restval else {}
-    records = read_dataset(args.dataset, args.data, **options)
-    splits = {name: of_split(records, name) for name in ("train", "dev")}
+    records = read_dataset(args.dataset, args.data, **reader_options(args.option))
     cache = open_cache(args.cache)
+    splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
     require_writable_folder(args.out)
     rows = fit(args, config, splits, cache)
     if args.json:
@@ -60,6 +61,17 @@ def train(args: argparse.Namespace) -> int:
     else:
         print(f"{args.out}: best dev rsum {rows[-1]['best']:.1f} after {len(rows)} epochs")
     return 0
+
+
+def with_features(records: tuple, cache: Any) -> tuple:
+    """Leave out the images that extraction could not read, and say so; all of them missing is an error elsewhere."""
+    held = set(cache.ids)
+    missing = [record.image_id for record in records if record.image_id not in held]
+    if not missing or len(missing) == len(records):
+        return records
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    print(f"left out of training: {missing[0]}{more}, not in {cache.path}", file=sys.stderr)
+    return tuple(record for record in records if record.image_id in held)
 
 
 def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: Any) -> list[dict[str, Any]]:
@@ -170,7 +182,7 @@ def describe(args: argparse.Namespace, config: Any, splits: dict, cache: Any, nu
             "dataset": args.dataset,
             "folder": str(args.data),
             "cache": str(args.cache),
-            "restval": args.restval,
+            "options": args.option,
             "fingerprint": data_fingerprint([*splits["train"], *splits["dev"]]),
         },
     }
@@ -185,12 +197,12 @@ def remember(folder: Path, description: dict[str, Any], vocabulary: Any) -> None
     from common import checkpoints
     from common.errors import CheckpointError
 
-    if not (folder / checkpoints.STATE).is_file():
+    if not (folder / checkpoints.CONFIG).is_file():
         checkpoints.start_checkpoint(folder, description, vocabulary)
         return
     found, _ = checkpoints.read_description(folder, description["kind"])
     changed = [name for name in description if name != "data" and found.get(name) != description[name]]
-    changed += ["data"] * (found["data"]["fingerprint"] != description["data"]["fingerprint"])
+    changed += ["data"] * (found.get("data", {}).get("fingerprint") != description["data"]["fingerprint"])
     if changed:
         raise CheckpointError(
             f"{folder} holds another run (its {', '.join(changed)} differ); choose another --out or delete the folder"

@@ -116,8 +116,8 @@ def make_loss(config: VseConfig, optimizer: keras.optimizers.Optimizer) -> Calla
             return softmax_loss(scores, negatives)
         if config.loss == "summed_hinge":
             return summed_hinge(scores, negatives, config.margin)
-        warm = ops.cast(optimizer.iterations < config.warmup_updates, "float32")
         easy, hard = (loss(scores, negatives, config.margin) for loss in (summed_hinge, hardest_hinge))
+        warm = ops.cast(optimizer.iterations < config.warmup_updates, easy.dtype)
         return warm * easy + (1.0 - warm) * hard
 
     def ranking_loss(groups: Tensor, scores: Tensor) -> Tensor:

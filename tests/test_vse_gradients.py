@@ -1,0 +1,100 @@
+"""The whole `kiros` update, gradients included, against finite differences and the equations, in float64."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vse.config import CONFIGS, VseConfig
+from vse.model import Ranker
+from vse.training import RankingTask
+
+WORDS = np.array([[4, 5, 2], [6, 2, 0], [7, 4, 2]], np.int32)  # the end mark, 2, closes each sentence
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx("float32")
+
+
+class Table:
+    """Two descriptors for each of three images."""
+
+    is_resident = True
+    num_features = 5
+    vectors = np.random.default_rng(3).normal(size=(3, 2, 5))
+
+    def rows(self, numbers):
+        return keras.ops.take(keras.ops.convert_to_tensor(self.vectors), numbers, axis=0)
+
+
+def small(name: str, **changes) -> VseConfig:
+    from dataclasses import replace
+
+    sizes = {"word_dim": 3, "hidden_dim": 4, "embed_dim": 4, "batch_size": 3, "sentence_dropout": 0.0}
+    sizes |= {"image_dropout": 0.0, "validate_updates": 0}
+    return replace(CONFIGS[name], **{**sizes, **changes})
+
+
+def task_of(config: VseConfig) -> RankingTask:
+    keras.utils.set_random_seed(2)
+    task = RankingTask(Ranker(config, 8, 5), Table())
+    task.prepare(config, 1)
+    return task
+
+
+def loss_of(task: RankingTask):
+    inputs = {"rows": np.arange(3, dtype=np.int32), "words": WORDS.ravel()}
+    return task.loss(np.arange(3), task(inputs, training=True))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        small("kiros"),
+        small("kiros-bow", word_dim=4),
+        small("kiros", encoder="lstm"),
+        small("vsepp", warmup_updates=0),
+        small("best", members=2, taps=("pooled",)),
+        small("best", members=1, taps=("grid",), image_pooling="attention", attention_heads=2),
+    ],
+    ids=["kiros", "kiros-bow", "lstm", "vsepp", "best", "attention"],
+)
+def test_gradients_of_every_weight_equal_finite_differences(config):
+    task = task_of(config)
+    with tf.GradientTape() as tape:
+        loss = loss_of(task)
+    variables = task.trainable_variables
+    random = np.random.default_rng(0)
+    for variable, gradient in zip(variables, tape.gradient(loss, [v.value for v in variables]), strict=True):
+        value, gradient = np.array(variable), np.asarray(tf.convert_to_tensor(gradient))
+        for place in random.permutation(value.size)[:6]:
+            index = np.unravel_index(place, value.shape)
+            ends = []
+            for step in (1e-6, -1e-6):
+                moved = value.copy()
+                moved[index] += step
+                variable.assign(moved)
+                ends.append(float(loss_of(task)))
+            variable.assign(value)
+            numeric = (ends[0] - ends[1]) / 2e-6
+            assert gradient[index] == pytest.approx(numeric, rel=1e-5, abs=1e-5), f"{variable.path}{index}"
+
+
+def test_one_kiros_update_clips_the_summed_gradient_and_takes_the_originals_first_step():
+    task = task_of(small("kiros"))
+    with tf.GradientTape() as tape:
+        loss = loss_of(task)
+    variables = task.trainable_variables
+    gradients = [np.asarray(tf.convert_to_tensor(g)) for g in tape.gradient(loss, [v.value for v in variables])]
+    norm = np.sqrt(sum(np.square(gradient).sum() for gradient in gradients))
+    assert norm > 0
+    before = [np.array(variable) for variable in variables]
+    task.train_on_batch({"rows": np.arange(3, dtype=np.int32), "words": WORDS.ravel()}, np.arange(3))
+    for variable, old, gradient in zip(variables, before, gradients, strict=True):
+        clipped = gradient * min(1.0, 2.0 / norm)
+        first = 0.1 * clipped / (np.sqrt(0.001 * clipped**2) + 1e-8)  # moments after one step
+        expected = old - 2e-4 * np.sqrt(1 - 0.001) / (1 - 0.1) * first
+        np.testing.assert_allclose(np.array(variable), expected, atol=1e-6, err_msg=variable.path)
