@@ -54,13 +54,13 @@ def untrained_ranker(folder: Path) -> None:
     model_file = folder / "mobilenet_v2.keras"
     load_backbone("mobilenet_v2", weights="random").model.save(model_file)
     name = str(model_file)
-    tap = "pooled@squash-224-tf/v1"
-    config, vocabulary = VseConfig(taps=(tap,)), Vocabulary(["dog"])
+    taps = ("pooled@squash-224-tf/v1", "pooled@squash-320-tf/v1")  # the two sizes that the preset "best" looks at
+    config, vocabulary = VseConfig(taps=taps), Vocabulary(["dog"])
     backbone = load_backbone(name, recipe="squash-224-tf/v1")
-    description = {"kind": "vse", "preset": "none", "config": to_json(config), "seed": 0, "num_features": 1280}
-    description |= {"backbone": {"name": name, "weights": {tap: backbone.fingerprint}}, "data": {}}
+    description = {"kind": "vse", "preset": "none", "config": to_json(config), "seed": 0, "num_features": 2560}
+    description |= {"backbone": {"name": name, "weights": dict.fromkeys(taps, backbone.fingerprint)}, "data": {}}
     checkpoints.start_checkpoint(folder, description, vocabulary)
-    checkpoints.save_weights(Ranker(config, len(vocabulary), 1280), folder)
+    checkpoints.save_weights(Ranker(config, len(vocabulary), 2560), folder)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ def encode_pictures(
     sources: Sequence[Any],
     *,
     weights: str | Path | None = None,
-    batch_size: int = 32,
+    batch_size: int = 8,
     strict: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, list[int], list[Skipped]]:
