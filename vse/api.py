@@ -96,7 +96,7 @@ def encode_images(
         images: a path, a folder, a glob, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a sequence of
             these; or features of the model's backbone: float [N, F], or {tap: float [N, ...]}.
         weights: the backbone's weights file, instead of the usual places (`features.backbones.load_backbone`).
-        batch_size: images in one pass of the backbone; 8 keeps "best" near 1 GB and costs no speed on a CPU.
+        batch_size: images in one pass of the backbone; with 8, the preset "best" stays near 1 GB.
         strict: raise for the first bad image instead of listing it in `skipped`.
         progress: called with the number of images just dealt with.
 
