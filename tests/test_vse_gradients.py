@@ -14,9 +14,11 @@ WORDS = np.array([[4, 5, 2], [6, 2, 0], [7, 4, 2]], np.int32)  # the end mark, 2
 
 @pytest.fixture(autouse=True)
 def double_precision():
-    keras.config.set_floatx("float64")
-    yield
-    keras.config.set_floatx("float32")
+    for width in ("float64", "float32"):
+        keras.config.set_floatx(width)
+        keras.config.set_dtype_policy(width)  # once a layer was made, it no longer follows floatx
+        if width == "float64":
+            yield
 
 
 class Table:
