@@ -37,7 +37,7 @@ SOURCES = {
     "flickr8k": Source(
         archives=(
             # The release gives no checksums. Without one the sizes and CRCs inside the archive and the counts below
-            # are checked, and the sha256 of the first download is recorded and demanded of later ones.
+            # are checked; fetched.json records the sha256 of what came, for pinning it here.
             Archive("Flickr8k_text.zip", (f"{_RELEASE}/Flickr8k_text.zip",), sha256=None, max_unpacked=100 * 2**20),
             Archive("Flickr8k_Dataset.zip", (f"{_RELEASE}/Flickr8k_Dataset.zip",), sha256=None, max_unpacked=4 * 2**30),
         ),

@@ -5,7 +5,6 @@ from pathlib import Path
 import keras
 
 INPUT_SIZE = 64
-RECIPE = "squash-64-tf/v1"
 COMPACT_WEIGHTS = Path(__file__).resolve().parent.parent / "pretrained" / "compact-scenes.weights.h5"
 
 
