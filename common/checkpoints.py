@@ -33,6 +33,29 @@ def start_checkpoint(folder: Path, description: dict[str, Any], vocabulary: Voca
     write_json(folder / CONFIG, description)
 
 
+def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Vocabulary) -> None:
+    """Write the description of a run, or check that the run in the folder is this one.
+
+    Args:
+        folder: as for `start_checkpoint`.
+        description: as for `start_checkpoint`; "data" may hold places, of which only "fingerprint" has to be equal.
+        vocabulary: the model's words.
+
+    Raises:
+        CheckpointError: the folder holds another run.
+    """
+    if not (folder / CONFIG).is_file():
+        start_checkpoint(folder, description, vocabulary)
+        return
+    found, _ = read_description(folder, description["kind"])
+    changed = [name for name in description if name != "data" and found.get(name) != description[name]]
+    changed += ["data"] * (found.get("data", {}).get("fingerprint") != description["data"]["fingerprint"])
+    if changed:
+        raise CheckpointError(
+            f"{folder} holds another run (its {', '.join(changed)} differ); choose another --out or delete the folder"
+        )
+
+
 def read_description(folder: str | Path, kind: str) -> tuple[dict[str, Any], Vocabulary]:
     """Read what `start_checkpoint` wrote and check that it is a model of this kind.
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +53,25 @@ def of_split(records: Iterable[ImageRecord], split: str) -> tuple[ImageRecord, .
         known = ", ".join(f"{name} ({counts[name]})" for name in SPLITS if counts[name]) or "no images at all"
         raise DataError(f"no image is in split {split!r}, the data set has: {known}; choose one of those")
     return chosen
+
+
+def with_features(records: tuple["ImageRecord", ...], cache: Any) -> tuple["ImageRecord", ...]:
+    """Leave out the images that extraction could not read, and say so on stderr.
+
+    Args:
+        records: images of one split.
+        cache: an open feature cache, with `ids` and `path`.
+
+    Returns:
+        the records whose image is in the cache; all of them when none is, so that reading the cache says why.
+    """
+    held = set(cache.ids)
+    missing = [record.image_id for record in records if record.image_id not in held]
+    if not missing or len(missing) == len(records):
+        return records
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    print(f"left out of training: {missing[0]}{more}, not in {cache.path}", file=sys.stderr)
+    return tuple(record for record in records if record.image_id in held)
 
 
 def check_splits(records: Iterable[ImageRecord]) -> tuple[ImageRecord, ...]:

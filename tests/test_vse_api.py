@@ -186,11 +186,11 @@ def test_search_indexes_once_and_says_what_it_skipped(checkpoint, photos, tmp_pa
     assert len(answer["results"]) == 3
     assert sorted(one["image"].rsplit("/", 1)[1] for one in answer["skipped"]) == BAD
     encoded = []
-    import vse.index
+    from vse.ranker import TrainedRanker
 
-    original = vse.index.encode_pictures
+    original = TrainedRanker.encode_pictures
     monkeypatch.setattr(
-        vse.index, "encode_pictures", lambda m, sources, **o: encoded.extend(sources) or original(m, sources, **o)
+        TrainedRanker, "encode_pictures", lambda m, sources, **o: encoded.extend(sources) or original(m, sources, **o)
     )
     code, out, _ = run_search(checkpoint, *words, capsys=capsys)
     assert sorted(path.name for path in encoded) == BAD, "good pictures must come from the index"

@@ -107,11 +107,11 @@ def encode_images(
     if features is not None:
         vectors = model.encode_features(features)
         return EncodedImages(vectors, [str(number) for number in range(len(vectors))])
-    from vse.backbone import encode_pictures
+    from features.pictures import image_sources
 
-    sources, names = _as_sources(images)
-    vectors, kept, skipped = encode_pictures(
-        model, sources, weights=weights, batch_size=batch_size, strict=strict, progress=progress
+    sources, names = image_sources(images)
+    vectors, kept, skipped = model.encode_pictures(
+        sources, weights=weights, batch_size=batch_size, strict=strict, progress=progress
     )
     if not kept:
         raise DataError(f"none of {len(sources)} images could be encoded; the first: {skipped[0].reason}")
@@ -222,22 +222,3 @@ def _as_features(model: "TrainedRanker", images: Any) -> dict[str, np.ndarray] |
             raise DataError(f"this model reads taps {', '.join(model.config.taps)}; give features as {{tap: array}}")
         return {model.config.taps[0]: images}
     return None
-
-
-def _as_sources(images: Any) -> tuple[list[Any], list[str]]:
-    from features.pipeline import list_images
-
-    if isinstance(images, str | Path):
-        paths = list_images(images)
-        return list(paths), [str(path) for path in paths]
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        images = list(images)
-    if isinstance(images, np.ndarray) or not isinstance(images, Sequence):
-        images = [images]
-    sources: list[Any] = []
-    for image in images:
-        folder = isinstance(image, str | Path) and Path(image).is_dir()
-        sources += list_images(image) if folder else [image]
-    if not sources:
-        raise DataError("no image was given, expected paths, a folder, arrays or features")
-    return sources, [str(one) if isinstance(one, str | Path) else str(number) for number, one in enumerate(sources)]

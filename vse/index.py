@@ -13,7 +13,6 @@ from common.errors import DataError
 from common.files import UNREADABLE, whole_file
 from features.pipeline import Skipped, list_images
 from vse.api import EncodedImages
-from vse.backbone import encode_pictures
 
 if TYPE_CHECKING:
     from vse.ranker import TrainedRanker
@@ -56,7 +55,7 @@ def index_folder(
     for start in range(0, len(new), SAVE_EVERY):
         part = new[start : start + SAVE_EVERY]
         sources = [paths[number] for number in part]
-        vectors, kept, bad = encode_pictures(model, sources, weights=weights, strict=strict, progress=progress)
+        vectors, kept, bad = model.encode_pictures(sources, weights=weights, strict=strict, progress=progress)
         known |= {stamps[part[number]]: vector for number, vector in zip(kept, vectors, strict=True)}
         skipped += bad
         _write(file, {stamp: known[stamp] for stamp in stamps if stamp in known})

@@ -17,8 +17,10 @@ from common.errors import CheckpointError, DataError
 from common.tokenizer import TOKENIZERS
 from common.vocabulary import UNKNOWN, Vocabulary
 from features.cache import FeatureCache
+from features.descriptors import CachedDescriptors, check_weights, join_taps
+from features.pictures import encode_taps
+from features.pipeline import Skipped
 from vse.config import VseConfig
-from vse.descriptors import CachedDescriptors, join_taps
 from vse.model import Ranker
 from vse.training import padded
 
@@ -83,9 +85,27 @@ class TrainedRanker:
         encoded = [self.encode_descriptors(join_taps([part[at : at + batch_size] for part in parts])) for at in blocks]
         return np.concatenate(encoded) if encoded else np.zeros((0, self.width), np.float32)
 
+    def encode_pictures(self, sources: Sequence[Any], **options: Any) -> tuple[np.ndarray, list[int], list[Skipped]]:
+        """Encode pictures batch by batch; only the vectors are kept, whatever the size of the taps.
+
+        Args:
+            sources: paths, bytes, PIL images or arrays.
+            **options: of `features.pictures.encode_taps`.
+
+        Returns:
+            float32 [K, D'], the numbers of the K usable sources, and the other sources with their reasons.
+        """
+        vectors, kept, skipped = [np.zeros((0, self.width), np.float32)], [], []
+        for batch in encode_taps(sources, self.config.taps, self.description["backbone"], **options):
+            kept += batch.kept
+            skipped += batch.skipped
+            if batch.kept:
+                vectors.append(self.encode_features(batch.features))
+        return np.concatenate(vectors), kept, skipped
+
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> np.ndarray:
         """Give float32 [N, D'] of length 1 for images whose features lie in a cache made with the same weights."""
-        check_weights(cache, self.description)
+        check_weights(cache, self.description["backbone"])
         descriptors = CachedDescriptors(cache, self.backbone, self.config.taps, ids)
         return np.concatenate([self.encode_descriptors(block) for block in descriptors.blocks()])
 
@@ -131,20 +151,3 @@ def read_ranker(folder: str | Path) -> TrainedRanker:
         raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
     checkpoints.load_weights(network, folder)
     return TrainedRanker(network, vocabulary, description)
-
-
-def check_weights(cache: FeatureCache, description: dict[str, Any]) -> None:
-    """Refuse a cache whose features other weights made.
-
-    Raises:
-        DataError: the fingerprints differ.
-    """
-    backbone = description["backbone"]
-    for tap, trained_on in backbone["weights"].items():
-        name, _, recipe = tap.partition("@")
-        found = cache.key(backbone["name"] + (f"@{recipe}" if recipe else ""), name).weights
-        if found != trained_on:
-            raise DataError(
-                f"{cache.path}: {backbone['name']}/{tap} was made with weights {found[:12]}, expected {trained_on[:12]}"
-                " as in training; extract into another file: python -m features.extract --weights FILE --cache NEW"
-            )

@@ -42,13 +42,13 @@ def train(args: argparse.Namespace) -> int:
     from common.config import override, preset
     from common.files import require_writable_folder
     from datasets.catalog import read_dataset, reader_options
-    from datasets.records import of_split
+    from datasets.records import of_split, with_features
     from features.cache import open_cache
     from vse.config import CONFIGS
 
     config = override(preset(CONFIGS, args.config), args.set)
     import_backend_quietly()
-    from vse.descriptors import full_tap
+    from features.descriptors import full_tap
 
     config = replace(config, taps=tuple(full_tap(tap, args.backbone) for tap in config.taps))
     records = read_dataset(args.dataset, args.data, **reader_options(args.option))
@@ -63,17 +63,6 @@ def train(args: argparse.Namespace) -> int:
     return 0
 
 
-def with_features(records: tuple, cache: Any) -> tuple:
-    """Leave out the images that extraction could not read, and say so; all of them missing is an error elsewhere."""
-    held = set(cache.ids)
-    missing = [record.image_id for record in records if record.image_id not in held]
-    if not missing or len(missing) == len(records):
-        return records
-    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    print(f"left out of training: {missing[0]}{more}, not in {cache.path}", file=sys.stderr)
-    return tuple(record for record in records if record.image_id in held)
-
-
 def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: Any) -> list[dict[str, Any]]:
     """Build everything, take up an earlier run if there is one, and train to the last epoch.
 
@@ -82,11 +71,12 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     """
     import keras
 
+    from common.checkpoints import start_or_continue
     from common.seeds import seed_everything
     from common.training import ProgressLines, ResumableTraining
     from datasets.batches import BATCHING
     from datasets.records import captions_of
-    from vse.descriptors import CachedDescriptors
+    from features.descriptors import CachedDescriptors
     from vse.model import Ranker
     from vse.ranker import TrainedRanker, encode_words
     from vse.training import PairBatches, RankingTask
@@ -96,7 +86,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     vocabulary = fit_vocabulary(config, splits["train"])
     descriptors = CachedDescriptors(cache, args.backbone, config.taps, [record.image_id for record in splits["train"]])
     description = describe(args, config, splits, cache, descriptors.num_features)
-    remember(args.out, description, vocabulary)
+    start_or_continue(args.out, description, vocabulary)
 
     ranker = Ranker(config, len(vocabulary), descriptors.num_features)
     if config.image_scaling == "standardised":
@@ -165,7 +155,7 @@ def describe(args: argparse.Namespace, config: Any, splits: dict, cache: Any, nu
     """Give the checkpoint's config.json."""
     from common.config import to_json
     from datasets.records import data_fingerprint
-    from vse.descriptors import split_tap
+    from features.descriptors import identity
     from vse.ranker import KIND
 
     return {
@@ -174,10 +164,7 @@ def describe(args: argparse.Namespace, config: Any, splits: dict, cache: Any, nu
         "config": to_json(config),
         "seed": args.seed,
         "num_features": num_features,
-        "backbone": {
-            "name": args.backbone,
-            "weights": {tap: cache.key(*split_tap(tap, args.backbone)).weights for tap in config.taps},
-        },
+        "backbone": identity(cache, args.backbone, config.taps),
         "data": {
             "dataset": args.dataset,
             "folder": str(args.data),
@@ -186,27 +173,6 @@ def describe(args: argparse.Namespace, config: Any, splits: dict, cache: Any, nu
             "fingerprint": data_fingerprint([*splits["train"], *splits["dev"]]),
         },
     }
-
-
-def remember(folder: Path, description: dict[str, Any], vocabulary: Any) -> None:
-    """Write the description, or check that the run in the folder is this one.
-
-    Raises:
-        CheckpointError: the folder holds another run.
-    """
-    from common import checkpoints
-    from common.errors import CheckpointError
-
-    if not (folder / checkpoints.CONFIG).is_file():
-        checkpoints.start_checkpoint(folder, description, vocabulary)
-        return
-    found, _ = checkpoints.read_description(folder, description["kind"])
-    changed = [name for name in description if name != "data" and found.get(name) != description[name]]
-    changed += ["data"] * (found.get("data", {}).get("fingerprint") != description["data"]["fingerprint"])
-    if changed:
-        raise CheckpointError(
-            f"{folder} holds another run (its {', '.join(changed)} differ); choose another --out or delete the folder"
-        )
 
 
 if __name__ == "__main__":

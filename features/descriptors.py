@@ -1,12 +1,12 @@
-"""What the ranker sees of an image: the features of its taps, joined into descriptors."""
+"""What a model sees of an image: the features of its taps, joined into descriptors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from common.errors import ConfigError
+from common.errors import ConfigError, DataError
 from features.backbones import full_recipe_name
 from features.cache import FeatureCache
 
@@ -84,3 +84,27 @@ class CachedDescriptors:
         means = totals / count
         deviations = np.sqrt(np.maximum(squares / count - np.square(means), 0.0))
         return means.astype(np.float32), deviations.astype(np.float32)
+
+
+def identity(cache: FeatureCache, backbone: str, taps: Sequence[str]) -> dict[str, Any]:
+    """Say whose features these are, as checkpoints keep it: {"name": ..., "weights": {tap: sha256}}."""
+    return {"name": backbone, "weights": {tap: cache.key(*split_tap(tap, backbone)).weights for tap in taps}}
+
+
+def check_weights(cache: FeatureCache, trained_on: Mapping[str, Any]) -> None:
+    """Refuse a cache whose features other weights made.
+
+    Args:
+        cache: an open cache.
+        trained_on: what `identity` gave in training.
+
+    Raises:
+        DataError: the fingerprints differ.
+    """
+    for tap, expected in trained_on["weights"].items():
+        found = cache.key(*split_tap(tap, trained_on["name"])).weights
+        if found != expected:
+            raise DataError(
+                f"{cache.path}: {trained_on['name']}/{tap} was made with weights {found[:12]}, expected {expected[:12]}"
+                " as in training; extract into another file: python -m features.extract --weights FILE --cache NEW"
+            )

@@ -1,0 +1,101 @@
+"""Pictures to the taps that a trained model reads, its CNN checked against the weights of training."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import DataError
+from features.backbones import load_backbone
+from features.loaded import LoadedBackbone
+from features.pipeline import Encoded, encode_batches, list_images
+
+
+def encode_taps(
+    sources: Sequence[Any],
+    taps: Sequence[str],
+    trained_on: Mapping[str, Any],
+    *,
+    weights: str | Path | None = None,
+    batch_size: int = 8,
+    strict: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Encoded]:
+    """Encode pictures batch by batch, whatever number of recipes the taps are of.
+
+    Args:
+        sources: what `image_sources` gives.
+        taps: the `taps` of a model's settings, such as "pooled" or "grid@squash-320-tf/v1".
+        trained_on: the model's backbone as `features.descriptors.identity` wrote it.
+        weights: the backbone's weights file, instead of the usual places.
+        batch_size: pictures in one pass.
+        strict: raise for the first bad picture instead of setting it aside.
+        progress: called with the number of sources just dealt with.
+
+    Raises:
+        DataError: weights other than in training, or a bad picture and `strict`.
+    """
+    streams, names = [], []
+    for recipe, of_recipe in _by_recipe(taps).items():
+        backbone = _backbone(trained_on["name"], recipe, weights)
+        _check(backbone, of_recipe, trained_on["weights"])
+        plain = [tap.partition("@")[0] for tap in of_recipe]
+        report = None if streams else progress  # each picture is counted once
+        streams.append(encode_batches(backbone, sources, plain, batch_size=batch_size, strict=strict, progress=report))
+        names.append(dict(zip(of_recipe, plain, strict=True)))
+    for parts in zip(*streams, strict=True):
+        pairs = zip(parts, names, strict=True)
+        features = {tap: part.features[name] for part, of in pairs if part.kept for tap, name in of.items()}
+        yield Encoded(features, parts[0].kept, parts[0].skipped)
+
+
+def image_sources(images: Any) -> tuple[list[Any], list[str]]:
+    """Lay out what a user may hand over as a list of pictures.
+
+    Args:
+        images: a path, a folder, a glob, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a sequence.
+
+    Returns:
+        the pictures, and a name for each: its path, or its number.
+
+    Raises:
+        DataError: none at all.
+    """
+    if isinstance(images, str | Path):
+        paths = list_images(images)
+        return list(paths), [str(path) for path in paths]
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        images = list(images)
+    if isinstance(images, np.ndarray) or not isinstance(images, Sequence):
+        images = [images]
+    sources: list[Any] = []
+    for image in images:
+        folder = isinstance(image, str | Path) and Path(image).is_dir()
+        sources += list_images(image) if folder else [image]
+    if not sources:
+        raise DataError("no image was given, expected paths, a folder, arrays or features")
+    return sources, [str(one) if isinstance(one, str | Path) else str(number) for number, one in enumerate(sources)]
+
+
+def _by_recipe(taps: Sequence[str]) -> dict[str | None, list[str]]:
+    groups: dict[str | None, list[str]] = {}
+    for tap in taps:
+        groups.setdefault(tap.partition("@")[2] or None, []).append(tap)
+    return groups
+
+
+@functools.lru_cache(maxsize=4)
+def _backbone(name: str, recipe: str | None, weights: str | Path | None) -> LoadedBackbone:
+    return load_backbone(name, recipe=recipe, weights=weights)
+
+
+def _check(backbone: LoadedBackbone, taps: Sequence[str], trained_on: Mapping[str, str]) -> None:
+    for tap in taps:
+        expected = trained_on.get(tap, backbone.fingerprint)  # an imported model does not know its own
+        if expected != backbone.fingerprint:
+            raise DataError(
+                f"backbone {backbone.name} was loaded with weights {backbone.fingerprint[:12]}, expected "
+                f"{expected[:12]} as in training; put those into VISLANG_WEIGHTS or name the file"
+            )
