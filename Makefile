@@ -6,20 +6,24 @@ PY := .venv/bin/python
 F8K ?= data/flickr8k
 BACKBONE ?= mobilenet_v2
 CONFIG ?= best
+CAPTIONER ?= best
 SEEDS ?= 0 1 2
 RUNS ?= runs
 F8K_CACHE := $(RUNS)/features/flickr8k.h5
 F8K_IMAGES = $(firstword $(wildcard $(addprefix $(F8K)/,$(F8K_FOLDERS))))
 F8K_FOLDERS := Images images Flicker8k_Dataset Flickr8k_Dataset/Flicker8k_Dataset Flickr8k_Dataset
+VSE_RUNS = $(sort $(wildcard $(RUNS)/vse-f8k-*))
+CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-*))
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
+F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
 # Exit code 3: done, but some images could not be read and were left out.
-EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled --cache $(F8K_CACHE)
+EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install demo data-f8k features train-f8k eval test test-realdata lint bench clean
+.PHONY: help install demo data-f8k features train-f8k train-f8k-ranker train-f8k-captioner eval df metric-agreement test test-realdata lint bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
 
 install: .venv/.installed ## make .venv with everything in it (needs Python 3.11 or newer)
 
@@ -41,13 +45,26 @@ features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 	$(EXTRACT) || test $$? = 3
 	$(EXTRACT) --recipe 320 || test $$? = 3
 
-train-f8k: features ## train the ranker on Flickr8K (F8K=DIR CONFIG=best SEEDS="0 1 2"); killed, it resumes
-	for seed in $(SEEDS); do $(PY) -m vse.train --config $(CONFIG) --seed $$seed --dataset flickr8k --data $(F8K) \
-	  --cache $(F8K_CACHE) --backbone $(BACKBONE) --out $(RUNS)/vse-f8k-$(CONFIG)-$$seed || exit $$?; done
+train-f8k: train-f8k-ranker train-f8k-captioner ## train ranker and captioner on Flickr8K (F8K=DIR SEEDS="0 1 2"); killed, it resumes
 
-eval: install ## rank the test split with every trained run; writes results/ and a page
-	@test -n "$(wildcard $(RUNS)/vse-f8k-*)" || { echo "error: $(RUNS)/ holds no trained ranker; first: make train-f8k" >&2; exit 2; }
-	$(PY) -m eval.run --split test --out results $(addprefix --checkpoint ,$(sort $(wildcard $(RUNS)/vse-f8k-*)))
+train-f8k-ranker: features ## the ranker alone (F8K=DIR CONFIG=best SEEDS="0 1 2")
+	for seed in $(SEEDS); do $(PY) -m vse.train --config $(CONFIG) --seed $$seed $(F8K_TRAINING) \
+	  --out $(RUNS)/vse-f8k-$(CONFIG)-$$seed || exit $$?; done
+
+train-f8k-captioner: features ## the captioner alone (F8K=DIR CAPTIONER=best SEEDS="0 1 2")
+	for seed in $(SEEDS); do $(PY) -m captioner.train --config $(CAPTIONER) --seed $$seed $(F8K_TRAINING) \
+	  --out $(RUNS)/cap-f8k-$(CAPTIONER)-$$seed || exit $$?; done
+
+eval: install ## rank and caption the test split with every trained run; writes results/ and pages
+	@test -n "$(VSE_RUNS)$(CAP_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
+	$(if $(VSE_RUNS),$(PY) -m eval.run --split test --out results $(addprefix --checkpoint ,$(VSE_RUNS)))
+	$(if $(CAP_RUNS),$(PY) -m eval.run --task captions --split test --out results $(addprefix --checkpoint ,$(CAP_RUNS)))
+
+df: install ## store Flickr8K's n-gram weights for CIDEr in runs/df (F8K=DIR), for --df flickr8k-train
+	$(PY) -m eval.document_frequencies --dataset flickr8k --data $(F8K) --split train
+
+metric-agreement: install ## correlate the caption metrics with Flickr8K's human judgements (F8K=DIR)
+	$(PY) -m eval.metric_agreement --data $(F8K) --out results
 
 test: install ## run the test suite
 	$(PY) -m pytest -m "not realdata"

@@ -1,4 +1,4 @@
-"""Ranking losses as functions of a score matrix, written with keras.ops.
+"""Losses over all pairs of a batch, as functions of a score matrix, written with keras.ops.
 
 In all of them `scores` is float32 [B, B] with scores[i, j] the similarity of image i and sentence j, matched pairs on
 the diagonal, and `negatives` is bool [B, B], True where image i and sentence j do not belong together.

@@ -87,7 +87,8 @@ class ResumableTraining(keras.callbacks.Callback):
             self._validate_and_keep()
         seconds = time.monotonic() - self._started
         self.epochs_done = epoch + 1
-        row = {"epoch": self.epochs_done, "loss": float((logs or {}).get("loss", np.nan)), **self._latest}
+        measured = {name: float(value) for name, value in (logs or {}).items()}
+        row = {"epoch": self.epochs_done, "loss": np.nan, **measured, **self._latest}
         self.rows.append({**row, "best": self.best, "seconds": round(seconds, 2)})
         if logs is not None:
             logs.update(self._latest)

@@ -7,6 +7,7 @@ A stored table of a training split gives single images and small sets scores tha
 import gzip
 import json
 import math
+import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,35 @@ class DocumentFrequencies:
         return cls(document["num_images"], document["counts"], document["tokenizer"])
 
 
-_MAKE_THEM = "make a new one with DocumentFrequencies.fit(references).save(path)"
+def table_path(name: str) -> Path:
+    """Give where the stored table of a name such as "flickr8k-train" belongs: `$VISLANG_DF`, else `runs/df`."""
+    return Path(os.environ.get("VISLANG_DF") or Path("runs") / "df") / f"{name}.json.gz"
+
+
+def find_table(name: str) -> DocumentFrequencies:
+    """Read a stored table by name or path.
+
+    Args:
+        name: a file, .json or .json.gz, or a name for `table_path`.
+
+    Raises:
+        EvalError: there is none, or it is damaged; the message names the command that makes one.
+    """
+    if Path(name).suffix in (".gz", ".json"):
+        return DocumentFrequencies.load(name)
+    path = table_path(name)
+    if not path.is_file():
+        dataset, _, split = name.rpartition("-")
+        held = sorted(one.name.removesuffix(".json.gz") for one in path.parent.glob("*.json.gz"))
+        raise EvalError(
+            f"no document frequencies {name!r}, {path.parent} holds {', '.join(held) or 'none'}; make them with: "
+            f"{_COMMAND} --dataset {dataset or 'NAME'} --data DIR --split {split or 'train'} --out {path}"
+        )
+    return DocumentFrequencies.load(path)
+
+
+_COMMAND = "python -m eval.document_frequencies"
+_MAKE_THEM = f"make a new one with: {_COMMAND} --dataset NAME --data DIR --split train --out FILE"
 
 
 def _is_table(document: Any) -> bool:

@@ -34,7 +34,33 @@ def caption_intervals(
     Raises:
         EvalError: too few resamples or fewer than 2 images.
     """
-    return {name: _interval(values) for name, values in resampled_scores(scores, resamples, seed).items()}
+    return mean_intervals([scores], resamples=resamples, seed=seed)
+
+
+def mean_intervals(
+    runs: Sequence[CaptionScores], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Give the 95 % percentile interval of the mean over runs of each corpus score that all of them have.
+
+    Args:
+        runs: one for each seed of training; all captioned the same images in the same order.
+        resamples: how often the images are drawn again, the same for all runs; 40 or more.
+        seed: equal seeds give equal intervals.
+
+    Raises:
+        EvalError: no runs, runs over other images, too few resamples or fewer than 2 images.
+    """
+    if not runs:
+        raise EvalError("no runs were given, expected the scores of at least one")
+    for run in runs[1:]:
+        if run.image_ids != runs[0].image_ids:
+            raise EvalError(
+                f"runs captioned {len(runs[0].image_ids)} and {len(run.image_ids)} images, not the same ones in the "
+                "same order; expected one split for all runs"
+            )
+    drawn = [resampled_scores(run, resamples, seed) for run in runs]
+    shared = [name for name in drawn[0] if all(name in one for one in drawn)]
+    return {name: _interval(np.mean([one[name] for one in drawn], axis=0)) for name in shared}
 
 
 def compare_captions(

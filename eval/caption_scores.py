@@ -16,7 +16,7 @@ from eval.caption_ngrams import ORDERS, NgramCounts, require_pairs
 Floats = NDArray[np.float64]
 
 _TINY, _SMALL = 1e-15, 1e-9  # pycocoevalcap's guards against 0/0; they show in the scores of very short captions
-_SIGMA = 6.0  # of CIDEr-D's penalty on other lengths, in words
+CIDER_SIGMA = 6.0  # of CIDEr-D's penalty on other lengths, in words
 _BETA = 1.2  # weight of recall in ROUGE-L
 
 
@@ -90,7 +90,7 @@ def cider(ngrams: NgramCounts, *, df: DocumentFrequencies | None = None) -> Floa
         total += np.divide(product, norms, out=product, where=norms != 0)
     # pycocoevalcap counts a caption's length in its pairs of words, so 0 and 1 word are equally long.
     delta = np.maximum(ngrams.candidate_length - 1, 0)[image] - np.maximum(ngrams.reference_length - 1, 0)
-    total *= np.exp(-(delta**2) / (2 * _SIGMA**2))
+    total *= np.exp(-(delta**2) / (2 * CIDER_SIGMA**2))
     return 10 / ORDERS * _sums(image, total, num_images) / np.bincount(image)
 
 

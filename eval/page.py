@@ -1,13 +1,12 @@
 """One self-contained results page: numbers, published numbers beside ours, and what the model finds."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from eval.gallery import Gallery
 from eval.page_gallery import Collection, gallery_sections
-from eval.page_style import STYLE
+from eval.page_parts import number_card, origin_section, spread_words, whole_page
 from eval.published import Published, published_rows
 from eval.report import COLUMNS, require_one_table, seeds_words, setting_words, value_words
 
@@ -44,19 +43,7 @@ def render_page(
     parts.append(_seeds(shown))
     if gallery is not None and collection is not None:
         parts += gallery_sections(gallery, collection)
-    parts.append(_origin(shown))
-    title = f"Image-sentence retrieval on {dataset}, {split}"
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
-        f"<body>\n<header>\n<h1>{escape(title)}</h1>\n{_tags(shown)}\n</header>\n<main>\n"
-        + "\n".join(parts)
-        + "\n</main>\n<footer>Written by <code>python -m eval.run</code>. This page needs no network.</footer>\n"
-        "</body>\n</html>\n"
-    )
-
-
-def _tags(shown: Mapping[str, Any]) -> str:
+    parts.append(origin_section(shown))
     words = [
         shown["name"],
         f"{shown['num_images']:,} images",
@@ -65,7 +52,7 @@ def _tags(shown: Mapping[str, Any]) -> str:
         seeds_words(len(shown["seeds"])),
         str(shown.get("date", "")),
     ]
-    return f'<ul class="tags">{"".join(f"<li>{escape(word)}</li>" for word in words if word)}</ul>'
+    return whole_page(f"Image-sentence retrieval on {dataset}, {split}", words, parts)
 
 
 def _cards(shown: Mapping[str, Any]) -> str:
@@ -78,17 +65,9 @@ def _cards(shown: Mapping[str, Any]) -> str:
 
 
 def _card(name: str, words: str, shown: Mapping[str, Any]) -> str:
-    low, high = shown["intervals"][name]
-    dots = "".join(f'<circle class="dot" cx="{run["metrics"][name]:.2f}%" cy="11" r="4"/>' for run in shown["per_seed"])
-    deviation = shown["deviation"][name]
-    spread = f"± {deviation:.1f} over seeds" if deviation is not None else "one seed, spread unknown"
-    return (
-        f'<div class="card number"><h3>{escape(words)}</h3><div class="value">{shown["metrics"][name]:.1f} %'
-        f'<small>{spread}</small></div><svg role="img" aria-label="95 % interval {low:.1f} to {high:.1f} percent">'
-        '<line class="rail" x1="0" x2="100%" y1="11" y2="11"/>'
-        f'<line class="span" x1="{low:.2f}%" x2="{high:.2f}%" y1="11" y2="11"/>{dots}</svg>'
-        f'<div class="ends">{low:.1f} to {high:.1f}</div></div>'
-    )
+    seeds = [run["metrics"][name] for run in shown["per_seed"]]
+    spread = spread_words(shown["deviation"][name])
+    return number_card(words, shown["metrics"][name], shown["intervals"][name], seeds, spread=spread, unit=" %")
 
 
 def _table(dataset: str, setting: str, ours: Sequence[Mapping[str, Any]]) -> str:
@@ -162,16 +141,4 @@ def _seeds(shown: Mapping[str, Any]) -> str:
         '<th class="way way-start" colspan="4" scope="colgroup">Image → text</th>'
         '<th class="way way-start" colspan="4" scope="colgroup">Text → image</th><td></td></tr>'
         f'<tr><th scope="col">Run</th>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div></section>'
-    )
-
-
-def _origin(shown: Mapping[str, Any]) -> str:
-    origin = {
-        name: value for name, value in shown.items() if name not in ("metrics", "deviation", "intervals", "per_seed")
-    }
-    words = escape(json.dumps(origin, indent=1, ensure_ascii=False))
-    return (
-        "<section><h2>Where the numbers come from</h2>"
-        '<details class="card"><summary>Settings, fingerprints, commit and versions</summary>'
-        f"<pre>{words}</pre></details></section>"
     )

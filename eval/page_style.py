@@ -78,6 +78,8 @@ ol.sentences li { display: grid; grid-template-columns: 24px 1fr; gap: 9px; font
 .right .mark { background: var(--right-soft); color: var(--right); }
 .wrong .mark { background: var(--wrong-soft); color: var(--wrong); }
 .right .words { font-weight: 600; }
+.said { font-weight: 600; margin: 0 0 4px; line-height: 1.35; }
+ul.people { margin: 0; padding: 0 0 0 18px; color: var(--soft); font-size: 0.875rem; line-height: 1.4; }
 .asks { padding: 16px 18px 18px; margin-bottom: 16px; }
 .asks blockquote { margin: 0 0 2px; font-size: 1.05rem; font-weight: 600; }
 ol.pictures {

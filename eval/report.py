@@ -190,13 +190,13 @@ _HEADER = (
 def _published_line(row: Published) -> str:
     marks = " †" * row.recalled + " ‡" * (not row.frozen)
     numbers = [value_words(name, value) for name, value in zip(COLUMNS, (*row.i2t, *row.t2i), strict=True)]
-    return _line([row.method + marks, *numbers, row.source])
+    return table_line([row.method + marks, *numbers, row.source])
 
 
 def _our_line(result: Mapping[str, Any]) -> str:
     numbers = [value_words(name, result["metrics"][name], result["deviation"][name]) for name in COLUMNS]
     seeds = len(result["seeds"])
-    return _line([f"**{words}**" for words in (_cell(result["name"]), *numbers)] + [f"here, {seeds_words(seeds)}"])
+    return table_line([f"**{words}**" for words in (cell(result["name"]), *numbers)] + [f"here, {seeds_words(seeds)}"])
 
 
 def seeds_words(seeds: int) -> str:
@@ -206,22 +206,28 @@ def seeds_words(seeds: int) -> str:
 
 def _origin_line(result: Mapping[str, Any]) -> str:
     low, high = result["intervals"]["rsum"]
-    commit = (
-        f"commit {result['commit'][:10]}{' with changes' if result['dirty'] else ''}" if result.get("commit") else ""
-    )
     parts = [
         f"sum of recalls {value_words('rsum', result['metrics']['rsum'], result['deviation']['rsum'])}",
         f"95 % interval over images {low:.1f} to {high:.1f}",
         f"seeds {', '.join(str(seed) for seed in result['seeds'])}",
-        commit or "outside git",
+        commit_words(result),
         str(result.get("date", "")),
     ]
-    return f"- {_cell(result['name'])}: {'; '.join(part for part in parts if part)}"
+    return f"- {cell(result['name'])}: {'; '.join(part for part in parts if part)}"
 
 
-def _line(cells: Sequence[str]) -> str:
+def commit_words(result: Mapping[str, Any]) -> str:
+    """Say which commit a result was made with."""
+    if not result.get("commit"):
+        return "outside git"
+    return f"commit {result['commit'][:10]}{' with changes' if result['dirty'] else ''}"
+
+
+def table_line(cells: Sequence[str]) -> str:
+    """Write one line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Make a text safe inside a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

@@ -1,4 +1,7 @@
-"""Command: rank a split with trained models; write JSON, a Markdown table and an HTML page beside published numbers."""
+"""Command: measure trained models on a split, rankers and captioners, or score anyone's captions.
+
+Writes JSON, and for trained models a Markdown table and an HTML page beside published numbers.
+"""
 
 import argparse
 import sys
@@ -8,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from common.commands import DONE, progress_is_shown, run_command
+from eval.trained_runs import file_name, fill_in_from_training, grouped, model_info, require_kind, training_seconds
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(prog="python -m eval.run", description=__doc__)
+    parser.add_argument("--task", choices=("ranking", "captions"), default="ranking", help="(default: %(default)s)")
     parser.add_argument(
-        "--checkpoint", required=True, action="append", type=Path, metavar="DIR",
-        help="a trained ranker; several with equal settings and other seeds become one row, mean and deviation",
+        "--checkpoint", action="append", default=[], type=Path, metavar="DIR",
+        help="a trained model; several with equal settings and other seeds become one row, mean and deviation",
     )  # fmt: skip
     parser.add_argument("--data", type=Path, help="folder of the data set (default: where it was trained from)")
     parser.add_argument("--dataset", help="name of the reader (default: the one it was trained with)")
@@ -28,13 +33,32 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--protocol", choices=("full", "five-folds"), default="full", help="(default: %(default)s)")
     parser.add_argument("--out", default=Path("results"), type=Path, help="folder to write (default: %(default)s)")
     parser.add_argument("--name", help="name of the row (default: preset and backbone)")
-    parser.add_argument("--json", action="store_true", help="print the results as a JSON list")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    captions = parser.add_argument_group("captions only", "without --checkpoint and --results: the baselines alone")
+    captions.add_argument("--results", type=Path, metavar="FILE", help="score these captions, in COCO's results form")
+    captions.add_argument(
+        "--references", type=Path, metavar="FILE", help="COCO annotations or {id: [captions]} (default: the data set)"
+    )
+    captions.add_argument("--against", type=Path, metavar="FILE", help="captions of the same images to compare with")
+    captions.add_argument("--df", metavar="NAME", help="n-gram weights of CIDEr: flickr8k-train or a file (make df)")
+    captions.add_argument("--tokenizer", choices=("ptb", "treebank"), help="(default: ptb where there is Java)")
+    captions.add_argument("--decode", default="beam", help="as in captioner.generate (default: %(default)s)")
+    captions.add_argument("--beam", type=int, metavar="N", help="width (default: the preset's own)")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; see `common.commands` for exit codes."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.task == "captions":
+        from eval.run_captions import evaluate_captions
+
+        return run_command(lambda: evaluate_captions(args))
+    if args.results or args.references or args.against:
+        parser.error("--results, --references and --against score captions, expected --task captions with them")
+    if not args.checkpoint:
+        parser.error("the following arguments are required: --checkpoint")
     return run_command(lambda: evaluate(args))
 
 
@@ -47,7 +71,8 @@ def evaluate(args: argparse.Namespace) -> int:
     from datasets.records import of_split
     from eval.report import markdown_table
 
-    fill_in_from_training(args)
+    require_kind(args.checkpoint, "vse")
+    fill_in_from_training(args, "vse")
     records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
     require_writable_folder(args.out)
     embedded = []
@@ -66,26 +91,6 @@ def evaluate(args: argparse.Namespace) -> int:
     return DONE
 
 
-def fill_in_from_training(args: argparse.Namespace) -> None:
-    """Take what the command line leaves open from the first checkpoint."""
-    from common.checkpoints import read_description
-    from common.errors import CheckpointError
-
-    if args.dataset and args.data and args.cache:
-        return
-    trained_on = read_description(args.checkpoint[0], "vse")[0].get("data", {})
-    try:
-        args.dataset = args.dataset or trained_on["dataset"]
-        args.data = args.data or Path(trained_on["folder"])
-        args.cache = args.cache or Path(trained_on["cache"])
-    except KeyError as error:
-        raise CheckpointError(
-            f"{args.checkpoint[0]} does not say what it was trained on; give --dataset, --data and --cache"
-        ) from error
-    if args.dataset == trained_on["dataset"]:
-        args.option = args.option or trained_on.get("options", [])
-
-
 def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> tuple[Any, Any, dict[str, Any]]:
     """Encode a split with one trained ranker; the only place here that touches a model.
 
@@ -95,8 +100,7 @@ def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> t
         cache_path: a feature cache that holds their images.
 
     Returns:
-        image embeddings float32 [N, D], caption embeddings float32 [M, D], and what to say about the model: its
-        "config", "preset", "backbone", "seed", "weights_fingerprint", "training_seconds" and "trained_on".
+        image embeddings float32 [N, D], caption embeddings float32 [M, D], and what `model_info` says of the model.
     """
     from common.commands import import_backend_quietly
     from datasets.records import captions_of
@@ -108,38 +112,8 @@ def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> t
     with open_cache(cache_path) as cache:
         images = model.encode_cached(cache, [record.image_id for record in records])
     captions = model.encode_sentences(captions_of(records)[0])
-    about = model.description
-    info = {
-        "config": {**about["config"], "backbone": about["backbone"]},
-        "preset": about.get("preset", "unnamed"),
-        "backbone": about["backbone"]["name"],
-        "seed": about.get("seed"),
-        "weights_fingerprint": model.fingerprint,
-        "training_seconds": training_seconds(checkpoint, about["config"].get("epochs")),
-        "trained_on": about.get("data", {}).get("fingerprint"),
-    }
-    return images, captions, info
-
-
-def training_seconds(checkpoint: Path, epochs: int | None) -> float | None:
-    """Add up what the epochs of a checkpoint's history took; None for a model without one.
-
-    Raises:
-        CheckpointError: it has not been trained to the end, so that its numbers would mean something else.
-    """
-    from common.checkpoints import HISTORY
-    from common.errors import CheckpointError
-    from common.files import read_json
-
-    if not (checkpoint / HISTORY).is_file():
-        return None
-    rows = read_json(checkpoint / HISTORY, "training history", "train on, or copy the checkpoint anew")
-    if epochs is not None and len(rows) < epochs:
-        raise CheckpointError(
-            f"{checkpoint} was trained for {len(rows)} of {epochs} epochs, expected all; run its training "
-            "command again, or leave it out"
-        )
-    return round(sum(row["seconds"] for row in rows), 1)
+    seconds = training_seconds(checkpoint, model.description["config"].get("epochs"))
+    return images, captions, model_info(model.description, model.fingerprint, seconds)
 
 
 def ranked(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any]) -> dict[str, Any]:
@@ -165,40 +139,6 @@ def ranked(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any]) -
     return {"run": run, "info": info, "images": images, "captions": captions, "seconds": seconds}
 
 
-def grouped(embedded: list[dict[str, Any]], name: str | None) -> dict[str, list[dict[str, Any]]]:
-    """Put models with equal settings into one row, by seed; give each row a name of its own.
-
-    Raises:
-        EvalError: the same model twice, or one name for several rows.
-    """
-    import hashlib
-    import json
-
-    from common.errors import EvalError
-
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for one in sorted(embedded, key=lambda one: (one["info"]["seed"] is None, one["info"]["seed"])):
-        rows.setdefault(
-            json.dumps([one["info"][what] for what in ("preset", "config", "trained_on")], sort_keys=True), []
-        ).append(one)
-    fingerprints = [one["info"]["weights_fingerprint"] for one in embedded]
-    if len(set(fingerprints)) < len(fingerprints):
-        raise EvalError("two checkpoints hold the same weights, so they are no two seeds; give each --checkpoint once")
-    for runs in rows.values():
-        seeds = [one["info"]["seed"] for one in runs]
-        if len(set(seeds)) < len(seeds):
-            raise EvalError(f"seeds {seeds} of one row hold a seed twice, expected different ones; leave one run out")
-    if name is not None and len(rows) > 1:
-        raise EvalError(f"--name {name} was given for {len(rows)} different settings; leave it out or run them apart")
-    usual = {key: f"vse-{runs[0]['info']['preset']}-{runs[0]['info']['backbone']}" for key, runs in rows.items()}
-    named = {}
-    for key, runs in rows.items():
-        alone = list(usual.values()).count(usual[key]) == 1
-        digest = hashlib.sha256(key.encode()).hexdigest()[:6]  # same preset, other --set
-        named[name or (usual[key] if alone else f"{usual[key]}-{digest}")] = runs
-    return named
-
-
 def build_row(args: argparse.Namespace, name: str, runs: list[dict[str, Any]], records: Sequence[Any]) -> tuple:
     """Give the result of one row, and the run whose finds stand for it."""
     from datasets.records import data_fingerprint
@@ -214,13 +154,6 @@ def build_row(args: argparse.Namespace, name: str, runs: list[dict[str, Any]], r
     )
     seconds = sum(run["seconds"] for run in runs)
     return build_result(setup, [run["run"] for run in runs], seconds=seconds), runs[0]
-
-
-def file_name(text: str) -> str:
-    """Make one file name of a text that may hold the path of a backbone."""
-    import re
-
-    return re.sub(r"[^\w.@+-]+", "_", text).strip("_")
 
 
 def write_tables(args: argparse.Namespace, rows: list[tuple], records: Sequence[Any]) -> None:

@@ -79,6 +79,37 @@ def image_sources(images: Any) -> tuple[list[Any], list[str]]:
     return sources, [str(one) if isinstance(one, str | Path) else str(number) for number, one in enumerate(sources)]
 
 
+def given_features(images: Any, taps: Sequence[str]) -> dict[str, np.ndarray] | None:
+    """Recognise features among what a user may hand over in place of pictures.
+
+    Args:
+        images: {tap: float [N, ...]}, or a float array [N, ...] where there is one tap; anything else is not features.
+        taps: those that a model reads.
+
+    Returns:
+        {tap: [N, ...]} of these taps, or None when they are no features.
+
+    Raises:
+        DataError: a tap is missing, or they are of different numbers of images.
+    """
+    if isinstance(images, dict):
+        missing = [tap for tap in taps if tap not in images]
+        if missing:
+            raise DataError(
+                f"features of tap {missing[0]!r} are missing, got {', '.join(images)}; extract that tap too"
+            )
+        features = {tap: np.asarray(images[tap]) for tap in taps}
+        counts = sorted({len(rows) for rows in features.values()})
+        if len(counts) > 1:
+            raise DataError(f"features are of {counts} images, expected as many in every tap; extract them anew")
+        return features
+    if isinstance(images, np.ndarray) and images.ndim >= 2 and np.issubdtype(images.dtype, np.floating):
+        if len(taps) > 1:
+            raise DataError(f"this model reads taps {', '.join(taps)}; give features as {{tap: array}}")
+        return {taps[0]: images}
+    return None
+
+
 def _by_recipe(taps: Sequence[str]) -> dict[str | None, list[str]]:
     groups: dict[str | None, list[str]] = {}
     for tap in taps:

@@ -47,3 +47,47 @@ def toy_data(tmp_path_factory) -> Path:
         key = FeatureKey("toy", tap, "none", "f" * 64)
         import_rows(folder / "features.h5", ids, np.array(array, np.float32), key)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_captioner(tmp_path_factory) -> Path:
+    """The checkpoint of an untrained captioner over the compact CNN: enough to see what goes in and out."""
+    import keras
+
+    from captioner.config import CaptionerConfig
+    from captioner.model import Captioner
+    from captioner.trained import KIND
+    from common import checkpoints
+    from common.config import to_json
+    from common.vocabulary import Vocabulary
+    from features.backbones import load_backbone
+
+    keras.utils.set_random_seed(3)
+    folder = tmp_path_factory.mktemp("captioner")
+    backbone = load_backbone("compact")
+    config = CaptionerConfig(
+        model="attend", word_dim=8, hidden_dim=8, taps=("grid",), members=2, beam=3, decode_words=6
+    )
+    vocabulary = Vocabulary(["a", "dog", "cat", "red", "blue", "it's", "<b>", "&"])  # words that HTML must escape
+    width = backbone.taps["grid"][-1]
+    captioner = Captioner(config, len(vocabulary), width)
+    captioner.start_from(np.linspace(0, 2, len(vocabulary), dtype=np.float32))
+    description = {"kind": KIND, "preset": "tiny", "config": to_json(config), "seed": 0, "num_features": width}
+    description |= {"backbone": {"name": "compact", "weights": {"grid": backbone.fingerprint}}, "data": {}}
+    checkpoints.start_checkpoint(folder, description, vocabulary)
+    checkpoints.save_weights(captioner, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def album(tmp_path_factory) -> Path:
+    """A folder of five photographs, of which two are broken."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("album")
+    random = np.random.default_rng(0)
+    for name in ("b.png", "a.jpg", "COCO_val2014_000000391895.jpg"):
+        Image.fromarray(random.integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(folder / name)
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "letter.jpg").write_text("Dear Sir")
+    return folder

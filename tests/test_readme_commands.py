@@ -47,12 +47,10 @@ def test_module_commands_parse(line):
 
 
 def test_python_examples_name_what_exists():
-    import vse
-
     for block in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL):
         compile(block, "README.md", "exec")
-        for name in re.findall(r"vse\.(\w+)\(", block):
-            assert hasattr(vse, name), f"README uses vse.{name}"
+        for package, name in re.findall(r"\b(vse|captioner)\.(\w+)\(", block):
+            assert hasattr(importlib.import_module(package), name), f"README uses {package}.{name}"
 
 
 def test_every_table_number_has_its_result_file():

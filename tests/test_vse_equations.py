@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vse.losses import hardest_hinge, softmax_loss, summed_hinge
+from common.pair_losses import hardest_hinge, softmax_loss, summed_hinge
 from vse.optimizers import KirosAdam
 from vse.recurrent import OriginalGRUCell
 

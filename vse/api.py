@@ -103,12 +103,12 @@ def encode_images(
     Raises:
         DataError: no usable image, weights other than in training, or features of another width.
     """
-    features = _as_features(model, images)
+    from features.pictures import given_features, image_sources
+
+    features = given_features(images, model.config.taps)
     if features is not None:
         vectors = model.encode_features(features)
         return EncodedImages(vectors, [str(number) for number in range(len(vectors))])
-    from features.pictures import image_sources
-
     sources, names = image_sources(images)
     vectors, kept, skipped = model.encode_pictures(
         sources, weights=weights, batch_size=batch_size, strict=strict, progress=progress
@@ -206,19 +206,3 @@ def _matches(queries: np.ndarray, candidates: np.ndarray, names: Sequence[str], 
         [Match(names[number], int(number), float(score)) for number, score in zip(numbers, scores, strict=True)]
         for numbers, scores in found
     ]
-
-
-def _as_features(model: "TrainedRanker", images: Any) -> dict[str, np.ndarray] | None:
-    """Recognise features: a dictionary of taps, or a float array with rows."""
-    if isinstance(images, dict):
-        missing = [tap for tap in model.config.taps if tap not in images]
-        if missing:
-            raise DataError(
-                f"features of tap {missing[0]!r} are missing, got {', '.join(images)}; extract that tap too"
-            )
-        return {tap: np.asarray(images[tap]) for tap in model.config.taps}
-    if isinstance(images, np.ndarray) and images.ndim >= 2 and np.issubdtype(images.dtype, np.floating):
-        if len(model.config.taps) > 1:
-            raise DataError(f"this model reads taps {', '.join(model.config.taps)}; give features as {{tap: array}}")
-        return {model.config.taps[0]: images}
-    return None

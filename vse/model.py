@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from common.graphs import compiled
 from common.vocabulary import PAD, UNKNOWN
 from vse.config import VseConfig
 from vse.recurrent import OriginalGRUCell
@@ -191,26 +192,11 @@ class Ranker(keras.Model):
     def predict_images(self, descriptors: Tensor) -> Tensor:
         """Encode float32 [B, N, F] for ranking: float32 [members, B, D] of length 1, in one compiled graph."""
         if self._image_graph is None:
-            self._image_graph = compiled(self.images, (None, None, self.num_features), "float32")
+            self._image_graph = compiled(self.images, ((None, None, self.num_features), "float32"))
         return self._image_graph(descriptors)
 
     def predict_sentences(self, words: Tensor) -> Tensor:
         """Encode int32 [B, T] for ranking: float32 [members, B, D] of length 1, in one compiled graph."""
         if self._sentence_graph is None:
-            self._sentence_graph = compiled(self.sentences, (None, None), "int32")
+            self._sentence_graph = compiled(self.sentences, ((None, None), "int32"))
         return self._sentence_graph(words)
-
-
-def compiled(
-    function: Callable[[Tensor], Tensor], shape: tuple[int | None, ...], dtype: str
-) -> Callable[[Tensor], Tensor]:
-    """Compile a function of one array for the backend in use; one trace serves every size where `shape` is None."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(function, input_signature=[tf.TensorSpec(shape, dtype)])
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit(function)
-    return function

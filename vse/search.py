@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command
+from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -87,7 +87,7 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
     """Print the answers and what was skipped."""
     import json
 
-    skipped = [{"image": shown_name(one.source), "reason": one.reason} for one in encoded.skipped]
+    skipped = [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in encoded.skipped]
     if args.html:
         write_page(args.html, args.text or args.image or "", found)
     if args.json:
@@ -100,13 +100,6 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
         print(f"{row['score']:.3f}\t{row['image']}")
     if not found:
         print(f"{len(encoded)} images are indexed; search them with --text or --image")
-
-
-def shown_name(name: str) -> str:
-    """Give a file's name as text that can be printed and stored, whatever bytes it is made of."""
-    import os
-
-    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def write_page(path: Path, query: str, found: list[dict[str, Any]]) -> None:

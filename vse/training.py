@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from common.pair_losses import hardest_hinge, softmax_loss, summed_hinge
 from common.seeds import stream
 from features.descriptors import CachedDescriptors
 from vse.config import VseConfig
-from vse.losses import hardest_hinge, softmax_loss, summed_hinge
 from vse.model import Ranker
 from vse.optimizers import KirosAdam
 

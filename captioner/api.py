@@ -1,0 +1,171 @@
+"""The public face of the captioner. Keras is imported inside the functions: importing `captioner` costs nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from captioner.decode import DecodeOptions
+    from captioner.trained import Caption, TrainedCaptioner
+    from features.pipeline import Skipped
+
+# Options that other ways of decoding would not look at: given there, they are a mistake.
+_ONLY_FOR = {
+    "beam": ("beam", "diverse"),
+    "length_power": ("beam", "diverse"),
+    "judge_weight": ("beam", "diverse"),
+    "groups": ("diverse",),
+    "diversity": ("diverse",),
+    "temperature": ("sample",),
+    "top_p": ("sample",),
+    "seed": ("sample",),
+}
+
+
+@dataclass(frozen=True)
+class CaptionedImages:
+    """Images and what the captioner wrote for them.
+
+    Attributes:
+        names: K names: the path of each image, or its number in the input.
+        captions: K lists, the best caption first; samples in the order they were drawn.
+        skipped: the images that could not be used, each with `source` and `reason`.
+    """
+
+    names: list[str]
+    captions: "list[list[Caption]]"
+    skipped: "list[Skipped]" = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def texts(self) -> list[str]:
+        """The first caption of each image."""
+        return [captions[0].text for captions in self.captions]
+
+
+def load_model(path: str | Path) -> "TrainedCaptioner":
+    """Load a trained captioner.
+
+    Args:
+        path: a checkpoint folder; it is all that captioning needs, besides the weights of its backbone.
+
+    Raises:
+        CheckpointError: missing, damaged or of another kind; the message says what to do.
+    """
+    from captioner.trained import read_captioner
+
+    return read_captioner(path)
+
+
+def caption_images(
+    model: "TrainedCaptioner",
+    images: Any,
+    *,
+    decode: str = "beam",
+    beam: int | None = None,
+    num: int = 1,
+    weights: str | Path | None = None,
+    batch_size: int = 8,
+    strict: bool = False,
+    progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> CaptionedImages:
+    """Write captions for images, or for features of them.
+
+    Args:
+        model: from `load_model`.
+        images: a path, a folder, a glob, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a sequence of
+            these; or features of the model's backbone: float [N, F], [N, ..., F], or {tap: float [N, ...]}.
+        decode: "beam", "greedy", "diverse" or "sample".
+        beam: width of the beam; None: that of the model's preset, or `num` where that is more.
+        num: captions of each image; there may be fewer.
+        weights: the backbone's weights file, instead of the usual places (`features.backbones.load_backbone`).
+        batch_size: images in one pass of the backbone and of decoding; memory grows with it, not with the images.
+        strict: raise for the first bad image instead of listing it in `skipped`.
+        progress: called with the number of images just dealt with.
+        **options: other fields of `captioner.decode.DecodeOptions`, such as max_words=12 or temperature=0.7.
+
+    Raises:
+        ConfigError: an unknown option, one that the way of decoding has no use for, or a value that does not fit.
+        DataError: no usable image, weights other than in training, or features of another width.
+    """
+    from features.pictures import given_features, image_sources
+
+    chosen = decode_options(model, decode=decode, beam=beam, num=num, **options)
+    if batch_size < 1:
+        raise ConfigError(f"batch_size got {batch_size}, expected 1 or more")
+    features = given_features(images, model.config.taps)
+    if features is not None:
+        captions = _caption_features(model, features, chosen, batch_size, progress)
+        return CaptionedImages([str(number) for number in range(len(captions))], captions)
+    sources, names = image_sources(images)
+    found = CaptionedImages([], [])
+    reading: Any = {"weights": weights, "batch_size": batch_size, "strict": strict, "progress": progress}
+    for captions, kept, skipped in model.caption_pictures(sources, options=chosen, **reading):
+        found.names.extend(names[number] for number in kept)
+        found.captions.extend(captions)
+        found.skipped.extend(skipped)
+    if not found.names:
+        raise DataError(f"none of {len(sources)} images could be captioned; the first: {found.skipped[0].reason}")
+    return found
+
+
+def decode_options(
+    model: "TrainedCaptioner", *, decode: str = "beam", beam: int | None = None, num: int = 1, **options: Any
+) -> "DecodeOptions":
+    """Complete what a user asked of decoding by the model's preset.
+
+    Args:
+        model: from `load_model`.
+        decode: see `caption_images`.
+        beam: see `caption_images`.
+        num: see `caption_images`.
+        **options: see `caption_images`.
+
+    Raises:
+        ConfigError: see `caption_images`.
+    """
+    from captioner.decode import METHODS
+
+    asked = {**options, **({} if beam is None else {"beam": beam})}
+    for name in asked:
+        methods = _ONLY_FOR.get(name, METHODS)
+        if decode in METHODS and decode not in methods:
+            raise ConfigError(f"{name} is for decode {' or '.join(methods)}, got decode {decode}; leave one out")
+    if beam is not None and not 1 <= num <= beam:
+        raise ConfigError(f"num got {num} with beam {beam}, expected 1 to {max(beam, 1)}; a wider beam finds more")
+    if beam is None and decode in _ONLY_FOR["beam"]:
+        groups = options.get("groups")
+        size = groups if isinstance(groups, int) and groups > 0 else 1
+        beam = -(-max(model.config.beam, num) // size) * size  # all groups are of one size
+    width = {} if beam is None else {"width": beam}
+    return model.options(method=decode, num=num, **width, **options)
+
+
+def _caption_features(
+    model: "TrainedCaptioner",
+    features: "dict[str, np.ndarray]",
+    options: "DecodeOptions",
+    batch_size: int,
+    progress: Callable[[int], None] | None,
+) -> "list[list[Caption]]":
+    import numpy as np
+
+    from features.descriptors import join_taps
+
+    taps = list(features.values())
+    captions: list[list[Caption]] = []
+    for start in range(0, len(taps[0]), batch_size):
+        joined = join_taps([tap[start : start + batch_size] for tap in taps])
+        numbers = np.arange(start, start + len(joined))
+        captions += model.caption_descriptors(joined, options=options, numbers=numbers)
+        if progress is not None:
+            progress(len(joined))
+    return captions

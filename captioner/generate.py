@@ -1,0 +1,234 @@
+"""Command: write captions for photographs, as text, JSON, CSV, COCO results or a page with the pictures."""
+
+import argparse
+import glob
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m captioner.generate", description=__doc__)
+    pictures = parser.add_argument_group("photographs", "without these two: a list of paths on stdin, one a line")
+    pictures.add_argument(
+        "--image", nargs="+", action="extend", default=[], metavar="FILE", help='files, folders or "*.jpg"; repeatable'
+    )
+    pictures.add_argument("--folder", action="append", default=[], metavar="DIR", help="all in it; repeatable")
+    parser.add_argument("--checkpoint", required=True, type=Path, metavar="DIR", help="folder of a trained captioner")
+    parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad photograph")
+    _describe_decoding(parser.add_argument_group("decoding (default: as the preset says)"))
+    output = parser.add_argument_group("output (default: a line for each photograph, its path, a tab, the caption)")
+    form = output.add_mutually_exclusive_group()
+    for name, words in (
+        ("json", "print one JSON document"),
+        ("jsonl", "print one line of JSON for each photograph, as soon as it is done"),
+        ("csv", "print one row for each caption"),
+    ):
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=words)
+    output.add_argument("--explain", action="store_true", help="also give each word's probability")
+    output.add_argument(
+        "--coco-results", type=Path, metavar="FILE",
+        help="also write the first captions in COCO's results form; image_id is the number of a file named as in COCO "
+        "(COCO_val2014_000000391895.jpg, 000000391895.jpg), of others the file name",
+    )  # fmt: skip
+    output.add_argument("--html", type=Path, metavar="FILE", help="also write a page with pictures and captions")
+    parser.set_defaults(form="text")
+    return parser
+
+
+def _describe_decoding(group: Any) -> None:
+    group.add_argument("--decode", default="beam", choices=("beam", "greedy", "diverse", "sample"))
+    group.add_argument("--beam", type=int, metavar="N", help="width; by default --num widens it as needed")
+    group.add_argument("--num", type=int, default=1, metavar="N", help="captions of each photograph")
+    group.add_argument("--max-words", type=int, metavar="N", help="longest caption, its end mark counted")
+    group.add_argument("--length-power", type=float, metavar="A", help="beam, diverse: rank by log P / length^A")
+    group.add_argument("--judge-weight", type=float, metavar="W", help="beam, diverse: what the judges' cosine adds")
+    group.add_argument("--groups", type=int, metavar="N", help="diverse: groups that the beam is split into")
+    group.add_argument("--diversity", type=float, metavar="D", help="diverse: what repeating an earlier group costs")
+    group.add_argument("--temperature", type=float, metavar="T", help="sample: below 1 keeps to likely words")
+    group.add_argument("--top-p", type=float, metavar="P", help="sample: only from this share of the probability")
+    group.add_argument("--seed", type=int, metavar="N", help="sample: other numbers, other captions (default: 0)")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: generate(args))
+
+
+def generate(args: argparse.Namespace) -> int:
+    """Find the photographs, caption them batch by batch, and write what was asked for."""
+    from captioner.api import decode_options, load_model
+    from common.commands import import_backend_quietly
+    from common.config import to_json
+    from common.errors import DataError
+
+    paths, skipped = find_pictures(args)
+    check_outputs(args, paths)
+    import_backend_quietly()
+    model = load_model(args.checkpoint)
+    names = ("beam", "max_words", "length_power", "judge_weight", "groups", "diversity", "temperature", "top_p", "seed")
+    asked = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    options = decode_options(model, decode=args.decode, num=args.num, **asked)
+    captioned = list(caption_and_print(args, model, options, paths, skipped))
+    if args.form == "json":
+        print_document(args, {"fingerprint": model.fingerprint, "decode": to_json(options)}, captioned, skipped)
+    if not captioned:
+        raise DataError(f"none of {len(skipped)} photographs could be captioned; the first: {skipped[0].reason}")
+    if args.coco_results:
+        write_coco_results(args.coco_results, captioned)
+    if args.html:
+        way = args.decode if args.decode in ("greedy", "sample") else f"{args.decode}, {options.width} wide"
+        tags = [f"preset {model.description.get('preset')}", model.description["backbone"]["name"], way]
+        write_page(args.html, tags, captioned, skipped)
+    return SKIPPED_SOME if skipped else DONE
+
+
+def find_pictures(args: argparse.Namespace) -> tuple[list[Path], list[Any]]:
+    """List the photographs, each once and in the order asked for, and what was asked for and is not there.
+
+    Raises:
+        ConfigError: nothing was asked for.
+        DataError: nothing is there, or something is not and `--strict`.
+    """
+    from common.errors import ConfigError, DataError
+    from features.pipeline import Skipped
+
+    words = [*args.image, *args.folder] or paths_on_stdin()
+    if not words:
+        raise ConfigError("no photograph was given, expected --image FILE, --folder DIR or a list of paths on stdin")
+    paths: dict[str, Path] = {}
+    missing: list[Skipped] = []
+    for word in words:
+        try:
+            for path in pictures_at(word):
+                paths.setdefault(os.path.abspath(path), path)
+        except DataError as error:
+            if args.strict:
+                raise
+            missing.append(Skipped(word, str(error)))
+            print_skipped(missing[-1])
+    if not paths:
+        raise DataError(f"no photograph was found; the first: {missing[0].reason}")
+    return list(paths.values()), missing
+
+
+def pictures_at(word: str) -> list[Path]:
+    """List what a path, a folder or a pattern stands for; a file that is not there is found out when it is read."""
+    from features.pipeline import list_images
+
+    if os.path.isdir(word) or (glob.has_magic(word) and not os.path.exists(word)):
+        return list_images(word)
+    return [Path(word)]
+
+
+def paths_on_stdin() -> list[str]:
+    """Read paths, one a line or separated by NUL; none when a person sits at the terminal."""
+    if sys.stdin.isatty():
+        return []
+    content = sys.stdin.buffer.read()
+    lines = content.split(b"\0") if b"\0" in content else content.splitlines()
+    return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def check_outputs(args: argparse.Namespace, paths: list[Path]) -> None:
+    """Refuse, before any work is done, output that could not be written at its end."""
+    from captioner.written import image_id
+    from common.errors import ConfigError
+    from common.files import require_writable_folder
+
+    for option, path in (("--coco-results", args.coco_results), ("--html", args.html)):
+        if path is not None:
+            if path.is_dir():
+                raise ConfigError(f"{option} got the folder {path}, expected a file; name one, such as {path / 'out'}")
+            require_writable_folder(path.parent)
+    seen: dict[Any, Path] = {}
+    for path in paths if args.coco_results else []:
+        other = seen.setdefault(image_id(path), path)
+        if other is not path:
+            raise ConfigError(
+                f"--coco-results would name {shown_name(str(other))} and {shown_name(str(path))} both "
+                f"{image_id(path)!r}, expected one photograph for each image_id; caption the folders one by one"
+            )
+
+
+def caption_and_print(
+    args: argparse.Namespace, model: Any, options: Any, paths: list[Path], skipped: list[Any]
+) -> Iterator[Any]:
+    """Give every `Captioned` photograph, printed as soon as its batch is done; add the others to `skipped`."""
+    from tqdm import tqdm
+
+    from captioner.written import LINES, Captioned, csv_header
+
+    if args.form == "csv":
+        print(csv_header(args.explain))
+    lines = LINES.get(args.form)  # none for JSON, which is one document at the end
+    with tqdm(total=len(paths), desc="captioning", unit="image", disable=not progress_is_shown()) as bar:
+        reading = {"weights": args.weights, "strict": args.strict, "progress": bar.update}
+        for batch, kept, bad in model.caption_pictures(paths, options=options, **reading):
+            images = [Captioned(paths[number], captions) for number, captions in zip(kept, batch, strict=True)]
+            with bar.external_write_mode():
+                for image in images:
+                    if lines is not None:
+                        print("\n".join(lines(image, args.explain)))
+                for one in bad:
+                    print_skipped(one)
+                sys.stdout.flush()
+            skipped += bad
+            yield from images
+
+
+def print_skipped(one: Any) -> None:
+    """Tell on stderr why a photograph was left out."""
+    from captioner.written import one_line
+
+    print(f"skipped {one_line(one.reason)}", file=sys.stderr)
+
+
+def print_document(args: argparse.Namespace, way: dict[str, Any], captioned: list[Any], skipped: list[Any]) -> None:
+    """Print everything as one JSON document: the model, its `way` of decoding, captions, and what was left out."""
+    import json
+
+    from captioner.written import json_row
+
+    left_out = [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
+    images = [json_row(image, args.explain) for image in captioned]
+    document = {"checkpoint": shown_name(str(args.checkpoint)), **way, "images": images, "skipped": left_out}
+    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def write_coco_results(path: Path, captioned: list[Any]) -> None:
+    """Write the first caption of each photograph in COCO's results form."""
+    from captioner.written import image_id
+    from eval.caption_files import write_results
+
+    write_results(path, {image_id(image.path): image.captions[0].text for image in captioned})
+    print(f"wrote {shown_name(str(path))}", file=sys.stderr)
+
+
+def write_page(path: Path, tags: list[str], captioned: list[Any], skipped: list[Any]) -> None:
+    """Write a page with the photographs, one after another."""
+    from common.files import whole_file
+    from eval.generate_page import ShownCaption, ShownPicture, generate_page
+
+    def shown(caption: Any) -> ShownCaption:
+        words = list(zip(caption.words, caption.probabilities, strict=False))
+        ended = len(caption.probabilities) > len(words)
+        return ShownCaption(words, caption.log_prob, caption.probabilities[-1] if ended else None)
+
+    pictures = (ShownPicture(one.path, one.name, [shown(caption) for caption in one.captions]) for one in captioned)
+    title = f"Captions of {len(captioned):,} photograph{'s' * (len(captioned) != 1)}"
+    reasons = [shown_name(one.reason) for one in skipped]
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as stream:
+        stream.writelines(generate_page(title, tags, pictures, reasons))
+    print(f"wrote {shown_name(str(path))}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

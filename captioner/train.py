@@ -1,0 +1,253 @@
+"""Command: train a captioner on cached features. Killed at any moment, the same command goes on."""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.commands import run_command
+
+FIRST_PHASE = "cross-entropy"  # folder inside the checkpoint, a checkpoint of its own
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m captioner.train", description=__doc__)
+    parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
+    parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
+    parser.add_argument("--cache", required=True, type=Path, help="feature cache made by features.extract")
+    parser.add_argument("--backbone", default="mobilenet_v2", help="whose features (default: %(default)s)")
+    parser.add_argument("--config", default="best", help="preset (default: %(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as restval=train"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", required=True, type=Path, help="checkpoint folder")
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
+    parser.add_argument("--json", action="store_true", help="print the last history row as JSON")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: train(args))
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train as asked and say where the checkpoint lies."""
+    import json
+    from dataclasses import replace
+
+    from captioner.config import CONFIGS
+    from common.commands import import_backend_quietly
+    from common.config import override, preset
+    from common.files import require_writable_folder
+    from datasets.catalog import read_dataset, reader_options
+    from datasets.records import of_split, with_features
+    from features.cache import open_cache
+
+    config = override(preset(CONFIGS, args.config), args.set)
+    import_backend_quietly()
+    from features.descriptors import full_tap
+
+    config = replace(config, taps=tuple(full_tap(tap, args.backbone) for tap in config.taps))
+    records = read_dataset(args.dataset, args.data, **reader_options(args.option))
+    cache = open_cache(args.cache)
+    splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
+    require_writable_folder(args.out)
+    rows = fit(args, config, splits, cache)
+    if args.json:
+        print(json.dumps(rows[-1]))
+    else:
+        last = rows[-1]
+        print(f"{args.out}: dev CIDEr {100 * last['cider']:.1f}, perplexity {last['perplexity']:.2f}")
+    return 0
+
+
+def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: Any) -> list[dict[str, Any]]:
+    """Build everything and train, by cross-entropy and then, where the settings ask for it, self-critically.
+
+    Returns:
+        the history, one row per epoch.
+    """
+    from captioner.model import Captioner
+    from captioner.trained import TrainedCaptioner
+    from captioner.training import encode_caption, start_biases
+    from common.seeds import seed_everything
+    from features.descriptors import CachedDescriptors
+
+    seed_everything(args.seed)
+    vocabulary = fit_vocabulary(config, splits["train"])
+    descriptors = CachedDescriptors(cache, args.backbone, config.taps, [record.image_id for record in splits["train"]])
+    description = describe(args, config, splits, cache, descriptors.num_features)
+    captioner = Captioner(config, len(vocabulary), descriptors.num_features)
+    words = [[encode_caption(caption, config, vocabulary) for caption in record.captions] for record in splits["train"]]
+    captioner.start_from(start_biases([caption for image in words for caption in image], len(vocabulary)))
+    if config.image_scaling == "standardised":
+        captioner.standardise_with(*descriptors.statistics())
+    trained = TrainedCaptioner(captioner, vocabulary, description)
+    run = Run(args, trained, descriptors, cache, splits)
+    if not config.self_critical_epochs:
+        return cross_entropy(run, words, args.out)
+    rows = cross_entropy(run, words, args.out / FIRST_PHASE)
+    return self_critical(run, rows)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What both phases of a training share."""
+
+    args: argparse.Namespace
+    trained: Any
+    descriptors: Any
+    cache: Any
+    splits: dict[str, tuple]
+
+    def keeper(self, folder: Path) -> Any:
+        """Begin the folder, or check that it holds this run; give the callback that keeps it up to date."""
+        from common.checkpoints import start_or_continue
+        from common.training import ResumableTraining
+
+        start_or_continue(folder, self.trained.description, self.trained.vocabulary)
+        return ResumableTraining(
+            folder,
+            lambda: validate(self.trained, self.cache, self.splits["dev"]),
+            score="score",
+            saved_model=self.trained.network,
+        )
+
+    def train(self, task: Any, batches: Any, keeper: Any, *, first: int, epochs: int) -> list[dict[str, Any]]:
+        """Train from where the folder stands to epoch `first + epochs`."""
+        import keras
+
+        from common.training import ProgressLines
+
+        if keeper.resume(task):
+            print(f"{keeper.folder}: going on after epoch {keeper.epochs_done} of {first + epochs}", file=sys.stderr)
+        batches.start_at(keeper.epochs_done - first)
+        callbacks = [keeper, ProgressLines(first + epochs, len(batches))]
+        if self.args.tensorboard:
+            callbacks.append(keras.callbacks.TensorBoard(self.args.tensorboard))
+        # Keras would shuffle the batches once more, by a random state that no checkpoint holds.
+        task.fit(
+            batches,
+            initial_epoch=keeper.epochs_done,
+            epochs=first + epochs,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+        return keeper.rows
+
+
+def cross_entropy(run: Run, words: list[list[list[int]]], folder: Path) -> list[dict[str, Any]]:
+    """Train on the captions that people wrote.
+
+    Args:
+        run: what is trained.
+        words: for each training image the word numbers of its captions.
+        folder: the checkpoint.
+    """
+    from captioner.train_rewards import consensus_weights
+    from captioner.training import CaptionBatches, CaptionTask
+    from datasets.batches import BATCHING
+
+    config = run.trained.config
+    flat = [caption for image in words for caption in image]
+    owners = [row for row, image in enumerate(words) for _ in image]
+    batches = CaptionBatches(
+        flat,
+        np.asarray(owners),
+        run.descriptors,
+        config=config,
+        make_batches=BATCHING[config.batching],
+        seed=run.args.seed,
+        weights=consensus_weights(run.splits["train"], config.consensus) if config.consensus else None,
+    )
+    task = CaptionTask(run.trained.network, run.descriptors)
+    task.prepare(len(batches))
+    return run.train(task, batches, run.keeper(folder), first=0, epochs=config.epochs)
+
+
+def self_critical(run: Run, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Go on from the best weights of the first phase with rewards for whole captions.
+
+    Args:
+        run: what is trained.
+        rows: the first phase's history.
+    """
+    from captioner.self_critical import ImageBatches, SelfCriticalTask
+    from captioner.train_rewards import cider_reward
+    from common import checkpoints
+
+    config, network = run.trained.config, run.trained.network
+    keeper = run.keeper(run.args.out)
+    checkpoints.load_weights(network, run.args.out / FIRST_PHASE)
+    if not (run.args.out / checkpoints.STATE).is_file():
+        checkpoints.save_weights(network, run.args.out)  # the second phase has to beat them
+    keeper.rows, keeper.best, keeper.epochs_done = list(rows), max(row["score"] for row in rows), config.epochs
+    batch_size = max(1, config.batch_size // config.self_critical_samples)
+    batches = ImageBatches(len(run.descriptors), run.descriptors, batch_size=batch_size, seed=run.args.seed)
+    task = SelfCriticalTask(network, run.descriptors, cider_reward(run.trained.vocabulary, run.splits["train"]))
+    task.prepare(len(batches))
+    return run.train(task, batches, keeper, first=config.epochs, epochs=config.self_critical_epochs)
+
+
+def fit_vocabulary(config: Any, records: tuple) -> Any:
+    """Collect the words of the training captions."""
+    from common.tokenizer import tokenize
+    from common.vocabulary import Vocabulary
+
+    return Vocabulary.fit(
+        (tokenize(caption) for record in records for caption in record.captions),
+        splits={record.split for record in records},
+        min_count=config.min_count,
+    )
+
+
+def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
+    """Caption a split greedily and score it without Java; the best weights have the highest "score"."""
+    from eval.caption_results import score_captions
+    from eval.caption_tokens import TREEBANK
+
+    ids = [record.image_id for record in records]
+    references = {record.image_id: record.captions for record in records}
+    written = trained.caption_cached(cache, ids, options=trained.options(method="greedy", width=1))
+    captions = {image: found[0].text for image, found in zip(ids, written, strict=True)}
+    scores = score_captions(captions, references, metrics=("bleu", "cider"), tokenizer=TREEBANK).corpus
+    perplexity = trained.perplexity(cache, ids, [record.captions for record in records])
+    score = scores["cider"] if trained.config.select_by == "cider" else -perplexity
+    return {"score": score, "cider": scores["cider"], "bleu4": scores["bleu4"], "perplexity": perplexity}
+
+
+def describe(args: argparse.Namespace, config: Any, splits: dict, cache: Any, num_features: int) -> dict[str, Any]:
+    """Give the checkpoint's config.json."""
+    from captioner.trained import KIND
+    from common.config import to_json
+    from datasets.records import data_fingerprint
+    from features.descriptors import identity
+
+    return {
+        "kind": KIND,
+        "preset": args.config,
+        "config": to_json(config),
+        "seed": args.seed,
+        "num_features": num_features,
+        "backbone": identity(cache, args.backbone, config.taps),
+        "data": {
+            "dataset": args.dataset,
+            "folder": str(args.data),
+            "cache": str(args.cache),
+            "options": args.option,
+            "fingerprint": data_fingerprint([*splits["train"], *splits["dev"]]),
+        },
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

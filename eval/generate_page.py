@@ -1,0 +1,134 @@
+"""One self-contained page of pictures with the captions written for them, each word shaded by its probability."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from eval.gallery import thumbnail
+from eval.page_style import STYLE
+
+_STYLE = """
+:root { --tint: 36 87 214; }
+@media (prefers-color-scheme: dark) { :root { --tint: 140 176 255; } }
+.written { display: grid; gap: 20px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 350px), 1fr)); }
+main { padding-top: 26px; }
+.legend { display: flex; flex-wrap: wrap; gap: 8px 16px; align-items: center; margin: 0 0 22px; max-width: none; }
+.scale { display: inline-flex; gap: 2px; }
+.w { background: rgb(var(--tint) / calc(var(--p) * 0.5)); border-radius: 5px; padding: 1px 5px; }
+.scale .w { padding: 3px 9px; font-size: 0.8rem; color: var(--ink); font-variant-numeric: tabular-nums; }
+.find h2 { margin: 0 0 10px; font-size: 0.8rem; font-weight: 500; letter-spacing: 0; color: var(--soft); }
+.find h2 { overflow-wrap: anywhere; }
+.find > img, .find > .missing { height: 260px; }
+p.best { display: flex; flex-wrap: wrap; gap: 6px 3px; margin: 0; font-size: 1.15rem; font-weight: 600; }
+p.best .w { text-align: center; line-height: 1.3; padding-bottom: 3px; }
+p.best .w::after {
+  content: attr(data-p); display: block; font-size: 0.68rem; font-weight: 500; line-height: 1.2;
+  color: var(--ink); opacity: 0.75; font-variant-numeric: tabular-nums;
+}
+.end { font-weight: 400; font-style: italic; }
+.chance { display: block; margin: 8px 0 0; font-size: 0.8rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+ol.others { list-style: none; margin: 14px 0 0; padding: 12px 0 0; border-top: 1px solid var(--line); }
+ol.others li { display: grid; grid-template-columns: 1fr auto; gap: 12px; font-size: 0.925rem; padding: 3px 0; }
+ol.others .w { padding: 0 3px; }
+ol.others .chance { margin: 0; line-height: 1.7; }
+ul.skipped { margin: 12px 0 0; padding: 14px 18px 14px 34px; font-size: 0.875rem; overflow-wrap: anywhere; }
+"""
+
+
+@dataclass(frozen=True)
+class ShownCaption:
+    """A caption on the page.
+
+    Attributes:
+        words: each word with its probability, 0 to 1, given the picture and the words before.
+        log_prob: natural logarithm of the whole caption's probability.
+        end: probability of ending there; None where the caption was cut.
+    """
+
+    words: Sequence[tuple[str, float]]
+    log_prob: float
+    end: float | None
+
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """A picture on the page: its file, the name to show, and its captions, best first."""
+
+    path: Path
+    name: str
+    captions: Sequence[ShownCaption]
+
+
+def generate_page(
+    title: str, tags: Sequence[str], pictures: Iterable[ShownPicture], skipped: Sequence[str] = ()
+) -> Iterator[str]:
+    """Write a page that needs no other file, part by part, so that no more than one picture is in memory.
+
+    Args:
+        title: plain text.
+        tags: short facts under the title, plain text.
+        pictures: what to show; a file that cannot be read is shown by its name.
+        skipped: a line for each picture that could not be captioned.
+    """
+    facts = "".join(f"<li>{escape(tag)}</li>" for tag in tags)
+    yield (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}{_STYLE}</style>\n'
+        f'</head>\n<body>\n<header>\n<h1>{escape(title)}</h1>\n<ul class="tags">{facts}</ul>\n</header>\n<main>\n'
+        f'{_legend()}\n<div class="written">\n'
+    )
+    for picture in pictures:
+        yield _card(picture) + "\n"
+    yield "</div>\n"
+    if skipped:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in skipped)
+        yield f'<section><h2>Left out</h2><ul class="card skipped">{lines}</ul></section>\n'
+    yield (
+        "</main>\n<footer>Written by <code>python -m captioner.generate</code>. This page needs no network.</footer>\n"
+        "</body>\n</html>\n"
+    )
+
+
+def _legend() -> str:
+    steps = "".join(f'<span class="w" style="--p:{percent / 100}">{percent} %</span>' for percent in range(0, 101, 20))
+    return (
+        f'<p class="legend note"><span class="scale" role="img" aria-label="shades, 0 to 100 percent">{steps}</span>'
+        "<span>How likely each word was, given the picture and the words before it.</span></p>"
+    )
+
+
+def _card(picture: ShownPicture) -> str:
+    best, *others = picture.captions
+    lines = "".join(f"<li><span>{_words(one)}</span>{_chance(one)}</li>" for one in others)
+    more = f'<ol class="others" aria-label="other captions">{lines}</ol>' if others else ""
+    return (
+        f'<article class="card find">{_picture(picture)}<div class="body"><h2>{escape(picture.name)}</h2>'
+        f'<p class="best">{_words(best)}{_end(best)}</p>{_chance(best)}{more}</div></article>'
+    )
+
+
+def _picture(picture: ShownPicture) -> str:
+    data = thumbnail(picture.path, side=480)
+    if data is None:
+        return '<div class="missing" role="img" aria-label="no picture at hand">no picture at hand</div>'
+    text = " ".join(word for word, _ in picture.captions[0].words)
+    return f'<img src="{data}" alt="{escape(text)}" loading="lazy">'
+
+
+def _words(caption: ShownCaption) -> str:
+    return " ".join(_word(escape(word), probability) for word, probability in caption.words) or "(says nothing)"
+
+
+def _word(shown: str, probability: float, kind: str = "w") -> str:
+    percent = f"{100 * probability:.0f} %"
+    return f'<span class="{kind}" style="--p:{probability:.3f}" data-p="{percent}" title="{percent}">{shown}</span>'
+
+
+def _end(caption: ShownCaption) -> str:
+    return "" if caption.end is None else " " + _word("end", caption.end, "w end")
+
+
+def _chance(caption: ShownCaption) -> str:
+    words = f"log P {caption.log_prob:.2f}".replace("-", "\N{MINUS SIGN}")
+    return f'<span class="chance" title="log-probability of the whole caption">{words}</span>'

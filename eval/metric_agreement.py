@@ -1,0 +1,105 @@
+"""Command: correlate the caption metrics with human judgements of Flickr8K captions, beside published values."""
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.commands import DONE, run_command
+
+if TYPE_CHECKING:
+    from eval.caption_results import CaptionScores
+    from eval.judgements import Judged
+
+METRICS = ("bleu", "meteor", "rouge", "cider")
+METEOR_TIMEOUT = 3600.0  # seconds for one answer: the crowd's 47,830 pairs are one question, and machines may be busy
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m eval.metric_agreement", description=__doc__)
+    parser.add_argument("--data", required=True, type=Path, help="Flickr8K's folder, with both Annotations.txt")
+    parser.add_argument("--out", default=Path("results"), type=Path, help="folder to write (default: %(default)s)")
+    parser.add_argument("--tokenizer", choices=("ptb", "treebank"), help="(default: ptb where there is Java)")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: measure(args))
+
+
+def measure(args: argparse.Namespace) -> int:
+    """Score every judged caption, correlate, write and print."""
+    import json
+
+    from common.files import require_writable_folder, write_json, write_text
+    from eval.agreement import PUBLISHED, VARIANTS, agreement, agreement_table
+    from eval.provenance import provenance
+
+    judged = read_judgements(args.data)
+    require_writable_folder(args.out)
+    scores = score_judged(judged, METRICS, args.tokenizer)
+    parts: dict[str, Any] = {}
+    for name, pairs in judged.items():
+        each = pairs.ratings.shape[1]
+        of_pairs = {metric: values[::each] for metric, values in scores[name].per_image.items()}
+        parts[name] = {**agreement(pairs, of_pairs, VARIANTS[name]), "published": PUBLISHED[name]}
+    some = next(iter(scores.values()))
+    document = {"kind": "metric-agreement", **parts, "tokenizer": some.tokenizer, "skipped": some.skipped}
+    document |= provenance()
+    write_json(args.out / "metric-agreement.json", document)
+    table = agreement_table(document)
+    write_text(args.out / "metric-agreement.md", table)
+    print(json.dumps(document, indent=1) if args.json else table, end="\n" if args.json else "")
+    print(f"wrote {args.out / 'metric-agreement.json'} and .md", file=sys.stderr)
+    return DONE
+
+
+def read_judgements(folder: Path) -> "dict[str, Judged]":
+    """Read both files of judgements with the captions that they speak of."""
+    from datasets.flickr import FLICKR8K, read_token_file
+    from datasets.lines import first_existing
+    from eval.agreement import CROWD, EXPERT
+    from eval.judgements import CROWD_FILE, EXPERT_FILE, read_crowd, read_expert
+
+    tokens = first_existing(folder, FLICKR8K.tokens, "caption file", FLICKR8K.next_step)
+    captions = read_token_file(tokens, misprints=FLICKR8K.misprints, next_step=FLICKR8K.next_step)
+    return {
+        EXPERT: read_expert(tokens.parent / EXPERT_FILE, captions),
+        CROWD: read_crowd(tokens.parent / CROWD_FILE, captions),
+    }
+
+
+def score_judged(
+    judged: "dict[str, Judged]", metrics: tuple[str, ...], tokenizer: str | None
+) -> "dict[str, CaptionScores]":
+    """Score each rating's candidate as an image of its own, so a pair of three ratings stands there three times.
+
+    Returns:
+        for each name scores of P x R images, the R of a pair one after another.
+    """
+    from common.errors import EvalError
+    from eval.caption_meteor import Meteor
+    from eval.caption_results import score_systems
+
+    systems: dict[str, dict[int | str, str]] = {}
+    references: dict[int | str, tuple[str, ...]] = {}
+    for name, pairs in judged.items():
+        each = pairs.ratings.shape[1]
+        ids = [f"{name} {row} {time}" for row in range(len(pairs.candidates)) for time in range(each)]
+        systems[name] = {one: pairs.candidates[row // each] for row, one in enumerate(ids)}
+        references |= {one: pairs.references[row // each] for row, one in enumerate(ids)}
+    with contextlib.ExitStack() as stack:
+        meteor = None
+        if "meteor" in metrics:
+            with contextlib.suppress(EvalError):  # score_systems meets it again and notes the reason
+                meteor = stack.enter_context(Meteor(timeout=METEOR_TIMEOUT))
+        return score_systems(systems, references, metrics=metrics, tokenizer=tokenizer, meteor=meteor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

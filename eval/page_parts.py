@@ -1,0 +1,78 @@
+"""What all pages of results share: the frame of the document, cards of numbers, and where the numbers come from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from eval.page_style import STYLE
+
+
+def whole_page(title: str, tags: Sequence[str], sections: Sequence[str]) -> str:
+    """Write a page that needs no other file.
+
+    Args:
+        title: plain text.
+        tags: short facts under the title, plain text; empty ones are left out.
+        sections: HTML.
+    """
+    words = "".join(f"<li>{escape(tag)}</li>" for tag in tags if tag)
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
+        f'<body>\n<header>\n<h1>{escape(title)}</h1>\n<ul class="tags">{words}</ul>\n</header>\n<main>\n'
+        + "\n".join(sections)
+        + "\n</main>\n<footer>Written by <code>python -m eval.run</code>. This page needs no network.</footer>\n"
+        "</body>\n</html>\n"
+    )
+
+
+def number_card(
+    words: str,
+    value: float,
+    interval: Sequence[float],
+    seeds: Sequence[float],
+    *,
+    spread: str,
+    unit: str = "",
+    full: float = 100.0,
+) -> str:
+    """Write one number with its interval as a bar and its seeds as dots.
+
+    Args:
+        words: what the number is.
+        value: mean over seeds.
+        interval: both ends of the 95 % interval.
+        seeds: the number of each seed.
+        spread: how much the seeds differ, in words.
+        unit: written behind the number.
+        full: where the bar's rail ends, in the number's own unit.
+    """
+    low, high = interval
+    left, right, *places = (min(100 * one / full, 100.0) for one in (low, high, *seeds))
+    dots = "".join(f'<circle class="dot" cx="{place:.2f}%" cy="11" r="4"/>' for place in places)
+    spoken = " percent" if unit else ""
+    return (
+        f'<div class="card number"><h3>{escape(words)}</h3><div class="value">{value:.1f}{unit}'
+        f'<small>{spread}</small></div><svg role="img" aria-label="95 % interval {low:.1f} to {high:.1f}{spoken}">'
+        '<line class="rail" x1="0" x2="100%" y1="11" y2="11"/>'
+        f'<line class="span" x1="{left:.2f}%" x2="{right:.2f}%" y1="11" y2="11"/>{dots}</svg>'
+        f'<div class="ends">{low:.1f} to {high:.1f}</div></div>'
+    )
+
+
+def spread_words(deviation: float | None) -> str:
+    """Say how much seeds differ."""
+    return f"± {deviation:.1f} over seeds" if deviation is not None else "one seed, spread unknown"
+
+
+def origin_section(shown: Mapping[str, Any]) -> str:
+    """Write everything of a result that is no score, folded away."""
+    scores = ("metrics", "deviation", "intervals", "diversity", "per_seed")
+    origin = {name: value for name, value in shown.items() if name not in scores}
+    words = escape(json.dumps(origin, indent=1, ensure_ascii=False))
+    return (
+        "<section><h2>Where the numbers come from</h2>"
+        '<details class="card"><summary>Settings, fingerprints, commit and versions</summary>'
+        f"<pre>{words}</pre></details></section>"
+    )
