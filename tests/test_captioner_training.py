@@ -48,6 +48,7 @@ def perplexity_of_frequencies(model, toy_data) -> float:
     return np.exp(-np.mean(log_probs[np.concatenate(captions_as_numbers(model, toy_data, "dev"))]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "settings"),
     [
@@ -98,6 +99,7 @@ train.main(words)
 ALL_CHANCE = ["taps=grid", "scheduled_sampling=0.5", "word_forgetting=0.2", "epochs=4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "epochs_done", "config", "settings"),
     [
