@@ -20,7 +20,7 @@ F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone 
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install demo data-f8k features train-f8k train-f8k-ranker train-f8k-captioner eval df metric-agreement test test-realdata lint bench clean
+.PHONY: help install demo data-f8k features train-f8k train-f8k-ranker train-f8k-captioner eval df metric-agreement test test-slow test-realdata lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -67,7 +67,10 @@ metric-agreement: install ## correlate the caption metrics with Flickr8K's human
 	$(PY) -m eval.metric_agreement --data $(F8K) --out results
 
 test: install ## run the test suite
-	$(PY) -m pytest -m "not realdata"
+	$(PY) -m pytest -m "not realdata and not slow"
+
+test-slow: install ## run the tests that train or caption for long
+	$(PY) -m pytest -m "slow and not realdata"
 
 test-realdata: install ## run the tests on real data (VISLANG_DATA=DIR, default ../shared/data)
 	$(PY) -m pytest -m realdata

@@ -202,6 +202,7 @@ def test_a_document_is_printed_even_when_every_photograph_is_bad(run, album):
     assert len(json.loads(out)["skipped"]) == 2
 
 
+@pytest.mark.slow
 def test_every_way_of_decoding(run, album):
     for words in (
         ("--decode", "greedy", "--max-words", 3),

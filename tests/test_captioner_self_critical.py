@@ -170,6 +170,7 @@ def test_captions_that_the_others_agree_with_weigh_more():
     np.testing.assert_allclose(consensus_weights(records, 0.25), 0.75 + 0.25 * weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_in_second_phase", [False, True])
 def test_both_phases_resume_as_if_never_stopped(toy_data, tmp_path, monkeypatch, stop_in_second_phase):
     settings = [*NO_DROPOUT, "epochs=2", "self_critical_epochs=2", "learning_rate=0.01", "members=2"]
