@@ -14,11 +14,12 @@ from keras import ops
 from captioner.config import CaptionerConfig
 from captioner.decode import DecodeOptions, Decoder
 from captioner.model import Captioner
+from captioner.step import IMPOSSIBLE
 from captioner.training import encode_caption, padded
 from common import checkpoints
 from common.config import from_json, to_json
 from common.errors import CheckpointError, DataError
-from common.vocabulary import PAD, Vocabulary
+from common.vocabulary import END, PAD, Vocabulary
 from features.cache import FeatureCache
 from features.descriptors import CachedDescriptors, check_weights, join_taps
 from features.pictures import encode_taps
@@ -117,7 +118,7 @@ class TrainedCaptioner:
             [
                 self._caption(words[image, rank], float(log_probs[image, rank]), chosen[image, rank])
                 for rank in range(words.shape[1])
-                if np.isfinite(log_probs[image, rank]) and log_probs[image, rank] > -1e20
+                if log_probs[image, rank] > IMPOSSIBLE / 2
             ]
             for image in range(len(words))
         ]
@@ -253,8 +254,6 @@ def _decoder(network: Captioner, options: DecodeOptions) -> Decoder:
 
 def until_end(words: np.ndarray) -> np.ndarray:
     """Replace what follows the first end mark of each row of int [B, T] by padding."""
-    from common.vocabulary import END
-
     ended = np.cumsum(words == END, axis=1) - (words == END)  # end marks before each place
     return np.where(ended > 0, PAD, words).astype(np.int32)
 

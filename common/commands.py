@@ -1,8 +1,10 @@
 """How every command ends: 0 done, 1 our fault, 2 the user's to mend, 3 done but some inputs were skipped."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from common.errors import ToolkitError
 
@@ -55,3 +57,27 @@ def progress_is_shown() -> bool:
 def shown_name(name: str) -> str:
     """Give a file's name as text that can be printed and stored, whatever bytes it is made of."""
     return os.fsencode(name).decode("utf-8", "replace")
+
+
+def training_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """Describe the command line that every training over cached features has.
+
+    Args:
+        module: the command, such as "vse.train".
+        description: what `--help` says first.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
+    parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
+    parser.add_argument("--cache", required=True, type=Path, help="feature cache made by features.extract")
+    parser.add_argument("--backbone", default="mobilenet_v2", help="whose features (default: %(default)s)")
+    parser.add_argument("--config", default="best", help="preset (default: %(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as restval=train"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", required=True, type=Path, help="checkpoint folder")
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
+    parser.add_argument("--json", action="store_true", help="print the last history row as JSON")
+    return parser

@@ -2,29 +2,14 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-from common.commands import run_command
+from common.commands import run_command, training_parser
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m vse.train", description=__doc__)
-    parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
-    parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
-    parser.add_argument("--cache", required=True, type=Path, help="feature cache made by features.extract")
-    parser.add_argument("--backbone", default="mobilenet_v2", help="whose features (default: %(default)s)")
-    parser.add_argument("--config", default="best", help="preset (default: %(default)s)")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
-    parser.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as restval=train"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", required=True, type=Path, help="checkpoint folder")
-    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
-    parser.add_argument("--json", action="store_true", help="print the last history row as JSON")
-    return parser
+    return training_parser("vse.train", __doc__)
 
 
 def main(argv: list[str] | None = None) -> int:
