@@ -19,6 +19,7 @@ _ONLY_FOR = {
     "beam": ("beam", "diverse"),
     "length_power": ("beam", "diverse"),
     "judge_weight": ("beam", "diverse"),
+    "neighbour_weight": ("beam", "diverse"),
     "groups": ("diverse",),
     "diversity": ("diverse",),
     "temperature": ("sample",),

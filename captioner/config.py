@@ -20,7 +20,7 @@ _RANGES = (
     ),
     (
         "0 or more",
-        "grad_clip clip_value l2 length_power self_critical_epochs judges judge_weight",
+        "grad_clip clip_value l2 length_power self_critical_epochs judges judge_weight neighbours neighbour_weight",
         lambda value: value >= 0,
     ),
     (
@@ -86,6 +86,8 @@ class CaptionerConfig:
     length_power: float = 0.0  # hypotheses compare by log-probability / length ** length_power
     decode_words: int = 20  # the end mark included
     judge_weight: float = 0.0  # of the judges' mean cosine, added to what hypotheses compare by
+    neighbours: int = 0  # training images nearest by the judges, kept with the model
+    neighbour_weight: float = 0.0  # of a hypothesis' CIDEr-D with their captions, added in the same way
 
     def __post_init__(self) -> None:
         for field, known in _CHOICES.items():
@@ -101,6 +103,12 @@ class CaptionerConfig:
             raise ValueError(f"setting heads got {self.heads}, expected a divisor of look_dim {self.look_dim}")
         if self.judge_weight and not self.judges:
             raise ValueError(f"setting judge_weight got {self.judge_weight} with judges 0, expected 1 judge or more")
+        if self.neighbours and not self.judges:
+            raise ValueError(f"setting neighbours got {self.neighbours} with judges 0, expected 1 judge or more")
+        if self.neighbour_weight and not self.neighbours:
+            raise ValueError(
+                f"setting neighbour_weight got {self.neighbour_weight} with neighbours 0, expected 1 neighbour or more"
+            )
         if self.tied_words and self.model != "attend":
             raise ValueError(f"setting tied_words got true with model {self.model!r}; only 'attend' can tie its words")
 
@@ -130,12 +138,14 @@ CONFIGS = {
         schedule="cosine",
         grad_clip=2.0,
         clip_value=0.0,
-        batch_size=128,
-        epochs=8,
+        batch_size=64,
+        epochs=6,
         select_by="cider",
         members=2,
         beam=20,
         length_power=0.7,
         judge_weight=4.0,
+        neighbours=20,
+        neighbour_weight=4.0,
     ),
 }

@@ -19,7 +19,7 @@ METHODS = ("beam", "greedy", "diverse", "sample")
 
 _RANGES = (
     ("1 or more", ("width", "num", "max_words"), lambda value: value >= 1),
-    ("0 or more", ("length_power", "judge_weight", "diversity", "seed"), lambda value: value >= 0),
+    ("0 or more", ("length_power", "judge_weight", "neighbour_weight", "diversity", "seed"), lambda value: value >= 0),
     ("more than 0", ("temperature",), lambda value: value > 0),
     ("more than 0, at most 1", ("top_p",), lambda value: 0 < value <= 1),
 )
@@ -49,6 +49,7 @@ class DecodeOptions:
     width: int = 5  # beams, over all groups
     length_power: float = 0.0  # sentences compare by log-probability / length ** length_power
     judge_weight: float = 0.0  # what the mean cosine of a captioner's judges adds to that once all beams have ended
+    neighbour_weight: float = 0.0  # what the mean CIDEr-D with the captions of nearby training images adds then
     # "diverse"
     groups: int | None = None  # one for each beam when None
     diversity: float = 0.5  # what a word costs for each earlier group that chose it at the same step

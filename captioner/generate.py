@@ -49,6 +49,9 @@ def _describe_decoding(group: Any) -> None:
     group.add_argument("--max-words", type=int, metavar="N", help="longest caption, its end mark counted")
     group.add_argument("--length-power", type=float, metavar="A", help="beam, diverse: rank by log P / length^A")
     group.add_argument("--judge-weight", type=float, metavar="W", help="beam, diverse: what the judges' cosine adds")
+    group.add_argument(
+        "--neighbour-weight", type=float, metavar="W", help="beam, diverse: what likeness to captions of training adds"
+    )
     group.add_argument("--groups", type=int, metavar="N", help="diverse: groups that the beam is split into")
     group.add_argument("--diversity", type=float, metavar="D", help="diverse: what repeating an earlier group costs")
     group.add_argument("--temperature", type=float, metavar="T", help="sample: below 1 keeps to likely words")
@@ -73,7 +76,8 @@ def generate(args: argparse.Namespace) -> int:
     check_outputs(args, paths)
     import_backend_quietly()
     model = load_model(args.checkpoint)
-    names = ("beam", "max_words", "length_power", "judge_weight", "groups", "diversity", "temperature", "top_p", "seed")
+    names = ("beam", "max_words", "length_power", "judge_weight", "neighbour_weight")
+    names += ("groups", "diversity", "temperature", "top_p", "seed")
     asked = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     options = decode_options(model, decode=args.decode, num=args.num, **asked)
     captioned = list(caption_and_print(args, model, options, paths, skipped))

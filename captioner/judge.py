@@ -56,7 +56,7 @@ class Judge(keras.layers.Layer):
             mask: bool [B, N], True for real descriptors.
             words: int32 [H, T], H a multiple of B, the sentences of an image side by side.
         """
-        images = for_each_hypothesis(self._images(descriptors, mask, False), words)
+        images = for_each_hypothesis(self.images(descriptors, mask), words)
         return ops.sum(images * self._sentences(words, False), axis=-1)
 
     def loss(self, descriptors: Tensor, mask: Tensor, words: Tensor, rows: Tensor) -> Tensor:
@@ -68,12 +68,13 @@ class Judge(keras.layers.Layer):
             words: int32 [B, T], the sentence of each.
             rows: int32 [B], which image each is.
         """
-        images, sentences = self._images(descriptors, mask, True), self._sentences(words, True)
+        images, sentences = self.images(descriptors, mask, True), self._sentences(words, True)
         sharpness = ops.exp(ops.minimum(self.log_sharpness, 4.6))  # at most 100, as CLIP bounds it
         scores = sharpness * ops.matmul(images, ops.transpose(sentences))
         return softmax_loss(scores, ops.not_equal(rows[:, None], rows[None, :]))
 
-    def _images(self, descriptors: Tensor, mask: Tensor, training: bool) -> Tensor:
+    def images(self, descriptors: Tensor, mask: Tensor, training: bool = False) -> Tensor:
+        """Give float32 [B, 1024] of length 1, where images lie in the joint space; arguments as for `fit`."""
         vectors = self.image_dropout(self.image.mean(descriptors, mask), training=training)
         return ops.normalize(self.from_image(vectors), axis=-1, epsilon=1e-12)
 

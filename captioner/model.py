@@ -39,6 +39,7 @@ class Captioner(keras.Model):
         self.config, self.num_words, self.num_features = config, num_words, num_features
         self._chosen_graph: Callable | None = None
         self._fit_graph: Callable | None = None
+        self._place_graph: Callable | None = None
         make = GENERATORS[config.model]
         self.generators = [make(config, num_words, num_features) for _ in range(config.members)]
         self.judges = [Judge(config, num_words, num_features) for _ in range(config.judges)]
@@ -119,6 +120,20 @@ class Captioner(keras.Model):
 
     def _fit(self, descriptors: Tensor, mask: Tensor, words: Tensor) -> Tensor:
         return sum(judge.fit(descriptors, mask, words) for judge in self.judges) / len(self.judges)
+
+    def predict_places(self, descriptors: Tensor, mask: Tensor) -> Tensor:
+        """Give float32 [B, judges * width], of length 1: where images lie in the judges' spaces; one compiled graph.
+
+        A product of two is the judges' mean cosine.
+        """
+        if self._place_graph is None:
+            shape = (None, None, self.num_features)
+            self._place_graph = compiled(self._places, (shape, "float32"), (shape[:2], "bool"))
+        return self._place_graph(descriptors, mask)
+
+    def _places(self, descriptors: Tensor, mask: Tensor) -> Tensor:
+        places = [judge.images(descriptors, mask) for judge in self.judges]
+        return ops.concatenate(places, axis=-1) / len(places) ** 0.5
 
     def predict_chosen(self, descriptors: Tensor, mask: Tensor, words: Tensor) -> Tensor:
         """Give float32 [B, T], the log-probability of each word of int32 [B, T], 0 for padding; one compiled graph."""

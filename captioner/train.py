@@ -78,10 +78,13 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
         captioner.standardise_with(*descriptors.statistics())
     trained = TrainedCaptioner(captioner, vocabulary, description)
     run = Run(args, trained, descriptors, cache, splits)
-    if not config.self_critical_epochs:
-        return cross_entropy(run, words, args.out)
-    rows = cross_entropy(run, words, args.out / FIRST_PHASE)
-    return self_critical(run, rows)
+    if config.self_critical_epochs:
+        rows = self_critical(run, cross_entropy(run, words, args.out / FIRST_PHASE))
+    else:
+        rows = cross_entropy(run, words, args.out)
+    if config.neighbours:
+        keep_neighbours(run, words)
+    return rows
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,31 @@ def self_critical(run: Run, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     task = SelfCriticalTask(network, run.descriptors, cider_reward(run.trained.vocabulary, run.splits["train"]))
     task.prepare(len(batches))
     return run.train(task, batches, keeper, first=config.epochs, epochs=config.self_critical_epochs)
+
+
+def keep_neighbours(run: Run, words: list[list[list[int]]]) -> None:
+    """Write where the training images lie by the best weights, and their captions, into the checkpoint.
+
+    Args:
+        run: what was trained.
+        words: as for `cross_entropy`.
+    """
+    from keras import ops
+
+    from captioner.neighbours import Neighbours
+    from captioner.training import padded
+    from common import checkpoints
+
+    network = run.trained.network
+    checkpoints.load_weights(network, run.args.out)
+    places = [
+        np.asarray(network.predict_places(block, ops.ones(block.shape[:2], "bool")), np.float16)
+        for block in run.descriptors.blocks(64)
+    ]
+    captions = padded([caption[:-1] for image in words for caption in image])
+    captions = captions.astype(np.min_scalar_type(captions.max()))
+    image_of_caption = np.repeat(np.arange(len(words), dtype=np.int32), [len(image) for image in words])
+    Neighbours(np.concatenate(places), captions, image_of_caption).save(run.args.out)
 
 
 def fit_vocabulary(config: Any, records: tuple) -> Any:

@@ -14,6 +14,7 @@ from keras import ops
 from captioner.config import CaptionerConfig
 from captioner.decode import DecodeOptions, Decoder
 from captioner.model import Captioner
+from captioner.neighbours import Neighbours, read_neighbours
 from captioner.step import IMPOSSIBLE
 from captioner.training import encode_caption, padded
 from common import checkpoints
@@ -57,11 +58,13 @@ class TrainedCaptioner:
         network: the generators.
         vocabulary: the words they know.
         description: the checkpoint's config.json: preset, settings, seed, backbone and data.
+        neighbours: training images and their captions; None where the settings ask for none or training has not ended.
     """
 
     network: Captioner
     vocabulary: Vocabulary
     description: dict[str, Any]
+    neighbours: Neighbours | None = None
 
     @property
     def config(self) -> CaptionerConfig:
@@ -81,6 +84,7 @@ class TrainedCaptioner:
             max_words=config.decode_words,
             length_power=config.length_power,
             judge_weight=config.judge_weight,
+            neighbour_weight=config.neighbour_weight,
         )
         return from_json(DecodeOptions, {**to_json(usual), **changes})
 
@@ -126,19 +130,37 @@ class TrainedCaptioner:
     def _found(
         self, descriptors: Tensor, mask: Tensor, options: DecodeOptions, numbers: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Decode; where judges have a say, decode all beams and let them reorder."""
-        judged = bool(self.network.judges and options.judge_weight and options.method in ("beam", "diverse"))
-        every = replace(options, num=options.width if judged else options.num, judge_weight=0.0)
+        """Decode; where judges or neighbours have a say, decode all beams and let them reorder."""
+        weighed = options.method in ("beam", "diverse") and (options.judge_weight or options.neighbour_weight)
+        every = replace(options, num=options.width if weighed else options.num, judge_weight=0.0, neighbour_weight=0.0)
         found = self.decoder(every)(descriptors, mask, numbers)
         words, log_probs = np.asarray(found.words), np.asarray(found.log_probs)
-        if not judged:
+        if not weighed:
             return words, log_probs
-        flat = until_end(words.reshape(-1, words.shape[-1]))
-        fit = np.asarray(self.network.predict_fit(descriptors, mask, ops.convert_to_tensor(flat)))
-        lengths = (flat != PAD).sum(axis=1).reshape(log_probs.shape)
-        merit = log_probs / lengths**options.length_power + options.judge_weight * fit.reshape(log_probs.shape)
+        merit = self._merit(descriptors, mask, words, log_probs, options)
         best = np.argsort(-np.where(found.exists, merit, -np.inf), axis=1, kind="stable")[:, : options.num]
         return np.take_along_axis(words, best[..., None], axis=1), np.take_along_axis(log_probs, best, axis=1)
+
+    def _merit(
+        self, descriptors: Tensor, mask: Tensor, words: np.ndarray, log_probs: np.ndarray, options: DecodeOptions
+    ) -> np.ndarray:
+        """Give float [B, K], what finished sentences [B, K, T] compare by."""
+        flat = until_end(words.reshape(-1, words.shape[-1]))
+        merit = log_probs / (flat != PAD).sum(axis=1).reshape(log_probs.shape) ** options.length_power
+        if options.judge_weight and self.network.judges:
+            fit = np.asarray(self.network.predict_fit(descriptors, mask, ops.convert_to_tensor(flat)))
+            merit = merit + options.judge_weight * fit.reshape(log_probs.shape)
+        if options.neighbour_weight:
+            if self.neighbours is None:
+                raise CheckpointError(
+                    "this captioner keeps no training captions: its settings ask for none, or its training has not "
+                    "ended; decode with neighbour_weight=0, or run its training command again to the end"
+                )
+            sentences = np.where(flat == END, PAD, flat).reshape(words.shape)
+            places = np.asarray(self.network.predict_places(descriptors, mask))
+            agreement = self.neighbours.agreement(places, sentences, self.config.neighbours)
+            merit = merit + options.neighbour_weight * agreement
+        return merit
 
     def caption_cached(
         self,
@@ -214,10 +236,11 @@ class TrainedCaptioner:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The sha256 of the networks' weights and the words: two models with equal ones write alike."""
+        """The sha256 of the weights, the words and the neighbours: two models with equal ones write alike."""
         digest = hashlib.sha256(json.dumps([self.description["backbone"], self.vocabulary.words]).encode())
-        for weight in self.network.weights:
-            digest.update(np.ascontiguousarray(weight).tobytes())
+        kept = [] if self.neighbours is None else [self.neighbours.vectors, self.neighbours.words]
+        for array in [*self.network.weights, *kept]:
+            digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
     def _checked(self, descriptors: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -274,4 +297,4 @@ def read_captioner(folder: str | Path) -> TrainedCaptioner:
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
     checkpoints.load_weights(network, folder)
-    return TrainedCaptioner(network, vocabulary, description)
+    return TrainedCaptioner(network, vocabulary, description, read_neighbours(folder))

@@ -44,6 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
     captions.add_argument("--tokenizer", choices=("ptb", "treebank"), help="(default: ptb where there is Java)")
     captions.add_argument("--decode", default="beam", help="as in captioner.generate (default: %(default)s)")
     captions.add_argument("--beam", type=int, metavar="N", help="width (default: the preset's own)")
+    captions.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE",
+        help="another field of captioner.decode.DecodeOptions, such as neighbour_weight=0; goes into the row's name",
+    )  # fmt: skip
     return parser
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.commands import DONE, import_backend_quietly, progress_is_shown
+from common.config import override
 from common.errors import ConfigError, DataError, ToolkitError
 from common.files import require_writable_folder, write_json, write_text
 from datasets.catalog import read_dataset, reader_options
@@ -39,6 +40,8 @@ from eval.trained_runs import (
     require_kind,
     training_seconds,
 )
+
+WEIGHTS = ("judge_weight", "neighbour_weight")  # decoding options that only a model with such parts has
 
 
 def measure_captioners(args: argparse.Namespace) -> int:
@@ -95,7 +98,7 @@ def build_row(
 
 
 def caption_split(
-    checkpoint: Path, ids: Sequence[str], cache_path: Path, decode: str, beam: int | None
+    checkpoint: Path, ids: Sequence[str], cache_path: Path, decode: str, beam: int | None, settings: Sequence[str] = ()
 ) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
     """Caption images with one trained captioner; the only place here that touches a model.
 
@@ -105,6 +108,7 @@ def caption_split(
         cache_path: a feature cache that holds them.
         decode: how, such as "beam".
         beam: its width; None is the preset's own.
+        settings: other fields of its options, such as "judge_weight=0".
 
     Returns:
         N captions, what `model_info` says of the model, and how they were decoded.
@@ -116,10 +120,12 @@ def caption_split(
     model = load_model(checkpoint)
     config = model.description["config"]
     seconds = training_seconds(checkpoint, config["epochs"] + config.get("self_critical_epochs", 0))
-    options = decode_options(model, decode=decode, beam=beam)
+    options = override(decode_options(model, decode=decode, beam=beam), settings)
     with open_cache(cache_path) as cache:
         found = model.caption_cached(cache, ids, options=options)
-    shown = ("method", "width", "length_power", "max_words") if decode == "beam" else ("method", "max_words")
+    shown = ["method", "max_words"]
+    if decode == "beam":
+        shown += ["width", "length_power", *(name for name in WEIGHTS if getattr(options, name))]
     decoding = {name: getattr(options, name) for name in shown}
     return [best[0].text for best in found], model_info(model.description, model.fingerprint, seconds), decoding
 
@@ -130,7 +136,7 @@ def captioned(args: argparse.Namespace, checkpoint: Path, records: Sequence[Imag
         print(f"captioning {len(records):,} images with {checkpoint}", file=sys.stderr)
     started = time.perf_counter()
     ids = [record.image_id for record in records]
-    texts, info, decoding = caption_split(checkpoint, ids, args.cache, args.decode, args.beam)
+    texts, info, decoding = caption_split(checkpoint, ids, args.cache, args.decode, args.beam, args.set)
     seconds = time.perf_counter() - started
     captions: Captions = dict(zip(ids, texts, strict=True))
     keep_captions(args, checkpoint, captions, decoding_words(args))
@@ -149,9 +155,10 @@ def keep_captions(args: argparse.Namespace, folder: Path, captions: Captions, wo
 
 def decoding_words(args: argparse.Namespace) -> str:
     """Name a way of decoding that is not the preset's own, such as "-beam1"; empty for that."""
+    settings = "".join(f"-{setting}" for setting in args.set)
     if args.decode == "beam" and args.beam is None:
-        return ""
-    return f"-{args.decode}{'' if args.beam is None else args.beam}"
+        return settings
+    return f"-{args.decode}{'' if args.beam is None else args.beam}{settings}"
 
 
 def borrowed_rows(

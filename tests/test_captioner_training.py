@@ -13,13 +13,14 @@ from captioner import train
 from captioner.trained import read_captioner
 from captioner.training import encode_caption, start_biases
 from common.errors import CheckpointError, DataError
+from common.vocabulary import END
 from datasets.catalog import read_dataset
 from datasets.records import of_split
 from features.cache import FeatureKey, import_rows, open_cache
 
 SMALL = ["hidden_dim=24", "word_dim=24", "look_dim=24", "batch_size=20", "min_count=1", "decode_words=12", "beam=5"]
 NO_DROPOUT = ["word_dropout=0", "image_dropout=0", "output_dropout=0"]
-ALONE = ["members=1", "judge_weight=0", "judges=0"]
+ALONE = ["members=1", "judge_weight=0", "judges=0", "neighbours=0", "neighbour_weight=0"]
 
 
 def arguments(toy_data, out, *settings, config="best", seed=1):
@@ -223,3 +224,22 @@ def test_a_loss_that_is_no_number_ends_the_run(toy_data, tmp_path, capsys):
     settings = ["learning_rate=1e30", "clip_value=0", "epochs=4"]
     assert train.main(arguments(toy_data, tmp_path / "run", *settings, config="karpathy")) == 2
     assert "the loss became" in capsys.readouterr().err
+
+
+def test_the_training_images_stay_with_the_model_as_neighbours(toy_data, tmp_path):
+    settings = ["epochs=1", "taps=grid", "members=1", "judges=1", "neighbours=3"]
+    assert train.main(arguments(toy_data, tmp_path / "run", *settings)) == 0
+    records, cache = of_split(read_dataset("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
+    model = read_captioner(tmp_path / "run")
+    seen = cache.read("toy", "grid", [one.image_id for one in records]).reshape(len(records), -1, cache_width(cache))
+    places = np.asarray(model.network.predict_places(seen, np.ones(seen.shape[:2], bool)))
+    np.testing.assert_allclose(model.neighbours.vectors, places, atol=1e-3)
+    written = [row[row > 0].tolist() + [END] for row in model.neighbours.words]
+    assert written == captions_as_numbers(model, toy_data, "train")
+    assert model.neighbours.image_of_caption.tolist() == np.arange(len(records)).repeat(5).tolist()
+    dev = [one.image_id for one in of_split(read_dataset("karpathy", toy_data), "dev")]
+    assert len(model.caption_cached(cache, dev)) == len(dev)
+
+
+def cache_width(cache) -> int:
+    return cache.read("toy", "grid", cache.ids[:1]).shape[-1]
