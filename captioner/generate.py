@@ -76,8 +76,8 @@ def generate(args: argparse.Namespace) -> int:
     check_outputs(args, paths)
     import_backend_quietly()
     model = load_model(args.checkpoint)
-    names = ("beam", "max_words", "length_power", "judge_weight", "neighbour_weight")
-    names += ("groups", "diversity", "temperature", "top_p", "seed")
+    names = ["beam", "max_words", "length_power", "judge_weight", "neighbour_weight"]
+    names += ["groups", "diversity", "temperature", "top_p", "seed"]
     asked = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     options = decode_options(model, decode=args.decode, num=args.num, **asked)
     captioned = list(caption_and_print(args, model, options, paths, skipped))
