@@ -67,10 +67,10 @@ metric-agreement: install ## correlate the caption metrics with Flickr8K's human
 	$(PY) -m eval.metric_agreement --data $(F8K) --out results
 
 test: install ## run the test suite
-	$(PY) -m pytest -m "not realdata and not slow"
+	$(PY) -m pytest -n 2 --dist loadfile -m "not realdata and not slow"
 
 test-slow: install ## run the tests that train or caption for long
-	$(PY) -m pytest -m "slow and not realdata"
+	$(PY) -m pytest -n 2 --dist loadfile -m "slow and not realdata"
 
 test-realdata: install ## run the tests on real data (VISLANG_DATA=DIR, default ../shared/data)
 	$(PY) -m pytest -m realdata

@@ -144,7 +144,7 @@ class TrainedCaptioner:
     def _merit(
         self, descriptors: Tensor, mask: Tensor, words: np.ndarray, log_probs: np.ndarray, options: DecodeOptions
     ) -> np.ndarray:
-        """Give float [B, K], what finished sentences [B, K, T] compare by."""
+        """Give float [B, K], what sentences [B, K, T] compare by; those cut for want of room come last, as they are."""
         flat = until_end(words.reshape(-1, words.shape[-1]))
         merit = log_probs / (flat != PAD).sum(axis=1).reshape(log_probs.shape) ** options.length_power
         if options.judge_weight and self.network.judges:
@@ -160,7 +160,7 @@ class TrainedCaptioner:
             places = np.asarray(self.network.predict_places(descriptors, mask))
             agreement = self.neighbours.agreement(places, sentences, self.config.neighbours)
             merit = merit + options.neighbour_weight * agreement
-        return merit
+        return np.where((words == END).any(axis=-1), merit, IMPOSSIBLE)
 
     def caption_cached(
         self,

@@ -25,7 +25,9 @@ FEATURES = 5
 def network():
     keras.utils.set_random_seed(5)
     network = Captioner(CONFIG, len(WORDS), FEATURES)
-    network.start_from(np.linspace(1, 2, len(WORDS)).astype(np.float32))
+    frequencies = np.linspace(1, 2, len(WORDS)).astype(np.float32)
+    frequencies[END] = 2  # most sentences end in time, not all
+    network.start_from(frequencies)
     return network
 
 
@@ -96,7 +98,7 @@ def test_judges_choose_among_all_beams_by_the_stated_sum(network):
     descriptors, mask = images(8)
     every = model.caption_descriptors(descriptors, options=model.options(num=6, judge_weight=0.0))
     judged = model.caption_descriptors(descriptors, options=model.options(num=2, judge_weight=30.0))
-    changed = 0
+    changed = cut = 0
     for image, (found, chosen) in enumerate(zip(every, judged, strict=True)):
         numbers = [[WORDS.number(word) for word in caption.words] for caption in found]
         fits = [
@@ -104,13 +106,15 @@ def test_judges_choose_among_all_beams_by_the_stated_sum(network):
         ]
         lengths = [len(caption.probabilities) for caption in found]
         merit = [
-            caption.log_prob / length**0.7 + 30.0 * fit
+            caption.log_prob / length**0.7 + 30.0 * fit if length > len(caption.words) else -np.inf  # cut: last
             for caption, length, fit in zip(found, lengths, fits, strict=True)
         ]
+        cut += len(merit) - np.isfinite(merit).sum()
         best = np.argsort(-np.array(merit), kind="stable")[:2]
         assert [caption.text for caption in chosen] == [found[rank].text for rank in best]
         changed += best[0] != 0
     assert changed  # else the judges had nothing to say here
+    assert cut  # else that rule was not tried
 
 
 def test_no_say_means_the_plain_beam(network):
