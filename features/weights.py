@@ -9,29 +9,33 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError
+from features import pretrained
 
 WEIGHTS_FOLDER = "VISLANG_WEIGHTS"
-PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"  # weights that this project trained itself
 
 
 def find_weights(name: str, files: Iterable[str], given: str | Path | None) -> Path | None:
     """Find the file of a backbone: the given one, else in VISLANG_WEIGHTS, else among our own; None when nowhere.
 
     Raises:
-        DataError: the given file, or the folder that VISLANG_WEIGHTS names, does not exist.
+        DataError: the given file, or the folder that VISLANG_WEIGHTS names, does not exist; or one of our own is not
+            the file that its card says.
     """
     if given is not None:
         path = Path(given)
         if not path.is_file():
             raise DataError(f"weights {path} of backbone {name}: no such file")
         return path
-    folders = [PRETRAINED]
+    folders = [pretrained.PRETRAINED]
     if os.environ.get(WEIGHTS_FOLDER):
         folders.insert(0, Path(os.environ[WEIGHTS_FOLDER]))
         if not folders[0].is_dir():
             raise DataError(f"{WEIGHTS_FOLDER} is {folders[0]}, expected a folder; correct it or unset it")
     candidates = (folder / file for folder in folders for file in files)
-    return next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is not None and found.parent == pretrained.PRETRAINED:
+        pretrained.verify(found)
+    return found
 
 
 def read_model(path: Path) -> Any:

@@ -38,7 +38,7 @@ def mobilenet():
 def no_weights(monkeypatch, tmp_path):
     """Make every place where weights could be found empty, and downloads fail at once."""
     monkeypatch.delenv("VISLANG_WEIGHTS", raising=False)
-    monkeypatch.setattr("features.weights.PRETRAINED", tmp_path / "none")
+    monkeypatch.setattr("features.pretrained.PRETRAINED", tmp_path / "none")
 
     def refuse(*args, **options):
         raise RuntimeError("URL fetch failure\non purpose")
