@@ -124,6 +124,7 @@ CONFIGS = {
         schedule="cosine",
         learning_rate=5e-4,
         epochs=8,
+        length_power=0.7,
     ),
     # neuraltalk's default generator with its sizes and its cell without the second tanh.
     "neuraltalk": CaptionerConfig(model="lstm", word_dim=256, hidden_dim=256, lstm_tanh=False),
