@@ -18,7 +18,16 @@ from datasets.catalog import read_dataset
 from datasets.records import of_split
 from features.cache import FeatureKey, import_rows, open_cache
 
-SMALL = ["hidden_dim=24", "word_dim=24", "look_dim=24", "batch_size=20", "min_count=1", "decode_words=12", "beam=5"]
+SMALL = [
+    "taps=pooled",
+    "hidden_dim=24",
+    "word_dim=24",
+    "look_dim=24",
+    "batch_size=20",
+    "min_count=1",
+    "decode_words=12",
+    "beam=5",
+]
 NO_DROPOUT = ["word_dropout=0", "image_dropout=0", "output_dropout=0"]
 ALONE = ["members=1", "judge_weight=0", "judges=0", "neighbours=0", "neighbour_weight=0"]
 
