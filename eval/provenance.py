@@ -18,7 +18,8 @@ def provenance(folder: str | Path = _HERE) -> dict[str, Any]:
         folder: any folder of the checkout, this one's by default; outside of git, "commit" and "dirty" are None.
     """
     commit = _git(folder, "rev-parse", "HEAD")
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    # The results themselves do not count: the first of a run that writes several would make the others dirty.
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)results")
     return {
         "commit": commit,
         "dirty": None if commit is None or changes is None else bool(changes),

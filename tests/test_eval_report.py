@@ -77,9 +77,12 @@ def test_origin_inside_git_names_the_commit_and_changes(tmp_path):
         subprocess.run(["git", "-C", tmp_path, *identity, *words], check=True, capture_output=True)
 
     git("init")
-    (tmp_path / "a").write_text("1")
-    git("add", "a")
+    (tmp_path / "results").mkdir()
+    for name in ("a", "results/b"):
+        (tmp_path / name).write_text("1")
+    git("add", ".")
     git("commit", "-m", "one")
+    (tmp_path / "results" / "b").write_text("2")  # what a run has just written
     assert provenance(tmp_path)["dirty"] is False
     assert re.fullmatch(r"[0-9a-f]{40}", provenance(tmp_path)["commit"])
     (tmp_path / "a").write_text("2")
