@@ -62,7 +62,7 @@ def perplexity_of_frequencies(model, toy_data) -> float:
 @pytest.mark.parametrize(
     ("config", "settings"),
     [
-        ("karpathy", ["epochs=20"]),
+        ("karpathy", ["epochs=20", "learning_rate=0.003"]),
         ("neuraltalk", ["epochs=30"]),
         ("best", ["epochs=25", "learning_rate=0.02", "taps=grid"]),
         ("best", [*ALONE, "epochs=20", "learning_rate=0.01", "layers=2", "taps=pooled,grid", "tied_words=false"]),
