@@ -1,5 +1,6 @@
 """What every generator of sentences answers, and what they share: image scaling, word table, output biases."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ Memory = dict[str, Tensor]
 State = list[Tensor]
 
 
-class Generator(keras.layers.Layer):
+class Generator(keras.layers.Layer, ABC):
     """Writes a sentence word by word. A subclass is one published model, or ours.
 
     Letters: B images, N descriptors of F features, T steps, V words, H hypotheses (the same number for each image,
@@ -42,6 +43,7 @@ class Generator(keras.layers.Layer):
         """Start the output biases at float32 [V] log word frequencies, so that training need not learn those."""
         self.output_bias.assign(log_frequencies)
 
+    @abstractmethod
     def look(self, descriptors: Tensor, mask: Tensor, training: bool = False) -> Memory:
         """Give what decoding needs of each image, a dictionary of tensors [B, ...].
 
@@ -50,16 +52,16 @@ class Generator(keras.layers.Layer):
             mask: bool [B, N], True for real descriptors.
             training: with dropout.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, memory: Memory) -> State:
         """Give the state before the first word, a list of tensors [B, ...]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def logits(self, memory: Memory, words: Tensor, training: bool = False) -> Tensor:
         """Give float32 [B, T, V] for int32 [B, T], the words read: the first is the start mark."""
-        raise NotImplementedError
 
+    @abstractmethod
     def next_logits(self, memory: Memory, state: State, words: Tensor) -> tuple[Tensor, State]:
         """Read one word for each hypothesis.
 
@@ -71,7 +73,6 @@ class Generator(keras.layers.Layer):
         Returns:
             float32 [H, V] and the next state.
         """
-        raise NotImplementedError
 
 
 def for_each_hypothesis(of_image: Tensor, hypotheses: Tensor) -> Tensor:

@@ -242,25 +242,13 @@ def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
 def describe(args: argparse.Namespace, config: Any, splits: dict, cache: Any, num_features: int) -> dict[str, Any]:
     """Give the checkpoint's config.json."""
     from captioner.trained import KIND
-    from common.config import to_json
+    from common.checkpoints import describe_run
     from datasets.records import data_fingerprint
     from features.descriptors import identity
 
-    return {
-        "kind": KIND,
-        "preset": args.config,
-        "config": to_json(config),
-        "seed": args.seed,
-        "num_features": num_features,
-        "backbone": identity(cache, args.backbone, config.taps),
-        "data": {
-            "dataset": args.dataset,
-            "folder": str(args.data),
-            "cache": str(args.cache),
-            "options": args.option,
-            "fingerprint": data_fingerprint([*splits["train"], *splits["dev"]]),
-        },
-    }
+    fingerprint = data_fingerprint([*splits["train"], *splits["dev"]])
+    backbone = identity(cache, args.backbone, config.taps)
+    return describe_run(args, KIND, config, num_features=num_features, backbone=backbone, fingerprint=fingerprint)
 
 
 if __name__ == "__main__":

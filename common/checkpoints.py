@@ -7,12 +7,14 @@ history.json         one row per epoch
 training_state.npz   all that a later run needs to go on as if it had never stopped
 """
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common.config import to_json
 from common.errors import CheckpointError, DataError
 from common.files import UNREADABLE, read_json, whole_file, write_json
 from common.vocabulary import Vocabulary
@@ -31,6 +33,31 @@ def start_checkpoint(folder: Path, description: dict[str, Any], vocabulary: Voca
     """
     write_json(folder / VOCABULARY, vocabulary.to_json())
     write_json(folder / CONFIG, description)
+
+
+def describe_run(
+    args: argparse.Namespace, kind: str, config: Any, *, num_features: int, backbone: dict[str, Any], fingerprint: str
+) -> dict[str, Any]:
+    """Give the description of a training run, what its config.json holds.
+
+    Args:
+        args: of a command that has the options of `common.commands.training_parser`.
+        kind: of the model.
+        config: every setting.
+        num_features: width of the features that it is trained on.
+        backbone: whose features, from `features.descriptors.identity`.
+        fingerprint: of the training and dev records.
+    """
+    data = {"dataset": args.dataset, "folder": str(args.data), "cache": str(args.cache), "options": args.option}
+    return {
+        "kind": kind,
+        "preset": args.config,
+        "config": to_json(config),
+        "seed": args.seed,
+        "num_features": num_features,
+        "backbone": backbone,
+        "data": {**data, "fingerprint": fingerprint},
+    }
 
 
 def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Vocabulary) -> None:

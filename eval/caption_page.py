@@ -9,9 +9,9 @@ from eval.caption_report import (
     BASELINE,
     COLUMNS,
     DIVERSITY,
-    FOOTNOTE,
     TITLES,
     diversity_words,
+    footnotes,
     score_words,
     source_words,
 )
@@ -71,10 +71,10 @@ def _table(dataset: str, split: str, results: Sequence[Mapping[str, Any]]) -> st
     for result in results:
         numbers = [score_words(result["metrics"].get(name), result["deviation"].get(name)) for name in COLUMNS]
         rows.append(_row(result["name"], numbers, source_words(result), ours=True))
+    note = "".join(f'<p class="note">{escape(line)}</p>' for line in footnotes(dataset, split) if line)
     return (
         '<section><h2>Beside published numbers</h2><p class="soft">Baselines borrow a caption of the training images.'
-        f"</p>{_whole_table('Results table', [*TITLES, 'Source'], rows)}"
-        f'<p class="note">{escape(FOOTNOTE)}</p></section>'
+        f"</p>{_whole_table('Results table', [*TITLES, 'Source'], rows)}{note}</section>"
     )
 
 

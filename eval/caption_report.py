@@ -142,6 +142,11 @@ def read_caption_results(folder: str | Path, dataset: str, split: str) -> list[d
     return sorted(results, key=lambda result: (result["system"] != BASELINE, result["metrics"].get("cider", 0.0)))
 
 
+def footnotes(dataset: str, split: str) -> list[str]:
+    """Give the footnote, after an empty line, where a published row bears its mark; else nothing."""
+    return [] if all(row.frozen for row in published_captions(dataset, split)) else ["", FOOTNOTE]
+
+
 def caption_table(results: Sequence[Mapping[str, Any]]) -> str:
     """Write the table of one data set and split: published rows first, then baselines, ours in bold.
 
@@ -168,7 +173,8 @@ def caption_table(results: Sequence[Mapping[str, Any]]) -> str:
         numbers = [score_words(result["metrics"].get(name), result["deviation"].get(name)) for name in COLUMNS]
         words = [cell(result["name"]), *numbers]
         lines.append(table_line([f"**{word}**" for word in words] + [source_words(result)]))
-    lines += ["", FOOTNOTE, "", "## What they say", "", *_diversity_table(results)]
+    lines += footnotes(dataset, split)
+    lines += ["", "## What they say", "", *_diversity_table(results)]
     lines += ["", *[_origin_line(result) for result in results]]
     reasons = {f"- {name}: {why}" for result in results for name, why in result.get("skipped", {}).items()}
     return "\n".join(lines + (["", "Not measured:", "", *sorted(reasons)] if reasons else [])) + "\n"
