@@ -51,18 +51,21 @@ class CaptionedImages:
         return [captions[0].text for captions in self.captions]
 
 
-def load_model(path: str | Path) -> "TrainedCaptioner":
+def load_model(path: str | Path | None = None) -> "TrainedCaptioner":
     """Load a trained captioner.
 
     Args:
-        path: a checkpoint folder; it is all that captioning needs, besides the weights of its backbone.
+        path: a checkpoint folder, which is all that captioning needs besides the weights of its backbone; or the name
+            of a model in the box; None: the captioner in the box.
 
     Raises:
         CheckpointError: missing, damaged or of another kind; the message says what to do.
+        DataError: a model of the box that is not the one of its card.
     """
-    from captioner.trained import read_captioner
+    from captioner.trained import KIND, read_captioner
+    from features.pretrained import find_checkpoint
 
-    return read_captioner(path)
+    return read_captioner(find_checkpoint(KIND, path))
 
 
 def caption_images(

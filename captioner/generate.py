@@ -10,6 +10,8 @@ from typing import Any
 
 from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
 
+KIND = "captioner"
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
@@ -19,7 +21,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--image", nargs="+", action="extend", default=[], metavar="FILE", help='files, folders or "*.jpg"; repeatable'
     )
     pictures.add_argument("--folder", action="append", default=[], metavar="DIR", help="all in it; repeatable")
-    parser.add_argument("--checkpoint", required=True, type=Path, metavar="DIR", help="folder of a trained captioner")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="NAME|DIR",
+        help="folder of a trained captioner (default: the one in the box)",
+    )
     parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad photograph")
     _describe_decoding(parser.add_argument_group("decoding (default: as the preset says)"))
@@ -71,9 +78,11 @@ def generate(args: argparse.Namespace) -> int:
     from common.commands import import_backend_quietly
     from common.config import to_json
     from common.errors import DataError
+    from features.pretrained import say_which
 
     paths, skipped = find_pictures(args)
     check_outputs(args, paths)
+    say_which(KIND, args.checkpoint)
     import_backend_quietly()
     model = load_model(args.checkpoint)
     names = ["beam", "max_words", "length_power", "judge_weight", "neighbour_weight"]
@@ -200,10 +209,16 @@ def print_document(args: argparse.Namespace, way: dict[str, Any], captioned: lis
     import json
 
     from captioner.written import json_row
+    from features.pretrained import BOX
 
     left_out = [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
     images = [json_row(image, args.explain) for image in captioned]
-    document = {"checkpoint": shown_name(str(args.checkpoint)), **way, "images": images, "skipped": left_out}
+    document = {
+        "checkpoint": shown_name(str(args.checkpoint or BOX[KIND])),
+        **way,
+        "images": images,
+        "skipped": left_out,
+    }
     print(json.dumps(document, ensure_ascii=False, allow_nan=False))
 
 
@@ -219,14 +234,9 @@ def write_coco_results(path: Path, captioned: list[Any]) -> None:
 def write_page(path: Path, tags: list[str], captioned: list[Any], skipped: list[Any]) -> None:
     """Write a page with the photographs, one after another."""
     from common.files import whole_file
-    from eval.generate_page import ShownCaption, ShownPicture, generate_page
+    from eval.generate_page import ShownPicture, generate_page, shown_caption
 
-    def shown(caption: Any) -> ShownCaption:
-        words = list(zip(caption.words, caption.probabilities, strict=False))
-        ended = len(caption.probabilities) > len(words)
-        return ShownCaption(words, caption.log_prob, caption.probabilities[-1] if ended else None)
-
-    pictures = (ShownPicture(one.path, one.name, [shown(caption) for caption in one.captions]) for one in captioned)
+    pictures = (ShownPicture(one.path, one.name, [shown_caption(each) for each in one.captions]) for one in captioned)
     title = f"Captions of {len(captioned):,} photograph{'s' * (len(captioned) != 1)}"
     reasons = [shown_name(one.reason) for one in skipped]
     with whole_file(path) as part, part.open("w", encoding="utf-8") as stream:

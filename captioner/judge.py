@@ -12,7 +12,6 @@ from common.pair_losses import softmax_loss
 from common.vocabulary import END, PAD, UNKNOWN
 
 Tensor = Any
-_WIDTH = 1024  # of the joint space
 _TEMPERATURE = 0.05
 
 
@@ -36,15 +35,15 @@ class Judge(keras.layers.Layer):
         super().__init__(**options)
         self.image = ImageScaling(config.image_scaling, num_features)
         uniform = keras.initializers.RandomUniform(-0.1, 0.1)
-        self.words = keras.layers.Embedding(num_words, config.hidden_dim, embeddings_initializer=uniform)
-        self.from_words, self.from_image = keras.layers.Dense(_WIDTH), keras.layers.Dense(_WIDTH)
+        self.words = keras.layers.Embedding(num_words, config.judge_word_dim, embeddings_initializer=uniform)
+        self.from_words, self.from_image = (keras.layers.Dense(config.judge_dim) for _ in range(2))
         self.word_dropout = keras.layers.Dropout(config.word_dropout)
         self.image_dropout = keras.layers.Dropout(config.image_dropout)
         self.log_sharpness = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(-ops.log(_TEMPERATURE)), name="log_sharpness"
         )
         self.words.build((None,))
-        self.from_words.build((None, config.hidden_dim))
+        self.from_words.build((None, config.judge_word_dim))
         self.from_image.build((None, num_features))
         self.built = True
 
@@ -74,7 +73,7 @@ class Judge(keras.layers.Layer):
         return softmax_loss(scores, ops.not_equal(rows[:, None], rows[None, :]))
 
     def images(self, descriptors: Tensor, mask: Tensor, training: bool = False) -> Tensor:
-        """Give float32 [B, 1024] of length 1, where images lie in the joint space; arguments as for `fit`."""
+        """Give float32 [B, judge_dim] of length 1, where images lie in the joint space; arguments as for `fit`."""
         vectors = self.image_dropout(self.image.mean(descriptors, mask), training=training)
         return ops.normalize(self.from_image(vectors), axis=-1, epsilon=1e-12)
 

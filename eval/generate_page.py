@@ -1,11 +1,14 @@
-"""One self-contained page of pictures with the captions written for them, each word shaded by its probability."""
+"""One self-contained page of pictures with their captions, each word shaded by its probability, and a search box."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from eval.gallery import thumbnail
+from eval.page_find import STYLE as FIND_STYLE
+from eval.page_find import WordScores, finder, search_box
 from eval.page_style import STYLE
 
 _STYLE = """
@@ -51,6 +54,13 @@ class ShownCaption:
     end: float | None
 
 
+def shown_caption(caption: Any) -> ShownCaption:
+    """Take from a `captioner.trained.Caption` what the page shows of it."""
+    words = list(zip(caption.words, caption.probabilities, strict=False))
+    ended = len(caption.probabilities) > len(words)
+    return ShownCaption(words, caption.log_prob, caption.probabilities[-1] if ended else None)
+
+
 @dataclass(frozen=True)
 class ShownPicture:
     """A picture on the page: its file, the name to show, and its captions, best first."""
@@ -61,7 +71,14 @@ class ShownPicture:
 
 
 def generate_page(
-    title: str, tags: Sequence[str], pictures: Iterable[ShownPicture], skipped: Sequence[str] = ()
+    title: str,
+    tags: Sequence[str],
+    pictures: Iterable[ShownPicture],
+    skipped: Sequence[str] = (),
+    *,
+    side: int = 800,
+    scores: WordScores | None = None,
+    written_by: str = "python -m captioner.generate",
 ) -> Iterator[str]:
     """Write a page that needs no other file, part by part, so that no more than one picture is in memory.
 
@@ -70,23 +87,28 @@ def generate_page(
         tags: short facts under the title, plain text.
         pictures: what to show; a file that cannot be read is shown by its name.
         skipped: a line for each picture that could not be captioned.
+        side: the longer side of the pictures opened large, in pixels.
+        scores: of words with the pictures, in their order, for search by meaning; None: the box looks for words in
+            captions and names.
+        written_by: the command.
     """
     facts = "".join(f"<li>{escape(tag)}</li>" for tag in tags)
     yield (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}{_STYLE}</style>\n'
-        f'</head>\n<body>\n<header>\n<h1>{escape(title)}</h1>\n<ul class="tags">{facts}</ul>\n</header>\n<main>\n'
-        f'{_legend()}\n<div class="written">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>'
+        f"{STYLE}{_STYLE}{FIND_STYLE}</style>\n</head>\n<body>\n"
+        f'<header>\n<h1>{escape(title)}</h1>\n<ul class="tags">{facts}</ul>\n</header>\n<main>\n'
+        f'{search_box("Search, for example: two dogs in water")}\n{_legend()}\n<div class="written">\n'
     )
     for picture in pictures:
-        yield _card(picture) + "\n"
+        yield _card(picture, side) + "\n"
     yield "</div>\n"
     if skipped:
         lines = "".join(f"<li>{escape(line)}</li>" for line in skipped)
         yield f'<section><h2>Left out</h2><ul class="card skipped">{lines}</ul></section>\n'
     yield (
-        "</main>\n<footer>Written by <code>python -m captioner.generate</code>. This page needs no network.</footer>\n"
-        "</body>\n</html>\n"
+        f"</main>\n<footer>Written by <code>{escape(written_by)}</code>. This page needs no network.</footer>\n"
+        f"{finder(scores)}\n</body>\n</html>\n"
     )
 
 
@@ -98,22 +120,27 @@ def _legend() -> str:
     )
 
 
-def _card(picture: ShownPicture) -> str:
+def _card(picture: ShownPicture, side: int) -> str:
     best, *others = picture.captions
     lines = "".join(f"<li><span>{_words(one)}</span>{_chance(one)}</li>" for one in others)
     more = f'<ol class="others" aria-label="other captions">{lines}</ol>' if others else ""
+    text = " ".join([picture.name, *(word for caption in picture.captions for word, _ in caption.words)]).lower()
     return (
-        f'<article class="card find">{_picture(picture)}<div class="body"><h2>{escape(picture.name)}</h2>'
+        f'<article class="card find" data-text="{escape(text)}">{_picture(picture, side)}'
+        f'<div class="body"><h2>{escape(picture.name)}</h2>'
         f'<p class="best">{_words(best)}{_end(best)}</p>{_chance(best)}{more}</div></article>'
     )
 
 
-def _picture(picture: ShownPicture) -> str:
-    data = thumbnail(picture.path, side=480)
+def _picture(picture: ShownPicture, side: int) -> str:
+    data = thumbnail(picture.path, side=side)
     if data is None:
         return '<div class="missing" role="img" aria-label="no picture at hand">no picture at hand</div>'
     text = " ".join(word for word, _ in picture.captions[0].words)
-    return f'<img src="{data}" alt="{escape(text)}" loading="lazy">'
+    return (
+        f'<button type="button" class="open" aria-label="open large: {escape(text)}">'
+        f'<img src="{data}" alt="{escape(text)}" loading="lazy"></button>'
+    )
 
 
 def _words(caption: ShownCaption) -> str:

@@ -54,6 +54,12 @@ def _compact(classifier: bool) -> Any:
     return build_compact()
 
 
+def _compact_scenes(classifier: bool) -> Any:
+    from features.compact_scenes import build_compact_scenes
+
+    return build_compact_scenes()
+
+
 def _pooled_and(layer: str, side: int, width: int) -> dict[str, Tap]:
     return {"pooled": Tap(layer, (width,)), "grid": Tap(layer, (side, side, width))}
 
@@ -63,7 +69,14 @@ def _vgg(last: str) -> dict[str, Tap]:
 
 
 BACKBONES = {
-    "compact": Backbone(64, "squash-64-tf/v1", _pooled_and("grid", 8, 128), _compact, ("compact-scenes.weights.h5",)),
+    "compact": Backbone(240, "squash-240-tf/v1", _pooled_and("grid", 10, 512), _compact, ("compact.weights.h5",)),
+    "compact_scenes": Backbone(
+        64,
+        "squash-64-tf/v1",
+        _pooled_and("grid", 8, 128),
+        _compact_scenes,
+        ("compact-scenes.weights.h5",),
+    ),
     "mobilenet_0.75": Backbone(
         224,
         "squash-224-tf/v1",

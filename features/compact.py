@@ -1,38 +1,110 @@
-"""The small CNN that comes with the toolkit: it sees drawn scenes, needs no download and takes a millisecond."""
+"""The small CNN for photographs that comes with the toolkit, distilled from MobileNetV2 and MobileNet."""
 
-from pathlib import Path
+from typing import Any
 
 import keras
+from keras import ops
 
-INPUT_SIZE = 64
-COMPACT_WEIGHTS = Path(__file__).resolve().parent.parent / "pretrained" / "compact-scenes.weights.h5"
+INPUT_SIZE, CELLS, CHANNELS = 240, 10, 512
+_STEMS = {160: 4, 240: 6, 320: 8}  # input size: stride of the first layer
+_STAGES = ((64, 64, 1), (160, 64, 4), (320, 128, 5))  # channels, inner channels and blocks at 40, 20, 10 cells a side
 
 
-def build_compact(num_channels: int = 128) -> keras.Model:
-    """Build the network with fresh weights; load `COMPACT_WEIGHTS` into it to use it.
+def build_compact(
+    size: int = INPUT_SIZE, width: float = 1.0, channels: int = CHANNELS, conv: type[keras.layers.Layer] | None = None
+) -> keras.Model:
+    """Build the network with fresh weights.
 
-    Taps: the layer "grid", float32 [B, 8, 8, num_channels], sees things where they are;
-    the layer "pooled", float32 [B, num_channels], is its average and the model's output. All values are >= 0.
+    Taps: the layer "grid", float32 [B, 10, 10, channels], and the layer "pooled", [B, channels], its mean and the
+    output. All values are >= 0. There is no normalisation of activations: the network is the same in training and
+    in use, and a training image costs less than half as much.
 
     Args:
-        num_channels: depth of both taps; the trained weights have 128.
+        size: 160, 240 or 320; whatever it is, the grid has 10x10 cells.
+        width: of all layers but the last.
+        channels: of the taps.
+        conv: the layer that convolves, made as conv(channels, size, strides, "same", name=...); None: the plain one.
+            Training puts in `StandardisedConv2D`, and `fold` turns the result into a plain network.
 
     Returns:
-        A model of float32 [B, 64, 64, 3], RGB in [-1, 1].
+        A model of float32 [B, size, size, 3], RGB in [-1, 1].
     """
-    image = keras.Input((INPUT_SIZE, INPUT_SIZE, 3), name="image")
-    x = _conv(24, 5, 2, "conv1")(image)  # [B, 32, 32, 24]
-    x = _conv(32, 3, 1, "conv2")(x)
-    x = _conv(64, 3, 2, "conv3")(x)  # [B, 16, 16, 64]
-    x = _conv(64, 3, 1, "conv4")(x)
-    x = _conv(96, 3, 2, "conv5")(x)  # [B, 8, 8, 96]
-    x = _conv(96, 3, 1, "conv6")(x)
-    grid = _conv(num_channels, 3, 1, "grid")(x)
+    layer = conv or keras.layers.Conv2D
+
+    def convolve(x: Any, channels: int, size: int, stride: int, name: str, **options: Any) -> Any:
+        return layer(channels, size, stride, "same", name=name, **options)(x)
+
+    def relu(x: Any, name: str) -> Any:
+        return keras.layers.ReLU(name=name)(x)
+
+    image = keras.Input((size, size, 3), name="image")
+    x = image
+    for stage, (depth, inner, blocks) in enumerate(_STAGES, start=1):
+        depth, inner = _wide(depth, width), _wide(inner, width)
+        kernel, stride = (3, 2) if stage > 1 else (_STEMS[size] * 3 // 2, _STEMS[size])
+        x = relu(convolve(x, depth, kernel, stride, f"stage{stage}_down"), f"stage{stage}_down_relu")
+        for block in range(1, blocks + 1):
+            name = f"stage{stage}_block{block}"
+            y = relu(convolve(x, inner, 1, 1, f"{name}_narrow"), f"{name}_narrow_relu")
+            y = relu(convolve(y, inner, 3, 1, f"{name}_look"), f"{name}_look_relu")
+            # A block that starts as the identity lets deep stacks train without normalisation.
+            y = convolve(y, depth, 1, 1, f"{name}_widen", **({"gain": 0.0} if conv else {}))
+            x = keras.layers.Add(name=f"{name}_add")([x, y])
+            x = relu(x, f"stage{stage}_end" if block == blocks else f"{name}_relu")
+    grid = relu(convolve(x, channels, 1, 1, "grid_conv"), "grid")
     return keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pooled")(grid), name="compact")
 
 
-def _conv(channels: int, size: int, stride: int, name: str) -> keras.layers.Layer:
-    # No batch normalisation: a frozen network is then the same in training and use, and in half precision.
-    return keras.layers.Conv2D(
-        channels, size, stride, padding="same", activation="relu", kernel_initializer="he_normal", name=name
-    )
+def _wide(channels: int, width: float) -> int:
+    return max(1, round(channels * width / 16)) * 16
+
+
+class StandardisedConv2D(keras.layers.Layer):
+    """A convolution whose kernel has, per output channel, mean 0 and a variance of gain^2 / fan-in.
+
+    Args:
+        channels: of the output.
+        size: side of the kernel.
+        stride: of the convolution.
+        padding: "same".
+        gain: the start of the learned gain; by default what keeps the variance behind a ReLU.
+        name: of the layer.
+
+    References: Qiao et al. 2019, arXiv:1903.10520; Brock et al. 2021, arXiv:2101.08692.
+    """
+
+    def __init__(
+        self, channels: int, size: int, stride: int, padding: str, *, gain: float = 1.7, name: str | None = None
+    ):
+        super().__init__(name=name)
+        self.channels, self.size, self.stride, self.padding, self.first_gain = channels, size, stride, padding, gain
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weights; the kernel is a matrix, which is what Muon orthogonalises."""
+        self.kernel_shape = (self.size, self.size, input_shape[-1], self.channels)
+        fan_in = self.size * self.size * input_shape[-1]
+        normal = keras.initializers.RandomNormal(stddev=fan_in**-0.5)
+        self.kernel = self.add_weight(shape=(fan_in, self.channels), initializer=normal, name="kernel")
+        first_gain = keras.initializers.Constant(self.first_gain)
+        self.gain = self.add_weight(shape=(self.channels,), initializer=first_gain, name="gain")
+        self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias")
+
+    def plain_kernel(self) -> Any:
+        """Give float32 [size, size, C, channels], the kernel that convolves."""
+        kernel = ops.cast(self.kernel, "float32")
+        mean, variance = ops.moments(kernel, axes=(0,), keepdims=True)
+        kernel = (kernel - mean) * ops.rsqrt(variance * kernel.shape[0] + 1e-6) * ops.cast(self.gain, "float32")
+        return ops.reshape(kernel, self.kernel_shape)
+
+    def call(self, x: Any) -> Any:
+        """Convolve."""
+        kernel = ops.cast(self.plain_kernel(), x.dtype)
+        return ops.conv(x, kernel, strides=self.stride, padding=self.padding) + ops.cast(self.bias, x.dtype)
+
+
+def fold(trained: keras.Model, plain: keras.Model) -> keras.Model:
+    """Fill a plain network with the weights of one of `StandardisedConv2D`, and return it."""
+    for layer in trained.layers:
+        if isinstance(layer, StandardisedConv2D):
+            plain.get_layer(layer.name).set_weights([layer.plain_kernel(), layer.bias])
+    return plain

@@ -39,7 +39,7 @@ _VALUES = {
     "bgr-104": Recipe("BGR minus rounded mean", step=BGR, mean=(104.0, 117.0, 123.0)),
     "imagenet": Recipe("z-scores", divisor=255.0, mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225)),
 }
-_SIZES = (64, 96, 128, 160, 192, 224, 227, 256, 299, 320, 384, 448)
+_SIZES = (64, 96, 128, 160, 192, 224, 227, 240, 256, 299, 320, 384, 448)
 
 
 def _all_recipes() -> dict[str, Recipe]:

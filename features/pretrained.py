@@ -1,6 +1,10 @@
-"""Weights that this project trained itself: each has a card, and a file that is not the one of its card is refused."""
+"""The box: models that this project trained itself and ships. Each has a card, and what is not its card's is refused.
+
+`pretrained/NAME.json` is the card of the weights file `NAME.weights.h5` or of the checkpoint folder `NAME/`.
+"""
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +12,13 @@ from common.errors import DataError
 from common.files import read_json
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
+BOX = {"vse": "ranker", "captioner": "captioner"}  # kind of model: its folder in the box
+_WEIGHTS = ".weights.h5"
 _MEND = "restore it with: git checkout -- pretrained"
 
 
 def cards(folder: Path = PRETRAINED) -> dict[str, dict[str, Any]]:
-    """Read all cards, by the name of the weights file that each is about, sorted.
+    """Read all cards, by the name of the weights file or checkpoint folder that each is about, sorted.
 
     Raises:
         DataError: a card that cannot be read or lacks its sha256.
@@ -20,23 +26,65 @@ def cards(folder: Path = PRETRAINED) -> dict[str, dict[str, Any]]:
     found = {}
     for path in sorted(folder.glob("*.json")):
         card = read_json(path, "card", _MEND)
-        if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
+        hashes = card.get("sha256") if isinstance(card, dict) else None
+        if not isinstance(hashes, (str, dict)):
             raise DataError(f"card {path} holds no sha256; {_MEND}")
-        found[f"{path.stem}.weights.h5"] = card
+        found[path.stem + _WEIGHTS * isinstance(hashes, str)] = card
     return found
 
 
 def verify(path: Path) -> None:
-    """Compare a weights file with its card, which lies beside it.
+    """Compare a weights file, or each file of a checkpoint folder, with the card that lies beside it.
 
     Raises:
         DataError: it has no card, is missing, or is another file than its card says.
     """
     card = cards(path.parent).get(path.name)
     if card is None:
-        raise DataError(f"{path} has no card {path.name.removesuffix('.weights.h5')}.json beside it; {_MEND}")
+        raise DataError(f"{path} has no card {path.name.removesuffix(_WEIGHTS)}.json beside it; {_MEND}")
+    if isinstance(card["sha256"], str):
+        _verify_file(path, card["sha256"])
+        return
+    for name, sha256 in card["sha256"].items():
+        _verify_file(path / name, sha256)
+    more = sorted(file.name for file in path.iterdir() if file.name not in card["sha256"])
+    if more:
+        raise DataError(f"{path} also holds {', '.join(more)}, of which its card says nothing; delete it")
+
+
+def find_checkpoint(kind: str, given: str | Path | None = None) -> Path:
+    """Say where a model is: the folder that is given, or one in the box, verified.
+
+    Args:
+        kind: a key of BOX.
+        given: a checkpoint folder, or the name of one in the box; None: the one that the box has of this kind.
+
+    Raises:
+        DataError: the one in the box is not the one of its card.
+    """
+    boxed = PRETRAINED / (BOX[kind] if given is None else str(given))
+    if given is not None and (Path(given).exists() or boxed.parent != PRETRAINED or not boxed.is_dir()):
+        boxed = Path(given)
+    if boxed.resolve().parent == PRETRAINED.resolve():
+        verify(boxed)
+    return boxed
+
+
+def say_which(kind: str, given: Path | None) -> None:
+    """Tell on stderr that a command was given no model and takes the one in the box."""
+    if given is None:
+        what = cards()[BOX[kind]]["what"]
+        print(f"using the {BOX[kind]} in the box: {what}; another: --checkpoint DIR", file=sys.stderr)
+
+
+def sha256_of(path: Path) -> str:
+    """Give the sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _verify_file(path: Path, expected: str) -> None:
     if not path.is_file():
         raise DataError(f"{path} is missing; {_MEND}")
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if sha256 != card["sha256"]:
-        raise DataError(f"{path} is damaged or was swapped: sha256 {sha256}, its card says {card['sha256']}; {_MEND}")
+    found = sha256_of(path)
+    if found != expected:
+        raise DataError(f"{path} is damaged or was swapped: sha256 {found}, its card says {expected}; {_MEND}")

@@ -64,7 +64,7 @@ def tiny_captioner(tmp_path_factory) -> Path:
 
     keras.utils.set_random_seed(3)
     folder = tmp_path_factory.mktemp("captioner")
-    backbone = load_backbone("compact")
+    backbone = load_backbone("compact_scenes")
     config = CaptionerConfig(
         model="attend", word_dim=8, hidden_dim=8, taps=("grid",), members=2, beam=3, decode_words=6
     )
@@ -73,7 +73,7 @@ def tiny_captioner(tmp_path_factory) -> Path:
     captioner = Captioner(config, len(vocabulary), width)
     captioner.start_from(np.linspace(0, 2, len(vocabulary), dtype=np.float32))
     description = {"kind": KIND, "preset": "tiny", "config": to_json(config), "seed": 0, "num_features": width}
-    description |= {"backbone": {"name": "compact", "weights": {"grid": backbone.fingerprint}}, "data": {}}
+    description |= {"backbone": {"name": "compact_scenes", "weights": {"grid": backbone.fingerprint}}, "data": {}}
     checkpoints.start_checkpoint(folder, description, vocabulary)
     checkpoints.save_weights(captioner, folder)
     return folder

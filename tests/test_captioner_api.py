@@ -68,7 +68,7 @@ def test_features_are_taken_as_they_are(model, album):
     from features.pipeline import encode_images
 
     paths = [album / name for name in GOOD]
-    features = encode_images(load_backbone("compact"), paths, ["grid", "pooled"]).features
+    features = encode_images(load_backbone("compact_scenes"), paths, ["grid", "pooled"]).features
     expected = captioner.caption_images(model, paths, num=2)
     counted = []
     for given in (features, features["grid"], features["grid"].reshape(3, 64, -1)):

@@ -1,4 +1,4 @@
-"""The demo's whole path, small: scenes, features, training, ranking, page, search."""
+"""The demo's whole path, small: scenes, features, training, ranking, captions, pages."""
 
 from vse import demo
 
@@ -9,7 +9,7 @@ def test_the_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatch):
     assert demo.main([*words, "--set", "hidden_dim=16"]) == 0
     out = capsys.readouterr().out
     assert (tmp_path / "demo" / "60-20-0" / "features.h5").is_file()
-    for name in ("results/retrieval-scenes-test.html", "search.html"):
+    for name in ("results/retrieval-scenes-test.html", "tour.html"):
         assert str(tmp_path / "demo" / name) in out
         assert "data:image/jpeg;base64" in (tmp_path / "demo" / name).read_text()
     result = next((tmp_path / "demo" / "results").glob("*.json")).read_text()

@@ -56,7 +56,7 @@ def test_every_row_of_the_table_is_complete():
     assert default_recipe("hub:x") is None
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "compact"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "compact_scenes"])
 def test_shapes_of_small_networks(name):
     backbone = load_backbone(name, weights="random")
     assert backbone.taps == {tap: where.shape for tap, where in BACKBONES[name].taps.items()}
@@ -159,8 +159,8 @@ def test_weights_of_another_network_are_refused(tmp_path):
     tiny_network().save_weights(tmp_path / "tiny.weights.h5")
     with pytest.raises(DataError, match=r"not of backbone mobilenet_v2: input \(64, 64, 3\), expected \(224, 224, 3\)"):
         load_backbone("mobilenet_v2", weights=tmp_path / "tiny.keras")
-    with pytest.raises(DataError, match=r"tiny.weights.h5: not the weights of compact"):
-        load_backbone("compact", weights=tmp_path / "tiny.weights.h5")
+    with pytest.raises(DataError, match=r"tiny.weights.h5: not the weights of compact_scenes"):
+        load_backbone("compact_scenes", weights=tmp_path / "tiny.weights.h5")
     with pytest.raises(DataError, match=r"backbone squeezenet_v1.1 needs the whole model, expected a .keras file"):
         load_backbone("squeezenet_v1.1", weights=tmp_path / "tiny.weights.h5")
 
@@ -182,7 +182,7 @@ def test_unknown_names_and_settings():
     with pytest.raises(ConfigError, match=r"unknown backbone 'mobilenet_v3'; did you mean mobilenet_v2.*see --list"):
         load_backbone("mobilenet_v3")
     with pytest.raises(ConfigError, match="unknown recipe 'x'"):
-        load_backbone("compact", weights="random", recipe="x")
+        load_backbone("compact_scenes", weights="random", recipe="x")
     with pytest.raises(
         ConfigError, match=r"backbone squeezenet_v1.1 exists only as the file .*cannot have random weights"
     ):

@@ -32,7 +32,7 @@ def test_a_changed_file_is_refused_with_its_name_and_both_hashes(copy):
     content[len(content) // 2] ^= 1
     (copy / NAME).write_bytes(content)
     with pytest.raises(DataError) as refused:
-        load_backbone("compact")
+        load_backbone("compact_scenes")
     said = json.loads((copy / "compact-scenes.json").read_text())["sha256"]
     assert all(words in str(refused.value) for words in (NAME, said, "damaged or was swapped: sha256", "git checkout"))
 
@@ -40,10 +40,10 @@ def test_a_changed_file_is_refused_with_its_name_and_both_hashes(copy):
 def test_a_card_that_is_missing_or_says_nothing_is_refused(copy):
     (copy / "compact-scenes.json").write_text("{}")
     with pytest.raises(DataError, match="no sha256"):
-        load_backbone("compact")
+        load_backbone("compact_scenes")
     (copy / "compact-scenes.json").unlink()
     with pytest.raises(DataError, match="has no card"):
-        load_backbone("compact")
+        load_backbone("compact_scenes")
 
 
 def test_a_file_that_is_gone_is_named(copy):

@@ -29,13 +29,13 @@ def checkpoint(tmp_path_factory):
     from vse.model import Ranker
 
     folder = tmp_path_factory.mktemp("ranker")
-    backbone = load_backbone("compact")
+    backbone = load_backbone("compact_scenes")
     config = VseConfig(hidden_dim=12, embed_dim=12, word_dim=6, tokenizer="treebank", members=2)
     vocabulary = Vocabulary(["a", "dog", "cat", "red", "blue"])
     (width,) = backbone.taps["pooled"]
     weights = {"pooled": backbone.fingerprint}
     description = {"kind": "vse", "preset": "test", "config": to_json(config), "seed": 0, "num_features": width}
-    description |= {"backbone": {"name": "compact", "weights": weights}, "data": {}}
+    description |= {"backbone": {"name": "compact_scenes", "weights": weights}, "data": {}}
     checkpoints.start_checkpoint(folder, description, vocabulary)
     checkpoints.save_weights(Ranker(config, len(vocabulary), width), folder)
     return folder
@@ -98,7 +98,7 @@ def test_features_are_taken_as_they_are(model, photos):
     from features.backbones import load_backbone
     from features.pipeline import encode_images
 
-    features = encode_images(load_backbone("compact"), [photos / "alpha.png"], ["pooled"]).features
+    features = encode_images(load_backbone("compact_scenes"), [photos / "alpha.png"], ["pooled"]).features
     expected = vse.encode_images(model, photos / "alpha.png").vectors
     np.testing.assert_allclose(vse.encode_images(model, features["pooled"]).vectors, expected, atol=1e-5)
     np.testing.assert_allclose(vse.encode_images(model, features).vectors, expected, atol=1e-5)

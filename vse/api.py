@@ -45,23 +45,25 @@ class Match:
     score: float
 
 
-def load_model(path: str | Path) -> "TrainedRanker":
+def load_model(path: str | Path | None = None) -> "TrainedRanker":
     """Load a trained ranker.
 
     Args:
-        path: a checkpoint folder, or a model file of the original (".npz", with its ".dictionary.pkl" beside it, read
-            without running anything from it).
+        path: a checkpoint folder; the name of a model in the box; or a model file of the original (".npz", with its
+            ".dictionary.pkl" beside it, read without running anything from it). None: the ranker in the box.
 
     Raises:
         CheckpointError: missing, damaged or of another kind; the message says what to do.
+        DataError: a model of the box that is not the one of its card.
     """
-    if Path(path).is_file():
+    if path is not None and Path(path).is_file():
         from vse.original import read_original
 
         return read_original(path)
-    from vse.ranker import read_ranker
+    from features.pretrained import find_checkpoint
+    from vse.ranker import KIND, read_ranker
 
-    return read_ranker(path)
+    return read_ranker(find_checkpoint(KIND, path))
 
 
 def encode_sentences(model: "TrainedRanker", sentences: Sequence[str], *, batch_size: int = 256) -> np.ndarray:

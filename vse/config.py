@@ -149,6 +149,16 @@ CONFIGS = {
         validate_updates=0,
     ),
     "best": _BEST,
+    # What comes with the toolkit: small enough for the tree.
+    "box": replace(
+        _BEST,
+        min_count=5,
+        word_dim=128,
+        hidden_dim=256,
+        taps=("pooled",),
+        embed_dim=384,
+        members=1,
+    ),
     # For the drawn scenes: small enough for two minutes, and able to look at places.
     "scenes": replace(
         _BEST,

@@ -1,4 +1,4 @@
-"""Command: the whole toolkit on scenes that it draws itself: features, training, ranking, a page. No data needed."""
+"""Command: the whole toolkit on scenes that it draws itself: features, training, ranking, captions. No data needed."""
 
 import argparse
 import sys
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from common.commands import DONE, SKIPPED_SOME, run_command
 
-BACKBONE, PRESET = "compact", "scenes"
+BACKBONE, PRESET = "compact_scenes", "scenes"
+_SHOWN = 60  # scenes on the page
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,62 +31,59 @@ def main(argv: list[str] | None = None) -> int:
 
 def demo(args: argparse.Namespace) -> int:
     """Run every step as a user would, and say what it was and how long it took."""
+    from captioner import train as captioner_train
     from datasets import scenes
-    from eval import run
+    from eval import run, tour
     from features import extract
-    from vse import search, train
+    from vse import train
 
     drawn = args.out / f"{args.train}-{args.test}-{args.seed}"  # other scenes never meet features of these
-    data, cache, ranker = drawn / "scenes", drawn / "features.h5", drawn / "ranker"
-    results, query = args.out / "results", "a red fish on the grass"
+    data, cache, ranker, captioner = (drawn / name for name in ("scenes", "features.h5", "ranker", "captioner"))
+    results, page, shown = args.out / "results", args.out / "tour.html", drawn / "shown.txt"
     changes = [word for setting in args.set for word in ("--set", setting)]
     place = ["--dataset", "scenes", "--data", str(data), "--cache", str(cache)]
+    training = [*place, "--backbone", BACKBONE, "--config", PRESET, "--seed", str(args.seed)]
     counts = ["--train", str(args.train), "--dev", "200", "--test", str(args.test), "--seed", str(args.seed)]
+    seen = ["--images", str(data / "images"), "--backbone", BACKBONE, "--taps", "pooled,grid", "--cache", str(cache)]
+    models = ["--ranker", str(ranker), "--captioner", str(captioner)]
     steps: list[tuple[str, Callable[[list[str]], int], list[str]]] = [
         ("drawing scenes", scenes.main, ["--out", str(data), *counts]),
-        (
-            "extracting features with our own small CNN",
-            extract.main,
-            ["--images", str(data / "images"), "--backbone", BACKBONE, "--taps", "pooled,grid", "--cache", str(cache)],
-        ),
-        (
-            "training the ranker",
-            train.main,
-            [
-                *place,
-                "--backbone",
-                BACKBONE,
-                "--config",
-                PRESET,
-                "--seed",
-                str(args.seed),
-                "--out",
-                str(ranker),
-                *changes,
-            ],
-        ),
+        ("extracting features with our own small CNN", extract.main, seen),
+        ("training the ranker", train.main, [*training, "--out", str(ranker), *changes]),
         (
             "ranking scenes whose pairs of colour and shape were never trained",
             run.main,
             ["--checkpoint", str(ranker), *place, "--split", "test", "--out", str(results)],
         ),
+        ("training the captioner", captioner_train.main, [*training, "--out", str(captioner), *changes]),
         (
-            f"searching for {query!r}",
-            search.main,
-            ["--checkpoint", str(ranker), "--index", str(data / "images"), "--text", query, "--top", "5"]
-            + ["--html", str(args.out / "search.html")],
+            "captioning what it never saw, and making the page",
+            tour.main,
+            ["--photos", str(shown), "--out", str(page), *models] + ["--title", "Scenes that no model was trained on"],
         ),
     ]
     for number, (title, step, words) in enumerate(steps, start=1):
         started = time.monotonic()
         print(f"[{number}/{len(steps)}] {title}", file=sys.stderr, flush=True)
+        if step is tour.main:
+            list_unseen(data, shown)
         code = step(words)
         if code not in (DONE, SKIPPED_SOME):
             return code
         print(f"      {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     print(f"\nOpen in a browser:\n  {(results / 'retrieval-scenes-test.html').resolve()}")
-    print(f"  {(args.out / 'search.html').resolve()}")
+    print(f"  {page.resolve()}")
     return DONE
+
+
+def list_unseen(scenes: Path, path: Path) -> str:
+    """Write which scenes the page shows: the first of split test, whose pairs no model was trained on."""
+    from common.files import write_text
+    from datasets.records import of_split
+    from datasets.scenes import read_scenes
+
+    write_text(path, "".join(f"{record.path.resolve()}\n" for record in of_split(read_scenes(scenes), "test")[:_SHOWN]))
+    return str(path)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ def build_parser() -> argparse.ArgumentParser:
     query = parser.add_argument_group("query (one of them, or neither to index only)")
     query.add_argument("--text", help="a sentence")
     query.add_argument("--image", help="a photograph to find similar ones of")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="folder of a trained ranker")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="NAME|DIR", help="folder of a trained ranker (default: the one in the box)"
+    )
     parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
     parser.add_argument("--top", type=int, default=5, help="number of answers (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -36,6 +38,7 @@ def search(args: argparse.Namespace) -> int:
     """Index, search, print."""
     from common.commands import import_backend_quietly
     from common.errors import ConfigError
+    from features.pretrained import say_which
     from vse.api import encode_images, load_model, retrieve_images
     from vse.nearest import nearest
 
@@ -43,6 +46,7 @@ def search(args: argparse.Namespace) -> int:
         raise ConfigError("--text and --image were both given, expected one query; run the command twice")
     if args.top < 1:
         raise ConfigError(f"--top got {args.top}, expected 1 or more")
+    say_which("vse", args.checkpoint)
     import_backend_quietly()
     model = load_model(args.checkpoint)
     encoded = open_index(args, model)

@@ -4,21 +4,21 @@ import json
 import numpy as np
 import pytest
 
-from features.compact import COMPACT_WEIGHTS, INPUT_SIZE, build_compact
-from features.train_compact import SCENE_SEED, main, never_shown, pupil_losses, save_half
+from features.compact_scenes import INPUT_SIZE, SCENES_WEIGHTS, build_compact_scenes
+from features.train_compact_scenes import SCENE_SEED, main, never_shown, pupil_losses, save_half
 
 
 @pytest.fixture(scope="module")
 def trained():
-    network = build_compact()
-    network.load_weights(COMPACT_WEIGHTS)
+    network = build_compact_scenes()
+    network.load_weights(SCENES_WEIGHTS)
     return network
 
 
 def test_taps_have_the_promised_shapes():
     import keras
 
-    network = build_compact(16)
+    network = build_compact_scenes(16)
     assert network.input_shape == (None, INPUT_SIZE, INPUT_SIZE, 3)
     taps = keras.Model(network.input, [network.get_layer("grid").output, network.get_layer("pooled").output])
     grid, pooled = taps(np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32))
@@ -28,11 +28,13 @@ def test_taps_have_the_promised_shapes():
 
 
 def test_the_card_belongs_to_the_weights():
-    card = json.loads(COMPACT_WEIGHTS.with_name("compact-scenes.json").read_text())
-    assert card["sha256"] == hashlib.sha256(COMPACT_WEIGHTS.read_bytes()).hexdigest()
-    assert COMPACT_WEIGHTS.stat().st_size < 1_000_000
+    card = json.loads(SCENES_WEIGHTS.with_name("compact-scenes.json").read_text())
+    assert card["sha256"] == hashlib.sha256(SCENES_WEIGHTS.read_bytes()).hexdigest()
+    assert SCENES_WEIGHTS.stat().st_size < 1_000_000
     assert card["licence"] == "Apache-2.0"
-    assert card["command"].startswith("python -m features.train_compact --out pretrained/compact-scenes.weights.h5")
+    assert card["command"].startswith(
+        "python -m features.train_compact_scenes --out pretrained/compact-scenes.weights.h5"
+    )
 
 
 def test_trained_cells_tell_new_pairs_of_colour_and_shape(trained):
@@ -88,28 +90,28 @@ def test_losses_ignore_what_is_unknown_or_never_shown():
 
 
 def test_half_precision_survives_saving(tmp_path):
-    network = build_compact(16)
+    network = build_compact_scenes(16)
     network.set_weights([w.astype(np.float16).astype(np.float32) for w in network.get_weights()])
-    import features.compact
+    import features.compact_scenes
 
     digest = save_half(network, tmp_path / "a.weights.h5")
     assert digest == save_half(network, tmp_path / "b.weights.h5")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.weights.h5", "b.weights.h5"]
-    again = features.compact.build_compact(16)
+    again = features.compact_scenes.build_compact_scenes(16)
     again.load_weights(tmp_path / "a.weights.h5")
     for one, other in zip(network.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_the_command_trains_and_writes_a_card(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("features.train_compact._NUM_UNSEEN", 8)
+    monkeypatch.setattr("features.train_compact_scenes._NUM_UNSEEN", 8)
     out = tmp_path / "tiny.weights.h5"
     assert main(["--out", str(out), "--scenes", "64", "--epochs", "1"]) == 0
     card = json.loads((tmp_path / "tiny.json").read_text())
     assert card["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert str(SCENE_SEED) in card["data"]
     assert "0.66 MB" in capsys.readouterr().out
-    build_compact().load_weights(out)
+    build_compact_scenes().load_weights(out)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
-"""Train the small CNN on drawn scenes: `python -m features.train_compact --out pretrained/compact-scenes.weights.h5`.
+"""Command: train the small CNN of drawn scenes, `--out pretrained/compact-scenes.weights.h5`.
 
 It learns what stands in each cell of its grid and in which colour, and to keep in the average which thing has which
 colour and place. It sees only the pairs of colour and shape of the split "train", and other seeds than data sets do.
 """
 
 import argparse
-import hashlib
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,12 +17,13 @@ import numpy as np
 
 from common.commands import DONE, progress_is_shown, run_command
 from common.errors import DataError
-from common.files import require_writable_folder, whole_file, write_json
+from common.files import require_writable_folder, write_json
 from common.seeds import seed_everything, stream
 from datasets.scenes_backgrounds import BACKGROUNDS
 from datasets.scenes_draw import pairs_of_split
 from datasets.scenes_lessons import Lessons, draw_lessons, lesson_batch
 from datasets.scenes_shapes import COLOURS, SHAPES
+from features.pretrained import sha256_of
 
 SCENE_SEED = 7_000_000  # data sets count up from 0, so no scene is in both
 _SUFFIX = ".weights.h5"
@@ -128,10 +129,10 @@ def train_network(lessons: Lessons, epochs: int, seed: int) -> tuple[Any, Any]:
     """
     import keras
 
-    from features.compact import build_compact
+    from features.compact_scenes import build_compact_scenes
 
     seed_everything(seed)
-    network = build_compact()
+    network = build_compact_scenes()
     pupil = build_pupil(network)
     steps = epochs * (len(lessons.images) // _BATCH)
     warm = max(1, steps // 20)
@@ -168,27 +169,14 @@ def score(pupil: Any, lessons: Lessons) -> dict[str, float]:
 
 
 def save_half(network: Any, path: Path) -> str:
-    """Save the weights in half precision as a whole file; Keras turns them back into float32 when it loads them.
+    """Save the weights in half precision as a whole file, and give its sha256."""
+    from common.half import halve
 
-    Returns:
-        The file's sha256.
-    """
-    import keras
-
-    from features.compact import build_compact
-
-    policy = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy("float16")
-        half = build_compact(network.output_shape[-1])
-    finally:
-        keras.config.set_dtype_policy(policy)
-    half.set_weights(network.get_weights())
-    with whole_file(path) as part:
-        named = part.with_name(part.name + _SUFFIX)  # Keras insists on the ending
-        half.save_weights(named)
-        named.replace(part)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / f"whole{_SUFFIX}"
+        network.save_weights(whole)
+        halve(whole, path)
+    return sha256_of(path)
 
 
 def make_card(args: argparse.Namespace, scores: dict[str, float], sha256: str, seconds: float) -> dict[str, Any]:
@@ -196,8 +184,8 @@ def make_card(args: argparse.Namespace, scores: dict[str, float], sha256: str, s
     return {
         "name": "compact-scenes",
         "what": "small CNN for drawn scenes; input 64x64 RGB, recipe squash-64-tf/v1; taps grid 8x8x128, pooled 128",
-        "command": f"python -m features.train_compact --out pretrained/{Path(args.out).name} --scenes {args.scenes}"
-        f" --epochs {args.epochs} --seed {args.seed}",
+        "command": f"python -m features.train_compact_scenes --out pretrained/{Path(args.out).name}"
+        f" --scenes {args.scenes} --epochs {args.epochs} --seed {args.seed}",
         "data": f"{args.scenes} scenes drawn by datasets.scenes_draw, split train, seed {SCENE_SEED}; no photographs",
         "held out": "the 42 of 112 (colour, shape) pairs of splits dev and test were never trained with their colour"
         " known; training pictures are also shown in blended colours, where only the shape is taught",
@@ -214,7 +202,7 @@ def make_card(args: argparse.Namespace, scores: dict[str, float], sha256: str, s
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m features.train_compact", description="Train the small CNN.")
+    parser = argparse.ArgumentParser(prog="python -m features.train_compact_scenes", description="Train the small CNN.")
     parser.add_argument("--out", required=True, help=f"file to write, ending in {_SUFFIX}; a card is written beside it")
     parser.add_argument("--scenes", type=int, default=5000, help="scenes to draw for training (default 5000)")
     parser.add_argument("--epochs", type=int, default=12, help="times to see each (default 12)")

@@ -1,0 +1,155 @@
+"""Command: put a trained model into the box: weights in half precision, what it scores as such, and its card."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.commands import DONE, run_command
+
+KINDS = {"vse": "ranking", "captioner": "captions"}
+WORDS = {
+    "vse": (
+        "sentence encoder and image map in one space",
+        "finding photographs by short sentences of everyday English, and sentences for photographs",
+        "what its captions never named; negation, counting, who does what to whom; text in pictures",
+    ),
+    "captioner": (
+        "writes captions word by word, looking at 10x10 cells, and chooses among them by bags of words",
+        "everyday photographs of people, dogs, sport, water and streets, in one plain sentence",
+        "rare objects, counting, names, text in pictures; it says something of any picture, drawn or empty ones too",
+    ),
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m eval.pack", description=__doc__)
+    parser.add_argument("--checkpoint", required=True, type=Path, metavar="DIR", help="a trained ranker or captioner")
+    parser.add_argument("--name", required=True, help="what it is called in the box, such as captioner")
+    parser.add_argument("--data", required=True, type=Path, help="folder of the data set that it is scored on")
+    parser.add_argument("--cache", required=True, type=Path, help="feature cache of it")
+    parser.add_argument("--split", default="test", help="(default: %(default)s)")
+    parser.add_argument(
+        "--results", default=Path("results"), type=Path, help="folder of results (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, help="folder of the box (default: pretrained/ of this checkout)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: pack(args))
+
+
+def pack(args: argparse.Namespace) -> int:
+    """Halve, score what came of it, and only then put it into the box, whole."""
+    from common.checkpoints import CONFIG
+    from common.errors import CheckpointError
+    from common.files import read_json, write_json
+    from features.pretrained import PRETRAINED
+
+    box = args.out or PRETRAINED
+    description = read_json(args.checkpoint / CONFIG, "checkpoint settings", "point to a folder that training made")
+    kind = description.get("kind")
+    if kind not in KINDS:
+        raise CheckpointError(f"{args.checkpoint} holds a model of kind {kind!r}, expected one of: {', '.join(KINDS)}")
+    with tempfile.TemporaryDirectory(dir=box.parent) as folder:
+        packed, scored = Path(folder) / args.name, Path(folder) / "scored" / args.checkpoint.name
+        write_packed(args.checkpoint, description, packed)
+        shutil.copytree(packed, scored)  # scoring keeps ranks and captions beside a model
+        result = score(args, kind, scored)
+        card = make_card(args, description, result, packed)
+        if (box / args.name).is_dir():
+            shutil.rmtree(box / args.name)
+        packed.replace(box / args.name)
+        write_json(box / f"{args.name}.json", card)
+    size = sum(path.stat().st_size for path in (box / args.name).iterdir())
+    print(f"{box / args.name}: {size / 1e6:.2f} MB; {card['scores']}")
+    return DONE
+
+
+def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path) -> None:
+    """Write the settings, without the places on this disk, the words, and the weights in half precision."""
+    from common.checkpoints import CONFIG, VOCABULARY, WEIGHTS
+    from common.errors import CheckpointError
+    from common.files import write_json
+    from common.half import halve
+
+    config = description["config"]
+    if config.get("neighbours"):
+        raise CheckpointError(
+            f"{checkpoint} keeps captions of its training data, which may not be passed on; train it with neighbours=0"
+        )
+    data = {name: value for name, value in description["data"].items() if name not in ("folder", "cache")}
+    write_json(packed / CONFIG, {**description, "data": data})
+    shutil.copyfile(checkpoint / VOCABULARY, packed / VOCABULARY)
+    halve(checkpoint / WEIGHTS, packed / WEIGHTS)
+
+
+def score(args: argparse.Namespace, kind: str, checkpoint: Path) -> dict[str, Any]:
+    """Measure the packed model as eval.run does, and give the result that this wrote."""
+    from common.errors import EvalError
+    from common.files import read_json
+    from eval import run
+
+    before = {path: path.stat().st_mtime_ns for path in args.results.glob("*.json")}
+    words = ["--task", KINDS[kind], "--checkpoint", str(checkpoint), "--split", args.split]
+    words += ["--data", str(args.data), "--cache", str(args.cache), "--out", str(args.results)]
+    if run.main(words) != DONE:
+        raise EvalError(f"{args.checkpoint} could not be scored, so nothing was packed; see above")
+    named = {"vse": "vse-", "captioner": "captions-captioner-"}[kind]
+    written = [path for path in args.results.glob(f"{named}*.json") if path.stat().st_mtime_ns != before.get(path)]
+    (path,) = written
+    return read_json(path, "result", "run the command again")
+
+
+def make_card(
+    args: argparse.Namespace, description: Mapping[str, Any], result: Mapping[str, Any], packed: Path
+) -> dict[str, Any]:
+    """Say what the model is, where it comes from and what it can do."""
+    from eval.provenance import provenance
+    from features.pretrained import sha256_of
+
+    kind, backbone, data = description["kind"], description["backbone"]["name"], description["data"]
+    does, good, bad = WORDS[kind]
+    made = provenance()
+    module = {"vse": "vse.train", "captioner": "captioner.train"}[kind]
+    interval = {name: [round(end, 1) for end in ends] for name, ends in result["intervals"].items()}
+    return {
+        "name": args.name,
+        "what": f"{does}; {backbone} features, trained on {data['dataset']}",
+        "command": f"python -m {module} --config {description['preset']} --backbone {backbone}"
+        f" --dataset {data['dataset']} --seed {description['seed']}",
+        "data": f"split train of {data['dataset']}; dev chose the weights; test was only measured",
+        "commit": made["commit"],
+        "date": made["date"],
+        "seconds": training_time(args.checkpoint),
+        "scores": {
+            "on": f"{result['dataset']}, {result['split']}, {result['num_images']:,} images; these very weights",
+            **{name: round(value, 1) for name, value in result["metrics"].items()},
+        },
+        "intervals": {"method": result["interval_method"], **interval},
+        "good at": good,
+        "bad at": bad,
+        "licence": "Apache-2.0",
+        "terms of the data": "photographs and captions were used for research under their own terms; the words of the"
+        " vocabulary are all that is kept of them",
+        "stored as": "float16",
+        "sha256": {path.name: sha256_of(path) for path in sorted(packed.iterdir())},
+    }
+
+
+def training_time(checkpoint: Path) -> float | None:
+    """Give the seconds that training took."""
+    from eval.trained_runs import training_seconds
+
+    return training_seconds(checkpoint, None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

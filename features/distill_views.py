@@ -1,0 +1,59 @@
+"""Random views of photographs: a part of them, mirrored or not, in other light; what distillation shows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of showing a photograph.
+
+    Attributes:
+        box: left, top, right, bottom of the part shown, 0 to 1.
+        flipped: left and right change places.
+        gains: of brightness, contrast and colour; 1 leaves them as they are.
+    """
+
+    box: tuple[float, float, float, float]
+    flipped: bool
+    gains: tuple[float, float, float]
+
+
+WHOLE = View((0.0, 0.0, 1.0, 1.0), False, (1.0, 1.0, 1.0))
+
+
+def random_view(random: np.random.Generator, smallest: float, colours: float) -> View:
+    """Draw a view.
+
+    Args:
+        random: source of chance.
+        smallest: share of the photograph's area that a view shows at least; 1: always the whole.
+        colours: how far the gains may go from 1.
+    """
+    area = random.uniform(smallest, 1.0)
+    ratio = 1.0 if smallest == 1 else np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
+    width, height = min(1.0, (area * ratio) ** 0.5), min(1.0, (area / ratio) ** 0.5)
+    left, top = random.uniform(0, 1 - width), random.uniform(0, 1 - height)
+    brightness, contrast, colour = 1 + random.uniform(-colours, colours, 3)
+    return View((left, top, left + width, top + height), bool(random.random() < 0.5), (brightness, contrast, colour))
+
+
+def show(image: Image.Image, view: View, side: int) -> np.ndarray:
+    """Give uint8 [side, side, 3], RGB."""
+    left, top, right, bottom = view.box
+    box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
+    shown = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+    if view.flipped:
+        shown = shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    changes = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    for change, gain in zip(changes, view.gains, strict=True):
+        if gain != 1:
+            shown = change(shown).enhance(gain)
+    return np.asarray(shown)
+
+
+def as_input(pictures: np.ndarray) -> np.ndarray:
+    """Give float32 in [-1, 1] for uint8: what MobileNets and their pupil read."""
+    return pictures / np.float32(127.5) - 1

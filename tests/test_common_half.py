@@ -1,0 +1,38 @@
+"""Weights in half precision."""
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from common.errors import DataError
+from common.half import halve
+
+
+def model():
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dense(2)])
+
+
+def test_what_is_loaded_is_what_was_saved_rounded_once(tmp_path):
+    one, other = model(), model()
+    one.save_weights(tmp_path / "whole.weights.h5")
+    halve(tmp_path / "whole.weights.h5", tmp_path / "half.weights.h5")
+    other.load_weights(tmp_path / "half.weights.h5")
+    for found, expected in zip(other.get_weights(), one.get_weights(), strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected.astype(np.float16).astype(np.float32))
+
+
+def test_equal_sources_give_equal_bytes(tmp_path):
+    model().save_weights(tmp_path / "whole.weights.h5")
+    for name in ("a", "b"):
+        halve(tmp_path / "whole.weights.h5", tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_number_beyond_half_precision_is_refused_and_nothing_written(tmp_path):
+    with h5py.File(tmp_path / "large.h5", "w") as file:
+        file.create_dataset("layer/weights", data=np.array([1.0, 70000.0], np.float32))
+    with pytest.raises(DataError, match="layer/weights reaches 7e.04, beyond half precision"):
+        halve(tmp_path / "large.h5", tmp_path / "half.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["large.h5"]
