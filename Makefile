@@ -7,6 +7,8 @@ F8K ?= data/flickr8k
 BACKBONE ?= mobilenet_v2
 CONFIG ?= best
 CAPTIONER ?= best
+PHOTOS ?=
+MORE ?= $(wildcard $(F8K)/../pacs)
 SEEDS ?= 0 1 2
 RUNS ?= runs
 F8K_CACHE := $(RUNS)/features/flickr8k.h5
@@ -20,7 +22,7 @@ F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone 
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install doctor demo data-f8k features train-f8k train-f8k-ranker train-f8k-captioner eval df metric-agreement test test-slow test-realdata lint bench clean
+.PHONY: help install doctor demo data-f8k features train-f8k train-f8k-ranker train-f8k-captioner pretrained eval df metric-agreement test test-slow test-realdata lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -37,8 +39,8 @@ install: .venv/.installed ## make .venv with everything in it (needs Python 3.11
 doctor: install ## say what works on this machine, what is missing, and how to mend it
 	$(PY) -m common.doctor --data $(F8K)
 
-demo: install ## draw scenes, train the ranker on them and write a page of results (4 minutes, no data needed)
-	$(PY) -m vse.demo --out $(RUNS)/demo
+demo: install ## caption your folder and make a page of it that can be searched (PHOTOS=DIR); without one: train on scenes that it draws
+	$(if $(PHOTOS),$(PY) -m eval.tour --photos "$(PHOTOS)" --out $(RUNS)/demo/photos.html,$(PY) -m vse.demo --out $(RUNS)/demo)
 
 data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F8K=DIR points at
 	$(PY) -m datasets.fetch flickr8k --out data/flickr8k $(if $(filter-out data/flickr8k,$(F8K)),--from $(F8K))
@@ -46,7 +48,7 @@ data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F
 features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 	@test -n "$(F8K_IMAGES)" || { echo "error: $(F8K) holds no Flickr8K images; first: make data-f8k, or name a copy: F8K=DIR" >&2; exit 2; }
 	$(EXTRACT) || test $$? = 3
-	$(EXTRACT) --recipe 320 || test $$? = 3
+	$(if $(filter compact,$(BACKBONE)),,$(EXTRACT) --recipe 320 || test $$? = 3)
 
 train-f8k: train-f8k-ranker train-f8k-captioner ## train ranker and captioner on Flickr8K (F8K=DIR SEEDS="0 1 2"); killed, it resumes
 
@@ -57,6 +59,14 @@ train-f8k-ranker: features ## the ranker alone (F8K=DIR CONFIG=best SEEDS="0 1 2
 train-f8k-captioner: features ## the captioner alone (F8K=DIR CAPTIONER=best SEEDS="0 1 2")
 	for seed in $(SEEDS); do $(PY) -m captioner.train --config $(CAPTIONER) --seed $$seed $(F8K_TRAINING) \
 	  --out $(RUNS)/cap-f8k-$(CAPTIONER)-$$seed || exit $$?; done
+
+pretrained: install ## rebuild what is in the box: distil the small CNN, train ranker and captioner on it (F8K=DIR MORE="DIR ...")
+	$(PY) -m features.distill --data $(F8K) $(addprefix --images ,$(MORE)) --lessons $(RUNS)/distill/lessons \
+	  --run $(RUNS)/distill/compact --out pretrained/compact.weights.h5
+	$(MAKE) train-f8k-ranker BACKBONE=compact CONFIG=box SEEDS=0
+	$(MAKE) train-f8k-captioner BACKBONE=compact CAPTIONER=box SEEDS=0
+	$(PY) -m eval.pack --checkpoint $(RUNS)/vse-f8k-box-0 --name ranker --data $(F8K) --cache $(F8K_CACHE)
+	$(PY) -m eval.pack --checkpoint $(RUNS)/cap-f8k-box-0 --name captioner --data $(F8K) --cache $(F8K_CACHE)
 
 eval: install ## rank and caption the test split with every trained run; writes results/ and pages
 	@test -n "$(VSE_RUNS)$(CAP_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }

@@ -17,9 +17,13 @@ def halve(source: Path, target: Path) -> None:
         target: the file to write; equal sources give equal bytes.
 
     Raises:
-        DataError: a number is too large for half precision, beyond 65504.
+        DataError: the source cannot be read, or a number is too large for half precision, beyond 65504.
     """
-    with h5py.File(source, "r") as old, whole_file(target) as part, h5py.File(part, "w") as new:
+    try:
+        old = h5py.File(source, "r")
+    except OSError as error:
+        raise DataError(f"{source} cannot be read as a weights file ({error}); train or copy it anew") from error
+    with old, whole_file(target) as part, h5py.File(part, "w") as new:
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Group):

@@ -54,6 +54,7 @@ def pack(args: argparse.Namespace) -> int:
     from features.pretrained import PRETRAINED
 
     box = args.out or PRETRAINED
+    box.mkdir(parents=True, exist_ok=True)
     description = read_json(args.checkpoint / CONFIG, "checkpoint settings", "point to a folder that training made")
     kind = description.get("kind")
     if kind not in KINDS:

@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--hints", default="block_5_add,block_12_add", metavar="LAYER,...",
         help="layers of the first teacher, of 40x40 or 20x20 cells, that teach the pupil's own (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--views", type=int, default=8, help="of each photograph (default: %(default)s)")
+    parser.add_argument("--views", type=int, default=5, help="of each photograph (default: %(default)s)")
     parser.add_argument("--smallest", type=float, default=0.25, help="share of it in a view (default: %(default)s)")
     parser.add_argument("--colours", type=float, default=0.35, help="change of light in a view (default: %(default)s)")
     parser.add_argument(

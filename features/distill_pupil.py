@@ -46,10 +46,10 @@ class PupilConfig:
     size: int = 240
     width: float = 1.0
     channels: int = 512
-    primer_passes: int = 8
-    passes: int = 12
+    primer_passes: int = 6
+    passes: int = 10
     batch_size: int = 64
-    learning_rate: float = 2e-2
+    learning_rate: float = 2.5e-2
     mirrored: float = 0.5
     mixing: float = 0.0
     pooled_weight: float = 0.5

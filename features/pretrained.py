@@ -17,14 +17,14 @@ _WEIGHTS = ".weights.h5"
 _MEND = "restore it with: git checkout -- pretrained"
 
 
-def cards(folder: Path = PRETRAINED) -> dict[str, dict[str, Any]]:
+def cards(folder: Path | None = None) -> dict[str, dict[str, Any]]:
     """Read all cards, by the name of the weights file or checkpoint folder that each is about, sorted.
 
     Raises:
         DataError: a card that cannot be read or lacks its sha256.
     """
     found = {}
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted((folder or PRETRAINED).glob("*.json")):
         card = read_json(path, "card", _MEND)
         hashes = card.get("sha256") if isinstance(card, dict) else None
         if not isinstance(hashes, (str, dict)):

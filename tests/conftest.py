@@ -51,7 +51,7 @@ def toy_data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_captioner(tmp_path_factory) -> Path:
-    """The checkpoint of an untrained captioner over the compact CNN: enough to see what goes in and out."""
+    """The checkpoint of an untrained captioner over the CNN of drawn scenes: enough to see what goes in and out."""
     import keras
 
     from captioner.config import CaptionerConfig
@@ -76,6 +76,29 @@ def tiny_captioner(tmp_path_factory) -> Path:
     description |= {"backbone": {"name": "compact_scenes", "weights": {"grid": backbone.fingerprint}}, "data": {}}
     checkpoints.start_checkpoint(folder, description, vocabulary)
     checkpoints.save_weights(captioner, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_ranker(tmp_path_factory) -> Path:
+    """The checkpoint of an untrained ranker over the CNN of drawn scenes: enough to see what goes in and out."""
+    from common import checkpoints
+    from common.config import to_json
+    from common.vocabulary import Vocabulary
+    from features.backbones import load_backbone
+    from vse.config import VseConfig
+    from vse.model import Ranker
+
+    folder = tmp_path_factory.mktemp("ranker")
+    backbone = load_backbone("compact_scenes")
+    config = VseConfig(hidden_dim=12, embed_dim=12, word_dim=6, tokenizer="treebank", members=2)
+    vocabulary = Vocabulary(["a", "dog", "cat", "red", "blue"])
+    (width,) = backbone.taps["pooled"]
+    weights = {"pooled": backbone.fingerprint}
+    description = {"kind": "vse", "preset": "test", "config": to_json(config), "seed": 0, "num_features": width}
+    description |= {"backbone": {"name": "compact_scenes", "weights": weights}, "data": {}}
+    checkpoints.start_checkpoint(folder, description, vocabulary)
+    checkpoints.save_weights(Ranker(config, len(vocabulary), width), folder)
     return folder
 
 

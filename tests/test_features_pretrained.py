@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import DataError
 from features.backbones import load_backbone
-from features.pretrained import PRETRAINED, cards, verify
+from features.pretrained import BOX, PRETRAINED, cards, find_checkpoint, say_which, sha256_of, verify
 
 NAME = "compact-scenes.weights.h5"
 
@@ -16,13 +16,22 @@ NAME = "compact-scenes.weights.h5"
 def copy(tmp_path, monkeypatch):
     folder = tmp_path / "pretrained"
     shutil.copytree(PRETRAINED, folder)
+    shutil.rmtree(folder / BOX["vse"], ignore_errors=True)
+    made = folder / BOX["vse"]
+    made.mkdir()
+    for name in ("config.json", "model.weights.h5"):
+        (made / name).write_text(f"the {name}")
+    card = {"what": "a toy", "sha256": {path.name: sha256_of(path) for path in made.iterdir()}}
+    made.with_suffix(".json").write_text(json.dumps(card))
     monkeypatch.setattr("features.pretrained.PRETRAINED", folder)
     monkeypatch.delenv("VISLANG_WEIGHTS", raising=False)
     return folder
 
 
 def test_every_weights_file_in_the_tree_is_that_of_its_card():
-    assert cards().keys() == {path.name for path in PRETRAINED.glob("*.weights.h5")}
+    folders = {path.name for path in PRETRAINED.iterdir() if path.is_dir()}
+    assert cards().keys() == {path.name for path in PRETRAINED.glob("*.weights.h5")} | folders
+    assert set(BOX.values()) <= folders
     for name in cards():
         verify(PRETRAINED / name)
 
@@ -50,3 +59,38 @@ def test_a_file_that_is_gone_is_named(copy):
     (copy / NAME).unlink()
     with pytest.raises(DataError, match=f"{NAME} is missing"):
         verify(copy / NAME)
+
+
+def test_a_folder_is_verified_file_by_file(copy):
+    folder = copy / BOX["vse"]
+    assert find_checkpoint("vse") == folder
+    (folder / "config.json").write_text("another")
+    with pytest.raises(DataError) as refused:
+        find_checkpoint("vse")
+    said = cards(copy)[BOX["vse"]]["sha256"]["config.json"]
+    assert all(words in str(refused.value) for words in ("config.json", said, sha256_of(folder / "config.json")))
+    (folder / "config.json").unlink()
+    with pytest.raises(DataError, match=r"config.json is missing"):
+        find_checkpoint("vse")
+
+
+def test_a_file_that_no_card_speaks_of_is_refused(copy):
+    (copy / BOX["vse"] / "neighbours.npz").write_text("more")
+    with pytest.raises(DataError, match=r"also holds neighbours.npz"):
+        find_checkpoint("vse", BOX["vse"])
+
+
+def test_a_folder_of_ones_own_goes_before_a_name_in_the_box(copy, tmp_path, monkeypatch):
+    assert find_checkpoint("vse", BOX["vse"]) == copy / BOX["vse"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / BOX["vse"]).mkdir()
+    assert find_checkpoint("vse", BOX["vse"]).resolve() == tmp_path / BOX["vse"]
+    assert find_checkpoint("vse", "runs/mine").name == "mine"  # that it is not there, the loader says
+
+
+def test_commands_say_in_one_line_that_they_take_the_box(copy, capsys):
+    say_which("vse", None)
+    said = capsys.readouterr().err
+    assert said == f"using the {BOX['vse']} in the box: a toy; another: --checkpoint DIR\n"
+    say_which("vse", copy)
+    assert capsys.readouterr().err == ""

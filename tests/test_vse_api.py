@@ -12,33 +12,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import vse
-from common import checkpoints
-from common.config import to_json
 from common.errors import CheckpointError, ConfigError, DataError
-from common.vocabulary import Vocabulary
 from vse import search
 from vse.api import EncodedImages
 from vse.nearest import nearest
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """An untrained ranker over the compact CNN: enough to see what goes in and out."""
-    from features.backbones import load_backbone
-    from vse.config import VseConfig
-    from vse.model import Ranker
-
-    folder = tmp_path_factory.mktemp("ranker")
-    backbone = load_backbone("compact_scenes")
-    config = VseConfig(hidden_dim=12, embed_dim=12, word_dim=6, tokenizer="treebank", members=2)
-    vocabulary = Vocabulary(["a", "dog", "cat", "red", "blue"])
-    (width,) = backbone.taps["pooled"]
-    weights = {"pooled": backbone.fingerprint}
-    description = {"kind": "vse", "preset": "test", "config": to_json(config), "seed": 0, "num_features": width}
-    description |= {"backbone": {"name": "compact_scenes", "weights": weights}, "data": {}}
-    checkpoints.start_checkpoint(folder, description, vocabulary)
-    checkpoints.save_weights(Ranker(config, len(vocabulary), width), folder)
-    return folder
+def checkpoint(tiny_ranker):
+    return tiny_ranker
 
 
 @pytest.fixture(scope="module")
