@@ -19,6 +19,7 @@ CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-*))
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
+BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone compact --seed 0
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
@@ -63,10 +64,11 @@ train-f8k-captioner: features ## the captioner alone (F8K=DIR CAPTIONER=best SEE
 pretrained: install ## rebuild what is in the box: distil the small CNN, train ranker and captioner on it (F8K=DIR MORE="DIR ...")
 	$(PY) -m features.distill --data $(F8K) $(addprefix --images ,$(MORE)) --lessons $(RUNS)/distill/lessons \
 	  --run $(RUNS)/distill/compact --out pretrained/compact.weights.h5
-	$(MAKE) train-f8k-ranker BACKBONE=compact CONFIG=box SEEDS=0
-	$(MAKE) train-f8k-captioner BACKBONE=compact CAPTIONER=box SEEDS=0
-	$(PY) -m eval.pack --checkpoint $(RUNS)/vse-f8k-box-0 --name ranker --data $(F8K) --cache $(F8K_CACHE)
-	$(PY) -m eval.pack --checkpoint $(RUNS)/cap-f8k-box-0 --name captioner --data $(F8K) --cache $(F8K_CACHE)
+	$(MAKE) features BACKBONE=compact
+	$(PY) -m vse.train --config box $(BOX_TRAINING) --out $(RUNS)/box/ranker
+	$(PY) -m captioner.train --config box $(BOX_TRAINING) --out $(RUNS)/box/captioner
+	$(PY) -m eval.pack --checkpoint $(RUNS)/box/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
+	$(PY) -m eval.pack --checkpoint $(RUNS)/box/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
 
 eval: install ## rank and caption the test split with every trained run; writes results/ and pages
 	@test -n "$(VSE_RUNS)$(CAP_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }

@@ -1,0 +1,31 @@
+"""The models in the box on real photographs: true words about them, and pictures found by what they show."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from features.pretrained import BOX
+
+pytestmark = pytest.mark.realdata
+
+
+def test_photographs_are_captioned_from_the_box(real_data, capsys):
+    from captioner.generate import main
+
+    assert main(["--folder", str(real_data / "photos"), "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith(f"using the {BOX['captioner']} in the box")
+    captions = {Path(row["image"]).stem: row["captions"][0]["caption"] for row in json.loads(said.out)["images"]}
+    assert "dog" in captions["pets"]
+    assert len(set(captions.values())) > len(captions) / 2
+    assert all(3 <= len(caption.split()) <= 20 for caption in captions.values())
+
+
+def test_photographs_are_found_from_the_box(real_data, capsys, tmp_path, monkeypatch):
+    from vse.search import main
+
+    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path))
+    assert main(["--index", str(real_data / "photos"), "--text", "two dogs", "--top", "3", "--json"]) == 0
+    found = [Path(row["image"]).stem for row in json.loads(capsys.readouterr().out)["results"]]
+    assert "pets" in found
