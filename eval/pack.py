@@ -10,6 +10,7 @@ from typing import Any
 
 from common.commands import DONE, run_command
 
+_BITS = 8  # of the mantissa of each weight that are kept
 KINDS = {"vse": "ranking", "captioner": "captions"}
 WORDS = {
     "vse": (
@@ -89,7 +90,7 @@ def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path)
     data = {name: value for name, value in description["data"].items() if name not in ("folder", "cache")}
     write_json(packed / CONFIG, {**description, "data": data})
     shutil.copyfile(checkpoint / VOCABULARY, packed / VOCABULARY)
-    halve(checkpoint / WEIGHTS, packed / WEIGHTS)
+    halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=_BITS)
 
 
 def score(args: argparse.Namespace, kind: str, checkpoint: Path) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def make_card(
         "licence": "Apache-2.0",
         "terms of the data": "photographs and captions were used for research under their own terms; the words of the"
         " vocabulary are all that is kept of them",
-        "stored as": "float16",
+        "stored as": f"float16, {_BITS} bits of mantissa",
         "sha256": {path.name: sha256_of(path) for path in sorted(packed.iterdir())},
     }
 

@@ -52,7 +52,7 @@ def tour(args: argparse.Namespace) -> int:
     if not shown:
         raise DataError(f"none of {len(paths)} photographs could be used; the first: {skipped[0].reason}")
     seconds = time.monotonic() - started
-    title = args.title or f"{len(shown):,} photographs of {shown_name(Path(args.photos).name)}"
+    title = args.title or f"{len(shown):,} photographs in {shown_name(Path(args.photos).name)}"
     tags = [f"backbone {ranker.backbone}", f"{seconds:.0f} s on this machine", "captions and search without a network"]
     side = _LARGE if len(shown) <= _MANY else _SMALL
     reasons = [shown_name(one.reason) for one in skipped]

@@ -248,6 +248,6 @@ def test_the_page_escapes_everything_and_shows_what_cannot_be_read(tmp_path):
     page = "".join(generate_page(bad, [bad], pictures, [bad]))
     assert bad not in page
     assert page.count("<script") == 1  # our own
-    assert page.count(html.escape(bad)) == 6  # title twice, tag, name, caption, left out
+    assert page.count(html.escape(bad)) == 8  # title twice, tag, name, caption, left out; searched: name, caption
     assert "no picture at hand" in page
     assert "(says nothing)" in page

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from common.half import halve
+from common.half import halve, shortened
 
 
 def model():
@@ -36,3 +36,27 @@ def test_a_number_beyond_half_precision_is_refused_and_nothing_written(tmp_path)
     with pytest.raises(DataError, match="layer/weights reaches 7e.04, beyond half precision"):
         halve(tmp_path / "large.h5", tmp_path / "half.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["large.h5"]
+
+
+def test_short_mantissas_are_the_nearest_and_even_between_two():
+    values = np.array([1.0, 1.001, 1.002, 1 + 2**-9, 1 + 3 * 2**-9, -0.3, 0.0, 1e-7, 60000], np.float16)
+    short = shortened(values, 2)
+    assert (short.view(np.uint16) & 3 == 0).all()
+    np.testing.assert_allclose(short[:-2], values[:-2], rtol=1 / 512)
+    assert short[3] == 1.0  # a tie
+    assert short[4] == 1 + 2**-7  # another, whose even neighbour is above
+    assert shortened(values, 0) is values
+
+
+def test_many_weights_are_compressed_and_load_as_they_are(tmp_path):
+    large = keras.Sequential([keras.Input((200,)), keras.layers.Dense(300)])
+    large.save_weights(tmp_path / "whole.weights.h5")
+    sizes = {}
+    for bits in (10, 8):
+        halve(tmp_path / "whole.weights.h5", tmp_path / f"{bits}.weights.h5", bits=bits)
+        sizes[bits] = (tmp_path / f"{bits}.weights.h5").stat().st_size
+    assert sizes[8] < 0.85 * sizes[10] < 0.85 * 2 * 60_300
+    again = keras.Sequential([keras.Input((200,)), keras.layers.Dense(300)])
+    again.load_weights(tmp_path / "8.weights.h5")
+    expected = shortened(large.get_weights()[0].astype(np.float16), 2)
+    np.testing.assert_array_equal(again.get_weights()[0], expected)
