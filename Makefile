@@ -41,7 +41,7 @@ doctor: install ## say what works on this machine, what is missing, and how to m
 	$(PY) -m common.doctor --data $(F8K)
 
 demo: install ## caption your folder and make a page of it that can be searched (PHOTOS=DIR); without one: train on scenes that it draws
-	$(if $(PHOTOS),$(PY) -m eval.tour --photos "$(PHOTOS)" --out $(RUNS)/demo/photos.html,$(PY) -m vse.demo --out $(RUNS)/demo)
+	$(if $(PHOTOS),$(PY) -m eval.tour --photos "$(patsubst ~/%,$(HOME)/%,$(PHOTOS))" --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m vse.demo --out $(RUNS)/demo)
 
 data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F8K=DIR points at
 	$(PY) -m datasets.fetch flickr8k --out data/flickr8k $(if $(filter-out data/flickr8k,$(F8K)),--from $(F8K))

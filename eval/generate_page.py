@@ -98,7 +98,7 @@ def generate_page(
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>'
         f"{STYLE}{_STYLE}{FIND_STYLE}</style>\n</head>\n<body>\n"
         f'<header>\n<h1>{escape(title)}</h1>\n<ul class="tags">{facts}</ul>\n</header>\n<main>\n'
-        f'{search_box("Search, for example: two dogs in water")}\n{_legend()}\n<div class="written">\n'
+        f'{search_box("Search the pictures in your own words")}\n{_legend()}\n<div class="written">\n'
     )
     for picture in pictures:
         yield _card(picture, side) + "\n"

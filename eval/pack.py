@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from common.commands import DONE, run_command
+from eval.trained_runs import TASK_OF_KIND, training_seconds
 
 _BITS = 8  # of the mantissa of each weight that are kept
-KINDS = {"vse": "ranking", "captioner": "captions"}
 WORDS = {
     "vse": (
         "sentence encoder and image map in one space",
@@ -58,8 +58,10 @@ def pack(args: argparse.Namespace) -> int:
     box.mkdir(parents=True, exist_ok=True)
     description = read_json(args.checkpoint / CONFIG, "checkpoint settings", "point to a folder that training made")
     kind = description.get("kind")
-    if kind not in KINDS:
-        raise CheckpointError(f"{args.checkpoint} holds a model of kind {kind!r}, expected one of: {', '.join(KINDS)}")
+    if kind not in TASK_OF_KIND:
+        raise CheckpointError(
+            f"{args.checkpoint} holds a model of kind {kind!r}, expected one of: {', '.join(TASK_OF_KIND)}"
+        )
     with tempfile.TemporaryDirectory(dir=box.parent) as folder:
         packed, scored = Path(folder) / args.name, Path(folder) / "scored" / args.checkpoint.name
         write_packed(args.checkpoint, description, packed)
@@ -100,7 +102,7 @@ def score(args: argparse.Namespace, kind: str, checkpoint: Path) -> dict[str, An
     from eval import run
 
     before = {path: path.stat().st_mtime_ns for path in args.results.glob("*.json")}
-    words = ["--task", KINDS[kind], "--checkpoint", str(checkpoint), "--split", args.split]
+    words = ["--task", TASK_OF_KIND[kind], "--checkpoint", str(checkpoint), "--split", args.split]
     words += ["--data", str(args.data), "--cache", str(args.cache), "--out", str(args.results)]
     if run.main(words) != DONE:
         raise EvalError(f"{args.checkpoint} could not be scored, so nothing was packed; see above")
@@ -120,17 +122,17 @@ def make_card(
     kind, backbone, data = description["kind"], description["backbone"]["name"], description["data"]
     does, good, bad = WORDS[kind]
     made = provenance()
-    module = {"vse": "vse.train", "captioner": "captioner.train"}[kind]
+    place = f"--data data/{data['dataset']} --cache runs/features/{data['dataset']}.h5 --out runs/box/{args.name}"
     interval = {name: [round(end, 1) for end in ends] for name, ends in result["intervals"].items()}
     return {
         "name": args.name,
         "what": f"{does}; {backbone} features, trained on {data['dataset']}",
-        "command": f"python -m {module} --config {description['preset']} --backbone {backbone}"
-        f" --dataset {data['dataset']} --seed {description['seed']}",
+        "command": f"python -m {kind}.train --config {description['preset']} --backbone {backbone}"
+        f" --dataset {data['dataset']} --seed {description['seed']} {place}",
         "data": f"split train of {data['dataset']}; dev chose the weights; test was only measured",
         "commit": made["commit"],
         "date": made["date"],
-        "seconds": training_time(args.checkpoint),
+        "seconds": training_seconds(args.checkpoint, None),
         "scores": {
             "on": f"{result['dataset']}, {result['split']}, {result['num_images']:,} images; these very weights",
             **{name: round(value, 1) for name, value in result["metrics"].items()},
@@ -144,13 +146,6 @@ def make_card(
         "stored as": f"float16, {_BITS} bits of mantissa",
         "sha256": {path.name: sha256_of(path) for path in sorted(packed.iterdir())},
     }
-
-
-def training_time(checkpoint: Path) -> float | None:
-    """Give the seconds that training took."""
-    from eval.trained_runs import training_seconds
-
-    return training_seconds(checkpoint, None)
 
 
 if __name__ == "__main__":

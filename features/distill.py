@@ -19,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, type=Path, help="its folder: train is shown, dev is validated on")
     parser.add_argument("--images", action="append", default=[], metavar="DIR", help="more photographs; repeatable")
     parser.add_argument("--lessons", type=Path, default=Path("runs/distill/lessons"), metavar="DIR",
-        help="where the teachers' answers are kept, 8 GB for Flickr8K; the same for every pupil (default: %(default)s)",
+        help="where the teachers' answers are kept, 4 GB for Flickr8K; the same for every pupil (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--teachers", default="mobilenet_v2:256,mobilenet_0.75:128", metavar="NAME:N,...",
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 def distill(args: argparse.Namespace) -> int:
     """Read the photographs, ask the teachers, train the pupil, write what it became."""
     from common.config import override, to_json
-    from common.files import require_writable_folder
+    from common.files import read_json, require_writable_folder
     from datasets.catalog import read_dataset
     from datasets.records import of_split
     from features.pipeline import list_images
@@ -75,7 +75,9 @@ def distill(args: argparse.Namespace) -> int:
     scores = {"on": f"{len(dev)} photographs of dev, shown whole; share of the teachers' variance explained"}
     scores |= {name: round(best[name], 3) for name in ("cells", "pooled", "meaning") if name in best}
     if args.out:
-        seconds = round(sum(row["seconds"] for row in history))
+        primer = args.run / "primer" / "history.json"
+        rows = [*history, *(read_json(primer, "history", "train again") if primer.is_file() else [])]
+        seconds = round(sum(row["seconds"] for row in rows))
         write_network(args, config, network, {"photographs": len(paths), "seconds": seconds, "scores": scores})
     print(json.dumps(history[-1]) if args.json else f"{args.run}: {scores}")
     return DONE
@@ -147,6 +149,7 @@ def make_card(args: argparse.Namespace, config: Any, plain: Any, about: dict[str
     more = [Path(folder).name for folder in args.images]
     words = [f"python -m features.distill --data data/{args.dataset}", *(f"--images {name}" for name in more)]
     words += [f"--{name} {getattr(args, name)}" for name in ("teachers", "hints", "views", "smallest", "colours")]
+    words += [f"--run runs/distill/{args.run.name}", f"--out pretrained/{args.out.name}"]
     return {
         "name": args.out.name.removesuffix(_SUFFIX),
         "what": f"small CNN for photographs, {plain.count_params():,} weights; input {config.size}x{config.size} RGB,"
