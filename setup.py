@@ -6,7 +6,15 @@ PACKAGES = ["common", "features", "datasets", "vse", "captioner", "eval"]
 
 EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.23"],
-    "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11"],
+    "regions": ["opencv-contrib-python-headless>=4.10"],
+    "dev": [
+        "opencv-contrib-python-headless>=4.10",
+        "pytest>=8",
+        "pytest-xdist>=3.6",
+        "hypothesis>=6.100",
+        "ruff>=0.6",
+        "mypy>=1.11",
+    ],
 }
 
 setup(

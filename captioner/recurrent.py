@@ -14,26 +14,30 @@ def uniform() -> keras.initializers.Initializer:
 
 
 class ReluCell(keras.layers.Layer):
-    """One step of the paper's RNN: h' = max(0, x + h W) for a projected input x, float32 [B, H].
+    """One step of the paper's RNN: h' = max(0, x + h W + b) for a projected input x, float32 [B, H].
 
     Args:
         units: H.
+        bias: whether there is a b of its own.
 
     References: Karpathy and Fei-Fei 2015, arXiv:1412.2306, section 3.2.
     """
 
-    def __init__(self, units: int, **options: Any):
+    def __init__(self, units: int, *, bias: bool = False, **options: Any):
         super().__init__(**options)
         self.units = self.output_size = units
         self.state_size = [units]
+        self.bias = bias
 
     def build(self, input_shape: tuple) -> None:
-        """Make the weight W [H, H]."""
+        """Make the weights W [H, H] and, where there is one, b [H]."""
         self.W = self.add_weight(shape=(self.units, self.units), initializer=uniform(), name="W")
+        self.b = self.add_weight(shape=(self.units,), initializer="zeros", name="b") if self.bias else None
 
     def call(self, inputs: Tensor, states: list[Tensor], training: bool = False) -> tuple[Tensor, list[Tensor]]:
         """Step from states[0], float32 [B, H]."""
-        state = ops.relu(inputs + ops.matmul(states[0], self.W))
+        total = inputs + ops.matmul(states[0], self.W)
+        state = ops.relu(total if self.b is None else total + self.b)
         return state, [state]
 
 

@@ -112,26 +112,10 @@ class Run:
 
     def train(self, task: Any, batches: Any, keeper: Any, *, first: int, epochs: int) -> list[dict[str, Any]]:
         """Train from where the folder stands to epoch `first + epochs`."""
-        import keras
+        from common.training import fit_resumably
 
-        from common.training import ProgressLines
-
-        if keeper.resume(task):
-            print(f"{keeper.folder}: going on after epoch {keeper.epochs_done} of {first + epochs}", file=sys.stderr)
-        batches.start_at(keeper.epochs_done - first)
-        callbacks = [keeper, ProgressLines(first + epochs, len(batches))]
-        if self.args.tensorboard:
-            callbacks.append(keras.callbacks.TensorBoard(self.args.tensorboard))
-        # Keras would shuffle the batches once more, by a random state that no checkpoint holds.
-        task.fit(
-            batches,
-            initial_epoch=keeper.epochs_done,
-            epochs=first + epochs,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
-        return keeper.rows
+        tensorboard = self.args.tensorboard
+        return fit_resumably(task, batches, keeper, first=first, epochs=first + epochs, tensorboard=tensorboard)
 
 
 def cross_entropy(run: Run, words: list[list[list[int]]], folder: Path) -> list[dict[str, Any]]:

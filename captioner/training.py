@@ -84,7 +84,7 @@ class CaptionBatches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __getitem__(self, number: int) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
         """Give the inputs of `CaptionTask`, the words to predict, int32 [B * T], and float32 [B] weights.
 
         The words travel flat: Keras would take the first batches' number of steps for the number of all.

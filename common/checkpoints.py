@@ -3,6 +3,7 @@
 config.json          the kind of model and every setting
 vocabulary.json      its words
 model.weights.h5     the best weights so far
+kept-N.weights.h5    of trainings that keep several of the best: those after N updates
 history.json         one row per epoch
 training_state.npz   all that a later run needs to go on as if it had never stopped
 """
@@ -104,21 +105,31 @@ def read_description(folder: str | Path, kind: str) -> tuple[dict[str, Any], Voc
     return description, Vocabulary.from_json(words)
 
 
-def save_weights(model: Any, folder: Path) -> None:
-    """Replace the best weights; killed halfway, the old ones stay."""
-    with whole_file(folder / WEIGHTS) as part:
+def save_weights(model: Any, folder: Path, name: str = WEIGHTS) -> None:
+    """Replace the best weights, or others of that name; killed halfway, the old ones stay."""
+    with whole_file(folder / name) as part:
         model.save_weights(part)
 
 
-def load_weights(model: Any, folder: Path) -> None:
-    """Load the best weights into a built model.
+def kept_name(updates: int) -> str:
+    """Name the weights after so many updates, where several of the best are kept."""
+    return f"kept-{updates:07d}.weights.h5"
+
+
+def kept_weights(folder: Path) -> list[Path]:
+    """List the weights that were kept beside the best, in the order of training; the best alone where none were."""
+    return sorted(folder.glob("kept-*.weights.h5")) or [folder / WEIGHTS]
+
+
+def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
+    """Load the best weights, or others, into a built model.
 
     Raises:
         CheckpointError: none were saved yet, or they do not fit the model.
     """
-    path = folder / WEIGHTS
+    path = path or folder / WEIGHTS
     if not path.is_file():
-        raise CheckpointError(f"{folder} holds no {WEIGHTS}: training has not reached its first validation; train on")
+        raise CheckpointError(f"{folder} holds no {path.name}: training has not reached its first validation; train on")
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:

@@ -28,6 +28,7 @@ class ResumableTraining(keras.callbacks.Callback):
         score: the name of the metric that selects the best weights.
         saved_model: the model whose weights are the checkpoint, built; often a part of the one that trains.
         every_updates: validate every so many updates; 0 means at the end of each epoch.
+        kept: so many of the best weights are kept, each in a file of its own; 1: the best alone.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class ResumableTraining(keras.callbacks.Callback):
         score: str,
         saved_model: keras.Model,
         every_updates: int = 0,
+        kept: int = 1,
     ):
         super().__init__()
         self.folder, self.validate, self.score = folder, validate, score
-        self.saved_model, self.every_updates = saved_model, every_updates
+        self.saved_model, self.every_updates, self.kept = saved_model, every_updates, kept
         self.best, self.epochs_done, self.updates = -np.inf, 0, 0
         self.rows: list[dict[str, Any]] = []
+        self._standing: list[list[float]] = []  # [score, updates] of the weights that are kept
         self._latest: dict[str, float] = {}
 
     def resume(self, task: keras.Model) -> bool:
@@ -64,6 +67,7 @@ class ResumableTraining(keras.callbacks.Callback):
             variable.assign(array)
         self.best, self.epochs_done, self.updates = progress["best"], progress["epochs_done"], progress["updates"]
         self.rows, self._latest = progress["history"], progress.get("latest", {})
+        self._standing = progress.get("standing", [])
         return True
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -100,10 +104,23 @@ class ResumableTraining(keras.callbacks.Callback):
         if self._latest[self.score] > self.best:
             self.best = self._latest[self.score]
             checkpoints.save_weights(self.saved_model, self.folder)
+        if self.kept > 1:
+            self._keep_several()
+
+    def _keep_several(self) -> None:
+        """Keep these weights if they are among the best, and let the worst go."""
+        score = self._latest[self.score]
+        if len(self._standing) == self.kept and score <= min(self._standing)[0]:
+            return
+        checkpoints.save_weights(self.saved_model, self.folder, checkpoints.kept_name(self.updates))
+        self._standing = sorted([*self._standing, [score, self.updates]])
+        if len(self._standing) > self.kept:
+            _, updates = self._standing.pop(0)
+            (self.folder / checkpoints.kept_name(int(updates))).unlink(missing_ok=True)
 
     def _save(self) -> None:
         progress = {"best": self.best, "epochs_done": self.epochs_done, "updates": self.updates, "history": self.rows}
-        progress["latest"] = self._latest
+        progress |= {"latest": self._latest, "standing": self._standing}
         arrays = [np.asarray(variable) for variable in _variables(self.model)]
         checkpoints.save_state(self.folder / checkpoints.STATE, arrays, progress)
 
@@ -111,6 +128,33 @@ class ResumableTraining(keras.callbacks.Callback):
 def _variables(task: keras.Model) -> list[Any]:
     """Everything that changes while a task trains, random states included."""
     return [*task.variables, *task.optimizer.variables]
+
+
+def fit_resumably(
+    task: keras.Model, batches: Any, keeper: ResumableTraining, *, first: int = 0, epochs: int, tensorboard: Any = None
+) -> list[dict[str, Any]]:
+    """Train from where the folder stands to the last epoch.
+
+    Args:
+        task: the model that trains, with its optimiser, all variables made.
+        batches: a `keras.utils.PyDataset` that can `start_at` an epoch.
+        keeper: validates and saves.
+        first: epochs of an earlier phase, which `batches` does not count.
+        epochs: the last one, those of the earlier phase counted.
+        tensorboard: folder for its logs, or None.
+
+    Returns:
+        the history, one row per epoch.
+    """
+    if keeper.resume(task):
+        print(f"{keeper.folder}: going on after epoch {keeper.epochs_done} of {epochs}", file=sys.stderr)
+    batches.start_at(keeper.epochs_done - first)
+    callbacks = [keeper, ProgressLines(epochs, len(batches))]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(tensorboard))
+    # Keras would shuffle the batches once more, by a random state that no checkpoint holds.
+    task.fit(batches, initial_epoch=keeper.epochs_done, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=0)
+    return keeper.rows
 
 
 class ProgressLines(keras.callbacks.Callback):

@@ -31,7 +31,9 @@ def open_cache(path: str | os.PathLike) -> "FeatureCache":
 def feature_key(backbone: LoadedBackbone, tap: str) -> FeatureKey:
     """Give the key of what a backbone computes at a tap."""
     versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "pillow")}
-    return FeatureKey(backbone.name, bare_name(tap), backbone.recipe.name, backbone.fingerprint, versions)
+    return FeatureKey(
+        backbone.name, bare_name(tap), backbone.recipe.name, backbone.fingerprint_of(bare_name(tap)), versions
+    )
 
 
 class FeatureCache:

@@ -35,7 +35,15 @@ def build_parser() -> argparse.ArgumentParser:
         " (default: %(default)s)",
     )
     parser.add_argument("--backbone", metavar="NAME", help="a name of --list, hub:HANDLE, or a model file or folder")
-    parser.add_argument("--taps", default="pooled,grid", help="taps or layers, with commas (default: %(default)s)")
+    parser.add_argument(
+        "--taps",
+        default="pooled,grid",
+        help="taps or layers, with commas; of 20 regions: regions-KIND, crops-KIND, boxes-KIND with KIND grid,"
+        " selective, edges or detector (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--proposals", metavar="WHERE", help="where the detector is: detector:FILE.pb, FOLDER, hub:NAME"
+    )
     parser.add_argument("--cache", metavar="FILE", help="the cache to make or to add to, such as runs/f8k.h5")
     parser.add_argument("--weights", metavar="FILE", help="weights file (default: VISLANG_WEIGHTS, then a download)")
     parser.add_argument("--recipe", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
@@ -78,6 +86,7 @@ def _extract(args: argparse.Namespace) -> int:
     from features.backbones import load_backbone
     from features.cache import feature_key, open_cache
     from features.loaded import bare_name
+    from features.regions import with_regions
 
     paths, skipped = _images_by_id(args.images, args.root, by_name=args.ids == "name")
     cache = open_cache(args.cache) if Path(args.cache).exists() else None
@@ -89,6 +98,7 @@ def _extract(args: argparse.Namespace) -> int:
     taps = dict.fromkeys(bare_name(tap.strip()) for tap in args.taps.split(",") if tap.strip())
     if not taps:
         raise DataError("--taps names no tap, expected some such as pooled,grid; see --list")
+    backbone = with_regions(backbone, list(taps), args.proposals)
     wanted = [feature_key(backbone, tap) for tap in taps]
     keys = [key for key in wanted if cache is None or not cache.holds(key)]
     started = time.monotonic()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from common.errors import ConfigError, unknown_name
 from features.preprocess import Recipe
@@ -21,9 +22,11 @@ class LoadedBackbone(ABC):
         recipe: how pictures are prepared for it.
         taps: {tap: shape of one image's feature}, such as {"pooled": (1280,), "grid": (7, 7, 1280)}.
         model: the Keras model behind it, or None.
+        needs_pictures: whether `encode_pictures` has to be called, with the pictures as they were before the recipe.
     """
 
     model: Any = None
+    needs_pictures = False
 
     def __init__(self, name: str, recipe: Recipe, taps: dict[str, tuple[int | None, ...]]):
         self.name, self.recipe, self.taps = name, recipe, taps
@@ -32,6 +35,16 @@ class LoadedBackbone(ABC):
     def fingerprint(self) -> str:
         """The sha256 of the weight arrays that lead to the taps."""
         return fingerprint(self._arrays())
+
+    def fingerprint_of(self, tap: str) -> str:
+        """The sha256 of all that the features of a tap hang on."""
+        return self.fingerprint
+
+    def encode_pictures(
+        self, pictures: Sequence[Image.Image], batch: np.ndarray, taps: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Give the features of pictures that are also there as `encode` takes them; see there."""
+        return self.encode(batch, taps)
 
     def encode(self, batch: np.ndarray, taps: Sequence[str]) -> dict[str, np.ndarray]:
         """Give the features of prepared images.

@@ -11,6 +11,7 @@ from common.errors import DataError
 from features.backbones import load_backbone
 from features.loaded import LoadedBackbone
 from features.pipeline import Encoded, encode_batches, list_images
+from features.regions import with_regions
 
 
 def encode_taps(
@@ -19,6 +20,7 @@ def encode_taps(
     trained_on: Mapping[str, Any],
     *,
     weights: str | Path | None = None,
+    proposals: str | None = None,
     batch_size: int = 8,
     strict: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -30,6 +32,7 @@ def encode_taps(
         taps: the `taps` of a model's settings, such as "pooled" or "grid@squash-320-tf/v1".
         trained_on: the model's backbone as `features.descriptors.identity` wrote it.
         weights: the backbone's weights file, instead of the usual places.
+        proposals: where the detector is that proposes regions, instead of the usual place.
         batch_size: pictures in one pass.
         strict: raise for the first bad picture instead of setting it aside.
         progress: called with the number of sources just dealt with.
@@ -39,9 +42,9 @@ def encode_taps(
     """
     streams, names = [], []
     for recipe, of_recipe in _by_recipe(taps).items():
-        backbone = _backbone(trained_on["name"], recipe, weights)
-        _check(backbone, of_recipe, trained_on["weights"])
         plain = [tap.partition("@")[0] for tap in of_recipe]
+        backbone = with_regions(_backbone(trained_on["name"], recipe, weights), plain, proposals)
+        _check(backbone, of_recipe, trained_on["weights"])
         report = None if streams else progress  # each picture is counted once
         streams.append(encode_batches(backbone, sources, plain, batch_size=batch_size, strict=strict, progress=report))
         names.append(dict(zip(of_recipe, plain, strict=True)))
@@ -124,9 +127,10 @@ def _backbone(name: str, recipe: str | None, weights: str | Path | None) -> Load
 
 def _check(backbone: LoadedBackbone, taps: Sequence[str], trained_on: Mapping[str, str]) -> None:
     for tap in taps:
-        expected = trained_on.get(tap, backbone.fingerprint)  # an imported model does not know its own
-        if expected != backbone.fingerprint:
+        found = backbone.fingerprint_of(tap.partition("@")[0])
+        expected = trained_on.get(tap, found)  # an imported model does not know its own
+        if expected != found:
             raise DataError(
-                f"backbone {backbone.name} was loaded with weights {backbone.fingerprint[:12]}, expected "
+                f"backbone {backbone.name} was loaded with weights {found[:12]} for {tap}, expected "
                 f"{expected[:12]} as in training; put those into VISLANG_WEIGHTS or name the file"
             )

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from common.errors import DataError
-from features.decode import SUFFIXES, ImageSource, source_name
+from features.decode import SUFFIXES, ImageSource, decode_image, source_name
 from features.loaded import LoadedBackbone
 from features.preprocess import Recipe, prepare
 
+PICTURE_SIDE = 512  # no proposer looks closer
 BATCHES_AHEAD = 2  # decoded while the network works on one; more only costs memory
 
 
@@ -91,16 +93,22 @@ def encode_batches(
     if batch_size < 1:
         raise DataError(f"batch size is {batch_size}, expected at least 1")
     start = 0
-    for images, problems in _prepared_batches(sources, backbone.recipe, batch_size):
-        good = [number for number, problem in enumerate(problems) if problem is None]
-        skipped = [problem for problem in problems if problem is not None]
+    for images, results in _prepared_batches(sources, backbone.recipe, batch_size, backbone.needs_pictures):
+        good = [number for number, result in enumerate(results) if not isinstance(result, Skipped)]
+        skipped = [result for result in results if isinstance(result, Skipped)]
         if skipped and strict:
             raise DataError(f"{skipped[0].reason} (strict: the first bad image ends the run)")
-        features = backbone.encode(images[good] if skipped else images, taps) if good else {}
+        usable = images[good] if skipped else images
+        if not good:
+            features = {}
+        elif backbone.needs_pictures:
+            features = backbone.encode_pictures([results[number] for number in good], usable, taps)
+        else:
+            features = backbone.encode(usable, taps)
         kept = [start + number for number in good]
-        start += len(problems)
+        start += len(results)
         if progress is not None:
-            progress(len(problems))
+            progress(len(results))
         yield Encoded(features, kept, skipped)
 
 
@@ -139,9 +147,12 @@ def _listed(path: Path, root: Path) -> list[Path]:
 
 
 def _prepared_batches(
-    sources: Iterable[ImageSource], recipe: Recipe, batch_size: int
-) -> Iterator[tuple[np.ndarray, list[Skipped | None]]]:
-    """Decode in threads (Pillow lets go of the interpreter's lock) and hand batches out in order."""
+    sources: Iterable[ImageSource], recipe: Recipe, batch_size: int, keep_pictures: bool
+) -> Iterator[tuple[np.ndarray, list[Any]]]:
+    """Decode in threads (Pillow lets go of the interpreter's lock) and hand batches out in order.
+
+    Beside each batch goes a list with a `Skipped`, or else the picture where it is to be kept, or else None.
+    """
     remaining = iter(sources)
     pending: collections.deque[tuple[np.ndarray, list[Future]]] = collections.deque()
     pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode")
@@ -151,7 +162,7 @@ def _prepared_batches(
                 images = np.empty((len(chunk), recipe.size, recipe.size, 3), np.float32)
                 places = zip(chunk, images, strict=True)
                 pending.append(
-                    (images, [pool.submit(_prepare_into, place, source, recipe) for source, place in places])
+                    (images, [pool.submit(_prepare_into, place, one, recipe, keep_pictures) for one, place in places])
                 )
             if not pending:
                 return
@@ -161,10 +172,14 @@ def _prepared_batches(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _prepare_into(place: np.ndarray, source: ImageSource, recipe: Recipe) -> Skipped | None:
+def _prepare_into(place: np.ndarray, source: ImageSource, recipe: Recipe, keep_picture: bool) -> Any:
     """Fill one place of a batch; stacking finished images afterwards would copy every one again."""
     try:
-        prepare(source, recipe, out=place)
+        if not keep_picture:
+            prepare(source, recipe, out=place)
+            return None
+        picture = decode_image(source, shorter_side=max(2 * recipe.shorter_side, PICTURE_SIDE))
+        prepare(picture, recipe, out=place)
+        return picture
     except DataError as error:
         return Skipped(source_name(source), str(error))
-    return None

@@ -29,6 +29,7 @@ COMMANDS = {
     "vse/search.py",
     "vse/demo.py",
     "captioner/train.py",
+    "captioner/train_alignment.py",
     "captioner/generate.py",
     "eval/run.py",
     "eval/compare.py",

@@ -54,11 +54,9 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     Returns:
         the history, one row per epoch.
     """
-    import keras
-
     from common.checkpoints import start_or_continue
     from common.seeds import seed_everything
-    from common.training import ProgressLines, ResumableTraining
+    from common.training import ResumableTraining, fit_resumably
     from datasets.batches import BATCHING
     from datasets.records import captions_of
     from features.descriptors import CachedDescriptors
@@ -95,17 +93,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
         saved_model=ranker,
         every_updates=config.validate_updates,
     )
-    if keeper.resume(task):
-        print(f"going on after epoch {keeper.epochs_done} of {config.epochs}", file=sys.stderr)
-    batches.start_at(keeper.epochs_done)
-    callbacks = [keeper, ProgressLines(config.epochs, len(batches))]
-    if args.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(args.tensorboard))
-    # Keras would shuffle the batches once more, by a random state that no checkpoint holds.
-    task.fit(
-        batches, initial_epoch=keeper.epochs_done, epochs=config.epochs, callbacks=callbacks, shuffle=False, verbose=0
-    )
-    return keeper.rows
+    return fit_resumably(task, batches, keeper, epochs=config.epochs, tensorboard=args.tensorboard)
 
 
 def fit_vocabulary(config: Any, records: tuple) -> Any:

@@ -1,0 +1,196 @@
+"""The alignment model: words of a sentence and regions of an image in one space.
+
+Letters: B images, R regions of F features, C sentences, T words, D joint width. In the presets of the paper
+
+    x_t = W_w I_t,  e_t = f(W_e x_t + b_e),  hf_t = f(e_t + W_f hf_{t-1} + b_f),  hb_t = f(e_t + W_b hb_{t+1} + b_b),
+    s_t = f(W_d (hf_t + hb_t) + b_d),  v_i = W_m CNN(I_b) + b_m,  f(x) = max(0, x)
+
+References: Karpathy and Fei-Fei 2015, arXiv:1412.2306, section 3.1.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from captioner.alignment_config import AlignmentConfig
+from captioner.alignment_scores import max_scores, products, soft_scores, sum_scores
+from captioner.image import ImageScaling
+from captioner.recurrent import ReluCell
+from common.graphs import compiled
+from common.vocabulary import PAD, UNKNOWN
+
+Tensor = Any
+_TINY = 1e-6
+
+
+class WordEncoder(keras.layers.Layer):
+    """Words in their sentence: a table, a recurrent network in both directions, a map into the joint space.
+
+    Args:
+        config: the settings.
+        num_words: size of the vocabulary, special words included.
+    """
+
+    def __init__(self, config: AlignmentConfig, num_words: int, **options: Any):
+        super().__init__(**options)
+        self.config, width = config, config.hidden_dim
+        uniform = keras.initializers.RandomUniform(-0.1, 0.1)
+        self.table = keras.layers.Embedding(num_words, config.word_dim, embeddings_initializer=uniform)
+        self.table.trainable = config.learn_words
+        self.entry = keras.layers.Dense(width, activation="relu") if config.recurrent == "relu" else None
+        self.forwards, self.backwards = _recurrent(config, False), _recurrent(config, True)
+        last = "relu" if config.relu_words else None
+        self.exit = keras.layers.Dense(config.joint_dim, activation=last)
+        self.whole_exit = keras.layers.Dense(config.joint_dim) if config.sentence_fragment else None
+        self.word_dropout = keras.layers.Dropout(config.word_dropout)
+        self.state_dropout = keras.layers.Dropout(config.state_dropout)
+        self.forget = keras.random.SeedGenerator()
+        self.table.build((None, None))
+        into = config.word_dim if self.entry is None else width
+        if self.entry is not None:
+            self.entry.build((None, None, config.word_dim))
+        self.forwards.build((None, None, into))
+        self.backwards.build((None, None, into))
+        self.exit.build((None, None, width))
+        if self.whole_exit is not None:
+            self.whole_exit.build((None, width))
+        self.built = True
+
+    def call(self, words: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
+        """Encode int32 [C, T], padded at the end with 0.
+
+        Returns:
+            float32 [C, T, D] and bool [C, T], True for real fragments; with `sentence_fragment` there are T + 1, the
+            sentence as a whole last.
+        """
+        there = ops.not_equal(words, PAD)  # [C, T]
+        if training and self.config.word_forgetting:
+            lost = keras.random.uniform(ops.shape(words), seed=self.forget) < self.config.word_forgetting
+            words = ops.where(ops.logical_and(lost, there), UNKNOWN, words)
+        vectors = self.word_dropout(self.table(words), training=training)
+        if self.entry is not None:
+            vectors = self.entry(vectors)
+        forwards = self.forwards(vectors, mask=there, training=training)
+        backwards = ops.flip(self.backwards(vectors, mask=there, training=training), axis=1)
+        states = self.state_dropout(forwards + backwards, training=training)  # [C, T, H]
+        fragments = self.exit(states)
+        if self.whole_exit is None:
+            return fragments, there
+        peak = ops.max(ops.where(there[..., None], states, -1e4), axis=1)  # [C, H]
+        whole = self.whole_exit(peak)[:, None]
+        return ops.concatenate([fragments, whole], axis=1), ops.concatenate([there, there[:, :1]], axis=1)
+
+
+def _recurrent(config: AlignmentConfig, backwards: bool) -> keras.layers.Layer:
+    options: dict[str, Any] = {"return_sequences": True, "go_backwards": backwards}
+    if config.recurrent == "relu":
+        return keras.layers.RNN(ReluCell(config.hidden_dim, bias=True), **options)
+    return keras.layers.GRU(config.hidden_dim, **options)
+
+
+class RegionEncoder(keras.layers.Layer):
+    """Regions into the joint space, by one linear map; a region without any feature is none.
+
+    Args:
+        config: the settings.
+        num_features: F.
+    """
+
+    def __init__(self, config: AlignmentConfig, num_features: int, **options: Any):
+        super().__init__(**options)
+        self.config = config
+        self.scaling = ImageScaling(config.image_scaling, num_features)
+        self.linear = keras.layers.Dense(config.joint_dim)
+        self.dropout = keras.layers.Dropout(config.region_dropout)
+        self.linear.build((None, None, num_features))
+        self.built = True
+
+    def call(self, descriptors: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
+        """Encode float32 [B, R, F] to float32 [B, R, D] and bool [B, R], True for real regions."""
+        if self.config.only_whole:
+            descriptors = descriptors[:, :1]
+        there = ops.any(ops.not_equal(descriptors, 0.0), axis=-1)
+        vectors = self.linear(self.dropout(self.scaling.each(descriptors), training=training))
+        if self.config.normalised:
+            vectors = ops.normalize(vectors, axis=-1, epsilon=1e-12)
+        return vectors, there
+
+
+class Aligner(keras.Model):
+    """Both encoders and the score between them.
+
+    Args:
+        config: the settings.
+        num_words: size of the vocabulary, special words included.
+        num_features: F.
+    """
+
+    def __init__(self, config: AlignmentConfig, num_words: int, num_features: int, **options: Any):
+        super().__init__(**options)
+        self.config, self.num_features = config, num_features
+        self.words, self.regions = WordEncoder(config, num_words), RegionEncoder(config, num_features)
+        self.log_sharpness = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(-math.log(config.temperature)),
+            trainable=config.loss == "softmax",
+            name="log_sharpness",
+        )
+        self._graphs: dict[str, Callable] = {}
+        self.built = True
+
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
+        """Score every image of a batch against every sentence of it.
+
+        Args:
+            inputs: "descriptors" float32 [B, R, F] and "words" int32 [C, T].
+
+        Returns:
+            float32 [B, C], images down, sentences across; for the softmax loss divided by the temperature.
+        """
+        words = self.words(inputs["words"], training=training)
+        scores = self.scores(*self.regions(inputs["descriptors"], training=training), *words)
+        if self.config.loss == "softmax":
+            scores = scores * ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))  # as CLIP bounds it
+        return scores
+
+    def scores(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
+        """Give S_kl, float32 [B, C], of encoded regions and words."""
+        similarity = products(regions, words)
+        if not self.config.normalised:
+            return self._pooled(similarity, regions_there, words_there, self.config.softness)
+        lengths = ops.sqrt(ops.sum(ops.square(words), axis=-1) + _TINY)  # [C, T]
+        total = self._pooled(similarity, regions_there, words_there, self.config.softness * lengths)
+        return total / (ops.sum(ops.where(words_there, lengths, 0.0), axis=-1) + _TINY)
+
+    def _pooled(self, similarity: Tensor, regions_there: Tensor, words_there: Tensor, softness: Any) -> Tensor:
+        if self.config.pooling == "soft":
+            return soft_scores(similarity, regions_there, words_there, softness)
+        return {"max": max_scores, "sum": sum_scores}[self.config.pooling](similarity, regions_there, words_there)
+
+    def start_words_from(self, vectors: np.ndarray) -> None:
+        """Put float32 [num_words, word_dim] into the word table."""
+        self.words.table.embeddings.assign(vectors)
+
+    def predict_regions(self, descriptors: Tensor) -> Tensor:
+        """Encode float32 [B, R, F] in one compiled graph; see `RegionEncoder.call`."""
+        spec = ((None, None, self.num_features), "float32")
+        return self._graph("regions", self.regions, spec)(descriptors)
+
+    def predict_words(self, words: Tensor) -> Tensor:
+        """Encode int32 [C, T] in one compiled graph; see `WordEncoder.call`."""
+        return self._graph("words", self.words, ((None, None), "int32"))(words)
+
+    def predict_scores(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
+        """Score what was encoded, in one compiled graph; see `scores`."""
+        width = self.config.joint_dim
+        three, two = ((None, None, width), "float32"), ((None, None), "bool")
+        return self._graph("scores", self.scores, three, two, three, two)(regions, regions_there, words, words_there)
+
+    def _graph(self, name: str, function: Callable, *inputs: Any) -> Callable:
+        if name not in self._graphs:
+            self._graphs[name] = compiled(function, *inputs)
+        return self._graphs[name]

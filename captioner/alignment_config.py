@@ -1,0 +1,131 @@
+"""Every setting of the alignment of words and regions, and its named presets."""
+
+from dataclasses import dataclass, replace
+
+_CHOICES = {
+    "recurrent": ("relu", "gru"),
+    "image_scaling": ("none", "unit", "standardised"),
+    "pooling": ("max", "sum", "soft"),
+    "loss": ("summed_hinge", "softmax"),
+    "optimizer": ("adam", "sgd"),
+    "schedule": ("constant", "cosine"),
+    "batching": ("bucketed", "homogeneous", "shuffled"),
+}
+
+_RANGES = (
+    ("1 or more", "min_count max_words word_dim hidden_dim joint_dim epochs batch_size kept", lambda value: value >= 1),
+    (
+        "0 or more",
+        "margin l2 clip_value grad_clip validate_updates same_segment",
+        lambda value: value >= 0,
+    ),
+    (
+        "0 to below 1",
+        "word_dropout state_dropout region_dropout word_forgetting momentum",
+        lambda value: 0 <= value < 1,
+    ),
+    ("more than 0", "learning_rate temperature softness", lambda value: value > 0),
+)
+
+
+@dataclass(frozen=True)
+class AlignmentConfig:
+    """Everything that changes a trained aligner; saved inside its checkpoint. Defaults are the paper's."""
+
+    # words
+    min_count: int = 5  # rarer words become unknown
+    max_words: int = 50  # longer sentences are cut
+    word_dim: int = 300
+    word_vectors: str = ""  # text file of word vectors to start from, "word x y z ..." a line; "": random ones
+    learn_words: bool = False  # the paper keeps them as they are
+    recurrent: str = "relu"
+    hidden_dim: int = 300
+    relu_words: bool = True  # words pass through a last ReLU on their way into the joint space
+    sentence_fragment: bool = False  # the sentence as a whole is one more fragment
+    # regions
+    taps: tuple[str, ...] = ("regions-detector@320",)  # boxes-KIND beside them adds place and size
+    image_scaling: str = "standardised"
+    only_whole: bool = False  # the first region alone, the whole picture: an ablation
+    # joint space and score
+    joint_dim: int = 1000
+    pooling: str = "max"  # of a word's products with the regions; "sum": of the positive ones (DeFrag)
+    softness: float = 0.1  # "soft": temperature of the softmax by which regions share a word
+    normalised: bool = False  # regions of length 1, and the score divided by the summed lengths of the words
+    loss: str = "summed_hinge"
+    margin: float = 1.0
+    temperature: float = 0.05  # of "softmax", learned from this start
+    same_image_is_negative: bool = True
+    # regularisation
+    word_dropout: float = 0.3
+    state_dropout: float = 0.3
+    region_dropout: float = 0.3
+    word_forgetting: float = 0.0  # share of words read as unknown in training
+    l2: float = 0.0  # times half the sum of squared matrices
+    # training
+    optimizer: str = "sgd"
+    learning_rate: float = 1e-4
+    momentum: float = 0.9
+    schedule: str = "constant"
+    clip_value: float = 5.0  # element by element
+    grad_clip: float = 0.0  # global norm
+    batch_size: int = 100
+    batching: str = "bucketed"
+    epochs: int = 20
+    validate_updates: int = 0  # 0: once an epoch
+    kept: int = 5  # checkpoints best on dev, which are measured one by one and averaged
+    # decoding
+    same_segment: float = 0.5  # beta of the MRF, in deviations of a sentence's products: neighbours on one region
+
+    def __post_init__(self) -> None:
+        for field, known in _CHOICES.items():
+            if getattr(self, field) not in known:
+                raise ValueError(f"setting {field} got {getattr(self, field)!r}, expected one of: {', '.join(known)}")
+        for words, fields, fits in _RANGES:
+            for field in fields.split():
+                if not fits(getattr(self, field)):
+                    raise ValueError(f"setting {field} got {getattr(self, field)}, expected {words}")
+        if not self.taps:
+            raise ValueError("setting taps names no tap, expected some such as regions-detector")
+
+
+# Ours, chosen on the dev split of Flickr8K; docs/experiments.md tells how.
+_BEST = AlignmentConfig(
+    min_count=2,
+    max_words=40,
+    learn_words=True,
+    recurrent="gru",
+    hidden_dim=384,
+    relu_words=False,
+    sentence_fragment=True,
+    taps=("regions-detector@320", "boxes-detector@320"),
+    joint_dim=512,
+    pooling="soft",
+    normalised=True,
+    loss="softmax",
+    same_image_is_negative=False,
+    region_dropout=0.4,
+    optimizer="adam",
+    learning_rate=1e-3,
+    schedule="cosine",
+    clip_value=0.0,
+    grad_clip=2.0,
+    batch_size=128,
+    epochs=8,
+    kept=1,
+)
+
+
+ALIGNMENTS = {
+    # Karpathy and Fei-Fei 2015.
+    "karpathy": AlignmentConfig(),
+    "best": _BEST,
+    # What comes with the toolkit: small enough for the tree, on proposals that need no other network.
+    "box": replace(
+        _BEST,
+        min_count=5,
+        word_dim=128,
+        hidden_dim=192,
+        joint_dim=256,
+        taps=("regions-grid", "boxes-grid"),
+    ),
+}

@@ -1,0 +1,185 @@
+"""A trained aligner: its network, words and settings, read from a checkpoint, and what it says of words and regions."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from captioner.alignment import Aligner
+from captioner.alignment_config import AlignmentConfig
+from captioner.alignment_training import encode_sentence
+from captioner.training import padded
+from common import checkpoints
+from common.config import from_json
+from common.errors import CheckpointError, DataError
+from common.tokenizer import tokenize
+from common.vocabulary import UNKNOWN, Vocabulary
+from features.cache import FeatureCache
+from features.descriptors import CachedDescriptors, check_weights
+
+KIND = "aligner"
+_IMAGES, _SENTENCES = 200, 250  # scored at once: 200 x 20 x 250 x 16 products are 64 MB
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Fragments in the joint space: regions of images, or words of sentences.
+
+    Attributes:
+        vectors: float32 [N, K, D].
+        there: bool [N, K], True for real ones.
+    """
+
+    vectors: np.ndarray
+    there: np.ndarray
+
+    def __getitem__(self, rows: Any) -> "Encoded":
+        return Encoded(self.vectors[rows], self.there[rows])
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True)
+class TrainedAligner:
+    """What `captioner.load_aligner` gives.
+
+    Attributes:
+        network: the encoders.
+        vocabulary: the words they know.
+        description: the checkpoint's config.json: preset, settings, seed, backbone and data.
+    """
+
+    network: Aligner
+    vocabulary: Vocabulary
+    description: dict[str, Any]
+
+    @property
+    def config(self) -> AlignmentConfig:
+        """The settings it was trained with."""
+        return self.network.config
+
+    def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> Encoded:
+        """Encode the regions of images whose features lie in a cache made with the same weights."""
+        check_weights(cache, self.description["backbone"])
+        descriptors = CachedDescriptors(cache, self.description["backbone"]["name"], self.config.taps, ids)
+        return _joined([self._regions(block) for block in descriptors.blocks()])
+
+    def encode_descriptors(self, descriptors: Any) -> Encoded:
+        """Encode the regions of images, float [B, R, F], a row of 0 where there is none.
+
+        Raises:
+            DataError: features of another width than the model was trained on.
+        """
+        if descriptors.shape[-1] != self.network.num_features:
+            raise DataError(
+                f"features are {descriptors.shape[-1]} wide, expected {self.network.num_features} "
+                f"({self.description['backbone']['name']}, taps {','.join(self.config.taps)}); extract them with that "
+                "backbone"
+            )
+        return self._regions(ops.cast(descriptors, "float32"))
+
+    def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> Encoded:
+        """Encode sentences, word by word; with `sentence_fragment` the sentence as a whole is the last of all."""
+        numbers = [encode_sentence(sentence, self.config, self.vocabulary) for sentence in sentences]
+        return self._words(padded(numbers), batch_size)
+
+    def _words(self, numbers: np.ndarray, batch_size: int = 256) -> Encoded:
+        blocks = [numbers[at : at + batch_size] for at in range(0, len(numbers), batch_size)]
+        return _joined([Encoded(*map(np.asarray, self.network.predict_words(block))) for block in blocks])
+
+    def encode_split(self, sentences: Sequence[Sequence[str]]) -> tuple[Encoded, list[list[tuple[int, int]]]]:
+        """Encode sentences that are already words, such as those of annotations.
+
+        Returns:
+            the fragments, and for each given word (first, after the last) of the fragments it became: none for
+            punctuation, two for "dog's".
+        """
+        numbers, spans = [], []
+        for sentence in sentences:
+            pieces = [tokenize(word) for word in sentence]
+            ends = np.cumsum([len(piece) for piece in pieces])
+            spans.append([(int(end) - len(piece), int(end)) for end, piece in zip(ends, pieces, strict=True)])
+            flat = [word for piece in pieces for word in piece][: self.config.max_words]
+            numbers.append(self.vocabulary.encode(flat) or [UNKNOWN])
+        return self._words(padded(numbers)), spans
+
+    def scores(self, images: Encoded, sentences: Encoded) -> np.ndarray:
+        """Give S_kl of all images and sentences, float32 [N, M]; higher fits better."""
+        result = np.empty((len(images), len(sentences)), np.float32)
+        for top in range(0, len(images), _IMAGES):
+            for left in range(0, len(sentences), _SENTENCES):
+                rows, columns = slice(top, top + _IMAGES), slice(left, left + _SENTENCES)
+                some, others = images[rows], _trimmed(sentences[columns])
+                result[rows, columns] = self.network.predict_scores(
+                    some.vectors, some.there, others.vectors, others.there
+                )
+        return result
+
+    def products(self, images: Encoded, sentences: Encoded) -> np.ndarray:
+        """Give v_i . s_t of each image with its own sentence.
+
+        Args:
+            images: N of them.
+            sentences: as many.
+
+        Returns:
+            float32 [N, T, R]; -inf where a region is not there, 0 where a word is not. The fragment of the sentence as
+            a whole is left out.
+        """
+        words, there = sentences.vectors, sentences.there
+        if self.config.sentence_fragment:
+            words, there = words[:, :-1], there[:, :-1]
+        found = np.matmul(words, np.swapaxes(images.vectors, 1, 2))
+        found = np.where(there[..., None], found, 0.0)
+        return np.where(images.there[:, None, :], found, -np.inf).astype(np.float32)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of the weights and the words: two models with equal ones score alike."""
+        digest = hashlib.sha256(json.dumps([self.description["backbone"], self.vocabulary.words]).encode())
+        for weight in self.network.weights:
+            digest.update(np.ascontiguousarray(weight).tobytes())
+        return digest.hexdigest()
+
+    def _regions(self, descriptors: Any) -> Encoded:
+        return Encoded(*map(np.asarray, self.network.predict_regions(descriptors)))
+
+
+def _joined(parts: Sequence[Encoded]) -> Encoded:
+    return Encoded(np.concatenate([part.vectors for part in parts]), np.concatenate([part.there for part in parts]))
+
+
+def _trimmed(sentences: Encoded) -> Encoded:
+    """Drop the places that no sentence fills."""
+    used = sentences.there.any(axis=0)
+    return Encoded(sentences.vectors[:, used], sentences.there[:, used])
+
+
+def read_aligner(folder: str | Path, weights: Path | None = None) -> TrainedAligner:
+    """Read a checkpoint folder.
+
+    Args:
+        folder: written by training.
+        weights: others of its weights than the best.
+
+    Raises:
+        CheckpointError: missing, damaged or of another kind.
+        ConfigError: settings that this version does not know.
+    """
+    folder = Path(folder)
+    description, vocabulary = checkpoints.read_description(folder, KIND)
+    try:
+        config = from_json(AlignmentConfig, description["config"])
+        network = Aligner(config, len(vocabulary), int(description["num_features"]))
+        description["backbone"]["name"], description["backbone"]["weights"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
+    checkpoints.load_weights(network, folder, weights)
+    return TrainedAligner(network, vocabulary, description)

@@ -1,0 +1,140 @@
+"""Regions of a picture as features: proposals, and a vector for each, beside the whole picture.
+
+Taps, for a KIND of `features.proposals.PROPOSERS`:
+    boxes-KIND    [20, 5]: corners in shares of the sides, and score; the whole picture first, rows of 0 where missing
+    regions-KIND  [20, F]: RoI-align on the map of the whole picture, computed once
+    crops-KIND    [20, F]: each box cut out, resized and encoded by itself, as Karpathy and Fei-Fei 2015 do
+"""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from common.boxes import areas
+from common.errors import ConfigError
+from features.loaded import LoadedBackbone
+from features.preprocess import prepare
+from features.proposals import MOST, Proposer, choose_regions, load_proposer
+from features.roi_align import roi_align
+
+_WHATS = ("boxes", "regions", "crops")
+_GRID, _POOLED = "grid", "pooled"
+
+
+def region_kind(tap: str) -> str | None:
+    """Give the kind of proposals that a tap such as "regions-detector" is of; None for any other tap."""
+    what, dash, kind = tap.partition("-")
+    return kind if dash and what in _WHATS else None
+
+
+def with_regions(backbone: LoadedBackbone, taps: Sequence[str], proposals: str | None = None) -> LoadedBackbone:
+    """Give a backbone the taps of regions, where any is asked for.
+
+    Args:
+        backbone: from `load_backbone`; it needs a tap "grid".
+        taps: what will be asked for.
+        proposals: the proposer to take instead of the one that the taps name, such as "detector:model.pb".
+
+    Raises:
+        ConfigError: taps of several kinds, or of another kind than `proposals`.
+    """
+    kinds = {kind for tap in taps if (kind := region_kind(tap)) is not None}
+    if not kinds:
+        return backbone
+    if len(kinds) > 1:
+        raise ConfigError(f"taps are of proposals {' and '.join(sorted(kinds))}, expected one kind; extract one by one")
+    (kind,) = kinds
+    if proposals is not None and proposals.partition(":")[0] != kind:
+        raise ConfigError(f"proposals got {proposals!r} for taps of {kind}; name taps such as regions-{kind} alike")
+    return RegionBackbone(backbone, _proposer(proposals or kind))
+
+
+class RegionBackbone(LoadedBackbone):
+    """A backbone that also encodes regions.
+
+    Args:
+        backbone: encodes the picture.
+        proposer: guesses the boxes.
+    """
+
+    needs_pictures = True
+
+    def __init__(self, backbone: LoadedBackbone, proposer: Proposer):
+        if len(backbone.taps.get(_GRID, ())) != 3:
+            raise ConfigError(f"backbone {backbone.name} has no map of the picture, which regions need; take another")
+        self.backbone, self.proposer = backbone, proposer
+        width = backbone.taps[_GRID][-1]
+        self._kind = proposer.name.partition(":")[0]
+        sizes = {"boxes": 5, "regions": width, "crops": width}
+        own: dict[str, tuple[int | None, ...]] = {f"{what}-{self._kind}": (MOST + 1, sizes[what]) for what in _WHATS}
+        super().__init__(backbone.name, backbone.recipe, {**backbone.taps, **own})
+        self.model = backbone.model
+
+    def fingerprint_of(self, tap: str) -> str:
+        """The backbone's own for its own taps; for those of regions the sha256 of it and the proposer's."""
+        if region_kind(tap) is None:
+            return self.backbone.fingerprint_of(tap)
+        both = f"{self.backbone.fingerprint} {self.proposer.fingerprint} {MOST} {self.proposer.same}"
+        return hashlib.sha256(both.encode()).hexdigest()
+
+    def encode_pictures(
+        self, pictures: Sequence[Image.Image], batch: np.ndarray, taps: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Give the features of pictures.
+
+        Args:
+            pictures: B upright RGB pictures.
+            batch: the same, prepared: float32 [B, S, S, 3].
+            taps: of the backbone or of regions.
+
+        Returns:
+            {tap: float32 [B, ...]}.
+        """
+        plain = [tap for tap in taps if region_kind(tap) is None]
+        features = self.backbone.encode(batch, list(dict.fromkeys([*plain, _GRID])))
+        grids = features[_GRID]
+        pairs = zip(pictures, grids, strict=True)
+        regions = np.stack([choose_regions(*self.proposer.propose(*pair), same=self.proposer.same) for pair in pairs])
+        found = {tap: features[tap] for tap in plain}
+        for tap in taps:
+            what = tap.partition("-")[0] if region_kind(tap) is not None else None
+            if what == "boxes":
+                found[tap] = regions
+            elif what == "regions":
+                real = areas(regions[..., :4]) > 0
+                found[tap] = roi_align(grids, regions[..., :4]) * real[..., None]
+            elif what == "crops":
+                found[tap] = np.stack([self._crops(*pair) for pair in zip(pictures, regions, strict=True)])
+        return found
+
+    def _crops(self, picture: Image.Image, regions: np.ndarray) -> np.ndarray:
+        """Give float32 [20, F] for one picture; rows of 0 where there is no box."""
+        corners = regions[:, :4] * np.array([picture.width, picture.height] * 2)
+        real = np.flatnonzero(areas(regions[:, :4]) > 0)
+        crops = [picture.crop(_whole_pixels(corners[number])) for number in real]
+        batch = np.stack([prepare(crop, self.recipe) for crop in crops])
+        vectors = np.zeros((len(regions), self.backbone.taps[_GRID][-1] or 0), np.float32)
+        vectors[real] = self.backbone.encode(batch, [_POOLED])[_POOLED]
+        return vectors
+
+    def _arrays(self) -> Sequence[Any]:
+        return self.backbone._arrays()
+
+    def _forward(self, batch: np.ndarray, taps: tuple[str, ...]) -> Sequence[Any]:
+        return self.backbone._forward(batch, taps)
+
+
+@functools.lru_cache(maxsize=2)
+def _proposer(name: str) -> Proposer:
+    return load_proposer(name)
+
+
+def _whole_pixels(corners: np.ndarray) -> tuple[int, int, int, int]:
+    """Grow a box to whole pixels, at least one."""
+    left, top = (int(edge) for edge in np.floor(corners[:2]))
+    right, bottom = (int(edge) for edge in np.ceil(corners[2:]))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
