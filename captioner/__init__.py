@@ -1,5 +1,5 @@
 """Captions for photographs: recurrent generators over image descriptors, and the ways of decoding them."""
 
-from captioner.api import caption_images, load_model
+from captioner.api import caption_images, describe_regions, load_aligner, load_model, place_words
 
-__all__ = ["caption_images", "load_model"]
+__all__ = ["caption_images", "describe_regions", "load_aligner", "load_model", "place_words"]

@@ -45,7 +45,7 @@ class WordEncoder(keras.layers.Layer):
         self.forwards, self.backwards = _recurrent(config, False), _recurrent(config, True)
         last = "relu" if config.relu_words else None
         self.exit = keras.layers.Dense(config.joint_dim, activation=last)
-        self.whole_exit = keras.layers.Dense(config.joint_dim) if config.sentence_fragment else None
+        self.whole_exit = keras.layers.Dense(config.joint_dim) if config.whole_pair else None
         self.word_dropout = keras.layers.Dropout(config.word_dropout)
         self.state_dropout = keras.layers.Dropout(config.state_dropout)
         self.forget = keras.random.SeedGenerator()
@@ -64,8 +64,8 @@ class WordEncoder(keras.layers.Layer):
         """Encode int32 [C, T], padded at the end with 0.
 
         Returns:
-            float32 [C, T, D] and bool [C, T], True for real fragments; with `sentence_fragment` there are T + 1, the
-            sentence as a whole last.
+            float32 [C, T, D] and bool [C, T], True for real words; with `whole_pair` there are T + 1, the sentence as a
+            whole last.
         """
         there = ops.not_equal(words, PAD)  # [C, T]
         if training and self.config.word_forgetting:
@@ -105,19 +105,29 @@ class RegionEncoder(keras.layers.Layer):
         self.config = config
         self.scaling = ImageScaling(config.image_scaling, num_features)
         self.linear = keras.layers.Dense(config.joint_dim)
+        self.whole_linear = keras.layers.Dense(config.joint_dim) if config.whole_pair else None
         self.dropout = keras.layers.Dropout(config.region_dropout)
         self.linear.build((None, None, num_features))
+        if self.whole_linear is not None:
+            self.whole_linear.build((None, None, num_features))
         self.built = True
 
     def call(self, descriptors: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
-        """Encode float32 [B, R, F] to float32 [B, R, D] and bool [B, R], True for real regions."""
+        """Encode float32 [B, R, F] to float32 [B, R, D] and bool [B, R], True for real regions.
+
+        With `whole_pair` there are R + 1, the whole picture as the sentences as wholes see it last.
+        """
         if self.config.only_whole:
             descriptors = descriptors[:, :1]
         there = ops.any(ops.not_equal(descriptors, 0.0), axis=-1)
-        vectors = self.linear(self.dropout(self.scaling.each(descriptors), training=training))
+        scaled = self.dropout(self.scaling.each(descriptors), training=training)
+        vectors = self.linear(scaled)
         if self.config.normalised:
             vectors = ops.normalize(vectors, axis=-1, epsilon=1e-12)
-        return vectors, there
+        if self.whole_linear is None:
+            return vectors, there
+        vectors = ops.concatenate([vectors, self.whole_linear(scaled[:, :1])], axis=1)
+        return vectors, ops.concatenate([there, there[:, :1]], axis=1)
 
 
 class Aligner(keras.Model):
@@ -134,7 +144,7 @@ class Aligner(keras.Model):
         self.config, self.num_features = config, num_features
         self.words, self.regions = WordEncoder(config, num_words), RegionEncoder(config, num_features)
         self.log_sharpness = self.add_weight(
-            shape=(),
+            shape=(1 + config.whole_pair,),
             initializer=keras.initializers.Constant(-math.log(config.temperature)),
             trainable=config.loss == "softmax",
             name="log_sharpness",
@@ -149,16 +159,30 @@ class Aligner(keras.Model):
             inputs: "descriptors" float32 [B, R, F] and "words" int32 [C, T].
 
         Returns:
-            float32 [B, C], images down, sentences across; for the softmax loss divided by the temperature.
+            float32 [K, B, C], images down, sentences across; for the softmax loss divided by the temperatures. K is 1,
+            or 2 with `whole_pair`.
         """
         words = self.words(inputs["words"], training=training)
-        scores = self.scores(*self.regions(inputs["descriptors"], training=training), *words)
+        return self.each_score(*self.regions(inputs["descriptors"], training=training), *words)
+
+    def each_score(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
+        """Give float32 [K, B, C] of encoded regions and words: S_kl, and the cosine of the wholes."""
+        if not self.config.whole_pair:
+            found = self._fragments(regions, regions_there, words, words_there)[None]
+        else:
+            inside = regions[:, :-1], regions_there[:, :-1], words[:, :-1], words_there[:, :-1]
+            picture, sentence = (ops.normalize(one[:, -1], axis=-1, epsilon=1e-12) for one in (regions, words))
+            found = ops.stack([self._fragments(*inside), ops.matmul(picture, ops.transpose(sentence))])
         if self.config.loss == "softmax":
-            scores = scores * ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))  # as CLIP bounds it
-        return scores
+            sharpness = ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))  # as CLIP bounds it
+            found = found * sharpness[:, None, None]
+        return found
 
     def scores(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
-        """Give S_kl, float32 [B, C], of encoded regions and words."""
+        """Give what images and sentences are ranked by, float32 [B, C]: the sum of `each_score`."""
+        return ops.sum(self.each_score(regions, regions_there, words, words_there), axis=0)
+
+    def _fragments(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
         similarity = products(regions, words)
         if not self.config.normalised:
             return self._pooled(similarity, regions_there, words_there, self.config.softness)

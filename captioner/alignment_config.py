@@ -16,7 +16,7 @@ _RANGES = (
     ("1 or more", "min_count max_words word_dim hidden_dim joint_dim epochs batch_size kept", lambda value: value >= 1),
     (
         "0 or more",
-        "margin l2 clip_value grad_clip validate_updates same_segment",
+        "margin l2 clip_value grad_clip validate_updates same_segment whole_cost",
         lambda value: value >= 0,
     ),
     (
@@ -41,7 +41,7 @@ class AlignmentConfig:
     recurrent: str = "relu"
     hidden_dim: int = 300
     relu_words: bool = True  # words pass through a last ReLU on their way into the joint space
-    sentence_fragment: bool = False  # the sentence as a whole is one more fragment
+    whole_pair: bool = False  # the sentence as a whole beside the whole picture: a second score, with a loss of its own
     # regions
     taps: tuple[str, ...] = ("regions-detector@320",)  # boxes-KIND beside them adds place and size
     image_scaling: str = "standardised"
@@ -75,6 +75,7 @@ class AlignmentConfig:
     kept: int = 5  # checkpoints best on dev, which are measured one by one and averaged
     # decoding
     same_segment: float = 0.5  # beta of the MRF, in deviations of a sentence's products: neighbours on one region
+    whole_cost: float = 0.0  # of the whole picture as the place of a phrase, in deviations of the phrase's products
 
     def __post_init__(self) -> None:
         for field, known in _CHOICES.items():
@@ -96,14 +97,14 @@ _BEST = AlignmentConfig(
     recurrent="gru",
     hidden_dim=384,
     relu_words=False,
-    sentence_fragment=True,
+    whole_pair=True,
     taps=("regions-detector@320", "boxes-detector@320"),
     joint_dim=512,
     pooling="soft",
     normalised=True,
     loss="softmax",
     same_image_is_negative=False,
-    region_dropout=0.4,
+    region_dropout=0.5,
     optimizer="adam",
     learning_rate=1e-3,
     schedule="cosine",
@@ -112,6 +113,7 @@ _BEST = AlignmentConfig(
     batch_size=128,
     epochs=8,
     kept=1,
+    whole_cost=0.75,
 )
 
 

@@ -39,7 +39,7 @@ class AlignmentTask(keras.Model):
         self.aligner, self.descriptors = aligner, descriptors
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
-        """Give float32 [B, B] scores for {"rows": int [B], "words": int [B * T]}."""
+        """Give float32 [K, B, B] scores for {"rows": int [B], "words": int [B * T]}."""
         descriptors = inputs["descriptors"] if "descriptors" in inputs else self.descriptors.rows(inputs["rows"])
         words = ops.reshape(inputs["words"], (ops.shape(inputs["rows"])[0], -1))  # [B, T]
         if training and self.aligner.config.l2:
@@ -58,15 +58,19 @@ class AlignmentTask(keras.Model):
 
 
 def make_loss(config: AlignmentConfig) -> Callable[[Tensor, Tensor], Tensor]:
-    """Give loss(images int [B], scores float32 [B, B]); summed over the batch for the hinge, as the paper does."""
+    """Give loss(images int [B], scores float32 [K, B, B]), summed over the K scores.
+
+    The hinge is summed over the batch as well, as the paper does.
+    """
 
     def alignment_loss(images: Tensor, scores: Tensor) -> Tensor:
         images = ops.reshape(images, (-1,))
         others = ops.logical_not(ops.eye(ops.shape(images)[0], dtype="bool"))
         negatives = others if config.same_image_is_negative else ops.not_equal(images[:, None], images[None, :])
+        each = [scores[number] for number in range(1 + config.whole_pair)]
         if config.loss == "softmax":
-            return softmax_loss(scores, negatives)
-        return summed_hinge(scores, negatives, config.margin)
+            return sum(softmax_loss(one, negatives) for one in each)
+        return sum(summed_hinge(one, negatives, config.margin) for one in each)
 
     return alignment_loss
 

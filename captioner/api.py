@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from captioner.decode import DecodeOptions
+    from captioner.described import Region
     from captioner.trained import Caption, TrainedCaptioner
+    from captioner.trained_aligner import TrainedAligner
     from features.pipeline import Skipped
 
 # Options that other ways of decoding would not look at: given there, they are a mistake.
@@ -66,6 +68,67 @@ def load_model(path: str | Path | None = None) -> "TrainedCaptioner":
     from features.pretrained import find_checkpoint
 
     return read_captioner(find_checkpoint(KIND, path))
+
+
+def load_aligner(path: str | Path | None = None) -> "TrainedAligner":
+    """Load a trained aligner of words and regions.
+
+    Args:
+        path: a checkpoint folder, or the name of a model in the box; None: the aligner in the box.
+
+    Raises:
+        CheckpointError: missing, damaged or of another kind; the message says what to do.
+        DataError: a model of the box that is not the one of its card.
+    """
+    from captioner.trained_aligner import KIND, read_aligner
+    from features.pretrained import find_checkpoint
+
+    return read_aligner(find_checkpoint(KIND, path))
+
+
+def describe_regions(model: "TrainedCaptioner", image: Any, *, most: int = 8, **reading: Any) -> "list[Region]":
+    """Write what is in the regions of a picture, the surest first.
+
+    Args:
+        model: a captioner trained on snippets (`captioner.snippets`).
+        image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
+        most: regions at most; they differ in place and in words.
+        **reading: `weights` of the backbone, or `proposals` such as "detector:model.pb".
+
+    Raises:
+        ConfigError: a captioner of whole pictures, or `most` below 1.
+        DataError: a bad picture, or weights other than in training.
+    """
+    from captioner.described import write_regions
+
+    if most < 1:
+        raise ConfigError(f"most got {most}, expected 1 or more")
+    return write_regions(model, image, most, **reading)
+
+
+def place_words(
+    model: "TrainedAligner", image: Any, sentence: str, *, same: float | None = None, **reading: Any
+) -> "list[Region]":
+    """Say which region each part of a sentence is about.
+
+    Args:
+        model: from `load_aligner`.
+        image: see `describe_regions`.
+        sentence: any text.
+        same: what neighbours on one region are worth, in deviations of the sentence's products: 0 gives each word its
+            own region, 10 puts the sentence on one; None: as the model's settings say.
+        **reading: see `describe_regions`.
+
+    Returns:
+        the parts in the order of the sentence.
+
+    Raises:
+        ConfigError: a sentence without a word.
+        DataError: a bad picture, or weights other than in training.
+    """
+    from captioner.described import tie_words
+
+    return tie_words(model, image, sentence, same, **reading)
 
 
 def caption_images(

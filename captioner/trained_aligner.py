@@ -86,7 +86,7 @@ class TrainedAligner:
         return self._regions(ops.cast(descriptors, "float32"))
 
     def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> Encoded:
-        """Encode sentences, word by word; with `sentence_fragment` the sentence as a whole is the last of all."""
+        """Encode sentences, word by word; with `whole_pair` the sentence as a whole is the last of all."""
         numbers = [encode_sentence(sentence, self.config, self.vocabulary) for sentence in sentences]
         return self._words(padded(numbers), batch_size)
 
@@ -130,15 +130,13 @@ class TrainedAligner:
             sentences: as many.
 
         Returns:
-            float32 [N, T, R]; -inf where a region is not there, 0 where a word is not. The fragment of the sentence as
-            a whole is left out.
+            float32 [N, T, R]; -inf where a region is not there, 0 where a word is not. The pair of wholes is left out.
         """
-        words, there = sentences.vectors, sentences.there
-        if self.config.sentence_fragment:
-            words, there = words[:, :-1], there[:, :-1]
-        found = np.matmul(words, np.swapaxes(images.vectors, 1, 2))
-        found = np.where(there[..., None], found, 0.0)
-        return np.where(images.there[:, None, :], found, -np.inf).astype(np.float32)
+        last = -1 if self.config.whole_pair else None
+        words, regions = sentences.vectors[:, :last], images.vectors[:, :last]
+        found = np.matmul(words, np.swapaxes(regions, 1, 2))
+        found = np.where(sentences.there[:, :last, None], found, 0.0)
+        return np.where(images.there[:, None, :last], found, -np.inf).astype(np.float32)
 
     @functools.cached_property
     def fingerprint(self) -> str:

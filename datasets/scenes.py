@@ -6,7 +6,7 @@ a model that scores well on them has understood both, not remembered pictures.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 from common.commands import DONE, progress_is_shown, run_command
 from common.errors import DataError
 from common.files import read_json, require_writable_folder, write_json
+from datasets.entities import EntityNotes, EntityPhrase
 from datasets.records import ImageRecord, check_splits
 from datasets.scenes_draw import SCENE_SPLITS, SIDE, Phrase, Scene, SceneNotes, SceneObject, draw_scene, pairs_of_split
 
@@ -96,6 +97,35 @@ def read_scene_notes(folder: str | Path) -> dict[str, SceneNotes]:
         return {entry["file_name"]: _from_json(entry) for entry in _entries(folder)}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / _ANNOTATIONS} is damaged ({error!r}); {_NEXT}") from error
+
+
+def read_scene_entities(folder: str | Path, image_ids: Iterable[str]) -> dict[str, EntityNotes]:
+    """Read which words name which things of drawn scenes, in the form of `datasets.entities`.
+
+    Args:
+        folder: written by `write_scenes`.
+        image_ids: the scenes.
+
+    Raises:
+        DataError: the folder was not written to its end, or is damaged.
+    """
+    notes = read_scene_notes(folder)
+    found = {}
+    for image_id in image_ids:
+        scene = notes[image_id]
+        phrases = tuple(
+            EntityPhrase(
+                "+".join(map(str, phrase.objects)),
+                scene.objects[phrase.objects[0]].name,
+                phrase.caption,
+                phrase.words,
+                np.array(phrase.boxes, np.float32) / SIDE,
+            )
+            for phrase in scene.phrases
+            if phrase.objects
+        )
+        found[image_id] = EntityNotes(tuple(tuple(caption.split()) for caption in scene.captions), phrases)
+    return found
 
 
 def build_parser() -> argparse.ArgumentParser:

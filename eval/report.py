@@ -30,11 +30,12 @@ class Setup:
     system: str = "vse"
     config: Mapping[str, Any] = field(default_factory=dict)
     data_fingerprint: str | None = None
+    repeated: bool = False  # the folds of a run are its checkpoints over the same images
 
 
 @dataclass(frozen=True)
 class SeedRun:
-    """The ranks of one trained model."""
+    """The ranks of one trained model: one pass, one of each fold, or one of each checkpoint that was kept."""
 
     folds: Sequence[Ranks]
     seed: int | None = None
@@ -58,7 +59,7 @@ def build_result(setup: Setup, runs: Sequence[SeedRun], *, seconds: float, resam
     intervals = bootstrap_intervals([run.folds for run in runs], resamples=resamples)
     per_seed = [retrieval_metrics(run.folds).to_json() for run in runs]
     columns = {name: [metrics[name] for metrics in per_seed] for name in METRICS}
-    folds = runs[0].folds
+    folds = runs[0].folds[:1] if setup.repeated else runs[0].folds
     num_images = sum(len(fold.image_to_text) for fold in folds)
     return {
         "kind": KIND,
@@ -70,6 +71,7 @@ def build_result(setup: Setup, runs: Sequence[SeedRun], *, seconds: float, resam
         "setting": setting_name(num_images, len(folds)),
         "num_images": num_images,
         "num_captions": sum(len(fold.text_to_image) for fold in folds),
+        "checkpoints_per_seed": len(runs[0].folds) if setup.repeated else 1,
         "metrics": {name: float(np.mean(values)) for name, values in columns.items()},
         "deviation": {
             name: float(np.std(values, ddof=1)) if len(runs) > 1 else None for name, values in columns.items()

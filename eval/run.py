@@ -1,4 +1,4 @@
-"""Command: measure trained models on a split, rankers and captioners, or score anyone's captions.
+"""Command: measure trained models on a split, rankers, captioners and aligners, or score anyone's captions.
 
 Writes JSON, and for trained models a Markdown table and an HTML page beside published numbers.
 """
@@ -17,7 +17,9 @@ from eval.trained_runs import file_name, fill_in_from_training, grouped, model_i
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(prog="python -m eval.run", description=__doc__)
-    parser.add_argument("--task", choices=("ranking", "captions"), default="ranking", help="(default: %(default)s)")
+    parser.add_argument(
+        "--task", choices=("ranking", "captions", "alignment"), default="ranking", help="(default: %(default)s)"
+    )
     parser.add_argument(
         "--checkpoint", action="append", default=[], type=Path, metavar="DIR",
         help="a trained model; several with equal settings and other seeds become one row, mean and deviation",
@@ -34,6 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", default=Path("results"), type=Path, help="folder to write (default: %(default)s)")
     parser.add_argument("--name", help="name of the row (default: preset and backbone)")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument(
+        "--entities", type=Path, metavar="DIR", help="alignment: Flickr30k Entities; phrases are looked up in pictures"
+    )
     captions = parser.add_argument_group("captions only", "without --checkpoint and --results: the baselines alone")
     captions.add_argument("--results", type=Path, metavar="FILE", help="score these captions, in COCO's results form")
     captions.add_argument(
@@ -59,6 +64,12 @@ def main(argv: list[str] | None = None) -> int:
         from eval.run_captions import evaluate_captions
 
         return run_command(lambda: evaluate_captions(args))
+    if args.task == "alignment":
+        if not args.checkpoint:
+            parser.error("the following arguments are required: --checkpoint")
+        from eval.run_alignment import evaluate_alignment
+
+        return run_command(lambda: evaluate_alignment(args))
     if args.results or args.references or args.against:
         parser.error("--results, --references and --against score captions, expected --task captions with them")
     if not args.checkpoint:

@@ -12,7 +12,7 @@ from common.errors import DataError
 from common.files import read_json
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
-BOX = {"vse": "ranker", "captioner": "captioner"}  # kind of model: its folder in the box
+BOX = {"vse": "ranker", "captioner": "captioner", "aligner": "aligner"}  # kind of model: its folder in the box
 _WEIGHTS = ".weights.h5"
 _MEND = "restore it with: git checkout -- pretrained"
 
@@ -70,11 +70,18 @@ def find_checkpoint(kind: str, given: str | Path | None = None) -> Path:
     return boxed
 
 
-def say_which(kind: str, given: Path | None) -> None:
-    """Tell on stderr that a command was given no model and takes the one in the box."""
+def say_which(kind: str, given: Path | None, name: str | None = None) -> None:
+    """Tell on stderr that a command was given no model and takes the one in the box.
+
+    Raises:
+        DataError: there is none.
+    """
     if given is None:
-        what = cards()[BOX[kind]]["what"]
-        print(f"using the {BOX[kind]} in the box: {what}; another: --checkpoint DIR", file=sys.stderr)
+        name = name or BOX[kind]
+        card = cards().get(name)
+        if card is None:
+            raise DataError(f"the box holds no {name}; train one and name it: --checkpoint DIR")
+        print(f"using the {name} in the box: {card['what']}; another: --checkpoint DIR", file=sys.stderr)
 
 
 def sha256_of(path: Path) -> str:

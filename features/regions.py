@@ -4,6 +4,7 @@ Taps, for a KIND of `features.proposals.PROPOSERS`:
     boxes-KIND    [20, 5]: corners in shares of the sides, and score; the whole picture first, rows of 0 where missing
     regions-KIND  [20, F]: RoI-align on the map of the whole picture, computed once
     crops-KIND    [20, F]: each box cut out, resized and encoded by itself, as Karpathy and Fei-Fei 2015 do
+    described-KIND [20, 2F + 4]: a region of regions-KIND, its corners, and the whole picture
 """
 
 import functools
@@ -21,7 +22,7 @@ from features.preprocess import prepare
 from features.proposals import MOST, Proposer, choose_regions, load_proposer
 from features.roi_align import roi_align
 
-_WHATS = ("boxes", "regions", "crops")
+_WHATS = ("boxes", "regions", "crops", "described")
 _GRID, _POOLED = "grid", "pooled"
 
 
@@ -69,7 +70,7 @@ class RegionBackbone(LoadedBackbone):
         self.backbone, self.proposer = backbone, proposer
         width = backbone.taps[_GRID][-1]
         self._kind = proposer.name.partition(":")[0]
-        sizes = {"boxes": 5, "regions": width, "crops": width}
+        sizes = {"boxes": 5, "regions": width, "crops": width, "described": 2 * width + 4}
         own: dict[str, tuple[int | None, ...]] = {f"{what}-{self._kind}": (MOST + 1, sizes[what]) for what in _WHATS}
         super().__init__(backbone.name, backbone.recipe, {**backbone.taps, **own})
         self.model = backbone.model
@@ -105,8 +106,9 @@ class RegionBackbone(LoadedBackbone):
             if what == "boxes":
                 found[tap] = regions
             elif what == "regions":
-                real = areas(regions[..., :4]) > 0
-                found[tap] = roi_align(grids, regions[..., :4]) * real[..., None]
+                found[tap] = _aligned(grids, regions)
+            elif what == "described":
+                found[tap] = described(_aligned(grids, regions), regions)
             elif what == "crops":
                 found[tap] = np.stack([self._crops(*pair) for pair in zip(pictures, regions, strict=True)])
         return found
@@ -126,6 +128,29 @@ class RegionBackbone(LoadedBackbone):
 
     def _forward(self, batch: np.ndarray, taps: tuple[str, ...]) -> Sequence[Any]:
         return self.backbone._forward(batch, taps)
+
+
+def described(vectors: np.ndarray, boxes: np.ndarray, wholes: np.ndarray | None = None) -> np.ndarray:
+    """Join regions with their places and with their pictures.
+
+    Args:
+        vectors: float [..., R, F].
+        boxes: float [..., R, 4 or more], corners in shares of the sides.
+        wholes: float [..., F], the whole pictures; None: the first regions.
+
+    Returns:
+        float [..., R, 2F + 4], a row of 0 where a box has no area.
+    """
+    wholes = vectors[..., 0, :] if wholes is None else wholes
+    beside = np.broadcast_to(wholes[..., None, :], vectors.shape)
+    real = areas(boxes[..., :4]) > 0
+    return np.concatenate([vectors, boxes[..., :4], beside], axis=-1) * real[..., None]
+
+
+def _aligned(grids: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """Give float32 [B, R, F] of grids [B, H, W, F] and boxes [B, R, 5]; rows of 0 where there is no box."""
+    real = areas(regions[..., :4]) > 0
+    return roi_align(grids, regions[..., :4]) * real[..., None]
 
 
 @functools.lru_cache(maxsize=2)

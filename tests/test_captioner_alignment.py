@@ -85,7 +85,8 @@ def test_the_papers_score_is_that_of_its_equations():
     scaled = (descriptors - double(scaling.shift)[1]) * double(scaling.scale)[1]
     regions = [affine(aligner.regions.linear, scaled[image, : 3 if image == 1 else 4]) for image in range(3)]
     words = [words_by_hand(aligner.words, row[row > 0]) for row in WORDS]
-    np.testing.assert_allclose(found, scores_by_hand(regions, words, max), rtol=1e-4)
+    assert found.shape == (1, 3, 3)
+    np.testing.assert_allclose(found[0], scores_by_hand(regions, words, max), rtol=1e-4)
 
 
 def random_fragments():
@@ -117,7 +118,7 @@ def test_a_normalised_score_is_a_mean_of_cosines_weighted_by_the_lengths_of_the_
     aligner = aligner_of(normalised=True, pooling="max", relu_words=False)
     regions, regions_there = map(np.asarray, aligner.regions(pictures().astype(np.float32)))
     words, words_there = map(np.asarray, aligner.words(WORDS))
-    found = np.asarray(aligner.scores(regions, regions_there, words, words_there))
+    found = np.asarray(aligner.each_score(regions, regions_there, words, words_there))[0]
     np.testing.assert_allclose(np.linalg.norm(regions, axis=-1), 1.0, rtol=1e-5)
     for image in range(3):
         for sentence in range(3):
@@ -129,7 +130,7 @@ def test_a_normalised_score_is_a_mean_of_cosines_weighted_by_the_lengths_of_the_
 
 
 def test_padding_and_missing_regions_change_nothing():
-    for changes in ({}, {"recurrent": "gru", "pooling": "soft", "normalised": True, "sentence_fragment": True}):
+    for changes in ({}, {"recurrent": "gru", "pooling": "soft", "normalised": True, "whole_pair": True}):
         aligner = aligner_of(**changes)
         descriptors = pictures().astype(np.float32)
         whole = np.asarray(aligner({"descriptors": descriptors, "words": WORDS}))
@@ -137,7 +138,7 @@ def test_padding_and_missing_regions_change_nothing():
         wide = np.concatenate([WORDS, np.zeros((3, 3), np.int32)], axis=1)
         np.testing.assert_allclose(aligner({"descriptors": more, "words": wide}), whole, rtol=1e-4, atol=1e-5)
         alone = aligner({"descriptors": descriptors[:1], "words": WORDS[2:, :1]})
-        np.testing.assert_allclose(np.asarray(alone)[0, 0], whole[0, 2], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(np.asarray(alone)[:, 0, 0], whole[:, 0, 2], rtol=1e-4, atol=1e-5)
 
 
 def test_only_the_whole_picture_is_seen_where_the_settings_say_so():
@@ -153,9 +154,29 @@ def test_the_loss_of_a_hand_worked_batch():
     scores = np.array([[5.0, 4.5, 0.0], [1.0, 2.0, 1.5], [0.0, 3.0, 3.5]], np.float32)
     # columns: 0 | 4.5 - 2 + 1, 3 - 2 + 1 | none; rows: 4.5 - 5 + 1 | 1 - 2 + 1, 1.5 - 2 + 1 | 3 - 3.5 + 1
     expected = (3.5 + 2.0) + (0.5 + 0.0 + 0.5 + 0.5)
-    assert float(make_loss(AlignmentConfig())(np.arange(3), scores)) == pytest.approx(expected)
+    assert float(make_loss(AlignmentConfig())(np.arange(3), scores[None])) == pytest.approx(expected)
     same_image = make_loss(AlignmentConfig(same_image_is_negative=False))
-    assert float(same_image(ROWS, scores)) == pytest.approx(expected - 2.0 - 0.5 - 0.5)
+    assert float(same_image(ROWS, scores[None])) == pytest.approx(expected - 2.0 - 0.5 - 0.5)
+    both = make_loss(AlignmentConfig(whole_pair=True))
+    assert float(both(np.arange(3), np.stack([scores, scores]))) == pytest.approx(2 * expected)
+
+
+def test_wholes_are_a_second_score_by_their_cosine():
+    aligner = aligner_of(whole_pair=True, loss="softmax", normalised=True)
+    aligner.log_sharpness.assign([0.0, 1.0])
+    descriptors = pictures()
+    found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
+    scaling = aligner.regions.scaling
+    scaled = (descriptors[:, 0] - double(scaling.shift)[1]) * double(scaling.scale)[1]
+    wholes = affine(aligner.regions.whole_linear, scaled)
+    sentences = np.asarray(aligner.words(WORDS)[0])[:, -1]
+    for image in range(3):
+        for sentence in range(3):
+            cosine = wholes[image] @ sentences[sentence]
+            cosine /= np.linalg.norm(wholes[image]) * np.linalg.norm(sentences[sentence])
+            assert found[1, image, sentence] == pytest.approx(np.e * cosine, rel=1e-4)
+    both = [aligner.regions(descriptors.astype(np.float32)), aligner.words(WORDS)]
+    np.testing.assert_allclose(aligner.scores(*both[0], *both[1]), found.sum(axis=0), rtol=1e-5)
 
 
 @pytest.fixture
@@ -179,7 +200,7 @@ class Table:
     [
         {"l2": 0.1},
         {"pooling": "sum", "recurrent": "gru", "relu_words": False},
-        {"pooling": "soft", "normalised": True, "loss": "softmax", "sentence_fragment": True, "recurrent": "gru"},
+        {"pooling": "soft", "normalised": True, "loss": "softmax", "whole_pair": True, "recurrent": "gru"},
         {"normalised": True, "loss": "softmax", "same_image_is_negative": False, "image_scaling": "unit"},
     ],
     ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),

@@ -30,6 +30,8 @@ COMMANDS = {
     "vse/demo.py",
     "captioner/train.py",
     "captioner/train_alignment.py",
+    "captioner/snippets.py",
+    "captioner/regions.py",
     "captioner/generate.py",
     "eval/run.py",
     "eval/compare.py",
@@ -41,6 +43,7 @@ COMMANDS = {
 # Pieces of one command, apart only to keep its file short: they may import what it may, and nobody else imports them.
 PIECES = {
     "eval/run_captions.py": "eval/run.py",
+    "eval/run_alignment.py": "eval/run.py",
     "eval/run_captioners.py": "eval/run.py",
     "eval/run_baselines.py": "eval/run.py",
     "captioner/train_rewards.py": "captioner/train.py",

@@ -1,0 +1,122 @@
+"""Regions of one photograph with words: written for each region, or taken from a sentence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from captioner.segments import segment_sentences
+from captioner.trained import TrainedCaptioner
+from captioner.trained_aligner import TrainedAligner
+from common.boxes import areas, overlaps
+from common.errors import ConfigError
+from features.descriptors import join_taps
+from features.pictures import encode_taps
+
+_SAME = 0.6  # intersection over union from which on two described regions show the same
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a picture and its words.
+
+    Attributes:
+        box: corners in shares of the picture's sides; (0, 0, 1, 1) is the whole picture.
+        words: what is said of it.
+        score: of written words the mean natural logarithm of their probabilities; of a sentence's words their strength
+            (see `captioner.segments.Segment`). Higher is surer.
+    """
+
+    box: tuple[float, float, float, float]
+    words: str
+    score: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return {"box": [round(edge, 4) for edge in self.box], "words": self.words, "score": round(self.score, 4)}
+
+
+def write_regions(model: TrainedCaptioner, image: Any, most: int, **reading: Any) -> list[Region]:
+    """Write a snippet for the regions of a picture and keep the surest that differ in place and words.
+
+    Args:
+        model: trained on what `captioner.snippets` wrote.
+        image: a path, bytes, a PIL image or an array.
+        most: regions kept.
+        **reading: of `features.pictures.encode_taps`.
+
+    Raises:
+        ConfigError: a captioner of whole pictures.
+        DataError: a bad picture, or weights other than in training.
+    """
+    tap = next((tap for tap in model.config.taps if tap.startswith("described-")), None)
+    if tap is None:
+        raise ConfigError(
+            f"this captioner reads {', '.join(model.config.taps)} of whole pictures, expected one trained on regions:"
+            " python -m captioner.snippets, then python -m captioner.train --dataset karpathy --config regions"
+        )
+    boxes, features = _encoded(image, [tap], "described-", model.description["backbone"], reading)
+    real = np.flatnonzero(areas(boxes) > 0)
+    captions = model.caption_descriptors(features[tap][0][real][:, None])
+    found = [
+        Region(_corners(boxes[row]), one[0].text, one[0].log_prob / max(len(one[0].probabilities), 1))
+        for row, one in zip(real, captions, strict=True)
+        if one and one[0].text
+    ]
+    return surest(found[1:], most) or found[:1]
+
+
+def surest(found: Sequence[Region], most: int) -> list[Region]:
+    """Keep the regions of the highest scores whose place or words are not there yet."""
+    kept: list[Region] = []
+    for one in sorted(found, key=lambda region: -region.score):
+        repeats = [
+            other
+            for other in kept
+            if other.words == one.words or overlaps(np.array([one.box]), np.array([other.box]))[0, 0] >= _SAME
+        ]
+        if not repeats and len(kept) < most:
+            kept.append(one)
+    return kept
+
+
+def tie_words(model: TrainedAligner, image: Any, sentence: str, same: float | None, **reading: Any) -> list[Region]:
+    """Cut a sentence into runs of words and tie each to the region that it is about.
+
+    Args:
+        model: from `captioner.load_aligner`.
+        image: a path, bytes, a PIL image or an array.
+        sentence: any text.
+        same: beta of the MRF, see `captioner.segments.segment_sentences`.
+        **reading: of `features.pictures.encode_taps`.
+
+    Returns:
+        the parts in the order of the sentence.
+
+    Raises:
+        ConfigError: a sentence without a word.
+        DataError: a bad picture, or weights other than in training.
+    """
+    words = sentence.split()
+    boxes, features = _encoded(image, model.config.taps, "regions-", model.description["backbone"], reading)
+    regions = model.encode_descriptors(join_taps([features[tap] for tap in model.config.taps]))
+    (segments,) = segment_sentences(model, regions, [words], same)
+    if not segments:
+        raise ConfigError(f"the sentence {sentence!r} has no word, expected some such as: a dog on the grass")
+    return [Region(_corners(boxes[one.region]), " ".join(words[slice(*one.words)]), one.strength) for one in segments]
+
+
+def _encoded(
+    image: Any, taps: Sequence[str], prefix: str, trained_on: dict[str, Any], reading: dict[str, Any]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Give the boxes float32 [R, 4] of one picture and the features of the taps."""
+    tap = next(tap for tap in taps if tap.startswith(prefix))
+    boxes_tap = tap.replace(prefix, "boxes-", 1)
+    (batch,) = encode_taps([image], list(dict.fromkeys([*taps, boxes_tap])), trained_on, strict=True, **reading)
+    return batch.features[boxes_tap][0][:, :4], batch.features
+
+
+def _corners(box: np.ndarray) -> tuple[float, float, float, float]:
+    left, top, right, bottom = map(float, box)
+    return left, top, right, bottom

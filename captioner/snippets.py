@@ -1,0 +1,156 @@
+"""Command: let an aligner say which words of each caption go with which region, and keep the pairs as training data.
+
+Writes a folder that `captioner.train --dataset karpathy` reads: `dataset.json`, in which every region that some words
+went to is an image and those words are its sentences, and `features.h5` with what each region looks like.
+
+References: Karpathy and Fei-Fei 2015, arXiv:1412.2306, sections 3.1.4 and 3.2.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common.commands import DONE, import_backend_quietly, progress_is_shown, run_command
+
+_PICTURES = 128
+# Words that no snippet begins or ends with: what is left of a sentence cut in its middle.
+_JOINING = "is are was and of in on at with while as that which to by for from into over through near behind"
+_LEADING = frozenset(_JOINING.split(" "))
+_TRAILING = _LEADING | {"a", "an", "the", "his", "her", "their", "its", "some", "this", "two"}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m captioner.snippets", description=__doc__)
+    parser.add_argument("--aligner", required=True, type=Path, metavar="NAME|DIR", help="a trained aligner")
+    parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
+    parser.add_argument("--data", required=True, type=Path, help="folder of the data set; test takes no part")
+    parser.add_argument("--cache", required=True, type=Path, help="feature cache with the aligner's regions")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--same", type=float, metavar="BETA", help="of the MRF (default: as the aligner's settings say)"
+    )
+    parser.add_argument(
+        "--least", type=float, default=0.5, help="strength of a snippet, see captioner.segments (default: %(default)s)"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: write_snippets(args))
+
+
+def write_snippets(args: argparse.Namespace) -> int:
+    """Align, cut, and write both files."""
+    from captioner.api import load_aligner
+    from common.files import require_writable_folder
+    from datasets.catalog import read_dataset
+    from datasets.records import of_split, with_features
+    from features.cache import open_cache
+
+    import_backend_quietly()
+    model = load_aligner(args.aligner)
+    require_writable_folder(args.out)
+    records = read_dataset(args.dataset, args.data)
+    with open_cache(args.cache) as cache:
+        splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
+        entries = [entry for name, some in splits.items() for entry in align(model, cache, some, name, args)]
+        write_data_set(args.out, entries, model, cache)
+    count = sum(len(entry["sentences"]) for entry in entries)
+    print(f"{args.out}: {count:,} snippets of {len(entries):,} regions")
+    return DONE
+
+
+def align(model: Any, cache: Any, records: Sequence[Any], split: str, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Give an entry of dataset.json for each region of a split that words went to."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from captioner.segments import segment_sentences
+    from common.tokenizer import tokenize
+
+    entries: dict[tuple[str, int], list[str]] = {}
+    with tqdm(total=len(records), desc=f"aligning {split}", unit="image", disable=not progress_is_shown()) as bar:
+        for start in range(0, len(records), _PICTURES):
+            some = records[start : start + _PICTURES]
+            images = model.encode_cached(cache, [record.image_id for record in some])
+            sentences = [tokenize(caption) for record in some for caption in record.captions]
+            owners = np.array([row for row, record in enumerate(some) for _ in record.captions])
+            found = segment_sentences(model, images[owners], sentences, args.same)
+            for row, words, segments in zip(owners, sentences, found, strict=True):
+                for segment in segments:
+                    snippet = trimmed(words[slice(*segment.words)])
+                    if snippet and segment.strength >= args.least:
+                        key = some[row].image_id, segment.region
+                        entries.setdefault(key, []).append(" ".join(snippet))
+            bar.update(len(some))
+    named = {"train": "train", "dev": "val"}[split]
+    return [
+        {"image": image, "region": region, "split": named, "sentences": texts}
+        for (image, region), texts in sorted(entries.items())
+    ]
+
+
+def trimmed(words: list[str]) -> list[str]:
+    """Cut off what a snippet does not begin or end with; nothing is left of one without a word of content."""
+    words = list(words)
+    while words and words[0] in _LEADING:
+        words.pop(0)
+    while words and words[-1] in _TRAILING:
+        words.pop()
+    return words
+
+
+def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cache: Any) -> None:
+    """Write dataset.json and features.h5."""
+    import numpy as np
+
+    from common.files import write_json
+    from features.cache import FeatureKey, import_rows
+    from features.regions import described
+
+    regions, boxes, key = region_features(model, cache)
+    ids = sorted({entry["image"] for entry in entries})
+    place = {name: row for row, name in enumerate(ids)}
+    vectors, corners = cache.read(*regions, ids), cache.read(*boxes, ids)
+    rows = np.array([place[entry["image"]] for entry in entries])
+    numbers = np.array([entry["region"] for entry in entries])
+    looks = described(vectors[rows, numbers][:, None], corners[rows, numbers][:, None], vectors[rows, 0])[:, 0]
+    names = [f"{entry['image']}#{entry['region']}" for entry in entries]
+    images = [
+        {
+            "imgid": number,
+            "filename": name,
+            "split": entry["split"],
+            "sentences": [{"raw": text, "tokens": text.split()} for text in entry["sentences"]],
+        }
+        for number, (name, entry) in enumerate(zip(names, entries, strict=True))
+    ]
+    path = folder / "features.h5"
+    path.unlink(missing_ok=True)
+    import_rows(
+        path, names, looks, FeatureKey(key.backbone, key.tap.replace("regions", "described"), key.recipe, key.weights)
+    )
+    write_json(folder / "dataset.json", {"dataset": "snippets", "images": images})
+
+
+def region_features(model: Any, cache: Any) -> tuple[tuple[str, str], tuple[str, str], Any]:
+    """Name the taps of vectors and boxes as the cache does, and give the key of the vectors."""
+    from common.errors import ConfigError
+    from features.descriptors import split_tap
+
+    tap = next((tap for tap in model.config.taps if tap.startswith("regions-")), None)
+    if tap is None:
+        raise ConfigError(
+            f"the aligner reads {', '.join(model.config.taps)}; snippets need one trained on regions-KIND"
+        )
+    backbone, name = split_tap(tap, model.description["backbone"]["name"])
+    return (backbone, name), (backbone, name.replace("regions", "boxes")), cache.key(backbone, name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""The alignment part of eval.run: ranking by words and regions, and phrases looked up in their pictures."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common.commands import DONE, progress_is_shown
+from eval.trained_runs import file_name, fill_in_from_training, grouped, model_info, require_kind, training_seconds
+
+KIND = "aligner"
+
+
+def evaluate_alignment(args: argparse.Namespace) -> int:
+    """Rank a split both ways with every checkpoint that a run kept, and ground the phrases of Entities if given."""
+    import json
+
+    from common.files import require_writable_folder, write_json, write_text
+    from datasets.catalog import read_dataset, reader_options
+    from datasets.records import data_fingerprint, of_split
+    from eval.grounding_report import build_grounding, grounding_table, read_grounding
+    from eval.report import Setup, build_result, markdown_table, read_results
+
+    require_kind(args.checkpoint, KIND)
+    fill_in_from_training(args, KIND)
+    records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
+    require_writable_folder(args.out)
+    notes = read_notes(args, records)
+    measured = [measure(args, checkpoint, records, notes) for checkpoint in args.checkpoint]
+    dataset = args.called or args.dataset
+    results = []
+    for name, runs in grouped(measured, args.name, "alignment").items():
+        config, fingerprint = runs[0]["info"]["config"], data_fingerprint(records)
+        setup = Setup(name, dataset, args.split, "full", "alignment", config, fingerprint, repeated=True)
+        seconds = sum(run["seconds"] for run in runs)
+        results.append(build_result(setup, [run["run"] for run in runs], seconds=seconds))
+        stem = file_name(f"{name}-{dataset}-{args.split}")
+        write_json(args.out / f"{stem}.json", results[-1])
+        if notes:
+            results.append(build_grounding(setup, runs))
+            write_json(args.out / f"grounding-{stem}.json", results[-1])
+    table = markdown_table(read_results(args.out, dataset, args.split))
+    write_text(args.out / file_name(f"retrieval-{dataset}-{args.split}.md"), table)
+    if notes:
+        grounding = grounding_table(read_grounding(args.out, dataset, args.split))
+        write_text(args.out / file_name(f"grounding-{dataset}-{args.split}.md"), grounding)
+        table += "\n" + grounding
+    print(json.dumps(results, indent=1) if args.json else table, end="\n" if args.json else "")
+    return DONE
+
+
+def read_notes(args: argparse.Namespace, records: Sequence[Any]) -> Any:
+    """Read which words name which boxes: drawn scenes know it themselves, Flickr's pictures from Entities."""
+    from datasets.entities import read_entities
+    from datasets.scenes import read_scene_entities
+
+    ids = [record.image_id for record in records]
+    if args.dataset == "scenes":
+        return read_scene_entities(args.data, ids)
+    return read_entities(args.entities, ids) if args.entities else None
+
+
+def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], notes: Any) -> dict[str, Any]:
+    """Rank with every kept checkpoint of one run; ground with its best."""
+    from captioner.api import load_aligner
+    from captioner.trained_aligner import read_aligner
+    from common.checkpoints import kept_weights
+    from common.commands import import_backend_quietly
+    from datasets.records import captions_of
+    from eval.ranking import ranks_from_scores
+    from eval.report import SeedRun
+    from features.cache import open_cache
+
+    import_backend_quietly()
+    started = time.perf_counter()
+    model = load_aligner(checkpoint)
+    sentences, owners = captions_of(records)
+    ids = [record.image_id for record in records]
+    passes = []
+    with open_cache(args.cache) as cache:
+        for weights in kept_weights(checkpoint):
+            if progress_is_shown():
+                print(f"ranking with {weights}", file=sys.stderr)
+            one = read_aligner(checkpoint, weights)
+            scores = one.scores(one.encode_cached(cache, ids), one.encode_sentences(sentences))
+            passes.append(ranks_from_scores(scores, owners))
+        seconds = training_seconds(checkpoint, model.config.epochs)
+        info = model_info(model.description, model.fingerprint, seconds)
+        grounding = ground(model, cache, ids, notes) if notes else None
+    run = SeedRun(passes, info["seed"], checkpoint.name, info["weights_fingerprint"], info["training_seconds"])
+    return {"run": run, "info": info, "grounding": grounding, "seconds": time.perf_counter() - started}
+
+
+def ground(model: Any, cache: Any, ids: Sequence[str], notes: Any) -> dict[str, list[Any]]:
+    """Order the regions of each picture for every phrase that has a box.
+
+    Returns:
+        {method: what came of each phrase}: the model's, and the methods that never read.
+    """
+    from captioner.phrases import phrase_scores
+    from eval.grounding import baseline_orders, find, find_at_random, find_point
+
+    regions = cached_boxes(model, cache, ids)
+    found: dict[str, list[Any]] = {"model": [], "centre": [], "random region": []}
+    for number, (name, scores) in enumerate(zip(ids, phrase_scores(model, cache, ids, notes), strict=True)):
+        boxes = regions[number][regions[number][:, 4] > 0, :4]
+        orders = baseline_orders(boxes)
+        for phrase, of_regions in zip(notes[name].phrases, scores, strict=True):
+            if not len(phrase.boxes):
+                continue
+            asked = number, phrase.kind
+            best_first = (-of_regions[: len(boxes)]).argsort(kind="stable")
+            found["model"].append(find(*asked, boxes[best_first], phrase.boxes))
+            found["centre"].append(find_point(*asked, (0.5, 0.5), phrase.boxes))
+            found["random region"].append(find_at_random(*asked, boxes, phrase.boxes))
+            for method, order in orders.items():
+                found.setdefault(method, []).append(find(*asked, order, phrase.boxes))
+    return found
+
+
+def cached_boxes(model: Any, cache: Any, ids: Sequence[str]) -> Any:
+    """Give float32 [N, R, 5], the boxes beside the regions that a model reads."""
+    import numpy as np
+
+    from features.descriptors import split_tap
+
+    tap = next(tap for tap in model.config.taps if tap.startswith(("regions-", "crops-")))
+    name, _ = split_tap(tap, model.description["backbone"]["name"])
+    kind = tap.partition("@")[0].partition("-")[2]
+    return cache.read(name, f"boxes-{kind}", ids).astype(np.float32)
