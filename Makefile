@@ -7,6 +7,7 @@ F8K ?= data/flickr8k
 BACKBONE ?= mobilenet_v2
 CONFIG ?= best
 CAPTIONER ?= best
+ALIGNER ?= best
 PHOTOS ?=
 MORE ?= $(wildcard $(F8K)/../pacs)
 SEEDS ?= 0 1 2
@@ -14,16 +15,26 @@ RUNS ?= runs
 F8K_CACHE := $(RUNS)/features/flickr8k.h5
 F8K_IMAGES = $(firstword $(wildcard $(addprefix $(F8K)/,$(F8K_FOLDERS))))
 F8K_FOLDERS := Images images Flicker8k_Dataset Flickr8k_Dataset/Flicker8k_Dataset Flickr8k_Dataset
+ENTITIES ?= $(wildcard $(F8K)/../flickr30k_entities)
+DETECTOR = $(wildcard $(VISLANG_WEIGHTS)/centernet_mbv3_coco_frozen.pb)
+PROPOSALS ?= $(if $(DETECTOR),detector,grid)
 VSE_RUNS = $(sort $(wildcard $(RUNS)/vse-f8k-*))
 CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-*))
+ALIGN_RUNS = $(sort $(wildcard $(RUNS)/align-f8k-*))
+REGION_RUNS = $(sort $(wildcard $(RUNS)/regions-f8k-*))
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
+# The presets read the detector's regions; others are named here.
+COMMA := ,
+ALIGNER_TAPS = $(if $(filter detector,$(PROPOSALS)),,--set taps=regions-$(PROPOSALS)@320$(COMMA)boxes-$(PROPOSALS)@320)
+REGION_TAPS = --set taps=described-$(PROPOSALS)@320
+SNIPPETS = $(RUNS)/snippets-f8k
 BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone compact --seed 0
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install doctor demo data-f8k features train-f8k train-f8k-ranker train-f8k-captioner pretrained eval df metric-agreement test test-slow test-realdata lint bench clean
+.PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-aligner train-f8k-regions pretrained eval df metric-agreement test test-slow test-realdata lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -51,7 +62,10 @@ features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 	$(EXTRACT) || test $$? = 3
 	$(if $(filter compact,$(BACKBONE)),,$(EXTRACT) --recipe 320 || test $$? = 3)
 
-train-f8k: train-f8k-ranker train-f8k-captioner ## train ranker and captioner on Flickr8K (F8K=DIR SEEDS="0 1 2"); killed, it resumes
+region-features: features ## add 20 regions of each image of Flickr8K to its cache (F8K=DIR PROPOSALS=detector|grid|selective|edges)
+	$(EXTRACT) --recipe 320 --taps regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
+
+train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); killed, it resumes
 
 train-f8k-ranker: features ## the ranker alone (F8K=DIR CONFIG=best SEEDS="0 1 2")
 	for seed in $(SEEDS); do $(PY) -m vse.train --config $(CONFIG) --seed $$seed $(F8K_TRAINING) \
@@ -60,6 +74,16 @@ train-f8k-ranker: features ## the ranker alone (F8K=DIR CONFIG=best SEEDS="0 1 2
 train-f8k-captioner: features ## the captioner alone (F8K=DIR CAPTIONER=best SEEDS="0 1 2")
 	for seed in $(SEEDS); do $(PY) -m captioner.train --config $(CAPTIONER) --seed $$seed $(F8K_TRAINING) \
 	  --out $(RUNS)/cap-f8k-$(CAPTIONER)-$$seed || exit $$?; done
+
+train-f8k-aligner: region-features ## the aligner of words and regions alone (F8K=DIR ALIGNER=best SEEDS="0 1 2")
+	for seed in $(SEEDS); do $(PY) -m captioner.train_alignment --config $(ALIGNER) --seed $$seed $(ALIGNER_TAPS) \
+	  $(F8K_TRAINING) --out $(RUNS)/align-f8k-$(ALIGNER)-$$seed || exit $$?; done
+
+train-f8k-regions: train-f8k-aligner ## the captioner of regions alone, on snippets that the first aligner cuts (F8K=DIR SEEDS="0 1 2")
+	test -f $(SNIPPETS)/dataset.json || $(PY) -m captioner.snippets --aligner $(RUNS)/align-f8k-$(ALIGNER)-$(firstword $(SEEDS)) \
+	  --data $(F8K) --cache $(F8K_CACHE) --out $(SNIPPETS)
+	for seed in $(SEEDS); do $(PY) -m captioner.train --config regions --seed $$seed $(REGION_TAPS) --dataset karpathy \
+	  --data $(SNIPPETS) --cache $(SNIPPETS)/features.h5 --backbone $(BACKBONE) --out $(RUNS)/regions-f8k-$$seed || exit $$?; done
 
 pretrained: install ## rebuild what is in the box: distil the small CNN, train ranker and captioner on it (F8K=DIR MORE="DIR ...")
 	$(PY) -m features.distill --data $(F8K) $(addprefix --images ,$(MORE)) --lessons $(RUNS)/distill/lessons \
@@ -71,9 +95,13 @@ pretrained: install ## rebuild what is in the box: distil the small CNN, train r
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
 
 eval: install ## rank and caption the test split with every trained run; writes results/ and pages
-	@test -n "$(VSE_RUNS)$(CAP_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
+	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
 	$(if $(VSE_RUNS),$(PY) -m eval.run --split test --out results $(addprefix --checkpoint ,$(VSE_RUNS)))
 	$(if $(CAP_RUNS),$(PY) -m eval.run --task captions --split test --out results $(addprefix --checkpoint ,$(CAP_RUNS)))
+	$(if $(ALIGN_RUNS),$(PY) -m eval.run --task alignment --split test --out results $(addprefix --entities ,$(ENTITIES)) \
+	  $(addprefix --checkpoint ,$(ALIGN_RUNS)))
+	$(if $(and $(REGION_RUNS),$(ENTITIES)),$(PY) -m eval.run --task regions --split test --out results --entities $(ENTITIES) \
+	  --data $(F8K) --cache $(F8K_CACHE) $(addprefix --checkpoint ,$(REGION_RUNS) $(CAP_RUNS)))
 
 df: install ## store Flickr8K's n-gram weights for CIDEr in runs/df (F8K=DIR), for --df flickr8k-train
 	$(PY) -m eval.document_frequencies --dataset flickr8k --data $(F8K) --split train

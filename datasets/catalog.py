@@ -7,11 +7,12 @@ from typing import Any
 
 from common.errors import ConfigError, unknown_name
 from datasets.coco import read_coco
+from datasets.entities import EntityNotes, read_entities
 from datasets.flickr import read_flickr8k, read_flickr30k
 from datasets.karpathy import read_karpathy
 from datasets.precomputed import read_precomputed
 from datasets.records import ImageRecord
-from datasets.scenes import read_scenes
+from datasets.scenes import read_scene_entities, read_scenes
 
 READERS: dict[str, Callable[..., tuple[ImageRecord, ...]]] = {
     "flickr8k": read_flickr8k,  # Flickr8k.token.txt and three lists
@@ -57,3 +58,25 @@ def read_dataset(name: str, folder: str | Path, /, **options: Any) -> tuple[Imag
         if option not in known:
             raise unknown_name(f"option of data set {name!r}", option, known)
     return READERS[name](folder, **options)
+
+
+def read_named_boxes(
+    name: str, folder: str | Path, entities: str | Path | None, image_ids: Iterable[str]
+) -> dict[str, EntityNotes]:
+    """Read which words of which sentences name which boxes.
+
+    Args:
+        name: a key of `READERS`.
+        folder: where its files are; drawn scenes know their boxes themselves.
+        entities: folder of Flickr30k Entities, for the pictures of Flickr8K and Flickr30K.
+        image_ids: the pictures.
+
+    Raises:
+        ConfigError: nothing tells the boxes of this data set.
+        DataError: missing or damaged annotations.
+    """
+    if name == "scenes":
+        return read_scene_entities(folder, image_ids)
+    if entities is None:
+        raise ConfigError(f"no boxes of data set {name!r} were named, expected --entities DIR (Flickr30k Entities)")
+    return read_entities(entities, image_ids)

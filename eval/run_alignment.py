@@ -18,7 +18,7 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
     import json
 
     from common.files import require_writable_folder, write_json, write_text
-    from datasets.catalog import read_dataset, reader_options
+    from datasets.catalog import read_dataset, read_named_boxes, reader_options
     from datasets.records import data_fingerprint, of_split
     from eval.grounding_report import build_grounding, grounding_table, read_grounding
     from eval.report import Setup, build_result, markdown_table, read_results
@@ -27,7 +27,10 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
     fill_in_from_training(args, KIND)
     records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
     require_writable_folder(args.out)
-    notes = read_notes(args, records)
+    notes = None
+    if args.entities or args.dataset == "scenes":
+        ids = [record.image_id for record in records]
+        notes = read_named_boxes(args.dataset, args.data, args.entities, ids)
     measured = [measure(args, checkpoint, records, notes) for checkpoint in args.checkpoint]
     dataset = args.called or args.dataset
     results = []
@@ -49,17 +52,6 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
         table += "\n" + grounding
     print(json.dumps(results, indent=1) if args.json else table, end="\n" if args.json else "")
     return DONE
-
-
-def read_notes(args: argparse.Namespace, records: Sequence[Any]) -> Any:
-    """Read which words name which boxes: drawn scenes know it themselves, Flickr's pictures from Entities."""
-    from datasets.entities import read_entities
-    from datasets.scenes import read_scene_entities
-
-    ids = [record.image_id for record in records]
-    if args.dataset == "scenes":
-        return read_scene_entities(args.data, ids)
-    return read_entities(args.entities, ids) if args.entities else None
 
 
 def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], notes: Any) -> dict[str, Any]:

@@ -28,7 +28,14 @@ def drawn(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
     counts = ["--train", "40", "--dev", "10", "--test", "10"]
     assert scenes.main(["--out", str(folder / "scenes"), *counts]) == 0
-    taps = ["--backbone", "compact_scenes", "--taps", "regions-grid,boxes-grid", "--cache", str(folder / "cache.h5")]
+    taps = [
+        "--backbone",
+        "compact_scenes",
+        "--taps",
+        "grid,regions-grid,boxes-grid",
+        "--cache",
+        str(folder / "cache.h5"),
+    ]
     assert extract(["--images", str(folder / "scenes" / "images"), *taps]) == 0
     place = ["--data", str(folder / "scenes"), "--cache", str(folder / "cache.h5")]
     small = [word for one in ("epochs=2", "word_dim=16", "hidden_dim=16") for word in ("--set", one)]
@@ -175,3 +182,24 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
     table = next(tmp_path.glob("grounding-*.md")).read_text()
     assert "| **alignment-best-compact_scenes** |" in table
     assert "| centre |" in table
+
+
+def test_boxes_are_captioned_by_models_of_regions_and_of_whole_pictures(drawn, tiny_captioner, tmp_path, capsys):
+    words = ["--task", "regions", "--dataset", "scenes", "--data", str(drawn / "scenes"), "--split", "test"]
+    words += ["--cache", str(drawn / "cache.h5"), "--out", str(tmp_path), "--tokenizer", "treebank", "--json"]
+    assert run.main([*words, "--checkpoint", str(drawn / "writer"), "--checkpoint", str(tiny_captioner)]) == 0
+    results = {one["reads"]: one for one in json.loads(capsys.readouterr().out)}
+    assert set(results) == {"regions", "whole pictures"}
+    notes = read_scene_entities(drawn / "scenes", [f"test_{number:06d}.png" for number in range(10)])
+    things = {(name, phrase.entity) for name, one in notes.items() for phrase in one.phrases}
+    for result in results.values():
+        assert result["num_boxes"] == len(things)
+        assert set(result["metrics"]) >= {"bleu1", "bleu4", "rouge_l", "cider"}
+    example = results["regions"]["examples"][0]
+    picture, _, entity = example["box"].partition("#")
+    named = [notes[picture].words(one) for one in notes[picture].phrases if one.entity == entity]
+    assert example["phrases"] == named
+    table = next(tmp_path.glob("region-captions-*.md")).read_text()
+    assert "| **regions-regions-compact_scenes** | **regions** |" in table
+    assert run.main([*words[:2], "--checkpoint", str(drawn / "writer")]) == 2
+    assert "needs --data and --cache" in capsys.readouterr().err

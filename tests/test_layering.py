@@ -44,6 +44,7 @@ COMMANDS = {
 PIECES = {
     "eval/run_captions.py": "eval/run.py",
     "eval/run_alignment.py": "eval/run.py",
+    "eval/run_regions.py": "eval/run.py",
     "eval/run_captioners.py": "eval/run.py",
     "eval/run_baselines.py": "eval/run.py",
     "captioner/train_rewards.py": "captioner/train.py",

@@ -1,0 +1,98 @@
+"""Twenty region vectors of a picture: RoI-align on one map of it, against cropping and encoding every box.
+
+Run: python benchmarks/regions.py [--pictures 16] [--rounds 3] [--backbone mobilenet_v2] [--recipe 320]
+The CNN has random weights, the boxes are the grid proposals of made-up pictures; RoI-align pays for its map as well.
+What each kind of proposals costs is printed beside it: those of OpenCV or a detector only where these are installed.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from PIL import Image
+
+from common.errors import ToolkitError
+from features.backbones import load_backbone
+from features.preprocess import prepare
+from features.proposals import PROPOSERS, load_proposer
+from features.regions import RegionBackbone
+
+SIDES = (500, 375)  # as most of Flickr's photographs
+
+
+def main() -> None:
+    args = parse()
+    backbone = load_backbone(args.backbone, weights="random", recipe=args.recipe)
+    regions = RegionBackbone(backbone, load_proposer("grid"))
+    pictures = made_up_pictures(args.pictures)
+    batch = np.stack([prepare(picture, backbone.recipe) for picture in pictures])
+    ways = {
+        "one map": lambda: backbone.encode(batch, ["grid"]),
+        "boxes": lambda: regions.encode_pictures(pictures, batch, ["boxes-grid"]),
+        "regions": lambda: regions.encode_pictures(pictures, batch, ["regions-grid"]),
+        "crops": lambda: regions.encode_pictures(pictures, batch, ["crops-grid"]),
+    }
+    best = fastest(ways, args.rounds)
+    each = {name: 1000 * spent / len(pictures) for name, spent in best.items()}
+    print(f"{len(pictures)} pictures, {args.backbone} at {backbone.recipe.size} px, ms a picture")
+    print(f"the map alone {each['one map']:.1f}; with grid proposals {each['boxes']:.1f}")
+    print(f"20 vectors by RoI-align {each['regions']:.1f}, by 20 crops {each['crops']:.1f}, both with proposals")
+    grids = backbone.encode(batch, ["grid"])["grid"]
+    for name in PROPOSERS:
+        print(f"proposals {name}: {proposal_cost(name, pictures, grids, args.rounds)}")
+    print(f"ratio: {best['crops'] / best['regions']:.1f} times faster than 20 crops")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--backbone", default="mobilenet_v2")
+    parser.add_argument("--recipe", default="320")
+    return parser.parse_args()
+
+
+def made_up_pictures(count: int) -> list[Image.Image]:
+    """Draw flat rectangles over noise, so that every kind of proposals finds something."""
+    random = np.random.default_rng(0)
+    pictures = []
+    for _ in range(count):
+        pixels = random.integers(90, 130, (SIDES[1], SIDES[0], 3)).astype(np.uint8)
+        for _ in range(6):
+            left, top = random.integers(0, SIDES[0] - 120), random.integers(0, SIDES[1] - 120)
+            width, height = random.integers(40, 120, 2)
+            pixels[top : top + height, left : left + width] = random.integers(0, 255, 3)
+        pictures.append(Image.fromarray(pixels))
+    return pictures
+
+
+def fastest(ways: dict[str, Callable], rounds: int) -> dict[str, float]:
+    """Time each way, in turns, after one call that compiles."""
+    best = dict.fromkeys(ways, np.inf)
+    for way in ways.values():
+        way()
+    for _ in range(rounds):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            best[name] = min(best[name], time.perf_counter() - started)
+    return best
+
+
+def proposal_cost(name: str, pictures: list[Image.Image], grids: np.ndarray, rounds: int) -> str:
+    """Say what proposals cost beside the map, or why they cannot be had here."""
+    try:
+        proposer = load_proposer(name)
+    except ToolkitError as error:
+        return f"not here ({str(error).split(';')[0]})"
+    pairs = list(zip(pictures, grids, strict=True))
+    spent = fastest({name: lambda: [proposer.propose(*pair) for pair in pairs]}, rounds)[name]
+    return f"{1000 * spent / len(pictures):.1f} ms a picture"
+
+
+if __name__ == "__main__":
+    main()
