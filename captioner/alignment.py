@@ -24,6 +24,7 @@ from common.graphs import compiled
 from common.vocabulary import PAD, UNKNOWN
 
 Tensor = Any
+Fragments = tuple[Tensor, Tensor, Tensor]  # vectors, which of them are real, and the wholes
 _TINY = 1e-6
 
 
@@ -45,7 +46,7 @@ class WordEncoder(keras.layers.Layer):
         self.forwards, self.backwards = _recurrent(config, False), _recurrent(config, True)
         last = "relu" if config.relu_words else None
         self.exit = keras.layers.Dense(config.joint_dim, activation=last)
-        self.whole_exit = keras.layers.Dense(config.joint_dim) if config.whole_pair else None
+        self.whole_exit = keras.layers.Dense(config.whole_dim) if config.whole_pair else None
         self.word_dropout = keras.layers.Dropout(config.word_dropout)
         self.state_dropout = keras.layers.Dropout(config.state_dropout)
         self.forget = keras.random.SeedGenerator()
@@ -55,17 +56,17 @@ class WordEncoder(keras.layers.Layer):
             self.entry.build((None, None, config.word_dim))
         self.forwards.build((None, None, into))
         self.backwards.build((None, None, into))
-        self.exit.build((None, None, width))
+        joined = width * (2 if config.directions == "concat" else 1)
+        self.exit.build((None, None, joined))
         if self.whole_exit is not None:
-            self.whole_exit.build((None, width))
+            self.whole_exit.build((None, joined))
         self.built = True
 
-    def call(self, words: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
+    def call(self, words: Tensor, training: bool = False) -> Fragments:
         """Encode int32 [C, T], padded at the end with 0.
 
         Returns:
-            float32 [C, T, D] and bool [C, T], True for real words; with `whole_pair` there are T + 1, the sentence as a
-            whole last.
+            float32 [C, T, D], bool [C, T], True for real words, and the sentences as wholes, float32 [C, W].
         """
         there = ops.not_equal(words, PAD)  # [C, T]
         if training and self.config.word_forgetting:
@@ -76,13 +77,14 @@ class WordEncoder(keras.layers.Layer):
             vectors = self.entry(vectors)
         forwards = self.forwards(vectors, mask=there, training=training)
         backwards = ops.flip(self.backwards(vectors, mask=there, training=training), axis=1)
-        states = self.state_dropout(forwards + backwards, training=training)  # [C, T, H]
-        fragments = self.exit(states)
+        both = forwards + backwards
+        if self.config.directions == "concat":
+            both = ops.concatenate([forwards, backwards], axis=-1)
+        states = self.state_dropout(both, training=training)  # [C, T, H or 2H]
         if self.whole_exit is None:
-            return fragments, there
-        peak = ops.max(ops.where(there[..., None], states, -1e4), axis=1)  # [C, H]
-        whole = self.whole_exit(peak)[:, None]
-        return ops.concatenate([fragments, whole], axis=1), ops.concatenate([there, there[:, :1]], axis=1)
+            return self.exit(states), there, vectors[:, 0, :0]
+        peak = ops.max(ops.where(there[..., None], states, -1e4), axis=1)
+        return self.exit(states), there, self.whole_exit(peak)
 
 
 def _recurrent(config: AlignmentConfig, backwards: bool) -> keras.layers.Layer:
@@ -105,17 +107,18 @@ class RegionEncoder(keras.layers.Layer):
         self.config = config
         self.scaling = ImageScaling(config.image_scaling, num_features)
         self.linear = keras.layers.Dense(config.joint_dim)
-        self.whole_linear = keras.layers.Dense(config.joint_dim) if config.whole_pair else None
+        self.whole_linear = keras.layers.Dense(config.whole_dim) if config.whole_pair else None
         self.dropout = keras.layers.Dropout(config.region_dropout)
         self.linear.build((None, None, num_features))
         if self.whole_linear is not None:
-            self.whole_linear.build((None, None, num_features))
+            self.whole_linear.build((None, num_features))
         self.built = True
 
-    def call(self, descriptors: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
-        """Encode float32 [B, R, F] to float32 [B, R, D] and bool [B, R], True for real regions.
+    def call(self, descriptors: Tensor, training: bool = False) -> Fragments:
+        """Encode float32 [B, R, F].
 
-        With `whole_pair` there are R + 1, the whole picture as the sentences as wholes see it last.
+        Returns:
+            float32 [B, R, D], bool [B, R], True for real regions, and the whole pictures, float32 [B, W].
         """
         if self.config.only_whole:
             descriptors = descriptors[:, :1]
@@ -124,10 +127,8 @@ class RegionEncoder(keras.layers.Layer):
         vectors = self.linear(scaled)
         if self.config.normalised:
             vectors = ops.normalize(vectors, axis=-1, epsilon=1e-12)
-        if self.whole_linear is None:
-            return vectors, there
-        vectors = ops.concatenate([vectors, self.whole_linear(scaled[:, :1])], axis=1)
-        return vectors, ops.concatenate([there, there[:, :1]], axis=1)
+        whole = scaled[:, 0, :0] if self.whole_linear is None else self.whole_linear(scaled[:, 0])
+        return vectors, there, whole
 
 
 class Aligner(keras.Model):
@@ -162,25 +163,31 @@ class Aligner(keras.Model):
             float32 [K, B, C], images down, sentences across; for the softmax loss divided by the temperatures. K is 1,
             or 2 with `whole_pair`.
         """
-        words = self.words(inputs["words"], training=training)
-        return self.each_score(*self.regions(inputs["descriptors"], training=training), *words)
+        regions = self.regions(inputs["descriptors"], training=training)
+        return self.each_score(*regions, *self.words(inputs["words"], training=training))
 
-    def each_score(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
-        """Give float32 [K, B, C] of encoded regions and words: S_kl, and the cosine of the wholes."""
-        if not self.config.whole_pair:
-            found = self._fragments(regions, regions_there, words, words_there)[None]
-        else:
-            inside = regions[:, :-1], regions_there[:, :-1], words[:, :-1], words_there[:, :-1]
-            picture, sentence = (ops.normalize(one[:, -1], axis=-1, epsilon=1e-12) for one in (regions, words))
-            found = ops.stack([self._fragments(*inside), ops.matmul(picture, ops.transpose(sentence))])
+    def each_score(
+        self,
+        regions: Tensor,
+        regions_there: Tensor,
+        pictures: Tensor,
+        words: Tensor,
+        words_there: Tensor,
+        wholes: Tensor,
+    ) -> Tensor:
+        """Give float32 [K, B, C] of what both encoders gave: S_kl, and the cosine of the wholes."""
+        found = self._fragments(regions, regions_there, words, words_there)[None]
+        if self.config.whole_pair:
+            pictures, wholes = (ops.normalize(one, axis=-1, epsilon=1e-12) for one in (pictures, wholes))
+            found = ops.concatenate([found, ops.matmul(pictures, ops.transpose(wholes))[None]])
         if self.config.loss == "softmax":
             sharpness = ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))  # as CLIP bounds it
             found = found * sharpness[:, None, None]
         return found
 
-    def scores(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
-        """Give what images and sentences are ranked by, float32 [B, C]: the sum of `each_score`."""
-        return ops.sum(self.each_score(regions, regions_there, words, words_there), axis=0)
+    def scores(self, *fragments: Tensor) -> Tensor:
+        """Give what images and sentences are ranked by, float32 [B, C]: the sum of `each_score`; see there."""
+        return ops.sum(self.each_score(*fragments), axis=0)
 
     def _fragments(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
         similarity = products(regions, words)
@@ -208,11 +215,11 @@ class Aligner(keras.Model):
         """Encode int32 [C, T] in one compiled graph; see `WordEncoder.call`."""
         return self._graph("words", self.words, ((None, None), "int32"))(words)
 
-    def predict_scores(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
+    def predict_scores(self, *fragments: Tensor) -> Tensor:
         """Score what was encoded, in one compiled graph; see `scores`."""
-        width = self.config.joint_dim
-        three, two = ((None, None, width), "float32"), ((None, None), "bool")
-        return self._graph("scores", self.scores, three, two, three, two)(regions, regions_there, words, words_there)
+        width, wide = self.config.joint_dim, self.config.whole_dim * self.config.whole_pair
+        three, two, whole = ((None, None, width), "float32"), ((None, None), "bool"), ((None, wide), "float32")
+        return self._graph("scores", self.scores, three, two, whole, three, two, whole)(*fragments)
 
     def _graph(self, name: str, function: Callable, *inputs: Any) -> Callable:
         if name not in self._graphs:

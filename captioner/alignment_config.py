@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 _CHOICES = {
     "recurrent": ("relu", "gru"),
+    "directions": ("sum", "concat"),
     "image_scaling": ("none", "unit", "standardised"),
     "pooling": ("max", "sum", "soft"),
     "loss": ("summed_hinge", "softmax"),
@@ -13,7 +14,11 @@ _CHOICES = {
 }
 
 _RANGES = (
-    ("1 or more", "min_count max_words word_dim hidden_dim joint_dim epochs batch_size kept", lambda value: value >= 1),
+    (
+        "1 or more",
+        "min_count max_words word_dim hidden_dim joint_dim whole_dim epochs batch_size kept",
+        lambda value: value >= 1,
+    ),
     (
         "0 or more",
         "margin l2 clip_value grad_clip validate_updates same_segment whole_cost",
@@ -40,8 +45,10 @@ class AlignmentConfig:
     learn_words: bool = False  # the paper keeps them as they are
     recurrent: str = "relu"
     hidden_dim: int = 300
+    directions: str = "sum"  # how the states of both directions are joined; or "concat"
     relu_words: bool = True  # words pass through a last ReLU on their way into the joint space
     whole_pair: bool = False  # the sentence as a whole beside the whole picture: a second score, with a loss of its own
+    whole_dim: int = 1024  # width of that pair's space
     # regions
     taps: tuple[str, ...] = ("regions-detector@320",)  # boxes-KIND beside them adds place and size
     image_scaling: str = "standardised"
@@ -96,6 +103,7 @@ _BEST = AlignmentConfig(
     learn_words=True,
     recurrent="gru",
     hidden_dim=384,
+    directions="concat",
     relu_words=False,
     whole_pair=True,
     taps=("regions-detector@320", "boxes-detector@320"),
@@ -104,14 +112,14 @@ _BEST = AlignmentConfig(
     normalised=True,
     loss="softmax",
     same_image_is_negative=False,
-    region_dropout=0.5,
+    region_dropout=0.4,
     optimizer="adam",
     learning_rate=1e-3,
     schedule="cosine",
     clip_value=0.0,
     grad_clip=2.0,
     batch_size=128,
-    epochs=8,
+    epochs=7,
     kept=1,
     whole_cost=0.75,
 )
@@ -128,6 +136,7 @@ ALIGNMENTS = {
         word_dim=128,
         hidden_dim=192,
         joint_dim=256,
+        whole_dim=256,
         taps=("regions-grid", "boxes-grid"),
     ),
 }

@@ -34,13 +34,15 @@ class Encoded:
     Attributes:
         vectors: float32 [N, K, D].
         there: bool [N, K], True for real ones.
+        wholes: float32 [N, W], the pictures or sentences as wholes, in a space of their own; W is 0 without one.
     """
 
     vectors: np.ndarray
     there: np.ndarray
+    wholes: np.ndarray
 
     def __getitem__(self, rows: Any) -> "Encoded":
-        return Encoded(self.vectors[rows], self.there[rows])
+        return Encoded(self.vectors[rows], self.there[rows], self.wholes[rows])
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -86,7 +88,7 @@ class TrainedAligner:
         return self._regions(ops.cast(descriptors, "float32"))
 
     def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> Encoded:
-        """Encode sentences, word by word; with `whole_pair` the sentence as a whole is the last of all."""
+        """Encode sentences, word by word and as wholes."""
         numbers = [encode_sentence(sentence, self.config, self.vocabulary) for sentence in sentences]
         return self._words(padded(numbers), batch_size)
 
@@ -117,9 +119,8 @@ class TrainedAligner:
             for left in range(0, len(sentences), _SENTENCES):
                 rows, columns = slice(top, top + _IMAGES), slice(left, left + _SENTENCES)
                 some, others = images[rows], _trimmed(sentences[columns])
-                result[rows, columns] = self.network.predict_scores(
-                    some.vectors, some.there, others.vectors, others.there
-                )
+                fragments = some.vectors, some.there, some.wholes, others.vectors, others.there, others.wholes
+                result[rows, columns] = self.network.predict_scores(*fragments)
         return result
 
     def products(self, images: Encoded, sentences: Encoded) -> np.ndarray:
@@ -130,13 +131,11 @@ class TrainedAligner:
             sentences: as many.
 
         Returns:
-            float32 [N, T, R]; -inf where a region is not there, 0 where a word is not. The pair of wholes is left out.
+            float32 [N, T, R]; -inf where a region is not there, 0 where a word is not.
         """
-        last = -1 if self.config.whole_pair else None
-        words, regions = sentences.vectors[:, :last], images.vectors[:, :last]
-        found = np.matmul(words, np.swapaxes(regions, 1, 2))
-        found = np.where(sentences.there[:, :last, None], found, 0.0)
-        return np.where(images.there[:, None, :last], found, -np.inf).astype(np.float32)
+        found = np.matmul(sentences.vectors, np.swapaxes(images.vectors, 1, 2))
+        found = np.where(sentences.there[..., None], found, 0.0)
+        return np.where(images.there[:, None, :], found, -np.inf).astype(np.float32)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -151,13 +150,14 @@ class TrainedAligner:
 
 
 def _joined(parts: Sequence[Encoded]) -> Encoded:
-    return Encoded(np.concatenate([part.vectors for part in parts]), np.concatenate([part.there for part in parts]))
+    vectors, there, wholes = zip(*((part.vectors, part.there, part.wholes) for part in parts), strict=True)
+    return Encoded(np.concatenate(vectors), np.concatenate(there), np.concatenate(wholes))
 
 
 def _trimmed(sentences: Encoded) -> Encoded:
     """Drop the places that no sentence fills."""
     used = sentences.there.any(axis=0)
-    return Encoded(sentences.vectors[:, used], sentences.there[:, used])
+    return Encoded(sentences.vectors[:, used], sentences.there[:, used], sentences.wholes)
 
 
 def read_aligner(folder: str | Path, weights: Path | None = None) -> TrainedAligner:

@@ -116,9 +116,10 @@ def test_scores_are_those_of_plain_loops():
 
 def test_a_normalised_score_is_a_mean_of_cosines_weighted_by_the_lengths_of_the_words():
     aligner = aligner_of(normalised=True, pooling="max", relu_words=False)
-    regions, regions_there = map(np.asarray, aligner.regions(pictures().astype(np.float32)))
-    words, words_there = map(np.asarray, aligner.words(WORDS))
-    found = np.asarray(aligner.each_score(regions, regions_there, words, words_there))[0]
+    regions, regions_there, pictures_whole = map(np.asarray, aligner.regions(pictures().astype(np.float32)))
+    words, words_there, wholes = map(np.asarray, aligner.words(WORDS))
+    found = np.asarray(aligner.each_score(regions, regions_there, pictures_whole, words, words_there, wholes))[0]
+    assert wholes.shape == pictures_whole.shape == (3, 0)
     np.testing.assert_allclose(np.linalg.norm(regions, axis=-1), 1.0, rtol=1e-5)
     for image in range(3):
         for sentence in range(3):
@@ -162,14 +163,14 @@ def test_the_loss_of_a_hand_worked_batch():
 
 
 def test_wholes_are_a_second_score_by_their_cosine():
-    aligner = aligner_of(whole_pair=True, loss="softmax", normalised=True)
+    aligner = aligner_of(whole_pair=True, whole_dim=11, loss="softmax", normalised=True)
     aligner.log_sharpness.assign([0.0, 1.0])
     descriptors = pictures()
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
     scaling = aligner.regions.scaling
     scaled = (descriptors[:, 0] - double(scaling.shift)[1]) * double(scaling.scale)[1]
     wholes = affine(aligner.regions.whole_linear, scaled)
-    sentences = np.asarray(aligner.words(WORDS)[0])[:, -1]
+    sentences = np.asarray(aligner.words(WORDS)[2])
     for image in range(3):
         for sentence in range(3):
             cosine = wholes[image] @ sentences[sentence]
