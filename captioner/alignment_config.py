@@ -81,8 +81,8 @@ class AlignmentConfig:
     validate_updates: int = 0  # 0: once an epoch
     kept: int = 5  # checkpoints best on dev, which are measured one by one and averaged
     # decoding
-    same_segment: float = 0.5  # beta of the MRF, in deviations of a sentence's products: neighbours on one region
-    whole_cost: float = 0.0  # of the whole picture as the place of a phrase, in deviations of the phrase's products
+    same_segment: float = 0.15  # beta of the MRF, in deviations of a sentence's products: neighbours on one region
+    whole_cost: float = 0.0  # of the whole picture as a place of words, in deviations of their products
 
     def __post_init__(self) -> None:
         for field, known in _CHOICES.items():

@@ -15,10 +15,11 @@ from typing import Any
 from common.commands import DONE, import_backend_quietly, progress_is_shown, run_command
 
 _PICTURES = 128
-# Words that no snippet begins or ends with: what is left of a sentence cut in its middle.
-_JOINING = "is are was and of in on at with while as that which to by for from into over through near behind"
-_LEADING = frozenset(_JOINING.split(" "))
-_TRAILING = _LEADING | {"a", "an", "the", "his", "her", "their", "its", "some", "this", "two"}
+# What joins the names of things in a sentence, and is cut at; what begins a name, and is never its end.
+_JOINS = """is are was were be being has have and or of in on at with while as that which who to by for from into onto over
+under through near behind beside across along around between next down up out off it there its looks"""
+_BEGINS = "a an the his her their some this these two three four one another"
+_JOINING, _DETERMINERS = frozenset(_JOINS.split()), frozenset(_BEGINS.split())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -82,27 +83,46 @@ def align(model: Any, cache: Any, records: Sequence[Any], split: str, args: argp
             owners = np.array([row for row, record in enumerate(some) for _ in record.captions])
             found = segment_sentences(model, images[owners], sentences, args.same)
             for row, words, segments in zip(owners, sentences, found, strict=True):
-                for segment in segments:
-                    snippet = trimmed(words[slice(*segment.words)])
-                    if snippet and segment.strength >= args.least:
+                for segment in with_determiners(words, segments):
+                    if segment.strength >= args.least:
                         key = some[row].image_id, segment.region
-                        entries.setdefault(key, []).append(" ".join(snippet))
+                        entries.setdefault(key, []).extend(names_in(words[slice(*segment.words)]))
             bar.update(len(some))
     named = {"train": "train", "dev": "val"}[split]
     return [
         {"image": image, "region": region, "split": named, "sentences": texts}
         for (image, region), texts in sorted(entries.items())
+        if texts
     ]
 
 
-def trimmed(words: list[str]) -> list[str]:
-    """Cut off what a snippet does not begin or end with; nothing is left of one without a word of content."""
-    words = list(words)
-    while words and words[0] in _LEADING:
-        words.pop(0)
-    while words and words[-1] in _TRAILING:
-        words.pop()
-    return words
+def with_determiners(words: Sequence[str], segments: Sequence[Any]) -> list[Any]:
+    """Give "a" and its like to the segment of the word after them."""
+    from dataclasses import replace
+
+    moved, start = [], 0
+    for number, segment in enumerate(segments):
+        stop = segment.words[1]
+        while number < len(segments) - 1 and stop > start and words[stop - 1] in _DETERMINERS:
+            stop -= 1
+        if stop > start:
+            moved.append(replace(segment, words=(start, stop)))
+        start = stop
+    return moved
+
+
+def names_in(words: Sequence[str]) -> list[str]:
+    """Cut words into names of things, such as "a red ball": at what joins them, and behind a leading "...ing"."""
+    names: list[list[str]] = [[]]
+    for word in words:
+        if word in _JOINING or (word.endswith("ing") and not names[-1]):
+            names.append([])
+        else:
+            names[-1].append(word)
+    for name in names:
+        while name and name[-1] in _DETERMINERS:
+            name.pop()
+    return [" ".join(name) for name in names if name]
 
 
 def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cache: Any) -> None:

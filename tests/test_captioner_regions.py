@@ -12,7 +12,8 @@ import captioner
 from captioner import regions, snippets, train, train_alignment
 from captioner.described import Region, surest
 from captioner.region_drawing import draw_regions
-from captioner.snippets import trimmed
+from captioner.segments import Segment
+from captioner.snippets import names_in, with_determiners
 from common.errors import ConfigError
 from datasets import scenes
 from datasets.catalog import read_dataset
@@ -67,9 +68,16 @@ def test_snippets_are_words_of_captions_beside_what_their_regions_look_like(draw
         np.testing.assert_array_equal(found, expected)
 
 
-def test_no_snippet_begins_or_ends_in_mid_sentence():
-    assert trimmed(["is", "on", "a", "red", "dog", "with", "the"]) == ["a", "red", "dog"]
-    assert trimmed(["of", "the"]) == []
+def test_names_are_cut_at_what_joins_them():
+    assert names_in(["is", "holding", "a", "red", "ball", "of", "the"]) == ["a red ball"]
+    assert names_in(["white", "skirt", "and", "black", "boots", "is", "carrying"]) == ["white skirt", "black boots"]
+    assert names_in(["of", "the"]) == []
+
+
+def test_a_determiner_goes_with_the_word_after_it():
+    words = ["a", "dog", "on", "the", "red", "sofa"]
+    moved = with_determiners(words, [Segment((0, 1), 3, 1.0), Segment((1, 4), 2, 1.0), Segment((4, 6), 1, 1.0)])
+    assert [(one.words, one.region) for one in moved] == [((0, 3), 2), ((3, 6), 1)]
 
 
 def test_regions_are_described_and_drawn(drawn, capsys):
