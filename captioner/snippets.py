@@ -16,8 +16,10 @@ from common.commands import DONE, import_backend_quietly, progress_is_shown, run
 
 _PICTURES = 128
 # What joins the names of things in a sentence, and is cut at; what begins a name, and is never its end.
-_JOINS = """is are was were be being has have and or of in on at with while as that which who to by for from into onto over
-under through near behind beside across along around between next down up out off it there its looks"""
+_JOINS = (
+    "is are was were be being has have and or of in on at with while as that which who to by for from into onto over"
+    " under through near behind beside across along around between next down up out off it there its looks"
+)
 _BEGINS = "a an the his her their some this these two three four one another"
 _JOINING, _DETERMINERS = frozenset(_JOINS.split()), frozenset(_BEGINS.split())
 
