@@ -108,10 +108,12 @@ class RegionEncoder(keras.layers.Layer):
         self.scaling = ImageScaling(config.image_scaling, num_features)
         self.linear = keras.layers.Dense(config.joint_dim)
         self.whole_linear = keras.layers.Dense(config.whole_dim) if config.whole_pair else None
+        self.context = keras.layers.Dense(config.joint_dim, use_bias=False) if config.context else None
         self.dropout = keras.layers.Dropout(config.region_dropout)
         self.linear.build((None, None, num_features))
-        if self.whole_linear is not None:
-            self.whole_linear.build((None, num_features))
+        for layer in (self.whole_linear, self.context):
+            if layer is not None:
+                layer.build((None, num_features))
         self.built = True
 
     def call(self, descriptors: Tensor, training: bool = False) -> Fragments:
@@ -125,6 +127,8 @@ class RegionEncoder(keras.layers.Layer):
         there = ops.any(ops.not_equal(descriptors, 0.0), axis=-1)
         scaled = self.dropout(self.scaling.each(descriptors), training=training)
         vectors = self.linear(scaled)
+        if self.context is not None:
+            vectors = vectors + self.context(scaled[:, 0])[:, None]
         if self.config.normalised:
             vectors = ops.normalize(vectors, axis=-1, epsilon=1e-12)
         whole = scaled[:, 0, :0] if self.whole_linear is None else self.whole_linear(scaled[:, 0])

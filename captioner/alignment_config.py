@@ -52,6 +52,7 @@ class AlignmentConfig:
     # regions
     taps: tuple[str, ...] = ("regions-detector@320",)  # boxes-KIND beside them adds place and size
     image_scaling: str = "standardised"
+    context: bool = False  # a second map of the whole picture is added to every region, the whole picture included
     only_whole: bool = False  # the first region alone, the whole picture: an ablation
     # joint space and score
     joint_dim: int = 1000
@@ -106,6 +107,7 @@ _BEST = AlignmentConfig(
     directions="concat",
     relu_words=False,
     whole_pair=True,
+    context=True,
     taps=("regions-detector@320", "boxes-detector@320"),
     joint_dim=512,
     pooling="soft",

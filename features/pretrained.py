@@ -12,7 +12,7 @@ from common.errors import DataError
 from common.files import read_json
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
-BOX = {"vse": "ranker", "captioner": "captioner", "aligner": "aligner"}  # kind of model: its folder in the box
+BOX = {"vse": "ranker", "captioner": "captioner"}  # kind of model: its folder in the box
 _WEIGHTS = ".weights.h5"
 _MEND = "restore it with: git checkout -- pretrained"
 
@@ -56,12 +56,14 @@ def find_checkpoint(kind: str, given: str | Path | None = None) -> Path:
     """Say where a model is: the folder that is given, or one in the box, verified.
 
     Args:
-        kind: a key of BOX.
+        kind: of model; those of BOX are in it.
         given: a checkpoint folder, or the name of one in the box; None: the one that the box has of this kind.
 
     Raises:
-        DataError: the one in the box is not the one of its card.
+        DataError: the one in the box is not the one of its card, or there is none of this kind.
     """
+    if given is None and kind not in BOX:
+        raise _not_in_the_box(kind)
     boxed = PRETRAINED / (BOX[kind] if given is None else str(given))
     if given is not None and (Path(given).exists() or boxed.parent != PRETRAINED or not boxed.is_dir()):
         boxed = Path(given)
@@ -77,11 +79,15 @@ def say_which(kind: str, given: Path | None, name: str | None = None) -> None:
         DataError: there is none.
     """
     if given is None:
-        name = name or BOX[kind]
+        name = name or BOX.get(kind, kind)
         card = cards().get(name)
         if card is None:
-            raise DataError(f"the box holds no {name}; train one and name it: --checkpoint DIR")
+            raise _not_in_the_box(name)
         print(f"using the {name} in the box: {card['what']}; another: --checkpoint DIR", file=sys.stderr)
+
+
+def _not_in_the_box(name: str) -> DataError:
+    return DataError(f"the box holds no {name}; train one (make help) and name its folder: --checkpoint DIR")
 
 
 def sha256_of(path: Path) -> str:

@@ -142,6 +142,16 @@ def test_padding_and_missing_regions_change_nothing():
         np.testing.assert_allclose(np.asarray(alone)[:, 0, 0], whole[:, 0, 2], rtol=1e-4, atol=1e-5)
 
 
+def test_context_adds_the_whole_picture_to_every_region():
+    aligner = aligner_of(context=True)
+    descriptors = pictures()
+    found = np.asarray(aligner.regions(descriptors.astype(np.float32))[0])
+    scaling = aligner.regions.scaling
+    scaled = (descriptors - double(scaling.shift)[1]) * double(scaling.scale)[1]
+    beside = scaled[:, :1] @ double(aligner.regions.context.kernel)
+    np.testing.assert_allclose(found, affine(aligner.regions.linear, scaled) + beside, rtol=1e-4, atol=1e-5)
+
+
 def test_only_the_whole_picture_is_seen_where_the_settings_say_so():
     aligner = aligner_of(only_whole=True)
     descriptors = pictures().astype(np.float32)
@@ -202,6 +212,7 @@ class Table:
         {"l2": 0.1},
         {"pooling": "sum", "recurrent": "gru", "relu_words": False},
         {"pooling": "soft", "normalised": True, "loss": "softmax", "whole_pair": True, "recurrent": "gru"},
+        {"context": True, "directions": "concat", "normalised": True, "loss": "softmax", "whole_pair": True},
         {"normalised": True, "loss": "softmax", "same_image_is_negative": False, "image_scaling": "unit"},
     ],
     ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
