@@ -8,7 +8,7 @@ from keras import ops
 
 from captioner.alignment import Aligner
 from captioner.alignment_config import AlignmentConfig
-from captioner.training import CaptionBatches
+from captioner.training import CaptionBatches, scheduled_rate
 from common.pair_losses import softmax_loss, summed_hinge
 from common.tokenizer import tokenize
 from common.vocabulary import UNKNOWN, Vocabulary
@@ -77,12 +77,7 @@ def make_loss(config: AlignmentConfig) -> Callable[[Tensor, Tensor], Tensor]:
 
 def make_optimizer(config: AlignmentConfig, total_updates: int) -> keras.optimizers.Optimizer:
     """Build the optimiser and its schedule."""
-    rate: Any = config.learning_rate
-    if config.schedule == "cosine":
-        warmup = min(200, total_updates // 10)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, total_updates - warmup), alpha=0.01, warmup_target=config.learning_rate, warmup_steps=warmup
-        )
+    rate = scheduled_rate(config, total_updates)
     clipped = {"global_clipnorm": config.grad_clip or None, "clipvalue": config.clip_value or None}
     if config.optimizer == "adam":
         return keras.optimizers.Adam(learning_rate=rate, **clipped)

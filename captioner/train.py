@@ -27,25 +27,11 @@ def main(argv: list[str] | None = None) -> int:
 def train(args: argparse.Namespace) -> int:
     """Train as asked and say where the checkpoint lies."""
     import json
-    from dataclasses import replace
 
     from captioner.config import CONFIGS
-    from common.commands import import_backend_quietly
-    from common.config import override, preset
-    from common.files import require_writable_folder
-    from datasets.catalog import read_dataset, reader_options
-    from datasets.records import of_split, with_features
-    from features.cache import open_cache
+    from features.training_data import read_training
 
-    config = override(preset(CONFIGS, args.config), args.set)
-    import_backend_quietly()
-    from features.descriptors import full_tap
-
-    config = replace(config, taps=tuple(full_tap(tap, args.backbone) for tap in config.taps))
-    records = read_dataset(args.dataset, args.data, **reader_options(args.option))
-    cache = open_cache(args.cache)
-    splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
-    require_writable_folder(args.out)
+    config, splits, cache = read_training(args, CONFIGS)
     rows = fit(args, config, splits, cache)
     if args.json:
         print(json.dumps(rows[-1]))
@@ -62,15 +48,17 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
         the history, one row per epoch.
     """
     from captioner.model import Captioner
-    from captioner.trained import TrainedCaptioner
+    from captioner.trained import KIND, TrainedCaptioner
     from captioner.training import encode_caption, start_biases
     from common.seeds import seed_everything
+    from common.tokenizer import tokenize
     from features.descriptors import CachedDescriptors
+    from features.training_data import describe, fit_vocabulary
 
     seed_everything(args.seed)
-    vocabulary = fit_vocabulary(config, splits["train"])
+    vocabulary = fit_vocabulary(splits["train"], tokenize, min_count=config.min_count)
     descriptors = CachedDescriptors(cache, args.backbone, config.taps, [record.image_id for record in splits["train"]])
-    description = describe(args, config, splits, cache, descriptors.num_features)
+    description = describe(args, KIND, config, splits, cache, descriptors.num_features)
     captioner = Captioner(config, len(vocabulary), descriptors.num_features)
     words = [[encode_caption(caption, config, vocabulary) for caption in record.captions] for record in splits["train"]]
     captioner.start_from(start_biases([caption for image in words for caption in image], len(vocabulary)))
@@ -196,18 +184,6 @@ def keep_neighbours(run: Run, words: list[list[list[int]]]) -> None:
     Neighbours(np.concatenate(places), captions, image_of_caption).save(run.args.out)
 
 
-def fit_vocabulary(config: Any, records: tuple) -> Any:
-    """Collect the words of the training captions."""
-    from common.tokenizer import tokenize
-    from common.vocabulary import Vocabulary
-
-    return Vocabulary.fit(
-        (tokenize(caption) for record in records for caption in record.captions),
-        splits={record.split for record in records},
-        min_count=config.min_count,
-    )
-
-
 def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
     """Caption a split greedily and score it without Java; the best weights have the highest "score"."""
     from eval.caption_results import score_captions
@@ -221,18 +197,6 @@ def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
     perplexity = trained.perplexity(cache, ids, [record.captions for record in records])
     score = scores["cider"] if trained.config.select_by == "cider" else -perplexity
     return {"score": score, "cider": scores["cider"], "bleu4": scores["bleu4"], "perplexity": perplexity}
-
-
-def describe(args: argparse.Namespace, config: Any, splits: dict, cache: Any, num_features: int) -> dict[str, Any]:
-    """Give the checkpoint's config.json."""
-    from captioner.trained import KIND
-    from common.checkpoints import describe_run
-    from datasets.records import data_fingerprint
-    from features.descriptors import identity
-
-    fingerprint = data_fingerprint([*splits["train"], *splits["dev"]])
-    backbone = identity(cache, args.backbone, config.taps)
-    return describe_run(args, KIND, config, num_features=num_features, backbone=backbone, fingerprint=fingerprint)
 
 
 if __name__ == "__main__":

@@ -21,25 +21,11 @@ def main(argv: list[str] | None = None) -> int:
 def train(args: argparse.Namespace) -> int:
     """Train as asked and say where the checkpoint lies."""
     import json
-    from dataclasses import replace
 
     from captioner.alignment_config import ALIGNMENTS
-    from common.commands import import_backend_quietly
-    from common.config import override, preset
-    from common.files import require_writable_folder
-    from datasets.catalog import read_dataset, reader_options
-    from datasets.records import of_split, with_features
-    from features.cache import open_cache
+    from features.training_data import read_training
 
-    config = override(preset(ALIGNMENTS, args.config), args.set)
-    import_backend_quietly()
-    from features.descriptors import full_tap
-
-    config = replace(config, taps=tuple(full_tap(tap, args.backbone) for tap in config.taps))
-    records = read_dataset(args.dataset, args.data, **reader_options(args.option))
-    cache = open_cache(args.cache)
-    splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
-    require_writable_folder(args.out)
+    config, splits, cache = read_training(args, ALIGNMENTS)
     rows = fit(args, config, splits, cache)
     if args.json:
         print(json.dumps(rows[-1]))
@@ -56,21 +42,23 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     """
     from captioner.alignment import Aligner
     from captioner.alignment_training import AlignmentTask, PairsOfImageAndSentence, encode_sentence
-    from captioner.trained_aligner import TrainedAligner
+    from captioner.trained_aligner import KIND, TrainedAligner
     from captioner.word_vectors import table_from
     from common.checkpoints import start_or_continue
     from common.seeds import seed_everything
+    from common.tokenizer import tokenize
     from common.training import ResumableTraining, fit_resumably
     from datasets.batches import BATCHING
     from datasets.records import captions_of
     from features.descriptors import CachedDescriptors
+    from features.training_data import describe, fit_vocabulary
 
     seed_everything(args.seed)
     sentences, image_of_sentence = captions_of(splits["train"])
-    vocabulary = fit_vocabulary(config, splits["train"])
+    vocabulary = fit_vocabulary(splits["train"], tokenize, min_count=config.min_count)
     ids = [record.image_id for record in splits["train"]]
     descriptors = CachedDescriptors(cache, args.backbone, config.taps, ids)
-    description = describe(args, config, splits, cache, descriptors.num_features)
+    description = describe(args, KIND, config, splits, cache, descriptors.num_features)
     start_or_continue(args.out, description, vocabulary)
     aligner = Aligner(config, len(vocabulary), descriptors.num_features)
     if config.word_vectors:
@@ -99,18 +87,6 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     return fit_resumably(task, batches, keeper, epochs=config.epochs, tensorboard=args.tensorboard)
 
 
-def fit_vocabulary(config: Any, records: tuple) -> Any:
-    """Collect the words of the training captions."""
-    from common.tokenizer import tokenize
-    from common.vocabulary import Vocabulary
-
-    return Vocabulary.fit(
-        (tokenize(caption) for record in records for caption in record.captions),
-        splits={record.split for record in records},
-        min_count=config.min_count,
-    )
-
-
 def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
     """Rank a split both ways; gives rsum and the recalls."""
     from datasets.records import captions_of
@@ -122,18 +98,6 @@ def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
     scores = trained.scores(images, trained.encode_sentences(sentences))
     metrics = retrieval_metrics(ranks_from_scores(scores, image_of_sentence)).to_json()
     return {"rsum": rsum(metrics), **metrics}
-
-
-def describe(args: argparse.Namespace, config: Any, splits: dict, cache: Any, num_features: int) -> dict[str, Any]:
-    """Give the checkpoint's config.json."""
-    from captioner.trained_aligner import KIND
-    from common.checkpoints import describe_run
-    from datasets.records import data_fingerprint
-    from features.descriptors import identity
-
-    fingerprint = data_fingerprint([*splits["train"], *splits["dev"]])
-    backbone = identity(cache, args.backbone, config.taps)
-    return describe_run(args, KIND, config, num_features=num_features, backbone=backbone, fingerprint=fingerprint)
 
 
 if __name__ == "__main__":

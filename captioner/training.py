@@ -176,14 +176,19 @@ def make_loss(label_smoothing: float) -> Callable[[Tensor, Tensor], Tensor]:
     return caption_loss
 
 
+def scheduled_rate(config: Any, total_updates: int) -> Any:
+    """Give the learning rate of a config: a constant, or a warm-up and a cosine down to a hundredth."""
+    if config.schedule == "constant":
+        return config.learning_rate
+    warmup = min(200, total_updates // 10)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, total_updates - warmup), alpha=0.01, warmup_target=config.learning_rate, warmup_steps=warmup
+    )
+
+
 def make_optimizer(config: CaptionerConfig, total_updates: int) -> keras.optimizers.Optimizer:
     """Build the optimiser and its schedule."""
-    rate: Any = config.learning_rate
-    if config.schedule == "cosine":
-        warmup = min(200, total_updates // 10)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, total_updates - warmup), alpha=0.01, warmup_target=config.learning_rate, warmup_steps=warmup
-        )
+    rate = scheduled_rate(config, total_updates)
     clipped = {"global_clipnorm": config.grad_clip or None, "clipvalue": config.clip_value or None}
     if config.optimizer == "adam":
         return keras.optimizers.Adam(learning_rate=rate, **clipped)

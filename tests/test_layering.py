@@ -40,7 +40,7 @@ COMMANDS = {
     "eval/document_frequencies.py",
     "eval/metric_agreement.py",
 }
-# Pieces of one command, apart only to keep its file short: they may import what it may, and nobody else imports them.
+# Pieces of commands, in files of their own: they may import what commands may, and nobody else imports them.
 PIECES = {
     "eval/run_captions.py": "eval/run.py",
     "eval/run_alignment.py": "eval/run.py",
@@ -48,6 +48,7 @@ PIECES = {
     "eval/run_captioners.py": "eval/run.py",
     "eval/run_baselines.py": "eval/run.py",
     "captioner/train_rewards.py": "captioner/train.py",
+    "features/training_data.py": "vse/train.py captioner/train.py captioner/train_alignment.py",
 }
 
 
@@ -77,7 +78,7 @@ def test_imports_point_down_only(path):
         file = f"{module.replace('.', '/')}.py"
         assert name in RUNS_OTHERS or file not in COMMANDS, f"{name} imports the command {module}"
         if file in PIECES:
-            assert PIECES.get(name, name) == PIECES[file], f"{name} imports {module}, a piece of {PIECES[file]}"
+            assert PIECES.get(name, name) in PIECES[file].split(), f"{name} imports {module}, a piece of {PIECES[file]}"
         if name not in COMMANDS | set(PIECES):
             assert other == package or other in MAY_IMPORT[package], f"{name} must not import {module}"
 

@@ -21,25 +21,11 @@ def main(argv: list[str] | None = None) -> int:
 def train(args: argparse.Namespace) -> int:
     """Train as asked and say where the checkpoint lies."""
     import json
-    from dataclasses import replace
 
-    from common.commands import import_backend_quietly
-    from common.config import override, preset
-    from common.files import require_writable_folder
-    from datasets.catalog import read_dataset, reader_options
-    from datasets.records import of_split, with_features
-    from features.cache import open_cache
+    from features.training_data import read_training
     from vse.config import CONFIGS
 
-    config = override(preset(CONFIGS, args.config), args.set)
-    import_backend_quietly()
-    from features.descriptors import full_tap
-
-    config = replace(config, taps=tuple(full_tap(tap, args.backbone) for tap in config.taps))
-    records = read_dataset(args.dataset, args.data, **reader_options(args.option))
-    cache = open_cache(args.cache)
-    splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
-    require_writable_folder(args.out)
+    config, splits, cache = read_training(args, CONFIGS)
     rows = fit(args, config, splits, cache)
     if args.json:
         print(json.dumps(rows[-1]))
@@ -56,19 +42,22 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     """
     from common.checkpoints import start_or_continue
     from common.seeds import seed_everything
+    from common.tokenizer import TOKENIZERS
     from common.training import ResumableTraining, fit_resumably
     from datasets.batches import BATCHING
     from datasets.records import captions_of
     from features.descriptors import CachedDescriptors
+    from features.training_data import describe, fit_vocabulary
     from vse.model import Ranker
-    from vse.ranker import TrainedRanker, encode_words
+    from vse.ranker import KIND, TrainedRanker, encode_words
     from vse.training import PairBatches, RankingTask
 
     seed_everything(args.seed)
     sentences, image_of_sentence = captions_of(splits["train"])
-    vocabulary = fit_vocabulary(config, splits["train"])
+    limits = {"min_count": config.min_count, "drop_rarest": config.drop_rarest}
+    vocabulary = fit_vocabulary(splits["train"], TOKENIZERS[config.tokenizer], **limits)
     descriptors = CachedDescriptors(cache, args.backbone, config.taps, [record.image_id for record in splits["train"]])
-    description = describe(args, config, splits, cache, descriptors.num_features)
+    description = describe(args, KIND, config, splits, cache, descriptors.num_features)
     start_or_continue(args.out, description, vocabulary)
 
     ranker = Ranker(config, len(vocabulary), descriptors.num_features)
@@ -96,20 +85,6 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     return fit_resumably(task, batches, keeper, epochs=config.epochs, tensorboard=args.tensorboard)
 
 
-def fit_vocabulary(config: Any, records: tuple) -> Any:
-    """Collect the words of the training captions."""
-    from common.tokenizer import TOKENIZERS
-    from common.vocabulary import Vocabulary
-
-    tokenize = TOKENIZERS[config.tokenizer]
-    return Vocabulary.fit(
-        (tokenize(sentence) for record in records for sentence in record.captions),
-        splits={record.split for record in records},
-        min_count=config.min_count,
-        drop_rarest=config.drop_rarest,
-    )
-
-
 def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
     """Rank a split both ways; gives rsum and the recalls."""
     from datasets.records import captions_of
@@ -122,18 +97,6 @@ def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
         retrieval_ranks(images, trained.encode_sentences(sentences), image_of_sentence)
     ).to_json()
     return {"rsum": rsum(metrics), **metrics}
-
-
-def describe(args: argparse.Namespace, config: Any, splits: dict, cache: Any, num_features: int) -> dict[str, Any]:
-    """Give the checkpoint's config.json."""
-    from common.checkpoints import describe_run
-    from datasets.records import data_fingerprint
-    from features.descriptors import identity
-    from vse.ranker import KIND
-
-    fingerprint = data_fingerprint([*splits["train"], *splits["dev"]])
-    backbone = identity(cache, args.backbone, config.taps)
-    return describe_run(args, KIND, config, num_features=num_features, backbone=backbone, fingerprint=fingerprint)
 
 
 if __name__ == "__main__":
