@@ -87,7 +87,7 @@ def load_aligner(path: str | Path | None = None) -> "TrainedAligner":
 
 
 def describe_regions(model: "TrainedCaptioner", image: Any, *, most: int = 8, **reading: Any) -> "list[Region]":
-    """Write what is in the regions of a picture, the surest first.
+    """Write what is in the regions of a picture; first come those whose boxes and words are surest.
 
     Args:
         model: a captioner trained on snippets (`captioner.snippets`).

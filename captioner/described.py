@@ -25,7 +25,7 @@ class Region:
         box: corners in shares of the picture's sides; (0, 0, 1, 1) is the whole picture.
         words: what is said of it.
         score: of written words the mean natural logarithm of their probabilities; of a sentence's words their strength
-            (see `captioner.segments.Segment`). Higher is surer.
+            (see `captioner.segments.Segment`). Higher is surer of the words.
     """
 
     box: tuple[float, float, float, float]
@@ -38,7 +38,7 @@ class Region:
 
 
 def write_regions(model: TrainedCaptioner, image: Any, most: int, **reading: Any) -> list[Region]:
-    """Write a snippet for the regions of a picture and keep the surest that differ in place and words.
+    """Write a snippet for the regions of a picture and keep the surest boxes and words that differ in both.
 
     Args:
         model: trained on what `captioner.snippets` wrote.
@@ -57,20 +57,28 @@ def write_regions(model: TrainedCaptioner, image: Any, most: int, **reading: Any
             " python -m captioner.snippets, then python -m captioner.train --dataset karpathy --config regions"
         )
     boxes, features = _encoded(image, [tap], "described-", model.description["backbone"], reading)
-    real = np.flatnonzero(areas(boxes) > 0)
+    real = np.flatnonzero(areas(boxes[:, :4]) > 0)
     captions = model.caption_descriptors(features[tap][0][real][:, None])
-    found = [
-        Region(_corners(boxes[row]), one[0].text, one[0].log_prob / max(len(one[0].probabilities), 1))
-        for row, one in zip(real, captions, strict=True)
-        if one and one[0].text
-    ]
-    return surest(found[1:], most) or found[:1]
+    found, doubts = [], []
+    for row, one in zip(real, captions, strict=True):
+        if one and one[0].text:
+            score = one[0].log_prob / max(len(one[0].probabilities), 1)
+            found.append(Region(_corners(boxes[row]), one[0].text, score))
+            doubts.append(-score - float(np.log(max(boxes[row, 4], 1e-6))))  # of the words, and of the box
+    return least_doubtful(found[1:], doubts[1:], most) or found[:1]
 
 
-def surest(found: Sequence[Region], most: int) -> list[Region]:
-    """Keep the regions of the highest scores whose place or words are not there yet."""
+def least_doubtful(found: Sequence[Region], doubts: Sequence[float], most: int) -> list[Region]:
+    """Keep the regions that are least in doubt and whose place and words are not there yet.
+
+    Args:
+        found: N regions.
+        doubts: N numbers, small for those to keep.
+        most: at most so many.
+    """
     kept: list[Region] = []
-    for one in sorted(found, key=lambda region: -region.score):
+    for number in np.argsort(doubts, kind="stable"):
+        one = found[number]
         repeats = [
             other
             for other in kept
@@ -110,13 +118,13 @@ def tie_words(model: TrainedAligner, image: Any, sentence: str, same: float | No
 def _encoded(
     image: Any, taps: Sequence[str], prefix: str, trained_on: dict[str, Any], reading: dict[str, Any]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Give the boxes float32 [R, 4] of one picture and the features of the taps."""
+    """Give the boxes and their scores, float32 [R, 5], of one picture and the features of the taps."""
     tap = next(tap for tap in taps if tap.startswith(prefix))
     boxes_tap = tap.replace(prefix, "boxes-", 1)
     (batch,) = encode_taps([image], list(dict.fromkeys([*taps, boxes_tap])), trained_on, strict=True, **reading)
-    return batch.features[boxes_tap][0][:, :4], batch.features
+    return batch.features[boxes_tap][0], batch.features
 
 
 def _corners(box: np.ndarray) -> tuple[float, float, float, float]:
-    left, top, right, bottom = map(float, box)
+    left, top, right, bottom = map(float, box[:4])
     return left, top, right, bottom

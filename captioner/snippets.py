@@ -17,7 +17,7 @@ from common.commands import DONE, import_backend_quietly, progress_is_shown, run
 _PICTURES = 128
 # What joins the names of things in a sentence, and is cut at; what begins a name, and is never its end.
 _JOINS = (
-    "is are was were be being has have and or of in on at with while as that which who to by for from into onto over"
+    "is are was were be being has have or of in on at with while as that which who to by for from into onto over"
     " under through near behind beside across along around between next down up out off it there its looks"
 )
 _BEGINS = "a an the his her their some this these two three four one another"
@@ -114,10 +114,14 @@ def with_determiners(words: Sequence[str], segments: Sequence[Any]) -> list[Any]
 
 
 def names_in(words: Sequence[str]) -> list[str]:
-    """Cut words into names of things, such as "a red ball": at what joins them, and behind a leading "...ing"."""
+    """Cut words into names of things, such as "a red ball": at what joins them, and behind a leading "...ing".
+
+    "And" joins things only where a determiner follows: "a black and white dog" is one.
+    """
     names: list[list[str]] = [[]]
-    for word in words:
-        if word in _JOINING or (word.endswith("ing") and not names[-1]):
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        joins = word in _JOINING or (word == "and" and (following in _DETERMINERS or not names[-1] or not following))
+        if joins or (word.endswith("ing") and not names[-1]):
             names.append([])
         else:
             names[-1].append(word)
