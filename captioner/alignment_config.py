@@ -141,4 +141,17 @@ ALIGNMENTS = {
         whole_dim=256,
         taps=("regions-grid", "boxes-grid"),
     ),
+    # For the drawn scenes: trained within a minute.
+    "scenes": replace(
+        _BEST,
+        min_count=1,
+        word_dim=64,
+        hidden_dim=96,
+        joint_dim=128,
+        whole_dim=128,
+        taps=("regions-grid", "boxes-grid"),
+        region_dropout=0.2,
+        learning_rate=3e-3,
+        epochs=6,
+    ),
 }
