@@ -109,11 +109,14 @@ class RegionEncoder(keras.layers.Layer):
         self.linear = keras.layers.Dense(config.joint_dim)
         self.whole_linear = keras.layers.Dense(config.whole_dim) if config.whole_pair else None
         self.context = keras.layers.Dense(config.joint_dim, use_bias=False) if config.context else None
+        self.strongest = keras.layers.Dense(config.whole_dim, use_bias=False) if config.whole_regions else None
         self.dropout = keras.layers.Dropout(config.region_dropout)
         self.linear.build((None, None, num_features))
         for layer in (self.whole_linear, self.context):
             if layer is not None:
                 layer.build((None, num_features))
+        if self.strongest is not None:
+            self.strongest.build((None, config.joint_dim))
         self.built = True
 
     def call(self, descriptors: Tensor, training: bool = False) -> Fragments:
@@ -129,9 +132,11 @@ class RegionEncoder(keras.layers.Layer):
         vectors = self.linear(scaled)
         if self.context is not None:
             vectors = vectors + self.context(scaled[:, 0])[:, None]
+        whole = scaled[:, 0, :0] if self.whole_linear is None else self.whole_linear(scaled[:, 0])
+        if self.strongest is not None:
+            whole = whole + self.strongest(ops.max(ops.where(there[..., None], vectors, -1e4), axis=1))
         if self.config.normalised:
             vectors = ops.normalize(vectors, axis=-1, epsilon=1e-12)
-        whole = scaled[:, 0, :0] if self.whole_linear is None else self.whole_linear(scaled[:, 0])
         return vectors, there, whole
 
 
@@ -148,9 +153,10 @@ class Aligner(keras.Model):
         super().__init__(**options)
         self.config, self.num_features = config, num_features
         self.words, self.regions = WordEncoder(config, num_words), RegionEncoder(config, num_features)
+        # Of each score by itself, then of each in their sum.
         self.log_sharpness = self.add_weight(
-            shape=(1 + config.whole_pair,),
-            initializer=keras.initializers.Constant(-math.log(config.temperature)),
+            shape=(4 if config.whole_pair else 1,),
+            initializer=keras.initializers.Constant(-math.log(config.temperature) if config.loss == "softmax" else 0.0),
             trainable=config.loss == "softmax",
             name="log_sharpness",
         )
@@ -164,8 +170,7 @@ class Aligner(keras.Model):
             inputs: "descriptors" float32 [B, R, F] and "words" int32 [C, T].
 
         Returns:
-            float32 [K, B, C], images down, sentences across; for the softmax loss divided by the temperatures. K is 1,
-            or 2 with `whole_pair`.
+            float32 [K, B, C], see `each_score`.
         """
         regions = self.regions(inputs["descriptors"], training=training)
         return self.each_score(*regions, *self.words(inputs["words"], training=training))
@@ -179,19 +184,22 @@ class Aligner(keras.Model):
         words_there: Tensor,
         wholes: Tensor,
     ) -> Tensor:
-        """Give float32 [K, B, C] of what both encoders gave: S_kl, and the cosine of the wholes."""
+        """Give float32 [K, B, C] of what both encoders gave, images down, sentences across.
+
+        K is 1: S_kl; or 3 with `whole_pair`: S_kl, the cosine of the wholes, and a sum of both whose weights are
+        learned. For the softmax loss all are divided by temperatures.
+        """
         found = self._fragments(regions, regions_there, words, words_there)[None]
-        if self.config.whole_pair:
-            pictures, wholes = (ops.normalize(one, axis=-1, epsilon=1e-12) for one in (pictures, wholes))
-            found = ops.concatenate([found, ops.matmul(pictures, ops.transpose(wholes))[None]])
-        if self.config.loss == "softmax":
-            sharpness = ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))  # as CLIP bounds it
-            found = found * sharpness[:, None, None]
-        return found
+        sharpness = ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))[:, None, None]  # as CLIP bounds it
+        if not self.config.whole_pair:
+            return found * sharpness
+        pictures, wholes = (ops.normalize(one, axis=-1, epsilon=1e-12) for one in (pictures, wholes))
+        found = ops.concatenate([found, ops.matmul(pictures, ops.transpose(wholes))[None]])
+        return ops.concatenate([found * sharpness[:2], ops.sum(found * sharpness[2:], axis=0, keepdims=True)])
 
     def scores(self, *fragments: Tensor) -> Tensor:
-        """Give what images and sentences are ranked by, float32 [B, C]: the sum of `each_score`; see there."""
-        return ops.sum(self.each_score(*fragments), axis=0)
+        """Give what images and sentences are ranked by, float32 [B, C]: the last of `each_score`; see there."""
+        return self.each_score(*fragments)[-1]
 
     def _fragments(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
         similarity = products(regions, words)

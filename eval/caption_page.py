@@ -15,7 +15,7 @@ from eval.caption_report import (
     score_words,
     source_words,
 )
-from eval.page_parts import number_card, origin_section, spread_words, whole_page
+from eval.page_parts import number_card, origin_section, spread_words, table_card, table_row, whole_page
 from eval.published_captions import published_captions
 from eval.report import require_one_table, seeds_words
 
@@ -67,43 +67,23 @@ def _table(dataset: str, split: str, results: Sequence[Mapping[str, Any]]) -> st
     rows = []
     for row in published_captions(dataset, split):
         numbers = [score_words(row.value(name)) for name in COLUMNS]
-        rows.append(_row(row.method + " ‡" * (not row.frozen), numbers, row.source))
+        rows.append(table_row(row.method + " ‡" * (not row.frozen), numbers, row.source))
     for result in results:
         numbers = [score_words(result["metrics"].get(name), result["deviation"].get(name)) for name in COLUMNS]
-        rows.append(_row(result["name"], numbers, source_words(result), ours=True))
+        rows.append(table_row(result["name"], numbers, source_words(result), ours=True))
     note = "".join(f'<p class="note">{escape(line)}</p>' for line in footnotes(dataset, split) if line)
     return (
         '<section><h2>Beside published numbers</h2><p class="soft">Baselines borrow a caption of the training images.'
-        f"</p>{_whole_table('Results table', [*TITLES, 'Source'], rows)}{note}</section>"
+        f"</p>{table_card('Results table', [*TITLES, 'Source'], rows)}{note}</section>"
     )
 
 
 def _variety(results: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        _row(result["name"], [diversity_words(name, result["diversity"].get(name)) for name in DIVERSITY])
+        table_row(result["name"], [diversity_words(name, result["diversity"].get(name)) for name in DIVERSITY])
         for result in results
     ]
     return (
         '<section><h2>What they say</h2><p class="soft">New captions are those that training never showed word for'
-        f" word.</p>{_whole_table('Table of variety', list(DIVERSITY.values()), rows)}</section>"
+        f" word.</p>{table_card('Table of variety', list(DIVERSITY.values()), rows)}</section>"
     )
-
-
-def _whole_table(label: str, heads: Sequence[str], rows: Sequence[str]) -> str:
-    titles = "".join(
-        f'<th scope="col"{_source_class(head == "Source")}>{escape(head)}</th>' for head in ("Method", *heads)
-    )
-    return (
-        f'<div class="card table" tabindex="0" role="region" aria-label="{escape(label)}"><table>'
-        f"<thead><tr>{titles}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _row(head: str, numbers: Sequence[str], source: str | None = None, *, ours: bool = False) -> str:
-    cells = "".join(f"<td>{number}</td>" for number in numbers)
-    end = f"<td{_source_class(True)}>{escape(source)}</td>" if source is not None else ""
-    return f'<tr{" class=ours" * ours}><th scope="row">{escape(head)}</th>{cells}{end}</tr>'
-
-
-def _source_class(last: bool) -> str:
-    return ' class="source"' if last else ""

@@ -4,6 +4,7 @@ import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +104,13 @@ def thumbnail(path: Path | None, *, side: int = THUMBNAIL_SIDE) -> str | None:
             small.thumbnail((side, side))
     except Exception:  # broken EXIF raises nearly anything; a broken image leaves a gap on the page
         return None
+    return data_uri(small)
+
+
+def data_uri(picture: Any) -> str:
+    """Give an RGB PIL image as a JPEG in a data URI."""
     jpeg = io.BytesIO()
-    small.save(jpeg, "JPEG", quality=80, optimize=True)
+    picture.save(jpeg, "JPEG", quality=80, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode("ascii")
 
 

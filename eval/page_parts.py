@@ -66,6 +66,34 @@ def spread_words(deviation: float | None) -> str:
     return f"± {deviation:.1f} over seeds" if deviation is not None else "one seed, spread unknown"
 
 
+def table_card(label: str, heads: Sequence[str], rows: Sequence[str]) -> str:
+    """Write a table that scrolls by itself where it is too wide.
+
+    Args:
+        label: what it is, for those who do not see it.
+        heads: of the columns behind the first; "Source" may be the last.
+        rows: what `table_row` gave.
+    """
+    titles = "".join(
+        f'<th scope="col"{_source_class(head == "Source")}>{escape(head)}</th>' for head in ("Method", *heads)
+    )
+    return (
+        f'<div class="card table" tabindex="0" role="region" aria-label="{escape(label)}"><table>'
+        f"<thead><tr>{titles}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def table_row(head: str, numbers: Sequence[str], source: str | None = None, *, ours: bool = False) -> str:
+    """Write a row of `table_card`; numbers may hold HTML, the other words are plain text."""
+    cells = "".join(f"<td>{number}</td>" for number in numbers)
+    end = f"<td{_source_class(True)}>{escape(source)}</td>" if source is not None else ""
+    return f'<tr{" class=ours" * ours}><th scope="row">{escape(head)}</th>{cells}{end}</tr>'
+
+
+def _source_class(last: bool) -> str:
+    return ' class="source"' if last else ""
+
+
 def origin_section(shown: Mapping[str, Any]) -> str:
     """Write everything of a result that is no score, folded away."""
     scores = ("metrics", "deviation", "intervals", "diversity", "per_seed")

@@ -11,6 +11,7 @@ from common.commands import DONE, progress_is_shown
 from eval.trained_runs import file_name, fill_in_from_training, grouped, model_info, require_kind, training_seconds
 
 KIND = "aligner"
+_SHOWN = 10  # pictures on the page
 
 
 def evaluate_alignment(args: argparse.Namespace) -> int:
@@ -50,6 +51,7 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
         grounding = grounding_table(read_grounding(args.out, dataset, args.split))
         write_text(args.out / file_name(f"grounding-{dataset}-{args.split}.md"), grounding)
         table += "\n" + grounding
+    write_page(args, dataset, records, measured[0]["model"])
     print(json.dumps(results, indent=1) if args.json else table, end="\n" if args.json else "")
     return DONE
 
@@ -82,7 +84,8 @@ def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], 
         info = model_info(model.description, model.fingerprint, seconds)
         grounding = ground(model, cache, ids, notes) if notes else None
     run = SeedRun(passes, info["seed"], checkpoint.name, info["weights_fingerprint"], info["training_seconds"])
-    return {"run": run, "info": info, "grounding": grounding, "seconds": time.perf_counter() - started}
+    seconds = time.perf_counter() - started
+    return {"run": run, "info": info, "grounding": grounding, "seconds": seconds, "model": model}
 
 
 def ground(model: Any, cache: Any, ids: Sequence[str], notes: Any) -> dict[str, list[Any]]:
@@ -110,6 +113,51 @@ def ground(model: Any, cache: Any, ids: Sequence[str], notes: Any) -> dict[str, 
             for method, order in orders.items():
                 found.setdefault(method, []).append(find(*asked, order, phrase.boxes))
     return found
+
+
+def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], model: Any) -> None:
+    """Write the page of this data set and split, with sentences that the first checkpoint cut."""
+    from common.files import write_text
+    from common.seeds import stream
+    from eval.grounding_page import render_grounding_page
+    from eval.grounding_report import read_grounding
+
+    readable = [record for record in records if record.path is not None]
+    order = stream(0, "gallery", "alignment").permutation(len(readable))[:_SHOWN]
+    placed = place_sentences(model, args.cache, [readable[row] for row in order])
+    results = read_grounding(args.out, dataset, args.split)
+    page = render_grounding_page(
+        results, placed, title=f"Words and their places: {dataset}, {args.split}", tags=[f"{len(records):,} pictures"]
+    )
+    path = args.out / file_name(f"grounding-{dataset}-{args.split}.html")
+    write_text(path, page)
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def place_sentences(model: Any, cache_path: Path, records: Sequence[Any]) -> list[Any]:
+    """Cut the first caption of each picture into parts, and draw where each is."""
+    from captioner.region_drawing import draw_regions
+    from captioner.segments import segment_sentences
+    from common.tokenizer import tokenize
+    from eval.gallery import data_uri
+    from eval.grounding_page import PlacedSentence
+    from features.cache import open_cache
+    from features.decode import decode_image
+
+    ids = [record.image_id for record in records]
+    sentences = [tokenize(record.captions[0]) for record in records]
+    with open_cache(cache_path) as cache:
+        found = segment_sentences(model, model.encode_cached(cache, ids), sentences) if ids else []
+        boxes = cached_boxes(model, cache, ids)
+    placed = []
+    for record, words, segments, regions in zip(records, sentences, found, boxes, strict=True):
+        parts = [(" ".join(words[slice(*one.words)]), one.region) for one in segments]
+        inside = [(text, region) for text, region in parts if region]
+        corners = regions[[region for _, region in inside], :4]
+        drawing = draw_regions(decode_image(record.path), corners, [text for text, _ in inside])
+        shown = [(text, region == 0) for text, region in parts]
+        placed.append(PlacedSentence(record.image_id, data_uri(drawing), shown))
+    return placed
 
 
 def cached_boxes(model: Any, cache: Any, ids: Sequence[str]) -> Any:

@@ -168,13 +168,13 @@ def test_the_loss_of_a_hand_worked_batch():
     assert float(make_loss(AlignmentConfig())(np.arange(3), scores[None])) == pytest.approx(expected)
     same_image = make_loss(AlignmentConfig(same_image_is_negative=False))
     assert float(same_image(ROWS, scores[None])) == pytest.approx(expected - 2.0 - 0.5 - 0.5)
-    both = make_loss(AlignmentConfig(whole_pair=True))
-    assert float(both(np.arange(3), np.stack([scores, scores]))) == pytest.approx(2 * expected)
+    three = make_loss(AlignmentConfig(whole_pair=True))
+    assert float(three(np.arange(3), np.stack(3 * [scores]))) == pytest.approx(3 * expected)
 
 
-def test_wholes_are_a_second_score_by_their_cosine():
+def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_weighted_sum():
     aligner = aligner_of(whole_pair=True, whole_dim=11, loss="softmax", normalised=True)
-    aligner.log_sharpness.assign([0.0, 1.0])
+    aligner.log_sharpness.assign([0.0, 1.0, 0.5, -0.5])
     descriptors = pictures()
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
     scaling = aligner.regions.scaling
@@ -186,8 +186,22 @@ def test_wholes_are_a_second_score_by_their_cosine():
             cosine = wholes[image] @ sentences[sentence]
             cosine /= np.linalg.norm(wholes[image]) * np.linalg.norm(sentences[sentence])
             assert found[1, image, sentence] == pytest.approx(np.e * cosine, rel=1e-4)
+    expected = np.exp(0.5) * found[0] + np.exp(-0.5) * found[1] / np.e
+    np.testing.assert_allclose(found[2], expected, rtol=1e-5)
     both = [aligner.regions(descriptors.astype(np.float32)), aligner.words(WORDS)]
-    np.testing.assert_allclose(aligner.scores(*both[0], *both[1]), found.sum(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(aligner.scores(*both[0], *both[1]), expected, rtol=1e-5)
+
+
+def test_a_whole_picture_can_have_in_it_what_its_regions_show_most_strongly():
+    aligner = aligner_of(whole_pair=True, whole_dim=11, whole_regions=True)
+    descriptors = pictures()
+    found = np.asarray(aligner.regions(descriptors.astype(np.float32))[2])
+    scaling = aligner.regions.scaling
+    for image, count in enumerate((4, 3, 4)):
+        scaled = (descriptors[image, :count] - double(scaling.shift)[1]) * double(scaling.scale)[1]
+        strongest = affine(aligner.regions.linear, scaled).max(axis=0) @ double(aligner.regions.strongest.kernel)
+        expected = affine(aligner.regions.whole_linear, scaled[0]) + strongest
+        np.testing.assert_allclose(found[image], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.fixture
@@ -213,6 +227,7 @@ class Table:
         {"pooling": "sum", "recurrent": "gru", "relu_words": False},
         {"pooling": "soft", "normalised": True, "loss": "softmax", "whole_pair": True, "recurrent": "gru"},
         {"context": True, "directions": "concat", "normalised": True, "loss": "softmax", "whole_pair": True},
+        {"whole_regions": True, "whole_pair": True, "recurrent": "gru", "normalised": True, "loss": "softmax"},
         {"normalised": True, "loss": "softmax", "same_image_is_negative": False, "image_scaling": "unit"},
     ],
     ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
