@@ -29,12 +29,14 @@ F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone 
 COMMA := ,
 ALIGNER_TAPS = $(if $(filter detector,$(PROPOSALS)),,--set taps=regions-$(PROPOSALS)@320$(COMMA)boxes-$(PROPOSALS)@320)
 REGION_TAPS = --set taps=described-$(PROPOSALS)@320
+# The small CNN has one size of picture, the others see regions better in a larger one.
+LARGER = $(if $(filter compact,$(BACKBONE)),,--recipe 320)
 SNIPPETS = $(RUNS)/snippets-f8k
 BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone compact --seed 0
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-aligner train-f8k-regions pretrained eval df metric-agreement test test-slow test-realdata lint bench clean
+.PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-aligner train-f8k-regions pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -60,10 +62,10 @@ data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F
 features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 	@test -n "$(F8K_IMAGES)" || { echo "error: $(F8K) holds no Flickr8K images; first: make data-f8k, or name a copy: F8K=DIR" >&2; exit 2; }
 	$(EXTRACT) || test $$? = 3
-	$(if $(filter compact,$(BACKBONE)),,$(EXTRACT) --recipe 320 || test $$? = 3)
+	$(if $(LARGER),$(EXTRACT) $(LARGER) || test $$? = 3)
 
 region-features: features ## add 20 regions of each image of Flickr8K to its cache (F8K=DIR PROPOSALS=detector|grid|selective|edges)
-	$(EXTRACT) --recipe 320 --taps regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
+	$(EXTRACT) $(LARGER) --taps regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
 
 train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); killed, it resumes
 
@@ -85,14 +87,25 @@ train-f8k-regions: train-f8k-aligner ## the captioner of regions alone, on snipp
 	for seed in $(SEEDS); do $(PY) -m captioner.train --config regions --seed $$seed $(REGION_TAPS) --dataset karpathy \
 	  --data $(SNIPPETS) --cache $(SNIPPETS)/features.h5 --backbone $(BACKBONE) --out $(RUNS)/regions-f8k-$$seed || exit $$?; done
 
-pretrained: install ## rebuild what is in the box: distil the small CNN, train ranker and captioner on it (F8K=DIR MORE="DIR ...")
+pretrained: install ## rebuild what is in the box: distil the small CNN, train all heads on it (F8K=DIR MORE="DIR ...")
 	$(PY) -m features.distill --data $(F8K) $(addprefix --images ,$(MORE)) --lessons $(RUNS)/distill/lessons \
 	  --run $(RUNS)/distill/compact --out pretrained/compact.weights.h5
-	$(MAKE) features BACKBONE=compact
+	$(MAKE) pretrained-heads
+
+pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
+	$(MAKE) region-features BACKBONE=compact PROPOSALS=grid
 	$(PY) -m vse.train --config box $(BOX_TRAINING) --out $(RUNS)/box/ranker
 	$(PY) -m captioner.train --config box $(BOX_TRAINING) --out $(RUNS)/box/captioner
+	$(PY) -m captioner.train_alignment --config box $(BOX_TRAINING) --out $(RUNS)/box/aligner
+	$(PY) -m captioner.snippets --aligner $(RUNS)/box/aligner --data $(F8K) --cache $(F8K_CACHE) --out $(RUNS)/box/snippets
+	$(PY) -m captioner.train --config box-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/box/snippets \
+	  --cache $(RUNS)/box/snippets/features.h5 --out $(RUNS)/box/region-captioner
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
+	$(PY) -m eval.pack --checkpoint $(RUNS)/box/aligner --name aligner --data $(F8K) --cache $(F8K_CACHE) --bits 5 \
+	  $(addprefix --entities ,$(ENTITIES))
+	$(if $(ENTITIES),$(PY) -m eval.pack --checkpoint $(RUNS)/box/region-captioner --name region-captioner --data $(F8K) \
+	  --cache $(F8K_CACHE) --bits 5 --entities $(ENTITIES))
 
 eval: install ## rank and caption the test split with every trained run; writes results/ and pages
 	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }

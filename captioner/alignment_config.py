@@ -132,15 +132,18 @@ ALIGNMENTS = {
     # Karpathy and Fei-Fei 2015.
     "karpathy": AlignmentConfig(),
     "best": _BEST,
+    # The same without regions, to see what they are worth.
+    "best-whole": replace(_BEST, only_whole=True),
     # What comes with the toolkit: small enough for the tree, on proposals that need no other network.
     "box": replace(
         _BEST,
-        min_count=5,
-        word_dim=128,
-        hidden_dim=192,
-        joint_dim=256,
-        whole_dim=256,
+        min_count=8,
+        word_dim=64,
+        hidden_dim=96,
+        joint_dim=96,
+        whole_dim=128,
         taps=("regions-grid", "boxes-grid"),
+        region_dropout=0.2,
     ),
     # For the drawn scenes: trained within a minute.
     "scenes": replace(

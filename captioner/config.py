@@ -148,6 +148,31 @@ _BEST = CaptionerConfig(
 )
 
 
+# For the snippets of `captioner.snippets`: a region, its place and its whole picture in one vector.
+_REGIONS = CaptionerConfig(
+    min_count=3,
+    unknown_words="keep",
+    max_words=12,
+    model="lstm",
+    word_dim=256,
+    hidden_dim=384,
+    taps=("described-detector@320",),
+    word_dropout=0.3,
+    image_dropout=0.5,
+    output_dropout=0.4,
+    l2=0.0,
+    optimizer="adam",
+    schedule="cosine",
+    grad_clip=2.0,
+    clip_value=0.0,
+    batch_size=128,
+    epochs=4,
+    beam=5,
+    length_power=0.7,
+    decode_words=13,
+)
+
+
 CONFIGS = {
     # Karpathy and Fei-Fei 2015: ReLU, the image at the first step only, 512 wide, RMSprop, beam 7. The original's
     # constant rate of 1e-3 makes the loss explode in the first updates; it rises and falls here.
@@ -179,28 +204,9 @@ CONFIGS = {
         neighbours=0,
         neighbour_weight=0.0,
     ),
-    # For the snippets of `captioner.snippets`: a region, its place and its whole picture in one vector.
-    "regions": CaptionerConfig(
-        min_count=3,
-        unknown_words="keep",
-        max_words=12,
-        model="lstm",
-        word_dim=256,
-        hidden_dim=384,
-        taps=("described-detector@320",),
-        word_dropout=0.3,
-        image_dropout=0.5,
-        output_dropout=0.4,
-        l2=0.0,
-        optimizer="adam",
-        schedule="cosine",
-        grad_clip=2.0,
-        clip_value=0.0,
-        batch_size=128,
-        epochs=4,
-        beam=5,
-        length_power=0.7,
-        decode_words=13,
+    "regions": _REGIONS,
+    "box-regions": replace(
+        _REGIONS, min_count=8, word_dim=96, hidden_dim=128, taps=("described-grid",), image_dropout=0.3, epochs=6
     ),
     # For the drawn scenes: trained within a minute.
     "scenes": replace(
@@ -225,5 +231,16 @@ CONFIGS = {
         judge_weight=0.0,
         neighbours=0,
         neighbour_weight=0.0,
+    ),
+    "scenes-regions": replace(
+        _REGIONS,
+        min_count=1,
+        word_dim=64,
+        hidden_dim=96,
+        taps=("described-grid",),
+        word_dropout=0.1,
+        image_dropout=0.2,
+        output_dropout=0.1,
+        learning_rate=3e-3,
     ),
 }

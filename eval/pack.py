@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from common.commands import DONE, run_command
-from eval.trained_runs import TASK_OF_KIND, training_seconds
+from eval.trained_runs import training_seconds
 
-_BITS = 8  # of the mantissa of each weight that are kept
+# How each kind of model is measured, and what its result files are called.
+_TASKS = {"vse": "ranking", "captioner": "captions", "aligner": "alignment", "regions": "regions"}
+_RESULTS = {"vse": "vse-", "captioner": "captions-captioner-", "aligner": "alignment-", "regions": "region-captions-"}
+_TRAININGS = {"vse": "vse.train", "aligner": "captioner.train_alignment"}
 WORDS = {
     "vse": (
         "sentence encoder and image map in one space",
@@ -23,17 +26,33 @@ WORDS = {
         "everyday photographs of people, dogs, sport, water and streets, in one plain sentence",
         "rare objects, counting, names, text in pictures; it says something of any picture, drawn or empty ones too",
     ),
+    "aligner": (
+        "words of a sentence and regions of a picture in one space",
+        "saying where the people, animals and large things of an everyday sentence are",
+        "small things, parts of bodies, words that Flickr8K hardly knows; its boxes come from a grid and are coarse",
+    ),
+    "regions": (
+        "names what is in a region of a picture, trained on parts of captions that an aligner tied to regions",
+        "people, what they wear, dogs, balls, water, grass",
+        "small or rare things; it gives some name to any region, empty ones too",
+    ),
 }
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(prog="python -m eval.pack", description=__doc__)
-    parser.add_argument("--checkpoint", required=True, type=Path, metavar="DIR", help="a trained ranker or captioner")
+    parser.add_argument("--checkpoint", required=True, type=Path, metavar="DIR", help="a trained model")
     parser.add_argument("--name", required=True, help="what it is called in the box, such as captioner")
     parser.add_argument("--data", required=True, type=Path, help="folder of the data set that it is scored on")
     parser.add_argument("--cache", required=True, type=Path, help="feature cache of it")
     parser.add_argument("--split", default="test", help="(default: %(default)s)")
+    parser.add_argument(
+        "--entities", type=Path, metavar="DIR", help="Flickr30k Entities: boxes that regions are scored on"
+    )
+    parser.add_argument(
+        "--bits", type=int, default=8, help="of the mantissa of each weight that are kept (default: %(default)s)"
+    )
     parser.add_argument(
         "--results", default=Path("results"), type=Path, help="folder of results (default: %(default)s)"
     )
@@ -50,21 +69,21 @@ def main(argv: list[str] | None = None) -> int:
 def pack(args: argparse.Namespace) -> int:
     """Halve, score what came of it, and only then put it into the box, whole."""
     from common.checkpoints import CONFIG
-    from common.errors import CheckpointError
+    from common.errors import CheckpointError, ConfigError
     from common.files import read_json, write_json
     from features.pretrained import PRETRAINED
 
     box = args.out or PRETRAINED
     box.mkdir(parents=True, exist_ok=True)
     description = read_json(args.checkpoint / CONFIG, "checkpoint settings", "point to a folder that training made")
-    kind = description.get("kind")
-    if kind not in TASK_OF_KIND:
-        raise CheckpointError(
-            f"{args.checkpoint} holds a model of kind {kind!r}, expected one of: {', '.join(TASK_OF_KIND)}"
-        )
+    kind = packed_kind(description)
+    if kind not in _TASKS:
+        raise CheckpointError(f"{args.checkpoint} holds a model of kind {kind!r}, expected one of: {', '.join(_TASKS)}")
+    if kind == "regions" and args.entities is None:
+        raise ConfigError("a captioner of regions is scored on boxes that people drew, expected --entities DIR")
     with tempfile.TemporaryDirectory(dir=box.parent) as folder:
         packed, scored = Path(folder) / args.name, Path(folder) / "scored" / args.checkpoint.name
-        write_packed(args.checkpoint, description, packed)
+        write_packed(args.checkpoint, description, packed, args.bits)
         shutil.copytree(packed, scored)  # scoring keeps ranks and captions beside a model
         result = score(args, kind, scored)
         card = make_card(args, description, result, packed)
@@ -77,7 +96,14 @@ def pack(args: argparse.Namespace) -> int:
     return DONE
 
 
-def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path) -> None:
+def packed_kind(description: Mapping[str, Any]) -> Any:
+    """Give the kind of a model; captioners of regions are one of their own here."""
+    kind = description.get("kind")
+    describes = kind == "captioner" and str(description["config"]["taps"][0]).startswith("described-")
+    return "regions" if describes else kind
+
+
+def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path, bits: int) -> None:
     """Write the settings, without the places on this disk, the words, and the weights in half precision."""
     from common.checkpoints import CONFIG, VOCABULARY, WEIGHTS
     from common.errors import CheckpointError
@@ -92,7 +118,7 @@ def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path)
     data = {name: value for name, value in description["data"].items() if name not in ("folder", "cache")}
     write_json(packed / CONFIG, {**description, "data": data})
     shutil.copyfile(checkpoint / VOCABULARY, packed / VOCABULARY)
-    halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=_BITS)
+    halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=bits)
 
 
 def score(args: argparse.Namespace, kind: str, checkpoint: Path) -> dict[str, Any]:
@@ -102,12 +128,15 @@ def score(args: argparse.Namespace, kind: str, checkpoint: Path) -> dict[str, An
     from eval import run
 
     before = {path: path.stat().st_mtime_ns for path in args.results.glob("*.json")}
-    words = ["--task", TASK_OF_KIND[kind], "--checkpoint", str(checkpoint), "--split", args.split]
+    words = ["--task", _TASKS[kind], "--checkpoint", str(checkpoint), "--split", args.split]
     words += ["--data", str(args.data), "--cache", str(args.cache), "--out", str(args.results)]
+    if args.entities and kind in ("aligner", "regions"):
+        words += ["--entities", str(args.entities)]
     if run.main(words) != DONE:
         raise EvalError(f"{args.checkpoint} could not be scored, so nothing was packed; see above")
-    named = {"vse": "vse-", "captioner": "captions-captioner-"}[kind]
-    written = [path for path in args.results.glob(f"{named}*.json") if path.stat().st_mtime_ns != before.get(path)]
+    written = [
+        path for path in args.results.glob(f"{_RESULTS[kind]}*.json") if path.stat().st_mtime_ns != before.get(path)
+    ]
     (path,) = written
     return read_json(path, "result", "run the command again")
 
@@ -119,33 +148,41 @@ def make_card(
     from eval.provenance import provenance
     from features.pretrained import sha256_of
 
-    kind, backbone, data = description["kind"], description["backbone"]["name"], description["data"]
+    kind, backbone, data = packed_kind(description), description["backbone"]["name"], description["data"]
     does, good, bad = WORDS[kind]
     made = provenance()
-    place = f"--data data/{data['dataset']} --cache runs/features/{data['dataset']}.h5 --out runs/box/{args.name}"
-    interval = {name: [round(end, 1) for end in ends] for name, ends in result["intervals"].items()}
+    scored_on = f"{result['num_images']:,} images" if "num_images" in result else f"{result['num_boxes']:,} boxes"
+    intervals = {name: [round(end, 1) for end in ends] for name, ends in result.get("intervals", {}).items()}
     return {
         "name": args.name,
-        "what": f"{does}; {backbone} features, trained on {data['dataset']}",
-        "command": f"python -m {kind}.train --config {description['preset']} --backbone {backbone}"
-        f" --dataset {data['dataset']} --seed {description['seed']} {place}",
-        "data": f"split train of {data['dataset']}; dev chose the weights; test was only measured",
+        "what": f"{does}; {backbone} features, trained on {result['dataset']}",
+        "command": f"python -m {_TRAININGS.get(kind, 'captioner.train')} --config {description['preset']}"
+        f" --backbone {backbone} --dataset {data['dataset']} --seed {description['seed']}"
+        f" {training_place(kind, data['dataset'])} --out runs/box/{args.name}",
+        "data": f"split train of {result['dataset']}; dev chose the weights; test was only measured",
         "commit": made["commit"],
         "date": made["date"],
         "seconds": training_seconds(args.checkpoint, None),
         "scores": {
-            "on": f"{result['dataset']}, {result['split']}, {result['num_images']:,} images; these very weights",
+            "on": f"{result['dataset']}, {result['split']}, {scored_on}; these very weights",
             **{name: round(value, 1) for name, value in result["metrics"].items()},
         },
-        "intervals": {"method": result["interval_method"], **interval},
+        "intervals": {"method": result["interval_method"], **intervals} if intervals else {},
         "good at": good,
         "bad at": bad,
         "licence": "Apache-2.0",
         "terms of the data": "photographs and captions were used for research under their own terms; the words of the"
         " vocabulary are all that is kept of them",
-        "stored as": f"float16, {_BITS} bits of mantissa",
+        "stored as": f"float16, {args.bits} bits of mantissa",
         "sha256": {path.name: sha256_of(path) for path in sorted(packed.iterdir())},
     }
+
+
+def training_place(kind: str, dataset: str) -> str:
+    """Say where training found its data; captioners of regions learn from snippets, in a folder of their own."""
+    if kind == "regions":
+        return "--data runs/box/snippets --cache runs/box/snippets/features.h5"
+    return f"--data data/{dataset} --cache runs/features/{dataset}.h5"
 
 
 if __name__ == "__main__":

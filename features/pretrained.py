@@ -12,7 +12,7 @@ from common.errors import DataError
 from common.files import read_json
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
-BOX = {"vse": "ranker", "captioner": "captioner"}  # kind of model: its folder in the box
+BOX = {"vse": "ranker", "captioner": "captioner", "aligner": "aligner"}  # kind of model: its folder in the box
 _WEIGHTS = ".weights.h5"
 _MEND = "restore it with: git checkout -- pretrained"
 

@@ -1,5 +1,7 @@
 """The demo's whole path, small: scenes, features, training, ranking, captions, pages."""
 
+from PIL import Image
+
 from vse import demo
 
 
@@ -9,11 +11,14 @@ def test_the_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatch):
     assert demo.main([*words, "--set", "hidden_dim=16"]) == 0
     out = capsys.readouterr().out
     assert (tmp_path / "demo" / "60-20-0" / "features.h5").is_file()
-    for name in ("results/retrieval-scenes-test.html", "tour.html"):
+    for name in ("results/retrieval-scenes-test.html", "tour.html", "results/grounding-scenes-test.html"):
         assert str(tmp_path / "demo" / name) in out
         assert "data:image/jpeg;base64" in (tmp_path / "demo" / name).read_text()
-    result = next((tmp_path / "demo" / "results").glob("*.json")).read_text()
-    assert '"i2t_r1"' in result
+    for ranked in ("vse", "alignment"):
+        (result,) = (tmp_path / "demo" / "results").glob(f"{ranked}-*.json")
+        assert '"i2t_r1"' in result.read_text()
+    with Image.open(tmp_path / "demo" / "regions.png") as drawing:
+        assert max(drawing.size) == 900
 
 
 def test_a_bad_setting_ends_the_demo_with_its_line(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Command: the whole toolkit on scenes that it draws itself: features, training, ranking, captions. No data needed."""
+"""Command: the whole toolkit on scenes that it draws itself, from features to pages and drawings. No data needed."""
 
 import argparse
 import sys
@@ -10,6 +10,9 @@ from common.commands import DONE, SKIPPED_SOME, run_command
 
 BACKBONE, PRESET = "compact_scenes", "scenes"
 _SHOWN = 60  # scenes on the page
+_DRAWING = "regions.png"
+
+Step = tuple[str, Callable[[list[str]], int], list[str]]  # what it does, its command, and the command's words
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,40 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def demo(args: argparse.Namespace) -> int:
     """Run every step as a user would, and say what it was and how long it took."""
-    from captioner import train as captioner_train
-    from datasets import scenes
-    from eval import run, tour
-    from features import extract
-    from vse import train
-
-    drawn = args.out / f"{args.train}-{args.test}-{args.seed}"  # other scenes never meet features of these
-    data, cache, ranker, captioner = (drawn / name for name in ("scenes", "features.h5", "ranker", "captioner"))
-    results, page, fresh = args.out / "results", args.out / "tour.html", drawn / "fresh"
-    changes = [word for setting in args.set for word in ("--set", setting)]
-    place = ["--dataset", "scenes", "--data", str(data), "--cache", str(cache)]
-    training = [*place, "--backbone", BACKBONE, "--config", PRESET, "--seed", str(args.seed)]
-    counts = ["--train", str(args.train), "--dev", "200", "--test", str(args.test), "--seed", str(args.seed)]
-    seen = ["--images", str(data / "images"), "--backbone", BACKBONE, "--taps", "pooled,grid", "--cache", str(cache)]
-    # Of pairs that were never trained the captioner names the colour and, nearly always, another thing.
-    more = ["--train", str(_SHOWN), "--dev", "0", "--test", "0", "--seed", str(args.seed + 1)]
-    models = ["--ranker", str(ranker), "--captioner", str(captioner)]
-    steps: list[tuple[str, Callable[[list[str]], int], list[str]]] = [
-        ("drawing scenes", scenes.main, ["--out", str(data), *counts]),
-        ("extracting features with our own small CNN", extract.main, seen),
-        ("training the ranker", train.main, [*training, "--out", str(ranker), *changes]),
-        (
-            "ranking scenes whose pairs of colour and shape were never trained",
-            run.main,
-            ["--checkpoint", str(ranker), *place, "--split", "test", "--out", str(results)],
-        ),
-        ("training the captioner", captioner_train.main, [*training, "--out", str(captioner), *changes]),
-        ("drawing more scenes, of the pairs that were trained", scenes.main, ["--out", str(fresh), *more]),
-        (
-            "captioning what it never saw, and making the page",
-            tour.main,
-            ["--photos", str(fresh / "images"), "--out", str(page), *models, "--title", "Scenes never seen before"],
-        ),
-    ]
+    steps = [*ranking_and_captions(args), *regions_of_scenes(args)]
     for number, (title, step, words) in enumerate(steps, start=1):
         started = time.monotonic()
         print(f"[{number}/{len(steps)}] {title}", file=sys.stderr, flush=True)
@@ -72,9 +42,105 @@ def demo(args: argparse.Namespace) -> int:
         if code not in (DONE, SKIPPED_SOME):
             return code
         print(f"      {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    print(f"\nOpen in a browser:\n  {(results / 'retrieval-scenes-test.html').resolve()}")
-    print(f"  {page.resolve()}")
+    print("\nOpen in a browser, and look at the drawing:")
+    for name in ("results/retrieval-scenes-test.html", "tour.html", "results/grounding-scenes-test.html", _DRAWING):
+        print(f"  {(args.out / name).resolve()}")
     return DONE
+
+
+def ranking_and_captions(args: argparse.Namespace) -> list[Step]:
+    """Draw scenes, extract features, train ranker and captioner, rank, caption."""
+    from captioner import train as captioner_train
+    from datasets import scenes
+    from eval import run, tour
+    from features import extract
+    from vse import train
+
+    drawn, place, training = _folder(args), _place(args), _training(args)
+    ranker, captioner, fresh = (drawn / name for name in ("ranker", "captioner", "fresh"))
+    counts = ["--train", str(args.train), "--dev", "200", "--test", str(args.test), "--seed", str(args.seed)]
+    taps = ["--taps", "pooled,grid,regions-grid,boxes-grid", "--cache", str(drawn / "features.h5")]
+    # Of pairs that were never trained the captioner names the colour and, nearly always, another thing.
+    more = ["--train", str(_SHOWN), "--dev", "0", "--test", "0", "--seed", str(args.seed + 1)]
+    models = ["--ranker", str(ranker), "--captioner", str(captioner), "--title", "Scenes never seen before"]
+    return [
+        ("drawing scenes", scenes.main, ["--out", str(drawn / "scenes"), *counts]),
+        (
+            "extracting features with our own small CNN",
+            extract.main,
+            ["--images", str(drawn / "scenes" / "images"), "--backbone", BACKBONE, *taps],
+        ),
+        ("training the ranker", train.main, [*place, *training, "--config", PRESET, "--out", str(ranker)]),
+        (
+            "ranking scenes whose pairs of colour and shape were never trained",
+            run.main,
+            ["--checkpoint", str(ranker), *place, "--split", "test", "--out", str(args.out / "results")],
+        ),
+        (
+            "training the captioner",
+            captioner_train.main,
+            [*place, *training, "--config", PRESET, "--out", str(captioner)],
+        ),
+        ("drawing more scenes, of the pairs that were trained", scenes.main, ["--out", str(fresh), *more]),
+        (
+            "captioning what it never saw, and making the page",
+            tour.main,
+            ["--photos", str(fresh / "images"), "--out", str(args.out / "tour.html"), *models],
+        ),
+    ]
+
+
+def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
+    """Tie words to regions, look for phrases, and train a captioner of regions on what was tied."""
+    from captioner import regions, snippets, train_alignment
+    from captioner import train as captioner_train
+    from eval import run
+
+    drawn, place, training = _folder(args), _place(args), _training(args)
+    aligner, pairs, describer = (drawn / name for name in ("aligner", "snippets", "describer"))
+    cut = ["--dataset", "karpathy", "--data", str(pairs), "--cache", str(pairs / "features.h5")]
+    scene = drawn / "fresh" / "images" / "train_000000.png"
+    return [
+        (
+            "tying words to regions",
+            train_alignment.main,
+            [*place, *training, "--config", PRESET, "--out", str(aligner)],
+        ),
+        (
+            "looking for phrases in scenes whose pairs of colour and shape were never trained",
+            run.main,
+            ["--task", "alignment", "--checkpoint", str(aligner), *place, "--out", str(args.out / "results")],
+        ),
+        (
+            "cutting captions into names of regions",
+            snippets.main,
+            ["--aligner", str(aligner), *place, "--out", str(pairs)],
+        ),
+        (
+            "training the captioner of regions",
+            captioner_train.main,
+            [*cut, *training, "--config", f"{PRESET}-regions", "--out", str(describer)],
+        ),
+        (
+            "describing the regions of a new scene",
+            regions.main,
+            ["--image", str(scene), "--checkpoint", str(describer), "--out", str(args.out / _DRAWING)],
+        ),
+    ]
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    return args.out / f"{args.train}-{args.test}-{args.seed}"  # other scenes never meet features of these
+
+
+def _place(args: argparse.Namespace) -> list[str]:
+    drawn = _folder(args)
+    return ["--dataset", "scenes", "--data", str(drawn / "scenes"), "--cache", str(drawn / "features.h5")]
+
+
+def _training(args: argparse.Namespace) -> list[str]:
+    changes = [word for setting in args.set for word in ("--set", setting)]
+    return ["--backbone", BACKBONE, "--seed", str(args.seed), *changes]
 
 
 if __name__ == "__main__":
