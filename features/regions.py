@@ -10,6 +10,7 @@ Taps, for a KIND of `features.proposals.PROPOSERS`:
 import functools
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from features.roi_align import roi_align
 
 _WHATS = ("boxes", "regions", "crops", "described")
 _GRID, _POOLED = "grid", "pooled"
+_THREADS = 2
 
 
 def region_kind(tap: str) -> str | None:
@@ -98,8 +100,8 @@ class RegionBackbone(LoadedBackbone):
         plain = [tap for tap in taps if region_kind(tap) is None]
         features = self.backbone.encode(batch, list(dict.fromkeys([*plain, _GRID])))
         grids = features[_GRID]
-        pairs = zip(pictures, grids, strict=True)
-        regions = np.stack([choose_regions(*self.proposer.propose(*pair), same=self.proposer.same) for pair in pairs])
+        with ThreadPoolExecutor(_THREADS) as threads:  # a detector by itself leaves cores idle
+            regions = np.stack(list(threads.map(self._regions, pictures, grids)))
         found = {tap: features[tap] for tap in plain}
         for tap in taps:
             what = tap.partition("-")[0] if region_kind(tap) is not None else None
@@ -112,6 +114,9 @@ class RegionBackbone(LoadedBackbone):
             elif what == "crops":
                 found[tap] = np.stack([self._crops(*pair) for pair in zip(pictures, regions, strict=True)])
         return found
+
+    def _regions(self, picture: Image.Image, grid: np.ndarray) -> np.ndarray:
+        return choose_regions(*self.proposer.propose(picture, grid), same=self.proposer.same)
 
     def _crops(self, picture: Image.Image, regions: np.ndarray) -> np.ndarray:
         """Give float32 [20, F] for one picture; rows of 0 where there is no box."""

@@ -29,3 +29,20 @@ def test_photographs_are_found_from_the_box(real_data, capsys, tmp_path, monkeyp
     assert main(["--index", str(real_data / "photos"), "--text", "two dogs", "--top", "3", "--json"]) == 0
     found = [Path(row["image"]).stem for row in json.loads(capsys.readouterr().out)["results"]]
     assert "pets" in found
+
+
+def test_regions_are_described_and_words_placed_from_the_box(real_data, capsys, tmp_path):
+    from captioner.regions import main
+
+    photo = real_data / "photos" / "pets.jpg"
+    assert main(["--image", str(photo), "--json", "--out", str(tmp_path / "regions.png")]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("using the region-captioner in the box")
+    (found,) = json.loads(said.out)["images"]
+    assert any("dog" in region["words"] for region in found["regions"])
+    assert (tmp_path / "regions.png").is_file()
+    assert main(["--image", str(photo), "--sentence", "a dog on the grass", "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith(f"using the {BOX['aligner']} in the box")
+    (found,) = json.loads(said.out)["images"]
+    assert " ".join(region["words"] for region in found["regions"]) == "a dog on the grass"

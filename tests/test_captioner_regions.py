@@ -18,9 +18,10 @@ from common.errors import ConfigError
 from datasets import scenes
 from datasets.catalog import read_dataset
 from datasets.scenes import read_scene_entities
-from eval import run
+from eval import pack, run
 from features.cache import open_cache
 from features.extract import main as extract
+from features.pretrained import cards, verify
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +198,30 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
     table = next(tmp_path.glob("grounding-*.md")).read_text()
     assert "| **alignment-best-compact_scenes** |" in table
     assert "| centre |" in table
+    page = next(tmp_path.glob("grounding-*.html")).read_text()
+    assert page.count("data:image/jpeg;base64") == 10
+    assert all(
+        words in page for words in ("alignment-best-compact_scenes", "random region", "Sentences and their places")
+    )
+
+
+def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
+    words = ["--data", str(drawn / "scenes"), "--cache", str(drawn / "cache.h5"), "--bits", "5"]
+    words += ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "box")]
+    assert pack.main([*words, "--checkpoint", str(drawn / "aligner"), "--name", "aligner"]) == 0
+    verify(tmp_path / "box" / "aligner")
+    card = cards(tmp_path / "box")["aligner"]
+    (result,) = (tmp_path / "results").glob("alignment-*.json")
+    assert card["scores"]["rsum"] == round(json.loads(result.read_text())["metrics"]["rsum"], 1)
+    assert card["command"].startswith("python -m captioner.train_alignment --config best")
+    photo = drawn / "scenes" / "images" / "test_000001.png"
+    parts = [
+        captioner.place_words(captioner.load_aligner(one / "aligner"), photo, "a red heart")
+        for one in (drawn, tmp_path / "box")
+    ]
+    assert [part.words for part in parts[0]] == [part.words for part in parts[1]]
+    assert pack.main([*words, "--checkpoint", str(drawn / "writer"), "--name", "writer"]) == 2
+    assert "expected --entities DIR" in capsys.readouterr().err
 
 
 def test_boxes_are_captioned_by_models_of_regions_and_of_whole_pictures(drawn, tiny_captioner, tmp_path, capsys):
