@@ -21,7 +21,7 @@ _RANGES = (
     ),
     (
         "0 or more",
-        "margin l2 clip_value grad_clip validate_updates same_segment whole_cost",
+        "margin l2 clip_value grad_clip validate_updates same_segment whole_cost proposal_weight",
         lambda value: value >= 0,
     ),
     (
@@ -85,6 +85,7 @@ class AlignmentConfig:
     # decoding
     same_segment: float = 0.15  # beta of the MRF, in deviations of a sentence's products: neighbours on one region
     whole_cost: float = 0.0  # of the whole picture as a place of words, in deviations of their products
+    proposal_weight: float = 0.0  # of the logarithm of a proposal's own score, in the same; boxes-KIND must be last
 
     def __post_init__(self) -> None:
         for field, known in _CHOICES.items():
@@ -96,6 +97,11 @@ class AlignmentConfig:
                     raise ValueError(f"setting {field} got {getattr(self, field)}, expected {words}")
         if not self.taps:
             raise ValueError("setting taps names no tap, expected some such as regions-detector")
+        if self.proposal_weight and not self.taps[-1].startswith("boxes-"):
+            raise ValueError(
+                f"setting proposal_weight got {self.proposal_weight} with taps {','.join(self.taps)}, expected a tap"
+                " boxes-KIND at the end of taps, which holds the scores"
+            )
 
 
 # Ours, chosen on the dev split of Flickr8K; docs/experiments.md tells how.
@@ -124,8 +130,11 @@ _BEST = AlignmentConfig(
     batch_size=128,
     epochs=7,
     kept=1,
-    whole_cost=0.75,
+    whole_cost=2.0,
+    proposal_weight=0.5,
 )
+# Proposals of the grid: their scores say little.
+_GRID = {"taps": ("regions-grid", "boxes-grid"), "whole_cost": 0.75, "proposal_weight": 0.0}
 
 
 ALIGNMENTS = {
@@ -142,8 +151,8 @@ ALIGNMENTS = {
         hidden_dim=96,
         joint_dim=96,
         whole_dim=128,
-        taps=("regions-grid", "boxes-grid"),
         region_dropout=0.2,
+        **_GRID,
     ),
     # For the drawn scenes: trained within a minute.
     "scenes": replace(
@@ -153,9 +162,9 @@ ALIGNMENTS = {
         hidden_dim=96,
         joint_dim=128,
         whole_dim=128,
-        taps=("regions-grid", "boxes-grid"),
         region_dropout=0.2,
         learning_rate=3e-3,
         epochs=6,
+        **_GRID,
     ),
 }

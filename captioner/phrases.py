@@ -24,7 +24,7 @@ def phrase_scores(
 
     Returns:
         for each picture a list with float32 [R] for each phrase: the sum of v_i . s_t over its words t, read in their
-        sentence, less what the settings charge for the whole picture. A phrase without a word gives zeros.
+        sentence, and the regions' priors. For a phrase without a word the products are zeros.
     """
     for start in range(0, len(ids), _PICTURES):
         names = ids[start : start + _PICTURES]
@@ -40,7 +40,7 @@ def phrase_scores(
                 row = first + phrase.sentence
                 inside = spans[row][slice(*phrase.words)]
                 found = products[row, inside[0][0] : inside[-1][1]].sum(axis=0)
-                found[0] -= model.config.whole_cost * found[np.isfinite(found)].std()
-                scores.append(found)
+                spread = found[np.isfinite(found)].std() or 1.0
+                scores.append(found + spread * images.priors[owners[row]])
             first += len(notes[name].sentences)
             yield scores

@@ -28,7 +28,7 @@ class Segment:
 def segment_sentences(
     model: TrainedAligner, images: Encoded, sentences: Sequence[Sequence[str]], same: float | None = None
 ) -> list[list[Segment]]:
-    """Find the best segments of sentences, each over its own picture; the whole picture costs what the settings say.
+    """Find the best segments of sentences, each over its own picture, from the products and the regions' priors.
 
     Args:
         model: from `captioner.load_aligner`.
@@ -45,7 +45,7 @@ def segment_sentences(
     lengths = np.array([max((end for _, end in span), default=0) for span in spans])
     lengths = np.minimum(lengths, unary.shape[1])
     scales = np.array([_deviation(one[:length]) for one, length in zip(unary, lengths, strict=True)])
-    unary[:, :, 0] -= (model.config.whole_cost * scales)[:, None]
+    unary += (scales[:, None] * images.priors)[:, None, :]
     beta = scales * (model.config.same_segment if same is None else same)
     labels = best_segments(unary, beta, np.maximum(lengths, 1))
     rows = zip(unary, labels, lengths, scales, spans, strict=True)

@@ -24,6 +24,7 @@ from features.cache import FeatureCache
 from features.descriptors import CachedDescriptors, check_weights
 
 KIND = "aligner"
+_LOWEST = 1e-3  # score of a proposal
 _IMAGES, _SENTENCES = 200, 250  # scored at once: 200 x 20 x 250 x 16 products are 64 MB
 
 
@@ -35,14 +36,17 @@ class Encoded:
         vectors: float32 [N, K, D].
         there: bool [N, K], True for real ones.
         wholes: float32 [N, W], the pictures or sentences as wholes, in a space of their own; W is 0 without one.
+        priors: float32 [N, K], what each region is worth as the place of any words, in deviations of their products
+            with all regions: by its proposer's score, less what the whole picture costs. 0 for words.
     """
 
     vectors: np.ndarray
     there: np.ndarray
     wholes: np.ndarray
+    priors: np.ndarray
 
     def __getitem__(self, rows: Any) -> "Encoded":
-        return Encoded(self.vectors[rows], self.there[rows], self.wholes[rows])
+        return Encoded(self.vectors[rows], self.there[rows], self.wholes[rows], self.priors[rows])
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -94,7 +98,8 @@ class TrainedAligner:
 
     def _words(self, numbers: np.ndarray, batch_size: int = 256) -> Encoded:
         blocks = [numbers[at : at + batch_size] for at in range(0, len(numbers), batch_size)]
-        return _joined([Encoded(*map(np.asarray, self.network.predict_words(block))) for block in blocks])
+        found = [map(np.asarray, self.network.predict_words(block)) for block in blocks]
+        return _joined([Encoded(*one, np.zeros(block.shape)) for one, block in zip(found, blocks, strict=True)])
 
     def encode_split(self, sentences: Sequence[Sequence[str]]) -> tuple[Encoded, list[list[tuple[int, int]]]]:
         """Encode sentences that are already words, such as those of annotations.
@@ -146,18 +151,25 @@ class TrainedAligner:
         return digest.hexdigest()
 
     def _regions(self, descriptors: Any) -> Encoded:
-        return Encoded(*map(np.asarray, self.network.predict_regions(descriptors)))
+        vectors, there, wholes = map(np.asarray, self.network.predict_regions(descriptors))
+        priors = np.zeros(there.shape, np.float32)
+        if self.config.proposal_weight:
+            scores = np.asarray(descriptors)[:, : there.shape[1], -1]
+            priors += self.config.proposal_weight * np.log(np.maximum(scores, _LOWEST))
+        priors[:, 0] -= self.config.whole_cost
+        return Encoded(vectors, there, wholes, priors)
 
 
 def _joined(parts: Sequence[Encoded]) -> Encoded:
-    vectors, there, wholes = zip(*((part.vectors, part.there, part.wholes) for part in parts), strict=True)
-    return Encoded(np.concatenate(vectors), np.concatenate(there), np.concatenate(wholes))
+    columns = zip(*((part.vectors, part.there, part.wholes, part.priors) for part in parts), strict=True)
+    return Encoded(*map(np.concatenate, columns))
 
 
 def _trimmed(sentences: Encoded) -> Encoded:
     """Drop the places that no sentence fills."""
     used = sentences.there.any(axis=0)
-    return Encoded(sentences.vectors[:, used], sentences.there[:, used], sentences.wholes)
+    vectors, there, priors = (one[:, used] for one in (sentences.vectors, sentences.there, sentences.priors))
+    return Encoded(vectors, there, sentences.wholes, priors)
 
 
 def read_aligner(folder: str | Path, weights: Path | None = None) -> TrainedAligner:

@@ -319,6 +319,23 @@ def test_words_find_their_regions(toy_data, toy_regions, learned):
     assert segment_sentences(model, images[:1], [["."]]) == [[]]
 
 
+def test_a_place_is_chosen_by_its_proposers_score_as_well_and_the_whole_picture_costs(toy_regions, learned):
+    model, cache = read_aligner(learned), open_cache(toy_regions)
+    ids = [f"{number}.jpg" for number in range(50, 60)]
+    images = model.encode_cached(cache, ids)
+    boxes = cache.read("toy", "boxes-toy", ids)[:, :, 4].astype(np.float32)
+    expected = model.config.proposal_weight * np.log(np.maximum(boxes, 1e-3))
+    expected[:, 0] -= model.config.whole_cost
+    np.testing.assert_allclose(images.priors, expected, rtol=1e-4)
+    words = [["red", "dog"]] * 10
+    encoded, _ = model.encode_split(words)
+    unary = model.products(images, encoded)[0, :2]
+    deviation = unary[np.isfinite(unary)].std()
+    found = segment_sentences(model, images, words, same=0.0)[0]
+    best = (unary + deviation * images.priors[0]).argmax(axis=1)
+    assert [one.region for one in found] == list(dict.fromkeys(best.tolist()))
+
+
 def test_history_tells_of_better_than_chance_and_the_best_are_kept(learned):
     rows = json.loads((learned / "history.json").read_text())
     assert rows[-1]["best"] > 300  # of 600; chance among 10 images and 50 sentences is about 280 with r10 of 100
@@ -389,6 +406,7 @@ def test_mistakes_are_one_line(toy_data, toy_regions, tmp_path, capsys, learned)
     cases = [
         (["--set", "pooling=mean"], "pooling got 'mean', expected one of"),
         (["--set", "taps="], "names no tap"),
+        (["--set", "taps=boxes-toy,regions-toy"], "expected a tap boxes-KIND at the end of taps"),
         (["--set", "word_vectors=nowhere.txt"], "nowhere.txt"),
         (["--config", "bset"], "did you mean best"),
     ]
