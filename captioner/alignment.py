@@ -109,14 +109,11 @@ class RegionEncoder(keras.layers.Layer):
         self.linear = keras.layers.Dense(config.joint_dim)
         self.whole_linear = keras.layers.Dense(config.whole_dim) if config.whole_pair else None
         self.context = keras.layers.Dense(config.joint_dim, use_bias=False) if config.context else None
-        self.strongest = keras.layers.Dense(config.whole_dim, use_bias=False) if config.whole_regions else None
         self.dropout = keras.layers.Dropout(config.region_dropout)
         self.linear.build((None, None, num_features))
         for layer in (self.whole_linear, self.context):
             if layer is not None:
                 layer.build((None, num_features))
-        if self.strongest is not None:
-            self.strongest.build((None, config.joint_dim))
         self.built = True
 
     def call(self, descriptors: Tensor, training: bool = False) -> Fragments:
@@ -132,11 +129,9 @@ class RegionEncoder(keras.layers.Layer):
         vectors = self.linear(scaled)
         if self.context is not None:
             vectors = vectors + self.context(scaled[:, 0])[:, None]
-        whole = scaled[:, 0, :0] if self.whole_linear is None else self.whole_linear(scaled[:, 0])
-        if self.strongest is not None:
-            whole = whole + self.strongest(ops.max(ops.where(there[..., None], vectors, -1e4), axis=1))
         if self.config.normalised:
             vectors = ops.normalize(vectors, axis=-1, epsilon=1e-12)
+        whole = scaled[:, 0, :0] if self.whole_linear is None else self.whole_linear(scaled[:, 0])
         return vectors, there, whole
 
 

@@ -49,7 +49,6 @@ class AlignmentConfig:
     relu_words: bool = True  # words pass through a last ReLU on their way into the joint space
     whole_pair: bool = False  # the sentence as a whole beside the whole picture: a second score, with a loss of its own
     whole_dim: int = 1024  # width of that pair's space
-    whole_regions: bool = False  # the whole picture has in it, beside itself, what its regions show most strongly
     # regions
     taps: tuple[str, ...] = ("regions-detector@320",)  # boxes-KIND beside them adds place and size
     image_scaling: str = "standardised"

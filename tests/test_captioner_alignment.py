@@ -192,18 +192,6 @@ def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_
     np.testing.assert_allclose(aligner.scores(*both[0], *both[1]), expected, rtol=1e-5)
 
 
-def test_a_whole_picture_can_have_in_it_what_its_regions_show_most_strongly():
-    aligner = aligner_of(whole_pair=True, whole_dim=11, whole_regions=True)
-    descriptors = pictures()
-    found = np.asarray(aligner.regions(descriptors.astype(np.float32))[2])
-    scaling = aligner.regions.scaling
-    for image, count in enumerate((4, 3, 4)):
-        scaled = (descriptors[image, :count] - double(scaling.shift)[1]) * double(scaling.scale)[1]
-        strongest = affine(aligner.regions.linear, scaled).max(axis=0) @ double(aligner.regions.strongest.kernel)
-        expected = affine(aligner.regions.whole_linear, scaled[0]) + strongest
-        np.testing.assert_allclose(found[image], expected, rtol=1e-4, atol=1e-4)
-
-
 @pytest.fixture
 def double_precision():
     for width in ("float64", "float32"):
@@ -227,7 +215,6 @@ class Table:
         {"pooling": "sum", "recurrent": "gru", "relu_words": False},
         {"pooling": "soft", "normalised": True, "loss": "softmax", "whole_pair": True, "recurrent": "gru"},
         {"context": True, "directions": "concat", "normalised": True, "loss": "softmax", "whole_pair": True},
-        {"whole_regions": True, "whole_pair": True, "recurrent": "gru", "normalised": True, "loss": "softmax"},
         {"normalised": True, "loss": "softmax", "same_image_is_negative": False, "image_scaling": "unit"},
     ],
     ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
