@@ -41,14 +41,14 @@ def segment_sentences(
         for each sentence its segments in order; they cover it. A sentence without a word has none.
     """
     encoded, spans = model.encode_split(sentences)
-    unary = model.products(images, encoded)  # [N, T, R]
+    products = model.products(images, encoded)  # [N, T, R]
     lengths = np.array([max((end for _, end in span), default=0) for span in spans])
-    lengths = np.minimum(lengths, unary.shape[1])
-    scales = np.array([_deviation(one[:length]) for one, length in zip(unary, lengths, strict=True)])
-    unary += (scales[:, None] * images.priors)[:, None, :]
+    lengths = np.minimum(lengths, products.shape[1])
+    scales = np.array([_deviation(one[:length]) for one, length in zip(products, lengths, strict=True)])
+    unary = products + (scales[:, None] * images.priors)[:, None, :]
     beta = scales * (model.config.same_segment if same is None else same)
     labels = best_segments(unary, beta, np.maximum(lengths, 1))
-    rows = zip(unary, labels, lengths, scales, spans, strict=True)
+    rows = zip(products, labels, lengths, scales, spans, strict=True)
     return [_segments(*row) for row in rows]
 
 
@@ -58,7 +58,7 @@ def _deviation(products: np.ndarray) -> float:
 
 
 def _segments(
-    unary: np.ndarray, labels: np.ndarray, length: int, scale: float, spans: list[tuple[int, int]]
+    products: np.ndarray, labels: np.ndarray, length: int, scale: float, spans: list[tuple[int, int]]
 ) -> list[Segment]:
     """Carry the labels of fragments over to the given words, and cut."""
     if length == 0:
@@ -71,6 +71,6 @@ def _segments(
     found = []
     for start, stop, region in as_segments(of_words):
         fragments = sorted({one for one in first[start:stop] if one >= 0}) or [following]
-        strength = float(unary[fragments, region].mean()) / max(scale, 1e-9)
+        strength = float(products[fragments, region].mean()) / max(scale, 1e-9)
         found.append(Segment((start, stop), region, strength))
     return found

@@ -12,16 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from captioner.names import DETERMINERS
 from common.commands import DONE, import_backend_quietly, progress_is_shown, run_command
 
 _PICTURES = 128
-# What joins the names of things in a sentence, and is cut at; what begins a name, and is never its end.
-_JOINS = (
-    "is are was were be being has have or of in on at with while as that which who to by for from into onto over"
-    " under through near behind beside across along around between next down up out off it there its looks"
-)
-_BEGINS = "a an the his her their some this these two three four one another"
-_JOINING, _DETERMINERS = frozenset(_JOINS.split()), frozenset(_BEGINS.split())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,7 +44,9 @@ def main(argv: list[str] | None = None) -> int:
 def write_snippets(args: argparse.Namespace) -> int:
     """Align, cut, and write both files."""
     from captioner.api import load_aligner
+    from captioner.names import JOINS, learned_joins
     from common.files import require_writable_folder
+    from common.tokenizer import tokenize
     from datasets.catalog import read_dataset
     from datasets.records import of_split, with_features
     from features.cache import open_cache
@@ -61,18 +57,22 @@ def write_snippets(args: argparse.Namespace) -> int:
     records = read_dataset(args.dataset, args.data)
     with open_cache(args.cache) as cache:
         splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
-        entries = [entry for name, some in splits.items() for entry in align(model, cache, some, name, args)]
+        joins = JOINS | learned_joins(tokenize(text) for record in splits["train"] for text in record.captions)
+        entries = [entry for name, some in splits.items() for entry in align(model, cache, some, name, joins, args)]
         write_data_set(args.out, entries, model, cache)
     count = sum(len(entry["sentences"]) for entry in entries)
     print(f"{args.out}: {count:,} snippets of {len(entries):,} regions")
     return DONE
 
 
-def align(model: Any, cache: Any, records: Sequence[Any], split: str, args: argparse.Namespace) -> list[dict[str, Any]]:
+def align(
+    model: Any, cache: Any, records: Sequence[Any], split: str, joins: frozenset[str], args: argparse.Namespace
+) -> list[dict[str, Any]]:
     """Give an entry of dataset.json for each region of a split that words went to."""
     import numpy as np
     from tqdm import tqdm
 
+    from captioner.names import names_in
     from captioner.segments import segment_sentences
     from common.tokenizer import tokenize
 
@@ -88,7 +88,7 @@ def align(model: Any, cache: Any, records: Sequence[Any], split: str, args: argp
                 for segment in with_determiners(words, segments):
                     if segment.strength >= args.least:
                         key = some[row].image_id, segment.region
-                        entries.setdefault(key, []).extend(names_in(words[slice(*segment.words)]))
+                        entries.setdefault(key, []).extend(names_in(words[slice(*segment.words)], joins))
             bar.update(len(some))
     named = {"train": "train", "dev": "val"}[split]
     return [
@@ -105,30 +105,12 @@ def with_determiners(words: Sequence[str], segments: Sequence[Any]) -> list[Any]
     moved, start = [], 0
     for number, segment in enumerate(segments):
         stop = segment.words[1]
-        while number < len(segments) - 1 and stop > start and words[stop - 1] in _DETERMINERS:
+        while number < len(segments) - 1 and stop > start and words[stop - 1] in DETERMINERS:
             stop -= 1
         if stop > start:
             moved.append(replace(segment, words=(start, stop)))
         start = stop
     return moved
-
-
-def names_in(words: Sequence[str]) -> list[str]:
-    """Cut words into names of things, such as "a red ball": at what joins them, and behind a leading "...ing".
-
-    "And" joins things only where a determiner follows: "a black and white dog" is one.
-    """
-    names: list[list[str]] = [[]]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        joins = word in _JOINING or (word == "and" and (following in _DETERMINERS or not names[-1] or not following))
-        if joins or (word.endswith("ing") and not names[-1]):
-            names.append([])
-        else:
-            names[-1].append(word)
-    for name in names:
-        while name and name[-1] in _DETERMINERS:
-            name.pop()
-    return [" ".join(name) for name in names if name]
 
 
 def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cache: Any) -> None:

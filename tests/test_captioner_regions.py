@@ -11,9 +11,10 @@ from PIL import Image
 import captioner
 from captioner import regions, snippets, train, train_alignment
 from captioner.described import Region, least_doubtful
+from captioner.names import JOINS, learned_joins, names_in
 from captioner.region_drawing import draw_regions
 from captioner.segments import Segment
-from captioner.snippets import names_in, with_determiners
+from captioner.snippets import with_determiners
 from common.errors import ConfigError
 from datasets import scenes
 from datasets.catalog import read_dataset
@@ -70,10 +71,25 @@ def test_snippets_are_words_of_captions_beside_what_their_regions_look_like(draw
 
 
 def test_names_are_cut_at_what_joins_them():
-    assert names_in(["is", "holding", "a", "red", "ball", "of", "the"]) == ["a red ball"]
-    assert names_in(["a", "skirt", "and", "the", "boots", "is", "carrying"]) == ["a skirt", "the boots"]
-    assert names_in(["a", "black", "and", "white", "dog", "and"]) == ["a black and white dog"]
-    assert names_in(["of", "the"]) == []
+    joins = JOINS | {"holding", "carrying"}
+    assert names_in(["is", "holding", "a", "red", "ball", "of", "the"], joins) == ["a red ball"]
+    assert names_in(["a", "skirt", "and", "the", "boots", "is", "carrying"], joins) == ["a skirt", "the boots"]
+    assert names_in(["a", "black", "and", "white", "dog", "and"], joins) == ["a black and white dog"]
+    assert names_in(["of", "the"], joins) == []
+
+
+def test_what_joins_names_is_learned_from_captions():
+    people, things = ["man", "girl", "dog"], ["ball", "hat", "stick"]
+    captions = [
+        f"a {colour} {one} {verb} the {other} {thing}"
+        for one in people
+        for thing in things
+        for verb in ("holds", "dropping")
+        for colour, other in (("tall", "red"), ("red", "tall"))
+    ]
+    captions += 2 * [f"the {thing} and a {one}" for one in people for thing in things]
+    found = learned_joins([caption.split() for caption in captions])
+    assert found == {"holds", "dropping"}
 
 
 def test_a_determiner_goes_with_the_word_after_it():
