@@ -83,7 +83,7 @@ class AlignmentConfig:
     kept: int = 5  # checkpoints best on dev, which are measured one by one and averaged
     # decoding
     same_segment: float = 0.15  # beta of the MRF, in deviations of a sentence's products: neighbours on one region
-    whole_cost: float = 0.0  # of the whole picture as a place of words, in deviations of their products
+    whole_cost: float = 0.0  # of the whole picture as a place of words, in deviations of their product over regions
     proposal_weight: float = 0.0  # of the logarithm of a proposal's own score, in the same; boxes-KIND must be last
 
     def __post_init__(self) -> None:

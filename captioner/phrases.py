@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from captioner.segments import spreads
 from captioner.trained_aligner import TrainedAligner
 from features.cache import FeatureCache
 
@@ -24,7 +25,8 @@ def phrase_scores(
 
     Returns:
         for each picture a list with float32 [R] for each phrase: the sum of v_i . s_t over its words t, read in their
-        sentence, and the regions' priors. For a phrase without a word the products are zeros.
+        sentence, and the regions' priors. A phrase without a word that the model reads, such as punctuation or what
+        lies behind the longest sentence it knows, is answered by the priors alone.
     """
     for start in range(0, len(ids), _PICTURES):
         names = ids[start : start + _PICTURES]
@@ -40,7 +42,6 @@ def phrase_scores(
                 row = first + phrase.sentence
                 inside = spans[row][slice(*phrase.words)]
                 found = products[row, inside[0][0] : inside[-1][1]].sum(axis=0)
-                spread = found[np.isfinite(found)].std() or 1.0
-                scores.append(found + spread * images.priors[owners[row]])
+                scores.append(found + (spreads(found) or 1.0) * images.priors[owners[row]])
             first += len(notes[name].sentences)
             yield scores

@@ -45,11 +45,21 @@ def segment_sentences(
     lengths = np.array([max((end for _, end in span), default=0) for span in spans])
     lengths = np.minimum(lengths, products.shape[1])
     scales = np.array([_deviation(one[:length]) for one, length in zip(products, lengths, strict=True)])
-    unary = products + (scales[:, None] * images.priors)[:, None, :]
+    unary = products + spreads(products)[..., None] * images.priors[:, None, :]
     beta = scales * (model.config.same_segment if same is None else same)
     labels = best_segments(unary, beta, np.maximum(lengths, 1))
     rows = zip(products, labels, lengths, scales, spans, strict=True)
     return [_segments(*row) for row in rows]
+
+
+def spreads(products: np.ndarray) -> np.ndarray:
+    """Give the deviation over regions of float [..., R], -inf where there is none: what priors are counted in."""
+    real = np.isfinite(products)
+    count = np.maximum(real.sum(axis=-1), 1)
+    inside = np.where(real, products, 0.0)
+    mean = inside.sum(axis=-1) / count
+    squares = np.where(real, np.square(inside - mean[..., None]), 0.0)
+    return np.sqrt(squares.sum(axis=-1) / count)
 
 
 def _deviation(products: np.ndarray) -> float:
@@ -71,6 +81,6 @@ def _segments(
     found = []
     for start, stop, region in as_segments(of_words):
         fragments = sorted({one for one in first[start:stop] if one >= 0}) or [following]
-        strength = float(products[fragments, region].mean()) / max(scale, 1e-9)
+        strength = float(products[fragments, region].mean()) / scale if scale else 0.0
         found.append(Segment((start, stop), region, strength))
     return found

@@ -36,8 +36,8 @@ class Encoded:
         vectors: float32 [N, K, D].
         there: bool [N, K], True for real ones.
         wholes: float32 [N, W], the pictures or sentences as wholes, in a space of their own; W is 0 without one.
-        priors: float32 [N, K], what each region is worth as the place of any words, in deviations of their products
-            with all regions: by its proposer's score, less what the whole picture costs. 0 for words.
+        priors: float32 [N, K], what each region is worth as the place of any words, in deviations over the regions of
+            the words' product: by its proposer's score, less what the whole picture costs. 0 for words.
     """
 
     vectors: np.ndarray

@@ -317,10 +317,14 @@ def test_a_place_is_chosen_by_its_proposers_score_as_well_and_the_whole_picture_
     words = [["red", "dog"]] * 10
     encoded, _ = model.encode_split(words)
     unary = model.products(images, encoded)[0, :2]
-    deviation = unary[np.isfinite(unary)].std()
     found = segment_sentences(model, images, words, same=0.0)[0]
-    best = (unary + deviation * images.priors[0]).argmax(axis=1)
-    assert [one.region for one in found] == list(dict.fromkeys(best.tolist()))
+    best = [(one + one[np.isfinite(one)].std() * images.priors[0]).argmax() for one in unary]
+    assert [one.region for one in found] == list(dict.fromkeys(best))
+    deviation = unary[np.isfinite(unary)].std()
+    expected = [unary[number, region] / deviation for number, region in enumerate(best)]
+    if len(found) == 1:
+        expected = [np.mean(expected)]
+    assert [one.strength for one in found] == pytest.approx(expected, rel=1e-4)
 
 
 def test_history_tells_of_better_than_chance_and_the_best_are_kept(learned):
