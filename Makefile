@@ -25,13 +25,16 @@ REGION_RUNS = $(sort $(wildcard $(RUNS)/regions-f8k-*))
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
-# The presets read the detector's regions; others are named here.
-COMMA := ,
-ALIGNER_TAPS = $(if $(filter detector,$(PROPOSALS)),,--set taps=regions-$(PROPOSALS)@320$(COMMA)boxes-$(PROPOSALS)@320)
-REGION_TAPS = --set taps=described-$(PROPOSALS)@320
 # The small CNN has one size of picture, the others see regions better in a larger one.
 LARGER = $(if $(filter compact,$(BACKBONE)),,--recipe 320)
-SNIPPETS = $(RUNS)/snippets-f8k
+# Presets read the regions that they name; those that are made for the detector can read others, whose scores say little.
+COMMA := ,
+WHERE = $(PROPOSALS)$(if $(LARGER),@320)
+OTHERS = $(if $(filter detector@320,$(WHERE)),,$(filter best best-whole karpathy,$(ALIGNER)))
+ALIGNER_TAPS = $(if $(OTHERS),--set taps=regions-$(WHERE)$(if $(filter karpathy,$(ALIGNER)),,$(COMMA)boxes-$(WHERE) \
+  --set whole_cost=0.75 --set proposal_weight=0))
+REGION_TAPS = --set taps=described-$(WHERE)
+SNIPPETS = $(RUNS)/snippets-f8k-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
 BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone compact --seed 0
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)

@@ -84,7 +84,7 @@ class AlignmentConfig:
     # decoding
     same_segment: float = 0.15  # beta of the MRF, in deviations of a sentence's products: neighbours on one region
     whole_cost: float = 0.0  # of the whole picture as a place of words, in deviations of their product over regions
-    proposal_weight: float = 0.0  # of the logarithm of a proposal's own score, in the same; boxes-KIND must be last
+    proposal_weight: float = 0.0  # of the logarithm of a proposal's own score, in the same; needs the tap boxes-KIND
 
     def __post_init__(self) -> None:
         for field, known in _CHOICES.items():
@@ -96,10 +96,23 @@ class AlignmentConfig:
                     raise ValueError(f"setting {field} got {getattr(self, field)}, expected {words}")
         if not self.taps:
             raise ValueError("setting taps names no tap, expected some such as regions-detector")
-        if self.proposal_weight and not self.taps[-1].startswith("boxes-"):
+        self._check_taps()
+        if self.clip_value and self.grad_clip:
             raise ValueError(
-                f"setting proposal_weight got {self.proposal_weight} with taps {','.join(self.taps)}, expected a tap"
-                " boxes-KIND at the end of taps, which holds the scores"
+                f"settings clip_value {self.clip_value} and grad_clip {self.grad_clip}: set one of them to 0"
+            )
+
+    def _check_taps(self) -> None:
+        what, _, place = self.taps[0].partition("-")
+        if what not in ("regions", "crops") or not place or self.taps[1:] not in ((), (f"boxes-{place}",)):
+            raise ValueError(
+                f"setting taps got {','.join(self.taps)}, expected regions-KIND or crops-KIND, alone or followed by"
+                " boxes-KIND of the same kind and recipe"
+            )
+        if self.proposal_weight and len(self.taps) == 1:
+            raise ValueError(
+                f"setting proposal_weight got {self.proposal_weight} with taps {self.taps[0]}, expected boxes-{place}"
+                " behind it, which holds the scores"
             )
 
 

@@ -13,6 +13,7 @@ from common.boxes import areas, overlaps
 from common.errors import ConfigError
 from features.descriptors import join_taps
 from features.pictures import encode_taps
+from features.regions import boxes_tap
 
 _SAME = 0.6  # intersection over union from which on two described regions show the same
 
@@ -56,16 +57,20 @@ def write_regions(model: TrainedCaptioner, image: Any, most: int, **reading: Any
             f"this captioner reads {', '.join(model.config.taps)} of whole pictures, expected one trained on regions:"
             " python -m captioner.snippets, then python -m captioner.train --dataset karpathy --config regions"
         )
-    boxes, features = _encoded(image, [tap], "described-", model.description["backbone"], reading)
+    boxes, features = _encoded(image, [tap], model.description["backbone"], reading)
     real = np.flatnonzero(areas(boxes[:, :4]) > 0)
     captions = model.caption_descriptors(features[tap][0][real][:, None])
-    found, doubts = [], []
+    whole, found, doubts = [], [], []
     for row, one in zip(real, captions, strict=True):
         if one and one[0].text:
             score = one[0].log_prob / max(len(one[0].probabilities), 1)
-            found.append(Region(_corners(boxes[row]), one[0].text, score))
+            region = Region(_corners(boxes[row]), one[0].text, score)
+            if row == 0:
+                whole.append(region)
+                continue
+            found.append(region)
             doubts.append(-score - float(np.log(max(boxes[row, 4], 1e-6))))  # of the words, and of the box
-    return least_doubtful(found[1:], doubts[1:], most) or found[:1]
+    return least_doubtful(found, doubts, most) or whole
 
 
 def least_doubtful(found: Sequence[Region], doubts: Sequence[float], most: int) -> list[Region]:
@@ -107,7 +112,7 @@ def tie_words(model: TrainedAligner, image: Any, sentence: str, same: float | No
         DataError: a bad picture, or weights other than in training.
     """
     words = sentence.split()
-    boxes, features = _encoded(image, model.config.taps, "regions-", model.description["backbone"], reading)
+    boxes, features = _encoded(image, model.config.taps, model.description["backbone"], reading)
     regions = model.encode_descriptors(join_taps([features[tap] for tap in model.config.taps]))
     (segments,) = segment_sentences(model, regions, [words], same)
     if not segments:
@@ -116,13 +121,12 @@ def tie_words(model: TrainedAligner, image: Any, sentence: str, same: float | No
 
 
 def _encoded(
-    image: Any, taps: Sequence[str], prefix: str, trained_on: dict[str, Any], reading: dict[str, Any]
+    image: Any, taps: Sequence[str], trained_on: dict[str, Any], reading: dict[str, Any]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Give the boxes and their scores, float32 [R, 5], of one picture and the features of the taps."""
-    tap = next(tap for tap in taps if tap.startswith(prefix))
-    boxes_tap = tap.replace(prefix, "boxes-", 1)
-    (batch,) = encode_taps([image], list(dict.fromkeys([*taps, boxes_tap])), trained_on, strict=True, **reading)
-    return batch.features[boxes_tap][0], batch.features
+    boxes = boxes_tap(taps[0])
+    (batch,) = encode_taps([image], list(dict.fromkeys([*taps, boxes])), trained_on, strict=True, **reading)
+    return batch.features[boxes][0], batch.features
 
 
 def _corners(box: np.ndarray) -> tuple[float, float, float, float]:

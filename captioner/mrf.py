@@ -19,8 +19,8 @@ def best_segments(unary: np.ndarray, same: float | np.ndarray, lengths: np.ndarr
         lengths: int [B], words of each chain; None: N.
 
     Returns:
-        int64 [B, N] or [N]; of equally good labellings the one that changes less, then lower numbers. Behind the end
-        of a chain the label of its last word.
+        int64 [B, N] or [N]; of equally good labellings the one whose last label is lowest, and which then, backwards,
+        stays where it is as long as it can. Behind the end of a chain the label of its last word.
 
     References: Karpathy and Fei-Fei 2015, arXiv:1412.2306, section 3.1.4, whose energies are rewards.
     """

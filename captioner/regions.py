@@ -53,6 +53,8 @@ def describe(args: argparse.Namespace) -> int:
 
     if args.out and len(args.image) > 1:
         raise ConfigError(f"--out names one picture and {len(args.image)} photographs were given; call it for each")
+    if args.same is not None and args.sentence is None:
+        raise ConfigError("--same cuts a sentence, expected --sentence TEXT with it")
     if args.out:
         require_writable_folder(args.out.parent)
     import_backend_quietly()
@@ -71,7 +73,7 @@ def describe(args: argparse.Namespace) -> int:
             else:
                 found = place_words(aligner, image, args.sentence, same=args.same, **reading)
         except DataError as error:
-            if args.strict or len(args.image) == 1:
+            if args.strict or len(failed) == len(args.image) - 1:  # nothing could be used
                 raise
             failed.append(str(error))
             print(f"skipped {shown_name(str(error))}", file=sys.stderr)

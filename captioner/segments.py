@@ -7,6 +7,7 @@ import numpy as np
 
 from captioner.mrf import as_segments, best_segments
 from captioner.trained_aligner import Encoded, TrainedAligner
+from common.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,22 @@ def segment_sentences(
         same: beta of the MRF in deviations of a sentence's products, so that it means the same whatever the scale of
             a model; None: as the model's settings say.
 
+    Raises:
+        ConfigError: `same` is negative or no number.
+
     Returns:
         for each sentence its segments in order; they cover it. A sentence without a word has none.
     """
+    same = model.config.same_segment if same is None else same
+    if not same >= 0:
+        raise ConfigError(f"same got {same}, expected 0 or more")
     encoded, spans = model.encode_split(sentences)
     products = model.products(images, encoded)  # [N, T, R]
     lengths = np.array([max((end for _, end in span), default=0) for span in spans])
     lengths = np.minimum(lengths, products.shape[1])
     scales = np.array([_deviation(one[:length]) for one, length in zip(products, lengths, strict=True)])
     unary = products + spreads(products)[..., None] * images.priors[:, None, :]
-    beta = scales * (model.config.same_segment if same is None else same)
-    labels = best_segments(unary, beta, np.maximum(lengths, 1))
+    labels = best_segments(unary, scales * same, np.maximum(lengths, 1))
     rows = zip(products, labels, lengths, scales, spans, strict=True)
     return [_segments(*row) for row in rows]
 

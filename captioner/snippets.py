@@ -45,6 +45,7 @@ def write_snippets(args: argparse.Namespace) -> int:
     """Align, cut, and write both files."""
     from captioner.api import load_aligner
     from captioner.names import JOINS, learned_joins
+    from common.errors import ConfigError, DataError
     from common.files import require_writable_folder
     from common.tokenizer import tokenize
     from datasets.catalog import read_dataset
@@ -53,12 +54,16 @@ def write_snippets(args: argparse.Namespace) -> int:
 
     import_backend_quietly()
     model = load_aligner(args.aligner)
+    if not model.config.taps[0].startswith("regions-"):
+        raise ConfigError(f"the aligner reads {model.config.taps[0]}; snippets need one trained on regions-KIND")
     require_writable_folder(args.out)
     records = read_dataset(args.dataset, args.data)
     with open_cache(args.cache) as cache:
         splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
         joins = JOINS | learned_joins(tokenize(text) for record in splits["train"] for text in record.captions)
         entries = [entry for name, some in splits.items() for entry in align(model, cache, some, name, joins, args)]
+        if not entries:
+            raise DataError(f"no part of a caption is as strong as --least {args.least:g}, expected some; lower it")
         write_data_set(args.out, entries, model, cache)
     count = sum(len(entry["sentences"]) for entry in entries)
     print(f"{args.out}: {count:,} snippets of {len(entries):,} regions")
@@ -119,9 +124,12 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
 
     from common.files import write_json
     from features.cache import FeatureKey, import_rows
-    from features.regions import described
+    from features.descriptors import split_tap
+    from features.regions import boxes_beside, described
 
-    regions, boxes, key = region_features(model, cache)
+    backbone, tap = model.description["backbone"]["name"], model.config.taps[0]
+    regions, boxes = split_tap(tap, backbone), boxes_beside(cache, backbone, tap)
+    key = cache.key(*regions)
     ids = sorted({entry["image"] for entry in entries})
     place = {name: row for row, name in enumerate(ids)}
     vectors, corners = cache.read(*regions, ids), cache.read(*boxes, ids)
@@ -140,24 +148,9 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
     ]
     path = folder / "features.h5"
     path.unlink(missing_ok=True)
-    import_rows(
-        path, names, looks, FeatureKey(key.backbone, key.tap.replace("regions", "described"), key.recipe, key.weights)
-    )
+    tap = f"described-{key.tap.partition('-')[2]}"
+    import_rows(path, names, looks, FeatureKey(key.backbone, tap, key.recipe, key.weights))
     write_json(folder / "dataset.json", {"dataset": "snippets", "images": images})
-
-
-def region_features(model: Any, cache: Any) -> tuple[tuple[str, str], tuple[str, str], Any]:
-    """Name the taps of vectors and boxes as the cache does, and give the key of the vectors."""
-    from common.errors import ConfigError
-    from features.descriptors import split_tap
-
-    tap = next((tap for tap in model.config.taps if tap.startswith("regions-")), None)
-    if tap is None:
-        raise ConfigError(
-            f"the aligner reads {', '.join(model.config.taps)}; snippets need one trained on regions-KIND"
-        )
-    backbone, name = split_tap(tap, model.description["backbone"]["name"])
-    return (backbone, name), (backbone, name.replace("regions", "boxes")), cache.key(backbone, name)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ across those of Flickr8K, so images are asked for by name and never by an Entiti
 import re
 import xml.etree.ElementTree as ET
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -104,7 +105,7 @@ def _reader(folder: Path) -> Callable[[str], str]:
             return content.decode()
         except (KeyError, OSError) as error:
             raise DataError(f"{folder} holds no {name}: this image has no annotations; {_NEXT}") from error
-        except (zipfile.BadZipFile, UnicodeDecodeError) as error:
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, UnicodeDecodeError) as error:
             raise DataError(f"{folder}: {name} is damaged ({error}); {_NEXT}") from error
 
     return read

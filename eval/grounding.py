@@ -1,7 +1,8 @@
 """How well phrases find their place in a picture: recall at an overlap, and the pointing game.
 
 A phrase counts as found by a region if their intersection over union is at least 0.5 for any of its true boxes, and as
-pointed at if the middle of the region lies in any of them. Phrases without a box take no part.
+pointed at if the middle of the region lies in any of them. Phrases without a box take no part. Papers that first merge
+the boxes of a phrase into one have other numbers.
 
 References: Plummer et al. 2015 (Flickr30k Entities), arXiv:1505.04870; Zhang et al. 2016 (pointing game),
     arXiv:1608.00507.
@@ -47,7 +48,7 @@ class Found:
     pointing_bound: float
 
 
-def find(image: int, kind: str, regions: np.ndarray, truth: np.ndarray) -> Found:
+def find(image: int, kind: str, regions: np.ndarray, truth: np.ndarray, *, offered: np.ndarray | None = None) -> Found:
     """Judge an order of regions.
 
     Args:
@@ -55,13 +56,15 @@ def find(image: int, kind: str, regions: np.ndarray, truth: np.ndarray) -> Found
         kind: see `Found`.
         regions: float [R, 4], best first.
         truth: float [K, 4] in the same unit, K >= 1.
+        offered: float [R', 4], all that the proposals hold, where the method orders fewer; for the bounds.
 
     Raises:
         EvalError: no region or no true box.
     """
     over, inside = _judged(regions, truth)
     r1, r5, r10 = (float(over[:place].any()) for place in PLACES)
-    return Found(image, kind, float(inside[0]), r1, r5, r10, float(over.any()), float(inside.any()))
+    any_over, any_inside = (over, inside) if offered is None else _judged(offered, truth)
+    return Found(image, kind, float(inside[0]), r1, r5, r10, float(any_over.any()), float(any_inside.any()))
 
 
 def find_at_random(image: int, kind: str, regions: np.ndarray, truth: np.ndarray) -> Found:

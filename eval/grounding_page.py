@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from eval.grounding import MEASURES
+from eval.grounding_report import baseline_rows
 from eval.page_parts import number_card, origin_section, spread_words, table_card, table_row, whole_page
 
 _HEADS = ("pointing", "R@1", "R@5", "R@10", "bound")
@@ -65,8 +66,8 @@ def _cards(shown: Mapping[str, Any]) -> str:
 def _table(results: Sequence[Mapping[str, Any]]) -> str:
     kinds = [kind for kind in results[-1]["metrics"] if kind != "all"]
     rows = [
-        table_row(method, _numbers(metrics, kinds, recalls=method != "centre"))
-        for method, metrics in results[-1]["baselines"].items()
+        table_row(method, _numbers(metrics, kinds, recalls=not method.startswith("centre")))
+        for method, metrics in baseline_rows(results)
     ]
     rows += [table_row(result["name"], _numbers(result["metrics"], kinds), ours=True) for result in results]
     heads = [*_HEADS, *(f"pointing: {kind}" for kind in kinds)]

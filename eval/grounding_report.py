@@ -97,8 +97,8 @@ def grounding_table(results: Sequence[Mapping[str, Any]]) -> str:
         table_line(["method", "pointing", "R@1", "R@5", "R@10", "bound", *[f"pointing: {kind}" for kind in kinds]]),
         "|---" * (6 + len(kinds)) + "|",
     ]
-    for method, metrics in results[-1]["baselines"].items():
-        recalls = 4 * ["–"] if method == "centre" else _numbers(metrics["all"], MEASURES[1:5])
+    for method, metrics in baseline_rows(results):
+        recalls = 4 * ["–"] if method.startswith("centre") else _numbers(metrics["all"], MEASURES[1:5])
         lines.append(
             table_line([method, *_numbers(metrics["all"], MEASURES[:1]), *recalls, *_of_kinds(metrics, kinds)])
         )
@@ -114,6 +114,19 @@ def grounding_table(results: Sequence[Mapping[str, Any]]) -> str:
             f" {commit_words(result)}; {result.get('date', '')}"
         )
     return "\n".join(lines) + "\n"
+
+
+def baseline_rows(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Give the methods that never read and their numbers, for each kind of proposals; named where there are more."""
+    sets: dict[str, dict[str, Any]] = {}
+    for result in results[::-1]:
+        taps = result["config"].get("taps") or ["-"]
+        sets.setdefault(taps[0].partition("-")[2], result["baselines"])
+    return [
+        (f"{method} ({proposals})" if len(sets) > 1 else method, metrics)
+        for proposals, baselines in sets.items()
+        for method, metrics in baselines.items()
+    ]
 
 
 def _numbers(metrics: Mapping[str, float], names: Sequence[str]) -> list[str]:

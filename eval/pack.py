@@ -46,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", required=True, help="what it is called in the box, such as captioner")
     parser.add_argument("--data", required=True, type=Path, help="folder of the data set that it is scored on")
     parser.add_argument("--cache", required=True, type=Path, help="feature cache of it")
+    parser.add_argument("--dataset", help="name of its reader (default: the one it was trained with, or flickr8k)")
     parser.add_argument("--split", default="test", help="(default: %(default)s)")
     parser.add_argument(
         "--entities", type=Path, metavar="DIR", help="Flickr30k Entities: boxes that regions are scored on"
@@ -79,7 +80,7 @@ def pack(args: argparse.Namespace) -> int:
     kind = packed_kind(description)
     if kind not in _TASKS:
         raise CheckpointError(f"{args.checkpoint} holds a model of kind {kind!r}, expected one of: {', '.join(_TASKS)}")
-    if kind == "regions" and args.entities is None:
+    if kind == "regions" and args.entities is None and args.dataset != "scenes":
         raise ConfigError("a captioner of regions is scored on boxes that people drew, expected --entities DIR")
     with tempfile.TemporaryDirectory(dir=box.parent) as folder:
         packed, scored = Path(folder) / args.name, Path(folder) / "scored" / args.checkpoint.name
@@ -130,6 +131,8 @@ def score(args: argparse.Namespace, kind: str, checkpoint: Path) -> dict[str, An
     before = {path: path.stat().st_mtime_ns for path in args.results.glob("*.json")}
     words = ["--task", _TASKS[kind], "--checkpoint", str(checkpoint), "--split", args.split]
     words += ["--data", str(args.data), "--cache", str(args.cache), "--out", str(args.results)]
+    if args.dataset:
+        words += ["--dataset", args.dataset]
     if args.entities and kind in ("aligner", "regions"):
         words += ["--entities", str(args.entities)]
     if run.main(words) != DONE:
@@ -165,7 +168,7 @@ def make_card(
         "seconds": training_seconds(args.checkpoint, None),
         "scores": {
             "on": f"{result['dataset']}, {result['split']}, {scored_on}; these very weights",
-            **{name: round(value, 1) for name, value in result["metrics"].items()},
+            **{name: round(value, 1) for name, value in result["metrics"].items() if value is not None},
         },
         "intervals": {"method": result["interval_method"], **intervals} if intervals else {},
         "good at": good,

@@ -17,7 +17,7 @@ _COLUMNS = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge_l", "cider")
 _HEADER = ("model", "sees", "BLEU-1", "2", "3", "4", "METEOR", "ROUGE-L", "CIDEr", "source")
 # BLEU recalled, the others verified: regions of COCO, 45 snippets of people for each picture.
 _PUBLISHED = (
-    ("people", "regions of COCO", (61.5, 45.2, 30.1, 22.0, None, None, None)),
+    ("people †", "regions of COCO", (61.5, 45.2, 30.1, 22.0, None, None, None)),
     ("full-frame RNN †", "regions of COCO", (14.2, 6.0, 2.2, 0.0, 13.3, 21.0, 20.3)),
     ("region RNN †", "regions of COCO", (35.2, 23.0, 16.1, 14.8, 15.8, 35.1, 61.6)),
 )
@@ -80,7 +80,7 @@ def read_region_results(folder: str | Path, dataset: str, split: str) -> list[di
             raise EvalError(f"result {path} lacks {sorted(missing)}; delete it or run eval.run again")
         if (result["dataset"], result["split"]) == (dataset, split):
             results.append(result)
-    return sorted(results, key=lambda result: result["metrics"]["cider"])
+    return sorted(results, key=lambda result: result["metrics"]["cider"] or 0.0)
 
 
 def region_table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -107,7 +107,8 @@ def region_table(results: Sequence[Mapping[str, Any]]) -> str:
         lines.append(table_line([*bold, f"here, {seeds_words(len(result['seeds']))}"]))
     lines += [
         "",
-        "† METEOR, ROUGE-L and CIDEr from the paper, BLEU recalled; another data set with longer references.",
+        "† METEOR, ROUGE-L and CIDEr from the paper, BLEU recalled; another data set, 45 references for a picture.",
+        "Models of whole pictures write sentences; the phrases are short.",
         "",
     ]
     lines += [f"- {cell(result['name'])}: {commit_words(result)}; {result.get('date', '')}" for result in results]

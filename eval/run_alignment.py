@@ -95,19 +95,20 @@ def ground(model: Any, cache: Any, ids: Sequence[str], notes: Any) -> dict[str, 
         {method: what came of each phrase}: the model's, and the methods that never read.
     """
     from captioner.phrases import phrase_scores
+    from common.boxes import areas
     from eval.grounding import baseline_orders, find, find_at_random, find_point
 
     regions = cached_boxes(model, cache, ids)
     found: dict[str, list[Any]] = {"model": [], "centre": [], "random region": []}
     for number, (name, scores) in enumerate(zip(ids, phrase_scores(model, cache, ids, notes), strict=True)):
-        boxes = regions[number][regions[number][:, 4] > 0, :4]
+        boxes = regions[number][areas(regions[number][:, :4]) > 0, :4]
         orders = baseline_orders(boxes)
         for phrase, of_regions in zip(notes[name].phrases, scores, strict=True):
             if not len(phrase.boxes):
                 continue
             asked = number, phrase.kind
             best_first = (-of_regions[: len(boxes)]).argsort(kind="stable")
-            found["model"].append(find(*asked, boxes[best_first], phrase.boxes))
+            found["model"].append(find(*asked, boxes[best_first], phrase.boxes, offered=boxes))
             found["centre"].append(find_point(*asked, (0.5, 0.5), phrase.boxes))
             found["random region"].append(find_at_random(*asked, boxes, phrase.boxes))
             for method, order in orders.items():
@@ -126,9 +127,9 @@ def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], m
     order = stream(0, "gallery", "alignment").permutation(len(readable))[:_SHOWN]
     placed = place_sentences(model, args.cache, [readable[row] for row in order])
     results = read_grounding(args.out, dataset, args.split)
-    page = render_grounding_page(
-        results, placed, title=f"Words and their places: {dataset}, {args.split}", tags=[f"{len(records):,} pictures"]
-    )
+    shown = f"sentences cut by {model.description.get('preset')}, seed {model.description.get('seed')}"
+    title, tags = f"Words and their places: {dataset}, {args.split}", [f"{len(records):,} pictures", shown]
+    page = render_grounding_page(results, placed, title=title, tags=tags)
     path = args.out / file_name(f"grounding-{dataset}-{args.split}.html")
     write_text(path, page)
     print(f"wrote {path}", file=sys.stderr)
@@ -164,9 +165,7 @@ def cached_boxes(model: Any, cache: Any, ids: Sequence[str]) -> Any:
     """Give float32 [N, R, 5], the boxes beside the regions that a model reads."""
     import numpy as np
 
-    from features.descriptors import split_tap
+    from features.regions import boxes_beside
 
-    tap = next(tap for tap in model.config.taps if tap.startswith(("regions-", "crops-")))
-    name, _ = split_tap(tap, model.description["backbone"]["name"])
-    kind = tap.partition("@")[0].partition("-")[2]
-    return cache.read(name, f"boxes-{kind}", ids).astype(np.float32)
+    place = boxes_beside(cache, model.description["backbone"]["name"], model.config.taps[0])
+    return cache.read(*place, ids).astype(np.float32)

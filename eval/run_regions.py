@@ -88,7 +88,7 @@ def caption_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: S
     captions: list[str] = []
     for start in range(0, len(boxes), _BATCH):
         descriptors = reads(model, cache_path, records, boxes[start : start + _BATCH])
-        captions += [found[0].text for found in model.caption_descriptors(descriptors)]
+        captions += [found[0].text if found else "" for found in model.caption_descriptors(descriptors)]
         if progress_is_shown():
             print(f"\r{len(captions)} of {len(boxes)} boxes", end="", file=sys.stderr)
     return captions

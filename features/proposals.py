@@ -12,7 +12,8 @@ from common.boxes import WHOLE, areas, suppress
 from common.errors import ConfigError, unknown_name
 from features.roi_align import roi_align
 
-_SMALLEST = 0.01  # share of the picture that a segment covers
+_SMALLEST, _LARGEST = 0.01, 0.95  # share of the picture that a segment covers; more is the picture itself
+_FEWEST = 16  # pixels of the shorter side that OpenCV is given
 MOST = 19  # proposals kept beside the whole picture, as Karpathy and Fei-Fei 2015 do
 
 
@@ -107,14 +108,17 @@ def contrast(grid: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         boxes: float [K, 4] in shares of the sides, with area.
 
     Returns:
-        float [K], 1 for the one that stands out most.
+        float [K], 1 for the one that stands out most; 0 for boxes that leave no frame around.
     """
+    if len(boxes) == 0:
+        return np.zeros(0, np.float32)
     half = (boxes[:, 2:] - boxes[:, :2]) / 4
     around = np.clip(np.concatenate([boxes[:, :2] - half, boxes[:, 2:] + half], axis=1), 0.0, 1.0)
     inside, outer = (roi_align(grid[None], one[None])[0] for one in (boxes, around))
     small, large = areas(boxes)[:, None], areas(around)[:, None]
     frame = (outer * large - inside * small) / np.maximum(large - small, 1e-6)
     scores = np.linalg.norm(inside - frame, axis=1) * small[:, 0] ** 0.25
+    scores = np.where(large[:, 0] - small[:, 0] > 1e-3 * large[:, 0], scores, 0.0)
     return scores / max(float(scores.max(initial=0.0)), 1e-6)
 
 
@@ -140,7 +144,7 @@ class SelectiveSearch(Proposer):
 
     def __init__(self, name: str, argument: str):
         self._cv2 = _opencv()
-        super().__init__(name, _fingerprint(b"selective/v1", self._cv2))
+        super().__init__(name, _fingerprint(b"selective/v2", self._cv2))
 
     def propose(self, picture: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the segments that OpenCV finds, but for the smallest."""
@@ -149,7 +153,7 @@ class SelectiveSearch(Proposer):
         search.setBaseImage(pixels)
         search.switchToSelectiveSearchFast()
         boxes = np.unique(_as_shares(np.asarray(search.process()), pixels), axis=0)
-        boxes = boxes[areas(boxes) > _SMALLEST]
+        boxes = boxes[(areas(boxes) > _SMALLEST) & (areas(boxes) < _LARGEST)]
         return boxes, contrast(grid, boxes)
 
 
@@ -158,7 +162,7 @@ class EdgeBoxes(Proposer):
 
     def __init__(self, name: str, argument: str):
         self._cv2 = _opencv()
-        super().__init__(name, _fingerprint(b"edges/v1", self._cv2))
+        super().__init__(name, _fingerprint(b"edges/v2", self._cv2))
 
     def propose(self, picture: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give OpenCV's boxes with its scores, the best as 1."""
@@ -168,9 +172,9 @@ class EdgeBoxes(Proposer):
         strength = np.hypot(down, across)
         thin = self._cv2.Canny((grey * 255).astype(np.uint8), 20, 60) > 0
         edges = np.where(thin, strength / max(float(strength.max()), 1e-6), 0.0).astype(np.float32)
-        along = np.mod(np.arctan2(down, across) + np.pi / 2, np.pi).astype(np.float32)
+        normal = np.mod(np.arctan2(down, across), np.pi).astype(np.float32)  # across the contour, as OpenCV wants it
         finder = self._cv2.ximgproc.createEdgeBoxes(maxBoxes=300, minBoxArea=200.0)
-        found, scores = finder.getBoundingBoxes(edges, along)
+        found, scores = finder.getBoundingBoxes(edges, normal)
         boxes = _as_shares(np.asarray(found).reshape(-1, 4), pixels)
         scores = np.asarray(scores, np.float32).ravel()
         return boxes, scores / max(float(scores.max(initial=0.0)), 1e-6)
@@ -211,6 +215,8 @@ def _small(picture: Image.Image) -> np.ndarray:
     """Give uint8 [H, W, 3] with a longer side of at most 224: both methods slow down with the square of it."""
     small = picture.copy()
     small.thumbnail((224, 224), Image.Resampling.BILINEAR)
+    if min(small.size) < _FEWEST:
+        small = small.resize([max(side, _FEWEST) for side in small.size], Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(small)[:, :, ::-1])
 
 

@@ -17,7 +17,9 @@ import numpy as np
 from PIL import Image
 
 from common.boxes import areas
-from common.errors import ConfigError
+from common.errors import ConfigError, DataError
+from features.cache import FeatureCache
+from features.descriptors import split_tap
 from features.loaded import LoadedBackbone
 from features.preprocess import prepare
 from features.proposals import MOST, Proposer, choose_regions, load_proposer
@@ -32,6 +34,35 @@ def region_kind(tap: str) -> str | None:
     """Give the kind of proposals that a tap such as "regions-detector" is of; None for any other tap."""
     what, dash, kind = tap.partition("-")
     return kind if dash and what in _WHATS else None
+
+
+def boxes_tap(tap: str) -> str:
+    """Name the boxes of a tap of regions: "boxes-KIND" of "regions-KIND", with its recipe if it has one."""
+    return f"boxes-{tap.partition('-')[2]}"
+
+
+def boxes_beside(cache: FeatureCache, backbone: str, tap: str) -> tuple[str, str]:
+    """Say where a cache holds the boxes of a tap of regions.
+
+    Args:
+        cache: an open cache.
+        backbone: the name it was filled under.
+        tap: a setting such as "regions-detector@320".
+
+    Returns:
+        the cache's names of backbone and tap.
+
+    Raises:
+        DataError: the boxes are not there, or are not those of the regions.
+    """
+    name, boxes = split_tap(boxes_tap(tap), backbone)
+    _, regions = split_tap(tap, backbone)
+    if cache.key(name, boxes).weights != cache.key(name, regions).weights:
+        raise DataError(
+            f"{cache.path}: {boxes} are of another detector than {regions} of {name}; extract both into a new cache: "
+            f"python -m features.extract --taps {regions},{boxes} --cache NEW"
+        )
+    return name, boxes
 
 
 def with_regions(backbone: LoadedBackbone, taps: Sequence[str], proposals: str | None = None) -> LoadedBackbone:
@@ -69,6 +100,11 @@ class RegionBackbone(LoadedBackbone):
     def __init__(self, backbone: LoadedBackbone, proposer: Proposer):
         if len(backbone.taps.get(_GRID, ())) != 3:
             raise ConfigError(f"backbone {backbone.name} has no map of the picture, which regions need; take another")
+        if backbone.recipe.geometry != "squash":
+            raise ConfigError(
+                f"recipe {backbone.recipe.name} shows {backbone.name} a part of each picture, regions need all of it;"
+                " take a recipe squash-SIZE"
+            )
         self.backbone, self.proposer = backbone, proposer
         width = backbone.taps[_GRID][-1]
         self._kind = proposer.name.partition(":")[0]

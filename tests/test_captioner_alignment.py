@@ -327,6 +327,37 @@ def test_a_place_is_chosen_by_its_proposers_score_as_well_and_the_whole_picture_
     assert [one.strength for one in found] == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_phrase_is_its_words_in_its_sentence_over_its_own_picture(toy_data, toy_regions, learned, monkeypatch):
+    from captioner import phrases
+    from datasets.entities import EntityNotes, EntityPhrase
+
+    monkeypatch.setattr(phrases, "_PICTURES", 2)
+    model, cache = read_aligner(learned), open_cache(toy_regions)
+    ids = ["50.jpg", "53.jpg", "51.jpg"]
+    texts = [["the dog 's red car .", "a cat on the snow"], ["snow and a blue boat"], ["a white tree , on grass"]]
+    asked = {"50.jpg": [(0, 1, 3), (0, 5, 6), (1, 4, 5)], "53.jpg": [(0, 2, 5)], "51.jpg": [(0, 0, 3), (0, 3, 6)]}
+    notes = {
+        name: EntityNotes(
+            tuple(tuple(text.split()) for text in sentences),
+            tuple(EntityPhrase("1", "other", row, (start, end), np.ones((1, 4))) for row, start, end in asked[name]),
+        )
+        for name, sentences in zip(ids, texts, strict=True)
+    }
+    found = list(phrases.phrase_scores(model, cache, ids, notes))
+    assert [len(one) for one in found] == [3, 1, 2]
+    for name, scores in zip(ids, found, strict=True):
+        image = model.encode_cached(cache, [name])
+        for (row, start, end), score in zip(asked[name], scores, strict=True):
+            encoded, spans = model.encode_split([notes[name].sentences[row]])
+            rows = sorted({place for first, last in spans[0][start:end] for place in range(first, last)})
+            total = sum(image.vectors[0] @ encoded.vectors[0, place] for place in rows) + np.zeros(4)
+            real = image.there[0]
+            spread = total[real].std() or 1.0
+            np.testing.assert_allclose(score[real], (total + spread * image.priors[0])[real], rtol=1e-3, atol=1e-4)
+            assert np.isneginf(score[~real]).all()
+            assert np.ptp(total) == 0 if not rows else np.ptp(total) > 0
+
+
 def test_history_tells_of_better_than_chance_and_the_best_are_kept(learned):
     rows = json.loads((learned / "history.json").read_text())
     assert rows[-1]["best"] > 300  # of 600; chance among 10 images and 50 sentences is about 280 with r10 of 100
@@ -395,9 +426,12 @@ def test_word_vectors_from_a_file_stay_as_they_are(toy_data, toy_regions, tmp_pa
 
 def test_mistakes_are_one_line(toy_data, toy_regions, tmp_path, capsys, learned):
     cases = [
+        (["--set", "clip_value=5"], "set one of them to 0"),
+        (["--set", "taps=regions-toy,pooled"], "expected regions-KIND or crops-KIND"),
+        (["--set", "taps=described-toy"], "expected regions-KIND or crops-KIND"),
+        (["--set", "taps=regions-toy"], "expected boxes-toy behind it"),
         (["--set", "pooling=mean"], "pooling got 'mean', expected one of"),
         (["--set", "taps="], "names no tap"),
-        (["--set", "taps=boxes-toy,regions-toy"], "expected a tap boxes-KIND at the end of taps"),
         (["--set", "word_vectors=nowhere.txt"], "nowhere.txt"),
         (["--config", "bset"], "did you mean best"),
     ]

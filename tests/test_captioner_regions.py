@@ -116,15 +116,19 @@ def test_regions_are_described_and_drawn(drawn, capsys):
 
 def test_the_command_describes_a_photograph_as_training_saw_it(drawn):
     model = captioner.load_model(drawn / "writer")
-    record = read_dataset("karpathy", drawn / "pairs")[0]
-    picture, region = record.image_id.split("#")
-    with open_cache(drawn / "pairs" / "features.h5") as cache:
-        cached = model.caption_cached(cache, [record.image_id])[0][0].text
-    found = captioner.describe_regions(model, drawn / "scenes" / "images" / picture, most=20)
-    with open_cache(drawn / "cache.h5") as cache:
-        box = cache.read("compact_scenes", "boxes-grid", [picture])[0, int(region), :4].astype(float)
-    same = [one for one in found if np.allclose(one.box, box, atol=1e-3)]
-    assert all(one.words == cached for one in same)
+    records = [one for one in read_dataset("karpathy", drawn / "pairs") if not one.image_id.endswith("#0")]
+    compared = 0
+    for record in records[:6]:
+        picture, region = record.image_id.split("#")
+        with open_cache(drawn / "pairs" / "features.h5") as cache:
+            cached = model.caption_cached(cache, [record.image_id])[0][0].text
+        found = captioner.describe_regions(model, drawn / "scenes" / "images" / picture, most=20)
+        with open_cache(drawn / "cache.h5") as cache:
+            box = cache.read("compact_scenes", "boxes-grid", [picture])[0, int(region), :4].astype(float)
+        same = [one.words for one in found if np.allclose(one.box, box, atol=1e-3)]
+        assert same in ([], [cached])  # none where another region has the same words or place
+        compared += len(same)
+    assert compared
 
 
 def test_a_sentence_is_tied_to_regions(drawn, capsys):

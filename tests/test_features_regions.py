@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from common.boxes import WHOLE, areas, centres, hold, overlaps, suppress
 from common.errors import ConfigError, DataError
@@ -107,6 +107,32 @@ def test_grid_proposals_find_a_patch_of_other_features():
     best = choose_regions(boxes, scores, same=0.5)[1:4, :4]
     assert overlaps(best, np.array([[0.5, 0.2, 0.9, 0.6]])).max() > 0.6
     assert scores.max() == 1.0
+
+
+@pytest.mark.parametrize("name", ["selective", "edges"])
+def test_opencv_finds_several_shapes_of_drawn_scenes(name):
+    pytest.importorskip("cv2.ximgproc")
+    random, proposer, found = np.random.default_rng(1), load_proposer(name), []
+    for _ in range(6):
+        picture = Image.new("RGB", (200, 200), (225, 225, 225))
+        draw, truth = ImageDraw.Draw(picture), []
+        for left, top in ((10, 15), (110, 10), (20, 110), (115, 120)):
+            box = (left, top, left + int(random.integers(40, 75)), top + int(random.integers(40, 75)))
+            draw.ellipse(box, fill=tuple(random.integers(0, 200, 3).tolist()))
+            truth.append(box)
+        grid = np.asarray(picture.resize((20, 20))).astype(np.float32) / 255
+        regions = choose_regions(*proposer.propose(picture, grid), same=proposer.same)
+        assert areas(regions[1:, :4]).max() < 0.95  # the whole picture is there already
+        found += (overlaps(np.array(truth) / 200, regions[1:, :4]).max(axis=1) >= 0.5).tolist()
+    assert np.mean(found) >= 0.8
+
+
+@pytest.mark.parametrize("name", ["grid", "selective", "edges"])
+def test_a_picture_one_pixel_high_has_proposals_or_none(name):
+    pytest.importorskip("cv2.ximgproc")
+    proposer = load_proposer(name)
+    boxes, scores = proposer.propose(Image.new("RGB", (300, 1), "red"), np.ones((4, 4, 2), np.float32))
+    assert choose_regions(boxes, scores, same=0.5)[0].tolist() == [*WHOLE, 1.0]
 
 
 @pytest.mark.parametrize("name", ["selective", "edges"])
