@@ -31,7 +31,7 @@ LARGER = $(if $(filter compact,$(BACKBONE)),,--recipe 320)
 COMMA := ,
 WHERE = $(PROPOSALS)$(if $(LARGER),@320)
 OTHERS = $(if $(filter detector@320,$(WHERE)),,$(filter best best-whole karpathy,$(ALIGNER)))
-ALIGNER_TAPS = $(if $(OTHERS),--set taps=regions-$(WHERE)$(if $(filter karpathy,$(ALIGNER)),,$(COMMA)boxes-$(WHERE) \
+ALIGNER_TAPS = $(if $(OTHERS),--set taps=regions-$(WHERE)$(if $(filter karpathy,$(ALIGNER)),,$(COMMA)boxes-$(WHERE)$(COMMA)pooled \
   --set whole_cost=0.75 --set proposal_weight=0))
 REGION_TAPS = --set taps=described-$(WHERE)
 SNIPPETS = $(RUNS)/snippets-f8k-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)

@@ -100,17 +100,18 @@ class RegionEncoder(keras.layers.Layer):
     Args:
         config: the settings.
         num_features: F.
+        num_beside: how many of them, the last, are of the picture and not of the region.
     """
 
-    def __init__(self, config: AlignmentConfig, num_features: int, **options: Any):
+    def __init__(self, config: AlignmentConfig, num_features: int, num_beside: int = 0, **options: Any):
         super().__init__(**options)
-        self.config = config
+        self.config, self.num_own = config, num_features - num_beside
         self.scaling = ImageScaling(config.image_scaling, num_features)
         self.linear = keras.layers.Dense(config.joint_dim)
         self.whole_linear = keras.layers.Dense(config.whole_dim) if config.whole_pair else None
         self.context = keras.layers.Dense(config.joint_dim, use_bias=False) if config.context else None
         self.dropout = keras.layers.Dropout(config.region_dropout)
-        self.linear.build((None, None, num_features))
+        self.linear.build((None, None, self.num_own))
         for layer in (self.whole_linear, self.context):
             if layer is not None:
                 layer.build((None, num_features))
@@ -124,9 +125,9 @@ class RegionEncoder(keras.layers.Layer):
         """
         if self.config.only_whole:
             descriptors = descriptors[:, :1]
-        there = ops.any(ops.not_equal(descriptors, 0.0), axis=-1)
+        there = ops.any(ops.not_equal(descriptors[..., : self.num_own], 0.0), axis=-1)
         scaled = self.dropout(self.scaling.each(descriptors), training=training)
-        vectors = self.linear(scaled)
+        vectors = self.linear(scaled[..., : self.num_own])
         if self.context is not None:
             vectors = vectors + self.context(scaled[:, 0])[:, None]
         if self.config.normalised:
@@ -142,15 +143,15 @@ class Aligner(keras.Model):
         config: the settings.
         num_words: size of the vocabulary, special words included.
         num_features: F.
+        num_beside: see `RegionEncoder`.
     """
 
-    def __init__(self, config: AlignmentConfig, num_words: int, num_features: int, **options: Any):
+    def __init__(self, config: AlignmentConfig, num_words: int, num_features: int, num_beside: int = 0, **options: Any):
         super().__init__(**options)
         self.config, self.num_features = config, num_features
-        self.words, self.regions = WordEncoder(config, num_words), RegionEncoder(config, num_features)
-        # Of each score by itself, then of each in their sum.
+        self.words, self.regions = WordEncoder(config, num_words), RegionEncoder(config, num_features, num_beside)
         self.log_sharpness = self.add_weight(
-            shape=(4 if config.whole_pair else 1,),
+            shape=(1 + config.whole_pair,),
             initializer=keras.initializers.Constant(-math.log(config.temperature) if config.loss == "softmax" else 0.0),
             trainable=config.loss == "softmax",
             name="log_sharpness",
@@ -181,8 +182,8 @@ class Aligner(keras.Model):
     ) -> Tensor:
         """Give float32 [K, B, C] of what both encoders gave, images down, sentences across.
 
-        K is 1: S_kl; or 3 with `whole_pair`: S_kl, the cosine of the wholes, and a sum of both whose weights are
-        learned. For the softmax loss all are divided by temperatures.
+        K is 1: S_kl; or 2 with `whole_pair`: S_kl and the cosine of the wholes. For the softmax loss each is divided
+        by its temperature.
         """
         found = self._fragments(regions, regions_there, words, words_there)[None]
         sharpness = ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))[:, None, None]  # as CLIP bounds it
@@ -190,11 +191,12 @@ class Aligner(keras.Model):
             return found * sharpness
         pictures, wholes = (ops.normalize(one, axis=-1, epsilon=1e-12) for one in (pictures, wholes))
         found = ops.concatenate([found, ops.matmul(pictures, ops.transpose(wholes))[None]])
-        return ops.concatenate([found * sharpness[:2], ops.sum(found * sharpness[2:], axis=0, keepdims=True)])
+        return found * sharpness
 
     def scores(self, *fragments: Tensor) -> Tensor:
-        """Give what images and sentences are ranked by, float32 [B, C]: the last of `each_score`; see there."""
-        return self.each_score(*fragments)[-1]
+        """Give what images and sentences are ranked by, float32 [B, C], of what `each_score` takes."""
+        words, *wholes = ops.unstack(self.each_score(*fragments), 1 + self.config.whole_pair)
+        return words + self.config.whole_weight * wholes[0] if wholes else words
 
     def _fragments(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
         similarity = products(regions, words)

@@ -21,7 +21,7 @@ _RANGES = (
     ),
     (
         "0 or more",
-        "margin l2 clip_value grad_clip validate_updates same_segment whole_cost proposal_weight",
+        "margin l2 clip_value grad_clip validate_updates same_segment whole_cost proposal_weight whole_weight",
         lambda value: value >= 0,
     ),
     (
@@ -49,8 +49,10 @@ class AlignmentConfig:
     relu_words: bool = True  # words pass through a last ReLU on their way into the joint space
     whole_pair: bool = False  # the sentence as a whole beside the whole picture: a second score, with a loss of its own
     whole_dim: int = 1024  # width of that pair's space
+    whole_weight: float = 1.0  # of its score in what pictures and sentences are ranked by; that of words counts 1
     # regions
-    taps: tuple[str, ...] = ("regions-detector@320",)  # boxes-KIND beside them adds place and size
+    # boxes-KIND adds place and size; vectors such as pooled come last, and are what the whole picture has beside itself
+    taps: tuple[str, ...] = ("regions-detector@320",)
     image_scaling: str = "standardised"
     context: bool = False  # a second map of the whole picture is added to every region, the whole picture included
     only_whole: bool = False  # the first region alone, the whole picture: an ablation
@@ -104,12 +106,14 @@ class AlignmentConfig:
 
     def _check_taps(self) -> None:
         what, _, place = self.taps[0].partition("-")
-        if what not in ("regions", "crops") or not place or self.taps[1:] not in ((), (f"boxes-{place}",)):
+        others = [tap for tap in self.taps[1:] if tap.partition("-")[0] in ("regions", "crops", "boxes", "described")]
+        has_boxes = self.taps[1:2] == (f"boxes-{place}",)
+        if what not in ("regions", "crops") or not place or len(others) > has_boxes:
             raise ValueError(
-                f"setting taps got {','.join(self.taps)}, expected regions-KIND or crops-KIND, alone or followed by"
-                " boxes-KIND of the same kind and recipe"
+                f"setting taps got {','.join(self.taps)}, expected regions-KIND or crops-KIND, then boxes-KIND of the"
+                " same kind and recipe or nothing, then vectors such as pooled or nothing"
             )
-        if self.proposal_weight and len(self.taps) == 1:
+        if self.proposal_weight and not has_boxes:
             raise ValueError(
                 f"setting proposal_weight got {self.proposal_weight} with taps {self.taps[0]}, expected boxes-{place}"
                 " behind it, which holds the scores"
@@ -126,8 +130,9 @@ _BEST = AlignmentConfig(
     directions="concat",
     relu_words=False,
     whole_pair=True,
+    whole_weight=4.0,
     context=True,
-    taps=("regions-detector@320", "boxes-detector@320"),
+    taps=("regions-detector@320", "boxes-detector@320", "pooled"),
     joint_dim=512,
     pooling="soft",
     normalised=True,

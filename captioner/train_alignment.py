@@ -59,8 +59,9 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     ids = [record.image_id for record in splits["train"]]
     descriptors = CachedDescriptors(cache, args.backbone, config.taps, ids)
     description = describe(args, KIND, config, splits, cache, descriptors.num_features)
+    description["num_beside"] = descriptors.num_beside
     start_or_continue(args.out, description, vocabulary)
-    aligner = Aligner(config, len(vocabulary), descriptors.num_features)
+    aligner = Aligner(config, len(vocabulary), descriptors.num_features, descriptors.num_beside)
     if config.word_vectors:
         aligner.start_words_from(table_from(config.word_vectors, vocabulary, config.word_dim))
     if config.image_scaling == "standardised":

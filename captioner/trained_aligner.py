@@ -154,7 +154,8 @@ class TrainedAligner:
         vectors, there, wholes = map(np.asarray, self.network.predict_regions(descriptors))
         priors = np.zeros(there.shape, np.float32)
         if self.config.proposal_weight:
-            scores = np.asarray(descriptors)[:, : there.shape[1], -1]
+            last = self.network.regions.num_own - 1  # of a region's own features: the score of its box
+            scores = np.asarray(descriptors)[:, : there.shape[1], last]
             priors += self.config.proposal_weight * np.log(np.maximum(scores, _LOWEST))
         priors[:, 0] -= self.config.whole_cost
         return Encoded(vectors, there, wholes, priors)
@@ -187,7 +188,8 @@ def read_aligner(folder: str | Path, weights: Path | None = None) -> TrainedAlig
     description, vocabulary = checkpoints.read_description(folder, KIND)
     try:
         config = from_json(AlignmentConfig, description["config"])
-        network = Aligner(config, len(vocabulary), int(description["num_features"]))
+        widths = int(description["num_features"]), int(description["num_beside"])
+        network = Aligner(config, len(vocabulary), *widths)
         description["backbone"]["name"], description["backbone"]["weights"]
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error

@@ -1,5 +1,6 @@
 """What a model sees of an image: the features of its taps, joined into descriptors."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -59,6 +60,8 @@ class CachedDescriptors:
         self._parts = [cache.resident(*split_tap(tap, backbone), ids) for tap in taps]
         self.is_resident = all(part.is_resident for part in self._parts)
         self.num_features = sum(part.shape[-1] for part in self._parts)
+        vectors = itertools.takewhile(lambda part: len(part.shape) == 2, self._parts[::-1])
+        self.num_beside = sum(part.shape[-1] for part in vectors)  # the last features, where all descriptors share them
 
     def __len__(self) -> int:
         return len(self._parts[0])

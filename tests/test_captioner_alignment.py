@@ -168,13 +168,13 @@ def test_the_loss_of_a_hand_worked_batch():
     assert float(make_loss(AlignmentConfig())(np.arange(3), scores[None])) == pytest.approx(expected)
     same_image = make_loss(AlignmentConfig(same_image_is_negative=False))
     assert float(same_image(ROWS, scores[None])) == pytest.approx(expected - 2.0 - 0.5 - 0.5)
-    three = make_loss(AlignmentConfig(whole_pair=True))
-    assert float(three(np.arange(3), np.stack(3 * [scores]))) == pytest.approx(3 * expected)
+    both = make_loss(AlignmentConfig(whole_pair=True))
+    assert float(both(np.arange(3), np.stack([scores, scores]))) == pytest.approx(2 * expected)
 
 
 def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_weighted_sum():
-    aligner = aligner_of(whole_pair=True, whole_dim=11, loss="softmax", normalised=True)
-    aligner.log_sharpness.assign([0.0, 1.0, 0.5, -0.5])
+    aligner = aligner_of(whole_pair=True, whole_dim=11, loss="softmax", normalised=True, whole_weight=3.0)
+    aligner.log_sharpness.assign([0.0, 1.0])
     descriptors = pictures()
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
     scaling = aligner.regions.scaling
@@ -186,10 +186,19 @@ def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_
             cosine = wholes[image] @ sentences[sentence]
             cosine /= np.linalg.norm(wholes[image]) * np.linalg.norm(sentences[sentence])
             assert found[1, image, sentence] == pytest.approx(np.e * cosine, rel=1e-4)
-    expected = np.exp(0.5) * found[0] + np.exp(-0.5) * found[1] / np.e
-    np.testing.assert_allclose(found[2], expected, rtol=1e-5)
     both = [aligner.regions(descriptors.astype(np.float32)), aligner.words(WORDS)]
-    np.testing.assert_allclose(aligner.scores(*both[0], *both[1]), expected, rtol=1e-5)
+    np.testing.assert_allclose(aligner.scores(*both[0], *both[1]), found[0] + 3 * found[1], rtol=1e-5)
+
+
+def test_vectors_behind_the_regions_are_of_the_whole_picture_alone():
+    config = AlignmentConfig(whole_pair=True, whole_dim=11, joint_dim=7, taps=("regions-toy", "pooled"))
+    aligner = Aligner(config, NUM_WORDS, NUM_FEATURES + 3, 3)
+    beside = np.random.default_rng(5).normal(size=(3, 1, 3))
+    descriptors = np.concatenate([pictures(), np.repeat(beside, 4, axis=1)], axis=-1).astype(np.float32)
+    vectors, there, wholes = map(np.asarray, aligner.regions(descriptors))
+    assert there.tolist() == [[True] * 4, [True, True, True, False], [True] * 4]
+    np.testing.assert_allclose(vectors, affine(aligner.regions.linear, pictures()), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(wholes, affine(aligner.regions.whole_linear, descriptors[:, 0]), rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture
@@ -427,7 +436,7 @@ def test_word_vectors_from_a_file_stay_as_they_are(toy_data, toy_regions, tmp_pa
 def test_mistakes_are_one_line(toy_data, toy_regions, tmp_path, capsys, learned):
     cases = [
         (["--set", "clip_value=5"], "set one of them to 0"),
-        (["--set", "taps=regions-toy,pooled"], "expected regions-KIND or crops-KIND"),
+        (["--set", "taps=regions-toy,pooled,boxes-toy"], "expected regions-KIND or crops-KIND"),
         (["--set", "taps=described-toy"], "expected regions-KIND or crops-KIND"),
         (["--set", "taps=regions-toy"], "expected boxes-toy behind it"),
         (["--set", "pooling=mean"], "pooling got 'mean', expected one of"),
