@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def demo(args: argparse.Namespace) -> int:
     """Run every step as a user would, and say what it was and how long it took."""
+    check_settings(args.set)
     steps = [*ranking_and_captions(args), *regions_of_scenes(args)]
     for number, (title, step, words) in enumerate(steps, start=1):
         started = time.monotonic()
@@ -46,6 +47,17 @@ def demo(args: argparse.Namespace) -> int:
     for name in ("results/retrieval-scenes-test.html", "tour.html", "results/grounding-scenes-test.html", _DRAWING):
         print(f"  {(args.out / name).resolve()}")
     return DONE
+
+
+def check_settings(settings: list[str]) -> None:
+    """Refuse a setting that one of the trainings does not know before any of them has begun."""
+    from captioner.alignment_config import ALIGNMENTS
+    from captioner.config import CONFIGS as CAPTIONERS
+    from common.config import override
+    from vse.config import CONFIGS as RANKERS
+
+    for preset in (RANKERS[PRESET], CAPTIONERS[PRESET], ALIGNMENTS[PRESET], CAPTIONERS[f"{PRESET}-regions"]):
+        override(preset, settings)
 
 
 def ranking_and_captions(args: argparse.Namespace) -> list[Step]:
