@@ -193,11 +193,6 @@ class Aligner(keras.Model):
         found = ops.concatenate([found, ops.matmul(pictures, ops.transpose(wholes))[None]])
         return found * sharpness
 
-    def scores(self, *fragments: Tensor) -> Tensor:
-        """Give what images and sentences are ranked by, float32 [B, C], of what `each_score` takes."""
-        words, *wholes = ops.unstack(self.each_score(*fragments), 1 + self.config.whole_pair)
-        return words + self.config.whole_weight * wholes[0] if wholes else words
-
     def _fragments(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
         similarity = products(regions, words)
         if not self.config.normalised:
@@ -225,10 +220,10 @@ class Aligner(keras.Model):
         return self._graph("words", self.words, ((None, None), "int32"))(words)
 
     def predict_scores(self, *fragments: Tensor) -> Tensor:
-        """Score what was encoded, in one compiled graph; see `scores`."""
+        """Score what was encoded, in one compiled graph; see `each_score`."""
         width, wide = self.config.joint_dim, self.config.whole_dim * self.config.whole_pair
         three, two, whole = ((None, None, width), "float32"), ((None, None), "bool"), ((None, wide), "float32")
-        return self._graph("scores", self.scores, three, two, whole, three, two, whole)(*fragments)
+        return self._graph("scores", self.each_score, three, two, whole, three, two, whole)(*fragments)
 
     def _graph(self, name: str, function: Callable, *inputs: Any) -> Callable:
         if name not in self._graphs:

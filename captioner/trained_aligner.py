@@ -118,14 +118,22 @@ class TrainedAligner:
         return self._words(padded(numbers)), spans
 
     def scores(self, images: Encoded, sentences: Encoded) -> np.ndarray:
-        """Give S_kl of all images and sentences, float32 [N, M]; higher fits better."""
-        result = np.empty((len(images), len(sentences)), np.float32)
+        """Give what images and sentences are ranked by, float32 [N, M]; higher fits better.
+
+        It is the score of words and regions, and that of the wholes, where there is one, times `whole_weight`.
+        """
+        each = self.each_score(images, sentences)
+        return each[0] + self.config.whole_weight * each[1] if len(each) > 1 else each[0]
+
+    def each_score(self, images: Encoded, sentences: Encoded) -> np.ndarray:
+        """Give S_kl and the score of the wholes, if there is one, of all images and sentences, float32 [K, N, M]."""
+        result = np.empty((1 + self.config.whole_pair, len(images), len(sentences)), np.float32)
         for top in range(0, len(images), _IMAGES):
             for left in range(0, len(sentences), _SENTENCES):
                 rows, columns = slice(top, top + _IMAGES), slice(left, left + _SENTENCES)
                 some, others = images[rows], _trimmed(sentences[columns])
                 fragments = some.vectors, some.there, some.wholes, others.vectors, others.there, others.wholes
-                result[rows, columns] = self.network.predict_scores(*fragments)
+                result[:, rows, columns] = self.network.predict_scores(*fragments)
         return result
 
     def products(self, images: Encoded, sentences: Encoded) -> np.ndarray:

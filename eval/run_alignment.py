@@ -11,6 +11,7 @@ from common.commands import DONE, progress_is_shown
 from eval.trained_runs import file_name, fill_in_from_training, grouped, model_info, require_kind, training_seconds
 
 KIND = "aligner"
+PARTS = ("words and regions", "wholes")  # of the score
 _SHOWN = 10  # pictures on the page
 
 
@@ -39,7 +40,7 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
         config, fingerprint = runs[0]["info"]["config"], data_fingerprint(records)
         setup = Setup(name, dataset, args.split, "full", "alignment", config, fingerprint, repeated=True)
         seconds = sum(run["seconds"] for run in runs)
-        results.append(build_result(setup, [run["run"] for run in runs], seconds=seconds))
+        results.append(build_result(setup, [run["run"] for run in runs], seconds=seconds) | parts_of(runs))
         stem = file_name(f"{name}-{dataset}-{args.split}")
         write_json(args.out / f"{stem}.json", results[-1])
         if notes:
@@ -56,6 +57,17 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
     return DONE
 
 
+def parts_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Give the metrics of each part of the score alone, means over seeds."""
+    names = list(runs[0]["parts"])
+    columns = {name: [run["parts"][name] for run in runs] for name in names}
+    means = {
+        name: {metric: sum(row[metric] for row in rows) / len(rows) for metric in rows[0]}
+        for name, rows in columns.items()
+    }
+    return {"parts": means}
+
+
 def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], notes: Any) -> dict[str, Any]:
     """Rank with every kept checkpoint of one run; ground with its best."""
     from captioner.api import load_aligner
@@ -65,6 +77,7 @@ def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], 
     from datasets.records import captions_of
     from eval.ranking import ranks_from_scores
     from eval.report import SeedRun
+    from eval.retrieval import retrieval_metrics
     from features.cache import open_cache
 
     import_backend_quietly()
@@ -72,20 +85,22 @@ def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], 
     model = load_aligner(checkpoint)
     sentences, owners = captions_of(records)
     ids = [record.image_id for record in records]
-    passes = []
+    passes, parts = [], []
     with open_cache(args.cache) as cache:
         for weights in kept_weights(checkpoint):
             if progress_is_shown():
                 print(f"ranking with {weights}", file=sys.stderr)
             one = read_aligner(checkpoint, weights)
-            scores = one.scores(one.encode_cached(cache, ids), one.encode_sentences(sentences))
-            passes.append(ranks_from_scores(scores, owners))
+            encoded = one.encode_cached(cache, ids), one.encode_sentences(sentences)
+            passes.append(ranks_from_scores(one.scores(*encoded), owners))
+            parts.append([ranks_from_scores(score, owners) for score in one.each_score(*encoded)])
         seconds = training_seconds(checkpoint, model.config.epochs)
         info = model_info(model.description, model.fingerprint, seconds)
         grounding = ground(model, cache, ids, notes) if notes else None
     run = SeedRun(passes, info["seed"], checkpoint.name, info["weights_fingerprint"], info["training_seconds"])
     seconds = time.perf_counter() - started
-    return {"run": run, "info": info, "grounding": grounding, "seconds": seconds, "model": model}
+    alone = {name: retrieval_metrics(list(ranks)).to_json() for name, *ranks in zip(PARTS, *parts, strict=False)}
+    return {"run": run, "info": info, "parts": alone, "grounding": grounding, "seconds": seconds, "model": model}
 
 
 def ground(model: Any, cache: Any, ids: Sequence[str], notes: Any) -> dict[str, list[Any]]:

@@ -17,9 +17,10 @@ from captioner.alignment_config import AlignmentConfig
 from captioner.alignment_scores import max_scores, products, soft_scores, sum_scores
 from captioner.alignment_training import AlignmentTask, make_loss
 from captioner.segments import segment_sentences
-from captioner.trained_aligner import read_aligner
+from captioner.trained_aligner import TrainedAligner, read_aligner
 from common.checkpoints import kept_weights
 from common.errors import CheckpointError, DataError
+from common.vocabulary import Vocabulary
 from features.cache import FeatureKey, import_rows, open_cache
 
 NUM_WORDS, NUM_FEATURES = 9, 5
@@ -186,8 +187,9 @@ def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_
             cosine = wholes[image] @ sentences[sentence]
             cosine /= np.linalg.norm(wholes[image]) * np.linalg.norm(sentences[sentence])
             assert found[1, image, sentence] == pytest.approx(np.e * cosine, rel=1e-4)
-    both = [aligner.regions(descriptors.astype(np.float32)), aligner.words(WORDS)]
-    np.testing.assert_allclose(aligner.scores(*both[0], *both[1]), found[0] + 3 * found[1], rtol=1e-5)
+    trained = TrainedAligner(aligner, Vocabulary(["a", "dog"]), {"backbone": {"name": "toy", "weights": {}}})
+    ranked = trained.scores(trained.encode_descriptors(descriptors), trained._words(WORDS))
+    np.testing.assert_allclose(ranked, found[0] + 3 * found[1], rtol=1e-4)
 
 
 def test_vectors_behind_the_regions_are_of_the_whole_picture_alone():
