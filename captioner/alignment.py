@@ -46,7 +46,8 @@ class WordEncoder(keras.layers.Layer):
         self.forwards, self.backwards = _recurrent(config, False), _recurrent(config, True)
         last = "relu" if config.relu_words else None
         self.exit = keras.layers.Dense(config.joint_dim, activation=last)
-        self.whole_exit = keras.layers.Dense(config.whole_dim) if config.whole_pair else None
+        self.whole_exit = keras.layers.Dense(config.whole_dim) if config.whole_dim else None
+        self.bag = keras.layers.Embedding(num_words, config.bag_dim, uniform) if config.bag_dim else None
         self.word_dropout = keras.layers.Dropout(config.word_dropout)
         self.state_dropout = keras.layers.Dropout(config.state_dropout)
         self.forget = keras.random.SeedGenerator()
@@ -60,13 +61,16 @@ class WordEncoder(keras.layers.Layer):
         self.exit.build((None, None, joined))
         if self.whole_exit is not None:
             self.whole_exit.build((None, joined))
+        if self.bag is not None:
+            self.bag.build((None, None))
         self.built = True
 
     def call(self, words: Tensor, training: bool = False) -> Fragments:
         """Encode int32 [C, T], padded at the end with 0.
 
         Returns:
-            float32 [C, T, D], bool [C, T], True for real words, and the sentences as wholes, float32 [C, W].
+            float32 [C, T, D], bool [C, T], True for real words, and the sentences as wholes, float32 [C, W]: what is
+            read from the states, then the bags of words, as far as the settings have them.
         """
         there = ops.not_equal(words, PAD)  # [C, T]
         if training and self.config.word_forgetting:
@@ -81,10 +85,14 @@ class WordEncoder(keras.layers.Layer):
         if self.config.directions == "concat":
             both = ops.concatenate([forwards, backwards], axis=-1)
         states = self.state_dropout(both, training=training)  # [C, T, H or 2H]
-        if self.whole_exit is None:
-            return self.exit(states), there, vectors[:, 0, :0]
-        peak = ops.max(ops.where(there[..., None], states, -1e4), axis=1)
-        return self.exit(states), there, self.whole_exit(peak)
+        wholes = vectors[:, 0, :0]
+        if self.whole_exit is not None:
+            peak = ops.max(ops.where(there[..., None], states, -1e4), axis=1)
+            wholes = self.whole_exit(peak)
+        if self.bag is not None:
+            entries = ops.where(there[..., None], self.word_dropout(self.bag(words), training=training), 0.0)
+            wholes = ops.concatenate([wholes, ops.sum(entries, axis=1)], axis=-1)
+        return self.exit(states), there, wholes
 
 
 def _recurrent(config: AlignmentConfig, backwards: bool) -> keras.layers.Layer:
@@ -108,11 +116,12 @@ class RegionEncoder(keras.layers.Layer):
         self.config, self.num_own = config, num_features - num_beside
         self.scaling = ImageScaling(config.image_scaling, num_features)
         self.linear = keras.layers.Dense(config.joint_dim)
-        self.whole_linear = keras.layers.Dense(config.whole_dim) if config.whole_pair else None
+        self.whole_linear = keras.layers.Dense(config.whole_dim) if config.whole_dim else None
+        self.bag_linear = keras.layers.Dense(config.bag_dim) if config.bag_dim else None
         self.context = keras.layers.Dense(config.joint_dim, use_bias=False) if config.context else None
         self.dropout = keras.layers.Dropout(config.region_dropout)
         self.linear.build((None, None, self.num_own))
-        for layer in (self.whole_linear, self.context):
+        for layer in (self.whole_linear, self.bag_linear, self.context):
             if layer is not None:
                 layer.build((None, num_features))
         self.built = True
@@ -132,8 +141,8 @@ class RegionEncoder(keras.layers.Layer):
             vectors = vectors + self.context(scaled[:, 0])[:, None]
         if self.config.normalised:
             vectors = ops.normalize(vectors, axis=-1, epsilon=1e-12)
-        whole = scaled[:, 0, :0] if self.whole_linear is None else self.whole_linear(scaled[:, 0])
-        return vectors, there, whole
+        wholes = [layer(scaled[:, 0]) for layer in (self.whole_linear, self.bag_linear) if layer is not None]
+        return vectors, there, ops.concatenate([scaled[:, 0, :0], *wholes], axis=-1)
 
 
 class Aligner(keras.Model):
@@ -151,7 +160,7 @@ class Aligner(keras.Model):
         self.config, self.num_features = config, num_features
         self.words, self.regions = WordEncoder(config, num_words), RegionEncoder(config, num_features, num_beside)
         self.log_sharpness = self.add_weight(
-            shape=(1 + config.whole_pair,),
+            shape=(1 + len(config.whole_dims),),
             initializer=keras.initializers.Constant(-math.log(config.temperature) if config.loss == "softmax" else 0.0),
             trainable=config.loss == "softmax",
             name="log_sharpness",
@@ -182,15 +191,18 @@ class Aligner(keras.Model):
     ) -> Tensor:
         """Give float32 [K, B, C] of what both encoders gave, images down, sentences across.
 
-        K is 1: S_kl; or 2 with `whole_pair`: S_kl and the cosine of the wholes. For the softmax loss each is divided
-        by its temperature.
+        First comes S_kl, then the cosine of each pair of wholes that the settings have. For the softmax loss each is
+        divided by its temperature.
         """
         found = self._fragments(regions, regions_there, words, words_there)[None]
         sharpness = ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))[:, None, None]  # as CLIP bounds it
-        if not self.config.whole_pair:
-            return found * sharpness
-        pictures, wholes = (ops.normalize(one, axis=-1, epsilon=1e-12) for one in (pictures, wholes))
-        found = ops.concatenate([found, ops.matmul(pictures, ops.transpose(wholes))[None]])
+        start = 0
+        for width in self.config.whole_dims:
+            images, sentences = (
+                ops.normalize(one[:, start : start + width], axis=-1, epsilon=1e-12) for one in (pictures, wholes)
+            )
+            found = ops.concatenate([found, ops.matmul(images, ops.transpose(sentences))[None]])
+            start += width
         return found * sharpness
 
     def _fragments(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
@@ -221,7 +233,7 @@ class Aligner(keras.Model):
 
     def predict_scores(self, *fragments: Tensor) -> Tensor:
         """Score what was encoded, in one compiled graph; see `each_score`."""
-        width, wide = self.config.joint_dim, self.config.whole_dim * self.config.whole_pair
+        width, wide = self.config.joint_dim, sum(self.config.whole_dims)
         three, two, whole = ((None, None, width), "float32"), ((None, None), "bool"), ((None, wide), "float32")
         return self._graph("scores", self.each_score, three, two, whole, three, two, whole)(*fragments)
 

@@ -16,12 +16,13 @@ _CHOICES = {
 _RANGES = (
     (
         "1 or more",
-        "min_count max_words word_dim hidden_dim joint_dim whole_dim epochs batch_size kept",
+        "min_count max_words word_dim hidden_dim joint_dim epochs batch_size kept",
         lambda value: value >= 1,
     ),
     (
         "0 or more",
-        "margin l2 clip_value grad_clip validate_updates same_segment whole_cost proposal_weight whole_weight",
+        "margin l2 clip_value grad_clip validate_updates same_segment whole_cost proposal_weight whole_weight"
+        " whole_dim bag_dim",
         lambda value: value >= 0,
     ),
     (
@@ -47,9 +48,10 @@ class AlignmentConfig:
     hidden_dim: int = 300
     directions: str = "sum"  # how the states of both directions are joined; or "concat"
     relu_words: bool = True  # words pass through a last ReLU on their way into the joint space
-    whole_pair: bool = False  # the sentence as a whole beside the whole picture: a second score, with a loss of its own
-    whole_dim: int = 1024  # width of that pair's space
-    whole_weight: float = 1.0  # of its score in what pictures and sentences are ranked by; that of words counts 1
+    # pairs of the whole picture and the sentence as a whole, each with a space, a score and a loss of its own
+    whole_dim: int = 0  # width of the space of sentences read from the network's states; 0: none
+    bag_dim: int = 0  # of sentences as bags of words, with vectors of their own; 0: none
+    whole_weight: float = 1.0  # of their scores in what pictures and sentences are ranked by; that of words counts 1
     # regions
     # boxes-KIND adds place and size; vectors such as pooled come last, and are what the whole picture has beside itself
     taps: tuple[str, ...] = ("regions-detector@320",)
@@ -104,6 +106,11 @@ class AlignmentConfig:
                 f"settings clip_value {self.clip_value} and grad_clip {self.grad_clip}: set one of them to 0"
             )
 
+    @property
+    def whole_dims(self) -> tuple[int, ...]:
+        """Widths of the spaces of wholes that there are."""
+        return tuple(width for width in (self.whole_dim, self.bag_dim) if width)
+
     def _check_taps(self) -> None:
         what, _, place = self.taps[0].partition("-")
         others = [tap for tap in self.taps[1:] if tap.partition("-")[0] in ("regions", "crops", "boxes", "described")]
@@ -129,8 +136,9 @@ _BEST = AlignmentConfig(
     hidden_dim=384,
     directions="concat",
     relu_words=False,
-    whole_pair=True,
-    whole_weight=4.0,
+    whole_dim=1024,
+    bag_dim=512,
+    whole_weight=3.0,
     context=True,
     taps=("regions-detector@320", "boxes-detector@320", "pooled"),
     joint_dim=512,
@@ -168,6 +176,7 @@ ALIGNMENTS = {
         hidden_dim=96,
         joint_dim=96,
         whole_dim=128,
+        bag_dim=0,
         region_dropout=0.2,
         **_GRID,
     ),
@@ -179,6 +188,7 @@ ALIGNMENTS = {
         hidden_dim=96,
         joint_dim=128,
         whole_dim=128,
+        bag_dim=0,
         region_dropout=0.2,
         learning_rate=3e-3,
         epochs=6,

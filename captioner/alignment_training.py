@@ -67,7 +67,7 @@ def make_loss(config: AlignmentConfig) -> Callable[[Tensor, Tensor], Tensor]:
         images = ops.reshape(images, (-1,))
         others = ops.logical_not(ops.eye(ops.shape(images)[0], dtype="bool"))
         negatives = others if config.same_image_is_negative else ops.not_equal(images[:, None], images[None, :])
-        each = [scores[number] for number in range(1 + config.whole_pair)]
+        each = [scores[number] for number in range(1 + len(config.whole_dims))]
         if config.loss == "softmax":
             return sum(softmax_loss(one, negatives) for one in each)
         return sum(summed_hinge(one, negatives, config.margin) for one in each)

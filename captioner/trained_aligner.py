@@ -35,7 +35,7 @@ class Encoded:
     Attributes:
         vectors: float32 [N, K, D].
         there: bool [N, K], True for real ones.
-        wholes: float32 [N, W], the pictures or sentences as wholes, in a space of their own; W is 0 without one.
+        wholes: float32 [N, W], the pictures or sentences as wholes, in spaces of their own; W is 0 without any.
         priors: float32 [N, K], what each region is worth as the place of any words, in deviations over the regions of
             the words' product: by its proposer's score, less what the whole picture costs. 0 for words.
     """
@@ -120,14 +120,14 @@ class TrainedAligner:
     def scores(self, images: Encoded, sentences: Encoded) -> np.ndarray:
         """Give what images and sentences are ranked by, float32 [N, M]; higher fits better.
 
-        It is the score of words and regions, and that of the wholes, where there is one, times `whole_weight`.
+        It is the score of words and regions, plus those of the wholes, where there are any, times `whole_weight`.
         """
-        each = self.each_score(images, sentences)
-        return each[0] + self.config.whole_weight * each[1] if len(each) > 1 else each[0]
+        words, *wholes = self.each_score(images, sentences)
+        return words + self.config.whole_weight * sum(wholes)
 
     def each_score(self, images: Encoded, sentences: Encoded) -> np.ndarray:
-        """Give S_kl and the score of the wholes, if there is one, of all images and sentences, float32 [K, N, M]."""
-        result = np.empty((1 + self.config.whole_pair, len(images), len(sentences)), np.float32)
+        """Give S_kl and the score of each pair of wholes of all images and sentences, float32 [K, N, M]."""
+        result = np.empty((1 + len(self.config.whole_dims), len(images), len(sentences)), np.float32)
         for top in range(0, len(images), _IMAGES):
             for left in range(0, len(sentences), _SENTENCES):
                 rows, columns = slice(top, top + _IMAGES), slice(left, left + _SENTENCES)

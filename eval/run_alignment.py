@@ -11,7 +11,6 @@ from common.commands import DONE, progress_is_shown
 from eval.trained_runs import file_name, fill_in_from_training, grouped, model_info, require_kind, training_seconds
 
 KIND = "aligner"
-PARTS = ("words and regions", "wholes")  # of the score
 _SHOWN = 10  # pictures on the page
 
 
@@ -57,6 +56,12 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
     return DONE
 
 
+def parts_named(config: Any) -> list[str]:
+    """Name the parts of an aligner's score, in order."""
+    wholes = {"wholes": config.whole_dim, "bags of words": config.bag_dim}
+    return ["words and regions", *(name for name, width in wholes.items() if width)]
+
+
 def parts_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Give the metrics of each part of the score alone, means over seeds."""
     names = list(runs[0]["parts"])
@@ -99,7 +104,10 @@ def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], 
         grounding = ground(model, cache, ids, notes) if notes else None
     run = SeedRun(passes, info["seed"], checkpoint.name, info["weights_fingerprint"], info["training_seconds"])
     seconds = time.perf_counter() - started
-    alone = {name: retrieval_metrics(list(ranks)).to_json() for name, *ranks in zip(PARTS, *parts, strict=False)}
+    alone = {
+        name: retrieval_metrics(list(ranks)).to_json()
+        for name, *ranks in zip(parts_named(model.config), *parts, strict=True)
+    }
     return {"run": run, "info": info, "parts": alone, "grounding": grounding, "seconds": seconds, "model": model}
 
 

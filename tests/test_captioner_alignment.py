@@ -132,7 +132,7 @@ def test_a_normalised_score_is_a_mean_of_cosines_weighted_by_the_lengths_of_the_
 
 
 def test_padding_and_missing_regions_change_nothing():
-    for changes in ({}, {"recurrent": "gru", "pooling": "soft", "normalised": True, "whole_pair": True}):
+    for changes in ({}, {"recurrent": "gru", "pooling": "soft", "normalised": True, "whole_dim": 6}):
         aligner = aligner_of(**changes)
         descriptors = pictures().astype(np.float32)
         whole = np.asarray(aligner({"descriptors": descriptors, "words": WORDS}))
@@ -169,12 +169,12 @@ def test_the_loss_of_a_hand_worked_batch():
     assert float(make_loss(AlignmentConfig())(np.arange(3), scores[None])) == pytest.approx(expected)
     same_image = make_loss(AlignmentConfig(same_image_is_negative=False))
     assert float(same_image(ROWS, scores[None])) == pytest.approx(expected - 2.0 - 0.5 - 0.5)
-    both = make_loss(AlignmentConfig(whole_pair=True))
+    both = make_loss(AlignmentConfig(whole_dim=4))
     assert float(both(np.arange(3), np.stack([scores, scores]))) == pytest.approx(2 * expected)
 
 
 def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_weighted_sum():
-    aligner = aligner_of(whole_pair=True, whole_dim=11, loss="softmax", normalised=True, whole_weight=3.0)
+    aligner = aligner_of(whole_dim=11, loss="softmax", normalised=True, whole_weight=3.0)
     aligner.log_sharpness.assign([0.0, 1.0])
     descriptors = pictures()
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
@@ -192,8 +192,24 @@ def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_
     np.testing.assert_allclose(ranked, found[0] + 3 * found[1], rtol=1e-4)
 
 
+def test_a_bag_of_words_is_one_more_score():
+    aligner = aligner_of(whole_dim=4, bag_dim=5, loss="softmax", normalised=True, whole_weight=2.0)
+    aligner.log_sharpness.assign([0.0, 0.0, np.log(2.0)])
+    descriptors = pictures()
+    found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
+    scaling = aligner.regions.scaling
+    scaled = (descriptors[:, 0] - double(scaling.shift)[1]) * double(scaling.scale)[1]
+    images = affine(aligner.regions.bag_linear, scaled)
+    sentences = np.array([double(aligner.words.bag.embeddings)[row[row > 0]].sum(axis=0) for row in WORDS])
+    cosines = images @ sentences.T / np.outer(np.linalg.norm(images, axis=1), np.linalg.norm(sentences, axis=1))
+    np.testing.assert_allclose(found[2], 2 * cosines, rtol=1e-4)
+    trained = TrainedAligner(aligner, Vocabulary(["a", "dog"]), {"backbone": {"name": "toy", "weights": {}}})
+    ranked = trained.scores(trained.encode_descriptors(descriptors), trained._words(WORDS))
+    np.testing.assert_allclose(ranked, found[0] + 2 * (found[1] + found[2]), rtol=1e-4, atol=1e-5)
+
+
 def test_vectors_behind_the_regions_are_of_the_whole_picture_alone():
-    config = AlignmentConfig(whole_pair=True, whole_dim=11, joint_dim=7, taps=("regions-toy", "pooled"))
+    config = AlignmentConfig(whole_dim=11, joint_dim=7, taps=("regions-toy", "pooled"))
     aligner = Aligner(config, NUM_WORDS, NUM_FEATURES + 3, 3)
     beside = np.random.default_rng(5).normal(size=(3, 1, 3))
     descriptors = np.concatenate([pictures(), np.repeat(beside, 4, axis=1)], axis=-1).astype(np.float32)
@@ -224,8 +240,9 @@ class Table:
     [
         {"l2": 0.1},
         {"pooling": "sum", "recurrent": "gru", "relu_words": False},
-        {"pooling": "soft", "normalised": True, "loss": "softmax", "whole_pair": True, "recurrent": "gru"},
-        {"context": True, "directions": "concat", "normalised": True, "loss": "softmax", "whole_pair": True},
+        {"pooling": "soft", "normalised": True, "loss": "softmax", "whole_dim": 6, "recurrent": "gru"},
+        {"bag_dim": 5, "recurrent": "gru", "normalised": True, "loss": "softmax"},
+        {"context": True, "directions": "concat", "normalised": True, "loss": "softmax", "whole_dim": 6},
         {"normalised": True, "loss": "softmax", "same_image_is_negative": False, "image_scaling": "unit"},
     ],
     ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
@@ -296,7 +313,7 @@ def arguments(toy_data, cache, out, *settings, config="best", seed=1):
 def learned(toy_data, toy_regions, tmp_path_factory) -> Path:
     """A run that has learned which words go with which region."""
     folder = tmp_path_factory.mktemp("aligners") / "learned"
-    settings = ["epochs=25", "learning_rate=0.01", "region_dropout=0.1", "kept=3"]
+    settings = ["epochs=25", "learning_rate=0.01", "region_dropout=0.1", "kept=3", "context=false"]
     assert train_alignment.main(arguments(toy_data, toy_regions, folder, *settings)) == 0
     return folder
 

@@ -209,7 +209,7 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
     ranking, grounding = json.loads(capsys.readouterr().out)
     assert (ranking["kind"], ranking["checkpoints_per_seed"], ranking["num_images"]) == ("retrieval", 2, 10)
     assert ranking["setting"] == "10"
-    assert set(ranking["parts"]) == {"words and regions", "wholes"}
+    assert set(ranking["parts"]) == {"words and regions", "wholes", "bags of words"}
     assert all(0 <= part["i2t_r10"] <= 100 for part in ranking["parts"].values())
     assert grounding["kind"] == "grounding"
     assert set(grounding["baselines"]) >= {"centre", "random region", "whole image", "largest region"}
