@@ -27,12 +27,12 @@ export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
 # The small CNN has one size of picture, the others see regions better in a larger one.
 LARGER = $(if $(filter compact,$(BACKBONE)),,--recipe 320)
-# Presets read the regions that they name; those that are made for the detector can read others, whose scores say little.
+# Presets read the regions that they name; those that are made for the detector can read others.
 COMMA := ,
 WHERE = $(PROPOSALS)$(if $(LARGER),@320)
 OTHERS = $(if $(filter detector@320,$(WHERE)),,$(filter best best-whole karpathy,$(ALIGNER)))
 ALIGNER_TAPS = $(if $(OTHERS),--set taps=regions-$(WHERE)$(if $(filter karpathy,$(ALIGNER)),,$(COMMA)boxes-$(WHERE)$(COMMA)pooled \
-  --set whole_cost=0.75 --set proposal_weight=0))
+  --set whole_cost=0.75 --set proposal_weight=0.65))
 REGION_TAPS = --set taps=described-$(WHERE)
 SNIPPETS = $(RUNS)/snippets-f8k-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
 BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone compact --seed 0
