@@ -105,10 +105,10 @@ pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
 	  --cache $(RUNS)/box/snippets/features.h5 --out $(RUNS)/box/region-captioner
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
-	$(PY) -m eval.pack --checkpoint $(RUNS)/box/aligner --name aligner --data $(F8K) --cache $(F8K_CACHE) --bits 5 \
+	$(PY) -m eval.pack --checkpoint $(RUNS)/box/aligner --name aligner --data $(F8K) --cache $(F8K_CACHE) --step 0.25 \
 	  $(addprefix --entities ,$(ENTITIES))
 	$(if $(ENTITIES),$(PY) -m eval.pack --checkpoint $(RUNS)/box/region-captioner --name region-captioner --data $(F8K) \
-	  --cache $(F8K_CACHE) --bits 5 --entities $(ENTITIES))
+	  --cache $(F8K_CACHE) --step 0.25 --entities $(ENTITIES))
 
 eval: install ## rank and caption the test split with every trained run; writes results/ and pages
 	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }

@@ -206,7 +206,7 @@ CONFIGS = {
     ),
     "regions": _REGIONS,
     "box-regions": replace(
-        _REGIONS, min_count=8, word_dim=96, hidden_dim=128, taps=("described-grid",), image_dropout=0.3
+        _REGIONS, min_count=20, word_dim=96, hidden_dim=128, taps=("described-grid",), image_dropout=0.3
     ),
     # For the drawn scenes: trained within a minute.
     "scenes": replace(

@@ -11,6 +11,7 @@ from typing import Any
 from common.commands import DONE, run_command
 from eval.trained_runs import training_seconds
 
+_BITS = 8  # of the mantissa of each weight that are kept
 # How each kind of model is measured, and what its result files are called.
 _TASKS = {"vse": "ranking", "captioner": "captions", "aligner": "alignment", "regions": "regions"}
 _RESULTS = {"vse": "vse-", "captioner": "captions-captioner-", "aligner": "alignment-", "regions": "region-captions-"}
@@ -52,8 +53,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--entities", type=Path, metavar="DIR", help="Flickr30k Entities: boxes that regions are scored on"
     )
     parser.add_argument(
-        "--bits", type=int, default=8, help="of the mantissa of each weight that are kept (default: %(default)s)"
-    )
+        "--step", type=float, default=0.0, metavar="SHARE",
+        help="round weights to steps of about this share of their deviation, to make a small file smaller",
+    )  # fmt: skip
     parser.add_argument(
         "--results", default=Path("results"), type=Path, help="folder of results (default: %(default)s)"
     )
@@ -84,7 +86,7 @@ def pack(args: argparse.Namespace) -> int:
         raise ConfigError("a captioner of regions is scored on boxes that people drew, expected --entities DIR")
     with tempfile.TemporaryDirectory(dir=box.parent) as folder:
         packed, scored = Path(folder) / args.name, Path(folder) / "scored" / args.checkpoint.name
-        write_packed(args.checkpoint, description, packed, args.bits)
+        write_packed(args.checkpoint, description, packed, args.step)
         shutil.copytree(packed, scored)  # scoring keeps ranks and captions beside a model
         result = score(args, kind, scored)
         card = make_card(args, description, result, packed)
@@ -104,7 +106,7 @@ def packed_kind(description: Mapping[str, Any]) -> Any:
     return "regions" if describes else kind
 
 
-def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path, bits: int) -> None:
+def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path, step: float) -> None:
     """Write the settings, without the places on this disk, the words, and the weights in half precision."""
     from common.checkpoints import CONFIG, VOCABULARY, WEIGHTS
     from common.errors import CheckpointError
@@ -119,7 +121,7 @@ def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path,
     data = {name: value for name, value in description["data"].items() if name not in ("folder", "cache")}
     write_json(packed / CONFIG, {**description, "data": data})
     shutil.copyfile(checkpoint / VOCABULARY, packed / VOCABULARY)
-    halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=bits)
+    halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=_BITS, step=step)
 
 
 def score(args: argparse.Namespace, kind: str, checkpoint: Path) -> dict[str, Any]:
@@ -176,7 +178,8 @@ def make_card(
         "licence": "Apache-2.0",
         "terms of the data": "photographs and captions were used for research under their own terms; the words of the"
         " vocabulary are all that is kept of them",
-        "stored as": f"float16, {args.bits} bits of mantissa",
+        "stored as": f"float16, {_BITS} bits of mantissa"
+        + (f", steps of {args.step:g} deviations" if args.step else ""),
         "sha256": {path.name: sha256_of(path) for path in sorted(packed.iterdir())},
     }
 

@@ -228,7 +228,7 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
 
 
 def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
-    words = ["--data", str(drawn / "scenes"), "--cache", str(drawn / "cache.h5"), "--bits", "5"]
+    words = ["--data", str(drawn / "scenes"), "--cache", str(drawn / "cache.h5"), "--step", "0.125"]
     words += ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "box")]
     assert pack.main([*words, "--checkpoint", str(drawn / "aligner"), "--name", "aligner"]) == 0
     verify(tmp_path / "box" / "aligner")

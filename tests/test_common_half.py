@@ -60,3 +60,19 @@ def test_many_weights_are_compressed_and_load_as_they_are(tmp_path):
     again.load_weights(tmp_path / "8.weights.h5")
     expected = shortened(large.get_weights()[0].astype(np.float16), 2)
     np.testing.assert_array_equal(again.get_weights()[0], expected)
+
+
+def test_steps_are_powers_of_two_below_a_share_of_the_deviation(tmp_path):
+    random = np.random.default_rng(4)
+    values = random.normal(0, 0.3, (80, 60)).astype(np.float32)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["large"], file["small"], file["flat"] = values, values[0], np.full((80, 60), 0.7, np.float32)
+    halve(tmp_path / "a.h5", tmp_path / "b.h5", bits=8, step=0.125)
+    with h5py.File(tmp_path / "b.h5") as file:
+        found = file["large"][()].astype(np.float64)
+        assert np.all(found * 32 == np.round(found * 32))  # 0.125 * 0.3 = 0.0375, above 1/32
+        assert np.abs(found - values).max() <= 1 / 64 + 1e-6
+        np.testing.assert_allclose(file["small"][()], values[0], rtol=1 / 400)
+        np.testing.assert_allclose(file["flat"][()], 0.7, rtol=1 / 400)
+    halve(tmp_path / "a.h5", tmp_path / "c.h5", bits=8)
+    assert (tmp_path / "b.h5").stat().st_size < 0.8 * (tmp_path / "c.h5").stat().st_size
