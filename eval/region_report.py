@@ -52,10 +52,6 @@ def build_region_result(
         },
         "tokenizer": scores[0].tokenizer,
         "skipped": scores[0].skipped,
-        "examples": [
-            {"box": name, "caption": caption, "phrases": list(references[name])}
-            for name, caption in list(zip(references, runs[0]["captions"], strict=True))[:20]
-        ],
         "seeds": [run["info"]["seed"] for run in runs],
         "weights_fingerprints": [run["info"]["weights_fingerprint"] for run in runs],
         "config": dict(info["config"]),

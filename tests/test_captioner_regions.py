@@ -20,6 +20,7 @@ from datasets import scenes
 from datasets.catalog import read_dataset
 from datasets.scenes import read_scene_entities
 from eval import pack, run
+from eval.run_regions import named_boxes
 from features.cache import open_cache
 from features.extract import main as extract
 from features.pretrained import cards, verify
@@ -257,10 +258,13 @@ def test_boxes_are_captioned_by_models_of_regions_and_of_whole_pictures(drawn, t
     for result in results.values():
         assert result["num_boxes"] == len(things)
         assert set(result["metrics"]) >= {"bleu1", "bleu4", "rouge_l", "cider"}
-    example = results["regions"]["examples"][0]
-    picture, _, entity = example["box"].partition("#")
-    named = [notes[picture].words(one) for one in notes[picture].phrases if one.entity == entity]
-    assert example["phrases"] == named
+    records = [one for one in read_dataset("scenes", drawn / "scenes") if one.split == "test"]
+    boxes, references = named_boxes(records, notes)
+    assert len(boxes) == len(references) == len(things)
+    for (row, _), (name, phrases) in zip(boxes, references.items(), strict=True):
+        picture, _, entity = name.partition("#")
+        assert picture == records[row].image_id
+        assert phrases == [notes[picture].words(one) for one in notes[picture].phrases if one.entity == entity]
     table = next(tmp_path.glob("region-captions-*.md")).read_text()
     assert "| **regions-regions-compact_scenes** | **regions** |" in table
     assert run.main([*words[:2], "--checkpoint", str(drawn / "writer")]) == 2
