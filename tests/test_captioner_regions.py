@@ -162,7 +162,8 @@ def test_mistakes_are_one_line_with_exit_code_2(drawn, capsys, change, message):
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_what_the_box_does_not_hold_is_said(drawn, capsys):
+def test_what_the_box_does_not_hold_is_said(drawn, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("features.pretrained.PRETRAINED", tmp_path)
     photo = str(drawn / "scenes" / "images" / "test_000001.png")
     for words, name in (([], "region-captioner"), (["--sentence", "a dog"], "aligner")):
         assert regions.main(["--image", photo, *words]) == 2
