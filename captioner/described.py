@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from captioner.names import with_determiners
 from captioner.segments import segment_sentences
 from captioner.trained import TrainedCaptioner
 from captioner.trained_aligner import TrainedAligner
@@ -115,6 +116,7 @@ def tie_words(model: TrainedAligner, image: Any, sentence: str, same: float | No
     boxes, features = _encoded(image, model.config.taps, model.description["backbone"], reading)
     regions = model.encode_descriptors(join_taps([features[tap] for tap in model.config.taps]))
     (segments,) = segment_sentences(model, regions, [words], same)
+    segments = with_determiners(words, segments)
     if not segments:
         raise ConfigError(f"the sentence {sentence!r} has no word, expected some such as: a dog on the grass")
     return [Region(_corners(boxes[one.region]), " ".join(words[slice(*one.words)]), one.strength) for one in segments]

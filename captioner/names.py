@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 # What joins the names of things in any caption; what else does, verbs above all, `learned_joins` finds.
 _JOINING = (
@@ -57,3 +59,16 @@ def names_in(words: Sequence[str], joins: frozenset[str] = JOINS) -> list[str]:
         while name and name[-1] in DETERMINERS:
             name.pop()
     return [" ".join(name) for name in names if name]
+
+
+def with_determiners(words: Sequence[str], segments: Sequence[Any]) -> list[Any]:
+    """Give "a" and its like to the segment of the word after them."""
+    moved, start = [], 0
+    for number, segment in enumerate(segments):
+        stop = segment.words[1]
+        while number < len(segments) - 1 and stop > start and words[stop - 1].lower() in DETERMINERS:
+            stop -= 1
+        if stop > start:
+            moved.append(replace(segment, words=(start, stop)))
+        start = stop
+    return moved

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from captioner.names import DETERMINERS
 from common.commands import DONE, import_backend_quietly, progress_is_shown, run_command
 
 _PICTURES = 128
@@ -77,7 +76,7 @@ def align(
     import numpy as np
     from tqdm import tqdm
 
-    from captioner.names import names_in
+    from captioner.names import names_in, with_determiners
     from captioner.segments import segment_sentences
     from common.tokenizer import tokenize
 
@@ -101,21 +100,6 @@ def align(
         for (image, region), texts in sorted(entries.items())
         if texts
     ]
-
-
-def with_determiners(words: Sequence[str], segments: Sequence[Any]) -> list[Any]:
-    """Give "a" and its like to the segment of the word after them."""
-    from dataclasses import replace
-
-    moved, start = [], 0
-    for number, segment in enumerate(segments):
-        stop = segment.words[1]
-        while number < len(segments) - 1 and stop > start and words[stop - 1] in DETERMINERS:
-            stop -= 1
-        if stop > start:
-            moved.append(replace(segment, words=(start, stop)))
-        start = stop
-    return moved
 
 
 def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cache: Any) -> None:

@@ -160,6 +160,7 @@ def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], m
 
 def place_sentences(model: Any, cache_path: Path, records: Sequence[Any]) -> list[Any]:
     """Cut the first caption of each picture into parts, and draw where each is."""
+    from captioner.names import with_determiners
     from captioner.region_drawing import draw_regions
     from captioner.segments import segment_sentences
     from common.tokenizer import tokenize
@@ -175,7 +176,7 @@ def place_sentences(model: Any, cache_path: Path, records: Sequence[Any]) -> lis
         boxes = cached_boxes(model, cache, ids)
     placed = []
     for record, words, segments, regions in zip(records, sentences, found, boxes, strict=True):
-        parts = [(" ".join(words[slice(*one.words)]), one.region) for one in segments]
+        parts = [(" ".join(words[slice(*one.words)]), one.region) for one in with_determiners(words, segments)]
         inside = [(text, region) for text, region in parts if region]
         corners = regions[[region for _, region in inside], :4]
         drawing = draw_regions(decode_image(record.path), corners, [text for text, _ in inside])

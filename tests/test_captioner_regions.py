@@ -11,10 +11,9 @@ from PIL import Image
 import captioner
 from captioner import regions, snippets, train, train_alignment
 from captioner.described import Region, least_doubtful
-from captioner.names import JOINS, learned_joins, names_in
+from captioner.names import JOINS, learned_joins, names_in, with_determiners
 from captioner.region_drawing import draw_regions
 from captioner.segments import Segment
-from captioner.snippets import with_determiners
 from common.errors import ConfigError
 from datasets import scenes
 from datasets.catalog import read_dataset
