@@ -38,11 +38,11 @@ def segment_sentences(
         same: beta of the MRF in deviations of a sentence's products, so that it means the same whatever the scale of
             a model; None: as the model's settings say.
 
-    Raises:
-        ConfigError: `same` is negative or no number.
-
     Returns:
         for each sentence its segments in order; they cover it. A sentence without a word has none.
+
+    Raises:
+        ConfigError: `same` is negative or no number.
     """
     same = model.config.same_segment if same is None else same
     if not same >= 0:

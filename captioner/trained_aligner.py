@@ -122,7 +122,11 @@ class TrainedAligner:
 
         It is the score of words and regions, plus those of the wholes, where there are any, times `whole_weight`.
         """
-        words, *wholes = self.each_score(images, sentences)
+        return self.combined(self.each_score(images, sentences))
+
+    def combined(self, each: np.ndarray) -> np.ndarray:
+        """Give what is ranked by, float32 [N, M], of what `each_score` gave."""
+        words, *wholes = each
         return words + self.config.whole_weight * sum(wholes)
 
     def each_score(self, images: Encoded, sentences: Encoded) -> np.ndarray:

@@ -17,12 +17,10 @@ class PlacedSentence:
     """A sentence over its picture.
 
     Attributes:
-        name: of the picture.
         drawing: the picture with the place of each part, as a data URI.
         parts: the sentence, cut; each with whether its place is the whole picture.
     """
 
-    name: str
     drawing: str
     parts: Sequence[tuple[str, bool]]
 

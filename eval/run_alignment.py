@@ -96,9 +96,9 @@ def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], 
             if progress_is_shown():
                 print(f"ranking with {weights}", file=sys.stderr)
             one = read_aligner(checkpoint, weights)
-            encoded = one.encode_cached(cache, ids), one.encode_sentences(sentences)
-            passes.append(ranks_from_scores(one.scores(*encoded), owners))
-            parts.append([ranks_from_scores(score, owners) for score in one.each_score(*encoded)])
+            each = one.each_score(one.encode_cached(cache, ids), one.encode_sentences(sentences))
+            passes.append(ranks_from_scores(one.combined(each), owners))
+            parts.append([ranks_from_scores(score, owners) for score in each])
         seconds = training_seconds(checkpoint, model.config.epochs)
         info = model_info(model.description, model.fingerprint, seconds)
         grounding = ground(model, cache, ids, notes) if notes else None
@@ -181,7 +181,7 @@ def place_sentences(model: Any, cache_path: Path, records: Sequence[Any]) -> lis
         corners = regions[[region for _, region in inside], :4]
         drawing = draw_regions(decode_image(record.path), corners, [text for text, _ in inside])
         shown = [(text, region == 0) for text, region in parts]
-        placed.append(PlacedSentence(record.image_id, data_uri(drawing), shown))
+        placed.append(PlacedSentence(data_uri(drawing), shown))
     return placed
 
 
