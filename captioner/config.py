@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 
 _CHOICES = {
-    "model": ("mrnn", "lstm", "attend"),
+    "model": ("mrnn", "lstm", "attend", "s2vt"),
+    "reading_order": ("given", "snake"),
     "image_scaling": ("none", "unit", "standardised"),
     "unknown_words": ("skip", "keep"),
     "optimizer": ("adam", "rmsprop"),
     "schedule": ("constant", "cosine"),
-    "batching": ("bucketed", "homogeneous", "shuffled"),
+    "batching": ("bucketed", "homogeneous", "shuffled", "by_image"),
     "select_by": ("cider", "perplexity"),
 }
 
@@ -29,7 +30,7 @@ _RANGES = (
         "word_dropout image_dropout output_dropout word_forgetting label_smoothing",
         lambda value: 0 <= value < 1,
     ),
-    ("0 to 1", "scheduled_sampling consensus", lambda value: 0 <= value <= 1),
+    ("0 to 1", "scheduled_sampling consensus lone_descriptors", lambda value: 0 <= value <= 1),
     ("more than 0", "learning_rate self_critical_rate", lambda value: value > 0),
     ("2 or more", "self_critical_samples", lambda value: value >= 2),
 )
@@ -52,6 +53,7 @@ class CaptionerConfig:
     feed_once: bool = True  # "mrnn": the image at the first step only (the paper); the original's code: at every step
     relu_encoders: bool = False  # "mrnn": image and words pass through ReLU on their way in
     lstm_tanh: bool = True  # "lstm": the cell's output passes through tanh; the original's code: it does not
+    reading_order: str = "given"  # "s2vt": of the descriptors; "snake": of a grid, every other row backwards
     look_dim: int = 512  # "attend": width of what is looked at, shared among the heads
     tied_words: bool = False  # "attend": the output layer is the word table
     judges: int = 0  # bags of words beside the image in one space, which choose among finished captions
@@ -65,6 +67,7 @@ class CaptionerConfig:
     image_dropout: float = 0.5
     output_dropout: float = 0.5
     word_forgetting: float = 0.0  # share of words read as unknown in training
+    lone_descriptors: float = 0.0  # share of training images of which a single descriptor is read
     label_smoothing: float = 0.0
     consensus: float = 0.0  # share of a caption's weight that is its CIDEr-D with the image's other captions
     scheduled_sampling: float = 0.0  # share of words read from the model itself, reached linearly over training
@@ -148,6 +151,21 @@ _BEST = CaptionerConfig(
 )
 
 
+# For explanations: what a word owes to one place of the picture is asked of a network that knows single descriptors.
+_S2VT = replace(
+    _BEST,
+    model="s2vt",
+    hidden_dim=512,
+    reading_order="snake",
+    tied_words=False,
+    taps=("grid",),
+    lone_descriptors=0.25,
+    batching="by_image",
+    epochs=8,
+    members=1,
+)
+
+
 # For the snippets of `captioner.snippets`: a region, its place and its whole picture in one vector.
 _REGIONS = CaptionerConfig(
     min_count=3,
@@ -188,7 +206,26 @@ CONFIGS = {
     ),
     # neuraltalk's default generator with its sizes and its cell without the second tanh.
     "neuraltalk": CaptionerConfig(model="lstm", word_dim=256, hidden_dim=256, lstm_tanh=False),
+    # Ramanishka et al. 2017: sizes, rates and dropout of the original; features as they are, greedy captions.
+    "ramanishka": CaptionerConfig(
+        min_count=1,
+        max_words=24,
+        model="s2vt",
+        reading_order="snake",
+        word_dim=300,
+        hidden_dim=1300,
+        taps=("grid",),
+        image_scaling="none",
+        optimizer="adam",
+        learning_rate=5e-4,
+        clip_value=0.0,
+        l2=0.0,
+        batching="by_image",
+        beam=1,
+        decode_words=25,
+    ),
     "best": _BEST,
+    "s2vt": _S2VT,
     # What comes with the toolkit: small enough for the tree, and without any caption of the training data.
     "box": replace(
         _BEST,

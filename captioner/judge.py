@@ -58,16 +58,21 @@ class Judge(keras.layers.Layer):
         images = for_each_hypothesis(self.images(descriptors, mask), words)
         return ops.sum(images * self._sentences(words, False), axis=-1)
 
-    def loss(self, descriptors: Tensor, mask: Tensor, words: Tensor, rows: Tensor) -> Tensor:
+    def loss(
+        self, descriptors: Tensor, mask: Tensor, words: Tensor, rows: Tensor, owners: Tensor | None = None
+    ) -> Tensor:
         """Give the softmax loss over all pairs of a batch; sentences of the same image are no negatives.
 
         Args:
-            descriptors: float32 [B, N, F].
-            mask: bool [B, N].
-            words: int32 [B, T], the sentence of each.
-            rows: int32 [B], which image each is.
+            descriptors: float32 [I, N, F].
+            mask: bool [I, N].
+            words: int32 [B, T], sentences.
+            rows: int32 [I], which image each is.
+            owners: int32 [B], whose each sentence is, 0 to I - 1; None: one of each image.
         """
         images, sentences = self.images(descriptors, mask, True), self._sentences(words, True)
+        if owners is not None:
+            images, rows = (ops.take(one, owners, axis=0) for one in (images, rows))
         sharpness = ops.exp(ops.minimum(self.log_sharpness, 4.6))  # at most 100, as CLIP bounds it
         scores = sharpness * ops.matmul(images, ops.transpose(sentences))
         return softmax_loss(scores, ops.not_equal(rows[:, None], rows[None, :]))

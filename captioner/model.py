@@ -14,12 +14,18 @@ from captioner.generator import Generator, Memory, State, for_each_hypothesis
 from captioner.judge import Judge
 from captioner.lstm import ImageFirstLstm
 from captioner.mrnn import MultimodalRnn
+from captioner.s2vt import SequenceToSequence
 from common.graphs import compiled
 from common.vocabulary import PAD, START
 
 Tensor = Any
 
-GENERATORS: dict[str, type[Generator]] = {"mrnn": MultimodalRnn, "lstm": ImageFirstLstm, "attend": AttendingLstm}
+GENERATORS: dict[str, type[Generator]] = {
+    "mrnn": MultimodalRnn,
+    "lstm": ImageFirstLstm,
+    "attend": AttendingLstm,
+    "s2vt": SequenceToSequence,
+}
 
 
 class Captioner(keras.Model):
@@ -60,7 +66,7 @@ class Captioner(keras.Model):
 
         Args:
             inputs: "descriptors" float32 [B, N, F], "mask" bool [B, N], "words" int32 [B, T], the words read, which
-                begin with the start mark.
+                begin with the start mark. With "owners" int32 [B], whose each sentence is, there are fewer images.
 
         Returns:
             float32 [members, B, T, V].
@@ -68,6 +74,8 @@ class Captioner(keras.Model):
         logits = []
         for generator in self.generators:
             memory = generator.look(inputs["descriptors"], inputs["mask"], training=training)
+            if "owners" in inputs:
+                memory = {name: ops.take(part, inputs["owners"], axis=0) for name, part in memory.items()}
             logits.append(generator.logits(memory, inputs["words"], training=training))
         return ops.stack(logits)
 

@@ -69,13 +69,21 @@ class CaptionBatches(keras.utils.PyDataset):
         self.weights = np.ones(len(words), np.float32) if weights is None else weights.astype(np.float32)
         self.words, self.image_of_caption, self.descriptors = words, image_of_caption, descriptors
         self.config, self.make_batches, self.seed = config, make_batches, seed
-        self._lengths = np.array([len(one) for one in words])
+        lengths = np.array([len(one) for one in words])
+        self._together = None
+        self._size = config.batch_size
+        if config.batching == "by_image":
+            images = np.unique(image_of_caption)
+            self._together = [np.flatnonzero(image_of_caption == image) for image in images]
+            lengths = np.array([lengths[captions].max() for captions in self._together])
+            self._size = max(1, config.batch_size * len(images) // len(words))
+        self._lengths = lengths
         self.start_at(0)
 
     def start_at(self, epoch: int) -> None:
         """Lay out the batches of an epoch."""
         self._epoch = epoch
-        self._batches = self.make_batches(self._lengths, self.config.batch_size, stream(self.seed, "batches", epoch))
+        self._batches = self.make_batches(self._lengths, self._size, stream(self.seed, "batches", epoch))
 
     def on_epoch_end(self) -> None:
         """Lay out the next epoch."""
@@ -87,12 +95,22 @@ class CaptionBatches(keras.utils.PyDataset):
     def __getitem__(self, number: int) -> tuple[Any, ...]:
         """Give the inputs of `CaptionTask`, the words to predict, int32 [B * T], and float32 [B] weights.
 
+        With batching "by_image" all captions of an image stand in one batch, and the image is looked at once:
+        "rows" are I images and "owners", int32 [B], tells whose each caption is.
+
         The words travel flat: Keras would take the first batches' number of steps for the number of all.
         """
         chosen = self._batches[number]
-        rows = self.image_of_caption[chosen].astype(np.int32)
+        inputs = {}
+        if self._together is not None:
+            captions = [self._together[image] for image in chosen]
+            inputs["owners"] = np.repeat(np.arange(len(captions), dtype=np.int32), [len(one) for one in captions])
+            rows = self.image_of_caption[[one[0] for one in captions]].astype(np.int32)
+            chosen = np.concatenate(captions)
+        else:
+            rows = self.image_of_caption[chosen].astype(np.int32)
         words = padded([self.words[row] for row in chosen]).ravel()
-        inputs = {"rows": rows, "words": words}
+        inputs |= {"rows": rows, "words": words}
         if not self.descriptors.is_resident:
             inputs["descriptors"] = self.descriptors.rows(rows)
         return inputs, words, self.weights[chosen]
@@ -108,11 +126,15 @@ class CaptionTask(keras.Model):
         self.total_updates = 1
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
-        """Give float32 [members, B, T, V] logits for {"rows": int [B], "words": int [B * T]}."""
+        """Give float32 [members, B, T, V] logits for what `CaptionBatches` gives."""
         config = self.captioner.config
         descriptors = inputs["descriptors"] if "descriptors" in inputs else self.descriptors.rows(inputs["rows"])
-        words = ops.reshape(inputs["words"], (ops.shape(inputs["rows"])[0], -1))  # [B, T]
-        given = {"descriptors": descriptors, "mask": ops.ones(ops.shape(descriptors)[:2], "bool")}
+        owners = {name: inputs[name] for name in ("owners",) if name in inputs}
+        count = ops.shape(owners.get("owners", inputs["rows"]))[0]
+        words = ops.reshape(inputs["words"], (count, -1))  # [B, T]
+        given = {"descriptors": descriptors, "mask": ops.ones(ops.shape(descriptors)[:2], "bool"), **owners}
+        if training and config.lone_descriptors:
+            given["mask"] = self._some_lone(given["mask"])
         read = shifted(words)
         if training and config.scheduled_sampling:
             read = self._partly_sampled(given, read)
@@ -126,8 +148,16 @@ class CaptionTask(keras.Model):
             self.add_loss(0.5 * config.l2 * ops.sum(squares))
         if training:
             for judge in self.captioner.judges:
-                self.add_loss(judge.loss(given["descriptors"], given["mask"], words, inputs["rows"]))
+                self.add_loss(judge.loss(given["descriptors"], given["mask"], words, inputs["rows"], **owners))
         return self.captioner({**given, "words": read}, training=training)
+
+    def _some_lone(self, mask: Tensor) -> Tensor:
+        """Leave a share of the images one descriptor each, drawn anew: what explanations ask of the network."""
+        images, count = ops.shape(mask)
+        noise = keras.random.uniform((images, count), seed=self.forget)
+        lone = ops.equal(ops.argsort(ops.argsort(noise, axis=1), axis=1), 0)
+        chosen = keras.random.uniform((images, 1), seed=self.forget) < self.captioner.config.lone_descriptors
+        return ops.where(chosen, lone, mask)
 
     def _partly_sampled(self, given: dict[str, Tensor], read: Tensor) -> Tensor:
         """Replace a growing share of the words read by words drawn from the model, all steps at once.

@@ -49,4 +49,9 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, random: np.random.Gen
     return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
 
 
-BATCHING = {"bucketed": bucketed_batches, "homogeneous": homogeneous_batches, "shuffled": shuffled_batches}
+BATCHING = {
+    "bucketed": bucketed_batches,
+    "homogeneous": homogeneous_batches,
+    "shuffled": shuffled_batches,
+    "by_image": bucketed_batches,  # of images, by their longest caption; the captioner then takes all captions of each
+}

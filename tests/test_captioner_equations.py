@@ -112,7 +112,27 @@ def attending_lstm(generator, real, sentence):
     return np.array(rows)
 
 
-EQUATIONS = {"mrnn": paper_rnn, "lstm": image_first_lstm, "attend": attending_lstm}
+def sequence_to_sequence(generator, real, sentence):
+    """Ramanishka et al. 2017: [f ; 0] for each descriptor, then [0 ; e] for each word, the first of which is zeros."""
+    side = round(np.sqrt(len(real)))
+    order = np.arange(len(real))
+    if generator.config.reading_order == "snake" and side * side == len(real):
+        order = np.concatenate([row[::-1] if n % 2 else row for n, row in enumerate(order.reshape(side, side))])
+    matrix = np.concatenate([double(generator.image_gates.kernel), double(generator.word_gates.kernel)])
+    table, nothing = double(generator.words.embeddings), np.zeros(UNITS)
+    hidden = memory = nothing
+    for descriptor in standardised(generator, real, 1)[order]:
+        x = np.concatenate([affine(generator.from_image, descriptor), np.zeros(table.shape[1])])
+        hidden, memory = lstm_step(generator.cell, x @ matrix + double(generator.gate_bias), hidden, memory)
+    rows = []
+    for read in [np.zeros(table.shape[1]), *table[sentence[:-1]]]:
+        x = np.concatenate([nothing, read])
+        hidden, memory = lstm_step(generator.cell, x @ matrix + double(generator.gate_bias), hidden, memory)
+        rows.append(softmax(hidden @ double(generator.output_words) + double(generator.output_bias)))
+    return np.array(rows)
+
+
+EQUATIONS = {"mrnn": paper_rnn, "lstm": image_first_lstm, "attend": attending_lstm, "s2vt": sequence_to_sequence}
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -126,6 +146,8 @@ EQUATIONS = {"mrnn": paper_rnn, "lstm": image_first_lstm, "attend": attending_ls
         {"model": "attend"},
         {"model": "attend", "layers": 2, "heads": 4, "tied_words": True},
         {"model": "attend", "layers": 3, "heads": 2, "members": 2},
+        {"model": "s2vt"},
+        {"model": "s2vt", "reading_order": "snake"},
     ],
     ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
 )

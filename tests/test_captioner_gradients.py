@@ -74,6 +74,7 @@ def analytic_gradients(task: CaptionTask) -> list[np.ndarray]:
         {"model": "attend", "tied_words": True, "l2": 0.3},
         {"model": "attend", "layers": 2, "heads": 2, "label_smoothing": 0.2},
         {"model": "attend", "layers": 2, "heads": 4, "tied_words": True, "members": 2, "label_smoothing": 0.1},
+        {"model": "s2vt", "label_smoothing": 0.1},
         {"model": "mrnn", "judges": 2},
     ],
     ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
@@ -103,7 +104,7 @@ def test_gradients_of_every_weight_equal_finite_differences(changes):
     assert kinks <= 0.02 * tried
 
 
-@pytest.mark.parametrize("model", ["mrnn", "lstm", "attend"])
+@pytest.mark.parametrize("model", ["mrnn", "lstm", "attend", "s2vt"])
 def test_no_weight_is_left_out_of_training(model):
     task = task_of(model=model, layers=2, members=2)
     for variable, gradient in zip(task.trainable_variables, analytic_gradients(task), strict=True):

@@ -6,24 +6,30 @@ import pytest
 
 from captioner.config import CaptionerConfig
 from captioner.model import Captioner, shifted
+from captioner.s2vt import snake
 from common.vocabulary import START
 
 NUM_WORDS, NUM_FEATURES, IMAGES, HYPOTHESES, STEPS = 11, 5, 3, 4, 6
 
-every_model = pytest.mark.parametrize(
-    "changes",
-    [
-        {"model": "mrnn"},
-        {"model": "mrnn", "feed_once": False, "relu_encoders": True},
-        {"model": "mrnn", "members": 2},
-        {"model": "lstm", "lstm_tanh": False},
-        {"model": "lstm", "members": 2},
-        {"model": "attend", "image_scaling": "unit"},
-        {"model": "attend", "layers": 2, "heads": 4, "tied_words": True},
-        {"model": "attend", "layers": 3, "heads": 2, "members": 2},
-    ],
-    ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
-)
+SETS = [  # models that take descriptors as a set
+    {"model": "mrnn"},
+    {"model": "mrnn", "feed_once": False, "relu_encoders": True},
+    {"model": "mrnn", "members": 2},
+    {"model": "lstm", "lstm_tanh": False},
+    {"model": "lstm", "members": 2},
+    {"model": "attend", "image_scaling": "unit"},
+    {"model": "attend", "layers": 2, "heads": 4, "tied_words": True},
+    {"model": "attend", "layers": 3, "heads": 2, "members": 2},
+]
+SEQUENCES = [{"model": "s2vt"}, {"model": "s2vt", "reading_order": "snake", "members": 2}]
+
+
+def named(changes: dict) -> str:
+    return "-".join(f"{name}={value}" for name, value in changes.items())
+
+
+every_model = pytest.mark.parametrize("changes", SETS + SEQUENCES, ids=named)
+every_model_of_sets = pytest.mark.parametrize("changes", SETS, ids=named)
 
 
 def captioner_of(**changes) -> Captioner:
@@ -93,7 +99,7 @@ def test_descriptors_that_are_not_there_change_nothing(changes):
     assert np.abs(seen - alone).max() > 1e-2  # the padding would have been noticed
 
 
-@every_model
+@every_model_of_sets
 def test_the_order_of_descriptors_does_not_matter(changes):
     captioner, (descriptors, mask), words = captioner_of(**changes), descriptors_of(5), sentences_of(IMAGES)
     mask[0, 3:] = False
@@ -103,13 +109,27 @@ def test_the_order_of_descriptors_does_not_matter(changes):
     np.testing.assert_allclose(moved, given, atol=1e-5)
 
 
-@every_model
+@every_model_of_sets
 def test_one_descriptor_is_as_good_as_the_same_one_many_times(changes):
     captioner, (descriptors, mask), words = captioner_of(**changes), descriptors_of(1), sentences_of(IMAGES)
     alone = np.asarray(captioner.word_log_probs(descriptors, mask, words))
     many = np.asarray(captioner.word_log_probs(descriptors.repeat(6, 1), mask.repeat(6, 1), words))
     np.testing.assert_allclose(many, alone, atol=1e-5)
     np.testing.assert_allclose(stepwise(captioner, descriptors, mask, words), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(("order", "read"), [("given", range(9)), ("snake", [0, 1, 2, 5, 4, 3, 6, 7, 8])])
+def test_a_sequence_is_read_in_the_order_of_the_settings(order, read):
+    captioner, (descriptors, mask), words = captioner_of(model="s2vt"), descriptors_of(9), sentences_of(IMAGES)
+    other = captioner_of(model="s2vt", reading_order=order)
+    found = np.asarray(other.word_log_probs(descriptors, mask, words))
+    np.testing.assert_allclose(found, captioner.word_log_probs(descriptors[:, list(read)], mask, words), atol=1e-5)
+    assert np.abs(found - captioner.word_log_probs(descriptors[:, ::-1], mask, words)).max() > 1e-3
+
+
+def test_what_makes_no_square_is_read_as_it_comes():
+    np.testing.assert_array_equal(snake(26), np.arange(26))
+    np.testing.assert_array_equal(snake(4), [0, 1, 3, 2])
 
 
 def test_attention_sums_to_one_over_what_is_there():
@@ -147,7 +167,7 @@ def test_chosen_log_probabilities_are_those_of_the_words_and_zero_for_padding():
         np.testing.assert_allclose(captioner.predict_chosen(descriptors, mask, words), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", ["mrnn", "lstm", "attend"])
+@pytest.mark.parametrize("model", ["mrnn", "lstm", "attend", "s2vt"])
 def test_every_matrix_starts_from_numbers_of_its_own_that_follow_the_seed(model):
     def matrices(seed):
         keras.utils.set_random_seed(seed)
@@ -175,7 +195,7 @@ def test_words_are_read_after_the_start_mark():
     np.testing.assert_array_equal(shifted(np.array([[5, 6, 2], [7, 2, 0]], np.int32)), [[START, 5, 6], [START, 7, 2]])
 
 
-@pytest.mark.parametrize("model", ["mrnn", "lstm", "attend"])
+@pytest.mark.parametrize("model", ["mrnn", "lstm", "attend", "s2vt"])
 @pytest.mark.parametrize("dropout", ["word_dropout", "image_dropout", "output_dropout"])
 def test_each_dropout_acts_in_training_only(model, dropout):
     off = {"word_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
@@ -191,7 +211,7 @@ def test_each_dropout_acts_in_training_only(model, dropout):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "gru"}, "model got 'gru', expected one of: mrnn, lstm, attend"),
+        ({"model": "gru"}, "model got 'gru', expected one of: mrnn, lstm, attend, s2vt"),
         ({"heads": 3, "look_dim": 8}, "heads got 3, expected a divisor of look_dim 8"),
         ({"tied_words": True}, "only 'attend' can tie its words"),
         ({"taps": ()}, "names no tap"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from captioner.config import CaptionerConfig
+from captioner.model import Captioner
 from captioner.training import CaptionBatches, CaptionTask, encode_caption, padded, start_biases
 from common.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 from datasets.batches import BATCHING
@@ -101,6 +102,44 @@ def test_weights_stay_with_their_captions():
         for owner, words, weight in zip(inputs["rows"], targets.reshape(len(found), -1), found, strict=True):
             assert weight in weight_of[int(owner), tuple(words[words != PAD].tolist())]
     assert set(batches_of()[0][2]) == {1.0}
+
+
+def test_batches_by_image_hold_all_captions_of_each_and_name_it_once():
+    config = CaptionerConfig(batch_size=6, batching="by_image")
+    batches = CaptionBatches(CAPTIONS, OWNERS, Images(), config=config, make_batches=BATCHING["by_image"], seed=0)
+    assert len(batches) == 2  # 11 captions of 2 images: six captions are about one image
+    pairs = []
+    for number in range(len(batches)):
+        inputs, targets, weights = batches[number]
+        assert len(inputs["rows"]) == 1
+        assert len(inputs["owners"]) == len(weights)
+        for owner, words in zip(inputs["owners"], targets.reshape(len(weights), -1), strict=True):
+            pairs.append((int(inputs["rows"][owner]), tuple(words[words != PAD].tolist())))
+    assert sorted(pairs) == sorted((int(owner), tuple(words)) for owner, words in zip(OWNERS, CAPTIONS, strict=True))
+
+
+def test_captions_looked_up_by_owner_have_the_loss_of_captions_with_an_image_each():
+    sizes = {"word_dim": 3, "hidden_dim": 4, "word_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
+    config = CaptionerConfig(model="s2vt", judges=1, judge_word_dim=3, judge_dim=4, l2=0.0, **sizes)
+    task = CaptionTask(Captioner(config, 12, 2), Images())
+    words = np.array([[4, 5, 2], [6, 2, 0], [7, 8, 2]], np.int32).ravel()
+    apart = task({"rows": np.array([1, 0, 1], np.int32), "words": words}, training=True)
+    added = sum(map(float, task.losses))
+    owners = np.array([0, 1, 0], np.int32)
+    together = task({"rows": np.array([1, 0], np.int32), "owners": owners, "words": words}, training=True)
+    np.testing.assert_allclose(together, apart, atol=1e-6)
+    assert sum(map(float, task.losses)) == pytest.approx(added, rel=1e-5)
+
+
+@pytest.mark.parametrize(("share", "alone"), [(0.0, 0), (1.0, 300), (0.5, 150)])
+def test_a_share_of_the_images_shows_one_descriptor_drawn_at_random(share, alone):
+    task = CaptionTask(Captioner(CaptionerConfig(word_dim=3, hidden_dim=4, lone_descriptors=share), 9, 2), Images())
+    keras.utils.set_random_seed(1)
+    masks = np.asarray(task._some_lone(np.ones((300, 5), bool)))
+    counts = masks.sum(axis=1)
+    assert set(counts) <= {1, 5}
+    assert abs((counts == 1).sum() - alone) <= 30 * (0 < share < 1)
+    assert share == 0 or (masks[counts == 1].mean(axis=0) > 0.1).all()
 
 
 def test_images_that_are_not_resident_travel_with_the_batch():
