@@ -30,7 +30,7 @@ _RANGES = (
         "word_dropout image_dropout output_dropout word_forgetting label_smoothing",
         lambda value: 0 <= value < 1,
     ),
-    ("0 to 1", "scheduled_sampling consensus lone_descriptors", lambda value: 0 <= value <= 1),
+    ("0 to 1", "scheduled_sampling consensus partial_views", lambda value: 0 <= value <= 1),
     ("more than 0", "learning_rate self_critical_rate", lambda value: value > 0),
     ("2 or more", "self_critical_samples", lambda value: value >= 2),
 )
@@ -67,7 +67,7 @@ class CaptionerConfig:
     image_dropout: float = 0.5
     output_dropout: float = 0.5
     word_forgetting: float = 0.0  # share of words read as unknown in training
-    lone_descriptors: float = 0.0  # share of training images of which a single descriptor is read
+    partial_views: float = 0.0  # share of training images of which one descriptor is read, the mean of a window
     label_smoothing: float = 0.0
     consensus: float = 0.0  # share of a caption's weight that is its CIDEr-D with the image's other captions
     scheduled_sampling: float = 0.0  # share of words read from the model itself, reached linearly over training
@@ -151,7 +151,7 @@ _BEST = CaptionerConfig(
 )
 
 
-# For explanations: what a word owes to one place of the picture is asked of a network that knows single descriptors.
+# For explanations: what a word owes to one place of the picture is asked of a network that knows parts of pictures.
 _S2VT = replace(
     _BEST,
     model="s2vt",
@@ -159,7 +159,7 @@ _S2VT = replace(
     reading_order="snake",
     tied_words=False,
     taps=("grid",),
-    lone_descriptors=0.25,
+    partial_views=0.3,
     batching="by_image",
     epochs=8,
     members=1,

@@ -18,7 +18,7 @@ from captioner.training import padded
 from common import checkpoints
 from common.config import from_json
 from common.errors import CheckpointError, DataError
-from common.tokenizer import tokenize
+from common.tokenizer import tokenize, tokenize_split
 from common.vocabulary import UNKNOWN, Vocabulary
 from features.cache import FeatureCache
 from features.descriptors import CachedDescriptors, check_weights
@@ -105,17 +105,11 @@ class TrainedAligner:
         """Encode sentences that are already words, such as those of annotations.
 
         Returns:
-            the fragments, and for each given word (first, after the last) of the fragments it became: none for
-            punctuation, two for "dog's".
+            the fragments, and their spans as `common.tokenizer.tokenize_split` gives them.
         """
-        numbers, spans = [], []
-        for sentence in sentences:
-            pieces = [tokenize(word) for word in sentence]
-            ends = np.cumsum([len(piece) for piece in pieces])
-            spans.append([(int(end) - len(piece), int(end)) for end, piece in zip(ends, pieces, strict=True)])
-            flat = [word for piece in pieces for word in piece][: self.config.max_words]
-            numbers.append(self.vocabulary.encode(flat) or [UNKNOWN])
-        return self._words(padded(numbers)), spans
+        split = [tokenize_split(sentence) for sentence in sentences]
+        numbers = [self.vocabulary.encode(tokens[: self.config.max_words]) or [UNKNOWN] for tokens, _ in split]
+        return self._words(padded(numbers)), [spans for _, spans in split]
 
     def scores(self, images: Encoded, sentences: Encoded) -> np.ndarray:
         """Give what images and sentences are ranked by, float32 [N, M]; higher fits better.

@@ -1,5 +1,6 @@
 """The captioner's training task: captions in, next-word logits out, cross-entropy over the words."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -133,8 +134,8 @@ class CaptionTask(keras.Model):
         count = ops.shape(owners.get("owners", inputs["rows"]))[0]
         words = ops.reshape(inputs["words"], (count, -1))  # [B, T]
         given = {"descriptors": descriptors, "mask": ops.ones(ops.shape(descriptors)[:2], "bool"), **owners}
-        if training and config.lone_descriptors:
-            given["mask"] = self._some_lone(given["mask"])
+        if training and config.partial_views:
+            given |= partial_views(given["descriptors"], given["mask"], config.partial_views, self.forget)
         read = shifted(words)
         if training and config.scheduled_sampling:
             read = self._partly_sampled(given, read)
@@ -150,14 +151,6 @@ class CaptionTask(keras.Model):
             for judge in self.captioner.judges:
                 self.add_loss(judge.loss(given["descriptors"], given["mask"], words, inputs["rows"], **owners))
         return self.captioner({**given, "words": read}, training=training)
-
-    def _some_lone(self, mask: Tensor) -> Tensor:
-        """Leave a share of the images one descriptor each, drawn anew: what explanations ask of the network."""
-        images, count = ops.shape(mask)
-        noise = keras.random.uniform((images, count), seed=self.forget)
-        lone = ops.equal(ops.argsort(ops.argsort(noise, axis=1), axis=1), 0)
-        chosen = keras.random.uniform((images, 1), seed=self.forget) < self.captioner.config.lone_descriptors
-        return ops.where(chosen, lone, mask)
 
     def _partly_sampled(self, given: dict[str, Tensor], read: Tensor) -> Tensor:
         """Replace a growing share of the words read by words drawn from the model, all steps at once.
@@ -184,6 +177,45 @@ class CaptionTask(keras.Model):
         optimizer.build(self.captioner.trainable_variables)
         self.compile(optimizer=optimizer, loss=make_loss(config.label_smoothing))
         self.built = True
+
+
+def partial_views(descriptors: Tensor, mask: Tensor, share: float, seed: Any) -> dict[str, Tensor]:
+    """Show of a share of the images one descriptor only: the mean over a random window of their grid.
+
+    That is what explanations ask of a network: what a part of the picture alone makes it say. Descriptors that make no
+    square are taken as a row, such as the frames of a clip.
+
+    Args:
+        descriptors: float32 [B, N, F], N known.
+        mask: bool [B, N], all True.
+        share: of the images, 0 to 1.
+        seed: a `keras.random.SeedGenerator`.
+
+    Returns:
+        "descriptors" and "mask", where each of those images has its window's mean N times, of which one is real.
+    """
+    images, count = ops.shape(descriptors)[0], descriptors.shape[1]
+    side = math.isqrt(count)
+    rows = side if side * side == count else 1
+    down, across = (_random_runs(images, length, seed) for length in (rows, count // rows))
+    window = ops.reshape(ops.logical_and(down[:, :, None], across[:, None, :]), (-1, count))  # [B, N]
+    weights = ops.cast(window, descriptors.dtype)
+    means = ops.matmul(weights[:, None], descriptors) / ops.sum(weights, axis=1)[:, None, None]  # [B, 1, F]
+    chosen = keras.random.uniform((images, 1), seed=seed) < share
+    first = ops.arange(count)[None] == 0
+    return {
+        "descriptors": ops.where(chosen[..., None], means, descriptors),
+        "mask": ops.logical_and(mask, ops.logical_or(first, ops.logical_not(chosen))),
+    }
+
+
+def _random_runs(number: Tensor, length: int, seed: Any) -> Tensor:
+    """Give bool [number, length], in each row a run of True of any length from 1 on, all lengths equally likely."""
+    long, place = (keras.random.uniform((number, 1), seed=seed) for _ in range(2))
+    long = 1.0 + ops.floor(long * length)
+    start = ops.floor(place * (length - long + 1.0))
+    at = ops.arange(length, dtype="float32")[None]
+    return ops.logical_and(at >= start, at < start + long)
 
 
 def make_loss(label_smoothing: float) -> Callable[[Tensor, Tensor], Tensor]:

@@ -3,6 +3,7 @@
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 # Punctuation that the PTB caption tokenizer drops before scoring; also useless for search.
@@ -22,6 +23,22 @@ def tokenize(sentence: str) -> list[str]:
     """
     text = _CONTROL.sub(" ", unicodedata.normalize("NFC", sentence)).lower()
     return [word for word in _treebank().tokenize(text) if word not in _PUNCTUATION]
+
+
+def tokenize_split(words: Sequence[str]) -> tuple[list[str], list[tuple[int, int]]]:
+    """Tokenize a sentence that is already words, such as that of an annotation.
+
+    Returns:
+        the tokens, and for each given word (first, after the last) of the tokens it became: none for punctuation, two
+        for "dog's".
+    """
+    tokens: list[str] = []
+    spans = []
+    for word in words:
+        start = len(tokens)
+        tokens += tokenize(word)
+        spans.append((start, len(tokens)))
+    return tokens, spans
 
 
 def split_words(sentence: str) -> list[str]:

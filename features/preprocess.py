@@ -8,7 +8,7 @@ from PIL import Image
 from common.errors import unknown_name
 from features.decode import ImageSource, decode_image
 
-__all__ = ["RECIPES", "ImageSource", "Recipe", "decode_image", "find_recipe", "prepare"]
+__all__ = ["RECIPES", "ImageSource", "Recipe", "decode_image", "find_recipe", "prepare", "seen_part"]
 
 RGB, BGR = 1, -1
 
@@ -93,6 +93,21 @@ def prepare(source: ImageSource, recipe: Recipe | str, *, out: np.ndarray | None
     if recipe.deviation != (1.0, 1.0, 1.0):
         values /= np.float32(recipe.deviation)
     return values
+
+
+def seen_part(size: tuple[int, int], recipe: Recipe | str) -> tuple[float, float, float, float]:
+    """Give the box of a picture that a recipe lets through, in shares of its sides.
+
+    Args:
+        size: width and height of the picture.
+        recipe: a recipe or its name.
+    """
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    box = _box(size, recipe)
+    if box is None:
+        return 0.0, 0.0, 1.0, 1.0
+    (width, height), (left, top, right, bottom) = size, box
+    return left / width, top / height, right / width, bottom / height
 
 
 def _channels(numbers: tuple[float, float, float]) -> np.ndarray:
