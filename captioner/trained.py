@@ -234,6 +234,10 @@ class TrainedCaptioner:
         descriptors, mask = self._checked(descriptors, mask)
         return np.asarray(self.network.predict_chosen(descriptors, mask, ops.convert_to_tensor(words, "int32")))
 
+    def average_descriptor(self) -> np.ndarray:
+        """Give float32 [F], the mean of the training images' descriptors; zeros where the settings kept none."""
+        return np.array(self.network.generators[0].image.shift[1])
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """The sha256 of the weights, the words and the neighbours: two models with equal ones write alike."""

@@ -18,7 +18,7 @@ from captioner.training import padded
 from common import checkpoints
 from common.config import from_json
 from common.errors import CheckpointError, DataError
-from common.tokenizer import tokenize, tokenize_split
+from common.tokenizer import tokenize_split
 from common.vocabulary import UNKNOWN, Vocabulary
 from features.cache import FeatureCache
 from features.descriptors import CachedDescriptors, check_weights

@@ -10,6 +10,7 @@ References: Plummer et al. 2015 (Flickr30k Entities), arXiv:1505.04870; Zhang et
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -93,25 +94,29 @@ def baseline_orders(regions: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def grounding_metrics(found: Sequence[Found]) -> dict[str, dict[str, float]]:
+def grounding_metrics(found: Sequence[Any], measures: Sequence[str] = MEASURES) -> dict[str, dict[str, float]]:
     """Average over phrases, in percent, over all ("all") and over each kind; "count" is how many there are.
+
+    Args:
+        found: what came of each phrase, of `Found` or of another class with `kind` and the measures.
+        measures: which.
 
     Raises:
         EvalError: no phrases.
     """
     if not found:
         raise EvalError("no phrase has a true box, expected one at least; check the annotations")
-    table = np.array([[getattr(one, name) for name in MEASURES] for one in found])
+    table = np.array([[getattr(one, name) for name in measures] for one in found])
     kinds = np.array([one.kind for one in found])
     rows = {"all": np.ones(len(found), bool), **{kind: kinds == kind for kind in dict.fromkeys(sorted(kinds))}}
     return {
-        name: {"count": int(chosen.sum()), **dict(zip(MEASURES, 100 * table[chosen].mean(axis=0), strict=True))}
+        name: {"count": int(chosen.sum()), **dict(zip(measures, 100 * table[chosen].mean(axis=0), strict=True))}
         for name, chosen in rows.items()
     }
 
 
 def difference_interval(
-    ours: Sequence[Found], other: Sequence[Found], measure: str = "pointing", *, seed: int = 0
+    ours: Sequence[Any], other: Sequence[Any], measure: str = "pointing", *, seed: int = 0
 ) -> tuple[float, float]:
     """Give the 95 % interval, in percent points, of how far one method is ahead; pictures are drawn again.
 

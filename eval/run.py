@@ -17,7 +17,7 @@ from eval.trained_runs import file_name, fill_in_from_training, grouped, model_i
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(prog="python -m eval.run", description=__doc__)
-    tasks = ("ranking", "captions", "alignment", "regions")
+    tasks = ("ranking", "captions", "alignment", "regions", "pointing")
     parser.add_argument("--task", choices=tasks, default="ranking", help="(default: %(default)s)")
     parser.add_argument(
         "--checkpoint", action="append", default=[], type=Path, metavar="DIR",
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", default=Path("results"), type=Path, help="folder to write (default: %(default)s)")
     parser.add_argument("--name", help="name of the row (default: preset and backbone)")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    parser.add_argument("--entities", type=Path, metavar="DIR", help="alignment, regions: Flickr30k Entities")
+    parser.add_argument("--entities", type=Path, metavar="DIR", help="alignment, regions, pointing: Flickr30k Entities")
     captions = parser.add_argument_group("captions only", "without --checkpoint and --results: the baselines alone")
     captions.add_argument("--results", type=Path, metavar="FILE", help="score these captions, in COCO's results form")
     captions.add_argument(
@@ -61,12 +61,16 @@ def main(argv: list[str] | None = None) -> int:
         from eval.run_captions import evaluate_captions
 
         return run_command(lambda: evaluate_captions(args))
-    if args.task in ("alignment", "regions") and not args.checkpoint:
+    if args.task in ("alignment", "regions", "pointing") and not args.checkpoint:
         parser.error("the following arguments are required: --checkpoint")
     if args.task == "alignment":
         from eval.run_alignment import evaluate_alignment
 
         return run_command(lambda: evaluate_alignment(args))
+    if args.task == "pointing":
+        from eval.run_pointing import evaluate_pointing
+
+        return run_command(lambda: evaluate_pointing(args))
     if args.task == "regions":
         from eval.run_regions import evaluate_regions
 

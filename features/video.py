@@ -104,10 +104,8 @@ def survey(path: str | os.PathLike) -> VideoFacts:
         DataError: as `read_frames`.
     """
     trouble: list[str] = []
-    count, last = 0, 0.0
-    for last, _ in _decoded(Path(path), trouble):
-        count += 1
-    return VideoFacts(count, last, "".join(trouble))
+    times = [seconds for seconds, _ in _decoded(Path(path), trouble)]
+    return VideoFacts(len(times), times[-1], "".join(trouble))
 
 
 def list_videos(folder: str | os.PathLike) -> list[Path]:

@@ -6,6 +6,8 @@ numbers is the same.
 References: Ramanishka et al. 2017, arXiv:1612.07360; the order of the steps and the constants are those of its code.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage
@@ -15,9 +17,15 @@ SIDE = 300  # pixels of what it draws
 _ENLARGED = 360
 
 
-def smoothed_in_time(features: np.ndarray) -> np.ndarray:
-    """Average each frame's features with those before and after it; float [F, ...], mirrored at both ends."""
-    return ndimage.uniform_filter1d(np.asarray(features, np.float32), size=3, axis=0, mode="reflect")
+def smoothed_in_time(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Average each frame's features with those before and after it, mirrored at both ends; one frame of delay."""
+    before = current = None
+    for following in frames:
+        if current is not None:
+            yield (before + current + following) / 3
+        before, current = (following if current is None else current), following
+    if current is not None:
+        yield (before + 2 * current) / 3
 
 
 def normalised_over_time(scores: np.ndarray) -> np.ndarray:

@@ -1,0 +1,79 @@
+"""The public face of saliency. Keras is imported inside the functions: importing `saliency` costs nothing."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from captioner.trained import TrainedCaptioner
+    from saliency.explanation import Explanation
+
+IN_THE_BOX = "explainer"
+
+
+def load_model(path: str | Path | None = None) -> "TrainedCaptioner":
+    """Load a captioner to explain, any that `captioner.load_model` loads.
+
+    Args:
+        path: a checkpoint folder or the name of one in the box; None: the explainer in the box, an S2VT captioner that
+            was also trained on parts of pictures.
+
+    Raises:
+        CheckpointError: missing, damaged or of another kind; the message says what to do.
+        DataError: a model of the box that is not the one of its card.
+    """
+    from captioner import api
+
+    return api.load_model(IN_THE_BOX if path is None else path)
+
+
+def explain_image(
+    model: "TrainedCaptioner", image: Any, sentence: str | None = None, *, way: str = "windows", **reading: Any
+) -> "Explanation":
+    """Say where in a picture each word of a sentence comes from.
+
+    Args:
+        model: from `load_model`.
+        image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
+        sentence: any text; None: the caption that the model writes.
+        way: "windows", ours; "original", the published cells, chain and constants.
+        **reading: `weights` of the backbone.
+
+    Raises:
+        ConfigError: an unknown way, a sentence without a word, or a captioner of regions.
+        DataError: a bad picture, or weights other than in training.
+    """
+    from features.decode import decode_image
+    from saliency.cells import encoded_cells, seen_of
+    from saliency.explanation import explain_cells
+
+    picture = decode_image(image)
+    (cells,) = encoded_cells(model, [picture], **reading)
+    return explain_cells(model, cells[None], sentence, way=way, seen=seen_of(model, picture.size))
+
+
+def explain_video(
+    model: "TrainedCaptioner",
+    path: str | Path,
+    sentence: str | None = None,
+    *,
+    rate: float = 8.0,
+    way: str = "windows",
+    **reading: Any,
+) -> "Explanation":
+    """Say where and when in a video each word of a sentence comes from.
+
+    Args:
+        model: from `load_model`.
+        path: the video.
+        sentence: any text; None: the caption that the model writes for 26 of its frames.
+        rate: frames looked at in a second, by their times.
+        way: see `explain_image`.
+        **reading: see `explain_image`, and `progress`, called with the number of frames just dealt with.
+
+    Raises:
+        ConfigError: as `explain_image`, or a rate of 0 or less.
+        DataError: no video that can be decoded, or weights other than in training.
+    """
+    from saliency.clips import explain_clip
+
+    return explain_clip(model, path, sentence, rate=rate, way=way, **reading)

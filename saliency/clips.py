@@ -1,0 +1,84 @@
+"""Explaining a video frame by frame: two passes over the file, and no more than a few frames in memory."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import ConfigError
+from features.video import Frame, sampled_frames, spread_frames
+from saliency.cells import encoded_cells, seen_of
+from saliency.explanation import (
+    CLIP_FRAMES,
+    Explanation,
+    evidence,
+    read_sentence,
+    unknown,
+    window_layout,
+    window_losses,
+)
+from saliency.original import smoothed_in_time
+
+_FRAMES = 16  # encoded at once
+
+
+def explain_clip(
+    model: Any,
+    path: str | Path,
+    sentence: str | None,
+    *,
+    rate: float,
+    way: str,
+    progress: Callable[[int], None] | None = None,
+    **reading: Any,
+) -> Explanation:
+    """See `saliency.explain_video`."""
+    if not rate > 0:
+        raise ConfigError(f"rate got {rate}, expected frames a second, more than 0")
+    pictures = spread_frames(path, CLIP_FRAMES)
+    whole = np.stack([cells.mean(axis=(0, 1)) for cells in encoded_cells(model, pictures, **reading)])
+    written = sentence is None
+    if sentence is None:
+        sentence = model.caption_descriptors(whole[None])[0][0].text
+    words, numbers = read_sentence(model, sentence)
+    losses, times = [], []
+    windows, grid = np.zeros((0, 4), int), (0, 0)
+    cells_of_frames = _cells(model, sampled_frames(path, rate), times, reading)
+    if way == "original":
+        cells_of_frames = smoothed_in_time(cells_of_frames)
+    for cells in _batches(cells_of_frames):
+        grid = cells.shape[1:3]
+        windows = window_layout(way, *grid, square=True)
+        losses.append(window_losses(model, cells, windows, numbers, whole if written else None).astype(np.float16))
+        if progress is not None:
+            progress(len(cells))
+    return Explanation(
+        words=tuple(words),
+        unknown=unknown(numbers),
+        written=written,
+        way=way,
+        losses=np.concatenate(losses),
+        windows=windows,
+        grid=grid,
+        evidence=evidence(model, whole, numbers),
+        seen=seen_of(model, pictures[0].size),
+        seconds=np.array(times),
+    )
+
+
+def _cells(model: Any, frames: Iterator[Frame], times: list[float], reading: dict[str, Any]) -> Iterator[np.ndarray]:
+    """Give the cells of frames, [R, C, D] each, and note when they are shown."""
+    for some in _listed(frames):
+        times += [frame.seconds for frame in some]
+        yield from encoded_cells(model, [frame.picture for frame in some], **reading)
+
+
+def _batches(cells: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    return map(np.stack, _listed(cells))
+
+
+def _listed(items: Iterator[Any]) -> Iterator[list[Any]]:
+    while some := list(itertools.islice(items, _FRAMES)):
+        yield some

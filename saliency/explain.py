@@ -1,0 +1,221 @@
+"""Command: say where in a photograph, or when in a video, each word of a sentence comes from.
+
+Without --sentence, of the caption that the model writes itself.
+
+Examples:
+    python -m saliency.explain --image dog.jpg
+    python -m saliency.explain --image dog.jpg --sentence "a dog catches a red frisbee" --html dog.html
+    python -m saliency.explain --video clip.mp4 --sentence "a man rides a bike" --out maps.mp4
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from common.commands import DONE, import_backend_quietly, progress_is_shown, run_command, shown_name
+
+_RATE = 8.0  # frames a second, of videos
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m saliency.explain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--image", type=Path, metavar="FILE", help="a photograph")
+    what.add_argument("--video", type=Path, metavar="FILE", help="a video")
+    parser.add_argument("--sentence", metavar="TEXT", help="(default: the model's own caption)")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="NAME|DIR", help="any captioner of pictures (default: the one in the box)"
+    )
+    parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
+    parser.add_argument(
+        "--way", choices=("windows", "original"), default="windows",
+        help="windows of many sizes, or the cells, steps and constants of the published code (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fps", type=float, metavar="N", help=f"video: frames looked at in a second (default: {_RATE:g})"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="picture or video to draw (default: NAME_words.png or NAME_words.mp4)"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="image: also write a page; over a word, its map shows"
+    )
+    parser.add_argument("--npy", type=Path, metavar="FILE", help="also write the maps, float32 [frames, words, R, C]")
+    parser.add_argument("--json", action="store_true", help="print one JSON document; draws only with --out")
+    parser.add_argument("--tile", type=int, default=240, metavar="PIXELS", help="longer side of a tile (default: 240)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: explain(args))
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Explain, then draw and print what was asked for."""
+    import json
+
+    from saliency.api import IN_THE_BOX, load_model
+
+    check(args)
+    from features.pretrained import say_which
+
+    say_which("captioner", args.checkpoint, IN_THE_BOX)
+    import_backend_quietly()
+    model = load_model(args.checkpoint)
+    drawing = args.out or (None if args.json else drawing_path(args))
+    found = explain_picture(args, model, drawing) if args.image else explain_film(args, model, drawing)
+    if args.npy:
+        write_maps(args.npy, found)
+    if args.json:
+        print(json.dumps(document(args, found), ensure_ascii=False, allow_nan=False))
+    else:
+        print_words(args, found)
+    return DONE
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse, before any work is done, what cannot end well."""
+    from common.errors import ConfigError, DataError
+    from common.files import require_writable_folder
+
+    source = args.image or args.video
+    if not source.is_file():
+        raise DataError(
+            f"{shown_name(str(source))}: no such file, expected a {'photograph' if args.image else 'video'}"
+        )
+    if args.html and args.video:
+        raise ConfigError("--html shows a photograph, got --video; draw the video with --out FILE.mp4")
+    if args.fps is not None and args.image:
+        raise ConfigError("--fps is for videos, got --image; leave one out")
+    if args.tile < 32:
+        raise ConfigError(f"--tile got {args.tile} pixels, expected 32 or more")
+    for path in (args.out, args.html, args.npy):
+        if path is not None:
+            require_writable_folder(path.parent)
+
+
+def drawing_path(args: argparse.Namespace) -> Path:
+    """Name the drawing of a photograph or video."""
+    source, ending = (args.image, ".png") if args.image else (args.video, ".mp4")
+    return source.with_name(f"{source.stem}_words{ending}")
+
+
+def explain_picture(args: argparse.Namespace, model: Any, drawing: Path | None) -> Any:
+    """Explain a photograph and draw it."""
+    from common.files import whole_file, write_text
+    from features.decode import decode_image
+    from saliency.api import explain_image
+    from saliency.drawing import draw_words
+
+    picture = decode_image(args.image)
+    found = explain_image(model, picture, args.sentence, way=args.way, weights=args.weights)
+    if drawing:
+        with whole_file(drawing) as part:
+            draw_words(picture, found, tile=args.tile).save(part, format="PNG")
+        said_written(drawing)
+    if args.html:
+        from eval.saliency_page import saliency_page
+
+        name = shown_name(args.image.name)
+        write_text(args.html, saliency_page(f"Words of {name}", [shown_picture(picture, name, found)]))
+        said_written(args.html)
+    return found
+
+
+def shown_picture(picture: Any, name: str, found: Any) -> Any:
+    """Give what the page shows of an explained photograph."""
+    from eval.saliency_page import ExplainedPicture, ExplainedWord, picture_uri
+    from saliency.heatmap import veil
+
+    rows = zip(found.words, found.unknown, found.evidence, found.maps[0], strict=True)
+    words = [
+        ExplainedWord(word, not strange, float(evidence), picture_uri(veil(scores)))
+        for word, strange, evidence, scores in rows
+    ]
+    return ExplainedPicture(name, picture_uri(picture, side=1000), words, found.seen)
+
+
+def explain_film(args: argparse.Namespace, model: Any, drawing: Path | None) -> Any:
+    """Explain a video and draw it."""
+    from tqdm import tqdm
+
+    from features.video import survey
+    from saliency.api import explain_video
+    from saliency.drawing import write_clip
+
+    facts, rate = survey(args.video), args.fps or _RATE
+    if facts.cut:
+        print(f"{shown_name(str(args.video))} {facts.cut}; what comes before is explained", file=sys.stderr)
+    count = int(facts.seconds * rate) + 1
+    with tqdm(total=count, desc="looking", unit="frame", disable=not progress_is_shown()) as bar:
+        found = explain_video(
+            model, args.video, args.sentence, rate=rate, way=args.way, weights=args.weights, progress=bar.update
+        )
+    if drawing:
+        with tqdm(total=count, desc="drawing", unit="frame", disable=not progress_is_shown()) as bar:
+            write_clip(drawing, args.video, found, rate=rate, tile=args.tile, progress=bar.update)
+        said_written(drawing)
+    return found
+
+
+def write_maps(path: Path, found: Any) -> None:
+    """Write the maps as a NumPy file."""
+    import numpy as np
+
+    from common.files import whole_file
+
+    with whole_file(path) as part, part.open("wb") as stream:
+        np.save(stream, found.maps, allow_pickle=False)
+    said_written(path)
+
+
+def said_written(path: Path) -> None:
+    """Tell on stderr that a file was written."""
+    print(f"wrote {shown_name(str(path))}", file=sys.stderr)
+
+
+def document(args: argparse.Namespace, found: Any) -> dict[str, Any]:
+    """Give everything as plain JSON values: for each word its evidence and its maps, and of videos its moments."""
+    maps, words = found.maps, []
+    for number, word in enumerate(found.words):
+        row = {
+            "word": word,
+            "known": not found.unknown[number],
+            "evidence": round(float(found.evidence[number]), 4),
+            "maps": maps[:, number].round(4).tolist(),
+        }
+        words.append(row | ({"in_time": found.in_time[:, number].round(4).tolist()} if args.video else {}))
+    return {
+        "source": shown_name(str(args.image or args.video)),
+        "written_by_the_model": found.written,
+        "way": found.way,
+        "seen": [round(edge, 4) for edge in found.seen],
+        "seconds": found.seconds.round(3).tolist(),
+        "words": words,
+    }
+
+
+def print_words(args: argparse.Namespace, found: Any) -> None:
+    """Print a line for each word: where it comes from, in percent of the sides, and what speaks for it."""
+    from eval.pointing import peak
+
+    print(f"{'the model writes' if found.written else 'given'}: {' '.join(found.words)}")
+    left, top, right, bottom = found.seen
+    print("  word              x %  y %" + ("      at" if args.video else "") + "  evidence")
+    for number, word in enumerate(found.words):
+        frame = int(found.maps[:, number].max(axis=(1, 2)).argmax())
+        across, down = peak(found.maps[frame, number])
+        place = f"{100 * (left + across * (right - left)):5.0f}{100 * (top + down * (bottom - top)):5.0f}"
+        moment = f"  {found.seconds[frame]:5.1f} s" if args.video else ""
+        note = "  (a word that the model does not know)" if found.unknown[number] else ""
+        print(f"  {word:16}{place}{moment}  {found.evidence[number]:+.1f}{note}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
