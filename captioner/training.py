@@ -1,6 +1,5 @@
 """The captioner's training task: captions in, next-word logits out, cross-entropy over the words."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from keras import ops
 
 from captioner.config import CaptionerConfig
 from captioner.model import Captioner, shifted
+from captioner.window_mixture import window_losses, window_means
 from common.seeds import stream
 from common.tokenizer import tokenize
 from common.vocabulary import END, PAD, UNKNOWN, Vocabulary
@@ -112,9 +112,20 @@ class CaptionBatches(keras.utils.PyDataset):
             rows = self.image_of_caption[chosen].astype(np.int32)
         words = padded([self.words[row] for row in chosen]).ravel()
         inputs |= {"rows": rows, "words": words}
+        if self.config.windows:
+            inputs["asked"] = self._asked(self.image_of_caption[chosen], number)
         if not self.descriptors.is_resident:
             inputs["descriptors"] = self.descriptors.rows(rows)
         return inputs, words, self.weights[chosen]
+
+    def _asked(self, images: np.ndarray, number: int) -> np.ndarray:
+        """Draw the captions that windows write: at most `window_captions` of each image, int32 places in the batch."""
+        order = stream(self.seed, "windows", self._epoch, number).permutation(len(images))
+        rank = np.empty(len(images), int)  # of each caption among those of its image, in the drawn order
+        for image in np.unique(images):
+            own = order[images[order] == image]
+            rank[own] = np.arange(len(own))
+        return np.flatnonzero(rank < self.config.window_captions).astype(np.int32)
 
 
 class CaptionTask(keras.Model):
@@ -134,8 +145,6 @@ class CaptionTask(keras.Model):
         count = ops.shape(owners.get("owners", inputs["rows"]))[0]
         words = ops.reshape(inputs["words"], (count, -1))  # [B, T]
         given = {"descriptors": descriptors, "mask": ops.ones(ops.shape(descriptors)[:2], "bool"), **owners}
-        if training and config.partial_views:
-            given |= partial_views(given["descriptors"], given["mask"], config.partial_views, self.forget)
         read = shifted(words)
         if training and config.scheduled_sampling:
             read = self._partly_sampled(given, read)
@@ -147,6 +156,12 @@ class CaptionTask(keras.Model):
             matrices = [weight for weight in self.captioner.trainable_weights if len(weight.shape) > 1]
             squares = ops.stack([ops.sum(ops.square(matrix)) for matrix in matrices])
             self.add_loss(0.5 * config.l2 * ops.sum(squares))
+        if training and config.windows:
+            owners_of_all = owners.get("owners", ops.arange(count, dtype="int32"))
+            some = inputs["asked"]
+            means = window_means(descriptors, config.windows, self.forget)
+            asked = ops.take(words, some, axis=0), ops.take(owners_of_all, some, axis=0)
+            self.add_loss(config.window_weight * ops.mean(window_losses(self.captioner, means, *asked)))
         if training:
             for judge in self.captioner.judges:
                 self.add_loss(judge.loss(given["descriptors"], given["mask"], words, inputs["rows"], **owners))
@@ -177,45 +192,6 @@ class CaptionTask(keras.Model):
         optimizer.build(self.captioner.trainable_variables)
         self.compile(optimizer=optimizer, loss=make_loss(config.label_smoothing))
         self.built = True
-
-
-def partial_views(descriptors: Tensor, mask: Tensor, share: float, seed: Any) -> dict[str, Tensor]:
-    """Show of a share of the images one descriptor only: the mean over a random window of their grid.
-
-    That is what explanations ask of a network: what a part of the picture alone makes it say. Descriptors that make no
-    square are taken as a row, such as the frames of a clip.
-
-    Args:
-        descriptors: float32 [B, N, F], N known.
-        mask: bool [B, N], all True.
-        share: of the images, 0 to 1.
-        seed: a `keras.random.SeedGenerator`.
-
-    Returns:
-        "descriptors" and "mask", where each of those images has its window's mean N times, of which one is real.
-    """
-    images, count = ops.shape(descriptors)[0], descriptors.shape[1]
-    side = math.isqrt(count)
-    rows = side if side * side == count else 1
-    down, across = (_random_runs(images, length, seed) for length in (rows, count // rows))
-    window = ops.reshape(ops.logical_and(down[:, :, None], across[:, None, :]), (-1, count))  # [B, N]
-    weights = ops.cast(window, descriptors.dtype)
-    means = ops.matmul(weights[:, None], descriptors) / ops.sum(weights, axis=1)[:, None, None]  # [B, 1, F]
-    chosen = keras.random.uniform((images, 1), seed=seed) < share
-    first = ops.arange(count)[None] == 0
-    return {
-        "descriptors": ops.where(chosen[..., None], means, descriptors),
-        "mask": ops.logical_and(mask, ops.logical_or(first, ops.logical_not(chosen))),
-    }
-
-
-def _random_runs(number: Tensor, length: int, seed: Any) -> Tensor:
-    """Give bool [number, length], in each row a run of True of any length from 1 on, all lengths equally likely."""
-    long, place = (keras.random.uniform((number, 1), seed=seed) for _ in range(2))
-    long = 1.0 + ops.floor(long * length)
-    start = ops.floor(place * (length - long + 1.0))
-    at = ops.arange(length, dtype="float32")[None]
-    return ops.logical_and(at >= start, at < start + long)
 
 
 def make_loss(label_smoothing: float) -> Callable[[Tensor, Tensor], Tensor]:

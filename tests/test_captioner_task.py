@@ -6,7 +6,7 @@ import pytest
 
 from captioner.config import CaptionerConfig
 from captioner.model import Captioner
-from captioner.training import CaptionBatches, CaptionTask, encode_caption, padded, partial_views, start_biases
+from captioner.training import CaptionBatches, CaptionTask, encode_caption, padded, start_biases
 from common.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 from datasets.batches import BATCHING
 
@@ -131,30 +131,18 @@ def test_captions_looked_up_by_owner_have_the_loss_of_captions_with_an_image_eac
     assert sum(map(float, task.losses)) == pytest.approx(added, rel=1e-5)
 
 
-@pytest.mark.parametrize(("count", "shape"), [(9, (3, 3)), (5, (1, 5))])
-def test_a_partial_view_is_the_mean_of_a_window_of_any_size_and_place(count, shape):
-    cells = np.eye(count, dtype=np.float32)[None].repeat(800, axis=0)  # of a mean one can read what went into it
-    seen = partial_views(cells, np.ones((800, count), bool), 1.0, keras.random.SeedGenerator(1))
-    assert (np.asarray(seen["mask"]).sum(axis=1) == 1).all()
-    assert np.asarray(seen["mask"])[:, 0].all()
-    sizes, used = set(), np.zeros(shape, bool)
-    for view in np.asarray(seen["descriptors"])[:, 0]:
-        window = (view > 0).reshape(shape)
-        rows, columns = np.flatnonzero(window.any(axis=1)), np.flatnonzero(window.any(axis=0))
-        assert window[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()  # a rectangle
-        np.testing.assert_allclose(view[view > 0], 1 / window.sum(), rtol=1e-5)
-        sizes.add((len(rows), len(columns)))
-        used |= window
-    assert used.all()
-    assert len(sizes) == shape[0] * shape[1]
-
-
-def test_only_a_share_of_the_images_is_partly_seen():
-    cells, mask = np.random.default_rng(0).normal(size=(400, 4, 3)).astype(np.float32), np.ones((400, 4), bool)
-    seen = partial_views(cells, mask, 0.3, keras.random.SeedGenerator(2))
-    whole = np.asarray(seen["mask"]).all(axis=1)
-    assert 0.6 < whole.mean() < 0.8
-    np.testing.assert_array_equal(np.asarray(seen["descriptors"])[whole], cells[whole])
+def test_windows_write_so_many_captions_of_each_image_drawn_anew_in_each_epoch():
+    config = CaptionerConfig(batch_size=11, batching="by_image", windows=3, window_captions=2)
+    batches = CaptionBatches(CAPTIONS, OWNERS, Images(), config=config, make_batches=BATCHING["by_image"], seed=0)
+    seen = set()
+    for epoch in range(12):
+        batches.start_at(epoch)
+        inputs, _, _ = batches[0]
+        again, _, _ = batches[0]
+        np.testing.assert_array_equal(inputs["asked"], again["asked"])
+        assert np.bincount(inputs["owners"][inputs["asked"]]).tolist() == [2, 2]
+        seen |= set(inputs["asked"].tolist())
+    assert seen == set(range(11))
 
 
 def test_images_that_are_not_resident_travel_with_the_batch():
