@@ -155,7 +155,6 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
     """Give (seconds, frame); what ends the decoding too early is added to `trouble`."""
     av = require_av()
     with _opened(path) as (container, stream):
-        stream.thread_type = "AUTO"
         first, last = None, -1.0
         usual = float(1 / stream.average_rate) if stream.average_rate else 0.04
         decoder = container.decode(stream)

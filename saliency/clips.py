@@ -18,6 +18,7 @@ from saliency.explanation import (
     unknown,
     window_layout,
     window_losses,
+    write_sentence,
 )
 from saliency.original import smoothed_in_time
 
@@ -40,9 +41,7 @@ def explain_clip(
     pictures = spread_frames(path, CLIP_FRAMES)
     whole = np.stack([cells.mean(axis=(0, 1)) for cells in encoded_cells(model, pictures, **reading)])
     written = sentence is None
-    if sentence is None:
-        sentence = model.caption_descriptors(whole[None])[0][0].text
-    words, numbers = read_sentence(model, sentence)
+    words, numbers = write_sentence(model, whole) if sentence is None else read_sentence(model, sentence)
     losses, times = [], []
     windows, grid = np.zeros((0, 4), int), (0, 0)
     cells_of_frames = _cells(model, sampled_frames(path, rate), times, reading)

@@ -97,7 +97,7 @@ class Explanation:
     def _covered(self, losses: np.ndarray) -> np.ndarray:
         """Give, for losses [F, T, K], how much of the windows' chances lies on each cell, [F, T, R, C]."""
         shares = window_shares(self.windows, *self.grid).reshape(len(self.windows), -1)
-        chances = window_chances(losses, self.windows, self.grid)
+        chances = window_chances(losses)
         return (chances @ shares).reshape(*losses.shape[:2], *self.grid)
 
 
@@ -126,9 +126,7 @@ def explain_cells(
     frames, rows, columns, width = cells.shape
     whole = cells.reshape(-1, width) if frames == 1 else clip_descriptors(cells)
     written = sentence is None
-    if sentence is None:
-        sentence = model.caption_descriptors(whole[None])[0][0].text
-    words, numbers = read_sentence(model, sentence)
+    words, numbers = write_sentence(model, whole) if sentence is None else read_sentence(model, sentence)
     windows = window_layout(way, rows, columns)
     losses = window_losses(model, cells, windows, numbers, whole if written else None)
     times = np.arange(frames, dtype=np.float32) if seconds is None else np.asarray(seconds, np.float32)
@@ -194,6 +192,18 @@ def read_sentence(model: Any, sentence: str) -> tuple[list[str], np.ndarray]:
     words = tokenize(sentence)
     if not words:
         raise ConfigError(f"the sentence {sentence!r} has no word, expected some such as: a dog on the grass")
+    return words, np.array(model.vocabulary.encode(words), np.int32)
+
+
+def write_sentence(model: Any, descriptors: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Give the words of the caption that the model writes for descriptors [N, D], and their numbers, int32 [T].
+
+    Raises:
+        ConfigError: it writes nothing.
+    """
+    words = model.caption_descriptors(descriptors[None])[0][0].words
+    if not words:
+        raise ConfigError("the model writes an empty caption, which has no words to explain; give a sentence")
     return words, np.array(model.vocabulary.encode(words), np.int32)
 
 

@@ -46,13 +46,11 @@ def single_cells(rows: int, columns: int) -> np.ndarray:
     return np.array([*cells, (0, 0, rows, columns)], np.int64)
 
 
-def window_chances(losses: np.ndarray, windows: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+def window_chances(losses: np.ndarray) -> np.ndarray:
     """Give the chance of each window to be the one that a word is about.
 
     Args:
-        losses: float [F, T, K]; the windows of all frames compete for a word.
-        windows: int [K, 4].
-        grid: (R, C).
+        losses: float [F, T, K]; the windows of all frames compete for a word, all equally likely beforehand.
 
     Returns:
         float32 [F, T, K], sum 1 over frames and windows.
