@@ -21,6 +21,7 @@ PROPOSALS ?= $(if $(DETECTOR),detector,grid)
 VSE_RUNS = $(sort $(wildcard $(RUNS)/vse-f8k-*))
 CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-*))
 ALIGN_RUNS = $(sort $(wildcard $(RUNS)/align-f8k-*))
+S2VT_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-s2vt-*))
 REGION_RUNS = $(sort $(wildcard $(RUNS)/regions-f8k-*))
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
@@ -39,7 +40,7 @@ BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone 
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-aligner train-f8k-regions pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
+.PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -70,7 +71,7 @@ features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 region-features: features ## add 20 regions of each image of Flickr8K to its cache (F8K=DIR PROPOSALS=detector|grid|selective|edges)
 	$(EXTRACT) $(LARGER) --taps regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
 
-train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); killed, it resumes
+train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); killed, it resumes
 
 train-f8k-ranker: features ## the ranker alone (F8K=DIR CONFIG=best SEEDS="0 1 2")
 	for seed in $(SEEDS); do $(PY) -m vse.train --config $(CONFIG) --seed $$seed $(F8K_TRAINING) \
@@ -79,6 +80,9 @@ train-f8k-ranker: features ## the ranker alone (F8K=DIR CONFIG=best SEEDS="0 1 2
 train-f8k-captioner: features ## the captioner alone (F8K=DIR CAPTIONER=best SEEDS="0 1 2")
 	for seed in $(SEEDS); do $(PY) -m captioner.train --config $(CAPTIONER) --seed $$seed $(F8K_TRAINING) \
 	  --out $(RUNS)/cap-f8k-$(CAPTIONER)-$$seed || exit $$?; done
+
+train-f8k-s2vt: ## the captioner that saliency explains alone (F8K=DIR SEEDS="0 1 2")
+	$(MAKE) train-f8k-captioner CAPTIONER=s2vt
 
 train-f8k-aligner: region-features ## the aligner of words and regions alone (F8K=DIR ALIGNER=best SEEDS="0 1 2")
 	for seed in $(SEEDS); do $(PY) -m captioner.train_alignment --config $(ALIGNER) --seed $$seed $(ALIGNER_TAPS) \
@@ -118,6 +122,8 @@ eval: install ## rank and caption the test split with every trained run; writes 
 	  $(addprefix --checkpoint ,$(ALIGN_RUNS)))
 	$(if $(and $(REGION_RUNS),$(ENTITIES)),$(PY) -m eval.run --task regions --split test --out results --entities $(ENTITIES) \
 	  --data $(F8K) --cache $(F8K_CACHE) $(addprefix --checkpoint ,$(REGION_RUNS) $(CAP_RUNS)))
+	$(if $(and $(S2VT_RUNS),$(ENTITIES)),$(PY) -m eval.run --task pointing --split test --out results --entities $(ENTITIES) \
+	  $(addprefix --checkpoint ,$(S2VT_RUNS)))
 
 df: install ## store Flickr8K's n-gram weights for CIDEr in runs/df (F8K=DIR), for --df flickr8k-train
 	$(PY) -m eval.document_frequencies --dataset flickr8k --data $(F8K) --split train

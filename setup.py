@@ -2,12 +2,14 @@
 
 from setuptools import setup
 
-PACKAGES = ["common", "features", "datasets", "vse", "captioner", "eval"]
+PACKAGES = ["common", "features", "datasets", "vse", "captioner", "saliency", "eval"]
 
 EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.23"],
     "regions": ["opencv-contrib-python-headless>=4.10"],
+    "video": ["av>=14"],
     "dev": [
+        "av>=14",
         "opencv-contrib-python-headless>=4.10",
         "pytest>=8",
         "pytest-xdist>=3.6",

@@ -10,6 +10,7 @@ from datasets.coco import read_coco
 from datasets.entities import EntityNotes, read_entities
 from datasets.flickr import read_flickr8k, read_flickr30k
 from datasets.karpathy import read_karpathy
+from datasets.msrvtt import read_msrvtt
 from datasets.precomputed import read_precomputed
 from datasets.records import ImageRecord
 from datasets.scenes import read_scene_entities, read_scenes
@@ -20,6 +21,7 @@ READERS: dict[str, Callable[..., tuple[ImageRecord, ...]]] = {
     "karpathy": read_karpathy,  # dataset.json of Flickr8K, Flickr30K or COCO
     "coco": read_coco,  # captions_{train,val}2014.json
     "precomputed": read_precomputed,  # <name>_{train,dev,test}_caps.txt and _ims.npy
+    "msrvtt": read_msrvtt,  # videodatainfo.json; clips take the place of images
     "scenes": read_scenes,  # drawn by datasets.scenes
 }
 

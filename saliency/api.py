@@ -4,18 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from captioner.trained import TrainedCaptioner
     from saliency.explanation import Explanation
 
-IN_THE_BOX = "explainer"
 
-
-def load_model(path: str | Path | None = None) -> "TrainedCaptioner":
+def load_model(path: str | Path | None = None) -> Any:
     """Load a captioner to explain, any that `captioner.load_model` loads.
 
     Args:
-        path: a checkpoint folder or the name of one in the box; None: the explainer in the box, an S2VT captioner that
-            was also trained on parts of pictures.
+        path: a checkpoint folder or the name of one in the box; None: the captioner in the box.
 
     Raises:
         CheckpointError: missing, damaged or of another kind; the message says what to do.
@@ -23,11 +19,11 @@ def load_model(path: str | Path | None = None) -> "TrainedCaptioner":
     """
     from captioner import api
 
-    return api.load_model(IN_THE_BOX if path is None else path)
+    return api.load_model(path)
 
 
 def explain_image(
-    model: "TrainedCaptioner", image: Any, sentence: str | None = None, *, way: str = "windows", **reading: Any
+    model: Any, image: Any, sentence: str | None = None, *, way: str = "windows", **reading: Any
 ) -> "Explanation":
     """Say where in a picture each word of a sentence comes from.
 
@@ -52,7 +48,7 @@ def explain_image(
 
 
 def explain_video(
-    model: "TrainedCaptioner",
+    model: Any,
     path: str | Path,
     sentence: str | None = None,
     *,

@@ -17,7 +17,7 @@ _PICTURES = 64
 def cell_taps(taps: Sequence[str]) -> list[str]:
     """Give the taps whose descriptors are cells: a captioner of pooled vectors is asked for single cells instead.
 
-    A pooled vector is the mean of the grid's cells, so that they live in one space.
+    A pooled vector, also that of a frame, is the mean of the grid's cells, so that they live in one space.
 
     Raises:
         ConfigError: the captioner reads regions, not pictures.
@@ -25,13 +25,13 @@ def cell_taps(taps: Sequence[str]) -> list[str]:
     kinds = [tap.partition("@")[0] for tap in taps]
     if "grid" in kinds:
         return list(taps)
-    if "pooled" not in kinds:
+    first = next((number for number, kind in enumerate(kinds) if kind in ("pooled", "frames")), None)
+    if first is None:
         raise ConfigError(
-            f"this captioner reads {', '.join(taps)}, expected one of whole pictures, which reads grid or pooled;"
-            " regions are described by: python -m captioner.regions"
+            f"this captioner reads {', '.join(taps)}, expected one of whole pictures or clips, which reads grid, pooled"
+            " or frames; regions are described by: python -m captioner.regions"
         )
-    first = kinds.index("pooled")
-    return [*taps[:first], taps[first].replace("pooled", "grid", 1), *taps[first + 1 :]]
+    return [*taps[:first], taps[first].replace(kinds[first], "grid", 1), *taps[first + 1 :]]
 
 
 def encoded_cells(model: Any, sources: Sequence[Any], **reading: Any) -> Iterator[np.ndarray]:

@@ -60,12 +60,12 @@ def explain(args: argparse.Namespace) -> int:
     """Explain, then draw and print what was asked for."""
     import json
 
-    from saliency.api import IN_THE_BOX, load_model
+    from saliency.api import load_model
 
     check(args)
     from features.pretrained import say_which
 
-    say_which("captioner", args.checkpoint, IN_THE_BOX)
+    say_which("captioner", args.checkpoint)
     import_backend_quietly()
     model = load_model(args.checkpoint)
     drawing = args.out or (None if args.json else drawing_path(args))

@@ -151,6 +151,7 @@ def test_what_cannot_end_well_is_refused_in_one_line(tiny_captioner, photo, caps
 def test_captioners_of_vectors_are_asked_for_cells_and_those_of_regions_refused():
     assert cell_taps(("pooled@320",)) == ["grid@320"]
     assert cell_taps(("grid",)) == ["grid"]
+    assert cell_taps(("frames@320",)) == ["grid@320"]
     assert cell_taps(("pooled@320", "pooled")) == ["grid@320", "pooled"]
     assert cell_taps(("grid", "pooled")) == ["grid", "pooled"]
     with pytest.raises(ConfigError, match="expected one of whole pictures"):
