@@ -26,6 +26,46 @@ def compiled(function: Callable[..., Any], *inputs: Spec) -> Callable[..., Any]:
     return function
 
 
+def compiled_gradient(function: Callable[..., Any], *inputs: Spec) -> Callable[..., tuple[Any, Any]]:
+    """Compile a function of arrays together with the gradient of its sum by its first argument.
+
+    Args:
+        function: takes one array for each of `inputs` and gives an array.
+        *inputs: as for `compiled`.
+
+    Returns:
+        a function that gives what `function` gives, and the gradient, of the shape of the first argument.
+
+    Raises:
+        NotImplementedError: a backend without a gradient here.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        def with_gradient(first: Any, *others: Any) -> tuple[Any, Any]:
+            with tf.GradientTape() as tape:
+                tape.watch(first)
+                value = function(first, *others)
+            return value, tape.gradient(value, first, unconnected_gradients="zero")
+
+        return compiled(with_gradient, *inputs)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def with_sum(*arguments: Any) -> tuple[Any, Any]:
+            value = function(*arguments)
+            return value.sum(), value
+
+        gradient = jax.value_and_grad(with_sum, has_aux=True)
+
+        def swapped(*arguments: Any) -> tuple[Any, Any]:
+            (_, value), slope = gradient(*arguments)
+            return value, slope
+
+        return jax.jit(swapped)
+    raise NotImplementedError(f"no gradient with the backend {keras.backend.backend()}; use tensorflow or jax")
+
+
 def on_host(function: Callable[..., Any], like: Any, *inputs: Any) -> Any:
     """Call a function of NumPy arrays from inside a compiled graph; no gradient passes it.
 
