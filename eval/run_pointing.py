@@ -13,9 +13,9 @@ from eval.trained_runs import file_name, fill_in_from_training, grouped, model_i
 KIND = "captioner"
 SIDE = 112  # cells of a side at which maps are judged: they are drawn as smoothly
 METHODS = {  # name: way and pooling of the words of a phrase
-    "model": ("windows", "joint"),
-    "model, mean of words": ("windows", "mean"),
-    "model, max of words": ("windows", "max"),
+    "model": ("tilt", "mean"),
+    "model, max of words": ("tilt", "max"),
+    "model, words together": ("tilt", "joint"),
     "original": ("original", "mean"),
     "original, max of words": ("original", "max"),
 }

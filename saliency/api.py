@@ -23,7 +23,7 @@ def load_model(path: str | Path | None = None) -> Any:
 
 
 def explain_image(
-    model: Any, image: Any, sentence: str | None = None, *, way: str = "windows", **reading: Any
+    model: Any, image: Any, sentence: str | None = None, *, way: str = "tilt", **reading: Any
 ) -> "Explanation":
     """Say where in a picture each word of a sentence comes from.
 
@@ -31,7 +31,7 @@ def explain_image(
         model: from `load_model`.
         image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         sentence: any text; None: the caption that the model writes.
-        way: "windows", ours; "original", the published cells, chain and constants.
+        way: "tilt", ours (`saliency.tilt`); "original", the published cells, steps and constants.
         **reading: `weights` of the backbone.
 
     Raises:
@@ -53,7 +53,7 @@ def explain_video(
     sentence: str | None = None,
     *,
     rate: float = 8.0,
-    way: str = "windows",
+    way: str = "tilt",
     **reading: Any,
 ) -> "Explanation":
     """Say where and when in a video each word of a sentence comes from.

@@ -13,11 +13,10 @@ from saliency.cells import encoded_cells, seen_of
 from saliency.explanation import (
     CLIP_FRAMES,
     Explanation,
+    cell_losses,
     evidence,
     read_sentence,
     unknown,
-    window_layout,
-    window_losses,
     write_sentence,
 )
 from saliency.original import smoothed_in_time
@@ -42,15 +41,14 @@ def explain_clip(
     whole = np.stack([cells.mean(axis=(0, 1)) for cells in encoded_cells(model, pictures, **reading)])
     written = sentence is None
     words, numbers = write_sentence(model, whole) if sentence is None else read_sentence(model, sentence)
-    losses, times = [], []
-    windows, grid = np.zeros((0, 4), int), (0, 0)
+    losses, of_frames, times = [], [], []
     cells_of_frames = _cells(model, sampled_frames(path, rate), times, reading)
     if way == "original":
         cells_of_frames = smoothed_in_time(cells_of_frames)
     for cells in _batches(cells_of_frames):
-        grid = cells.shape[1:3]
-        windows = window_layout(way, *grid, square=True)
-        losses.append(window_losses(model, cells, windows, numbers, whole if written else None).astype(np.float16))
+        found = cell_losses(model, cells, numbers, way=way, whole=whole if written else None)
+        losses.append(found[0].astype(np.float16))  # of a long clip they are all that stays
+        of_frames.append(found[1])
         if progress is not None:
             progress(len(cells))
     return Explanation(
@@ -59,8 +57,7 @@ def explain_clip(
         written=written,
         way=way,
         losses=np.concatenate(losses),
-        windows=windows,
-        grid=grid,
+        whole=np.concatenate(of_frames),
         evidence=evidence(model, whole, numbers),
         seen=seen_of(model, pictures[0].size),
         seconds=np.array(times),

@@ -32,8 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
     parser.add_argument(
-        "--way", choices=("windows", "original"), default="windows",
-        help="windows of many sizes, or the cells, steps and constants of the published code (default: %(default)s)",
+        "--way", choices=("tilt", "original"), default="tilt",
+        help="what the picture tilted towards each place would say, or each cell alone with the steps and constants of"
+        " the published code (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--fps", type=float, metavar="N", help=f"video: frames looked at in a second (default: {_RATE:g})"

@@ -1,8 +1,9 @@
 """Which part of a picture or a clip each word of a sentence comes from.
 
-Letters: F frames (1 for a picture), T words, R x C cells, K windows, D features.
+Letters: F frames (1 for a picture), T words, R x C cells, D features.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,11 @@ from common.tokenizer import tokenize
 from common.vocabulary import UNKNOWN
 from saliency.descriptor_losses import divergences, query_losses
 from saliency.original import original_maps
-from saliency.windows import grid_windows, single_cells, window_chances, window_means, window_shares
+from saliency.tilt import tilt_losses
+from saliency.windows import window_maps
 
-WAYS = ("windows", "original")
-POOLING = ("joint", "mean", "max", "sum")
+WAYS = ("tilt", "original")
+POOLING = ("mean", "max", "sum", "joint")
 CLIP_FRAMES = 26  # read as one clip, as in the original
 
 Box = tuple[float, float, float, float]
@@ -24,17 +26,17 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Explanation:
-    """What each window of each frame alone loses of each word, and the maps that follow.
+    """What each cell of each frame loses of each word, and the maps that follow.
 
     Attributes:
         words: T of them, as the captioner reads them.
         unknown: whether each is a word that the captioner does not know; it is read as the unknown word, and its map
             says where rare words come from, not where this one does.
         written: whether the captioner wrote the sentence; if not, it was given.
-        way: one of WAYS.
-        losses: float32 [F, T, K]: KL(p_t || q_(t,k)) of a written sentence, -log q_(t,k)(w_t) of a given one.
-        windows: int [K, 4] in cells; the last is the whole grid.
-        grid: (R, C).
+        way: "tilt", or "original" with the cells, steps and constants of the published code.
+        losses: float [F, T, R, C], of tilts towards each cell (`saliency.tilt`); of the original, of each cell alone:
+            KL(p_t || q_(t,i)) of a written sentence, -log q_(t,i)(w_t) of a given one.
+        whole: float [F, T], the same for each frame as a whole, seen as the mean of its cells.
         evidence: float32 [T], log p(word | picture) - log p(word | average picture), both given the words before it:
             above 0, the picture speaks for the word.
         seen: the part of the picture that the grid divides, in shares of its sides.
@@ -46,59 +48,48 @@ class Explanation:
     written: bool
     way: str
     losses: np.ndarray
-    windows: np.ndarray
-    grid: tuple[int, int]
+    whole: np.ndarray
     evidence: np.ndarray
     seen: Box
     seconds: np.ndarray
 
-    @property
+    @functools.cached_property
     def maps(self) -> np.ndarray:
         """A map for each frame and word, float32 [F, T, R, C], 0 to 1: spatio-temporal saliency.
 
-        Of windows, the chance that the window which the word is about, in any frame, holds the cell, brought to 0 to 1
+        Of a tilt, the chance that the window which the word is about, in any frame, holds the cell, brought to 0 to 1
         over all frames; of the original, what its code draws.
         """
-        if self.way == "original":
-            cells = self.losses[..., :-1].reshape(*self.losses.shape[:2], *self.grid)
-            return original_maps(cells).astype(np.float32)
-        maps = self._covered(self.losses)
-        highest = maps.max(axis=(0, 2, 3), keepdims=True)
-        return (maps / np.maximum(highest, 1e-30)).astype(np.float32)
+        return original_maps(self.losses).astype(np.float32) if self.way == "original" else window_maps(self.losses)
 
     @property
     def in_time(self) -> np.ndarray:
         """Temporal saliency, float32 [F, T], 0 to 1: minus the loss of each frame as a whole, stretched per word."""
-        scores = -self.losses[..., -1]
+        scores = -np.asarray(self.whole, np.float32)
         low, high = scores.min(axis=0), scores.max(axis=0)
         return np.divide(scores - low, high - low, out=np.zeros_like(scores), where=high > low)
 
-    def phrase_map(self, first: int, last: int, pooling: str = "joint") -> np.ndarray:
+    def phrase_map(self, first: int, last: int, pooling: str = "mean") -> np.ndarray:
         """Give the map of several words, float [R, C], of the first frame.
 
         Args:
             first: number of the first word.
             last: number after the last word, above `first`.
-            pooling: "joint": one window for all words, whose losses add up (windows only; of the original, "mean");
-                "mean", "max" or "sum" of the words' own maps.
+            pooling: "mean", "max" or "sum" of the words' maps; "joint": one window for all words, whose losses add up
+                (not of the original).
 
         Raises:
             ConfigError: no word, or an unknown pooling.
         """
-        if pooling not in POOLING or not 0 <= first < last <= len(self.words):
+        known = POOLING if self.way == "tilt" else POOLING[:-1]
+        if pooling not in known or not 0 <= first < last <= len(self.words):
             raise ConfigError(
                 f"words {first} to {last} of {len(self.words)} with pooling {pooling!r}; expected some words, and one"
-                f" of {', '.join(POOLING)}"
+                f" of {', '.join(known)}"
             )
-        if pooling == "joint" and self.way == "windows":
-            return self._covered(self.losses[:1, first:last].sum(axis=1, keepdims=True))[0, 0]
-        return getattr(np, {"joint": "mean"}.get(pooling, pooling))(self.maps[0, first:last], axis=0)
-
-    def _covered(self, losses: np.ndarray) -> np.ndarray:
-        """Give, for losses [F, T, K], how much of the windows' chances lies on each cell, [F, T, R, C]."""
-        shares = window_shares(self.windows, *self.grid).reshape(len(self.windows), -1)
-        chances = window_chances(losses)
-        return (chances @ shares).reshape(*losses.shape[:2], *self.grid)
+        if pooling == "joint":
+            return window_maps(self.losses[:1, first:last].sum(axis=1, keepdims=True))[0, 0]
+        return getattr(np, pooling)(self.maps[0, first:last], axis=0)
 
 
 def explain_cells(
@@ -106,7 +97,7 @@ def explain_cells(
     cells: np.ndarray,
     sentence: str | None = None,
     *,
-    way: str = "windows",
+    way: str = "tilt",
     seen: Box = (0.0, 0.0, 1.0, 1.0),
     seconds: np.ndarray | None = None,
 ) -> Explanation:
@@ -116,66 +107,56 @@ def explain_cells(
         model: from `captioner.load_model`.
         cells: float [F, R, C, D], the descriptors of a grid for each frame.
         sentence: any text; None: the caption that the model writes.
-        way: "windows", or "original" with its cells, its chain and its constants.
+        way: one of WAYS.
         seen: see `Explanation`.
         seconds: see `Explanation`; None: a frame a second.
 
     Raises:
         ConfigError: an unknown way, or a sentence without a word.
     """
-    frames, rows, columns, width = cells.shape
-    whole = cells.reshape(-1, width) if frames == 1 else clip_descriptors(cells)
+    whole = cells.reshape(-1, cells.shape[-1]) if len(cells) == 1 else clip_descriptors(cells)
     written = sentence is None
     words, numbers = write_sentence(model, whole) if sentence is None else read_sentence(model, sentence)
-    windows = window_layout(way, rows, columns)
-    losses = window_losses(model, cells, windows, numbers, whole if written else None)
-    times = np.arange(frames, dtype=np.float32) if seconds is None else np.asarray(seconds, np.float32)
+    losses, of_frames = cell_losses(model, cells, numbers, way=way, whole=whole if written else None)
     return Explanation(
         words=tuple(words),
         unknown=unknown(numbers),
         written=written,
         way=way,
         losses=losses,
-        windows=windows,
-        grid=(rows, columns),
+        whole=of_frames,
         evidence=evidence(model, whole, numbers),
         seen=seen,
-        seconds=times,
+        seconds=np.arange(len(cells), dtype=np.float32) if seconds is None else np.asarray(seconds, np.float32),
     )
 
 
-def window_layout(way: str, rows: int, columns: int, *, square: bool = False) -> np.ndarray:
-    """Give the windows that are asked, int [K, 4].
+def cell_losses(
+    model: Any, cells: np.ndarray, numbers: np.ndarray, *, way: str, whole: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the `losses` and `whole` of an `Explanation`.
 
     Args:
+        model: a trained captioner.
+        cells: float [F, R, C, D].
+        numbers: int32 [T], the sentence.
         way: one of WAYS.
-        rows: R.
-        columns: C.
-        square: square windows only, half as many, for the frames of videos.
+        whole: float [N, D], what the model wrote the sentence from; None: it was given.
 
     Raises:
         ConfigError: an unknown way.
     """
     if way not in WAYS:
         raise ConfigError(f"way got {way!r}, expected one of: {', '.join(WAYS)}")
-    return grid_windows(rows, columns, square=square) if way == "windows" else single_cells(rows, columns)
-
-
-def window_losses(
-    model: Any, cells: np.ndarray, windows: np.ndarray, numbers: np.ndarray, whole: np.ndarray | None
-) -> np.ndarray:
-    """Give float32 [F, T, K], what each window of each frame alone loses of each word.
-
-    Args:
-        model: a trained captioner.
-        cells: float [F, R, C, D].
-        windows: int [K, 4].
-        numbers: int32 [T], the sentence.
-        whole: float [N, D], what the model wrote the sentence from; None: it was given.
-    """
-    alone = window_means(cells, windows).reshape(-1, cells.shape[-1])
-    losses = query_losses(model, alone, numbers) if whole is None else divergences(model, alone, numbers, whole)
-    return losses.reshape(len(cells), len(windows), len(numbers)).transpose(0, 2, 1)
+    if way == "tilt":
+        of_frames, slopes = tilt_losses(model, cells, numbers)
+        return of_frames[..., None, None] + slopes, of_frames
+    frames, rows, columns, width = cells.shape
+    flat = np.asarray(cells, np.float32).reshape(frames, rows * columns, width)
+    alone = np.concatenate([flat, flat.mean(axis=1, keepdims=True)], axis=1).reshape(-1, width)
+    found = query_losses(model, alone, numbers) if whole is None else divergences(model, alone, numbers, whole)
+    found = found.reshape(frames, rows * columns + 1, len(numbers)).transpose(0, 2, 1)
+    return found[..., :-1].reshape(frames, len(numbers), rows, columns), found[..., -1]
 
 
 def unknown(numbers: np.ndarray) -> tuple[bool, ...]:

@@ -1,55 +1,113 @@
-"""Windows of a grid, what they say of a word, and the maps that follow."""
+"""Tilts of a picture, windows of a grid, and the maps that follow."""
 
 import numpy as np
 import pytest
 
+from captioner.config import CaptionerConfig
+from captioner.model import Captioner
+from captioner.trained import TrainedCaptioner
 from common.errors import ConfigError
-from saliency.explanation import Explanation, clip_descriptors, window_layout
-from saliency.windows import grid_windows, single_cells, window_areas, window_chances, window_means, window_shares
+from common.vocabulary import Vocabulary
+from saliency.explanation import Explanation, cell_losses, clip_descriptors
+from saliency.tilt import tilt_losses
+from saliency.windows import grid_windows, window_maps
+
+WORDS = Vocabulary(["a", "dog", "runs", "fast"])
+
+
+def trained_captioner(model: str) -> TrainedCaptioner:
+    captioner = Captioner(CaptionerConfig(model=model, word_dim=5, hidden_dim=6, look_dim=4), len(WORDS), 3)
+    random = np.random.default_rng(1)
+    for weight in captioner.trainable_weights:
+        weight.assign(random.normal(0, 0.7, weight.shape))
+    return TrainedCaptioner(captioner, WORDS, {"backbone": {"name": "compact", "weights": {}}})
+
+
+@pytest.mark.parametrize("model", ["mrnn", "lstm", "attend", "s2vt"])
+def test_slopes_are_what_a_small_step_towards_each_cell_changes(model):
+    captioner = trained_captioner(model)
+    cells = np.random.default_rng(2).normal(size=(2, 2, 3, 3)).astype(np.float32)
+    sentence = np.array([4, 6, 5, 7], np.int32)
+    losses, slopes = tilt_losses(captioner, cells, sentence)
+    assert losses.shape == (2, 4)
+    assert slopes.shape == (2, 4, 2, 3)
+    step = 1e-2
+    for picture in range(2):
+        mean = cells[picture].mean(axis=(0, 1))
+        found = captioner.given_log_probs(mean[None, None], sentence[None])[0]
+        np.testing.assert_allclose(losses[picture], -found, atol=1e-5)
+        for place in np.ndindex(2, 3):
+            away = cells[picture][place] - mean
+            ends = [captioner.given_log_probs((mean + a * away)[None, None], sentence[None])[0] for a in (step, -step)]
+            np.testing.assert_allclose(slopes[picture][:, *place], (ends[1] - ends[0]) / (2 * step), atol=4e-3)
+    np.testing.assert_allclose(slopes.mean(axis=(2, 3)), 0.0, atol=1e-5)
+    assert np.abs(slopes).max() > 0.05
+
+
+def test_pictures_one_by_one_are_as_all_at_once_and_a_word_hangs_on_the_words_before_it_only():
+    captioner = trained_captioner("s2vt")
+    cells = np.random.default_rng(3).normal(size=(300, 2, 2, 3))
+    sentence = np.array([4, 6, 5, 7], np.int32)
+    losses, slopes = tilt_losses(captioner, cells, sentence)
+    for number in (0, 127, 128, 299):
+        one = tilt_losses(captioner, cells[number : number + 1], sentence)
+        np.testing.assert_allclose(one[0][0], losses[number], atol=1e-5)
+        np.testing.assert_allclose(one[1][0], slopes[number], atol=1e-5)
+    shorter = tilt_losses(captioner, cells[:2], sentence[:2])[1]
+    np.testing.assert_allclose(shorter, slopes[:2, :2], atol=1e-5)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 3), (7, 7), (10, 10), (8, 5)])
-@pytest.mark.parametrize("square", [False, True])
-def test_every_cell_lies_in_windows_of_every_size_and_the_whole_grid_is_last(rows, columns, square):
-    windows = grid_windows(rows, columns, square=square)
+def test_every_cell_lies_in_windows_of_every_size_and_the_whole_grid_is_last(rows, columns):
+    windows = grid_windows(rows, columns)
     assert len({tuple(window) for window in windows}) == len(windows)
     assert tuple(windows[-1]) == (0, 0, rows, columns)
-    heights, widths = windows[:, 2] - windows[:, 0], windows[:, 3] - windows[:, 1]
-    assert (heights >= 1).all()
-    assert (widths >= 1).all()
-    for size in {(height, width) for height, width in zip(heights.tolist(), widths.tolist(), strict=True)}:
-        of_size = windows[(heights == size[0]) & (widths == size[1])]
-        assert (window_shares(of_size, rows, columns).sum(axis=0) > 0).all()
-    if square:
-        assert (heights == widths)[:-1].all()
+    heights, widths = windows[:-1, 2] - windows[:-1, 0], windows[:-1, 3] - windows[:-1, 1]
+    np.testing.assert_array_equal(heights, widths)
+    for side in np.unique(heights):
+        held = np.zeros((rows, columns), bool)
+        for top, left, bottom, right in windows[:-1][heights == side]:
+            held[top:bottom, left:right] = True
+        assert held.all()
 
 
-def test_single_cells_are_the_cells_in_their_order():
-    windows = single_cells(2, 3)
-    assert len(windows) == 7
-    np.testing.assert_array_equal(window_shares(windows[:-1], 2, 3).reshape(6, 6), np.eye(6))
+def slow_maps(losses: np.ndarray) -> np.ndarray:
+    """The definition, window by window."""
+    frames, words, rows, columns = losses.shape
+    windows = grid_windows(rows, columns).tolist()
+    sizes = [(bottom - top, right - left) for top, left, bottom, right in windows]
+    maps = np.zeros(losses.shape)
+    for word in range(words):
+        for frame in range(frames):
+            for (top, left, bottom, right), size in zip(windows, sizes, strict=True):
+                prior = 1 / (len(set(sizes)) * sizes.count(size))
+                chance = prior * np.exp(-losses[frame, word, top:bottom, left:right].mean())
+                maps[frame, word, top:bottom, left:right] += chance
+        maps[:, word] /= maps[:, word].max()
+    return maps
 
 
-def test_means_areas_and_shares_are_those_of_the_cells():
-    cells = np.random.default_rng(0).normal(size=(2, 4, 5, 3))
-    windows = grid_windows(4, 5)
-    means = window_means(cells, windows)
-    for number, (top, left, bottom, right) in enumerate(windows):
-        inside = cells[:, top:bottom, left:right]
-        np.testing.assert_allclose(means[:, number], inside.mean(axis=(1, 2)), atol=1e-6)
-        assert window_areas(windows, 4, 5)[number] == pytest.approx((bottom - top) * (right - left) / 20)
+@pytest.mark.parametrize("shape", [(1, 2, 4, 4), (3, 2, 3, 5), (2, 1, 7, 7)])
+def test_maps_are_those_of_the_definition(shape):
+    losses = np.random.default_rng(0).normal(0, 2, shape)
+    np.testing.assert_allclose(window_maps(losses), slow_maps(losses), rtol=1e-4)
+    np.testing.assert_allclose(window_maps(losses + 900.0), slow_maps(losses), rtol=1e-3)  # no overflow
 
 
-def test_chances_are_bayes_rule_over_the_windows_of_all_frames():
-    losses = np.random.default_rng(0).gamma(2.0, size=(3, 2, 5))
-    chances = window_chances(losses)
-    likelihood = np.exp(-losses)
-    for word in range(2):
-        np.testing.assert_allclose(chances[:, word], likelihood[:, word] / likelihood[:, word].sum(), rtol=1e-5)
-    assert np.isfinite(window_chances(np.full((1, 1, 3), 800.0))).all()
+def test_a_map_worked_by_hand():
+    # Windows of 1 x 2 cells: each cell, and both. Losses 0 and ln 4: chances 1/2 * 1/2 * (1, 1/4), and 1/2 * 1/2.
+    found = window_maps(np.array([[[[0.0, np.log(4.0)]]]]))
+    np.testing.assert_allclose(found[0, 0], [[1.0, (1 / 16 + 1 / 4) / (1 / 4 + 1 / 4)]], rtol=1e-5)
 
 
-def explanation(losses: np.ndarray, way: str = "windows", grid=(2, 2)) -> Explanation:
+def test_a_word_that_tells_nothing_gets_a_hill_in_the_middle():
+    hill = window_maps(np.zeros((1, 1, 7, 7)))[0, 0]
+    np.testing.assert_allclose(hill, hill[::-1, ::-1], rtol=1e-5)
+    assert hill[3, 3] == pytest.approx(1.0)
+    assert hill[0, 0] < hill[0, 3] < hill[3, 3]
+
+
+def explanation(losses: np.ndarray, way: str = "tilt") -> Explanation:
     words = tuple("abcd"[: losses.shape[1]])
     return Explanation(
         words=words,
@@ -57,60 +115,54 @@ def explanation(losses: np.ndarray, way: str = "windows", grid=(2, 2)) -> Explan
         written=False,
         way=way,
         losses=losses,
-        windows=window_layout(way, *grid),
-        grid=grid,
+        whole=losses.mean(axis=(2, 3)),
         evidence=np.zeros(len(words), np.float32),
         seen=(0.0, 0.0, 1.0, 1.0),
         seconds=np.arange(len(losses), dtype=np.float32),
     )
 
 
-def test_a_map_is_the_chance_that_the_window_holds_the_cell_worked_by_hand():
-    # Windows of a 2 x 2 grid: four cells, two rows, two columns, the whole, in the order of `window_layout`.
-    windows = window_layout("windows", 2, 2)
-    losses = np.full((1, 1, len(windows)), 50.0)
-    names = [tuple(window) for window in windows.tolist()]
-    losses[0, 0, names.index((0, 0, 1, 1))] = -np.log(0.6)
-    losses[0, 0, names.index((0, 0, 1, 2))] = -np.log(0.2)  # the upper row
-    losses[0, 0, names.index((0, 0, 2, 2))] = -np.log(0.2)
-    found = explanation(losses)
-    np.testing.assert_allclose(found.maps[0, 0], [[1.0, 0.4], [0.2, 0.2]], atol=1e-5)
-    np.testing.assert_allclose(found.phrase_map(0, 1), [[1.0, 0.4], [0.2, 0.2]], atol=1e-5)
-
-
 def test_words_of_a_phrase_are_pooled_as_asked():
-    losses = np.random.default_rng(0).gamma(2.0, size=(1, 3, 9))
+    losses = np.random.default_rng(0).gamma(2.0, size=(1, 3, 3, 3))
     found = explanation(losses)
-    maps = found.maps[0]
     for pooling in ("mean", "max", "sum"):
-        np.testing.assert_allclose(found.phrase_map(1, 3, pooling), getattr(np, pooling)(maps[1:3], axis=0), atol=1e-6)
-    joint = explanation(losses[:, 1:3].sum(axis=1, keepdims=True)).maps[0, 0]
-    shown = found.phrase_map(1, 3, "joint")
-    np.testing.assert_allclose(shown / shown.max(), joint, atol=1e-5)
+        np.testing.assert_allclose(found.phrase_map(1, 3, pooling), getattr(np, pooling)(found.maps[0, 1:3], axis=0))
+    together = window_maps(losses[:, 1:3].sum(axis=1, keepdims=True))[0, 0]
+    np.testing.assert_allclose(found.phrase_map(1, 3, "joint"), together)
     for first, last, pooling in ((1, 1, "mean"), (2, 4, "mean"), (0, 1, "median")):
         with pytest.raises(ConfigError, match="expected some words"):
             found.phrase_map(first, last, pooling)
+    with pytest.raises(ConfigError, match="expected some words, and one of mean, max, sum$"):
+        explanation(losses, "original").phrase_map(0, 1, "joint")
 
 
 def test_frames_compete_for_a_word_in_space_and_time():
-    losses = np.full((2, 1, 9), 5.0)
-    losses[1, 0, 0] = 0.0  # the first cell of the second frame
+    losses = np.full((2, 1, 2, 2), 5.0)
+    losses[1, 0, 0, 0] = 0.0
     found = explanation(losses)
-    assert found.maps[1, 0].max() == pytest.approx(1.0)
-    assert found.maps[0, 0].max() < 0.2
-    losses[1, 0, -1] = 1.0  # the second frame as a whole knows the word better
-    np.testing.assert_allclose(explanation(losses).in_time, [[0.0], [1.0]])
-    np.testing.assert_array_equal(explanation(np.ones((2, 1, 9))).in_time, 0.0)
+    assert found.maps[1, 0, 0, 0] == pytest.approx(1.0)
+    assert found.maps[0, 0].max() < 0.1
+    np.testing.assert_allclose(found.in_time, [[0.0], [1.0]])
+    np.testing.assert_array_equal(explanation(np.ones((2, 1, 2, 2))).in_time, 0.0)
 
 
-def test_the_original_way_leaves_the_whole_grid_out_of_its_chain():
-    losses = np.random.default_rng(0).gamma(2.0, size=(3, 2, 5))
-    other = losses.copy()
-    other[..., -1] += 9.0
-    np.testing.assert_array_equal(explanation(losses, "original").maps, explanation(other, "original").maps)
-    assert explanation(losses, "original").maps.shape == (3, 2, 2, 2)
-    with pytest.raises(ConfigError, match="way got 'other', expected one of: windows, original"):
-        window_layout("other", 2, 2)
+@pytest.mark.parametrize("written", [False, True])
+def test_the_original_way_asks_each_cell_alone(written):
+    captioner = trained_captioner("lstm")
+    cells = np.random.default_rng(2).normal(size=(2, 2, 3, 3)).astype(np.float32)
+    sentence, whole = np.array([4, 6], np.int32), cells.reshape(-1, 3)
+    losses, of_frames = cell_losses(captioner, cells, sentence, way="original", whole=whole if written else None)
+    assert losses.shape == (2, 2, 2, 3)
+    full = np.asarray(captioner.network.word_log_probs(whole[None], np.ones((1, 12), bool), sentence[None]))[0]
+    for frame in range(2):
+        seen = {**{place: cells[frame][place] for place in np.ndindex(2, 3)}, "all": cells[frame].mean(axis=(0, 1))}
+        for place, one in seen.items():
+            q = np.asarray(captioner.network.word_log_probs(one[None, None], np.ones((1, 1), bool), sentence[None]))[0]
+            expected = (np.exp(full) * (full - q)).sum(axis=-1) if written else -q[[0, 1], sentence]
+            found = of_frames[frame] if place == "all" else losses[frame][:, *place]
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+    with pytest.raises(ConfigError, match="way got 'other', expected one of: tilt, original"):
+        cell_losses(captioner, cells, sentence, way="other", whole=None)
 
 
 def test_a_clip_is_read_as_at_most_26_frames():
