@@ -17,14 +17,12 @@ _RANGES = (
     (
         "1 or more",
         "epochs batch_size members word_dim hidden_dim look_dim heads layers judge_word_dim judge_dim min_count "
-        "max_words beam decode_words"
-        " window_captions",
+        "max_words beam decode_words",
         lambda value: value >= 1,
     ),
     (
         "0 or more",
-        "grad_clip clip_value l2 length_power self_critical_epochs judges judge_weight neighbours neighbour_weight"
-        " windows window_weight",
+        "grad_clip clip_value l2 length_power self_critical_epochs judges judge_weight neighbours neighbour_weight",
         lambda value: value >= 0,
     ),
     (
@@ -32,7 +30,7 @@ _RANGES = (
         "word_dropout image_dropout output_dropout word_forgetting label_smoothing",
         lambda value: 0 <= value < 1,
     ),
-    ("0 to 1", "scheduled_sampling consensus", lambda value: 0 <= value <= 1),
+    ("0 to 1", "scheduled_sampling consensus mean_views", lambda value: 0 <= value <= 1),
     ("more than 0", "learning_rate self_critical_rate", lambda value: value > 0),
     ("2 or more", "self_critical_samples", lambda value: value >= 2),
 )
@@ -69,9 +67,7 @@ class CaptionerConfig:
     image_dropout: float = 0.5
     output_dropout: float = 0.5
     word_forgetting: float = 0.0  # share of words read as unknown in training
-    windows: int = 0  # of each training image that also write its captions, each word coming from one of them
-    window_captions: int = 2  # of each image in a batch that windows write
-    window_weight: float = 1.0  # of their loss
+    mean_views: float = 0.0  # share of training images that are read as one descriptor, the mean of theirs
     label_smoothing: float = 0.0
     consensus: float = 0.0  # share of a caption's weight that is its CIDEr-D with the image's other captions
     scheduled_sampling: float = 0.0  # share of words read from the model itself, reached linearly over training
@@ -155,7 +151,7 @@ _BEST = CaptionerConfig(
 )
 
 
-# For explanations: what a word owes to one place of the picture is asked of a network that has also written from parts.
+# For explanations: they ask a network about the mean of a picture, from which this one has also written.
 _S2VT = replace(
     _BEST,
     model="s2vt",
@@ -163,7 +159,7 @@ _S2VT = replace(
     reading_order="snake",
     tied_words=False,
     taps=("grid",),
-    windows=4,
+    mean_views=0.3,
     batching="by_image",
     epochs=8,
     members=1,

@@ -9,7 +9,6 @@ from keras import ops
 
 from captioner.config import CaptionerConfig
 from captioner.model import Captioner, shifted
-from captioner.window_mixture import window_losses, window_means
 from common.seeds import stream
 from common.tokenizer import tokenize
 from common.vocabulary import END, PAD, UNKNOWN, Vocabulary
@@ -112,20 +111,9 @@ class CaptionBatches(keras.utils.PyDataset):
             rows = self.image_of_caption[chosen].astype(np.int32)
         words = padded([self.words[row] for row in chosen]).ravel()
         inputs |= {"rows": rows, "words": words}
-        if self.config.windows:
-            inputs["asked"] = self._asked(self.image_of_caption[chosen], number)
         if not self.descriptors.is_resident:
             inputs["descriptors"] = self.descriptors.rows(rows)
         return inputs, words, self.weights[chosen]
-
-    def _asked(self, images: np.ndarray, number: int) -> np.ndarray:
-        """Draw the captions that windows write: at most `window_captions` of each image, int32 places in the batch."""
-        order = stream(self.seed, "windows", self._epoch, number).permutation(len(images))
-        rank = np.empty(len(images), int)  # of each caption among those of its image, in the drawn order
-        for image in np.unique(images):
-            own = order[images[order] == image]
-            rank[own] = np.arange(len(own))
-        return np.flatnonzero(rank < self.config.window_captions).astype(np.int32)
 
 
 class CaptionTask(keras.Model):
@@ -145,6 +133,8 @@ class CaptionTask(keras.Model):
         count = ops.shape(owners.get("owners", inputs["rows"]))[0]
         words = ops.reshape(inputs["words"], (count, -1))  # [B, T]
         given = {"descriptors": descriptors, "mask": ops.ones(ops.shape(descriptors)[:2], "bool"), **owners}
+        if training and config.mean_views:
+            given |= some_as_means(descriptors, config.mean_views, self.forget)
         read = shifted(words)
         if training and config.scheduled_sampling:
             read = self._partly_sampled(given, read)
@@ -156,12 +146,6 @@ class CaptionTask(keras.Model):
             matrices = [weight for weight in self.captioner.trainable_weights if len(weight.shape) > 1]
             squares = ops.stack([ops.sum(ops.square(matrix)) for matrix in matrices])
             self.add_loss(0.5 * config.l2 * ops.sum(squares))
-        if training and config.windows:
-            owners_of_all = owners.get("owners", ops.arange(count, dtype="int32"))
-            some = inputs["asked"]
-            means = window_means(descriptors, config.windows, self.forget)
-            asked = ops.take(words, some, axis=0), ops.take(owners_of_all, some, axis=0)
-            self.add_loss(config.window_weight * ops.mean(window_losses(self.captioner, means, *asked)))
         if training:
             for judge in self.captioner.judges:
                 self.add_loss(judge.loss(given["descriptors"], given["mask"], words, inputs["rows"], **owners))
@@ -192,6 +176,28 @@ class CaptionTask(keras.Model):
         optimizer.build(self.captioner.trainable_variables)
         self.compile(optimizer=optimizer, loss=make_loss(config.label_smoothing))
         self.built = True
+
+
+def some_as_means(descriptors: Tensor, share: float, seed: Any) -> dict[str, Tensor]:
+    """Show a share of the images as one descriptor, the mean of theirs; drawn anew for each batch.
+
+    Args:
+        descriptors: float32 [B, N, F].
+        share: of the images, 0 to 1.
+        seed: a `keras.random.SeedGenerator`.
+
+    Returns:
+        "descriptors" float32 [B, N, F] and "mask" bool [B, N]: of those images every descriptor is the mean and the
+        first alone is real.
+    """
+    images, count = ops.shape(descriptors)[:2]
+    chosen = keras.random.uniform((images, 1), seed=seed) < share
+    means = ops.mean(descriptors, axis=1, keepdims=True)
+    first = ops.arange(count)[None] == 0
+    return {
+        "descriptors": ops.where(chosen[..., None], means, descriptors),
+        "mask": ops.logical_or(first, ops.logical_not(chosen)),
+    }
 
 
 def make_loss(label_smoothing: float) -> Callable[[Tensor, Tensor], Tensor]:

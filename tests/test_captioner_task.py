@@ -6,7 +6,7 @@ import pytest
 
 from captioner.config import CaptionerConfig
 from captioner.model import Captioner
-from captioner.training import CaptionBatches, CaptionTask, encode_caption, padded, start_biases
+from captioner.training import CaptionBatches, CaptionTask, encode_caption, padded, some_as_means, start_biases
 from common.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 from datasets.batches import BATCHING
 
@@ -131,18 +131,17 @@ def test_captions_looked_up_by_owner_have_the_loss_of_captions_with_an_image_eac
     assert sum(map(float, task.losses)) == pytest.approx(added, rel=1e-5)
 
 
-def test_windows_write_so_many_captions_of_each_image_drawn_anew_in_each_epoch():
-    config = CaptionerConfig(batch_size=11, batching="by_image", windows=3, window_captions=2)
-    batches = CaptionBatches(CAPTIONS, OWNERS, Images(), config=config, make_batches=BATCHING["by_image"], seed=0)
-    seen = set()
-    for epoch in range(12):
-        batches.start_at(epoch)
-        inputs, _, _ = batches[0]
-        again, _, _ = batches[0]
-        np.testing.assert_array_equal(inputs["asked"], again["asked"])
-        assert np.bincount(inputs["owners"][inputs["asked"]]).tolist() == [2, 2]
-        seen |= set(inputs["asked"].tolist())
-    assert seen == set(range(11))
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0.0), (0.3, 0.3), (1.0, 1.0)])
+def test_a_share_of_the_images_is_seen_as_its_mean(share, expected):
+    cells = np.random.default_rng(0).normal(size=(600, 4, 3)).astype(np.float32)
+    seen = some_as_means(keras.ops.convert_to_tensor(cells), share, keras.random.SeedGenerator(1))
+    masks, shown = np.asarray(seen["mask"]), np.asarray(seen["descriptors"])
+    alone = masks.sum(axis=1) == 1
+    assert alone.mean() == pytest.approx(expected, abs=0.06)
+    assert masks[:, 0].all()
+    assert masks[~alone].all()
+    np.testing.assert_array_equal(shown[~alone], cells[~alone])
+    np.testing.assert_allclose(shown[alone][:, 0], cells[alone].mean(axis=1), atol=1e-6)
 
 
 def test_images_that_are_not_resident_travel_with_the_batch():

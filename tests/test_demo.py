@@ -14,6 +14,11 @@ def test_the_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatch):
     for name in ("results/retrieval-scenes-test.html", "tour.html", "results/grounding-scenes-test.html"):
         assert str(tmp_path / "demo" / name) in out
         assert "data:image/jpeg;base64" in (tmp_path / "demo" / name).read_text()
+    page = (tmp_path / "demo" / "words.html").read_text()
+    assert str(tmp_path / "demo" / "words.html") in out
+    assert page.count('class="map"') >= 3
+    (result,) = (tmp_path / "demo" / "results").glob("pointing-*.json")
+    assert '"area_under_roc"' in result.read_text()
     for ranked in ("vse", "alignment"):
         (result,) = (tmp_path / "demo" / "results").glob(f"{ranked}-*.json")
         assert '"i2t_r1"' in result.read_text()

@@ -10,7 +10,7 @@ from common.commands import DONE, SKIPPED_SOME, run_command
 
 BACKBONE, PRESET = "compact_scenes", "scenes"
 _SHOWN = 60  # scenes on the page
-_DRAWING = "regions.png"
+_DRAWING, _WORDS = "regions.png", "words.html"
 
 Step = tuple[str, Callable[[list[str]], int], list[str]]  # what it does, its command, and the command's words
 
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 def demo(args: argparse.Namespace) -> int:
     """Run every step as a user would, and say what it was and how long it took."""
     check_settings(args.set)
-    steps = [*ranking_and_captions(args), *regions_of_scenes(args)]
+    steps = [*ranking_and_captions(args), *words_of_scenes(args), *regions_of_scenes(args)]
     for number, (title, step, words) in enumerate(steps, start=1):
         started = time.monotonic()
         print(f"[{number}/{len(steps)}] {title}", file=sys.stderr, flush=True)
@@ -44,7 +44,8 @@ def demo(args: argparse.Namespace) -> int:
             return code
         print(f"      {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     print("\nOpen in a browser, and look at the drawing:")
-    for name in ("results/retrieval-scenes-test.html", "tour.html", "results/grounding-scenes-test.html", _DRAWING):
+    pages = ("results/retrieval-scenes-test.html", "tour.html", _WORDS, "results/grounding-scenes-test.html")
+    for name in (*pages, _DRAWING):
         print(f"  {(args.out / name).resolve()}")
     return DONE
 
@@ -98,6 +99,29 @@ def ranking_and_captions(args: argparse.Namespace) -> list[Step]:
             "captioning what it never saw, and making the page",
             tour.main,
             ["--photos", str(fresh / "images"), "--out", str(args.out / "tour.html"), *models],
+        ),
+    ]
+
+
+def words_of_scenes(args: argparse.Namespace) -> list[Step]:
+    """Ask the captioner where the words of captions come from."""
+    from datasets.scenes_draw import draw_scene
+    from eval import run
+    from saliency import explain
+
+    captioner, scene = _folder(args) / "captioner", _folder(args) / "fresh" / "images" / "train_000000.png"
+    sentence = draw_scene(args.seed + 1, 0, "train").captions[0]
+    drawn = ["--sentence", sentence, "--out", str(args.out / "words.png"), "--html", str(args.out / _WORDS)]
+    return [
+        (
+            "pointing with the words of captions, of pairs of colour and shape that were never trained",
+            run.main,
+            ["--task", "pointing", "--checkpoint", str(captioner), *_place(args), "--out", str(args.out / "results")],
+        ),
+        (
+            "making a page of where the words of a caption come from",
+            explain.main,
+            ["--image", str(scene), "--checkpoint", str(captioner), *drawn],
         ),
     ]
 

@@ -1,0 +1,149 @@
+"""Explaining one picture against one decoder pass for each cell, and a whole video from file to file.
+
+Run: python benchmarks/saliency.py [--seconds 10 60 300] [--rounds 3]
+The S2VT captioner is untrained, of the sizes of preset "s2vt"; the videos are drawn here, 25 frames a second. Peak
+memory is that of the whole process, TensorFlow included, and has to stay flat in the length of the video.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from PIL import Image
+
+CELLS, WORDS, VOCABULARY = 64, 12, 3000
+SENTENCE = " ".join(f"w{number}" for number in range(WORDS))
+
+
+def main() -> None:
+    args = parse()
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # from its own folder this file would be the package
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = untrained_captioner(Path(folder) / "captioner")
+        ratio = one_picture(checkpoint, args.rounds)
+        of_videos(checkpoint, Path(folder), args.seconds)
+    print(f"ratio: {ratio:.0f} times faster than one decoder pass for each cell")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, nargs="+", default=[10, 60, 300], help="lengths of the videos")
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
+
+
+def untrained_captioner(folder: Path) -> Path:
+    """Write the checkpoint of a captioner that knows the words w0, w1, ..."""
+    from dataclasses import replace
+
+    from captioner.config import CONFIGS
+    from captioner.model import Captioner
+    from captioner.trained import KIND
+    from common import checkpoints
+    from common.config import to_json
+    from common.vocabulary import Vocabulary
+    from features.backbones import load_backbone
+
+    config = replace(CONFIGS["s2vt"], judges=0, judge_weight=0.0, neighbours=0, neighbour_weight=0.0)
+    backbone, vocabulary = load_backbone("compact"), Vocabulary([f"w{number}" for number in range(VOCABULARY)])
+    width = backbone.taps["grid"][-1]
+    description = {"kind": KIND, "preset": "s2vt", "config": to_json(config), "seed": 0, "num_features": width}
+    description |= {"backbone": {"name": "compact", "weights": {"grid": backbone.fingerprint}}, "data": {}}
+    checkpoints.start_checkpoint(folder, description, vocabulary)
+    checkpoints.save_weights(Captioner(config, len(vocabulary), width), folder)
+    return folder
+
+
+def one_picture(checkpoint: Path, rounds: int) -> float:
+    """Time the ways from cells to losses, and print them."""
+    from captioner.api import load_model
+    from saliency.descriptor_losses import query_losses
+    from saliency.tilt import tilt_losses
+
+    model = load_model(checkpoint)
+    cells = np.random.default_rng(0).normal(size=(CELLS, model.network.num_features)).astype(np.float32)
+    numbers = np.array(model.vocabulary.encode(SENTENCE.split()), np.int32)
+    grid = cells.reshape(1, 8, 8, -1)
+    ways: dict[str, Callable] = {
+        "a decoder pass for each cell": lambda: [cell_by_cell(model, cell, numbers) for cell in cells],
+        "the same, compiled": lambda: [query_losses(model, cell[None], numbers) for cell in cells],
+        "cells as one batch": lambda: query_losses(model, cells, numbers),
+        "tilt": lambda: tilt_losses(model, grid, numbers),
+    }
+    slow, batch = np.array(ways["a decoder pass for each cell"]()), ways["cells as one batch"]()
+    assert np.abs(slow - batch).max() < 1e-3, "both ways must give the same losses"
+    best = fastest(ways, rounds)
+    print(f"one picture, {WORDS} words, {CELLS} cells, hidden size {model.config.hidden_dim}:")
+    for name, spent in best.items():
+        print(f"  {name}: {1000 * spent:.1f} ms")
+    return best["a decoder pass for each cell"] / best["cells as one batch"]
+
+
+def cell_by_cell(model, cell: np.ndarray, numbers: np.ndarray) -> list[float]:
+    """Give the losses of one cell as the definition has them: see it, then read word after word."""
+    from captioner.model import shifted
+
+    memory, state = model.network.start(cell[None, None], np.ones((1, 1), bool))
+    losses = []
+    for read, word in zip(np.asarray(shifted(numbers[None]))[0], numbers, strict=True):
+        log_probs, state = model.network.step(memory, state, np.array([read], np.int32))
+        losses.append(-float(log_probs[0, word]))
+    return losses
+
+
+def fastest(ways: dict[str, Callable], rounds: int) -> dict[str, float]:
+    """Time each way, in turns, after one call that compiles."""
+    best = dict.fromkeys(ways, np.inf)
+    for way in ways.values():
+        way()
+    for _ in range(rounds):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            best[name] = min(best[name], time.perf_counter() - started)
+    return best
+
+
+def of_videos(checkpoint: Path, folder: Path, lengths: list[int]) -> None:
+    """Explain videos of several lengths, each in a process of its own."""
+    for seconds in lengths:
+        clip = draw_video(folder / f"{seconds}.mp4", seconds)
+        words = ["--video", str(clip), "--sentence", SENTENCE, "--checkpoint", str(checkpoint)]
+        command = [sys.executable, "-m", "saliency.explain", *words, "--out", str(folder / "out.mp4"), "--tile", "160"]
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        spent = time.perf_counter() - started
+        assert status == 0, f"saliency.explain ended with status {status}"
+        print(f"video of {seconds} s, 8 frames a second, {WORDS} words, start of the process included:")
+        print(f"  {spent:.1f} s, {8 * seconds / spent:.1f} frames a second, peak memory {peak_mb(usage):.0f} MB")
+
+
+def peak_mb(usage: resource.struct_rusage) -> float:
+    return usage.ru_maxrss / 1024
+
+
+def draw_video(path: Path, seconds: int) -> Path:
+    """Draw a ball that rolls over noise."""
+    from saliency.video_writer import written_video
+
+    noise = np.random.default_rng(0).integers(60, 120, (360, 480, 3)).astype(np.uint8)
+    with written_video(path, (480, 360), 25) as add:
+        for number in range(25 * seconds):
+            frame, left = noise.copy(), (4 * number) % 400
+            frame[150:230, left : left + 80] = (200, 40, 40)
+            add(Image.fromarray(frame))
+    return path
+
+
+if __name__ == "__main__":
+    main()
