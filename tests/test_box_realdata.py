@@ -46,3 +46,20 @@ def test_regions_are_described_and_words_placed_from_the_box(real_data, capsys, 
     assert said.err.startswith(f"using the {BOX['aligner']} in the box")
     (found,) = json.loads(said.out)["images"]
     assert " ".join(region["words"] for region in found["regions"]) == "a dog on the grass"
+
+
+def test_words_are_explained_from_the_box(real_data, capsys, tmp_path):
+    from saliency.explain import main
+
+    photo, clip = real_data / "photos" / "pets.jpg", real_data / "msrvtt" / "videos" / "video176.mp4"
+    words = ["--image", str(photo), "--sentence", "two dogs on the grass and a zebra", "--out", str(tmp_path / "w.png")]
+    assert main([*words, "--html", str(tmp_path / "w.html"), "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith(f"using the {BOX['captioner']} in the box")
+    evidence = {row["word"]: row["evidence"] for row in json.loads(said.out)["words"]}
+    assert evidence["dogs"] > 1.0
+    assert evidence["grass"] > 0.5
+    assert evidence["zebra"] < evidence["dogs"]
+    assert main(["--video", str(clip), "--fps", "2", "--out", str(tmp_path / "w.mp4")]) == 0
+    assert "the model writes: " in capsys.readouterr().out
+    assert (tmp_path / "w.mp4").stat().st_size > 10_000
