@@ -15,7 +15,7 @@ from common.vocabulary import UNKNOWN
 from saliency.descriptor_losses import divergences, query_losses
 from saliency.original import original_maps
 from saliency.tilt import tilt_losses
-from saliency.windows import window_maps
+from saliency.windows import cell_chances, stretched
 
 WAYS = ("tilt", "original")
 POOLING = ("mean", "max", "sum", "joint")
@@ -57,10 +57,12 @@ class Explanation:
     def maps(self) -> np.ndarray:
         """A map for each frame and word, float32 [F, T, R, C], 0 to 1: spatio-temporal saliency.
 
-        Of a tilt, the chance that the window which the word is about, in any frame, holds the cell, brought to 0 to 1
-        over all frames; of the original, what its code draws.
+        Of a tilt, the chance that the window which the word is about, in any frame, holds the cell, stretched to 0 to
+        1 over all frames; of the original, what its code draws.
         """
-        return original_maps(self.losses).astype(np.float32) if self.way == "original" else window_maps(self.losses)
+        if self.way == "original":
+            return original_maps(self.losses).astype(np.float32)
+        return stretched(cell_chances(self.losses))
 
     @property
     def in_time(self) -> np.ndarray:
@@ -75,8 +77,8 @@ class Explanation:
         Args:
             first: number of the first word.
             last: number after the last word, above `first`.
-            pooling: "mean", "max" or "sum" of the words' maps; "joint": one window for all words, whose losses add up
-                (not of the original).
+            pooling: "mean", "max" or "sum" of the words' maps, of a tilt of their chances, in which a word that tells
+                nothing weighs little; "joint": one window for all words, whose losses add up (not of the original).
 
         Raises:
             ConfigError: no word, or an unknown pooling.
@@ -87,9 +89,13 @@ class Explanation:
                 f"words {first} to {last} of {len(self.words)} with pooling {pooling!r}; expected some words, and one"
                 f" of {', '.join(known)}"
             )
+        if self.way == "original":
+            return getattr(np, pooling)(self.maps[0, first:last], axis=0)
+        losses = self.losses[:1, first:last]
         if pooling == "joint":
-            return window_maps(self.losses[:1, first:last].sum(axis=1, keepdims=True))[0, 0]
-        return getattr(np, pooling)(self.maps[0, first:last], axis=0)
+            return stretched(cell_chances(losses.sum(axis=1, keepdims=True)))[0, 0]
+        pooled = getattr(np, pooling)(cell_chances(losses), axis=1, keepdims=True)
+        return stretched(pooled)[0, 0]
 
 
 def explain_cells(

@@ -15,12 +15,6 @@ _PAPER, _INK, _FAINT = (255, 255, 255), (20, 20, 20), (150, 150, 150)
 Box = tuple[float, float, float, float]
 
 
-def unit_range(scores: np.ndarray) -> np.ndarray:
-    """Stretch numbers to 0 to 1; equal ones become 0."""
-    low, high = float(scores.min()), float(scores.max())
-    return (scores - low) / (high - low) if high > low else np.zeros_like(scores)
-
-
 def enlarged(scores: np.ndarray, size: tuple[int, int], seen: Box = (0.0, 0.0, 1.0, 1.0)) -> np.ndarray:
     """Bring a map to a picture's size, cell for cell where the cells were.
 

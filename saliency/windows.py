@@ -19,8 +19,8 @@ import numpy as np
 _SIDES = (1, 2, 3, 5, 7, 10, 14)  # in cells
 
 
-def window_maps(losses: np.ndarray) -> np.ndarray:
-    """Give the maps of words, float32 [F, T, R, C], each brought to a maximum of 1 over all frames.
+def cell_chances(losses: np.ndarray) -> np.ndarray:
+    """Give the chance of each cell to lie in the window that a word is about, float32 [F, T, R, C].
 
     Args:
         losses: float [F, T, R, C]; the windows of all frames compete for a word.
@@ -31,8 +31,17 @@ def window_maps(losses: np.ndarray) -> np.ndarray:
     cells = np.asarray(losses, np.float32).reshape(frames, words, -1)
     scores = cells @ -means.T + np.log(priors)  # [F, T, K]
     chances = np.exp(scores - scores.max(axis=(0, 2), keepdims=True))
-    maps = (chances @ shares).reshape(losses.shape)
-    return maps / maps.max(axis=(0, 2, 3), keepdims=True)
+    chances /= chances.sum(axis=(0, 2), keepdims=True)
+    return (chances @ shares).reshape(losses.shape)
+
+
+def stretched(maps: np.ndarray) -> np.ndarray:
+    """Bring each word's map to 0 to 1 over all frames, float [F, T, R, C]; one that is the same everywhere becomes 0.
+
+    What every cell has, from windows that hold them all, tells nothing.
+    """
+    above = maps - maps.min(axis=(0, 2, 3), keepdims=True)
+    return above / np.maximum(above.max(axis=(0, 2, 3), keepdims=True), np.finfo(np.float32).tiny)
 
 
 def grid_windows(rows: int, columns: int) -> np.ndarray:

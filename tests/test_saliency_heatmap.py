@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from saliency.heatmap import TileSheet, colour_table, enlarged, overlay, unit_range, veil
+from saliency.heatmap import TileSheet, colour_table, enlarged, overlay, veil
 
 
 def test_an_enlarged_map_has_its_cells_at_their_place():
@@ -27,11 +27,6 @@ def test_a_map_of_a_part_lies_on_that_part_and_nowhere_else():
     assert (big[:, :50] == 0).all()
     assert (big[:, 150:] == 0).all()
     assert (big[60:, 100:150] > 0.9).all()
-
-
-def test_numbers_are_stretched_and_equal_ones_become_0():
-    np.testing.assert_allclose(unit_range(np.array([2.0, 3.0, 4.0])), [0.0, 0.5, 1.0])
-    np.testing.assert_array_equal(unit_range(np.full(3, 7.0)), 0.0)
 
 
 def test_colours_are_those_of_matplotlib_and_mixed_half():

@@ -10,7 +10,7 @@ from common.errors import ConfigError
 from common.vocabulary import Vocabulary
 from saliency.explanation import Explanation, cell_losses, clip_descriptors
 from saliency.tilt import tilt_losses
-from saliency.windows import grid_windows, window_maps
+from saliency.windows import cell_chances, grid_windows, stretched
 
 WORDS = Vocabulary(["a", "dog", "runs", "fast"])
 
@@ -71,39 +71,48 @@ def test_every_cell_lies_in_windows_of_every_size_and_the_whole_grid_is_last(row
         assert held.all()
 
 
-def slow_maps(losses: np.ndarray) -> np.ndarray:
+def slow_chances(losses: np.ndarray) -> np.ndarray:
     """The definition, window by window."""
     frames, words, rows, columns = losses.shape
     windows = grid_windows(rows, columns).tolist()
     sizes = [(bottom - top, right - left) for top, left, bottom, right in windows]
-    maps = np.zeros(losses.shape)
+    maps, totals = np.zeros(losses.shape), np.zeros(words)
     for word in range(words):
         for frame in range(frames):
             for (top, left, bottom, right), size in zip(windows, sizes, strict=True):
                 prior = 1 / (len(set(sizes)) * sizes.count(size))
                 chance = prior * np.exp(-losses[frame, word, top:bottom, left:right].mean())
                 maps[frame, word, top:bottom, left:right] += chance
-        maps[:, word] /= maps[:, word].max()
-    return maps
+                totals[word] += chance
+    return maps / totals[:, None, None]
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 4, 4), (3, 2, 3, 5), (2, 1, 7, 7)])
-def test_maps_are_those_of_the_definition(shape):
+def test_chances_are_those_of_the_definition(shape):
     losses = np.random.default_rng(0).normal(0, 2, shape)
-    np.testing.assert_allclose(window_maps(losses), slow_maps(losses), rtol=1e-4)
-    np.testing.assert_allclose(window_maps(losses + 900.0), slow_maps(losses), rtol=1e-3)  # no overflow
+    found, expected = cell_chances(losses), slow_chances(losses)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(cell_chances(losses + 900.0), expected, atol=1e-3)  # no overflow
+    maps = stretched(found)
+    for word in range(shape[1]):
+        low, high = expected[:, word].min(), expected[:, word].max()
+        np.testing.assert_allclose(maps[:, word], (expected[:, word] - low) / (high - low), atol=1e-4)
 
 
 def test_a_map_worked_by_hand():
-    # Windows of 1 x 2 cells: each cell, and both. Losses 0 and ln 4: chances 1/2 * 1/2 * (1, 1/4), and 1/2 * 1/2.
-    found = window_maps(np.array([[[[0.0, np.log(4.0)]]]]))
-    np.testing.assert_allclose(found[0, 0], [[1.0, (1 / 16 + 1 / 4) / (1 / 4 + 1 / 4)]], rtol=1e-5)
+    # Windows of 1 x 3 cells: each cell, 1/2 * 1/3 beforehand, and all, 1/2. Losses 0, ln 2, ln 4 have likelihoods 1,
+    # 1/2, 1/4, and all, whose mean loss is ln 2, 1/2: chances like 1/6, 1/12, 1/24 and 1/4, which sum to 13/24.
+    found = cell_chances(np.array([[[[0.0, np.log(2.0), np.log(4.0)]]]]))
+    np.testing.assert_allclose(found[0, 0], [[10 / 13, 8 / 13, 7 / 13]], rtol=1e-5)
+    np.testing.assert_allclose(stretched(found)[0, 0], [[1.0, 1 / 3, 0.0]], atol=1e-5)
+    np.testing.assert_array_equal(stretched(np.ones((1, 1, 2, 2))), 0.0)
 
 
 def test_a_word_that_tells_nothing_gets_a_hill_in_the_middle():
-    hill = window_maps(np.zeros((1, 1, 7, 7)))[0, 0]
+    hill = stretched(cell_chances(np.zeros((1, 1, 7, 7))))[0, 0]
     np.testing.assert_allclose(hill, hill[::-1, ::-1], rtol=1e-5)
     assert hill[3, 3] == pytest.approx(1.0)
+    assert hill[0, 0] == 0.0
     assert hill[0, 0] < hill[0, 3] < hill[3, 3]
 
 
@@ -125,9 +134,15 @@ def explanation(losses: np.ndarray, way: str = "tilt") -> Explanation:
 def test_words_of_a_phrase_are_pooled_as_asked():
     losses = np.random.default_rng(0).gamma(2.0, size=(1, 3, 3, 3))
     found = explanation(losses)
+    chances = cell_chances(losses)[0, 1:3]
     for pooling in ("mean", "max", "sum"):
-        np.testing.assert_allclose(found.phrase_map(1, 3, pooling), getattr(np, pooling)(found.maps[0, 1:3], axis=0))
-    together = window_maps(losses[:, 1:3].sum(axis=1, keepdims=True))[0, 0]
+        pooled = getattr(np, pooling)(chances, axis=0)
+        unit = (pooled - pooled.min()) / (pooled.max() - pooled.min())
+        np.testing.assert_allclose(found.phrase_map(1, 3, pooling), unit, atol=1e-5)
+        drawn = explanation(losses, "original")
+        expected = getattr(np, pooling)(drawn.maps[0, 1:3], axis=0)
+        np.testing.assert_allclose(drawn.phrase_map(1, 3, pooling), expected)
+    together = explanation(losses[:, 1:3].sum(axis=1, keepdims=True)).maps[0, 0]
     np.testing.assert_allclose(found.phrase_map(1, 3, "joint"), together)
     for first, last, pooling in ((1, 1, "mean"), (2, 4, "mean"), (0, 1, "median")):
         with pytest.raises(ConfigError, match="expected some words"):
