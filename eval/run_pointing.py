@@ -132,9 +132,10 @@ def bottom_up(path: Path) -> dict[str, Any]:
     from features.decode import decode_image
 
     pixels = np.asarray(decode_image(path))[:, :, ::-1]
+    saliency: Any = cv2.saliency
     makers = {
-        "spectral residual": cv2.saliency.StaticSaliencySpectralResidual_create,
-        "fine-grained": cv2.saliency.StaticSaliencyFineGrained_create,
+        "spectral residual": saliency.StaticSaliencySpectralResidual_create,
+        "fine-grained": saliency.StaticSaliencyFineGrained_create,
     }
     maps = {}
     for name, make in makers.items():

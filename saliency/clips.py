@@ -41,7 +41,9 @@ def explain_clip(
     whole = np.stack([cells.mean(axis=(0, 1)) for cells in encoded_cells(model, pictures, **reading)])
     written = sentence is None
     words, numbers = write_sentence(model, whole) if sentence is None else read_sentence(model, sentence)
-    losses, of_frames, times = [], [], []
+    losses: list[np.ndarray] = []
+    of_frames: list[np.ndarray] = []
+    times: list[float] = []
     cells_of_frames = _cells(model, sampled_frames(path, rate), times, reading)
     if way == "original":
         cells_of_frames = smoothed_in_time(cells_of_frames)
