@@ -11,6 +11,7 @@ from common.commands import DONE, progress_is_shown
 from eval.trained_runs import file_name, fill_in_from_training, grouped, model_info, require_kind, training_seconds
 
 KIND = "captioner"
+_SHOWN = 12  # pictures on the page
 SIDE = 112  # cells of a side at which maps are judged: they are drawn as smoothly
 METHODS = {  # name: way and pooling of the words of a phrase
     "model": ("tilt", "mean"),
@@ -44,6 +45,7 @@ def evaluate_pointing(args: argparse.Namespace) -> int:
         write_json(args.out / f"{file_name(f'{name}-{dataset}-{args.split}')}.json", results[-1])
     table = pointing_table(read_pointing(args.out, dataset, args.split))
     write_text(args.out / file_name(f"pointing-{dataset}-{args.split}.md"), table)
+    write_page(args, dataset, records, measured[0]["model"])
     print(json.dumps(results, indent=1) if args.json else table, end="\n" if args.json else "")
     return DONE
 
@@ -76,7 +78,8 @@ def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], 
     seconds = training_seconds(checkpoint, model.config.epochs + model.config.self_critical_epochs)
     info = model_info(model.description, model.fingerprint, seconds)
     spent = time.perf_counter() - started
-    return {"info": info, "pointed": pointed, "present": present, "absent": absent, "seconds": spent}
+    told = {"pointed": pointed, "present": present, "absent": absent}
+    return {"info": info, **told, "seconds": spent, "model": model}
 
 
 def phrase_maps(model: Any, cells: Any, notes: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -143,6 +146,34 @@ def bottom_up(path: Path) -> dict[str, Any]:
         smooth = cv2.GaussianBlur(np.asarray(scores, np.float32), (0, 0), 0.03 * pixels.shape[1])
         maps[name] = cv2.resize(smooth, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return maps
+
+
+def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], model: Any) -> None:
+    """Write a page of pictures picked at random, with the words of their first captions explained."""
+    from common.files import write_text
+    from common.seeds import stream
+    from eval.explained_pictures import shown_picture
+    from eval.saliency_page import saliency_page
+    from features.cache import open_cache
+    from features.decode import decode_image
+    from saliency.cells import cached_cells
+    from saliency.explanation import explain_cells
+
+    readable = [record for record in records if record.path is not None]
+    chosen = [readable[row] for row in stream(0, "gallery", "pointing").permutation(len(readable))[:_SHOWN]]
+    if not chosen:
+        return
+    with open_cache(args.cache) as cache:
+        cells = list(cached_cells(model, cache, [record.image_id for record in chosen]))
+    found = [explain_cells(model, one[None], record.captions[0]) for one, record in zip(cells, chosen, strict=True)]
+    pictures = [
+        shown_picture(decode_image(record.path), record.image_id, one, side=480)
+        for record, one in zip(chosen, found, strict=True)
+    ]
+    tags = [f"{dataset}, {args.split}", "picked at random", f"words explained by {model.description.get('preset')}"]
+    path = args.out / file_name(f"pointing-{dataset}-{args.split}.html")
+    write_text(path, saliency_page("Where the words of captions come from", pictures, tags=tags))
+    print(f"wrote {path}", file=sys.stderr)
 
 
 def word_evidence(model: Any, cells: Any, records: Sequence[Any], number: int) -> tuple[list[float], list[float]]:

@@ -121,25 +121,13 @@ def explain_picture(args: argparse.Namespace, model: Any, drawing: Path | None) 
             draw_words(picture, found, tile=args.tile).save(part, format="PNG")
         said_written(drawing)
     if args.html:
+        from eval.explained_pictures import shown_picture
         from eval.saliency_page import saliency_page
 
         name = shown_name(args.image.name)
         write_text(args.html, saliency_page(f"Words of {name}", [shown_picture(picture, name, found)]))
         said_written(args.html)
     return found
-
-
-def shown_picture(picture: Any, name: str, found: Any) -> Any:
-    """Give what the page shows of an explained photograph."""
-    from eval.saliency_page import ExplainedPicture, ExplainedWord, picture_uri
-    from saliency.heatmap import veil
-
-    rows = zip(found.words, found.unknown, found.evidence, found.maps[0], strict=True)
-    words = [
-        ExplainedWord(word, not strange, float(evidence), picture_uri(veil(scores)))
-        for word, strange, evidence, scores in rows
-    ]
-    return ExplainedPicture(name, picture_uri(picture, side=1000), words, found.seen)
 
 
 def explain_film(args: argparse.Namespace, model: Any, drawing: Path | None) -> Any:

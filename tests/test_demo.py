@@ -19,6 +19,7 @@ def test_the_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatch):
     assert page.count('class="map"') >= 3
     (result,) = (tmp_path / "demo" / "results").glob("pointing-*.json")
     assert '"area_under_roc"' in result.read_text()
+    assert (tmp_path / "demo" / "results" / "pointing-scenes-test.html").read_text().count("<article") == 12
     for ranked in ("vse", "alignment"):
         (result,) = (tmp_path / "demo" / "results").glob(f"{ranked}-*.json")
         assert '"i2t_r1"' in result.read_text()
