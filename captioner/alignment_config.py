@@ -165,7 +165,7 @@ _GRID = {"taps": ("regions-grid", "boxes-grid"), "whole_cost": 0.75, "proposal_w
 ALIGNMENTS = {
     # Karpathy and Fei-Fei 2015. The loss is a sum over the pairs of 100 sentences: clipping its gradient at 500 is
     # clipping that of the mean at 5, and the rate counts likewise; it and the epochs were chosen on dev.
-    "karpathy": AlignmentConfig(learning_rate=2e-6, clip_value=500.0, epochs=6),
+    "karpathy": AlignmentConfig(learning_rate=1e-6, clip_value=500.0, epochs=6),
     "best": _BEST,
     # The same without regions, to see what they are worth.
     "best-whole": replace(_BEST, only_whole=True),
