@@ -85,8 +85,8 @@ def test_missing_parts_list_what_was_looked_for(tmp_path):
         first_existing(tmp_path / "absent", ("a.txt",), "caption file", "run: this")
 
 
-def test_catalog_knows_the_six_formats():
-    assert set(READERS) == {"flickr8k", "flickr30k", "karpathy", "coco", "precomputed", "scenes"}
+def test_catalog_knows_the_formats():
+    assert set(READERS) == {"flickr8k", "flickr30k", "karpathy", "coco", "precomputed", "msrvtt", "scenes"}
 
 
 def test_catalog_suggests_names(tmp_path):
