@@ -7,13 +7,12 @@ What each kind of proposals costs is printed beside it: those of OpenCV or a det
 
 import argparse
 import os
-import time
-from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from PIL import Image
+from timing import fastest
 
 from common.errors import ToolkitError
 from features.backbones import load_backbone
@@ -68,19 +67,6 @@ def made_up_pictures(count: int) -> list[Image.Image]:
             pixels[top : top + height, left : left + width] = random.integers(0, 255, 3)
         pictures.append(Image.fromarray(pixels))
     return pictures
-
-
-def fastest(ways: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """Time each way, in turns, after one call that compiles."""
-    best = dict.fromkeys(ways, np.inf)
-    for way in ways.values():
-        way()
-    for _ in range(rounds):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way()
-            best[name] = min(best[name], time.perf_counter() - started)
-    return best
 
 
 def proposal_cost(name: str, pictures: list[Image.Image], grids: np.ndarray, rounds: int) -> str:

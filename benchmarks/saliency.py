@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from PIL import Image
+from timing import fastest
 
 CELLS, WORDS, VOCABULARY = 64, 12, 3000
 SENTENCE = " ".join(f"w{number}" for number in range(WORDS))
@@ -98,19 +99,6 @@ def cell_by_cell(model, cell: np.ndarray, numbers: np.ndarray) -> list[float]:
         log_probs, state = model.network.step(memory, state, np.array([read], np.int32))
         losses.append(-float(log_probs[0, word]))
     return losses
-
-
-def fastest(ways: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """Time each way, in turns, after one call that compiles."""
-    best = dict.fromkeys(ways, np.inf)
-    for way in ways.values():
-        way()
-    for _ in range(rounds):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way()
-            best[name] = min(best[name], time.perf_counter() - started)
-    return best
 
 
 def of_videos(checkpoint: Path, folder: Path, lengths: list[int]) -> None:

@@ -129,10 +129,12 @@ class CaptionTask(keras.Model):
         """Give float32 [members, B, T, V] logits for what `CaptionBatches` gives."""
         config = self.captioner.config
         descriptors = inputs["descriptors"] if "descriptors" in inputs else self.descriptors.rows(inputs["rows"])
-        owners = {name: inputs[name] for name in ("owners",) if name in inputs}
-        count = ops.shape(owners.get("owners", inputs["rows"]))[0]
+        owners = inputs.get("owners")
+        count = ops.shape(inputs["rows"] if owners is None else owners)[0]
         words = ops.reshape(inputs["words"], (count, -1))  # [B, T]
-        given = {"descriptors": descriptors, "mask": ops.ones(ops.shape(descriptors)[:2], "bool"), **owners}
+        given = {"descriptors": descriptors, "mask": ops.ones(ops.shape(descriptors)[:2], "bool")}
+        if owners is not None:
+            given["owners"] = owners
         if training and config.mean_views:
             given |= some_as_means(descriptors, config.mean_views, self.forget)
         read = shifted(words)
@@ -148,7 +150,7 @@ class CaptionTask(keras.Model):
             self.add_loss(0.5 * config.l2 * ops.sum(squares))
         if training:
             for judge in self.captioner.judges:
-                self.add_loss(judge.loss(given["descriptors"], given["mask"], words, inputs["rows"], **owners))
+                self.add_loss(judge.loss(given["descriptors"], given["mask"], words, inputs["rows"], owners))
         return self.captioner({**given, "words": read}, training=training)
 
     def _partly_sampled(self, given: dict[str, Tensor], read: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from common.errors import ConfigError
+
 Spec = tuple[tuple[int | None, ...], str]  # shape, None where sizes differ from call to call, and dtype
 
 
@@ -37,7 +39,7 @@ def compiled_gradient(function: Callable[..., Any], *inputs: Spec) -> Callable[.
         a function that gives what `function` gives, and the gradient, of the shape of the first argument.
 
     Raises:
-        NotImplementedError: a backend without a gradient here.
+        ConfigError: a backend other than TensorFlow and JAX.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -63,7 +65,9 @@ def compiled_gradient(function: Callable[..., Any], *inputs: Spec) -> Callable[.
             return value, slope
 
         return jax.jit(swapped)
-    raise NotImplementedError(f"no gradient with the backend {keras.backend.backend()}; use tensorflow or jax")
+    raise ConfigError(
+        f"KERAS_BACKEND is {keras.backend.backend()}, expected tensorflow or jax, for gradients of pictures"
+    )
 
 
 def on_host(function: Callable[..., Any], like: Any, *inputs: Any) -> Any:

@@ -94,6 +94,8 @@ def check(args: argparse.Namespace) -> None:
         raise ConfigError("--html shows a photograph, got --video; draw the video with --out FILE.mp4")
     if args.fps is not None and args.image:
         raise ConfigError("--fps is for videos, got --image; leave one out")
+    if args.fps is not None and not args.fps > 0:
+        raise ConfigError(f"--fps got {args.fps:g}, expected frames a second, more than 0")
     if args.tile < 32:
         raise ConfigError(f"--tile got {args.tile} pixels, expected 32 or more")
     for path in (args.out, args.html, args.npy):
@@ -138,7 +140,7 @@ def explain_film(args: argparse.Namespace, model: Any, drawing: Path | None) -> 
     from saliency.api import explain_video
     from saliency.drawing import write_clip
 
-    facts, rate = survey(args.video), args.fps or _RATE
+    facts, rate = survey(args.video), _RATE if args.fps is None else args.fps
     if facts.cut:
         print(f"{shown_name(str(args.video))} {facts.cut}; what comes before is explained", file=sys.stderr)
     count = int(facts.seconds * rate) + 1

@@ -131,6 +131,7 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
         (["--image", "nothing.jpg"], "no such file, expected a photograph"),
         (["--video", "nothing.mp4"], "no such file, expected a video"),
         (["--image", "PHOTO", "--fps", "3"], "--fps is for videos"),
+        (["--video", "PHOTO", "--fps", "0"], "--fps got 0, expected frames a second, more than 0"),
         (["--video", "PHOTO", "--html", "x.html"], "--html shows a photograph"),
         (["--image", "PHOTO", "--tile", "3"], "--tile got 3 pixels"),
         (["--image", "PHOTO", "--sentence", " . "], "has no word"),
