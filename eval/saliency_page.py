@@ -13,11 +13,11 @@ _STYLE = """
 main { padding-top: 26px; }
 .pictures { display: grid; gap: 22px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
 .explained { overflow: hidden; }
-.film { position: relative; margin: 0; background: #000; display: flex; justify-content: center; }
-.film .both { position: relative; display: inline-block; line-height: 0; }
-.film img { max-width: 100%; max-height: 70vh; }
+.film { margin: 0; }
+.film .both { position: relative; display: block; line-height: 0; }
+.film .both > img:first-child { width: 100%; }
 .film .map {
-  position: absolute; left: var(--l); top: var(--t); width: var(--w); height: var(--h); max-height: none;
+  position: absolute; left: var(--l); top: var(--t); width: var(--w); height: var(--h);
   opacity: 0; transition: opacity 0.12s;
 }
 .film .map.on { opacity: 1; }
