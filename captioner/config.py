@@ -16,8 +16,8 @@ _CHOICES = {
 _RANGES = (
     (
         "1 or more",
-        "epochs batch_size members word_dim hidden_dim look_dim heads layers judge_word_dim judge_dim min_count "
-        "max_words beam decode_words",
+        "epochs batch_size members block_side word_dim hidden_dim look_dim heads layers judge_word_dim judge_dim "
+        "min_count max_words beam decode_words",
         lambda value: value >= 1,
     ),
     (
@@ -54,6 +54,7 @@ class CaptionerConfig:
     relu_encoders: bool = False  # "mrnn": image and words pass through ReLU on their way in
     lstm_tanh: bool = True  # "lstm": the cell's output passes through tanh; the original's code: it does not
     reading_order: str = "given"  # "s2vt": of the descriptors; "snake": of a grid, every other row backwards
+    block_side: int = 1  # "s2vt": of blocks of cells whose mean is read as one descriptor
     look_dim: int = 512  # "attend": width of what is looked at, shared among the heads
     tied_words: bool = False  # "attend": the output layer is the word table
     judges: int = 0  # bags of words beside the image in one space, which choose among finished captions
@@ -157,10 +158,12 @@ _S2VT = replace(
     model="s2vt",
     hidden_dim=512,
     reading_order="snake",
+    block_side=2,
     tied_words=False,
     taps=("grid",),
     mean_views=0.3,
     batching="by_image",
+    batch_size=128,
     epochs=8,
     members=1,
 )
@@ -238,6 +241,17 @@ CONFIGS = {
         taps=("grid",),
         epochs=8,
         members=1,
+        neighbours=0,
+        neighbour_weight=0.0,
+    ),
+    "box-s2vt": replace(
+        _S2VT,
+        word_dim=200,
+        hidden_dim=448,
+        judges=1,
+        judge_word_dim=128,
+        judge_dim=256,
+        learning_rate=2e-3,
         neighbours=0,
         neighbour_weight=0.0,
     ),

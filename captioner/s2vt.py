@@ -47,13 +47,27 @@ class SequenceToSequence(Generator):
 
     def look(self, descriptors: Tensor, mask: Tensor, training: bool = False) -> Memory:
         """See `Generator.look`: reads all descriptors."""
+        if self.config.block_side > 1:
+            descriptors, mask = block_means(descriptors, mask, self.config.block_side)
         if self.config.reading_order == "snake":
-            order = snake(ops.shape(descriptors)[1])
+            order = snake(descriptors.shape[1] or ops.shape(descriptors)[1])
             descriptors, mask = (ops.take(one, order, axis=1) for one in (descriptors, mask))
         read = self.from_image(self.image.each(descriptors))  # [B, N, U]
         read = self.image_dropout(read, training=training)
-        _, hidden, cell = self.reading(self.image_gates(read) + self.gate_bias, mask=mask)
+        gates = self.image_gates(read) + self.gate_bias
+        if training and gates.shape[1] is not None:
+            hidden, cell = self._read_unrolled(gates, mask)
+        else:
+            _, hidden, cell = self.reading(gates, mask=mask)
         return {"hidden": hidden, "cell": cell}  # [B, U] each
+
+    def _read_unrolled(self, gates: Tensor, mask: Tensor) -> State:
+        """Do what `reading` does, step by step in the graph: small batches train more than twice as fast."""
+        state = [ops.zeros_like(gates[:, 0, : self.config.hidden_dim])] * 2
+        for step in range(gates.shape[1]):
+            _, after = self.cell(gates[:, step], state)
+            state = [ops.where(mask[:, step, None], new, old) for new, old in zip(after, state, strict=True)]
+        return state
 
     def begin(self, memory: Memory) -> State:
         """See `Generator.begin`: the state after reading."""
@@ -75,6 +89,33 @@ class SequenceToSequence(Generator):
 
     def _words_from(self, hidden: Tensor, training: bool) -> Tensor:
         return ops.matmul(self.output_dropout(hidden, training=training), self.output_words) + self.output_bias
+
+
+def block_means(descriptors: Tensor, mask: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Give the means of the blocks of a square grid, row by row, for fewer steps of reading.
+
+    Args:
+        descriptors: float32 [B, N, F]; where N is no square number they are given as they are.
+        mask: bool [B, N].
+        side: of a block in cells; the last blocks of a row or a column may be smaller.
+
+    Returns:
+        float32 [B, N', F], means of what the mask lets through, and bool [B, N'].
+    """
+    count = descriptors.shape[1] or ops.shape(descriptors)[1]
+    cells = ops.arange(count, dtype="int32")
+    length = ops.cast(ops.round(ops.sqrt(ops.cast(count, "float32"))), "int32")
+    across = (length + side - 1) // side
+    blocks = (cells // length // side) * across + cells % length // side
+    blocks = ops.where(length * length == count, blocks, cells)
+    if isinstance(count, int):  # a known number of blocks lets training unroll the reading
+        root = round(count**0.5)
+        numbers = ops.arange((-(-root // side)) ** 2 if root * root == count else count, dtype="int32")
+    else:
+        numbers = ops.arange(ops.max(blocks) + 1, dtype="int32")
+    belongs = ops.cast(numbers[:, None] == blocks[None], "float32") * ops.cast(mask, "float32")[:, None]  # [B, N', N]
+    sizes = ops.sum(belongs, axis=-1, keepdims=True)
+    return ops.matmul(belongs / ops.maximum(sizes, 1.0), descriptors), sizes[..., 0] > 0
 
 
 def snake(count: Tensor | int) -> Tensor:

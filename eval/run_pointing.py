@@ -12,7 +12,7 @@ from eval.trained_runs import file_name, fill_in_from_training, grouped, model_i
 
 KIND = "captioner"
 _SHOWN = 12  # pictures on the page
-SIDE = 112  # cells of a side at which maps are judged: they are drawn as smoothly
+SIDE = 113  # cells of a side at which maps are judged; odd, so that one is in the middle
 METHODS = {  # name: way and pooling of the words of a phrase
     "model": ("tilt", "mean"),
     "model, max of words": ("tilt", "max"),

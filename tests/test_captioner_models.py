@@ -6,7 +6,8 @@ import pytest
 
 from captioner.config import CaptionerConfig
 from captioner.model import Captioner, shifted
-from captioner.s2vt import snake
+from captioner.s2vt import block_means, snake
+from common.graphs import compiled
 from common.vocabulary import START
 
 NUM_WORDS, NUM_FEATURES, IMAGES, HYPOTHESES, STEPS = 11, 5, 3, 4, 6
@@ -21,7 +22,11 @@ SETS = [  # models that take descriptors as a set
     {"model": "attend", "layers": 2, "heads": 4, "tied_words": True},
     {"model": "attend", "layers": 3, "heads": 2, "members": 2},
 ]
-SEQUENCES = [{"model": "s2vt"}, {"model": "s2vt", "reading_order": "snake", "members": 2}]
+SEQUENCES = [
+    {"model": "s2vt"},
+    {"model": "s2vt", "reading_order": "snake", "members": 2},
+    {"model": "s2vt", "reading_order": "snake", "block_side": 2},
+]
 
 
 def named(changes: dict) -> str:
@@ -130,6 +135,36 @@ def test_a_sequence_is_read_in_the_order_of_the_settings(order, read):
 def test_what_makes_no_square_is_read_as_it_comes():
     np.testing.assert_array_equal(snake(26), np.arange(26))
     np.testing.assert_array_equal(snake(4), [0, 1, 3, 2])
+
+
+def test_blocks_of_a_grid_are_the_means_of_what_the_mask_lets_through():
+    cells = np.arange(25, dtype=np.float32).reshape(1, 25, 1)
+    mask = np.ones((1, 25), bool)
+    mask[0, [0, 24]] = False
+    means, there = (np.asarray(one)[0] for one in block_means(cells, mask, 2))
+    #  0  1 |  2  3 |  4     blocks of the first two rows: without 0; whole; the last column
+    np.testing.assert_allclose(means[:3, 0], [(1 + 5 + 6) / 3, (2 + 3 + 7 + 8) / 4, (4 + 9) / 2])
+    assert means.shape == (9, 1)
+    np.testing.assert_array_equal(there, [True] * 8 + [False])
+    np.testing.assert_array_equal(block_means(cells[:, :7], mask[:, 1:8], 2)[0], cells[:, :7])
+
+
+def test_blocks_are_equal_whether_their_number_is_known_beforehand_or_not():
+    (descriptors, mask), open_ended = descriptors_of(16), ((None, None, NUM_FEATURES), "float32")
+    later = compiled(lambda one, there: block_means(one, there, 3), open_ended, ((None, None), "bool"))
+    for known, unknown in zip(block_means(descriptors, mask, 3), later(descriptors, mask), strict=True):
+        np.testing.assert_allclose(known, unknown, rtol=1e-6)
+
+
+@pytest.mark.parametrize("block_side", [1, 2])
+def test_reading_in_training_is_the_same_reading(block_side):
+    still = {"word_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
+    generator = captioner_of(model="s2vt", reading_order="snake", block_side=block_side, **still).generators[0]
+    descriptors, mask = descriptors_of(9)
+    mask[1, 5:] = False
+    at_work, in_training = (generator.look(descriptors, mask, training=training) for training in (False, True))
+    for name, expected in at_work.items():
+        np.testing.assert_allclose(in_training[name], expected, atol=1e-6)
 
 
 def test_attention_sums_to_one_over_what_is_there():
