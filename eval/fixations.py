@@ -5,7 +5,7 @@ Nothing here knows a model: a method is a function that gives the map of a recor
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -139,7 +139,9 @@ class FixationScores:
     def ahead_of(self, other: "FixationScores", seed: int = 0) -> dict[str, dict[str, float] | None]:
         """Give how far this method is above another on the same pictures, with the 95 % interval; see `summary`."""
         if any(len(values) != len(other.values[name]) for name, values in self.values.items()):
-            raise EvalError("two methods were judged on other pictures, so they cannot be compared; run both on one set")
+            raise EvalError(
+                "two methods were judged on other pictures, so they cannot be compared; run both on one set"
+            )
         differences = {name: values - other.values[name] for name, values in self.values.items()}
         return FixationScores(differences).summary(seed)
 
@@ -163,7 +165,11 @@ class Truth(NamedTuple):
 
 
 def evaluate_maps(
-    records: Sequence[Viewed], methods: Mapping[str, MapOf], protocol: FixationProtocol
+    records: Sequence[Viewed],
+    methods: Mapping[str, MapOf],
+    protocol: FixationProtocol,
+    *,
+    progress: Callable[[Any], Iterable] = iter,
 ) -> dict[str, FixationScores]:
     """Judge several methods on all pictures.
 
@@ -171,34 +177,22 @@ def evaluate_maps(
         records: N pictures, at least 2.
         methods: {name: function of a record}; an error of ours that one raises skips that picture of that method.
         protocol: see `FixationProtocol`.
+        progress: wraps the loop over pictures.
     """
+    field = _Field(records)
     table = {name: {metric: np.full(len(records), np.nan) for metric in METRICS} for name in methods}
     skipped: dict[str, list[tuple[str, str]]] = {name: [] for name in methods}
-    for row, rows in enumerate(judged(records, methods, protocol)):
-        for name, found in rows.items():
-            if isinstance(found, str):
-                skipped[name].append((records[row].image_id, found))
-                continue
-            for metric, value in found.items():
-                table[name][metric][row] = value
-    return {name: FixationScores(values, tuple(skipped[name])) for name, values in table.items()}
-
-
-def judged(
-    records: Sequence[Viewed], methods: Mapping[str, MapOf], protocol: FixationProtocol
-) -> Iterator[dict[str, dict[str, float] | str]]:
-    """Give for one picture after another {name: {metric: value}, or the reason why there is no map}."""
-    field = _Field(records)
-    for number, record in enumerate(records):
+    for number, record in enumerate(progress(records)):
         truth = field.truth(number, record.size, protocol)
-        found: dict[str, dict[str, float] | str] = {}
         for name, map_of in methods.items():
             try:
                 scores = prepared(map_of(record), record.size, protocol)
-                found[name] = judge(scores, truth, protocol, record.image_id)
             except ToolkitError as error:
-                found[name] = str(error)
-        yield found
+                skipped[name].append((record.image_id, str(error)))
+                continue
+            for metric, value in judge(scores, truth, protocol, record.image_id).items():
+                table[name][metric][number] = value
+    return {name: FixationScores(values, tuple(skipped[name])) for name, values in table.items()}
 
 
 def prepared(scores: np.ndarray, size: tuple[int, int], protocol: FixationProtocol) -> Floats:
@@ -280,9 +274,7 @@ class _Field:
         self._shares = np.concatenate(shares)
         self._owners = np.repeat(np.arange(len(records)), [len(places) for places in inside])
 
-    def truth(
-        self, number: int, size: tuple[int, int], protocol: FixationProtocol, *, with_map: bool = True
-    ) -> Truth:
+    def truth(self, number: int, size: tuple[int, int], protocol: FixationProtocol, *, with_map: bool = True) -> Truth:
         """Give what maps of `size` of one picture are judged against."""
         shape = size[::-1]
         places = np.floor(self._shares * shape).astype(np.int64)
