@@ -59,7 +59,7 @@ def kl(scores: Floats, people: Floats) -> float:
     """Give the divergence of a map from the people's in nats, 0 or more, lower is better.
 
     Both are brought to sum 1, without bringing them to 0..1 first; 2.2e-16 keeps the logarithms finite. Equal to
-    pysaliency's `MIT_KLDiv`.
+    pysaliency's `MIT_KLDiv` but for the sixth digit where the map is 0, since that rounds the 2.2e-16.
     """
     _require_pair(scores, people)
     ours, theirs = density(scores), density(people)
