@@ -245,17 +245,27 @@ def evaluate_people(
         truth = field.truth(number, size, protocol, with_map=False)
         stretch = np.array(size) / record.size
         places = [places_inside(points * stretch, size)[0] for points in record.subjects]
-        each = [people_map(one, shape, deviation) for one in places]
-        whole = np.sum(each, axis=0)
         found = [
-            judge(whole - own, truth._replace(places=one), protocol, f"{record.image_id}/{person}")
-            for person, (one, own) in enumerate(zip(places, each, strict=True))
-            if len(one) and len(one) < sum(map(len, places))
+            judge(rest, truth._replace(places=own), protocol, f"{record.image_id}/{person}")
+            for person, (own, rest) in enumerate(zip(places, _sums_of_others(places, shape, deviation), strict=True))
+            if len(own) and len(own) < sum(map(len, places))
         ]
         for metric in found[0] if found else ():
             column = np.array([one[metric] for one in found])
             values[metric][number] = np.nanmean(column) if not np.isnan(column).all() else np.nan
     return FixationScores(values)
+
+
+def _sums_of_others(places: Sequence[Places], shape: tuple[int, int], deviation: float) -> Floats:
+    """Give float64 [people, H, W], for each person the map of all the others.
+
+    Nothing is subtracted: far from all fixations the rounding of a difference would decide the order of the pixels.
+    """
+    each = np.stack([people_map(one, shape, deviation) for one in places])
+    nobody = np.zeros((1, *shape))
+    before = np.concatenate([nobody, each[:-1].cumsum(axis=0)])
+    after = np.concatenate([each[:0:-1].cumsum(axis=0)[::-1], nobody])
+    return before + after
 
 
 class _Field:

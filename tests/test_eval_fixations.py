@@ -94,15 +94,17 @@ def test_negatives_of_pictures_of_other_sizes_are_stretched():
 
 def test_people_are_predicted_by_the_others_alone():
     records = seen(4, people=3)
-    found = evaluate_people(records, PROTOCOL).values["nss"]
+    found = evaluate_people(records, PROTOCOL).values
     deviation = PROTOCOL.people_blur * SIZE[0]
     for number, record in enumerate(records):
         places = [places_inside(points, SIZE)[0] for points in record.subjects]
-        each = []
+        each, areas = [], []
         for person, own in enumerate(places):
             rest = np.concatenate([one for row, one in enumerate(places) if row != person])
             each.append(nss(people_map(rest, SIZE[::-1], deviation), own))
-        assert found[number] == pytest.approx(np.mean(each), abs=1e-9)
+            areas.append(auc_judd_exact(people_map(rest, SIZE[::-1], deviation), own))
+        assert found["nss"][number] == pytest.approx(np.mean(each), abs=1e-9)
+        assert found["auc_judd_exact"][number] == pytest.approx(np.mean(areas), abs=1e-9)
 
 
 def test_equal_seeds_give_equal_numbers_and_methods_share_their_negatives():
