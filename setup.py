@@ -8,6 +8,7 @@ EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.23"],
     "regions": ["opencv-contrib-python-headless>=4.10"],
     "video": ["av>=14"],
+    "peers": ["pysaliency==0.2.22"],  # compared with in tests; needs a C compiler, so that dev does without
     "dev": [
         "av>=14",
         "opencv-contrib-python-headless>=4.10",

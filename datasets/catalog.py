@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from common.errors import ConfigError, unknown_name
+from common.errors import ConfigError, DataError, unknown_name
 from datasets.coco import read_coco
 from datasets.entities import EntityNotes, read_entities
+from datasets.fixations import FixationData
 from datasets.flickr import read_flickr8k, read_flickr30k
 from datasets.karpathy import read_karpathy
+from datasets.mit1003 import read_mit1003
 from datasets.msrvtt import read_msrvtt
+from datasets.osie import read_osie
 from datasets.precomputed import read_precomputed
 from datasets.records import ImageRecord
 from datasets.scenes import read_scene_entities, read_scenes
@@ -23,6 +26,10 @@ READERS: dict[str, Callable[..., tuple[ImageRecord, ...]]] = {
     "precomputed": read_precomputed,  # <name>_{train,dev,test}_caps.txt and _ims.npy
     "msrvtt": read_msrvtt,  # videodatainfo.json; clips take the place of images
     "scenes": read_scenes,  # drawn by datasets.scenes
+}
+FIXATION_READERS: dict[str, Callable[..., FixationData]] = {
+    "osie": read_osie,  # fixations.mat and stimuli/*.jpg
+    "mit1003": read_mit1003,  # ALLSTIMULI/*.jpeg and DATA/<person>/<picture>.mat
 }
 
 
@@ -82,3 +89,27 @@ def read_named_boxes(
     if entities is None:
         raise ConfigError(f"no boxes of data set {name!r} were named, expected --entities DIR (Flickr30k Entities)")
     return read_entities(entities, image_ids)
+
+
+def read_fixations(name: str, folder: str | Path, /, **options: Any) -> FixationData:
+    """Read by name where people looked.
+
+    Args:
+        name: a key of `FIXATION_READERS`.
+        folder: where its files are.
+        options: keyword arguments of that reader, such as `drop_first=True`.
+
+    Raises:
+        ConfigError: no such data set; the message names the nearest.
+        DataError: the files are not as the format says, or hold no fixation.
+    """
+    if name not in FIXATION_READERS:
+        raise unknown_name("data set of fixations", name, FIXATION_READERS)
+    data = FIXATION_READERS[name](folder, **options)
+    if not any(len(points) for record in data.records for points in record.subjects):
+        first = f", first {data.skipped[0][0]}: {data.skipped[0][1]}" if data.skipped else ""
+        raise DataError(
+            f"{folder} holds no fixation on {len(data.records)} pictures and {len(data.skipped)} files could not be"
+            f" read{first}; name another folder with --data"
+        )
+    return data

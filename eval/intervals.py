@@ -129,6 +129,26 @@ def resampled_metrics(
     return means
 
 
+def mean_interval(
+    values: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float] | None:
+    """Give the 95 % percentile interval of a mean over images; of a difference, give it the differences.
+
+    Args:
+        values: float [N], one for each image; NaN takes no part.
+        resamples: how often the images are drawn again.
+        seed: equal seeds give equal intervals.
+
+    Returns:
+        (low, high), or None if no value is a number.
+    """
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return None
+    drawn = stream(seed, "bootstrap", 0, len(values)).integers(len(values), size=(resamples, len(values)))
+    return _interval(values[drawn].mean(axis=1))
+
+
 _MEANS: dict[str, Callable[[NDArray[np.int64]], NDArray]] = {
     "r1": lambda ranks: 100 * (ranks < 1),
     "r5": lambda ranks: 100 * (ranks < 5),

@@ -1,4 +1,4 @@
-"""Command: measure trained models on a split, rankers, captioners and aligners, or score anyone's captions.
+"""Command: measure trained models on a split, or score anyone's captions or maps of where people look.
 
 Writes JSON, and for trained models a Markdown table and an HTML page beside published numbers.
 """
@@ -17,7 +17,7 @@ from eval.trained_runs import file_name, fill_in_from_training, grouped, model_i
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(prog="python -m eval.run", description=__doc__)
-    tasks = ("ranking", "captions", "alignment", "regions", "pointing")
+    tasks = ("ranking", "captions", "alignment", "regions", "pointing", "fixations")
     parser.add_argument("--task", choices=tasks, default="ranking", help="(default: %(default)s)")
     parser.add_argument(
         "--checkpoint", action="append", default=[], type=Path, metavar="DIR",
@@ -50,6 +50,21 @@ def build_parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="FIELD=VALUE",
         help="another field of captioner.decode.DecodeOptions, such as neighbour_weight=0; goes into the row's name",
     )  # fmt: skip
+    fixations = parser.add_argument_group("fixations only", "without --maps: the baselines alone")
+    fixations.add_argument(
+        "--maps", action="append", default=[], metavar="[NAME=]DIR",
+        help="judge these maps: one .npy or grey .png for each picture, named as it; can be given again",
+    )  # fmt: skip
+    fixations.add_argument(
+        "--blur", type=float, default=0.03, metavar="SHARE",
+        help="smooth every map by a Gaussian of this share of the width (default: %(default)s; 0: not)",
+    )  # fmt: skip
+    fixations.add_argument(
+        "--centre-prior", choices=("none", "multiply", "log-add"), default="none",
+        help="also judge every map with the middle made likelier (default: %(default)s)",
+    )  # fmt: skip
+    fixations.add_argument("--seed", type=int, default=0, help="of random negatives (default: %(default)s)")
+    fixations.add_argument("--limit", type=int, metavar="N", help="the first N pictures only")
     return parser
 
 
@@ -71,6 +86,12 @@ def main(argv: list[str] | None = None) -> int:
         from eval.run_pointing import evaluate_pointing
 
         return run_command(lambda: evaluate_pointing(args))
+    if args.task == "fixations":
+        if args.data is None or args.checkpoint:
+            parser.error("--task fixations judges stored maps, expected --data DIR and --maps DIR, no --checkpoint")
+        from eval.run_fixations import evaluate_fixations
+
+        return run_command(lambda: evaluate_fixations(args))
     if args.task == "regions":
         from eval.run_regions import evaluate_regions
 

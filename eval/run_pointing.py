@@ -125,25 +125,15 @@ def bottom_up(path: Path) -> dict[str, Any]:
     """Give OpenCV's bottom-up maps of a picture, each [SIDE, SIDE]; none without OpenCV."""
     import numpy as np
 
-    try:
-        import cv2
-    except ImportError:
-        print(
-            "no OpenCV: bottom-up baselines are left out; pip install opencv-contrib-python-headless", file=sys.stderr
-        )
-        return {}
+    from eval.bottom_up import bottom_up_maps, opencv
     from features.decode import decode_image
 
-    pixels = np.asarray(decode_image(path))[:, :, ::-1]
-    saliency: Any = cv2.saliency
-    makers = {
-        "spectral residual": saliency.StaticSaliencySpectralResidual_create,
-        "fine-grained": saliency.StaticSaliencyFineGrained_create,
-    }
+    cv2 = opencv()
+    if cv2 is None:
+        return {}
     maps = {}
-    for name, make in makers.items():
-        _, scores = make().computeSaliency(pixels)
-        smooth = cv2.GaussianBlur(np.asarray(scores, np.float32), (0, 0), 0.03 * pixels.shape[1])
+    for name, scores in bottom_up_maps(np.asarray(decode_image(path))).items():
+        smooth = cv2.GaussianBlur(scores, (0, 0), 0.03 * scores.shape[1])
         maps[name] = cv2.resize(smooth, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return maps
 
