@@ -1,0 +1,151 @@
+"""First and second moments of feature maps, summed picture by picture: all that statistics and least squares need.
+
+Of neighbours (a, b), a above b or to the left of it, the products of both are summed as well. From these sums follow,
+exactly and whatever the number of pictures: mean and deviation of each channel, principal components, and the linear
+map that foretells a cell from the one before in each of the four directions.
+
+Letters: B pictures, H x W cells, C channels, K components.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass
+class PairSums:
+    """Sums over pairs of neighbours (a, b), float64."""
+
+    channels: int
+    count: float = 0.0
+    first: Array = field(init=False)  # [C], of a
+    second: Array = field(init=False)  # [C], of b
+    first_square: Array = field(init=False)  # [C, C]
+    second_square: Array = field(init=False)
+    product: Array = field(init=False)  # [C, C], a in rows
+
+    def __post_init__(self) -> None:
+        self.first, self.second = np.zeros(self.channels), np.zeros(self.channels)
+        square = (self.channels, self.channels)
+        self.first_square, self.second_square, self.product = np.zeros(square), np.zeros(square), np.zeros(square)
+
+    def add(self, a: Array, b: Array) -> None:
+        """Add pairs, float32 [n, C] each."""
+        self.count += len(a)
+        self.first += a.sum(axis=0, dtype=np.float64)
+        self.second += b.sum(axis=0, dtype=np.float64)
+        self.first_square += a.T @ a
+        self.second_square += b.T @ b
+        self.product += a.T @ b
+
+    def turned(self) -> "PairSums":
+        """Give the same pairs as (b, a)."""
+        other = PairSums(self.channels, self.count)
+        other.first, other.second = self.second, self.first
+        other.first_square, other.second_square = self.second_square, self.first_square
+        other.product = self.product.T
+        return other
+
+
+class MapMoments:
+    """Sums over the cells of one tap, and over pairs of neighbours.
+
+    Args:
+        channels: C.
+        per_picture: cells of each picture that count for mean, deviation and components; 0: all.
+        neighbours: whether pairs are summed as well.
+    """
+
+    def __init__(self, channels: int, *, per_picture: int = 0, neighbours: bool = True):
+        self.channels, self.per_picture = channels, per_picture
+        self.cells, self.pictures = 0.0, 0
+        self.sum, self.square_sum = np.zeros(channels), np.zeros(channels)  # over all cells
+        self.sampled, self.sample_sum = 0.0, np.zeros(channels)
+        self.products = np.zeros((channels, channels))  # over the sampled cells
+        self.down = PairSums(channels) if neighbours else None
+        self.right = PairSums(channels) if neighbours else None
+
+    def add(self, maps: Array, random: np.random.Generator) -> None:
+        """Add the maps of pictures.
+
+        Args:
+            maps: float [B, H, W, C].
+            random: chooses the cells that count for components.
+        """
+        maps = np.asarray(maps, np.float32)
+        flat = maps.reshape(len(maps), -1, self.channels)
+        self.pictures += len(maps)
+        self.cells += flat.shape[0] * flat.shape[1]
+        self.sum += flat.sum(axis=(0, 1), dtype=np.float64)
+        self.square_sum += np.square(flat, dtype=np.float64).sum(axis=(0, 1))
+        if self.per_picture:
+            chosen = random.integers(flat.shape[1], size=(len(flat), self.per_picture))
+            flat = np.take_along_axis(flat, chosen[:, :, None], axis=1)
+        vectors = flat.reshape(-1, self.channels)
+        self.sampled += len(vectors)
+        self.sample_sum += vectors.sum(axis=0, dtype=np.float64)
+        self.products += vectors.T @ vectors
+        if self.down is not None and self.right is not None:
+            self.down.add(maps[:, :-1].reshape(-1, self.channels), maps[:, 1:].reshape(-1, self.channels))
+            self.right.add(maps[:, :, :-1].reshape(-1, self.channels), maps[:, :, 1:].reshape(-1, self.channels))
+
+    def mean_and_deviation(self) -> tuple[Array, Array]:
+        """Give float64 [C] each, over all cells; a channel that never varies has deviation 1."""
+        mean = self.sum / self.cells
+        variance = self.square_sum / self.cells - mean**2
+        return mean, np.sqrt(np.where(variance > 1e-12 * np.maximum(mean**2, 1e-12), variance, 1.0))
+
+    def components(self, kept: int) -> tuple[Array, Array]:
+        """Give the principal axes of standardised cells.
+
+        Returns:
+            float64 [C], the mean of the sampled cells after standardisation; [C, kept], the axes with the greatest
+            variance first, each with its largest number positive.
+        """
+        mean, deviation = self.mean_and_deviation()
+        middle = self.sample_sum / self.sampled
+        covariance = self.products / self.sampled - np.outer(middle, middle)
+        _, axes = np.linalg.eigh(covariance / np.outer(deviation, deviation))
+        axes = axes[:, ::-1][:, :kept]
+        signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(kept)])
+        return (middle - mean) / deviation, axes * signs
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """What foretells the next cell, and what that leaves, in K components.
+
+    Attributes:
+        kernel: float64 [K, K]; bias: [K]; foretold = cell @ kernel + bias.
+        variance: float64 [K], of what is left.
+    """
+
+    kernel: Array
+    bias: Array
+    variance: Array
+
+
+def linear_fit(pairs: PairSums, projection: Array, offset: Array, ridge: float) -> LinearFit:
+    """Fit the second of each pair to the first by least squares, both in components.
+
+    Args:
+        pairs: sums over (a, b).
+        projection: float64 [C, K]; a cell's components are cell @ projection - offset.
+        offset: float64 [K].
+        ridge: added to the variance of each component of a.
+    """
+    a = pairs.first / pairs.count @ projection - offset
+    b = pairs.second / pairs.count @ projection - offset
+    centred = {
+        name: projection.T @ (square / pairs.count - np.outer(left, right) / pairs.count**2) @ projection
+        for name, square, left, right in (
+            ("aa", pairs.first_square, pairs.first, pairs.first),
+            ("ab", pairs.product, pairs.first, pairs.second),
+            ("bb", pairs.second_square, pairs.second, pairs.second),
+        )
+    }
+    kernel = np.linalg.solve(centred["aa"] + ridge * np.eye(len(a)), centred["ab"])
+    left = centred["bb"] - kernel.T @ centred["ab"] - centred["ab"].T @ kernel + kernel.T @ centred["aa"] @ kernel
+    return LinearFit(kernel, b - a @ kernel, np.maximum(np.diag(left), 1e-6))
