@@ -71,9 +71,8 @@ def build(network: Network, weights: Weights) -> keras.Model:
         for blob in layer.tops:
             blobs[blob] = unread[blob] = output
             writers[blob] = layer.name
-    model = keras.Model(
-        image, list(unread.values()) if len(unread) > 1 else output, name=_keras_name(network.name, set())
-    )
+    outputs = list(unread.values()) if len(unread) > 1 else output
+    model = keras.Model(image, outputs, name=_keras_name(network.name, set()))
     model.caffe_layers, model.caffe_blobs = layers, writers
     return model
 
@@ -174,9 +173,7 @@ def _pooling(task: _Task) -> _Made:
     stride, pad = _two(task, "stride", 1, 1), _two(task, "pad", 0, 0)
     for side, window, step, edge in zip((height, width), kernel, stride, pad, strict=True):
         if edge >= window or window > side + 2 * edge:
-            raise task.fail(
-                f"a window of {window} on a side of {side} with {edge} around it, expected more than {edge}"
-            )
+            raise task.fail(f"a window of {window} on a side of {side} + 2 * {edge}, expected {edge + 1} to that")
         if (pooled_side(side, window, step, edge, ceil=mode == "CEIL") - 1) * step - edge >= side:
             raise task.fail(f"its last window, of {window} each {step}, would lie outside of the side of {side}")
     check_size(task.where, "its padded input", (height + 2 * pad[0], width + 2 * pad[1], channels))
@@ -250,9 +247,7 @@ def _eltwise(task: _Task) -> _Made:
     if operation not in ("SUM", "PROD", "MAX") or len(set(task.shapes)) != 1:
         raise task.fail(f"{operation} of blobs {task.shapes}, expected SUM, PROD or MAX of equal shapes")
     if coefficients and (operation != "SUM" or len(coefficients) != len(task.shapes)):
-        raise task.fail(
-            f"{len(coefficients)} coefficients for {operation} of {len(task.shapes)}, expected one for each"
-        )
+        raise task.fail(f"{len(coefficients)} coeff for {operation} of {len(task.shapes)} blobs, expected one each")
     return caffe_layers.Eltwise(operation, coefficients, name=task.name), []
 
 

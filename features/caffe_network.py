@@ -106,7 +106,7 @@ def _layer(path: str, block: Message, old: bool) -> Layer:
     name, kind = block.text("name"), block.text("type")
     where = f"{path}: layer {name[:80]!r}"
     if not kind and block.has("layer"):
-        raise DataError(f"{path}: layers of Caffe's first format; upgrade it with Caffe's upgrade_net_proto_text")
+        raise DataError(f"{path}: Caffe's first format; upgrade it with Caffe's upgrade_net_proto_text")
     if not name or not kind:
         raise DataError(f"{where}: has no name or no type, expected both")
     if old:

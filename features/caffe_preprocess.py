@@ -24,7 +24,7 @@ def five_steps(image: np.ndarray, mean: Any = MEAN_BGR, *, side: int = SHORTER_S
         image: float32 [H, W, 3], RGB, 0 to 1.
         mean: what is subtracted, BGR, 0 to 255: three numbers, or a mean picture [size, size, 3].
         side: of the shorter side after step 1.
-        size: of the crop; None of the picture is left if it is larger than `side`.
+        size: of the crop, at most `side`.
 
     Returns:
         float32 [size, size, 3], BGR, about -125 to 150.

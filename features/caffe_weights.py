@@ -89,18 +89,19 @@ def read_caffemodel(path: str | Path) -> StoredWeights:
     Raises:
         DataError: unreadable, cut, damaged or made to harm; no length is believed beyond the end of the file.
     """
-    where, layers = str(path), dict[str, list[Blob]]()
+    where, layers, seen = str(path), dict[str, list[Blob]](), 0
     for number, wire, value in _fields(_mapped(path), where):
         if number in (NEW_LAYER, OLD_LAYER) and wire == LENGTH:
             name, blobs = _layer(value, _NEW if number == NEW_LAYER else _OLD, where)
             if blobs and name in layers:
-                raise DataError(f"{where}: two layers are called {name!r}, expected different names")
+                raise DataError(f"{where}: two layers are called {name[:80]!r}, expected different names")
             if blobs:
                 layers[name] = blobs
-            if len(layers) > MOST_LAYERS:
+            seen += 1
+            if seen > MOST_LAYERS:
                 raise DataError(f"{where}: more than {MOST_LAYERS} layers; no network has that many")
-    if not layers:
-        raise DataError(f"{where}: holds no layer with weights; expected a Caffe .caffemodel file")
+    if not seen:
+        raise DataError(f"{where}: holds no layers; expected a Caffe .caffemodel file")
     return StoredWeights(where, layers)
 
 
@@ -134,9 +135,7 @@ def _layer(view: memoryview, fields: dict[str, int], where: str) -> tuple[str, l
         elif number == fields["blob"] and wire == LENGTH:
             blobs.append(_blob(value, f"{where}: a blob of layer {name!r}"))
         elif number == fields.get("older still") and wire == LENGTH:
-            raise DataError(
-                f"{where}: layers of Caffe's first format; upgrade it with Caffe's upgrade_net_proto_binary"
-            )
+            raise DataError(f"{where}: Caffe's first format; upgrade it with Caffe's upgrade_net_proto_binary")
         if len(blobs) > MOST_BLOBS:
             raise DataError(f"{where}: layer {name!r} has more than {MOST_BLOBS} blobs; the file is damaged")
     return name, blobs

@@ -75,9 +75,7 @@ class Illustration2Vec:
         column, limits = RULES[threshold_rule], np.full(NUM_TAGS, threshold)
         if column is not None:
             if self.thresholds is None:
-                raise ConfigError(
-                    f"rule {threshold_rule} needs thresholds, and none were given; load them, or 'constant'"
-                )
+                raise ConfigError(f"rule {threshold_rule} needs thresholds; give their file, or take 'constant'")
             limits = self.thresholds[:, column]
         limits = np.where(np.arange(NUM_TAGS) < GROUPS["rating"].start, limits, -np.inf)
         return [self._ranked(row, row > limits, NUM_TAGS) for row in self.probabilities(images)]
@@ -170,11 +168,9 @@ def read_thresholds(path: str | Path) -> np.ndarray:
         DataError: no such array.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:  # a .npy file gives its array, which is no context
-            arrays = [file[name] for name in file.files]
-    except AttributeError:
-        arrays = [np.load(path, allow_pickle=False)]
-    except UNREADABLE as error:
+        loaded = np.load(path, allow_pickle=False)
+        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
+    except (*UNREADABLE, MemoryError) as error:
         raise DataError(f"{path}: no NumPy file of numbers ({' '.join(str(error).split())[:200]})") from error
     if len(arrays) != 1 or arrays[0].shape != (NUM_TAGS, 3) or arrays[0].dtype.kind != "f":
         found = [f"{array.dtype} {array.shape}" for array in arrays]
