@@ -23,6 +23,8 @@ CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-*))
 ALIGN_RUNS = $(sort $(wildcard $(RUNS)/align-f8k-*))
 S2VT_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-s2vt-*))
 REGION_RUNS = $(sort $(wildcard $(RUNS)/regions-f8k-*))
+# Where older libraries live that tests compare with; when it is set, those comparisons must run.
+export VISLANG_ORACLES ?= $(CURDIR)/.venv/oracles
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
@@ -47,11 +49,12 @@ help: ## list the targets
 
 install: .venv/.installed ## make .venv with everything in it (needs Python 3.11 or newer)
 
-.venv/.installed: setup.py
+.venv/.installed: setup.py tests/opencv_caffe.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; make PYTHON=python3.12 install" >&2; exit 2; }
 	@$(PYTHON) -m venv .venv || { echo "error: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	$(PY) -m pip install --quiet --upgrade pip "setuptools<81" wheel
 	$(PY) -m pip install --quiet --editable ".[dev]"
+	$(PY) tests/opencv_caffe.py --install
 	@touch $@
 
 doctor: install ## say what works on this machine, what is missing, and how to mend it

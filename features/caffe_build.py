@@ -72,7 +72,12 @@ def build(network: Network, weights: Weights) -> keras.Model:
             blobs[blob] = unread[blob] = output
             writers[blob] = layer.name
     outputs = list(unread.values()) if len(unread) > 1 else output
-    model = keras.Model(image, outputs, name=_keras_name(network.name, set()))
+    try:
+        model = keras.Model(image, outputs, name=_keras_name(network.name, set()))
+    except RecursionError as error:
+        raise DataError(
+            f"network {network.name[:80]!r}: {len(network.layers)} layers are too deep for Keras"
+        ) from error
     model.caffe_layers, model.caffe_blobs = layers, writers
     return model
 

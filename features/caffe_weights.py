@@ -16,7 +16,7 @@ from common.errors import DataError
 
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 MOST_LAYERS, MOST_BLOBS, MOST_AXES = 10_000, 32, 32  # Caffe's own limit of axes
-MOST_FIELDS = 1_000_000  # in one message; numbers that are stored one by one count together
+MOST_FIELDS = 100_000  # in one message; numbers that are stored one by one count together
 NEW_LAYER, OLD_LAYER = 100, 2  # fields of NetParameter
 _NEW = {"name": 1, "blob": 7}  # fields of LayerParameter
 _OLD = {"name": 4, "blob": 6, "older still": 1}  # fields of V1LayerParameter
