@@ -191,8 +191,8 @@ def _lrn(task: _Task) -> _Made:
     n, region = options.integer("local_size", 5), options.text("norm_region", "ACROSS_CHANNELS")
     if n % 2 == 0 or not 0 < n < 1000 or region not in ("ACROSS_CHANNELS", "WITHIN_CHANNEL"):
         raise task.fail(f"local_size {n} {region}, expected an odd number, ACROSS_CHANNELS or WITHIN_CHANNEL")
-    numbers = [options.number(name, default) for name, default in (("alpha", 1.0), ("beta", 0.75), ("k", 1.0))]
-    return caffe_layers.LRN(n, *numbers, within=region == "WITHIN_CHANNEL", name=task.name), []
+    alpha, beta, k = options.number("alpha", 1.0), options.number("beta", 0.75), options.number("k", 1.0)
+    return caffe_layers.LRN(n, alpha, beta, k, region == "WITHIN_CHANNEL", name=task.name), []
 
 
 def _inner_product(task: _Task) -> _Made:

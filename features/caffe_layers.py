@@ -59,7 +59,7 @@ class Convolution(CaffeLayer):
         self.filters, self.kernel_size, self.groups, self.use_bias = filters, tuple(kernel_size), groups, use_bias
         self.strides, self.pad, self.dilation = tuple(strides), tuple(pad), tuple(dilation)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights, as zeros: they are always read from elsewhere."""
         shape = (*self.kernel_size, input_shape[-1] // self.groups, self.filters)
         self.kernel = self.add_weight(shape=shape, initializer="zeros", name="kernel")
@@ -204,9 +204,9 @@ class InnerProduct(CaffeLayer):
         super().__init__({"units": units, "use_bias": use_bias}, **kwargs)
         self.units, self.use_bias = units, use_bias
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights, as zeros: they are always read from elsewhere."""
-        shape = (math.prod(side or 0 for side in input_shape[1:]), self.units)
+        shape = (math.prod(input_shape[1:]), self.units)
         self.kernel = self.add_weight(shape=shape, initializer="zeros", name="kernel")
         if self.use_bias:
             self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
@@ -230,7 +230,7 @@ class Scale(CaffeLayer):
         super().__init__({"use_bias": use_bias}, **kwargs)
         self.use_bias = use_bias
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights."""
         self.gamma = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gamma")
         if self.use_bias:

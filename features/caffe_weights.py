@@ -122,7 +122,7 @@ def _mapped(path: str | Path) -> memoryview:
     try:
         if Path(path).stat().st_size == 0:  # which cannot be mapped
             return memoryview(b"")
-        return memoryview(np.memmap(path, np.uint8, "r"))
+        return np.memmap(path, np.uint8, "r").data
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); give a Caffe .caffemodel file") from error
 

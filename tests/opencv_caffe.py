@@ -6,8 +6,8 @@ into a folder of its own and runs in a process of its own:
     python tests/opencv_caffe.py --install     put it into VISLANG_ORACLES, or else into the user's cache
     python tests/opencv_caffe.py --run DIR...  in each folder: net.prototxt, net.caffemodel, input.npy -> output.npy
 
-The Makefile sets VISLANG_ORACLES; where it is set, the comparison must run. Elsewhere a test installs OpenCV by itself
-and is skipped if it cannot be had.
+`make test` sets VISLANG_ORACLES and installs it there; where that is set, the comparison must run. Elsewhere a test
+installs OpenCV by itself and is skipped if it cannot be had.
 """
 
 import os
