@@ -23,6 +23,8 @@ CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-*))
 ALIGN_RUNS = $(sort $(wildcard $(RUNS)/align-f8k-*))
 S2VT_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-s2vt-*))
 REGION_RUNS = $(sort $(wildcard $(RUNS)/regions-f8k-*))
+# Where it is set, comparisons with the libraries in it must run; elsewhere they may be skipped.
+export VISLANG_ORACLES ?= $(CURDIR)/.venv/oracles
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
@@ -52,6 +54,11 @@ install: .venv/.installed ## make .venv with everything in it (needs Python 3.11
 	@$(PYTHON) -m venv .venv || { echo "error: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	$(PY) -m pip install --quiet --upgrade pip "setuptools<81" wheel
 	$(PY) -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+# Older libraries that tests compare with, each in a folder of its own beside the packages that it would clash with.
+.venv/.oracles: tests/opencv_caffe.py | .venv/.installed
+	$(PY) tests/opencv_caffe.py --install
 	@touch $@
 
 doctor: install ## say what works on this machine, what is missing, and how to mend it
@@ -131,7 +138,7 @@ df: install ## store Flickr8K's n-gram weights for CIDEr in runs/df (F8K=DIR), f
 metric-agreement: install ## correlate the caption metrics with Flickr8K's human judgements (F8K=DIR)
 	$(PY) -m eval.metric_agreement --data $(F8K) --out results
 
-test: install ## run the test suite
+test: install .venv/.oracles ## run the test suite
 	$(PY) -m pytest -n 2 --dist loadfile -m "not realdata and not slow"
 
 test-slow: install ## run the tests that train or caption for long

@@ -37,6 +37,8 @@ _VALUES = {
     # ImageNet means of the Caffe models, in BGR order: Simonyan & Zisserman 2014; SqueezeNet rounds them.
     "bgr-mean": Recipe("BGR minus mean", step=BGR, mean=(103.939, 116.779, 123.68)),
     "bgr-104": Recipe("BGR minus rounded mean", step=BGR, mean=(104.0, 117.0, 123.0)),
+    # The mean of illustration2vec's drawings: Saito & Matsui 2015.
+    "bgr-drawn": Recipe("BGR minus mean", step=BGR, mean=(164.76139251, 167.47864617, 181.13838569)),
     "imagenet": Recipe("z-scores", divisor=255.0, mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225)),
 }
 _SIZES = (64, 96, 128, 160, 192, 224, 227, 240, 256, 299, 320, 384, 448)

@@ -1,0 +1,280 @@
+"""Caffe's layers that Keras has no equal of. One Caffe layer is one Keras layer, channels last, [B, H, W, C] or [B, C].
+
+Reference: Jia et al. 2014, arXiv:1408.5093, and the sources of BVLC/caffe.
+"""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+LOWEST = float(np.finfo(np.float32).min)  # what Caffe starts a maximum from
+
+
+class CaffeLayer(keras.layers.Layer):
+    """A layer that remembers what it was made of, so that a model of it can be stored."""
+
+    def __init__(self, options: dict[str, Any], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.options = options
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the arguments of the constructor."""
+        return {**super().get_config(), **self.options}
+
+
+@keras.saving.register_keras_serializable("caffe")
+class Convolution(CaffeLayer):
+    """A convolution with zeros around the picture, in groups of channels that do not see each other.
+
+    The output has floor((H + 2 pad - dilation (kernel - 1) - 1) / stride) + 1 rows. Weights: kernel
+    [kh, kw, C / groups, filters] and bias [filters].
+
+    Args:
+        filters: channels of the output.
+        kernel_size: its height and width; so are `strides`, `pad` and `dilation`.
+        strides: step of the window.
+        pad: zeros on each of both sides.
+        dilation: step between the cells of the kernel.
+        groups: number of equal parts of the channels.
+        use_bias: whether a bias is added.
+        kwargs: of every Keras layer.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: tuple[int, int],
+        strides: tuple[int, int] = (1, 1),
+        pad: tuple[int, int] = (0, 0),
+        dilation: tuple[int, int] = (1, 1),
+        groups: int = 1,
+        use_bias: bool = True,
+        **kwargs: Any,
+    ):
+        options = {"filters": filters, "kernel_size": kernel_size, "strides": strides, "pad": pad}
+        super().__init__({**options, "dilation": dilation, "groups": groups, "use_bias": use_bias}, **kwargs)
+        self.filters, self.kernel_size, self.groups, self.use_bias = filters, tuple(kernel_size), groups, use_bias
+        self.strides, self.pad, self.dilation = tuple(strides), tuple(pad), tuple(dilation)
+
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        """Make the weights, as zeros: they are always read from elsewhere."""
+        shape = (*self.kernel_size, input_shape[-1] // self.groups, self.filters)
+        self.kernel = self.add_weight(shape=shape, initializer="zeros", name="kernel")
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+
+    def call(self, x: Any) -> Any:
+        """Convolve."""
+        (rows, columns), channels = self.pad, x.shape[-1]
+        x = ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))) if rows or columns else x
+        if self.groups == 1:
+            y = self._convolve(x, self.kernel)
+        elif self.groups == channels and self.strides[0] == self.strides[1] and self.dilation == (1, 1):
+            kernel = ops.reshape(self.kernel, (*self.kernel_size, channels, self.filters // channels))
+            y = ops.depthwise_conv(x, kernel, self.strides, "valid", data_format="channels_last")
+        else:  # TensorFlow has no grouped convolution on a CPU
+            parts, kernels = ops.split(x, self.groups, -1), ops.split(self.kernel, self.groups, -1)
+            y = ops.concatenate([self._convolve(a, b) for a, b in zip(parts, kernels, strict=True)], -1)
+        return y + self.bias if self.use_bias else y
+
+    def _convolve(self, x: Any, kernel: Any) -> Any:
+        if self.dilation == (1, 1):
+            return ops.conv(x, kernel, self.strides, "valid", data_format="channels_last")
+        # TensorFlow refuses strides with dilation: every position, and then each so many.
+        y = ops.conv(x, kernel, 1, "valid", data_format="channels_last", dilation_rate=self.dilation)
+        return y[:, :: self.strides[0], :: self.strides[1]]
+
+
+def pooled_side(side: int, kernel: int, stride: int, pad: int, *, ceil: bool = True) -> int:
+    """Give how many windows Caffe lays along a side: ceil((side + 2 pad - kernel) / stride) + 1.
+
+    With padding, the last window is left out if it would start behind the picture, in the padding (or beyond).
+
+    Args:
+        side: of the picture.
+        kernel: of the window.
+        stride: between windows.
+        pad: on each side.
+        ceil: False for `round_mode: FLOOR`.
+    """
+    room = side + 2 * pad - kernel
+    windows = (-(-room // stride) if ceil else room // stride) + 1
+    return windows - 1 if pad and (windows - 1) * stride >= side + pad else windows
+
+
+@keras.saving.register_keras_serializable("caffe")
+class Pooling(CaffeLayer):
+    """Pooling with as many windows as `pooled_side` gives, of which the last may reach over the edge.
+
+    "MAX" is over the part of a window that lies within the picture. "AVE" is the sum over that part, divided by the
+    size of the window clipped to the picture with its padding: padding counts, what lies beyond it does not.
+
+    Args:
+        method: "MAX" or "AVE".
+        kernel_size: height and width of the window; so are `strides` and `pad`.
+        strides: step of the window.
+        pad: on each of both sides, less than the kernel.
+        ceil: whether a last, incomplete window counts.
+        kwargs: of every Keras layer.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        kernel_size: tuple[int, int],
+        strides: tuple[int, int] = (1, 1),
+        pad: tuple[int, int] = (0, 0),
+        ceil: bool = True,
+        **kwargs: Any,
+    ):
+        options = {"method": method, "kernel_size": kernel_size, "strides": strides, "pad": pad, "ceil": ceil}
+        super().__init__(options, **kwargs)
+        self.method, self.ceil, self.kernel_size = method, ceil, tuple(kernel_size)
+        self.strides, self.pad = tuple(strides), tuple(pad)
+
+    def call(self, x: Any) -> Any:
+        """Pool."""
+        sides = [self._side(axis, x.shape[1 + axis]) for axis in (0, 1)]
+        edges = ((0, 0), *(edge for edge, _ in sides), (0, 0))
+        if self.method == "MAX":
+            x = ops.pad(x, edges, constant_values=LOWEST)
+            return ops.max_pool(x, self.kernel_size, self.strides, "valid", data_format="channels_last")
+        mean = ops.average_pool(ops.pad(x, edges), self.kernel_size, self.strides, "valid", "channels_last")
+        counts = np.outer(*(counts for _, counts in sides))[:, :, None]
+        return mean * ops.cast(math.prod(self.kernel_size) / counts, mean.dtype)
+
+    def _side(self, axis: int, side: int) -> tuple[tuple[int, int], np.ndarray]:
+        """Give the padding before and behind, and the cells of each window that count for an average."""
+        kernel, stride, pad = self.kernel_size[axis], self.strides[axis], self.pad[axis]
+        starts = np.arange(pooled_side(side, kernel, stride, pad, ceil=self.ceil)) * stride - pad
+        behind = max(0, int(starts[-1]) + kernel - side)
+        return (pad, behind), np.minimum(starts + kernel, side + pad) - starts
+
+
+@keras.saving.register_keras_serializable("caffe")
+class LRN(CaffeLayer):
+    """Local response normalisation: x / (k + alpha / n * sum of squares)^beta.
+
+    Across channels the sum is over the n channels around each. Within a channel it is over n x n cells around each,
+    alpha is divided by n^2, and k is 1 whatever is set, as in Caffe.
+
+    Args:
+        n: odd number of channels, or side of the square of cells.
+        alpha: weight of the mean square.
+        beta: power.
+        k: what is added.
+        within: whether within a channel.
+        kwargs: of every Keras layer.
+
+    References: Krizhevsky et al. 2012, section 3.3 (where alpha is not divided by n).
+    """
+
+    def __init__(self, n: int, alpha: float, beta: float, k: float = 1.0, within: bool = False, **kwargs: Any):
+        super().__init__({"n": n, "alpha": alpha, "beta": beta, "k": k, "within": within}, **kwargs)
+        self.n, self.alpha, self.beta, self.k, self.within = n, alpha, beta, k, within
+
+    def call(self, x: Any) -> Any:
+        """Normalise."""
+        squares, around = ops.square(x), self.n // 2
+        if self.within:
+            padded = ops.pad(squares, ((0, 0), (around, around), (around, around), (0, 0)))
+            mean = ops.average_pool(padded, self.n, 1, "valid", "channels_last")
+            return x * ops.power(1.0 + self.alpha * mean, -self.beta)
+        padded, channels = ops.pad(squares, ((0, 0), (0, 0), (0, 0), (around, around))), x.shape[-1]
+        total = sum(padded[..., shift : shift + channels] for shift in range(self.n))
+        return x * ops.power(self.k + self.alpha / self.n * total, -self.beta)
+
+
+@keras.saving.register_keras_serializable("caffe")
+class InnerProduct(CaffeLayer):
+    """A matrix product over the whole blob, flattened as [H, W, C]: the weights were reordered for that.
+
+    Weights: kernel [H * W * C, units] and bias [units].
+
+    Args:
+        units: numbers of the output, [B, units].
+        use_bias: whether a bias is added.
+        kwargs: of every Keras layer.
+    """
+
+    def __init__(self, units: int, use_bias: bool = True, **kwargs: Any):
+        super().__init__({"units": units, "use_bias": use_bias}, **kwargs)
+        self.units, self.use_bias = units, use_bias
+
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        """Make the weights, as zeros: they are always read from elsewhere."""
+        shape = (math.prod(input_shape[1:]), self.units)
+        self.kernel = self.add_weight(shape=shape, initializer="zeros", name="kernel")
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+
+    def call(self, x: Any) -> Any:
+        """Multiply."""
+        y = ops.matmul(ops.reshape(x, (-1, self.kernel.shape[0])), self.kernel)
+        return y + self.bias if self.use_bias else y
+
+
+@keras.saving.register_keras_serializable("caffe")
+class Scale(CaffeLayer):
+    """A factor for each channel and, if asked for, a number that is added.
+
+    Args:
+        use_bias: whether something is added.
+        kwargs: of every Keras layer.
+    """
+
+    def __init__(self, use_bias: bool = False, **kwargs: Any):
+        super().__init__({"use_bias": use_bias}, **kwargs)
+        self.use_bias = use_bias
+
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        """Make the weights."""
+        self.gamma = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gamma")
+        if self.use_bias:
+            self.beta = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="beta")
+
+    def call(self, x: Any) -> Any:
+        """Scale."""
+        return x * self.gamma + self.beta if self.use_bias else x * self.gamma
+
+
+@keras.saving.register_keras_serializable("caffe")
+class Eltwise(CaffeLayer):
+    """Blobs of one shape, combined number by number.
+
+    Args:
+        operation: "SUM", "PROD" or "MAX".
+        coefficients: the factors of a sum; empty: all 1.
+        kwargs: of every Keras layer.
+    """
+
+    def __init__(self, operation: str, coefficients: tuple[float, ...] = (), **kwargs: Any):
+        super().__init__({"operation": operation, "coefficients": coefficients}, **kwargs)
+        self.operation, self.coefficients = operation, tuple(coefficients)
+
+    def call(self, blobs: list[Any]) -> Any:
+        """Combine."""
+        if self.operation == "SUM" and self.coefficients:
+            blobs = [blob * factor for blob, factor in zip(blobs, self.coefficients, strict=True)]
+        combine = {"SUM": ops.add, "PROD": ops.multiply, "MAX": ops.maximum}[self.operation]
+        result = blobs[0]
+        for blob in blobs[1:]:
+            result = combine(result, blob)
+        return result
+
+
+@keras.saving.register_keras_serializable("caffe")
+class Flatten(CaffeLayer):
+    """A vector in Caffe's order: [B, H, W, C] is read as [B, C, H, W]."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__({}, **kwargs)
+
+    def call(self, x: Any) -> Any:
+        """Flatten."""
+        if len(x.shape) == 4:
+            x = ops.transpose(x, (0, 3, 1, 2))
+        return ops.reshape(x, (-1, math.prod(x.shape[1:])))
