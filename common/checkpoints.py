@@ -22,6 +22,7 @@ from common.vocabulary import Vocabulary
 
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.weights.h5"
 HISTORY, STATE = "history.json", "training_state.npz"
+_NEXT = "point to a folder that training made, such as one written by: make train-f8k"
 
 
 def start_checkpoint(folder: Path, description: dict[str, Any], vocabulary: Vocabulary) -> None:
@@ -90,19 +91,31 @@ def read_description(folder: str | Path, kind: str) -> tuple[dict[str, Any], Voc
     Raises:
         CheckpointError: no checkpoint, a damaged one, or one of another kind.
     """
-    folder = Path(folder)
-    next_step = "point to a folder that training made, such as one written by: make train-f8k"
-    if not (folder / CONFIG).is_file():
-        raise CheckpointError(f"{folder} holds no {CONFIG}, expected a checkpoint folder; {next_step}")
+    description = read_settings(folder, kind)
     try:
-        description = read_json(folder / CONFIG, "checkpoint settings", next_step)
-        words = read_json(folder / VOCABULARY, "checkpoint vocabulary", next_step)
+        words = read_json(Path(folder) / VOCABULARY, "checkpoint vocabulary", _NEXT)
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    return description, Vocabulary.from_json(words)
+
+
+def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
+    """Read the description of a model, of one without words too, and check that it is of this kind.
+
+    Raises:
+        CheckpointError: no checkpoint, a damaged one, or one of another kind.
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(f"{folder} holds no {CONFIG}, expected a checkpoint folder; {_NEXT}")
+    try:
+        description = read_json(folder / CONFIG, "checkpoint settings", _NEXT)
     except DataError as error:
         raise CheckpointError(str(error)) from error
     found = description.get("kind") if isinstance(description, dict) else None
     if found != kind:
-        raise CheckpointError(f"{folder} holds a model of kind {found!r}, expected {kind!r}; {next_step}")
-    return description, Vocabulary.from_json(words)
+        raise CheckpointError(f"{folder} holds a model of kind {found!r}, expected {kind!r}; {_NEXT}")
+    return description
 
 
 def save_weights(model: Any, folder: Path, name: str = WEIGHTS) -> None:

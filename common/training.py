@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,14 @@ def _variables(task: keras.Model) -> list[Any]:
 
 
 def fit_resumably(
-    task: keras.Model, batches: Any, keeper: ResumableTraining, *, first: int = 0, epochs: int, tensorboard: Any = None
+    task: keras.Model,
+    batches: Any,
+    keeper: ResumableTraining,
+    *,
+    first: int = 0,
+    epochs: int,
+    tensorboard: Any = None,
+    more: Sequence[keras.callbacks.Callback] = (),
 ) -> list[dict[str, Any]]:
     """Train from where the folder stands to the last epoch.
 
@@ -142,6 +149,7 @@ def fit_resumably(
         first: epochs of an earlier phase, which `batches` does not count.
         epochs: the last one, those of the earlier phase counted.
         tensorboard: folder for its logs, or None.
+        more: callbacks of this training alone.
 
     Returns:
         the history, one row per epoch.
@@ -149,7 +157,7 @@ def fit_resumably(
     if keeper.resume(task):
         print(f"{keeper.folder}: going on after epoch {keeper.epochs_done} of {epochs}", file=sys.stderr)
     batches.start_at(keeper.epochs_done - first)
-    callbacks = [keeper, ProgressLines(epochs, len(batches))]
+    callbacks = [*more, keeper, ProgressLines(epochs, len(batches))]
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(tensorboard))
     # Keras would shuffle the batches once more, by a random state that no checkpoint holds.

@@ -13,8 +13,20 @@ from eval.trained_runs import training_seconds
 
 _BITS = 8  # of the mantissa of each weight that are kept
 # How each kind of model is measured, and what its result files are called.
-_TASKS = {"vse": "ranking", "captioner": "captions", "aligner": "alignment", "regions": "regions"}
-_RESULTS = {"vse": "vse-", "captioner": "captions-captioner-", "aligner": "alignment-", "regions": "region-captions-"}
+_TASKS = {
+    "vse": "ranking",
+    "captioner": "captions",
+    "s2vt": "captions",
+    "aligner": "alignment",
+    "regions": "regions",
+}
+_RESULTS = {
+    "vse": "vse-",
+    "captioner": "captions-captioner-",
+    "s2vt": "captions-captioner-",
+    "aligner": "alignment-",
+    "regions": "region-captions-",
+}
 _TRAININGS = {"vse": "vse.train", "aligner": "captioner.train_alignment"}
 WORDS = {
     "vse": (
@@ -26,6 +38,11 @@ WORDS = {
         "writes captions word by word, looking at 10x10 cells, and chooses among them by bags of words",
         "everyday photographs of people, dogs, sport, water and streets, in one plain sentence",
         "rare objects, counting, names, text in pictures; it says something of any picture, drawn or empty ones too",
+    ),
+    "s2vt": (
+        "one network that reads a picture block by block and then writes, which saliency explains",
+        "saying where the words of plain sentences of everyday photographs and clips come from",
+        "what Flickr8K does not show; edges of things: its maps are hills over 10x10 cells",
     ),
     "aligner": (
         "words of a sentence and regions of a picture in one space",
@@ -100,10 +117,12 @@ def pack(args: argparse.Namespace) -> int:
 
 
 def packed_kind(description: Mapping[str, Any]) -> Any:
-    """Give the kind of a model; captioners of regions are one of their own here."""
+    """Give the kind of a model; captioners of regions and those for saliency are kinds of their own here."""
     kind = description.get("kind")
-    describes = kind == "captioner" and str(description["config"]["taps"][0]).startswith("described-")
-    return "regions" if describes else kind
+    if kind != "captioner":
+        return kind
+    describes = str(description["config"]["taps"][0]).startswith("described-")
+    return "regions" if describes else "s2vt" if description["config"]["model"] == "s2vt" else kind
 
 
 def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path, step: float) -> None:

@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="FIELD=VALUE",
         help="another field of captioner.decode.DecodeOptions, such as neighbour_weight=0; goes into the row's name",
     )  # fmt: skip
-    fixations = parser.add_argument_group("fixations only", "without --maps: the baselines alone")
+    fixations = parser.add_argument_group("fixations only", "without --maps and --checkpoint: the baselines alone")
     fixations.add_argument(
         "--maps", action="append", default=[], metavar="[NAME=]DIR",
         help="judge these maps: one .npy or grey .png for each picture, named as it; can be given again",
@@ -87,8 +87,8 @@ def main(argv: list[str] | None = None) -> int:
 
         return run_command(lambda: evaluate_pointing(args))
     if args.task == "fixations":
-        if args.data is None or args.checkpoint:
-            parser.error("--task fixations judges stored maps, expected --data DIR and --maps DIR, no --checkpoint")
+        if args.data is None:
+            parser.error("--task fixations needs a data set, expected --data DIR; then --checkpoint or --maps DIR")
         from eval.run_fixations import evaluate_fixations
 
         return run_command(lambda: evaluate_fixations(args))

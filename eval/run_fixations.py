@@ -52,7 +52,7 @@ def evaluate_fixations(args: argparse.Namespace) -> int:
 
 
 def map_methods(args: argparse.Namespace) -> dict[str, MapOf]:
-    """Give {name: function of a record} of all that is to be judged: one for each folder of maps.
+    """Give {name: function of a record} of all that is to be judged: one for each folder of maps and each checkpoint.
 
     Raises:
         DataError: not a folder.
@@ -70,7 +70,24 @@ def map_methods(args: argparse.Namespace) -> dict[str, MapOf]:
         if name in methods:
             raise ConfigError(f"--maps got the name {name!r} twice; give them other names: --maps NAME=DIR")
         methods[name] = stored_maps(folder)
+    for checkpoint in args.checkpoint:
+        name, map_of = unnaturalness_of(checkpoint)
+        if name in methods:
+            raise ConfigError(f"two methods are called {name!r}; judge {checkpoint} alone, or name its maps")
+        methods[name] = map_of
     return methods
+
+
+def unnaturalness_of(checkpoint: Path) -> tuple[str, MapOf]:
+    """Give the name of a trained visual language model, and its maps."""
+    from common.commands import import_backend_quietly
+
+    import_backend_quietly()
+    from naturalness.api import load_model, unnaturalness_map
+
+    model = load_model(checkpoint)
+    name = f"{model.description['preset']}-{model.description['backbone']['name']}"
+    return name, lambda record: unnaturalness_map(model, record.path)
 
 
 def stored_maps(folder: Path) -> MapOf:

@@ -12,7 +12,13 @@ from common.errors import DataError
 from common.files import read_json
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
-BOX = {"vse": "ranker", "captioner": "captioner", "aligner": "aligner"}  # kind of model: its folder in the box
+BOX = {  # kind of model: its folder in the box
+    "vse": "ranker",
+    "captioner": "captioner",
+    "aligner": "aligner",
+    "saliency": "explainer",
+    "naturalness": "naturalness",
+}
 _WEIGHTS = ".weights.h5"
 _MEND = "restore it with: git checkout -- pretrained"
 

@@ -6,13 +6,13 @@ from typing import Any
 from common.errors import ConfigError
 
 
-def at_input_size(name: str, model: Any, size: int) -> Any:
-    """Rebuild a functional model for square images of another side, with the same weights.
+def at_input_size(name: str, model: Any, size: int | None) -> Any:
+    """Rebuild a functional model for images of another size, with the same weights.
 
     Args:
         name: of the backbone, for the message.
         model: a functional Keras model with one image input of a fixed size.
-        size: the new side in pixels.
+        size: the side of square images in pixels; None: images of any size.
 
     Raises:
         ConfigError: a layer whose weights depend on the size, such as a dense layer over a flattened map.
@@ -31,6 +31,7 @@ def at_input_size(name: str, model: Any, size: int) -> Any:
     except (ValueError, TypeError) as error:
         old = tuple(model.input_shape[1:3])
         raise ConfigError(
-            f"backbone {name} sees images of {old} and cannot be rebuilt for {size}; choose a recipe of its own size"
+            f"backbone {name} sees images of {old} and cannot be rebuilt for {size or 'others'}; choose a recipe of its"
+            " own size"
         ) from error
     return resized

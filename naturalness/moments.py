@@ -61,7 +61,7 @@ class MapMoments:
     def __init__(self, channels: int, *, per_picture: int = 0, neighbours: bool = True):
         self.channels, self.per_picture = channels, per_picture
         self.cells, self.pictures = 0.0, 0
-        self.sum, self.square_sum = np.zeros(channels), np.zeros(channels)  # over all cells
+        self.sum, self.square_sum, self.cube_sum = (np.zeros(channels) for _ in range(3))  # over all cells
         self.sampled, self.sample_sum = 0.0, np.zeros(channels)
         self.products = np.zeros((channels, channels))  # over the sampled cells
         self.down = PairSums(channels) if neighbours else None
@@ -79,7 +79,9 @@ class MapMoments:
         self.pictures += len(maps)
         self.cells += flat.shape[0] * flat.shape[1]
         self.sum += flat.sum(axis=(0, 1), dtype=np.float64)
-        self.square_sum += np.square(flat, dtype=np.float64).sum(axis=(0, 1))
+        squares = np.square(flat, dtype=np.float64)
+        self.square_sum += squares.sum(axis=(0, 1))
+        self.cube_sum += np.einsum("bnc,bnc->c", squares, flat)
         if self.per_picture:
             chosen = random.integers(flat.shape[1], size=(len(flat), self.per_picture))
             flat = np.take_along_axis(flat, chosen[:, :, None], axis=1)
@@ -92,10 +94,20 @@ class MapMoments:
             self.right.add(maps[:, :, :-1].reshape(-1, self.channels), maps[:, :, 1:].reshape(-1, self.channels))
 
     def mean_and_deviation(self) -> tuple[Array, Array]:
-        """Give float64 [C] each, over all cells; a channel that never varies has deviation 1."""
+        """Give float64 [C] each, over all cells.
+
+        Channels that hardly vary, a tenth as much as usual, count as varying so much: their noise would outweigh all.
+        """
         mean = self.sum / self.cells
-        variance = self.square_sum / self.cells - mean**2
-        return mean, np.sqrt(np.where(variance > 1e-12 * np.maximum(mean**2, 1e-12), variance, 1.0))
+        deviation = np.sqrt(np.maximum(self.square_sum / self.cells - mean**2, 0.0))
+        least = 0.1 * float(np.median(deviation))
+        return mean, np.maximum(deviation, least or 1.0)
+
+    def skewness(self) -> Array:
+        """Give float64 [C], the third moment of standardised cells: large for channels active seldom, but strongly."""
+        mean, deviation = self.mean_and_deviation()
+        third = self.cube_sum / self.cells - 3 * mean * self.square_sum / self.cells + 2 * mean**3
+        return third / deviation**3
 
     def components(self, kept: int) -> tuple[Array, Array]:
         """Give the principal axes of standardised cells.

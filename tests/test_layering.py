@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "eval": FLOOR,
     "vse": FLOOR | {"features"},
     "captioner": FLOOR | {"features"},
+    "naturalness": FLOOR | {"features"},
     "saliency": FLOOR | {"features", "captioner"},
 }
 PUBLIC_ONLY = {"saliency": "captioner"}  # of this package only its `api` is imported
@@ -36,6 +37,8 @@ COMMANDS = {
     "captioner/snippets.py",
     "captioner/regions.py",
     "captioner/generate.py",
+    "naturalness/train.py",
+    "naturalness/map.py",
     "saliency/explain.py",
     "eval/run.py",
     "eval/compare.py",

@@ -1,0 +1,116 @@
+"""A trained visual language model with its CNN: losses, scores and maps of pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from naturalness.config import NaturalnessConfig
+from naturalness.model import VisualLanguageModel
+from naturalness.network import FrozenTaps
+from naturalness.unnaturalness import cell_map, original_picture, over_picture
+
+KIND = "naturalness"
+Tensor = Any
+
+
+class TrainedNaturalness:
+    """What `naturalness.load_model` gives.
+
+    Args:
+        model: with its weights.
+        network: the CNN that it was trained on.
+        description: what config.json of the checkpoint says.
+    """
+
+    def __init__(self, model: VisualLanguageModel, network: FrozenTaps, description: dict[str, Any]):
+        self.model, self.network, self.description = model, network, description
+
+    @property
+    def config(self) -> NaturalnessConfig:
+        """Every setting."""
+        return self.model.config
+
+    def loss(self, pictures: Tensor) -> Tensor:
+        """Give how unnatural pictures are, with gradients by their pixels: a prior for pictures that are made.
+
+        Args:
+            pictures: float32 [B, H, W, 3], RGB, 0 to 255.
+
+        Returns:
+            float32 [B]; about 1 for photographs such as those of training, more for less natural ones. Of the preset
+            `kato` it is the original's loss, whose scale is another.
+        """
+        return self.model(self.network.tensors(pictures))
+
+    def errors(self, picture: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+        """Give for each expert its errors of each direction; see `ExpertModel.cell_errors`.
+
+        Args:
+            picture: uint8 [H, W, 3], RGB.
+        """
+        maps = self.network.maps(picture)
+        return [
+            tuple(np.asarray(one[0]) / float(expert.level) for one in expert.cell_errors(maps[expert.expert.tap][None]))
+            for expert in self.model.experts
+        ]
+
+    def score(self, picture: np.ndarray) -> float:
+        """Give how natural a picture is: 0 as training pictures are on average, below 0 less so.
+
+        It is minus the mean over experts of the logarithm of their mean error.
+        """
+        means = [np.mean([one.mean() for one in errors]) for errors in self.errors(picture)]
+        return -float(np.log(means).mean())
+
+    def map(self, picture: np.ndarray, *, everything: bool = False) -> np.ndarray:
+        """Give how unnatural each place of a picture is.
+
+        Args:
+            picture: uint8 [H, W, 3], RGB.
+            everything: of all experts, for what does not belong; otherwise of the one whose map says where people look.
+
+        Returns:
+            float32 [H, W], 0 or more; not smoothed. Of preset `kato`, the original's picture, blurred, 0 to 255.
+        """
+        size, config = picture.shape[1::-1], self.config
+        chosen = range(len(config.experts)) if everything else [config.looked_at]
+        found, maps = [], self.errors(picture)
+        strides = dict(zip(self.network.taps, self.network.strides, strict=True))
+        for number in chosen:
+            errors, stride = maps[number], strides[self.model.experts[number].expert.tap]
+            shape = (max(one.shape[0] for one in errors), max(one.shape[1] for one in errors))
+            cells = cell_map(errors, shape, places=config.places, power=config.power)
+            draw = original_picture if config.places == "half_cell" else over_picture
+            found.append(np.asarray(draw(cells, stride, size), np.float32))
+        return np.mean(found, axis=0)
+
+
+def load_trained(folder: Path, *, weights: str | Path | None = None) -> TrainedNaturalness:
+    """Load a checkpoint and the CNN that it was trained on.
+
+    Raises:
+        CheckpointError: missing, damaged or of another kind.
+        DataError: weights of the CNN other than in training.
+    """
+    from common.checkpoints import load_weights, read_settings
+    from common.config import from_json
+    from common.errors import DataError
+
+    description = read_settings(folder, KIND)
+    config, backbone = from_json(NaturalnessConfig, description["config"]), description["backbone"]
+    model = VisualLanguageModel(config, description["channels"])
+    load_weights(model, folder)
+    network = FrozenTaps(backbone["name"], config.taps, mirrored=config.mirrored, weights=weights)
+    if network.loaded.fingerprint != backbone["fingerprint"]:
+        raise DataError(
+            f"the weights of {backbone['name']} are not those that {folder} was trained on; name that file with"
+            " --weights, or train anew"
+        )
+    return TrainedNaturalness(model, network, description)
+
+
+def as_pixels(picture: Image.Image) -> np.ndarray:
+    """Give uint8 [H, W, 3] of an RGB picture."""
+    return np.asarray(picture.convert("RGB"))

@@ -1,0 +1,153 @@
+"""Fitting a visual language model: sums over the training pictures, least squares, and gradient descent for LSTMs.
+
+Letters: N pictures, h x w cells, C channels, K components.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from common.seeds import stream
+from naturalness.config import NaturalnessConfig
+from naturalness.linear import fit_directions
+from naturalness.model import ExpertModel, VisualLanguageModel
+from naturalness.moments import MapMoments
+
+Maps = Mapping[str, np.ndarray]  # {tap: float [B, h, w, C]} of some pictures
+Source = Callable[[], Iterable[Maps]]  # each call begins anew
+_FOR_LEVELS = 500  # pictures whose mean error is the unit of errors
+
+
+def fit_statistics(model: VisualLanguageModel, source: Source, count: int, seed: int) -> None:
+    """Fit all that needs no gradient: statistics, components, linear predictors, levels.
+
+    Args:
+        model: takes what is found.
+        source: the training pictures.
+        count: how many they are.
+        seed: chooses cells where the settings ask for some only.
+    """
+    config, random = model.config, stream(seed, "cells")
+    linear = {one.expert.tap for one in model.experts if one.expert.predictor == "linear"}
+    per_picture = config.vectors // count + 1 if config.vectors else 0
+    moments = {
+        tap: MapMoments(channels, per_picture=per_picture, neighbours=tap in linear)
+        for tap, channels in zip(config.taps, model.channels, strict=True)
+    }
+    for maps in source():
+        for tap, one in moments.items():
+            one.add(maps[tap], random)
+    for one in model.experts:
+        one.take_statistics(moments[one.expert.tap])
+        if one.expert.predictor == "linear":
+            one.take_fits(fit_directions(moments[one.expert.tap], *one.affine(), config.ridge))
+    if all(one.expert.predictor != "lstm" for one in model.experts):
+        _fit_levels(model, source())
+
+
+def _fit_levels(model: VisualLanguageModel, batches: Iterable[Maps]) -> None:
+    sums, seen = np.zeros(len(model.experts)), 0
+    for maps in batches:
+        seen += len(next(iter(maps.values())))
+        sums += [float(ops.sum(one(maps[one.expert.tap]))) for one in model.experts]
+        if seen >= _FOR_LEVELS:
+            break
+    for one, total in zip(model.experts, sums, strict=True):
+        one.take_level(total / seen)
+
+
+class ProjectedMaps(keras.utils.PyDataset):
+    """The components of all training pictures, in random batches with replacement, as in the original.
+
+    An epoch is `config.save_every` updates; its pictures depend on the seed and its number alone.
+
+    Args:
+        experts: those with LSTMs.
+        source: the training pictures.
+        config: batch size and updates of an epoch.
+        seed: of the run.
+    """
+
+    def __init__(self, experts: Iterable[ExpertModel], source: Source, config: NaturalnessConfig, seed: int):
+        super().__init__()
+        self.config, self.seed = config, seed
+        experts = list(experts)
+        found: list[list[np.ndarray]] = [[] for _ in experts]
+        for maps in source():
+            for rows, expert in zip(found, experts, strict=True):
+                rows.append(np.asarray(expert.project(maps[expert.expert.tap])).astype(np.float16))
+        self.maps = [np.concatenate(rows) for rows in found]  # of each expert [N, h, w, K]
+        self.start_at(0)
+
+    def __len__(self) -> int:
+        return self.config.save_every
+
+    def start_at(self, epoch: int) -> None:
+        """Make `epoch`, counted from 0, the next to be drawn."""
+        self._epoch = epoch
+        shape = (self.config.save_every, self.config.batch_size)
+        self._rows = stream(self.seed, "pictures", epoch).integers(len(self.maps[0]), size=shape)
+
+    def on_epoch_end(self) -> None:
+        """Draw the next epoch's pictures."""
+        self.start_at(self._epoch + 1)
+
+    def __getitem__(self, number: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        """Give the components of each expert, float32 [B, h, w, K], and zeros, the loss to come to."""
+        chosen = self._rows[number]
+        return tuple(maps[chosen].astype(np.float32) for maps in self.maps), np.zeros(len(chosen), np.float32)
+
+
+class PredictionTask(keras.Model):
+    """What `model.fit` trains: the LSTMs of all experts that have them, on components."""
+
+    def __init__(self, model: VisualLanguageModel):
+        super().__init__()
+        self.language_model = model
+        self.experts = [one for one in model.experts if one.expert.predictor == "lstm"]
+        self.built = True
+
+    def call(self, projected: tuple[Any, ...]) -> Any:
+        """Give the loss of each picture, float32 [B], the mean over experts."""
+        losses = []
+        for expert, maps in zip(self.experts, projected, strict=True):
+            errors = expert.weighted_errors(expert.differences(maps))
+            losses.append(sum(ops.mean(one, axis=(1, 2)) for one in errors) / len(errors))
+        return sum(losses) / len(losses)
+
+    def prepare(self, config: NaturalnessConfig) -> None:
+        """Choose the optimiser, with all state built, so that an earlier run can be taken up."""
+        ends = list(range(config.drop_every, config.updates, config.drop_every))
+        rates = [config.learning_rate * 0.1**number for number in range(len(ends) + 1)]
+        rate: Any = keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates) if ends else rates[0]
+        optimizer = keras.optimizers.SGD(rate, momentum=config.momentum)
+        optimizer.build(self.trainable_variables)
+        self.compile(optimizer=optimizer, loss=lambda _, losses: ops.mean(losses))
+
+
+class MomentumForgotten(keras.callbacks.Callback):
+    """Sets the momentum to 0 where the rate drops, as the original does.
+
+    Args:
+        every: epochs between drops.
+    """
+
+    def __init__(self, every: int):
+        super().__init__()
+        self.every = every
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Forget, where an epoch is the first with a lower rate."""
+        if epoch and epoch % self.every == 0:
+            for momentum in self.model.optimizer.momentums:
+                momentum.assign(ops.zeros_like(momentum))
+
+
+def batches_of(rows: Iterator[Maps] | Iterable[Maps], trimmed: int) -> Iterator[Maps]:
+    """Take the outer cells off maps, which see the edge of the picture: those of a cache were made without a mirror."""
+    inner = slice(trimmed, -trimmed) if trimmed else slice(None)
+    for maps in rows:
+        yield {tap: one[:, inner, inner] for tap, one in maps.items()}
