@@ -30,7 +30,8 @@ class PreimageConfig:
     """
 
     # the sum
-    data_weight: float = 1.0  # of the objective
+    data_weight: float = 1.0  # of the objective of inversions
+    activation_weight: float = 1.0  # of the objective of maximisations and caricatures
     objective: str = "relative"  # of inversions: relative squared error, or "standardised" by the deviation of units
     scaling: str = "ijcv16"  # of the two priors
     alpha: float = 6.0
@@ -98,13 +99,14 @@ CONFIGS = {
     ),
     "fourier": PreimageConfig(
         data_weight=100.0,
+        activation_weight=30.0,
         parameters="fourier",
         rule="adam",
         rate=0.05,
         rate_unit="one",
         iterations=(250, 50),
         rates=(1.0, 0.3),
-        jitter=8,
+        jitter=16,
     ),
     "style": PreimageConfig(
         alpha_weight=0.0,

@@ -120,12 +120,14 @@ class Network:
         Returns:
             {tap: float32 [B, ...]}.
         """
+        return self.features_of_input(self.normalised(pictures), taps) if taps else {}
+
+    def features_of_input(self, values: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
+        """Give the features of what is fed to the network as it is, float32 [B, S, S, 3]; see `features`."""
         taps = tuple(taps)
-        if not taps:
-            return {}
         if taps not in self._heads:
             self._heads[taps] = keras.Model(self.model.input, [self.output(tap) for tap in taps])
-        outputs = self._heads[taps](self.normalised(pictures), training=False)
+        outputs = self._heads[taps](values, training=False)
         return dict(zip(taps, outputs if isinstance(outputs, (list, tuple)) else [outputs], strict=True))
 
     def pictures(self, sources: Sequence[Any]) -> np.ndarray:

@@ -9,7 +9,7 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # Kingma & Ba 2014
 
 
 def momentum(x: Tensor, slope: Tensor, memory: Tensor, rate: Any, step: Any, keep: float) -> tuple[Tensor, Tensor]:
-    """v <- keep v - rate g; x <- x + v. `memory` is [1, ...]: v."""
+    """V <- keep v - rate g; x <- x + v. `memory` is [1, ...]: v."""
     velocity = keep * memory[0] - rate * slope
     return x + velocity, velocity[None]
 

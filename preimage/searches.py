@@ -84,8 +84,8 @@ def maximize(
         channels: which, one picture each.
         config: settings; the first stage alone is run.
         whole: the mean of the channel over the map, instead of the unit in its middle.
-        largest: float [B], the largest response of each to natural pictures; None: to drawn noise with the
-            spectrum and colours of photographs.
+        largest: float [B], the largest response of each to natural pictures; None: for all of them the largest of
+            any channel to drawn noise with the spectrum and colours of photographs.
         natural: see `invert`.
         seeds: see `invert`.
         **running: see `invert`.
@@ -95,7 +95,8 @@ def maximize(
     """
     directions = unit_directions(network.shape(layer), channels, whole=whole)
     if largest is None:
-        largest = np.maximum(responses(network, layer, directions, drawn_noise(network)).max(axis=0), 1e-3)
+        answers = network.encode(drawn_noise(network), [layer])[layer]
+        largest = np.full(len(channels), answers.max(), np.float32)
     weights = activation_weight(network.field(layer).side, largest)
     objective = Activation(layer, directions * weights.reshape(-1, *[1] * (directions.ndim - 1)))
     stage = first_stage(config)
@@ -142,23 +143,20 @@ def caricature_of(
     return replace(found, measures={"gain": gain})
 
 
-def responses(network: Network, layer: str, directions: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+def largest_responses(network: Network, layer: str, channels: Sequence[int], pictures: np.ndarray) -> np.ndarray:
     """Give the largest response of channels anywhere in pictures.
 
     Args:
         network: see `preimage.networks`.
         layer: the tap.
-        directions: float32 [B, ...] from `unit_directions`; says which channels.
+        channels: which.
         pictures: float32 [P, S, S, 3], RGB 0..255.
 
     Returns:
-        float32 [P, B].
+        float32 [B].
     """
     features = network.encode(pictures, [layer])[layer]
-    channels = directions.reshape(-1, directions.shape[-1]).argmax(axis=0) if not len(directions) else [
-        int(row.reshape(-1, row.shape[-1]).sum(axis=0).argmax()) for row in directions
-    ]  # fmt: skip
-    return features.reshape(len(features), -1, features.shape[-1]).max(axis=1)[:, channels]
+    return features.reshape(-1, features.shape[-1]).max(axis=0)[list(channels)]
 
 
 def drawn_noise(network: Network, count: int = _LOOKED_AT) -> np.ndarray:
@@ -180,7 +178,8 @@ def _sum(
     network: Network, layer: str, objective: Term, config: PreimageConfig, natural: Callable[[Any], Any] | None
 ) -> Term:
     share = network.field(layer).side / network.size
-    return sum(priors(config, share, natural), config.data_weight * objective)
+    weight = config.activation_weight if isinstance(objective, Activation) else config.data_weight
+    return sum(priors(config, share, natural), weight * objective)
 
 
 def _seeds(seeds: Sequence[int] | None, count: int) -> Sequence[int]:

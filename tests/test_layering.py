@@ -17,8 +17,9 @@ MAY_IMPORT = {
     "vse": FLOOR | {"features"},
     "captioner": FLOOR | {"features"},
     "saliency": FLOOR | {"features", "captioner"},
+    "preimage": FLOOR | {"features", "naturalness"},
 }
-PUBLIC_ONLY = {"saliency": "captioner"}  # of this package only its `api` is imported
+PUBLIC_ONLY = {"saliency": "captioner", "preimage": "naturalness"}  # of this package only its `api` is imported
 RUNS_OTHERS = {"vse/demo.py", "eval/pack.py"}  # commands that run other commands, as a user would
 COMMANDS = {
     "common/doctor.py",
@@ -37,6 +38,11 @@ COMMANDS = {
     "captioner/regions.py",
     "captioner/generate.py",
     "saliency/explain.py",
+    "preimage/invert.py",
+    "preimage/maximize.py",
+    "preimage/caricature.py",
+    "preimage/deconv.py",
+    "preimage/style.py",
     "eval/run.py",
     "eval/compare.py",
     "eval/pack.py",
@@ -55,6 +61,8 @@ PIECES = {
     "eval/run_captioners.py": "eval/run.py",
     "eval/run_baselines.py": "eval/run.py",
     "captioner/train_rewards.py": "captioner/train.py",
+    "preimage/command.py": "preimage/invert.py preimage/maximize.py preimage/caricature.py preimage/deconv.py"
+    " preimage/style.py",
     "features/training_data.py": "vse/train.py captioner/train.py captioner/train_alignment.py",
 }
 
