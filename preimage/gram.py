@@ -20,7 +20,7 @@ from preimage.terms import Seen, Tensor, Term
 # How a Gram matrix and the difference of two are scaled. "paper": F F' over all cells and squared differences over
 # 4 C^2 M^2, here with each matrix over its own M, so that pictures of two sizes compare; "port": the authors' later
 # code, F F' / M and the mean squared difference, times 1000 / C^2; "neural-style": F F' / (C M), mean squared.
-# "relative", ours: squared differences over the squares of the target, which makes weights mean the same in any network.
+# "relative", ours: squared differences over the squares of the target, so that weights mean the same in any network.
 NORMALISATIONS = ("relative", "paper", "port", "neural-style")
 
 

@@ -110,6 +110,16 @@ class Network:
         values = turned / recipe.divisor - np.array(recipe.mean, np.float32)
         return values / np.array(recipe.deviation, np.float32)
 
+    def prepare(self, taps: Sequence[str]) -> None:
+        """Build the way to taps; it copies weights, which cannot be done while a graph is compiled.
+
+        Raises:
+            ConfigError: an unknown tap.
+        """
+        taps = tuple(taps)
+        if taps and taps not in self._heads:
+            self._heads[taps] = keras.Model(self.model.input, [self.output(tap) for tap in taps])
+
     def features(self, pictures: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
         """Give the features of tensors; what lies behind the last tap is not computed.
 
@@ -125,8 +135,7 @@ class Network:
     def features_of_input(self, values: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
         """Give the features of what is fed to the network as it is, float32 [B, S, S, 3]; see `features`."""
         taps = tuple(taps)
-        if taps not in self._heads:
-            self._heads[taps] = keras.Model(self.model.input, [self.output(tap) for tap in taps])
+        self.prepare(taps)
         outputs = self._heads[taps](values, training=False)
         return dict(zip(taps, outputs if isinstance(outputs, (list, tuple)) else [outputs], strict=True))
 
@@ -154,6 +163,7 @@ class Network:
         """
         taps, parts = tuple(taps), []
         if taps not in self._encoders:
+            self.prepare(taps)
             shape = (None, self.size, self.size, 3)
             self._encoders[taps] = compiled(lambda x: list(self.features(x, taps).values()), (shape, "float32"))
         for first in range(0, len(pictures), _CHUNK):

@@ -54,6 +54,7 @@ class ImageOptimizer:
 
     def __init__(self, network: Network, term: Term, config: PreimageConfig):
         self.network, self.term, self.config = network, term, config
+        network.prepare(term.taps)
         self.jitter = _jitter(network, term, config)
         self.side = network.size + self.jitter
         self._parameters = PARAMETERS[config.parameters](network.mean)

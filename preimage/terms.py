@@ -57,7 +57,7 @@ class Term:
         return part
 
     def __add__(self, other: "Term") -> "Term":
-        return Sum([(1.0, self), (1.0, other)])
+        return Sum([(1.0, self), (1.0, other)]) if isinstance(other, Term) else NotImplemented
 
     def __radd__(self, other: Any) -> "Term":
         return self if isinstance(other, (int, float)) and other == 0 else NotImplemented  # for the built-in sum

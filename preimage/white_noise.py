@@ -52,6 +52,7 @@ def filters_from_noise(
     directions = (unit_directions(network.shape(layer), channels, whole=True) > 0).astype(np.float32)
     noise = stream(seed, "preimage", "white noise").uniform(-1.0, 1.0, (network.size, network.size, 3))
     x = ops.convert_to_tensor(np.repeat((spread * noise + middle)[None], len(channels), axis=0).astype(np.float32))
+    network.prepare([layer])
 
     def response(x: Any, directions: Any) -> Any:
         values = x if raw else network.normalised(x)
