@@ -181,7 +181,7 @@ def deconv_images(
     """
     from preimage.deconvnet import project, strongest_unit
 
-    pictures = _pictures(network, images)
+    pictures, layer = _pictures(network, images), network.unclipped(layer)
     features = network.encode(pictures, [layer])[layer]
     return project(network, pictures, layer, strongest_unit(features, channel), rule=rule)
 

@@ -30,8 +30,8 @@ class PreimageConfig:
     """
 
     # the sum
-    data_weight: float = 1.0  # of the objective of inversions
-    activation_weight: float = 1.0  # of the objective of maximisations and caricatures
+    data_weight: float = 1.0  # of the objective of inversions and caricatures
+    activation_weight: float = 1.0  # of the objective of maximisations
     objective: str = "relative"  # of inversions: relative squared error, or "standardised" by the deviation of units
     scaling: str = "ijcv16"  # of the two priors
     alpha: float = 6.0

@@ -67,6 +67,12 @@ class Network:
         """Whether the network ends in a softmax."""
         return _is_softmax(self.model.layers[-1])
 
+    def unclipped(self, tap: str) -> str:
+        """Give the tap before a layer's ReLU, where its strongest values are not cut off; of other layers the tap."""
+        layer = {layer.name: layer for layer in self.model.layers}.get(self._layers.get(tap, tap))
+        fused = getattr(getattr(layer, "activation", None), "__name__", "")
+        return BEFORE + tap if type(layer).__name__ == "ReLU" or fused in ("relu", "relu6") else tap
+
     def output(self, tap: str) -> Any:
         """Give the symbolic output of a tap.
 

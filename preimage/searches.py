@@ -58,7 +58,7 @@ def invert(
     objective: Term = Inversion(layer, target, mask)
     if config.objective == "standardised":
         objective = Standardised(layer, target, deviation)
-    search = ImageOptimizer(network, _sum(network, layer, objective, config, natural), config)
+    search = ImageOptimizer(network, _sum(network, layer, config.data_weight * objective, config, natural), config)
     found = search.run(seeds=_seeds(seeds, len(pictures)), **running)
     reached = network.encode(found.pictures, [layer])[layer]
     return replace(found, measures={"feature_error": relative_error(reached, target)})
@@ -100,7 +100,7 @@ def maximize(
     weights = activation_weight(network.field(layer).side, largest)
     objective = Activation(layer, directions * weights.reshape(-1, *[1] * (directions.ndim - 1)))
     stage = first_stage(config)
-    search = ImageOptimizer(network, _sum(network, layer, objective, stage, natural), stage)
+    search = ImageOptimizer(network, _sum(network, layer, stage.activation_weight * objective, stage, natural), stage)
     found = search.run(seeds=_seeds(seeds, len(channels)), **running)
     reached = network.encode(found.pictures, [layer])[layer]
     measures = {"activation": (reached * directions).reshape(len(reached), -1).sum(axis=1)}
@@ -136,7 +136,7 @@ def caricature_of(
     """
     target = network.encode(pictures, [layer])[layer]
     objective, stage = caricature(layer, target), first_stage(config)
-    search = ImageOptimizer(network, _sum(network, layer, objective, stage, natural), stage)
+    search = ImageOptimizer(network, _sum(network, layer, stage.data_weight * objective, stage, natural), stage)
     found = search.run(pictures, seeds=_seeds(seeds, len(pictures)), **running)
     reached = network.encode(found.pictures, [layer])[layer]
     gain = (reached * objective.arrays[0]).reshape(len(reached), -1).sum(axis=1)
@@ -178,8 +178,7 @@ def _sum(
     network: Network, layer: str, objective: Term, config: PreimageConfig, natural: Callable[[Any], Any] | None
 ) -> Term:
     share = network.field(layer).side / network.size
-    weight = config.activation_weight if isinstance(objective, Activation) else config.data_weight
-    return sum(priors(config, share, natural), weight * objective)
+    return sum(priors(config, share, natural), objective)
 
 
 def _seeds(seeds: Sequence[int] | None, count: int) -> Sequence[int]:
