@@ -80,7 +80,7 @@ def maximize(
 
     Args:
         network: see `preimage.networks`.
-        layer: the tap; "scores" for classes.
+        layer: the tap; "scores" for classes. Of a ReLU, what lies before it.
         channels: which, one picture each.
         config: settings; the first stage alone is run.
         whole: the mean of the channel over the map, instead of the unit in its middle.
@@ -93,6 +93,7 @@ def maximize(
     Returns:
         with the measure "activation"; of classes also "rank", 0 where the class is the network's first choice.
     """
+    layer = network.unclipped(layer)  # a unit that is silent at the start has no slope behind its ReLU
     directions = unit_directions(network.shape(layer), channels, whole=whole)
     if largest is None:
         answers = network.encode(drawn_noise(network), [layer])[layer]
@@ -155,6 +156,7 @@ def largest_responses(network: Network, layer: str, channels: Sequence[int], pic
     Returns:
         float32 [B].
     """
+    layer = network.unclipped(layer)
     features = network.encode(pictures, [layer])[layer]
     return features.reshape(-1, features.shape[-1]).max(axis=0)[list(channels)]
 

@@ -62,7 +62,7 @@ def test_caricatures_have_more_of_what_was_there(network):
 def test_photographs_set_the_scale_of_responses(network):
     pictures = photographs(5)
     largest = searches.largest_responses(network, "last", [1, 2], pictures)
-    features = network.encode(pictures, ["last"])["last"]
+    features = network.encode(pictures, ["pre:last"])["pre:last"]
     np.testing.assert_allclose(largest, features.max((0, 1, 2))[[1, 2]])
     found = preimage.maximize_units(
         network, "last", [1, 2], preset="ijcv16", settings=["iterations=2,1"], photos=pictures
