@@ -118,7 +118,11 @@ def test_style_takes_controls_of_colour_space_and_scale(folder, capsys):
         (deconv, ["--image", "0.png", "--top", "2"], "--top got 2 and --channel None"),
         (deconv, ["--image", "0.png", "--channel", "99"], "--channel got 99, expected 0 to 7"),
         (style, ["--image", "0.png", "--style", "1.png", "--natural", "x"], "--natural is for inversion"),
-        (style, ["--image", "0.png", "--style", "1.png", "--regions", "grain.png", "1.png"], "grey levels, expected one"),
+        (
+            style,
+            ["--image", "0.png", "--style", "1.png", "--regions", "grain.png", "1.png"],
+            "grey levels, expected one",
+        ),
     ],
 )
 def test_what_cannot_end_well_is_refused_in_one_line(folder, capsys, command, line, reason):

@@ -122,7 +122,9 @@ def test_starts_are_those_of_the_presets(network):
     def start(preset, side=64):
         config = replace(PRESETS[preset], jitter=0)
         large = replace_size(network, side)
-        return ImageOptimizer(large, Inversion("second", np.ones((1, side // 2, side // 2, 6))), config)._start(None, [1])
+        return ImageOptimizer(large, Inversion("second", np.ones((1, side // 2, side // 2, 6))), config)._start(
+            None, [1]
+        )
 
     def replace_size(_, side):
         return tiny_network(side)

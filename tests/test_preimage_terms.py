@@ -156,7 +156,9 @@ def test_gradients_of_objectives_are_those_of_finite_differences():
     for normalisation in NORMALISATIONS:
         terms.append(Style({"tap": np.asarray(gram(TARGET, None, normalisation))}, None, normalisation))
     for term in terms:
-        check_gradient(lambda x, term=term: term(Seen(None, None, {"tap": ops.convert_to_tensor(x)}), term.arrays), MAPS)
+        check_gradient(
+            lambda x, term=term: term(Seen(None, None, {"tap": ops.convert_to_tensor(x)}), term.arrays), MAPS
+        )
 
 
 def test_the_bound_shortens_long_colours_only_and_once():
