@@ -78,7 +78,7 @@ def batch_against_singles(network, steps: int, rounds: int) -> float:
         started = time.perf_counter()
         way()
         best[name] = time.perf_counter() - started
-    print(f"{PICTURES} inversions of {LAYER}, {network.size} pixels, {steps} steps (pictures differ by {apart:.2g} of 255):")
+    print(f"{PICTURES} inversions of {LAYER}, {network.size} pixels, {steps} steps, {apart:.2g} of 255 apart:")
     for name, spent in best.items():
         print(f"  {name}: {spent:.2f} s")
     faster = best["single runs, compiled once"] / best["one batch, compiled once"]
