@@ -50,6 +50,7 @@ class PreimageConfig:
     iterations: tuple[int, ...] = (300, 50)  # stages; the velocity starts anew in each
     rates: tuple[float, ...] = (1.0, 0.1)  # of the stages, times `rate`
     jitter: int = -1  # largest offset in pixels; -1: a quarter of the tap's stride
+    zoom: float = 0.0  # largest change of scale, as a share; with it jitter is no longer of whole pixels
     still: int = 1  # last stages, which do not jitter
 
     def __post_init__(self) -> None:
@@ -66,6 +67,8 @@ class PreimageConfig:
                 f"settings iterations={self.iterations} and rates={self.rates}: expected one rate for each stage of"
                 " 1 iteration or more"
             )
+        if not 0 <= self.zoom < 0.5:
+            raise ValueError(f"setting zoom got {self.zoom}, expected 0 to below 0.5")
         if not 0 <= self.momentum < 1 or self.rate <= 0 or self.tv_beta <= 0 or self.alpha <= 0:
             raise ValueError("settings rate, alpha and tv_beta must be above 0, momentum from 0 to below 1")
 

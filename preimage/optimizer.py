@@ -98,10 +98,10 @@ class ImageOptimizer:
         for stage, (count, share) in enumerate(zip(self.config.iterations, self.config.rates, strict=True)):
             memory = ops.zeros((self._memories, *canvas.shape), "float32")
             rate = np.float32(self._rate() * share)
-            offsets = self._offsets(stage, count, seeds)
+            views = self._views(stage, count, seeds)
             for number in range(count):
-                place, turn = np.ascontiguousarray(offsets[:, number]), np.float32(number + 1)
-                canvas, memory, loss = step(canvas, memory, rate, turn, place, *tensors)
+                view, turn = np.ascontiguousarray(views[:, number]), np.float32(number + 1)
+                canvas, memory, loss = step(canvas, memory, rate, turn, view, *tensors)
                 losses.append(loss)
                 done += 1
                 if done % _CHECK_EVERY == 0:
@@ -117,14 +117,14 @@ class ImageOptimizer:
         """Compile one update for batches of one shape."""
         key = (shape, *arrays)
         if key not in self._steps:
-            specs = [((shape[0], 2), "int32"), *((array, "float32") for array in arrays)]
+            specs = [((shape[0], 3), "float32"), *((array, "float32") for array in arrays)]
             slope_of = compiled_gradient(self._loss, (shape, "float32"), *specs)
             bound = self.config.bound if self.config.parameters == "pixels" else 0.0
 
             def step(
-                canvas: Tensor, memory: Tensor, rate: Tensor, turn: Tensor, offsets: Tensor, *arrays: Tensor
+                canvas: Tensor, memory: Tensor, rate: Tensor, turn: Tensor, views: Tensor, *arrays: Tensor
             ) -> tuple[Tensor, Tensor, Tensor]:
-                losses, slope = slope_of(canvas, offsets, *arrays)
+                losses, slope = slope_of(canvas, views, *arrays)
                 canvas, memory = self._rule(canvas, slope, memory, rate, turn, self.config.momentum)
                 return within_bound(canvas, bound) if bound else canvas, memory, losses
 
@@ -133,18 +133,26 @@ class ImageOptimizer:
             self._steps[key] = compiled(step, (shape, "float32"), memory, *scalars, *specs)
         return self._steps[key]
 
-    def _loss(self, parameters: Tensor, offsets: Tensor, *arrays: Tensor) -> Tensor:
+    def _loss(self, parameters: Tensor, views: Tensor, *arrays: Tensor) -> Tensor:
         """Give the sum of terms, float32 [B]."""
         centred = self._parameters.centred(parameters)
-        pictures = self._cropped(centred, offsets) + self.network.mean
+        pictures = self._cropped(centred, views) + self.network.mean
         seen = Seen(centred, pictures, self.network.features(pictures, self.term.taps))
         return self.term(seen, arrays)
 
-    def _cropped(self, canvas: Tensor, offsets: Tensor) -> Tensor:
+    def _cropped(self, canvas: Tensor, views: Tensor) -> Tensor:
+        """Give what the network sees, float32 [B, S, S, 3]."""
+        size = self.network.size
+        if self.config.zoom:
+            rows, columns = (_bilinear(views[:, axis], views[:, 2], size, self.side) for axis in (0, 1))
+            return ops.einsum("bsh,bhwc,btw->bstc", rows, canvas, columns)
         if not self.jitter:
             return canvas
-        size = (self.network.size, self.network.size, 3)
-        parts = [ops.slice(canvas[row], (offsets[row, 0], offsets[row, 1], 0), size) for row in range(canvas.shape[0])]
+        places = ops.cast(views, "int32")
+        parts = [
+            ops.slice(canvas[row], (places[row, 0], places[row, 1], 0), (size, size, 3))
+            for row in range(canvas.shape[0])
+        ]
         return ops.stack(parts)
 
     def _rate(self) -> float:
@@ -166,18 +174,34 @@ class ImageOptimizer:
             return np.stack([self._parameters.noise(shape, random) for random in draws])
         return np.stack([_noise(self.config.start, shape, random) for random in draws])
 
-    def _offsets(self, stage: int, count: int, seeds: Sequence[int]) -> np.ndarray:
-        """Give int32 [B, count, 2], the places of the crops; the last stages keep to the middle."""
-        if not self.jitter or stage >= len(self.config.iterations) - self.config.still:
-            return np.full((len(seeds), count, 2), self.jitter // 2, np.int32)
-        draws = [stream(seed, "preimage", "jitter", stage) for seed in seeds]
-        return np.stack([random.integers(0, self.jitter + 1, (count, 2), np.int32) for random in draws])
+    def _views(self, stage: int, count: int, seeds: Sequence[int]) -> np.ndarray:
+        """Give float32 [B, count, 3], top, left and scale of what is seen; the last stages keep to the middle."""
+        middle, zoom = self.jitter // 2, self.config.zoom
+        views = np.tile(np.array([middle, middle, 1.0], np.float32), (len(seeds), count, 1))
+        if stage >= len(self.config.iterations) - self.config.still:
+            return views
+        for row, seed in zip(views, seeds, strict=True):
+            random = stream(seed, "preimage", "jitter", stage)
+            if not zoom:
+                row[:, :2] = random.integers(0, self.jitter + 1, (count, 2))
+                continue
+            row[:, 2] = random.uniform(1 - zoom, 1 + zoom, count)
+            room = self.side - self.network.size * row[:, 2:]  # below 0, edges are repeated
+            row[:, :2] = random.uniform(0, 1, (count, 2)) * room
+        return views
 
     def _shown(self, parameters: Tensor) -> np.ndarray:
         """Give the middle of the canvas, float32 [B, S, S, 3], RGB 0..255."""
         low, size = self.jitter // 2, self.network.size
         centred = ops.convert_to_numpy(self._parameters.centred(parameters))
         return np.clip(centred[:, low : low + size, low : low + size] + self.network.mean, 0.0, 255.0)
+
+
+def _bilinear(first: Tensor, scale: Tensor, size: int, side: int) -> Tensor:
+    """Give float32 [B, size, side], the share of each row of the canvas in each row that is seen."""
+    steps = (np.arange(size, dtype=np.float32) + 0.5)[None]
+    places = ops.clip(first[:, None] + steps * scale[:, None] - 0.5, 0.0, side - 1.0)
+    return ops.relu(1.0 - ops.abs(places[:, :, None] - np.arange(side, dtype=np.float32)))
 
 
 def _jitter(network: Network, term: Term, config: PreimageConfig) -> int:

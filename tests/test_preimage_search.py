@@ -275,3 +275,23 @@ def test_a_network_of_caffes_is_looked_into():
     assert network.shape("blob:conv5") == (17, 17, 512)
     found = filters_from_noise(network, "conv5", [109], steps=1)
     assert found.shape == (1, 224, 224, 3)
+
+
+def test_zoom_and_jitter_see_the_canvas_where_they_say(network):
+    config = replace(PRESETS["fourier"], zoom=0.2, jitter=4)
+    features = network.encode(photographs(2), ["second"])["second"]
+    search = ImageOptimizer(network, Inversion("second", features), config)
+    canvas = np.random.default_rng(0).normal(size=(2, SIZE + 4, SIZE + 4, 3)).astype(np.float32)
+    views = np.array([[1, 3, 1.0], [0, 0, 1.25]], np.float32)
+    seen = np.asarray(search._cropped(ops.convert_to_tensor(canvas), ops.convert_to_tensor(views)))
+    np.testing.assert_allclose(seen[0], canvas[0, 1 : SIZE + 1, 3 : SIZE + 3], atol=1e-5)
+    place = 2.5 * 1.25 - 0.5  # of the third row that is seen
+    below = int(place)
+    expected = canvas[1, below] * (below + 1 - place) + canvas[1, below + 1] * (place - below)
+    columns = np.arange(SIZE) * 1.25 + 0.125
+    left = columns.astype(int)
+    share = (columns - left)[:, None]
+    np.testing.assert_allclose(seen[1, 2], expected[left] * (1 - share) + expected[left + 1] * share, atol=1e-4)
+    found = search.run(seeds=[0, 1])
+    single = search.run(seeds=[1], term=search.term.of_rows([1]))
+    np.testing.assert_allclose(single.pictures[0], found.pictures[1], atol=0.5)
