@@ -65,7 +65,7 @@ def maximize_units(
     layer: str,
     channels: Sequence[int],
     *,
-    preset: str = "fourier",
+    preset: str = "robust",
     settings: Sequence[str] = (),
     photos: Sequence[Any] = (),
     **options: Any,
@@ -76,10 +76,10 @@ def maximize_units(
         network: from `load_network`.
         layer: the tap; "scores" for classes.
         channels: which, one picture each.
-        preset: "fourier", "ijcv16", "cvpr15".
+        preset: "robust", "fourier", "ijcv16" or "cvpr15".
         settings: changes of it.
         photos: pictures whose largest responses set the scale, as in the paper; none: drawn noise.
-        **options: `whole`, `largest`, `natural`, `seeds`, `watch`, `watch_every`, `progress`; see
+        **options: `whole`, `contrast`, `largest`, `natural`, `seeds`, `watch`, `watch_every`, `progress`; see
             `preimage.searches.maximize`.
 
     Returns:

@@ -39,6 +39,19 @@ def matched_colours(target: np.ndarray, source: np.ndarray, way: str = "pca") ->
     return np.clip(255.0 * moved, 0.0, 255.0).astype(np.float32)
 
 
+def natural_contrast(pictures: np.ndarray) -> np.ndarray:
+    """Give each picture the mean and deviation that photographs have.
+
+    Args:
+        pictures: float [B, H, W, 3], RGB 0..255.
+
+    Returns:
+        float32 of the same shape, clipped to 0..255.
+    """
+    mean, deviation = (f(pictures, axis=(1, 2, 3), keepdims=True) for f in (np.mean, np.std))
+    return np.clip((pictures - mean) / np.maximum(deviation, 1e-6) * 60.0 + 120.0, 0.0, 255.0).astype(np.float32)
+
+
 def luminance(picture: np.ndarray) -> np.ndarray:
     """Give the luminance of RGB in all three channels, of the same shape."""
     return np.repeat((picture @ _YIQ[0])[..., None], 3, axis=-1).astype(np.float32)

@@ -109,7 +109,23 @@ CONFIGS = {
         rate_unit="one",
         iterations=(250, 50),
         rates=(1.0, 0.3),
-        jitter=16,
+        jitter=8,
+    ),
+    # For maximisation: what is found has to hold wherever it is and however large, so that it is less of a pattern that
+    # only this network knows.
+    "robust": PreimageConfig(
+        activation_weight=30.0,
+        data_weight=100.0,
+        tv_weight=60.0,
+        parameters="fourier",
+        rule="adam",
+        rate=0.05,
+        rate_unit="one",
+        iterations=(250,),
+        rates=(1.0,),
+        jitter=32,
+        zoom=0.3,
+        still=0,
     ),
     "style": PreimageConfig(
         alpha_weight=0.0,

@@ -33,7 +33,7 @@ _COLUMNS = 5
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = describe_command("preimage.maximize", __doc__, ("fourier", "ijcv16", "cvpr15"))
+    parser = describe_command("preimage.maximize", __doc__, ("robust", "fourier", "ijcv16", "cvpr15"))
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--channel", nargs="+", type=int, metavar="N", help="counted from 0, one picture each")
     what.add_argument("--class", dest="classes", nargs="+", metavar="NAME|N", help="one picture each")
@@ -87,7 +87,8 @@ def searched(args: argparse.Namespace, network: Any, layer: str, channels: list[
     with followed_search(args, config.iterations[0], _COLUMNS) as running:
         return searches.maximize(
             network, layer, channels, config,
-            whole=args.whole, largest=largest, natural=natural_prior(args), seeds=seeds, **running,
+            whole=args.whole,
+            contrast=args.contrast, largest=largest, natural=natural_prior(args), seeds=seeds, **running,
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from common.errors import ConfigError
 from common.seeds import stream
+from preimage.colour import natural_contrast
 from preimage.config import PreimageConfig, first_stage
 from preimage.networks import SCORES, Network
 from preimage.objectives import (
@@ -71,6 +72,7 @@ def maximize(
     config: PreimageConfig,
     *,
     whole: bool = False,
+    contrast: bool = False,
     largest: np.ndarray | None = None,
     natural: Callable[[Any], Any] | None = None,
     seeds: Sequence[int] | None = None,
@@ -84,6 +86,8 @@ def maximize(
         channels: which, one picture each.
         config: settings; the first stage alone is run.
         whole: the mean of the channel over the map, instead of the unit in its middle.
+        contrast: give what is found the contrast of photographs, before it is measured; see
+            `preimage.colour.natural_contrast`.
         largest: float [B], the largest response of each to natural pictures; None: for all of them the largest of
             any channel to drawn noise with the spectrum and colours of photographs.
         natural: see `invert`.
@@ -103,6 +107,8 @@ def maximize(
     stage = first_stage(config)
     search = ImageOptimizer(network, _sum(network, layer, stage.activation_weight * objective, stage, natural), stage)
     found = search.run(seeds=_seeds(seeds, len(channels)), **running)
+    if contrast:
+        found = replace(found, pictures=natural_contrast(found.pictures))
     reached = network.encode(found.pictures, [layer])[layer]
     measures = {"activation": (reached * directions).reshape(len(reached), -1).sum(axis=1)}
     if layer == SCORES:

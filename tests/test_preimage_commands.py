@@ -55,8 +55,18 @@ def test_invert_can_look_at_a_part_of_the_features(folder):
 
 
 def test_maximize_takes_channels_and_classes_by_name(folder, capsys):
-    line = ["--class", "hound", "3", "--labels", folder / "labels.txt", "--out", folder / "classes.png", "--json"]
-    assert maximize.main(words(folder, *line, *SHORT)) == 0
+    line = [
+        "--class",
+        "hound",
+        "3",
+        "--labels",
+        folder / "labels.txt",
+        "--out",
+        folder / "classes.png",
+        "--json",
+        "--contrast",
+    ]
+    assert maximize.main(words(folder, *line, "--set", "iterations=3")) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["layer"] == "scores"
     assert [row["name"] for row in told["pictures"]] == ["hound", "3"]

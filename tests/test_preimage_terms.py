@@ -186,7 +186,14 @@ def test_presets_hold_the_constants_of_their_papers():
 
 
 def test_settings_that_cannot_be_are_refused():
-    for wrong in ({"rule": "magic"}, {"iterations": (3,)}, {"rates": ("x", "y")}, {"momentum": 1.0}, {"rate": 0.0}):
+    for wrong in (
+        {"rule": "magic"},
+        {"iterations": (3,)},
+        {"rates": ("x", "y")},
+        {"momentum": 1.0},
+        {"rate": 0.0},
+        {"zoom": 0.5},
+    ):
         with pytest.raises(ValueError, match="setting"):
             PreimageConfig(**wrong)
 
@@ -280,3 +287,10 @@ def test_luminance_alone_keeps_the_colours_of_the_content():
     grey = colour.luminance(content)
     assert np.ptp(grey, axis=-1).max() < 1e-3
     assert colour.matched_luminance(grey + 30, grey).mean() == pytest.approx(grey.mean(), abs=1e-2)
+
+
+def test_pictures_get_the_contrast_of_photographs():
+    pictures = colour.natural_contrast(RANDOM.uniform(100, 110, (2, 8, 8, 3)))
+    np.testing.assert_allclose(pictures.mean((1, 2, 3)), 120.0, atol=0.1)
+    np.testing.assert_allclose(pictures.std((1, 2, 3)), 60.0, atol=0.1)
+    assert colour.natural_contrast(np.full((1, 4, 4, 3), 7.0)).mean() == 120.0
