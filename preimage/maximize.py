@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--channel", nargs="+", type=int, metavar="N", help="counted from 0, one picture each")
     what.add_argument("--class", dest="classes", nargs="+", metavar="NAME|N", help="one picture each")
     parser.add_argument("--layer", metavar="NAME", help="of --channel (default: the deepest map)")
+    parser.add_argument("--contrast", action="store_true", help="show what is found with the contrast of photographs")
     parser.add_argument("--whole", action="store_true", help="the channel's mean, instead of the unit in its middle")
     parser.add_argument(
         "--labels", type=Path, metavar="FILE", help="class names, one a line (default: VISLANG_WEIGHTS)"
