@@ -10,7 +10,7 @@ biases, max pooling by the places that won on the way up. A deconvnet does not u
 References: Zeiler & Fergus 2014, arXiv:1311.2901; Springenberg et al. 2015, arXiv:1412.6806.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -178,17 +178,3 @@ def _ruled(limit: float | None, rule: str) -> Callable[[Tensor], Tensor]:
         return (value if limit is None else ops.minimum(value, limit)), back
 
     return relu
-
-
-def unit_of(features: np.ndarray, places: Sequence[tuple[int, int]], channel: int) -> np.ndarray:
-    """Give the direction of one channel at one place of each map, its own value there and 0 elsewhere.
-
-    Args:
-        features: float32 [B, h, w, C].
-        places: (row, column) of each picture.
-        channel: number of the channel.
-    """
-    directions = np.zeros(features.shape, np.float32)
-    for row, (down, across) in enumerate(places):
-        directions[row, down, across, channel] = features[row, down, across, channel]
-    return directions
