@@ -2,7 +2,7 @@
 
 from setuptools import setup
 
-PACKAGES = ["common", "features", "datasets", "vse", "captioner", "naturalness", "saliency", "eval"]
+PACKAGES = ["common", "features", "datasets", "vse", "captioner", "naturalness", "saliency", "preimage", "eval"]
 
 EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.23"],

@@ -100,13 +100,17 @@ class KerasBackbone(LoadedBackbone):
         import keras
 
         layers = {layer.name for layer in self.model.layers}
-        layer = self._layers.get(tap, tap)
+        layer = self.layer_of(tap)
         if layer not in layers:
             raise unknown_name(f"tap of backbone {self.name}", tap, [*self._layers, *layers])
         output = self.model.get_layer(layer).output
         if isinstance(output, (list, tuple)):
             raise ConfigError(f"tap {tap} of backbone {self.name} has {len(output)} outputs, expected one")
         return keras.ops.mean(output, axis=(1, 2)) if tap == "pooled" and len(output.shape) == 4 else output
+
+    def layer_of(self, tap: str) -> str:
+        """Give the name of the layer that a tap reads."""
+        return self._layers.get(tap, tap)
 
     def _forward(self, batch: np.ndarray, taps: tuple[str, ...]) -> Sequence[Any]:
         if batch.shape[1:3] != (self.recipe.size,) * 2:

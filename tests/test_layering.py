@@ -18,8 +18,9 @@ MAY_IMPORT = {
     "captioner": FLOOR | {"features"},
     "naturalness": FLOOR | {"features"},
     "saliency": FLOOR | {"features", "captioner"},
+    "preimage": FLOOR | {"features", "naturalness"},
 }
-PUBLIC_ONLY = {"saliency": "captioner"}  # of this package only its `api` is imported
+PUBLIC_ONLY = {"saliency": "captioner", "preimage": "naturalness"}  # of this package only its `api` is imported
 RUNS_OTHERS = {"vse/demo.py", "eval/pack.py"}  # commands that run other commands, as a user would
 COMMANDS = {
     "common/doctor.py",
@@ -40,6 +41,11 @@ COMMANDS = {
     "naturalness/train.py",
     "naturalness/map.py",
     "saliency/explain.py",
+    "preimage/invert.py",
+    "preimage/maximize.py",
+    "preimage/caricature.py",
+    "preimage/deconv.py",
+    "preimage/style.py",
     "eval/run.py",
     "eval/compare.py",
     "eval/pack.py",
@@ -58,6 +64,8 @@ PIECES = {
     "eval/run_captioners.py": "eval/run.py",
     "eval/run_baselines.py": "eval/run.py",
     "captioner/train_rewards.py": "captioner/train.py",
+    "preimage/command.py": "preimage/invert.py preimage/maximize.py preimage/caricature.py preimage/deconv.py"
+    " preimage/style.py",
     "features/training_data.py": "vse/train.py captioner/train.py captioner/train_alignment.py",
 }
 

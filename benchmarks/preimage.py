@@ -1,0 +1,126 @@
+"""Inverting 16 pictures in one batch against one after the other, and a step against tf-keras-vis's.
+
+Run: python benchmarks/preimage.py [--steps 20] [--rounds 2] [--size 128]
+The network is MobileNet 0.75 with random numbers.
+Single runs are timed twice: as calls of the library, which compile their search each, and with one compiled search
+that only gets other targets. tf-keras-vis (pip install tf-keras-vis) maximises the same channel with total variation
+and jitter; where it is not installed, that part says so.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from timing import fastest
+
+PICTURES, LAYER = 16, "conv_pw_5_relu"
+
+
+def main() -> None:
+    args = parse()
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # from its own folder this file would be the package
+    from preimage.networks import load_network
+
+    network = load_network("mobilenet_0.75", weights="random", size=args.size)
+    against_peer(network, args.steps, args.rounds)
+    ratio = batch_against_singles(network, args.steps, args.rounds)
+    print(f"ratio: {ratio:.1f} times faster than {PICTURES} single inversions")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
+    return parser.parse_args()
+
+
+def batch_against_singles(network, steps: int, rounds: int) -> float:
+    """Time the ways to invert 16 pictures, and print them."""
+    from common.config import override
+    from preimage.config import CONFIGS
+    from preimage.objectives import Inversion
+    from preimage.optimizer import ImageOptimizer
+    from preimage.priors import priors
+    from preimage.searches import drawn_noise, invert
+
+    config = override(CONFIGS["ijcv16"], [f"iterations={steps}", "rates=1"])
+    pictures = drawn_noise(network, PICTURES)
+    target = network.encode(pictures, [LAYER])[LAYER]
+    share = network.field(LAYER).side / network.size
+    term = sum(priors(config, share), config.data_weight * Inversion(LAYER, target))
+    search, rows = ImageOptimizer(network, term, config), range(PICTURES)
+
+    def singles_compiled_once() -> np.ndarray:
+        found = [search.run(seeds=[row], term=term.of_rows([row])).pictures for row in rows]
+        return np.concatenate(found)
+
+    def singles() -> None:
+        for row in rows:
+            invert(network, pictures[row : row + 1], LAYER, config, seeds=[row])
+
+    ways: dict[str, Callable] = {
+        "one batch, compiled once": lambda: search.run(seeds=rows).pictures,
+        "single runs, compiled once": singles_compiled_once,
+    }
+    apart = np.abs(ways["one batch, compiled once"]() - singles_compiled_once()).mean()
+    assert apart < 0.5, f"both ways must give the same pictures, got {apart} of 255 apart"
+    best = fastest(ways, rounds)
+    calls = {"one batch, one call": lambda: invert(network, pictures, LAYER, config, seeds=rows)}
+    calls["single calls"] = singles
+    for name, way in calls.items():  # each compiles anew, so that nothing has to be warmed up
+        started = time.perf_counter()
+        way()
+        best[name] = time.perf_counter() - started
+    print(f"{PICTURES} inversions of {LAYER}, {network.size} pixels, {steps} steps, {apart:.2g} of 255 apart:")
+    for name, spent in best.items():
+        print(f"  {name}: {spent:.2f} s")
+    faster = best["single runs, compiled once"] / best["one batch, compiled once"]
+    print(f"  compiled once, a batch is {faster:.1f} times faster")
+    return best["single calls"] / best["one batch, one call"]
+
+
+def against_peer(network, steps: int, rounds: int) -> None:
+    """Time a step of activation maximisation, and print it beside tf-keras-vis's."""
+    try:
+        from tf_keras_vis.activation_maximization import ActivationMaximization
+        from tf_keras_vis.activation_maximization.input_modifiers import Jitter
+        from tf_keras_vis.activation_maximization.regularizers import TotalVariation2D
+    except ImportError:
+        print("tf-keras-vis is not installed; a step is not compared with its")
+        return
+    import keras
+
+    from common.config import override
+    from preimage.config import CONFIGS
+    from preimage.objectives import Activation, unit_directions
+    from preimage.optimizer import ImageOptimizer
+    from preimage.priors import priors
+
+    directions = unit_directions(network.shape(LAYER), [7] * PICTURES, whole=True)
+    config = override(CONFIGS["ijcv16"], [f"iterations={steps}", "rates=1", "still=0", "jitter=4"])
+    search = ImageOptimizer(network, sum(priors(config, 1.0), 1.0 * Activation(LAYER, directions)), config)
+    peer = ActivationMaximization(keras.Model(network.model.input, network.output(LAYER)), clone=False)
+    seeds = np.random.default_rng(0).uniform(-1, 1, (PICTURES, network.size, network.size, 3)).astype(np.float32)
+
+    def peers_way() -> None:
+        peer(
+            lambda output: keras.ops.mean(output[..., 7], axis=(1, 2)), seed_input=seeds, input_range=(-1, 1),
+            input_modifiers=[Jitter(jitter=4)], regularizers=[TotalVariation2D(weight=1.0)], steps=steps,
+        )  # fmt: skip
+
+    best = fastest({"ours": lambda: search.run(seeds=range(PICTURES)), "tf-keras-vis": peers_way}, rounds)
+    print(f"a step of maximising a channel, {PICTURES} pictures at once:")
+    for name, spent in best.items():
+        print(f"  {name}: {1000 * spent / steps:.0f} ms")
+    print(f"  {best['tf-keras-vis'] / best['ours']:.2f} times as fast as tf-keras-vis")
+
+
+if __name__ == "__main__":
+    main()

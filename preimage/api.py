@@ -1,0 +1,217 @@
+"""The public face of preimage. Keras is imported inside the functions: importing `preimage` costs nothing.
+
+network = load_network("mobilenet_0.75")
+found = invert_images(network, ["cat.jpg"], "conv_pw_5_relu", preset="ijcv16")
+found.pictures  # float32 [B, S, S, 3], RGB 0..255
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from preimage.networks import Network
+    from preimage.optimizer import Preimages
+
+
+def load_network(name: str = "compact", **options: Any) -> "Network":
+    """Load a network to look into.
+
+    Args:
+        name: of `features.backbones.BACKBONES`, a .keras file, "caffe:NAME" or a .prototxt file.
+        **options: `weights`, `size` and `recipe`; see `preimage.networks.load_network`.
+    """
+    from preimage import networks
+
+    return networks.load_network(name, **options)
+
+
+def invert_images(
+    network: "Network",
+    images: Sequence[Any],
+    layer: str,
+    *,
+    preset: str = "ijcv16",
+    settings: Sequence[str] = (),
+    **options: Any,
+) -> "Preimages":
+    """Find pictures that a layer cannot tell from given ones.
+
+    Args:
+        network: from `load_network`.
+        images: paths, bytes, PIL images or uint8 arrays, or float32 [B, S, S, 3] RGB 0..255 as they are.
+        layer: the tap; see `preimage.networks`.
+        preset: of `preimage.config.CONFIGS`: "ijcv16", "cvpr15", "kato" or "fourier".
+        settings: changes of it, such as ["data_weight=300"].
+        **options: `mask`, `deviation`, `natural`, `seeds`, `watch`, `watch_every`, `progress`; see
+            `preimage.searches.invert`.
+
+    Returns:
+        with the measure "feature_error".
+
+    Raises:
+        ConfigError: an unknown layer, preset or setting, or a search that diverges.
+        DataError: a picture that cannot be read.
+    """
+    from preimage import searches
+
+    return searches.invert(network, _pictures(network, images), layer, _config(preset, settings), **options)
+
+
+def maximize_units(
+    network: "Network",
+    layer: str,
+    channels: Sequence[int],
+    *,
+    preset: str = "robust",
+    settings: Sequence[str] = (),
+    photos: Sequence[Any] = (),
+    **options: Any,
+) -> "Preimages":
+    """Find the pictures that channels, units or classes answer to most.
+
+    Args:
+        network: from `load_network`.
+        layer: the tap; "scores" for classes.
+        channels: which, one picture each.
+        preset: "robust", "fourier", "ijcv16" or "cvpr15".
+        settings: changes of it.
+        photos: pictures whose largest responses set the scale, as in the paper; none: drawn noise.
+        **options: `whole`, `contrast`, `largest`, `natural`, `seeds`, `watch`, `watch_every`, `progress`; see
+            `preimage.searches.maximize`.
+
+    Returns:
+        with the measures "activation" and, of classes, "rank".
+    """
+    from preimage import searches
+
+    if len(photos):
+        options["largest"] = searches.largest_responses(network, layer, channels, _pictures(network, photos))
+    return searches.maximize(network, layer, channels, _config(preset, settings), **options)
+
+
+def caricature_images(
+    network: "Network",
+    images: Sequence[Any],
+    layer: str,
+    *,
+    preset: str = "ijcv16",
+    settings: Sequence[str] = (),
+    **options: Any,
+) -> "Preimages":
+    """Exaggerate in pictures what a layer sees in them.
+
+    Args:
+        network: from `load_network`.
+        images: see `invert_images`.
+        layer: the tap.
+        preset: "ijcv16" or "fourier".
+        settings: changes of it.
+        **options: `natural`, `seeds`, `watch`, `watch_every`, `progress`.
+
+    Returns:
+        with the measure "gain".
+    """
+    from preimage import searches
+
+    return searches.caricature_of(network, _pictures(network, images), layer, _config(preset, settings), **options)
+
+
+def style_images(
+    network: "Network",
+    contents: Sequence[Any],
+    style: Any,
+    *,
+    preset: str = "style",
+    settings: Sequence[str] = (),
+    content_layer: str | None = None,
+    style_layers: Sequence[str] = (),
+    regions: "tuple[np.ndarray, np.ndarray] | None" = None,
+    texture: Any = None,
+    running: dict[str, Any] | None = None,
+    **controls: Any,
+) -> "Preimages":
+    """Paint pictures in the style of another.
+
+    Args:
+        network: from `load_network`; of VGG kind it does best.
+        contents: see `invert_images`.
+        style: one picture.
+        preset: "style".
+        settings: changes of it, such as ["start=uniform"].
+        content_layer: whose maps are kept; None: a middle one.
+        style_layers: whose Gram matrices are matched; none: the first of each size.
+        regions: see `preimage.stylise.stylise`.
+        texture: a picture whose fine strokes are first put on the style.
+        running: `seeds`, `watch`, `watch_every`, `progress`.
+        **controls: `content_weight`, `style_weight`, `normalisation`, `colour`; see `preimage.stylise.StyleControls`.
+
+    Returns:
+        with the measure "loss".
+    """
+    from preimage.stylise import StyleControls, default_layers, finer_style, stylise
+
+    config, chosen = _config(preset, settings), default_layers(network)
+    layers = tuple(style_layers) or chosen[1]
+    source = _pictures(network, [style])[0]
+    if texture is not None:
+        source = finer_style(
+            network, source, _pictures(network, [texture])[0], layers[: max(1, len(layers) // 2)], config
+        )
+    wanted = StyleControls(content_layer or chosen[0], layers, **controls)
+    return stylise(network, _pictures(network, contents), source, wanted, config, regions=regions, **(running or {}))
+
+
+def deconv_images(
+    network: "Network", images: Sequence[Any], layer: str, *, channel: int | None = None, rule: str = "deconvnet"
+) -> "np.ndarray":
+    """Bring the strongest activation of a layer back to the pixels.
+
+    Args:
+        network: from `load_network`.
+        images: see `invert_images`.
+        layer: the tap.
+        channel: of which channel; None: the strongest of all.
+        rule: "deconvnet", "guided" or "gradient".
+
+    Returns:
+        float32 [B, S, S, 3]; `preimage.deconvnet.shown` turns it into colours.
+    """
+    from preimage.deconvnet import project, strongest_unit
+
+    pictures, layer = _pictures(network, images), network.unclipped(layer)
+    features = network.encode(pictures, [layer])[layer]
+    return project(network, pictures, layer, strongest_unit(features, channel), rule=rule)
+
+
+def filters_from_noise(network: "Network", layer: str, channels: Sequence[int], **options: Any) -> "np.ndarray":
+    """See filters from white noise; see `preimage.white_noise.filters_from_noise`."""
+    from preimage import white_noise
+
+    return white_noise.filters_from_noise(network, layer, channels, **options)
+
+
+def top_patches(network: "Network", layer: str, channel: int, images: Sequence[str | Path], **options: Any) -> Any:
+    """Find the patches of photographs that a channel answers to most; see `preimage.patches.top_patches`."""
+    from preimage import patches
+
+    return patches.top_patches(network, layer, channel, images, **options)
+
+
+def _config(preset: str, settings: Sequence[str]) -> Any:
+    from common.config import override
+    from common.config import preset as find_preset
+    from preimage.config import CONFIGS
+
+    return override(find_preset(CONFIGS, preset), settings)
+
+
+def _pictures(network: "Network", images: Any) -> "np.ndarray":
+    """Give float32 [B, S, S, 3]; what already is that stays as it is."""
+    import numpy as np
+
+    if isinstance(images, np.ndarray) and images.dtype == np.float32 and images.shape[1:3] == (network.size,) * 2:
+        return images
+    return network.pictures(images)

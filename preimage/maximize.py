@@ -1,0 +1,135 @@
+"""Command: what does a unit, a channel or a class look for? Find the pictures that it answers to most.
+
+Examples:
+    python -m preimage.maximize --channel 3 17 200 --out channels.png
+    python -m preimage.maximize --network mobilenet_0.75 --class goldfish pug --out classes.png
+    python -m preimage.maximize --channel 5 --whole --photos holidays/*.jpg --preset ijcv16 --out channel.png
+
+With --noise, filters are seen from white noise instead, in 20 steps without a prior.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from common.commands import DONE, run_command
+from common.errors import ConfigError, DataError, unknown_name
+from preimage.command import (
+    check_paths,
+    default_layer,
+    describe_command,
+    followed_search,
+    natural_prior,
+    opened_network,
+    print_measures,
+    search_facts,
+    write_sheet,
+)
+
+_COLUMNS = 5
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = describe_command("preimage.maximize", __doc__, ("robust", "fourier", "ijcv16", "cvpr15"))
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--channel", nargs="+", type=int, metavar="N", help="counted from 0, one picture each")
+    what.add_argument("--class", dest="classes", nargs="+", metavar="NAME|N", help="one picture each")
+    parser.add_argument("--layer", metavar="NAME", help="of --channel (default: the deepest map)")
+    parser.add_argument("--contrast", action="store_true", help="show what is found with the contrast of photographs")
+    parser.add_argument("--whole", action="store_true", help="the channel's mean, instead of the unit in its middle")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="class names, one a line (default: VISLANG_WEIGHTS)"
+    )
+    parser.add_argument(
+        "--photos", nargs="+", type=Path, default=[], metavar="FILE", help="whose largest responses set the scale"
+    )
+    parser.add_argument("--noise", action="store_true", help="filters from white noise, the report's recipe")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: maximize(args))
+
+
+def maximize(args: argparse.Namespace) -> int:
+    """Search, draw and print."""
+    check_paths(args, *args.photos)
+    if args.noise and args.classes:
+        raise ConfigError("--noise sees filters, got --class; choose --channel")
+    network = opened_network(args)
+    from preimage.networks import SCORES
+
+    layer = SCORES if args.classes else args.layer or default_layer(network)
+    channels = args.channel or class_numbers(args, network.shape(layer)[-1])
+    found = from_noise(args, network, layer, channels) if args.noise else searched(args, network, layer, channels)
+    rows = [found.pictures[first : first + _COLUMNS] for first in range(0, len(channels), _COLUMNS)]
+    write_sheet(args.out, rows)
+    names = args.classes or [f"{layer} {channel}" for channel in channels]
+    print_measures(args, search_facts(args, network, layer), names, found)
+    return DONE
+
+
+def searched(args: argparse.Namespace, network: Any, layer: str, channels: list[int]) -> Any:
+    """Search with priors."""
+    from common.config import override
+    from preimage import searches
+    from preimage.config import CONFIGS
+
+    config = override(CONFIGS[args.preset], args.set)
+    seeds = [args.seed + number for number in range(len(channels))]
+    largest = None
+    if args.photos:
+        largest = searches.largest_responses(network, layer, channels, network.pictures(args.photos))
+    with followed_search(args, config.iterations[0], _COLUMNS) as running:
+        return searches.maximize(
+            network, layer, channels, config,
+            whole=args.whole,
+            contrast=args.contrast, largest=largest, natural=natural_prior(args), seeds=seeds, **running,
+        )  # fmt: skip
+
+
+def from_noise(args: argparse.Namespace, network: Any, layer: str, channels: list[int]) -> Any:
+    """See filters from white noise; networks that expect values around 0 and 1 are fed by their recipe."""
+    import numpy as np
+
+    from preimage.optimizer import Preimages
+    from preimage.white_noise import filters_from_noise
+
+    raw = network.recipe.divisor == 1.0 and network.recipe.deviation == (1.0, 1.0, 1.0)
+    pictures = filters_from_noise(network, layer, channels, raw=raw, seed=args.seed)
+    features = network.encode(pictures, [layer])[layer].reshape(len(pictures), -1, network.shape(layer)[-1])
+    means = features.mean(axis=1)[np.arange(len(channels)), channels]
+    return Preimages(pictures, np.zeros((0, len(channels)), np.float32), {"mean_activation": means})
+
+
+def class_numbers(args: argparse.Namespace, count: int) -> list[int]:
+    """Give the numbers of classes that were asked for by number or by name.
+
+    Args:
+        args: of the command.
+        count: classes of the network; a list with one name more starts with the background.
+    """
+    if all(word.isdecimal() for word in args.classes):
+        return [int(word) for word in args.classes]
+    folder = os.environ.get("VISLANG_WEIGHTS")
+    path = args.labels or (Path(folder) / "imagenet_labels.txt" if folder else None)
+    if path is None or not path.is_file():
+        raise DataError(
+            f"no class names at {path or 'VISLANG_WEIGHTS, which is not set'}; give --labels FILE or numbers"
+        )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    names = lines[len(lines) - count :] if len(lines) >= count else lines
+    synonyms = {part.strip(): number for number, line in reversed(list(enumerate(names))) for part in line.split(",")}
+    for word in args.classes:
+        if not word.isdecimal() and word not in synonyms:
+            raise unknown_name("class", word, synonyms, f"see {path}")
+    return [int(word) if word.isdecimal() else synonyms[word] for word in args.classes]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
