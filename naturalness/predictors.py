@@ -102,13 +102,13 @@ def _scan(inputs: Tensor, recurrent: Tensor) -> Tensor:
     steps = ops.transpose(inputs, (1, 0, 2, 3))  # [T, D, S, 4U]
     zeros = ops.zeros_like(steps[0, :, :, : recurrent.shape[1]])
 
-    def step(state: tuple[Tensor, Tensor], arriving: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    def step(state: tuple[Tensor, Tensor], arriving: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         hidden, cell = state
         gates, candidate = ops.split(arriving + ops.matmul(hidden, recurrent), [3 * recurrent.shape[1]], axis=-1)
         entering, kept, leaving = ops.split(ops.sigmoid(gates), 3, axis=-1)
         cell = kept * cell + entering * ops.tanh(candidate)
         hidden = leaving * ops.tanh(cell)
-        return (hidden, cell), hidden
+        return (hidden, cell), (hidden, cell)  # Keras' scan on TensorFlow gives as many outputs as there are states
 
-    _, states = ops.scan(step, (zeros, zeros), steps)
+    _, (states, _) = ops.scan(step, (zeros, zeros), steps)
     return ops.transpose(states, (1, 0, 2, 3))
