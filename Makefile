@@ -15,6 +15,9 @@ RUNS ?= runs
 F8K_CACHE := $(RUNS)/features/flickr8k.h5
 F8K_IMAGES = $(firstword $(wildcard $(addprefix $(F8K)/,$(F8K_FOLDERS))))
 F8K_FOLDERS := Images images Flicker8k_Dataset Flickr8k_Dataset/Flicker8k_Dataset Flickr8k_Dataset
+OSIE ?= $(wildcard $(F8K)/../osie)
+VLM ?= best
+VLM_BACKBONE ?= mobilenet_0.75
 ENTITIES ?= $(wildcard $(F8K)/../flickr30k_entities)
 DETECTOR = $(wildcard $(VISLANG_WEIGHTS)/centernet_mbv3_coco_frozen.pb)
 PROPOSALS ?= $(if $(DETECTOR),detector,grid)
@@ -22,6 +25,7 @@ VSE_RUNS = $(sort $(wildcard $(RUNS)/vse-f8k-*))
 CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-*))
 ALIGN_RUNS = $(sort $(wildcard $(RUNS)/align-f8k-*))
 S2VT_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-s2vt-*))
+VLM_RUNS = $(sort $(wildcard $(RUNS)/vlm-f8k-*))
 REGION_RUNS = $(sort $(wildcard $(RUNS)/regions-f8k-*))
 # Where it is set, comparisons with the libraries in it must run; elsewhere they may be skipped.
 export VISLANG_ORACLES ?= $(CURDIR)/.venv/oracles
@@ -42,7 +46,7 @@ BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone 
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
+.PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -101,6 +105,9 @@ train-f8k-regions: train-f8k-aligner ## the captioner of regions alone, on snipp
 	for seed in $(SEEDS); do $(PY) -m captioner.train --config regions --seed $$seed $(REGION_TAPS) --dataset karpathy \
 	  --data $(SNIPPETS) --cache $(SNIPPETS)/features.h5 --backbone $(BACKBONE) --out $(RUNS)/regions-f8k-$$seed || exit $$?; done
 
+train-vlm: install ## a visual language model for unnaturalness maps (F8K=DIR VLM=best|kato VLM_BACKBONE=NAME)
+	$(PY) -m naturalness.train --config $(VLM) --backbone $(VLM_BACKBONE) --data $(F8K) --limit 1500 --out $(RUNS)/vlm-f8k-$(VLM)
+
 pretrained: install ## rebuild what is in the box: distil the small CNN, train all heads on it (F8K=DIR MORE="DIR ...")
 	$(PY) -m features.distill --data $(F8K) $(addprefix --images ,$(MORE)) --lessons $(RUNS)/distill/lessons \
 	  --run $(RUNS)/distill/compact --out pretrained/compact.weights.h5
@@ -110,19 +117,23 @@ pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
 	$(MAKE) region-features BACKBONE=compact PROPOSALS=grid
 	$(PY) -m vse.train --config box $(BOX_TRAINING) --out $(RUNS)/box/ranker
 	$(PY) -m captioner.train --config box $(BOX_TRAINING) --out $(RUNS)/box/captioner
+	$(PY) -m captioner.train --config box-s2vt $(BOX_TRAINING) --out $(RUNS)/box/s2vt
+	$(PY) -m naturalness.train --config box --backbone compact --data $(F8K) --limit 2000 --out $(RUNS)/box/naturalness
 	$(PY) -m captioner.train_alignment --config box $(BOX_TRAINING) --out $(RUNS)/box/aligner
 	$(PY) -m captioner.snippets --aligner $(RUNS)/box/aligner --data $(F8K) --cache $(F8K_CACHE) --out $(RUNS)/box/snippets
 	$(PY) -m captioner.train --config box-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/box/snippets \
 	  --cache $(RUNS)/box/snippets/features.h5 --out $(RUNS)/box/region-captioner
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
+	$(PY) -m eval.pack --checkpoint $(RUNS)/box/s2vt --name explainer --data $(F8K) --cache $(F8K_CACHE) --step 0.125
+	$(if $(OSIE),$(PY) -m eval.pack --checkpoint $(RUNS)/box/naturalness --name naturalness --dataset osie --data $(OSIE))
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/aligner --name aligner --data $(F8K) --cache $(F8K_CACHE) --step 0.25 \
 	  $(addprefix --entities ,$(ENTITIES))
 	$(if $(ENTITIES),$(PY) -m eval.pack --checkpoint $(RUNS)/box/region-captioner --name region-captioner --data $(F8K) \
 	  --cache $(F8K_CACHE) --step 0.25 --entities $(ENTITIES))
 
 eval: install ## rank and caption the test split with every trained run; writes results/ and pages
-	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
+	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
 	$(if $(VSE_RUNS),$(PY) -m eval.run --split test --out results $(addprefix --checkpoint ,$(VSE_RUNS)))
 	$(if $(CAP_RUNS),$(PY) -m eval.run --task captions --split test --out results $(addprefix --checkpoint ,$(CAP_RUNS)))
 	$(if $(ALIGN_RUNS),$(PY) -m eval.run --task alignment --split test --out results $(addprefix --entities ,$(ENTITIES)) \
@@ -131,6 +142,8 @@ eval: install ## rank and caption the test split with every trained run; writes 
 	  --data $(F8K) --cache $(F8K_CACHE) $(addprefix --checkpoint ,$(REGION_RUNS) $(CAP_RUNS)))
 	$(if $(and $(S2VT_RUNS),$(ENTITIES)),$(PY) -m eval.run --task pointing --split test --out results --entities $(ENTITIES) \
 	  $(addprefix --checkpoint ,$(S2VT_RUNS)))
+	$(if $(and $(VLM_RUNS),$(OSIE)),$(PY) -m eval.run --task fixations --data $(OSIE) --centre-prior multiply --out results \
+	  $(addprefix --checkpoint ,$(VLM_RUNS)))
 
 df: install ## store Flickr8K's n-gram weights for CIDEr in runs/df (F8K=DIR), for --df flickr8k-train
 	$(PY) -m eval.document_frequencies --dataset flickr8k --data $(F8K) --split train

@@ -19,6 +19,7 @@ _TASKS = {
     "s2vt": "captions",
     "aligner": "alignment",
     "regions": "regions",
+    "naturalness": "fixations",
 }
 _RESULTS = {
     "vse": "vse-",
@@ -26,8 +27,9 @@ _RESULTS = {
     "s2vt": "captions-captioner-",
     "aligner": "alignment-",
     "regions": "region-captions-",
+    "naturalness": "fixations-",
 }
-_TRAININGS = {"vse": "vse.train", "aligner": "captioner.train_alignment"}
+_TRAININGS = {"vse": "vse.train", "aligner": "captioner.train_alignment", "naturalness": "naturalness.train"}
 WORDS = {
     "vse": (
         "sentence encoder and image map in one space",
@@ -49,6 +51,11 @@ WORDS = {
         "saying where the people, animals and large things of an everyday sentence are",
         "small things, parts of bodies, words that Flickr8K hardly knows; its boxes come from a grid and are coarse",
     ),
+    "naturalness": (
+        "foretells the cells of a CNN's maps, textures from their neighbours and things from the scene",
+        "saying where people look first in photographs, and how natural a photograph is",
+        "what people look at for its meaning; drawings: it has only seen photographs",
+    ),
     "regions": (
         "names what is in a region of a picture, trained on parts of captions that an aligner tied to regions",
         "people, what they wear, dogs, balls, water, grass",
@@ -63,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", required=True, type=Path, metavar="DIR", help="a trained model")
     parser.add_argument("--name", required=True, help="what it is called in the box, such as captioner")
     parser.add_argument("--data", required=True, type=Path, help="folder of the data set that it is scored on")
-    parser.add_argument("--cache", required=True, type=Path, help="feature cache of it")
+    parser.add_argument("--cache", type=Path, help="feature cache of it, where the model reads one")
     parser.add_argument("--dataset", help="name of its reader (default: the one it was trained with, or flickr8k)")
     parser.add_argument("--split", default="test", help="(default: %(default)s)")
     parser.add_argument(
@@ -101,6 +108,8 @@ def pack(args: argparse.Namespace) -> int:
         raise CheckpointError(f"{args.checkpoint} holds a model of kind {kind!r}, expected one of: {', '.join(_TASKS)}")
     if kind == "regions" and args.entities is None and args.dataset != "scenes":
         raise ConfigError("a captioner of regions is scored on boxes that people drew, expected --entities DIR")
+    if kind != "naturalness" and args.cache is None:
+        raise ConfigError(f"a model of kind {kind} is scored on cached features, expected --cache FILE")
     with tempfile.TemporaryDirectory(dir=box.parent) as folder:
         packed, scored = Path(folder) / args.name, Path(folder) / "scored" / args.checkpoint.name
         write_packed(args.checkpoint, description, packed, args.step)
@@ -139,7 +148,8 @@ def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path,
         )
     data = {name: value for name, value in description["data"].items() if name not in ("folder", "cache")}
     write_json(packed / CONFIG, {**description, "data": data})
-    shutil.copyfile(checkpoint / VOCABULARY, packed / VOCABULARY)
+    if (checkpoint / VOCABULARY).is_file():
+        shutil.copyfile(checkpoint / VOCABULARY, packed / VOCABULARY)
     halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=_BITS, step=step)
 
 
@@ -151,7 +161,9 @@ def score(args: argparse.Namespace, kind: str, checkpoint: Path) -> dict[str, An
 
     before = {path: path.stat().st_mtime_ns for path in args.results.glob("*.json")}
     words = ["--task", _TASKS[kind], "--checkpoint", str(checkpoint), "--split", args.split]
-    words += ["--data", str(args.data), "--cache", str(args.cache), "--out", str(args.results)]
+    words += ["--data", str(args.data), "--out", str(args.results)]
+    if args.cache:
+        words += ["--cache", str(args.cache)]
     if args.dataset:
         words += ["--dataset", args.dataset]
     if args.entities and kind in ("aligner", "regions"):
@@ -175,23 +187,20 @@ def make_card(
     kind, backbone, data = packed_kind(description), description["backbone"]["name"], description["data"]
     does, good, bad = WORDS[kind]
     made = provenance()
-    scored_on = f"{result['num_images']:,} images" if "num_images" in result else f"{result['num_boxes']:,} boxes"
-    intervals = {name: [round(end, 1) for end in ends] for name, ends in result.get("intervals", {}).items()}
+    trained_on = data.get("dataset", result["dataset"]) if kind == "naturalness" else result["dataset"]
     return {
         "name": args.name,
-        "what": f"{does}; {backbone} features, trained on {result['dataset']}",
+        "what": f"{does}; {backbone} features, trained on {trained_on}",
         "command": f"python -m {_TRAININGS.get(kind, 'captioner.train')} --config {description['preset']}"
         f" --backbone {backbone} --dataset {data['dataset']} --seed {description['seed']}"
         f" {training_place(kind, data['dataset'])} --out runs/box/{args.name}",
-        "data": f"split train of {result['dataset']}; dev chose the weights; test was only measured",
+        "data": "split train of flickr8k, no fixation; OSIE was only measured"
+        if kind == "naturalness"
+        else f"split train of {result['dataset']}; dev chose the weights; test was only measured",
         "commit": made["commit"],
         "date": made["date"],
         "seconds": training_seconds(args.checkpoint, None),
-        "scores": {
-            "on": f"{result['dataset']}, {result['split']}, {scored_on}; these very weights",
-            **{name: round(value, 1) for name, value in result["metrics"].items() if value is not None},
-        },
-        "intervals": {"method": result["interval_method"], **intervals} if intervals else {},
+        **(_fixation_scores(result) if kind == "naturalness" else _scores(result)),
         "good at": good,
         "bad at": bad,
         "licence": "Apache-2.0",
@@ -203,8 +212,38 @@ def make_card(
     }
 
 
+def _scores(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the numbers of a result on a split, with their intervals."""
+    on = f"{result['num_images']:,} images" if "num_images" in result else f"{result['num_boxes']:,} boxes"
+    intervals = {name: [round(end, 1) for end in ends] for name, ends in result.get("intervals", {}).items()}
+    return {
+        "scores": {
+            "on": f"{result['dataset']}, {result['split']}, {on}; these very weights",
+            **{name: round(value, 1) for name, value in result["metrics"].items() if value is not None},
+        },
+        "intervals": {"method": result["interval_method"], **intervals} if intervals else {},
+    }
+
+
+def _fixation_scores(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the numbers of a result on fixations: of the maps as they are, without the middle made likelier."""
+    measured = {name: one for name, one in next(iter(result["methods"].values())).items() if one}
+    return {
+        "scores": {
+            "on": f"{result['dataset']}, {result['pictures']:,} pictures; these very weights",
+            **{name: round(one["mean"], 3) for name, one in measured.items()},
+        },
+        "intervals": {
+            "method": "95 % percentile bootstrap over pictures",
+            **{name: [round(one["low"], 3), round(one["high"], 3)] for name, one in measured.items()},
+        },
+    }
+
+
 def training_place(kind: str, dataset: str) -> str:
     """Say where training found its data; captioners of regions learn from snippets, in a folder of their own."""
+    if kind == "naturalness":
+        return f"--data data/{dataset} --limit 2000"
     if kind == "regions":
         return "--data runs/box/snippets --cache runs/box/snippets/features.h5"
     return f"--data data/{dataset} --cache runs/features/{dataset}.h5"

@@ -40,6 +40,7 @@ COMMANDS = {
     "captioner/generate.py",
     "naturalness/train.py",
     "naturalness/map.py",
+    "naturalness/changes.py",
     "saliency/explain.py",
     "preimage/invert.py",
     "preimage/maximize.py",

@@ -100,12 +100,12 @@ def test_scores_maps_and_losses_of_a_picture(trained, photographs):
 
 
 @pytest.mark.realdata
-def test_torn_photographs_are_less_natural_with_the_model_in_the_box(data):
+def test_torn_photographs_are_less_natural_with_the_model_in_the_box(real_data):
     model, random = load_model(), np.random.default_rng(0)
-    names = (data / "flickr8k" / "Flickr_8k.devImages.txt").read_text().split()[:20]
+    names = (real_data / "flickr8k" / "Flickr_8k.devImages.txt").read_text().split()[:20]
     less = []
     for name in names:
-        pixels = np.asarray(Image.open(data / "flickr8k" / "Images" / name).convert("RGB").resize((224, 224)))
+        pixels = np.asarray(Image.open(real_data / "flickr8k" / "Images" / name).convert("RGB").resize((224, 224)))
         blocks = pixels.reshape(8, 28, 8, 28, 3).swapaxes(1, 2).reshape(64, 28, 28, 3)[random.permutation(64)]
         torn = blocks.reshape(8, 8, 28, 28, 3).swapaxes(1, 2).reshape(224, 224, 3)
         less.append(naturalness_score(model, torn) < naturalness_score(model, pixels))

@@ -1,0 +1,127 @@
+"""Command: does a model notice what does not belong? It looks at photographs before and after a change."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.commands import DONE, import_backend_quietly, progress_is_shown, run_command
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SIDE, PART = 224, 96  # pixels of a photograph, and of the square that is changed
+TORN = 28  # pixels of the pieces of a torn photograph
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m naturalness.changes", description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="a trained model (default: the one in the box)")
+    parser.add_argument("--weights", metavar="FILE", help="weights of its CNN (default: VISLANG_WEIGHTS)")
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--dataset", default="flickr8k", help="name of its reader (default: %(default)s)")
+    parser.add_argument("--split", default="dev", help="(default: %(default)s)")
+    parser.add_argument("--limit", type=int, default=200, metavar="N", help="photographs (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of what is changed where (default: %(default)s)")
+    parser.add_argument("--out", default=Path("results"), type=Path, help="folder of results (default: %(default)s)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `common.commands` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: measure(args))
+
+
+def measure(args: argparse.Namespace) -> int:
+    """Change, look, count, write `unnatural-changes-<preset>-<backbone>.json` and print it."""
+    import json
+
+    import numpy as np
+    from tqdm import tqdm
+
+    from common.files import require_writable_folder, write_json
+    from common.seeds import stream
+    from eval.provenance import provenance
+    from naturalness.api import load_model
+
+    pictures = read_pictures(args)
+    require_writable_folder(args.out)
+    import_backend_quietly()
+    model = load_model(args.checkpoint, weights=args.weights)
+    noticed: dict[str, list[bool]] = {name: [] for name in (*CHANGES, "torn")}
+    for number in tqdm(range(len(pictures)), disable=not progress_is_shown()):
+        picture, other = pictures[number], pictures[(number + 1) % len(pictures)]
+        random = stream(args.seed, "changes", number)
+        top, left = random.integers(0, (SIDE - PART) // 32 + 1, 2) * 32
+        place = np.s_[top : top + PART, left : left + PART]
+        before = model.map(picture, everything=True)
+        for name, change in CHANGES.items():
+            changed = picture.copy()
+            changed[place] = change(picture[place], other[place], random)
+            noticed[name].append(bool(model.map(changed, everything=True)[place].mean() > before[place].mean()))
+        torn = shuffled(picture, TORN, random)
+        noticed["torn"].append(model.score(torn) < model.score(picture))
+    preset, backbone = model.description["preset"], model.description["backbone"]["name"]
+    result = {
+        "kind": "unnatural changes",
+        "name": f"{preset}-{backbone}",
+        "dataset": args.dataset,
+        "split": args.split,
+        "pictures": len(pictures),
+        "seed": args.seed,
+        "noticed": {name: round(100 * float(np.mean(one)), 1) for name, one in noticed.items()},
+        **provenance(),
+    }
+    write_json(args.out / f"unnatural-changes-{result['name']}.json", result)
+    print(json.dumps(result["noticed"]))
+    return DONE
+
+
+def read_pictures(args: argparse.Namespace) -> list["np.ndarray"]:
+    """Read photographs of a split, squashed to uint8 [224, 224, 3]; some at random."""
+    from common.errors import DataError
+    from common.seeds import stream
+    from datasets.catalog import read_dataset
+    from datasets.records import of_split
+    from features.decode import decode_image
+    from naturalness.trained import as_pixels
+
+    records = [one for one in of_split(read_dataset(args.dataset, args.data), args.split) if one.path is not None]
+    chosen = stream(args.seed, "photographs").permutation(len(records))[: args.limit]
+    if len(chosen) < 2:
+        raise DataError(f"{len(chosen)} photographs were found, expected at least 2; a change takes from another one")
+    return [as_pixels(decode_image(records[row].path).resize((SIDE, SIDE))) for row in chosen]
+
+
+def shuffled(part: "np.ndarray", side: int, random: Any) -> "np.ndarray":
+    """Put the square pieces of a picture, `side` pixels each, into another order: uint8 [H, W, 3]."""
+    down, across = part.shape[0] // side, part.shape[1] // side
+    pieces = part[: down * side, : across * side].reshape(down, side, across, side, 3).swapaxes(1, 2)
+    pieces = pieces.reshape(-1, side, side, 3)[random.permutation(down * across)]
+    result = part.copy()
+    whole = pieces.reshape(down, across, side, side, 3).swapaxes(1, 2).reshape(down * side, across * side, 3)
+    result[: down * side, : across * side] = whole
+    return result
+
+
+def _blurred(part: "np.ndarray", other: "np.ndarray", random: Any) -> "np.ndarray":
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(part, (4, 4, 0))
+
+
+# From the part of a picture, the same part of another one and a random state to what is put in its place.
+CHANGES: dict[str, Callable[["np.ndarray", "np.ndarray", Any], "np.ndarray"]] = {
+    "paste": lambda part, other, random: other,
+    "shuffle of 8 pixels": lambda part, other, random: shuffled(part, 8, random),
+    "shuffle of 16 pixels": lambda part, other, random: shuffled(part, 16, random),
+    "upside down": lambda part, other, random: part[::-1],
+    "blur": _blurred,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
