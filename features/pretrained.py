@@ -16,7 +16,6 @@ BOX = {  # kind of model: its folder in the box
     "vse": "ranker",
     "captioner": "captioner",
     "aligner": "aligner",
-    "saliency": "explainer",
     "naturalness": "naturalness",
 }
 _WEIGHTS = ".weights.h5"

@@ -11,16 +11,16 @@ def load_model(path: str | Path | None = None) -> Any:
     """Load a captioner to explain, any that `captioner.load_model` loads.
 
     Args:
-        path: a checkpoint folder or the name of one in the box; None: the one that the box has for this.
+        path: a checkpoint folder or the name of one in the box; None: the captioner in the box, whose words point
+            better than those of the S2VT there, "explainer".
 
     Raises:
         CheckpointError: missing, damaged or of another kind; the message says what to do.
         DataError: a model of the box that is not the one of its card.
     """
     from captioner import api
-    from features.pretrained import BOX
 
-    return api.load_model(BOX["saliency"] if path is None else path)
+    return api.load_model(path)
 
 
 def explain_image(

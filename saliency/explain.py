@@ -66,7 +66,7 @@ def explain(args: argparse.Namespace) -> int:
     check(args)
     from features.pretrained import say_which
 
-    say_which("saliency", args.checkpoint)
+    say_which("captioner", args.checkpoint)
     import_backend_quietly()
     model = load_model(args.checkpoint)
     drawing = args.out or (None if args.json else drawing_path(args))

@@ -55,7 +55,7 @@ def test_words_are_explained_from_the_box(real_data, capsys, tmp_path):
     words = ["--image", str(photo), "--sentence", "two dogs on the grass and a zebra", "--out", str(tmp_path / "w.png")]
     assert main([*words, "--html", str(tmp_path / "w.html"), "--json"]) == 0
     said = capsys.readouterr()
-    assert said.err.startswith(f"using the {BOX['saliency']} in the box")
+    assert said.err.startswith(f"using the {BOX['captioner']} in the box")
     evidence = {row["word"]: row["evidence"] for row in json.loads(said.out)["words"]}
     assert evidence["dogs"] > 1.0
     assert evidence["grass"] > 0.5

@@ -314,19 +314,29 @@ def test_mistakes_are_told_in_one_line(osie_like, tmp_path, words, told, capsys)
     assert error.count("\n") == 1
 
 
-def test_the_data_must_be_named_and_no_checkpoint(tmp_path, capsys):
+def test_the_data_must_be_named(capsys):
     from eval.run import main
 
-    for words in ([], ["--data", str(tmp_path), "--checkpoint", str(tmp_path)]):
-        with pytest.raises(SystemExit):
-            main(["--task", "fixations", *words])
-        assert "expected --data DIR and --maps DIR" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--task", "fixations"])
+    assert "expected --data DIR; then --checkpoint or --maps DIR" in capsys.readouterr().err
+
+
+def test_the_model_in_the_box_is_judged(tmp_path):
+    from eval.run_fixations import unnaturalness_of
+    from features.pretrained import PRETRAINED
+
+    pixels = np.random.default_rng(0).integers(0, 255, (100, 120, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    name, map_of = unnaturalness_of(PRETRAINED / "naturalness")
+    assert name == "box-compact"
+    assert map_of(argparse.Namespace(path=tmp_path / "a.png")).shape == (100, 120)
 
 
 def test_names_of_maps_must_differ(osie_like):
     from eval.run_fixations import judge_all, map_methods, read_map
 
-    args = argparse.Namespace(maps=[f"a={osie_like}", f"a={osie_like}"], name=None)
+    args = argparse.Namespace(maps=[f"a={osie_like}", f"a={osie_like}"], name=None, checkpoint=[])
     with pytest.raises(ConfigError, match="twice"):
         map_methods(args)
     with pytest.raises(ConfigError, match="which a baseline has"):
