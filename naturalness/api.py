@@ -28,14 +28,13 @@ def load_model(path: str | Path | None = None, *, weights: str | Path | None = N
     return load_trained(find_checkpoint(KIND, path), weights=weights)
 
 
-def unnaturalness_map(model: "TrainedNaturalness", image: Any, *, everything: bool = False) -> "np.ndarray":
+def unnaturalness_map(model: "TrainedNaturalness", image: Any, *, odd: bool = False) -> "np.ndarray":
     """Say how unnatural, or how much of a surprise, each place of a picture is.
 
     Args:
         model: from `load_model`.
         image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3]; looked at as large as it is.
-        everything: whether strange textures count as well (for what does not belong); otherwise it is the map of
-            where people look.
+        odd: what does not belong, such as strange textures; otherwise where people look.
 
     Returns:
         float32 [H, W], 0 or more, not smoothed.
@@ -47,7 +46,7 @@ def unnaturalness_map(model: "TrainedNaturalness", image: Any, *, everything: bo
     from features.decode import decode_image
     from naturalness.trained import as_pixels
 
-    return model.map(as_pixels(decode_image(image)), everything=everything)
+    return model.map(as_pixels(decode_image(image)), odd=odd)
 
 
 def naturalness_score(model: "TrainedNaturalness", image: Any) -> float:

@@ -67,7 +67,7 @@ class NaturalnessConfig:
         "conv_pw_5_bn:linear",
         "conv_pw_11_bn:scene:channels:excess",
     )  # see `Expert`; ours, of texture, which foretells a cell from its neighbour, and of things, from the scene
-    looked_at: int = -1  # the expert whose map says where people look; the others only judge how natural a picture is
+    looked_at: int = -1  # the expert whose map says where people look; the others judge how natural a picture is
     mirrored: int = 64  # pixels of the picture's mirror image around it: a CNN takes the edge for a thing
     vectors: int = 0  # cells that components are fitted to, spread evenly over pictures; 0: all
     ridge: float = 0.01  # "linear": added to the variance of each component
@@ -106,6 +106,11 @@ class NaturalnessConfig:
     def parsed(self) -> tuple[Expert, ...]:
         """The experts; raises ValueError where one is none."""
         return tuple(Expert.parse(text) for text in self.experts)
+
+    @property
+    def judges(self) -> tuple[int, ...]:
+        """The experts by which a picture is natural or not: a torn one has fewer things that draw the eye, not more."""
+        return tuple(set(range(len(self.experts))) - {self.looked_at % len(self.experts)}) or (0,)
 
     @property
     def taps(self) -> tuple[str, ...]:

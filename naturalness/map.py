@@ -24,9 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--overlay", action="store_true", help="lay the map over the picture instead of drawing it in grey"
     )
-    parser.add_argument(
-        "--all", action="store_true", help="strange textures too, for what does not belong; not only what draws the eye"
-    )
+    parser.add_argument("--odd", action="store_true", help="what does not belong, instead of what draws the eye")
     parser.add_argument("--npy", type=Path, metavar="FILE", help="also write the map, float32 [H, W], not smoothed")
     parser.add_argument("--json", action="store_true", help="print scores as JSON; draws only what --out names")
     return parser
@@ -110,7 +108,7 @@ def draw(args: argparse.Namespace, model: Any, path: Path, pixels: Any) -> None:
     drawing = drawing_path(args, path)
     if drawing is None and args.npy is None:
         return
-    found = model.map(pixels, everything=args.all)
+    found = model.map(pixels, odd=args.odd)
     if args.npy:
         with whole_file(args.npy) as part, part.open("wb") as stream:
             np.save(stream, found, allow_pickle=False)

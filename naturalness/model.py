@@ -168,10 +168,10 @@ class VisualLanguageModel(keras.Model):
         self.built = True
 
     def call(self, maps: Mapping[str, Tensor]) -> Tensor:
-        """Give the loss of each picture, float32 [B]: the mean over experts.
+        """Give the loss of each picture, float32 [B]: the mean over the experts that judge.
 
         Args:
             maps: {tap: float32 [B, H, W, C]}.
         """
-        losses = [one(maps[one.expert.tap]) for one in self.experts]
-        return sum(losses) / len(losses)
+        judges = [self.experts[number] for number in self.config.judges]
+        return sum(one(maps[one.expert.tap]) for one in judges) / len(judges)

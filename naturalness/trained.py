@@ -59,23 +59,24 @@ class TrainedNaturalness:
     def score(self, picture: np.ndarray) -> float:
         """Give how natural a picture is: 0 as training pictures are on average, below 0 less so.
 
-        It is minus the mean over experts of the logarithm of their mean error.
+        It is minus the mean over the experts that judge of the logarithm of their mean error.
         """
-        means = [np.mean([one.mean() for one in errors]) for errors in self.errors(picture)]
+        errors = self.errors(picture)
+        means = [np.mean([one.mean() for one in errors[number]]) for number in self.config.judges]
         return -float(np.log(means).mean())
 
-    def map(self, picture: np.ndarray, *, everything: bool = False) -> np.ndarray:
+    def map(self, picture: np.ndarray, *, odd: bool = False) -> np.ndarray:
         """Give how unnatural each place of a picture is.
 
         Args:
             picture: uint8 [H, W, 3], RGB.
-            everything: of all experts, for what does not belong; otherwise of the one whose map says where people look.
+            odd: what does not belong, by the experts that judge; otherwise where people look.
 
         Returns:
             float32 [H, W], 0 or more; not smoothed. Of preset `kato`, the original's picture, blurred, 0 to 255.
         """
         size, config = picture.shape[1::-1], self.config
-        chosen = range(len(config.experts)) if everything else [config.looked_at]
+        chosen = config.judges if odd else [config.looked_at]
         found, maps = [], self.errors(picture)
         strides = dict(zip(self.network.taps, self.network.strides, strict=True))
         for number in chosen:

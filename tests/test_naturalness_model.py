@@ -217,8 +217,10 @@ def test_a_typo_in_a_setting_is_named():
         override(CONFIGS["best"], ["mirored=0"])
 
 
-def test_the_loss_of_a_model_is_the_mean_over_experts():
-    config = NaturalnessConfig(("a:linear:channels:square", "b:scene:channels:square"))
+def test_the_loss_of_a_model_is_the_mean_over_the_experts_that_judge():
+    experts = ("a:linear:channels:square", "b:scene:channels:square", "a:scene:channels:excess")
+    config = NaturalnessConfig(experts)
+    assert (config.judges, NaturalnessConfig(experts[:1]).judges) == ((0, 1), (0,))
     model = VisualLanguageModel(config, [CHANNELS, CHANNELS])
     maps = {"a": maps_of(), "b": maps_of(seed=1)}
     expected = (np.asarray(model.experts[0](maps["a"])) + np.asarray(model.experts[1](maps["b"]))) / 2
