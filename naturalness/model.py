@@ -42,7 +42,8 @@ class ExpertModel(keras.layers.Layer):
             return self.add_weight(shape=shape, initializer=value, trainable=False, name=called)
 
         self.mean, self.deviation = constant((channels,), "mean"), constant((channels,), "deviation", "ones")
-        self.centre = self.axes = None
+        self.centre: Any = None
+        self.axes: Any = None
         if expert.space == "components":
             self.centre, self.axes = constant((channels,), "centre"), constant((channels, width), "axes")
         self.level = constant((), "level", "ones")

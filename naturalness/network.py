@@ -95,7 +95,7 @@ class FrozenTaps:
     def _whole(self, pictures: Tensor) -> dict[str, Tensor]:
         recipe = self.loaded.recipe
         values = pictures[..., :: recipe.step] / np.float32(recipe.divisor)
-        values = (values - np.float32(recipe.mean)) / np.float32(recipe.deviation)
+        values = (values - np.array(recipe.mean, np.float32)) / np.array(recipe.deviation, np.float32)
         outputs = self.head(values, training=False)
         return dict(zip(self.taps, outputs if isinstance(outputs, (list, tuple)) else [outputs], strict=True))
 
