@@ -187,6 +187,7 @@ def make_card(
     kind, backbone, data = packed_kind(description), description["backbone"]["name"], description["data"]
     does, good, bad = WORDS[kind]
     made = provenance()
+    kept = "what statistics of features tell" if kind == "naturalness" else "the vocabulary"
     trained_on = data.get("dataset", result["dataset"]) if kind == "naturalness" else result["dataset"]
     return {
         "name": args.name,
@@ -204,8 +205,8 @@ def make_card(
         "good at": good,
         "bad at": bad,
         "licence": "Apache-2.0",
-        "terms of the data": "photographs and captions were used for research under their own terms; the words of the"
-        " vocabulary are all that is kept of them",
+        "terms of the data": f"photographs and captions were used for research under their own terms; {kept} is all that"
+        " is kept of them",
         "stored as": f"float16, {_BITS} bits of mantissa"
         + (f", steps of {args.step:g} deviations" if args.step else ""),
         "sha256": {path.name: sha256_of(path) for path in sorted(packed.iterdir())},

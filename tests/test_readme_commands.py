@@ -49,7 +49,7 @@ def test_module_commands_parse(line):
 def test_python_examples_name_what_exists():
     for block in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL):
         compile(block, "README.md", "exec")
-        for package, name in re.findall(r"\b(vse|captioner|saliency)\.(\w+)\(", block):
+        for package, name in re.findall(r"\b(vse|captioner|saliency|naturalness|preimage)\.(\w+)\(", block):
             assert hasattr(importlib.import_module(package), name), f"README uses {package}.{name}"
 
 
