@@ -205,8 +205,8 @@ def make_card(
         "good at": good,
         "bad at": bad,
         "licence": "Apache-2.0",
-        "terms of the data": f"photographs and captions were used for research under their own terms; {kept} is all that"
-        " is kept of them",
+        "terms of the data": "photographs and captions were used for research under their own terms;"
+        f" {kept} is all that is kept of them",
         "stored as": f"float16, {_BITS} bits of mantissa"
         + (f", steps of {args.step:g} deviations" if args.step else ""),
         "sha256": {path.name: sha256_of(path) for path in sorted(packed.iterdir())},
