@@ -9,20 +9,10 @@ photograph's own features are in the caricature.
 
 import argparse
 import sys
+from typing import Any
 
-from common.commands import DONE, run_command, shown_name
-from preimage.command import (
-    add_images,
-    check_paths,
-    default_layer,
-    describe_command,
-    followed_search,
-    natural_prior,
-    opened_network,
-    print_measures,
-    search_facts,
-    write_sheet,
-)
+from common.commands import run_command
+from preimage.command import add_images, describe_command, search_from_photographs
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,22 +31,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def caricature(args: argparse.Namespace) -> int:
     """Search, draw and print."""
-    check_paths(args, *args.image)
-    network = opened_network(args)
-    from common.config import override
-    from preimage import searches
-    from preimage.config import CONFIGS
 
-    config, layer = override(CONFIGS[args.preset], args.set), args.layer or default_layer(network)
-    pictures = network.pictures(args.image)
-    seeds = [args.seed + number for number in range(len(pictures))]
-    with followed_search(args, config.iterations[0], len(pictures)) as running:
-        natural = natural_prior(args)
-        found = searches.caricature_of(network, pictures, layer, config, natural=natural, seeds=seeds, **running)
-    write_sheet(args.out, [pictures, found.pictures])
-    names = [shown_name(str(path)) for path in args.image]
-    print_measures(args, search_facts(args, network, layer), names, found)
-    return DONE
+    def search(*found: Any, **running: Any) -> Any:
+        from preimage import searches
+
+        return searches.caricature_of(*found, **running)
+
+    return search_from_photographs(args, search, stages=1)
 
 
 if __name__ == "__main__":

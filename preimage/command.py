@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.commands import progress_is_shown, shown_name
+from common.commands import DONE, progress_is_shown, shown_name
 from common.errors import ConfigError, DataError
 from common.files import require_writable_folder, whole_file
 
@@ -119,6 +119,29 @@ def followed_search(args: argparse.Namespace, iterations: int, columns: int) -> 
         yield {"progress": bar.update, **watching}
     if args.frames:
         write_frames(args.frames, frames)
+
+
+def search_from_photographs(args: argparse.Namespace, search: Callable[..., Any], *, stages: int | None = None) -> int:
+    """Search from photographs for what a layer makes of them, then draw and print; gives the exit code.
+
+    Args:
+        args: of the command.
+        search: one of `preimage.searches`, called as search(network, pictures, layer, config, ...).
+        stages: how many of the preset's it runs; None: all.
+    """
+    check_paths(args, *args.image)
+    network = opened_network(args)
+    from common.config import override
+    from preimage.config import CONFIGS
+
+    config, layer = override(CONFIGS[args.preset], args.set), args.layer or default_layer(network)
+    pictures, natural = network.pictures(args.image), natural_prior(args)
+    seeds = [args.seed + number for number in range(len(pictures))]
+    with followed_search(args, sum(config.iterations[:stages]), len(pictures)) as running:
+        found = search(network, pictures, layer, config, natural=natural, seeds=seeds, **running)
+    write_sheet(args.out, [pictures, found.pictures])
+    print_measures(args, search_facts(args, network, layer), [shown_name(str(path)) for path in args.image], found)
+    return DONE
 
 
 def write_frames(path: Path, frames: Sequence[Any]) -> None:

@@ -13,19 +13,8 @@ import argparse
 import sys
 from typing import Any
 
-from common.commands import DONE, run_command, shown_name
-from preimage.command import (
-    add_images,
-    check_paths,
-    default_layer,
-    describe_command,
-    followed_search,
-    natural_prior,
-    opened_network,
-    print_measures,
-    search_facts,
-    write_sheet,
-)
+from common.commands import run_command
+from preimage.command import add_images, describe_command, search_from_photographs
 
 _MASKS = ("all", "central", "first-half", "second-half")
 
@@ -49,22 +38,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def invert(args: argparse.Namespace) -> int:
     """Search, draw and print."""
-    check_paths(args, *args.image)
-    network = opened_network(args)
-    from common.config import override
-    from preimage import searches
-    from preimage.config import CONFIGS
 
-    config, layer = override(CONFIGS[args.preset], args.set), args.layer or default_layer(network)
-    pictures, mask = network.pictures(args.image), mask_of(args.only, network.shape(layer))
-    seeds = [args.seed + number for number in range(len(pictures))]
-    with followed_search(args, sum(config.iterations), len(pictures)) as running:
-        natural = natural_prior(args)
-        found = searches.invert(network, pictures, layer, config, mask=mask, natural=natural, seeds=seeds, **running)
-    write_sheet(args.out, [pictures, found.pictures])
-    names = [shown_name(str(path)) for path in args.image]
-    print_measures(args, search_facts(args, network, layer), names, found)
-    return DONE
+    def search(network: Any, pictures: Any, layer: str, config: Any, **running: Any) -> Any:
+        from preimage import searches
+
+        return searches.invert(
+            network, pictures, layer, config, mask=mask_of(args.only, network.shape(layer)), **running
+        )
+
+    return search_from_photographs(args, search)
 
 
 def mask_of(only: str, shape: tuple[int, ...]) -> Any:
