@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from eval.page_style import STYLE
+from eval.page_parts import whole_page
 
 _STYLE = """
 main { padding-top: 26px; }
@@ -52,18 +52,11 @@ def fixations_page(title: str, rows: Sequence[LookedAt], *, tags: Sequence[str] 
         rows: in the order to show.
         tags: short facts under the title, plain text.
     """
-    facts = "".join(f"<li>{escape(tag)}</li>" for tag in tags)
-    cards = "\n".join(map(_card, rows))
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{STYLE}{_STYLE}</style>\n</head>\n"
-        f'<body>\n<header>\n<h1>{escape(title)}</h1>\n<ul class="tags">{facts}</ul>\n</header>\n<main>\n'
+    note = (
         '<p class="note">Red is where most is expected, blue where least; each map is stretched to its own'
-        f" range. People: their fixations, smoothed.</p>\n{cards}\n</main>\n"
-        "<footer>Written by <code>python -m eval.run --task fixations</code>. This page needs no network.</footer>\n"
-        "</body>\n</html>\n"
+        " range. People: their fixations, smoothed.</p>"
     )
+    return whole_page(title, tags, [note, *map(_card, rows)], style=_STYLE, command="eval.run --task fixations")
 
 
 def _card(row: LookedAt) -> str:

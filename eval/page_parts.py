@@ -8,22 +8,35 @@ from typing import Any
 from eval.page_style import STYLE
 
 
-def whole_page(title: str, tags: Sequence[str], sections: Sequence[str]) -> str:
+def whole_page(
+    title: str,
+    tags: Sequence[str],
+    sections: Sequence[str],
+    *,
+    style: str = "",
+    script: str = "",
+    command: str = "eval.run",
+) -> str:
     """Write a page that needs no other file.
 
     Args:
         title: plain text.
         tags: short facts under the title, plain text; empty ones are left out.
         sections: HTML.
+        style: CSS of this page alone.
+        script: JavaScript of this page.
+        command: what wrote it.
     """
     words = "".join(f"<li>{escape(tag)}</li>" for tag in tags if tag)
+    running = f"<script>{script}</script>\n" if script else ""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{STYLE}{style}</style>\n</head>\n"
         f'<body>\n<header>\n<h1>{escape(title)}</h1>\n<ul class="tags">{words}</ul>\n</header>\n<main>\n'
         + "\n".join(sections)
-        + "\n</main>\n<footer>Written by <code>python -m eval.run</code>. This page needs no network.</footer>\n"
-        "</body>\n</html>\n"
+        + f"\n</main>\n<footer>Written by <code>python -m {command}</code>. This page needs no network.</footer>\n"
+        f"{running}</body>\n</html>\n"
     )
 
 

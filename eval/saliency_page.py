@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from eval.page_style import STYLE
+from eval.page_parts import whole_page
 
 _STYLE = """
 main { padding-top: 26px; }
@@ -96,19 +96,13 @@ def saliency_page(title: str, pictures: Sequence[ExplainedPicture], *, tags: Seq
         pictures: in the order to show.
         tags: short facts under the title, plain text.
     """
-    facts = "".join(f"<li>{escape(tag)}</li>" for tag in tags)
-    cards = "\n".join(map(_card, pictures))
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{STYLE}{_STYLE}</style>\n</head>\n"
-        f'<body>\n<header>\n<h1>{escape(title)}</h1>\n<ul class="tags">{facts}</ul>\n</header>\n<main>\n'
+    note = (
         '<p class="note">Point at a word, or tap it, and the places that it comes from light up. The number is how'
         " much likelier the picture makes the word, as a natural logarithm: below 0, the picture speaks against it."
-        f' Words in italics are not known to the model.</p>\n<div class="pictures">\n{cards}\n</div>\n</main>\n'
-        "<footer>Written by <code>python -m saliency.explain</code>. This page needs no network.</footer>\n"
-        f"<script>{_SCRIPT}</script>\n</body>\n</html>\n"
+        " Words in italics are not known to the model.</p>"
     )
+    cards = '<div class="pictures">\n' + "\n".join(map(_card, pictures)) + "\n</div>"
+    return whole_page(title, tags, [note, cards], style=_STYLE, script=_SCRIPT, command="saliency.explain")
 
 
 def picture_uri(picture: Any, *, side: int | None = None) -> str:
