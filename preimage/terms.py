@@ -7,6 +7,7 @@ Letters: B pictures, H x W pixels of the canvas, S x S pixels of what the networ
 """
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ class Seen:
     features: Mapping[str, Tensor]
 
 
-class Term:
+class Term(ABC):
     """One term, smaller is better.
 
     Attributes:
@@ -42,9 +43,9 @@ class Term:
     taps: tuple[str, ...] = ()
     arrays: tuple[np.ndarray, ...] = ()
 
+    @abstractmethod
     def __call__(self, seen: Seen, arrays: Sequence[Tensor]) -> Tensor:
         """Give float32 [B]."""
-        raise NotImplementedError
 
     def of_rows(self, rows: Any) -> "Term":
         """Give the same term for some of its pictures.
