@@ -79,16 +79,17 @@ def spread_words(deviation: float | None) -> str:
     return f"± {deviation:.1f} over seeds" if deviation is not None else "one seed, spread unknown"
 
 
-def table_card(label: str, heads: Sequence[str], rows: Sequence[str]) -> str:
+def table_card(label: str, heads: Sequence[str], rows: Sequence[str], *, first: str = "Method") -> str:
     """Write a table that scrolls by itself where it is too wide.
 
     Args:
         label: what it is, for those who do not see it.
         heads: of the columns behind the first; "Source" may be the last.
         rows: what `table_row` gave.
+        first: head of the first column.
     """
     titles = "".join(
-        f'<th scope="col"{_source_class(head == "Source")}>{escape(head)}</th>' for head in ("Method", *heads)
+        f'<th scope="col"{_source_class(head == "Source")}>{escape(head)}</th>' for head in (first, *heads)
     )
     return (
         f'<div class="card table" tabindex="0" role="region" aria-label="{escape(label)}"><table>'

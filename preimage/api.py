@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from preimage.comparison import Comparison
     from preimage.networks import Network
     from preimage.optimizer import Preimages
 
@@ -198,6 +199,36 @@ def top_patches(network: "Network", layer: str, channel: int, images: Sequence[s
     from preimage import patches
 
     return patches.top_patches(network, layer, channel, images, **options)
+
+
+def compare_networks(network_a: "Network", network_b: "Network", images: Sequence[Any], **options: Any) -> "Comparison":
+    """Set what two networks make of the same pictures side by side.
+
+    Args:
+        network_a: from `load_network`.
+        network_b: from `load_network`; its input may be of another size.
+        images: paths, bytes, PIL images or uint8 arrays, 4 or more; one that cannot be read is left out and listed.
+        **options: fields of `preimage.comparison.CompareSettings`, such as `layers`, `depths`, `limit`, `preset`,
+            `iterations` and `seed`; and `names`, `begin`, `progress` of `preimage.comparison.compare_networks`.
+
+    Returns:
+        pictures, measures and alignments as arrays.
+
+    Raises:
+        ConfigError: an unknown tap, class or setting.
+        DataError: fewer than 4 pictures that can be read.
+    """
+    from dataclasses import fields
+
+    from common.errors import unknown_name
+    from preimage import comparison
+
+    running = {name: options.pop(name) for name in ("names", "begin", "progress") if name in options}
+    known = [field.name for field in fields(comparison.CompareSettings)]
+    for name in options:
+        if name not in known:
+            raise unknown_name("option", name, known)
+    return comparison.compare_networks(network_a, network_b, images, comparison.CompareSettings(**options), **running)
 
 
 def _config(preset: str, settings: Sequence[str]) -> Any:

@@ -7,6 +7,8 @@ weight of one means nothing in the other.
 
 from dataclasses import dataclass, replace
 
+from common.errors import ConfigError
+
 SIGMA, SIGMA_SIDE = 27098.1157, 227  # norm of a natural picture of this side minus its mean, values 0..255
 B = 80.0  # a usual distance of a pixel from the mean colour, values 0..255
 V = B / 6.5  # a usual difference of neighbours
@@ -144,3 +146,15 @@ CONFIGS = {
 def first_stage(config: PreimageConfig) -> PreimageConfig:
     """Keep the first stage alone, as maximisation and caricatures do; it jitters."""
     return replace(config, iterations=config.iterations[:1], rates=config.rates[:1], still=0)
+
+
+def with_iterations(config: PreimageConfig, first: int) -> PreimageConfig:
+    """Give the first stage so many iterations, and later ones in proportion.
+
+    Raises:
+        ConfigError: less than 1.
+    """
+    if first < 1:
+        raise ConfigError(f"got {first} iterations, expected 1 or more")
+    share = first / config.iterations[0]
+    return replace(config, iterations=tuple(max(1, round(count * share)) for count in config.iterations))

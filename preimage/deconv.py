@@ -44,12 +44,14 @@ def deconv(args: argparse.Namespace) -> int:
     if args.top is not None and (args.channel is None or args.top < 1):
         raise ConfigError(f"--top got {args.top} and --channel {args.channel}, expected 1 or more of one channel")
     network = opened_network(args)
+    from preimage.patches import close_ups
+
     layer = network.unclipped(args.layer or default_layer(network))
     sources, pictures, directions, skipped = units(args, network, layer)
     rules = _RULES if args.rule == "all" else (args.rule,)
     rows, answers = projected(network, pictures, layer, directions, rules)
     rows = [pictures, *rows]
-    write_sheet(args.out, rows if args.top is None else [closer(network, layer, row, directions) for row in rows])
+    write_sheet(args.out, rows if args.top is None else [close_ups(network, layer, row, directions) for row in rows])
     found = [
         {"name": shown_name(str(source)), "activation": round(float(answer), 6)}
         for source, answer in zip(sources, answers, strict=True)
@@ -83,22 +85,6 @@ def units(args: argparse.Namespace, network: Any, layer: str) -> tuple[Any, Any,
     if args.channel is not None and not 0 <= args.channel < features.shape[-1]:
         raise ConfigError(f"--channel got {args.channel}, expected 0 to {features.shape[-1] - 1} of layer {layer}")
     return sources, pictures, strongest_unit(features, args.channel), skipped
-
-
-def closer(network: Any, layer: str, row: Any, directions: Any) -> list[Any]:
-    """Cut the receptive fields out of a row of pictures and enlarge them; layers without places keep the picture."""
-    import numpy as np
-    from PIL import Image
-
-    from preimage.patches import patch_box
-
-    parts = []
-    for picture, direction in zip(row, directions, strict=True):
-        place = [int(index[0]) for index in np.nonzero(direction)[:2]] if direction.ndim == 3 else [0, 0]
-        top, left, bottom, right = patch_box(network, layer, (place[0], place[1]))
-        whole = Image.fromarray(np.rint(picture).astype(np.uint8))
-        parts.append(np.asarray(whole.resize(whole.size, Image.Resampling.BICUBIC, (left, top, right, bottom))))
-    return parts
 
 
 def projected(network: Any, pictures: Any, layer: str, directions: Any, rules: tuple[str, ...]) -> tuple[Any, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from common.errors import ConfigError, DataError
 from preimage.networks import Network
@@ -114,3 +115,24 @@ def patch_box(network: Network, layer: str, place: tuple[int, int]) -> tuple[int
     top, left = (field.start + index * field.stride for index in place)
     edges = (top, left, top + field.side, left + field.side)
     return tuple(min(max(edge, 0), size) for edge in edges)  # type: ignore[return-value]
+
+
+def close_ups(network: Network, layer: str, pictures: Sequence[np.ndarray], directions: np.ndarray) -> list[np.ndarray]:
+    """Cut out of each picture what its unit sees, and enlarge it; layers without places keep the picture.
+
+    Args:
+        network: see `preimage.networks`.
+        layer: the tap.
+        pictures: float or uint8 [S, S, 3] each, RGB 0..255.
+        directions: float [B, ...] of the tap's shape, not 0 at the unit alone.
+
+    Returns:
+        uint8 [S, S, 3] each.
+    """
+    parts = []
+    for picture, direction in zip(pictures, directions, strict=True):
+        place = [int(index[0]) for index in np.nonzero(direction)[:2]] if direction.ndim == 3 else [0, 0]
+        top, left, bottom, right = patch_box(network, layer, (place[0], place[1]))
+        whole = Image.fromarray(np.rint(picture).astype(np.uint8))
+        parts.append(np.asarray(whole.resize(whole.size, Image.Resampling.BICUBIC, (left, top, right, bottom))))
+    return parts

@@ -68,3 +68,8 @@ def filters_from_noise(
             progress(1)
     found = np.clip(ops.convert_to_numpy(x), 0.0, 255.0)
     return found[..., ::-1] if raw and network.recipe.step == -1 else found
+
+
+def takes_raw(network: Network) -> bool:
+    """Say whether a network was trained on values of the size of 0..255, so that noise can be fed to it as it is."""
+    return network.recipe.divisor == 1.0 and network.recipe.deviation == (1.0, 1.0, 1.0)

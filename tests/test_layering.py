@@ -47,6 +47,8 @@ COMMANDS = {
     "preimage/caricature.py",
     "preimage/deconv.py",
     "preimage/style.py",
+    "preimage/compare.py",
+    "preimage/gallery.py",
     "eval/run.py",
     "eval/compare.py",
     "eval/pack.py",
@@ -66,7 +68,10 @@ PIECES = {
     "eval/run_baselines.py": "eval/run.py",
     "captioner/train_rewards.py": "captioner/train.py",
     "preimage/command.py": "preimage/invert.py preimage/maximize.py preimage/caricature.py preimage/deconv.py"
-    " preimage/style.py",
+    " preimage/style.py preimage/compare.py preimage/gallery.py",
+    "preimage/panels.py": "preimage/compare.py preimage/gallery.py",
+    "preimage/compare_page.py": "preimage/compare.py",
+    "preimage/gallery_parts.py": "preimage/gallery.py",
     "features/training_data.py": "vse/train.py captioner/train.py captioner/train_alignment.py",
 }
 
