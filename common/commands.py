@@ -1,6 +1,7 @@
 """How every command ends: 0 done, 1 our fault, 2 the user's to mend, 3 done but some inputs were skipped."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -44,6 +45,7 @@ def import_backend_quietly() -> None:
         import keras
 
         keras.ops.zeros(1)
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it also warns of functions compiled one after another
     finally:
         os.dup2(shown, 2)
         os.close(shown)

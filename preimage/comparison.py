@@ -18,7 +18,7 @@ from preimage import searches
 from preimage.classes import class_names, class_numbers
 from preimage.config import CONFIGS, PreimageConfig, first_stage, with_iterations
 from preimage.depths import depth_taps, matched_taps, spread
-from preimage.looks import Depth, Look, depth_of, iterations_of_look, look
+from preimage.looks import Depth, Look, depths_of, iterations_of_look, look
 from preimage.networks import SCORES, Network
 from preimage.objectives import unit_directions
 from preimage.similarity import alignment
@@ -228,7 +228,7 @@ def _half(network: Network, pictures: np.ndarray, taps: list[str], settings: Com
     mapped = [*dict.fromkeys([*spread(depth_taps(network), _MAPPED), *taps])]
     order = {layer.name: number for number, layer in enumerate(network.model.layers)}
     mapped.sort(key=lambda tap: order.get(network.output(tap)._keras_history[0].name, len(order)))
-    depths = {tap: depth_of(network, pictures, tap, pooled=settings.pooled) for tap in mapped}
+    depths = depths_of(network, pictures, mapped, pooled=settings.pooled)
     return _Half(network, pictures, taps, mapped, depths)
 
 

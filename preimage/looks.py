@@ -21,6 +21,7 @@ from preimage.similarity import (
 )
 
 Progress = Callable[[int], Any]
+_HELD = 100_000_000  # features held at a time, 0.4 GB
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,37 @@ class Depth:
     answers: np.ndarray
 
 
-def depth_of(network: Network, pictures: np.ndarray, tap: str, *, pooled: bool) -> Depth:
-    """Encode pictures at one tap.
+def depths_of(network: Network, pictures: np.ndarray, taps: Sequence[str], *, pooled: bool) -> dict[str, Depth]:
+    """Encode pictures at several taps.
 
     Args:
         network: see `preimage.networks`.
         pictures: float32 [N, S, S, 3], RGB 0..255.
-        tap: the depth.
+        taps: the depths.
         pooled: take the mean over places for the Gram matrices, instead of all places.
     """
-    features = network.encode(pictures, [tap])[tap]
+    found = {}
+    for group in _groups(network, taps, _HELD // len(pictures)):
+        features = network.encode(pictures, group)
+        found.update({tap: _depth(features.pop(tap), pooled) for tap in group})
+    return found
+
+
+def _groups(network: Network, taps: Sequence[str], room: int) -> list[list[str]]:
+    """Split taps into groups of at most `room` features a picture, or of one tap."""
+    groups: list[list[str]] = []
+    left = 0
+    for tap in taps:
+        size = int(np.prod(network.shape(tap)))
+        if not groups or size > left:
+            groups.append([])
+            left = room
+        groups[-1].append(tap)
+        left -= size
+    return groups
+
+
+def _depth(features: np.ndarray, pooled: bool) -> Depth:
     places = tuple(range(1, features.ndim - 1))
     compared = features.mean(axis=places) if pooled and places else features
     grams = {debiased: centred_gram(compared, debiased=debiased) for debiased in (True, False)}

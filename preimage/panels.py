@@ -106,7 +106,8 @@ def heat_map(
     )
     return (
         f'<div class="card table" tabindex="0" role="region" aria-label="{escape(corner)}">'
-        f'<table class="heat"><thead><tr><td>{escape(corner)}</td>{titles}</tr></thead><tbody>{lines}</tbody></table></div>'
+        f'<table class="heat"><thead><tr><td>{escape(corner)}</td>{titles}</tr></thead>'
+        f"<tbody>{lines}</tbody></table></div>"
     )
 
 
