@@ -68,10 +68,12 @@ class Network:
         return _is_softmax(self.model.layers[-1])
 
     def unclipped(self, tap: str) -> str:
-        """Give the tap before a layer's ReLU, where its strongest values are not cut off; of other layers the tap."""
+        """Give the tap before a layer's ReLU, where its strongest values are not cut off; of other layers the tap.
+
+        Of branches that end in a ReLU each and are concatenated, it is the concatenation of what lies before them.
+        """
         layer = {layer.name: layer for layer in self.model.layers}.get(self._layers.get(tap, tap))
-        fused = getattr(getattr(layer, "activation", None), "__name__", "")
-        return BEFORE + tap if type(layer).__name__ == "ReLU" or fused in ("relu", "relu6") else tap
+        return BEFORE + tap if layer is not None and _is_clipped(layer) else tap
 
     def output(self, tap: str) -> Any:
         """Give the symbolic output of a tap.
@@ -236,8 +238,21 @@ def _is_softmax(layer: Any) -> bool:
     return type(layer).__name__ == "Softmax" or getattr(activation, "__name__", "") == "softmax"
 
 
+def _is_clipped(layer: Any) -> bool:
+    if type(layer).__name__ == "Concatenate":
+        return all(_is_clipped(branch) for branch in _branches(layer))
+    fused = getattr(getattr(layer, "activation", None), "__name__", "")
+    return type(layer).__name__ == "ReLU" or fused in ("relu", "relu6")
+
+
+def _branches(layer: Any) -> list[Any]:
+    return [tensor._keras_history[0] for tensor in layer.input]
+
+
 def _before_activation(layer: Any) -> Any:
-    """Give the symbolic output of a layer as it is before its own activation."""
+    """Give the symbolic output of a layer as it is before its own activation, or before that of its branches."""
+    if type(layer).__name__ == "Concatenate":
+        return keras.layers.Concatenate(layer.axis)([_before_activation(branch) for branch in _branches(layer)])
     if type(layer).__name__ in ("Softmax", "Activation", "ReLU"):
         return layer.input
     if getattr(layer, "activation", None) is None:

@@ -15,7 +15,10 @@ main, header, footer { max-width: 1440px; }
 .panels { display: grid; gap: 6px; padding: 14px; margin: 12px 0; overflow-x: auto; }
 .panels { grid-template-columns: repeat(var(--columns), minmax(84px, 230px)); }
 .panels .head { font-size: 0.8rem; font-weight: 600; color: var(--soft); align-self: end; overflow-wrap: anywhere; }
-.panels .head.start, .panels .cell.start { border-left: 2px solid var(--line); padding-left: 6px; }
+.panels .start { position: relative; }
+.panels .start::before {
+  content: ""; position: absolute; left: -4px; top: 0; bottom: 0; border-left: 2px solid var(--line);
+}
 .panels .cell { margin: 0; min-width: 0; }
 .panels img { width: 100%; display: block; border-radius: 5px; }
 .panels button { all: unset; cursor: zoom-in; display: block; width: 100%; }

@@ -78,6 +78,19 @@ def test_depths_are_matched_by_name_else_by_stride_and_depth(networks):
     assert matched_taps(other, ["r3"], tiny) == ["last"]
 
 
+def test_branches_that_are_cut_off_each_are_looked_at_before_their_relus(networks):
+    tiny, other = networks
+    assert other.unclipped("both") == "pre:both"
+    assert (tiny.unclipped("sum"), tiny.unclipped("last")) == ("sum", "pre:last")
+    before, behind = other.encode(other.pictures(uint8(2)), ["pre:both", "both"]).values()
+    assert before.min() < 0
+    assert np.array_equal(np.maximum(before, 0), behind)
+    assert other.field("pre:both") == other.field("both")
+    back = preimage.deconv_images(other, uint8(2), "both")
+    assert back.shape == (2, 24, 24, 3)
+    assert np.abs(back).max() > 0
+
+
 def test_the_cheapest_rise_is_that_of_all_rises():
     for seed, (rows, columns) in enumerate([(3, 5), (4, 4), (1, 3), (4, 2)]):
         costs = np.random.default_rng(seed).uniform(size=(rows, columns))
