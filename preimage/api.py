@@ -209,7 +209,7 @@ def compare_networks(network_a: "Network", network_b: "Network", images: Sequenc
         network_b: from `load_network`; its input may be of another size.
         images: paths, bytes, PIL images or uint8 arrays, 4 or more; one that cannot be read is left out and listed.
         **options: fields of `preimage.comparison.CompareSettings`, such as `layers`, `depths`, `limit`, `preset`,
-            `iterations` and `seed`; and `names`, `begin`, `progress` of `preimage.comparison.compare_networks`.
+            `iterations` and `seed`; and `labels`, `begin`, `progress` of `preimage.comparison.compare_networks`.
 
     Returns:
         pictures, measures and alignments as arrays.
@@ -223,7 +223,7 @@ def compare_networks(network_a: "Network", network_b: "Network", images: Sequenc
     from common.errors import unknown_name
     from preimage import comparison
 
-    running = {name: options.pop(name) for name in ("names", "begin", "progress") if name in options}
+    running = {name: options.pop(name) for name in ("labels", "begin", "progress") if name in options}
     known = [field.name for field in fields(comparison.CompareSettings)]
     for name in options:
         if name not in known:

@@ -71,11 +71,9 @@ def compare(args: argparse.Namespace) -> int:
         require_writable_folder(args.json.parent)
     images = list_images(args.images)
     networks = [_opened(args, number) for number in (0, 1)]
-    from preimage.classes import class_names
     from preimage.compare_page import compare_page, numbers_of
 
-    names = class_names(networks[0], args.labels), class_names(networks[1], args.labels_b)
-    comparison = _followed(networks, images, _settings(args), names)
+    comparison = _followed(networks, images, _settings(args), (args.labels, args.labels_b))
     origin = _origin(args, networks)
     write_text(args.out, compare_page(comparison, origin))
     print(f"wrote {shown_name(str(args.out))}", file=sys.stderr)
@@ -106,14 +104,14 @@ def _settings(args: argparse.Namespace) -> Any:
     )  # fmt: skip
 
 
-def _followed(networks: list[Any], images: list[Path], settings: Any, names: Any) -> Any:
+def _followed(networks: list[Any], images: list[Path], settings: Any, labels: Any) -> Any:
     """Compare with a bar of progress."""
     from tqdm import tqdm
 
     from preimage.comparison import compare_networks
 
     with tqdm(desc="comparing", unit="step", disable=not progress_is_shown()) as bar:
-        return compare_networks(*networks, images, settings, names=names, begin=bar.reset, progress=bar.update)
+        return compare_networks(*networks, images, settings, labels=labels, begin=bar.reset, progress=bar.update)
 
 
 def _origin(args: argparse.Namespace, networks: list[Any]) -> dict[str, Any]:

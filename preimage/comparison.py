@@ -6,16 +6,17 @@ Reference: Mahendran & Vedaldi, IJCV 2016, for what is shown; `preimage.similari
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common.config import override
 from common.config import preset as find_preset
-from common.errors import ConfigError, DataError
+from common.errors import ConfigError, DataError, unknown_name
 from features.decode import decode_image, source_name
 from preimage import searches
-from preimage.classes import class_names, class_numbers
+from preimage.classes import class_names
 from preimage.config import CONFIGS, PreimageConfig, first_stage, with_iterations
 from preimage.depths import depth_taps, matched_taps, spread
 from preimage.looks import Depth, Look, depths_of, iterations_of_look, look
@@ -130,7 +131,7 @@ def compare_networks(
     images: Sequence[Any],
     settings: CompareSettings | None = None,
     *,
-    names: tuple[Sequence[str], Sequence[str]] | None = None,
+    labels: Sequence[str | Path | None] = (None, None),
     begin: Callable[[int], Any] | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> Comparison:
@@ -141,7 +142,7 @@ def compare_networks(
         network_b: the same; pictures are prepared for each in its own way.
         images: what `features.decode.decode_image` takes.
         settings: None: the defaults.
-        names: of the classes of both; None: as `preimage.classes.class_names` knows them.
+        labels: files of the names of both networks' classes; see `preimage.classes.class_names`.
         begin: called once with the number of steps to come.
         progress: called with 1 after each step.
 
@@ -154,7 +155,7 @@ def compare_networks(
     taps = _taps(network_a, network_b, settings)
     pictures, kept, skipped = _read((network_a, network_b), images, settings)
     rows = [int(place) for place in np.linspace(0, len(kept) - 1, min(settings.limit, len(kept))).round()]
-    names = names or (class_names(network_a), class_names(network_b))
+    names = [_names(*pair) for pair in zip((network_a, network_b), labels, strict=True)]
     halves = [
         _half(network, shown, own, settings)
         for network, shown, own in zip((network_a, network_b), pictures, taps, strict=True)
@@ -242,22 +243,34 @@ def _alignments(a: _Half, b: _Half, *, debiased: bool) -> tuple[np.ndarray, np.n
     return matrix, np.array([of(*pair) for pair in zip(a.taps, b.taps, strict=True)])
 
 
+def _names(network: Network, labels: str | Path | None) -> Sequence[str]:
+    return (class_names(network, labels) or ()) if network.has_classes else ()
+
+
 def _shared_classes(
     halves: Sequence[_Half], names: Sequence[Sequence[str]], settings: CompareSettings
 ) -> list[tuple[str, tuple[int, int]]]:
     """Give name and both numbers of the classes to maximise."""
-    if settings.classes:
-        numbers = [class_numbers(settings.classes, own) for own in names]
-        return list(zip(settings.classes, zip(*numbers, strict=True), strict=True))  # type: ignore[arg-type]
     places = [{name: number for number, name in enumerate(own)} for own in names]
-    common = [name for name in names[0] if name in places[1]]
-    if not common:
-        return []
-    seen: Counter[str] = Counter()
-    for half, own in zip(halves, names, strict=True):
-        seen.update(own[number] for number in half.network.encode(half.pictures, [SCORES])[SCORES].argmax(axis=1))
-    common.sort(key=lambda name: -seen[name])  # stable: of equals the first
-    return [(name, (places[0][name], places[1][name])) for name in common[: settings.num_classes]]
+    common = [name for name in dict.fromkeys(names[0]) if name in places[1]]
+    if settings.classes:
+        chosen = [_named(word, common) for word in settings.classes]
+    elif common:
+        seen: Counter[str] = Counter()
+        for half, own in zip(halves, names, strict=True):
+            seen.update(own[number] for number in half.network.encode(half.pictures, [SCORES])[SCORES].argmax(axis=1))
+        chosen = sorted(common, key=lambda name: -seen[name])[: settings.num_classes]  # stable: of equals the first
+    else:
+        chosen = []
+    return [(name, (places[0][name], places[1][name])) for name in chosen]
+
+
+def _named(word: str, common: Sequence[str]) -> str:
+    """Find a class by its name or one of its synonyms, which commas part."""
+    for name in common:
+        if word == name or word in map(str.strip, name.split(",")):
+            return name
+    raise unknown_name("class that both networks name", word, common)
 
 
 def _classes(

@@ -9,12 +9,13 @@ With --noise, filters are seen from white noise instead, in 20 steps without a p
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from common.commands import DONE, run_command
-from common.errors import ConfigError, DataError
+from common.errors import ConfigError, DataError, unknown_name
 from preimage.command import (
     check_paths,
     default_layer,
@@ -64,7 +65,7 @@ def maximize(args: argparse.Namespace) -> int:
     from preimage.networks import SCORES
 
     layer = SCORES if args.classes else args.layer or default_layer(network)
-    channels = args.channel or numbers_of_classes(args, network)
+    channels = args.channel or class_numbers(args, network.shape(layer)[-1])
     found = from_noise(args, network, layer, channels) if args.noise else searched(args, network, layer, channels)
     rows = [found.pictures[first : first + _COLUMNS] for first in range(0, len(channels), _COLUMNS)]
     write_sheet(args.out, rows)
@@ -105,16 +106,28 @@ def from_noise(args: argparse.Namespace, network: Any, layer: str, channels: lis
     return Preimages(pictures, np.zeros((0, len(channels)), np.float32), {"mean_activation": means})
 
 
-def numbers_of_classes(args: argparse.Namespace, network: Any) -> list[int]:
-    """Give the numbers of the classes that were asked for by number or by name."""
-    from preimage.classes import class_names, class_numbers
+def class_numbers(args: argparse.Namespace, count: int) -> list[int]:
+    """Give the numbers of classes that were asked for by number or by name.
 
+    Args:
+        args: of the command.
+        count: classes of the network; a list with one name more starts with the background.
+    """
     if all(word.isdecimal() for word in args.classes):
         return [int(word) for word in args.classes]
-    names = class_names(network, args.labels)
-    if not names:
-        raise DataError(f"nobody names the classes of network {network.name}; give --labels FILE or numbers")
-    return class_numbers(args.classes, names, f"see {args.labels or 'the list of class names'}")
+    folder = os.environ.get("VISLANG_WEIGHTS")
+    path = args.labels or (Path(folder) / "imagenet_labels.txt" if folder else None)
+    if path is None or not path.is_file():
+        raise DataError(
+            f"no class names at {path or 'VISLANG_WEIGHTS, which is not set'}; give --labels FILE or numbers"
+        )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    names = lines[len(lines) - count :] if len(lines) >= count else lines
+    synonyms = {part.strip(): number for number, line in reversed(list(enumerate(names))) for part in line.split(",")}
+    for word in args.classes:
+        if not word.isdecimal() and word not in synonyms:
+            raise unknown_name("class", word, synonyms, f"see {path}")
+    return [int(word) if word.isdecimal() else synonyms[word] for word in args.classes]
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class Network:
         recipe: how pictures are prepared for it.
         layers: {tap: layer}, names beside those of the layers.
         find: gives the symbolic output of taps that only their importer knows, or None.
+        classes: their names, where the network knows them; see `preimage.classes.class_names` for the others.
 
     Attributes:
         size: side S of its input in pixels.
@@ -46,8 +47,9 @@ class Network:
         recipe: Recipe,
         layers: dict[str, str] | None = None,
         find: Callable[[str], Any] | None = None,
+        classes: Sequence[str] = (),
     ):
-        self.name, self.model, self.recipe = name, model, recipe
+        self.name, self.model, self.recipe, self.classes = name, model, recipe, tuple(classes)
         self.size = recipe.size
         mean = np.array(recipe.mean[:: recipe.step], np.float32) * recipe.divisor
         self.mean = mean if mean.any() else np.array(_GREY, np.float32)

@@ -36,7 +36,7 @@ table.heat thead th { writing-mode: vertical-rl; transform: rotate(180deg); padd
 table.heat thead td { background: none; vertical-align: bottom; text-align: left; white-space: normal; }
 table.heat { width: auto; }
 code.command { display: block; padding: 9px 14px; margin: 8px 0 0; font-size: 0.8rem; }
-code.command { overflow-x: auto; white-space: pre; }
+code.command { white-space: pre-wrap; overflow-wrap: anywhere; }
 """
 
 SCRIPT = """

@@ -15,11 +15,10 @@ from PIL import Image
 from preimage_networks import photographs, tiny_model, tiny_network
 
 import preimage
-from common.errors import ConfigError, DataError
+from common.errors import ConfigError
 from features.preprocess import find_recipe
 from features.weights import fill_randomly
 from preimage import compare, gallery, looks
-from preimage.classes import class_names, class_numbers
 from preimage.config import CONFIGS, with_iterations
 from preimage.depths import cheapest_rise, depth_taps, matched_taps, spread
 from preimage.looks import resized, standing_out
@@ -178,21 +177,6 @@ def test_iterations_keep_the_proportion_of_stages():
         with_iterations(CONFIGS["ijcv16"], 0)
 
 
-def test_names_of_classes_come_from_the_network_a_file_or_the_list_of_imagenet(tmp_path, monkeypatch):
-    monkeypatch.delenv("VISLANG_WEIGHTS", raising=False)
-    network = tiny_network()
-    assert class_names(network) == []
-    network.class_names = ["a", "b", "c", "d"]
-    assert class_names(network) == ["a", "b", "c", "d"]
-    (tmp_path / "labels.txt").write_text("background\ncat\ndog, hound\nfish\nbird\n")
-    assert class_names(network, tmp_path / "labels.txt")[1] == "dog, hound"
-    assert class_numbers(["hound", "3"], class_names(network, tmp_path / "labels.txt")) == [1, 3]
-    (tmp_path / "few.txt").write_text("one\n")
-    with pytest.raises(DataError, match="names 1 classes, network tiny has 4"):
-        class_names(network, tmp_path / "few.txt")
-    assert class_names(other_network()) == []
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
@@ -257,6 +241,7 @@ def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):
         (compare, ["tiny.keras", "tiny.keras", "--channels", "6"], "got channel 6, expected 0 to 5"),
         (compare, ["tiny.keras", "tiny.keras", "--aligned", "3", "--limit", "1"], "expected 4 or more"),
         (compare, ["tiny.keras", "tiny.keras", "--set", "bund=1"], "did you mean bound"),
+        (compare, ["tiny.keras", "tiny.keras", "--classes", "cat"], "unknown class that both networks name 'cat'"),
         (gallery, ["--network", "tiny.keras", "--out", "x.png"], "--out got x.png"),
         (gallery, ["--network", "tiny.keras", "--style", "none.png"], "none.png: no such file"),
         (gallery, ["--network", "tiny.keras", "--channels", "99"], "--channels got [99], expected 0 to 7"),
