@@ -1,6 +1,7 @@
 """The page of two networks side by side, and its numbers as JSON."""
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def compare_page(comparison: Comparison, origin: Mapping[str, Any]) -> str:
         comparison: what `preimage.compare_networks` gave.
         origin: settings and provenance, shown folded away.
     """
-    one, other = comparison.a.name, comparison.b.name
+    one, other = _short_names(comparison)
     depths = zip(comparison.a.looks, comparison.b.looks, strict=True)
     sections = [
         _numbers(comparison),
@@ -32,7 +33,7 @@ def compare_page(comparison: Comparison, origin: Mapping[str, Any]) -> str:
         origin_section(origin),
     ]
     tags = [
-        f"A: {one}", f"B: {other}", f"{len(comparison.images)} pictures searched from",
+        f"A: {comparison.a.name}", f"B: {comparison.b.name}", f"{len(comparison.images)} pictures searched from",
         f"{comparison.aligned} pictures aligned", f"{len(comparison.skipped)} left out" if comparison.skipped else "",
     ]  # fmt: skip
     return picture_page(f"{one} beside {other}", tags, sections, "preimage.compare")
@@ -62,6 +63,12 @@ def numbers_of(comparison: Comparison) -> dict[str, Any]:
         },
         "skipped": [{"name": name, "reason": reason} for name, reason in comparison.skipped],
     }
+
+
+def _short_names(comparison: Comparison) -> tuple[str, str]:
+    """Give what both networks are called in titles: of folders and files the last part, where that tells them apart."""
+    one, other = (PurePath(side.name).name for side in (comparison.a, comparison.b))
+    return (one, other) if one != other else (comparison.a.name, comparison.b.name)
 
 
 def _plain(values: np.ndarray) -> Any:
@@ -115,7 +122,7 @@ def _alignments(comparison: Comparison) -> str:
     )
     heat = heat_map(
         comparison.cka, comparison.a.mapped, comparison.b.mapped,
-        corner=f"A {comparison.a.name} down, B {comparison.b.name} across", matched=matched,
+        corner="A {} down, B {} across".format(*_short_names(comparison)), matched=matched,
     )  # fmt: skip
     return section("How alike the depths are", text, heat)
 

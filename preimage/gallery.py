@@ -65,7 +65,7 @@ def gallery(args: argparse.Namespace) -> int:
             sections.append(made.html)
             measures[part.__name__] = made.measures
     tags = [f"{network.size} x {network.size} pixels", f"{len(subject.pictures)} photographs", f"seed {args.seed}"]
-    write_text(args.out, picture_page(f"Inside {network.name}", tags, sections, "preimage.gallery"))
+    write_text(args.out, picture_page(f"Inside {Path(network.name).name}", tags, sections, "preimage.gallery"))
     print(f"wrote {shown_name(str(args.out))}", file=sys.stderr)
     facts = {"network": network.name, "layers": subject.layers, "out": shown_name(str(args.out)), **measures}
     if args.json:

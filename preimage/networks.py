@@ -251,15 +251,21 @@ def _branches(layer: Any) -> list[Any]:
     return [tensor._keras_history[0] for tensor in layer.input]
 
 
-def _before_activation(layer: Any) -> Any:
-    """Give the symbolic output of a layer as it is before its own activation, or before that of its branches."""
+def _before_activation(layer: Any, end: str = "before") -> Any:
+    """Give the symbolic output of a layer as it is before its own activation, or before that of its branches.
+
+    Args:
+        layer: of a functional model.
+        end: of the names of the layers that are made; all names in a network differ.
+    """
     if type(layer).__name__ == "Concatenate":
-        return keras.layers.Concatenate(layer.axis)([_before_activation(branch) for branch in _branches(layer)])
+        parts = [_before_activation(branch, f"{end}_{layer.name}") for branch in _branches(layer)]
+        return keras.layers.Concatenate(layer.axis, name=f"{layer.name}_{end}")(parts)
     if type(layer).__name__ in ("Softmax", "Activation", "ReLU"):
         return layer.input
     if getattr(layer, "activation", None) is None:
         return layer.output
-    config = {**layer.get_config(), "activation": "linear", "name": f"{layer.name}_before"}
+    config = {**layer.get_config(), "activation": "linear", "name": f"{layer.name}_{end}"}
     twin = type(layer).from_config(config)
     output = twin(layer.input)
     twin.set_weights(layer.get_weights())

@@ -34,7 +34,7 @@ def other_network(size=24):
     x = keras.layers.Conv2D(4, 1, activation="relu", name="squeeze")(x)
     left = keras.layers.Conv2D(4, 1, activation="relu", name="left")(x)
     right = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="right")(x)
-    x = keras.layers.Concatenate(name="both")([left, right])
+    x = keras.layers.Concatenate(name="concatenate")([left, right])
     x = keras.layers.Conv2D(6, 3, 2, padding="same", name="c3")(x)
     x = keras.layers.ReLU(name="r3")(x)
     recipe = replace(find_recipe("squash-64-bgr-mean/v1"), size=size, shorter_side=size)
@@ -63,7 +63,7 @@ def comparison(networks):
 
 def test_depths_lie_outside_of_branches_behind_activations_and_are_no_bottlenecks(networks):
     assert depth_taps(networks[0]) == ["first", "second", "last"]
-    assert depth_taps(networks[1]) == ["c1", "both", "r3"]
+    assert depth_taps(networks[1]) == ["c1", "concatenate", "r3"]
     assert spread(list("abcdefg"), 3) == ["b", "e", "g"]
     assert spread(list("ab"), 5) == ["a", "b"]
     with pytest.raises(ConfigError, match="got 0 depths"):
@@ -73,19 +73,22 @@ def test_depths_lie_outside_of_branches_behind_activations_and_are_no_bottleneck
 def test_depths_are_matched_by_name_else_by_stride_and_depth(networks):
     tiny, other = networks
     assert matched_taps(tiny, ["first", "last"], tiny) == ["first", "last"]
-    assert matched_taps(tiny, ["first", "second", "last"], other) == ["c1", "both", "r3"]
+    assert matched_taps(tiny, ["first", "second", "last"], other) == ["c1", "concatenate", "r3"]
     assert matched_taps(other, ["r3"], tiny) == ["last"]
 
 
 def test_branches_that_are_cut_off_each_are_looked_at_before_their_relus(networks):
     tiny, other = networks
-    assert other.unclipped("both") == "pre:both"
+    assert other.unclipped("concatenate") == "pre:concatenate"
     assert (tiny.unclipped("sum"), tiny.unclipped("last")) == ("sum", "pre:last")
-    before, behind = other.encode(other.pictures(uint8(2)), ["pre:both", "both"]).values()
+    before, behind, left = other.encode(
+        other.pictures(uint8(2)), ["pre:concatenate", "concatenate", "pre:left"]
+    ).values()
     assert before.min() < 0
     assert np.array_equal(np.maximum(before, 0), behind)
-    assert other.field("pre:both") == other.field("both")
-    back = preimage.deconv_images(other, uint8(2), "both")
+    assert np.array_equal(before[..., :4], left)
+    assert other.field("pre:concatenate") == other.field("concatenate")
+    back = preimage.deconv_images(other, uint8(2), "concatenate")
     assert back.shape == (2, 24, 24, 3)
     assert np.abs(back).max() > 0
 
