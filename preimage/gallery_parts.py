@@ -198,11 +198,12 @@ def caricatures(subject: Subject, progress: Progress) -> Made:
 def ways_back(subject: Subject, progress: Progress) -> Made:
     """Show the strongest patches of channels, and three ways from their answers back to the pixels."""
     layer = subject.network.unclipped(subject.layers[-1])
-    rows, answers = [], {}
+    rows, answers, sources = [], {}, []
     for channel in subject.channels[:3]:
         patches, _ = api.top_patches(
             subject.network, layer, channel, subject.looked_at, count=_PATCHES, progress=progress
         )
+        sources = sources or [patch.source for patch in patches]  # of the channel that the command shows
         answers[str(channel)] = [round(patch.activation, 6) for patch in patches]
         close = _close_ups(subject, layer, channel, np.stack([patch.picture for patch in patches]))
         for number, answer in enumerate(answers[str(channel)]):
@@ -213,7 +214,7 @@ def ways_back(subject: Subject, progress: Progress) -> Made:
         " pixels made them answer, by three rules of passing a ReLU backwards."
     )
     command = subject.command(
-        "deconv", "--layer", layer, "--channel", subject.channels[0], "--top", _PATCHES, images=subject.paths
+        "deconv", "--layer", layer, "--channel", subject.channels[0], "--top", len(sources), images=sources
     )
     heads = [head(kind) for kind in ("patch", *RULES)]
     return Made(section("Patches and ways back", words, panels(heads, rows), command=command), answers)
