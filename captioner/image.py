@@ -13,7 +13,8 @@ class ImageScaling(keras.layers.Layer):
     """Brings features to a scale that a network learns from.
 
     Args:
-        scaling: "none", "unit" (length 1), or "standardised" (per dimension, by training mean and deviation).
+        scaling: "none", "unit" (length 1), "standardised" (per dimension, by training mean and deviation), or
+            "standardised_unit" (that, then length 1).
         num_features: F.
     """
 
@@ -53,4 +54,5 @@ class ImageScaling(keras.layers.Layer):
     def _scaled(self, features: Tensor, row: int) -> Tensor:
         if self.scaling == "unit":
             return ops.normalize(features, axis=-1, epsilon=1e-12)
-        return (features - self.shift[row]) * self.scale[row]
+        scaled = (features - self.shift[row]) * self.scale[row]
+        return ops.normalize(scaled, axis=-1, epsilon=1e-12) if self.scaling == "standardised_unit" else scaled

@@ -64,7 +64,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     aligner = Aligner(config, len(vocabulary), descriptors.num_features, descriptors.num_beside)
     if config.word_vectors:
         aligner.start_words_from(table_from(config.word_vectors, vocabulary, config.word_dim))
-    if config.image_scaling == "standardised":
+    if config.image_scaling.startswith("standardised"):
         aligner.regions.scaling.standardise_with(*descriptors.statistics())
     batches = PairsOfImageAndSentence(
         [encode_sentence(sentence, config, vocabulary) for sentence in sentences],
