@@ -2,6 +2,7 @@
 
 from preimage.api import (
     caricature_images,
+    classify_images,
     deconv_images,
     filters_from_noise,
     invert_images,
@@ -13,6 +14,7 @@ from preimage.api import (
 
 __all__ = [
     "caricature_images",
+    "classify_images",
     "deconv_images",
     "filters_from_noise",
     "invert_images",

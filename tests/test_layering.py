@@ -47,6 +47,8 @@ COMMANDS = {
     "preimage/caricature.py",
     "preimage/deconv.py",
     "preimage/style.py",
+    "preimage/classify.py",
+    "preimage/train.py",
     "eval/run.py",
     "eval/compare.py",
     "eval/pack.py",
@@ -66,7 +68,7 @@ PIECES = {
     "eval/run_baselines.py": "eval/run.py",
     "captioner/train_rewards.py": "captioner/train.py",
     "preimage/command.py": "preimage/invert.py preimage/maximize.py preimage/caricature.py preimage/deconv.py"
-    " preimage/style.py",
+    " preimage/style.py preimage/classify.py",
     "features/training_data.py": "vse/train.py captioner/train.py captioner/train_alignment.py",
 }
 
