@@ -14,13 +14,13 @@ class ClassifierConfig:
 
     # the network
     backbone: str = "mobilenet_0.75"  # of `features.backbones.BACKBONES`; "": a small CNN from scratch
-    channels: tuple[int, ...] = (32, 64, 128, 192, 256)  # of the small CNN, a block each
-    recipe: str = "squash-128-tf/v1"  # of the small CNN; a backbone brings its own
+    channels: tuple[int, ...] = (24, 48, 96, 128, 192)  # of the small CNN, a block each
+    recipe: str = "squash-96-tf/v1"  # of the small CNN; a backbone brings its own
     dropout: float = 0.3  # of the pooled features
     # the training; its length is counted in updates, so that it does not grow with the pictures
     batch_size: int = 28
-    updates: int = 180
-    head_updates: int = 60  # first ones, which train the last layer alone
+    updates: int = 120
+    head_updates: int = 36  # first ones, which train the last layer alone
     save_every: int = 12  # updates; then comes a validation
     head_rate: float = 1e-2
     learning_rate: float = 2e-4  # of the other updates; it falls to nearly 0 by a cosine
@@ -75,10 +75,10 @@ class ClassifierConfig:
 CLASSIFIERS = {
     # The features of a backbone, tuned; whatever it was trained on before stays in it.
     "finetuned": ClassifierConfig(),
-    # Five blocks; at the last map a unit sees 80 of 128 pixels. All that it knows comes from the pictures given.
+    # Five blocks; at the last map a unit sees 80 of 96 pixels. All that it knows comes from the pictures given.
     "scratch": ClassifierConfig(
         backbone="",
-        updates=720,
+        updates=480,
         head_updates=0,
         save_every=24,
         learning_rate=2e-3,
