@@ -19,11 +19,11 @@ class ClassifierConfig:
     dropout: float = 0.3  # of the pooled features
     # the training; its length is counted in updates, so that it does not grow with the pictures
     batch_size: int = 28
-    updates: int = 120
-    head_updates: int = 36  # first ones, which train the last layer alone
+    updates: int = 96
+    head_updates: int = 24  # first ones, which train the last layer alone
     save_every: int = 12  # updates; then comes a validation
     head_rate: float = 1e-2
-    learning_rate: float = 2e-4  # of the other updates; it falls to nearly 0 by a cosine
+    learning_rate: float = 5e-5  # of the other updates; it falls to nearly 0 by a cosine
     weight_decay: float = 0.0  # of all weights, times the rate
     label_smoothing: float = 0.1
     smallest: float = 0.35  # share of a picture's area that is shown at least

@@ -14,6 +14,8 @@ from features.preprocess import Recipe, prepare
 from preimage.classifier import CLASSES, DROPOUT, POOLED, Classifier
 from preimage.classifier_config import ClassifierConfig
 
+_BATCH = 32  # pictures of dev at a time
+
 
 class ViewBatches(keras.utils.PyDataset):
     """Random views of pictures; those of an epoch depend on the seed and its number alone.
@@ -129,29 +131,26 @@ class Phases(keras.callbacks.Callback):
         self.model.optimizer.learning_rate.assign(self.config.rate(epoch))
 
 
-def make_validate(model: Any, pictures: np.ndarray, labels: np.ndarray) -> Callable[[], dict[str, float]]:
+def make_validate(task: ClassificationTask, pictures: np.ndarray, labels: np.ndarray) -> Callable[[], dict[str, float]]:
     """Give a function that measures the current weights on dev.
 
     Args:
-        model: probabilities float32 [B, C] of prepared pictures.
+        task: that is trained.
         pictures: float32 [N, S, S, 3], prepared.
         labels: int [N].
 
     Returns:
-        a function that gives "score", minus the mean surprise of the true class in nats, and "dev_accuracy" in per
-        cent.
+        a function that gives "updates" made; "dev_surprise", the mean of minus the logarithm of the true class's
+        probability; and "dev_accuracy" in per cent.
     """
 
     def validate() -> dict[str, float]:
-        found = np.concatenate(
-            [
-                ops.convert_to_numpy(model(pictures[first : first + 32], training=False))
-                for first in range(0, len(pictures), 32)
-            ]
-        ).astype(np.float64)
-        own = found[np.arange(len(labels)), labels]
+        batches = (pictures[first : first + _BATCH] for first in range(0, len(pictures), _BATCH))
+        found = np.concatenate([ops.convert_to_numpy(task(batch, training=False)) for batch in batches])
+        own = found[np.arange(len(labels)), labels].astype(np.float64)
         return {
-            "score": float(np.log(np.maximum(own, 1e-12)).mean()),
+            "updates": float(task.optimizer.iterations),
+            "dev_surprise": -float(np.log(np.maximum(own, 1e-12)).mean()),
             "dev_accuracy": 100 * float((found.argmax(axis=1) == labels).mean()),
         }
 

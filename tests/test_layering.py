@@ -63,6 +63,7 @@ PIECES = {
     "eval/run_regions.py": "eval/run.py",
     "eval/run_pointing.py": "eval/run.py",
     "eval/run_fixations.py": "eval/run.py",
+    "eval/run_classification.py": "eval/run.py",
     "eval/explained_pictures.py": "eval/run.py saliency/explain.py",
     "eval/run_captioners.py": "eval/run.py",
     "eval/run_baselines.py": "eval/run.py",
