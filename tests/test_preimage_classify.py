@@ -24,7 +24,9 @@ def network():
 def many_classes(count):
     image = keras.Input((64, 64, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(image)
-    return Network("many", keras.Model(image, keras.layers.Dense(count, "softmax")(pooled)), find_recipe("squash-64-tf/v1"))
+    return Network(
+        "many", keras.Model(image, keras.layers.Dense(count, "softmax")(pooled)), find_recipe("squash-64-tf/v1")
+    )
 
 
 def test_probabilities_are_those_of_the_network(network):

@@ -178,7 +178,10 @@ def test_settings_out_of_range_are_refused(settings, reason):
 
 
 def test_a_damaged_folder_is_told_apart(scratch, tmp_path):
-    for name, reason in (("architecture.json", "no network that can be read"), ("model.weights.h5", "model.weights.h5")):
+    for name, reason in (
+        ("architecture.json", "no network that can be read"),
+        ("model.weights.h5", "model.weights.h5"),
+    ):
         folder = tmp_path / name
         shutil.copytree(scratch, folder)
         (folder / name).unlink()
