@@ -14,7 +14,19 @@ from eval.provenance import provenance
 from eval.report import cell, commit_words, require_one_table, seeds_words, table_line
 
 KIND = "classification"
-_NEEDED = {"name", "dataset", "split", "preset", "backbone", "trained_on", "classes", "domains", "answers", "seeds"}
+_NEEDED = {
+    "name",
+    "dataset",
+    "split",
+    "preset",
+    "backbone",
+    "trained_on",
+    "learned_from",
+    "classes",
+    "domains",
+    "answers",
+    "seeds",
+}
 _MISTAKES = 3  # told of each domain
 
 
@@ -24,7 +36,8 @@ def build_classification(
     """Give everything about one row of the table as plain JSON values.
 
     Args:
-        place: "name", "dataset", "split", "data_fingerprint", "trained_on" and "classes".
+        place: "name", "dataset", "split", "data_fingerprint", "classes", "trained_on" (domains) and
+            "learned_from" (how many pictures).
         runs: one for each seed, with "info" from `eval.trained_runs.model_info`, "answers" {picture: class} and
             "seconds".
         truth: {picture: (domain, class)}.
@@ -73,7 +86,9 @@ def read_classification(folder: str | Path, dataset: str, split: str, fingerprin
             raise EvalError(f"result {path} lacks {sorted(missing)}; delete it or run eval.run again")
         if (result["dataset"], result["split"], result["data_fingerprint"]) == (dataset, split, fingerprint):
             results.append(result)
-    return sorted(results, key=lambda one: (one["preset"], one["backbone"], len(one["trained_on"]), one["name"]))
+    return sorted(
+        results, key=lambda one: (one["preset"], one["backbone"], len(one["trained_on"]), one["learned_from"])
+    )
 
 
 def answers_right(result: Mapping[str, Any], domain: str) -> NDArray[np.bool_]:
@@ -98,18 +113,23 @@ def classification_table(results: Sequence[Mapping[str, Any]]) -> str:
         f" {100 / classes:.1f}); pictures: {pictures}. Mean ± standard deviation over seeds; in brackets the 95 %"
         " interval over pictures. Bold: domains that the network was trained on.",
         "",
-        table_line(["network", "trained on", *domains, "mean of domains"]),
-        "|---" * (3 + len(domains)) + "|",
+        table_line(["network", "trained on", "pictures", *domains, "mean of domains"]),
+        "|---" * (4 + len(domains)) + "|",
     ]
     lines += [_line(result, domains) for result in results]
     lines += ["", *_differences(results, domains), "", "## What is taken for what", ""]
+    lines += ["The most frequent mistakes: true class → answer, how often over all seeds.", ""]
     lines += [_mistakes_line(result, domains) for result in results]
     lines += ["", *[_origin_line(result) for result in results]]
     return "\n".join(lines) + "\n"
 
 
 def _line(result: Mapping[str, Any], domains: Sequence[str]) -> str:
-    words = [cell(f"{result['preset']}, {result['backbone']}"), " + ".join(map(cell, result["trained_on"]))]
+    words = [
+        cell(f"{result['preset']}, {result['backbone']}"),
+        " + ".join(map(cell, result["trained_on"])),
+        str(result["learned_from"]),
+    ]
     for domain in domains:
         one = result["domains"][domain]
         low, high = one["interval"]
@@ -130,9 +150,9 @@ def _differences(results: Sequence[Mapping[str, Any]], domains: Sequence[str]) -
         for domain in domains:
             ahead = accuracy_difference(answers_right(one, domain), answers_right(other, domain))
             told.append(f"{domain} {ahead['mean']:+.1f} ({ahead['interval'][0]:+.0f} to {ahead['interval'][1]:+.0f})")
-        names = [" + ".join(result["trained_on"]) for result in (one, other)]
+        names = [f"{result['learned_from']} of {' + '.join(result['trained_on'])}" for result in (one, other)]
         kind = cell(f"{one['preset']}, {one['backbone']}")
-        lines.append(f"- {kind}: trained on {names[0]} minus trained on {names[1]}: {', '.join(told)}")
+        lines.append(f"- {kind}: trained on {names[0]} minus {names[1]}: {', '.join(told)}")
     return lines
 
 
@@ -140,7 +160,7 @@ def _mistakes_line(result: Mapping[str, Any], domains: Sequence[str]) -> str:
     told = []
     for domain in domains:
         found = usual_mistakes(result["domains"][domain]["confusion"], result["classes"], _MISTAKES)
-        words = ", ".join(f"{true} for {said} {count}" for true, said, count in found)
+        words = ", ".join(f"{true} → {said} {count}" for true, said, count in found)
         told.append(f"{domain}: {words or 'none'}")
     return f"- {cell(result['name'])}: {'; '.join(told)}"
 

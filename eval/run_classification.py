@@ -35,7 +35,7 @@ def evaluate_classification(args: argparse.Namespace) -> int:
     dataset, fingerprint, results = args.called or args.dataset or "pacs", data_fingerprint(records), []
     for name, runs in grouped(measured, args.name, "classification").items():
         place = {"name": name.removeprefix("classification-"), "dataset": dataset, "split": args.split}
-        place |= {"data_fingerprint": fingerprint, "trained_on": runs[0]["domains"], "classes": runs[0]["classes"]}
+        place |= {"data_fingerprint": fingerprint, **runs[0]["place"]}
         for run in runs:
             run["info"]["preset"] = run["preset"]
         results.append(build_classification(place, runs, truth))
@@ -103,8 +103,10 @@ def measure(
     info = model_info(description, fingerprint(network.model.get_weights()), seconds)
     preset, info["preset"] = info["preset"], f"{info['preset']}-{domains_word(description['domains'])}"
     spent = time.perf_counter() - started
-    told = {name: description[name] for name in ("domains", "classes")}
-    return {"info": info, "preset": preset, "answers": answers, "seconds": spent, **told}
+    info["trained_on"] = description["pictures"]["train"]
+    place = {"trained_on": description["domains"], "classes": description["classes"]}
+    place["learned_from"] = len(info["trained_on"])
+    return {"info": info, "preset": preset, "answers": answers, "seconds": spent, "place": place}
 
 
 def domains_word(domains: Sequence[str]) -> str:

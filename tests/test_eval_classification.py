@@ -74,7 +74,9 @@ def result_of(trained_on, wrong, config=None, preset="tiny"):
         info |= {"training_seconds": 1.0, "weights_fingerprint": str(seed)}
         runs.append({"info": info, "answers": answers, "seconds": 1.0})
     place = {"name": f"{preset}-{trained_on}", "dataset": "toy", "split": "test", "data_fingerprint": "f"}
-    return build_classification({**place, "trained_on": [trained_on], "classes": ["a", "b"]}, runs, TRUTH)
+    return build_classification(
+        {**place, "trained_on": [trained_on], "learned_from": 8, "classes": ["a", "b"]}, runs, TRUTH
+    )
 
 
 def test_the_table_sets_networks_side_by_side(tmp_path):
@@ -91,8 +93,8 @@ def test_the_table_sets_networks_side_by_side(tmp_path):
     assert len(rows) == 2
     assert "**100.0 ± 0.0** (100–100)" in rows[0]
     assert "87.5 ± 17.7 (" in rows[0]
-    assert "trained on p minus trained on s: p +0.0 (+0 to +0), s -12.5 (" in table
-    assert "s: a for b 2" in table
+    assert "8 of p minus 8 of s: p +0.0 (+0 to +0), s -12.5 (" in table
+    assert "s: a → b 2" in table
     assert "chance 50.0" in table
     apart = classification_table([photos, {**sketches, "config": {"other": 1}}])
     assert "minus" not in apart
@@ -133,7 +135,7 @@ def study(tmp_path_factory):
 def test_the_command_writes_results_and_a_table(study, tmp_path, capsys):
     runs = [word for seed in (0, 1) for word in ("--checkpoint", str(study / f"run-{seed}"))]
     assert main(["--task", "classification", *runs, "--out", str(tmp_path)]) == 0
-    assert "| tiny, none | photo |" in capsys.readouterr().out
+    assert "| tiny, none | photo | 20 |" in capsys.readouterr().out
     result = json.loads((tmp_path / "classification-tiny-photo-none-pacs-test.json").read_text())
     assert (result["seeds"], result["preset"], result["trained_on"]) == ([0, 1], "tiny", ["photo"])
     test = [record for record in read_pacs(study / "pacs") if record.split == "test"]
