@@ -49,23 +49,24 @@ class ViewBatches(keras.utils.PyDataset):
 
     def start_at(self, epoch: int) -> None:
         """Make `epoch`, counted from 0, the next to be drawn."""
-        self._epoch = epoch - 1
-        self._rows = self._plan(epoch)
+        self._next = epoch
+        self._plan(epoch)
 
     def on_epoch_begin(self) -> None:
         """Draw the next epoch's pictures."""
-        self._epoch += 1
-        self._rows = self._plan(self._epoch)
+        self._plan(self._next)
+        self._next += 1
 
-    def _plan(self, epoch: int) -> np.ndarray:
+    def _plan(self, epoch: int) -> None:
         random, wanted = stream(self.seed, "pictures", epoch), self.config.save_every * self.config.batch_size
         passes = -(-wanted // len(self.pictures))
         order = np.concatenate([random.permutation(len(self.pictures)) for _ in range(passes)])
-        return order[:wanted].reshape(self.config.save_every, self.config.batch_size)
+        self._epoch = epoch
+        self._rows = order[:wanted].reshape(self.config.save_every, self.config.batch_size)
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Give float32 [B, S, S, 3] as the recipe makes them, and int32 [B]."""
-        random = stream(self.seed, "views", max(self._epoch, 0), number)
+        random = stream(self.seed, "views", self._epoch, number)
         views = []
         for row in self._rows[number]:
             view = random_view(random, self.config.smallest, self.config.colours)
