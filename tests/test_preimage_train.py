@@ -11,10 +11,12 @@ from PIL import Image
 import preimage
 from common.errors import CheckpointError, ConfigError
 from common.training import ResumableTraining
+from features.preprocess import find_recipe
 from features.weights import fingerprint
 from preimage import invert, train
 from preimage.classifier import build_classifier, load_classifier
 from preimage.classifier_config import CLASSIFIERS, ClassifierConfig
+from preimage.classifier_training import ViewBatches
 
 SCRATCH = ["channels=4,6", "recipe=squash-64-tf/v1", "batch_size=4", "updates=6", "save_every=2", "learning_rate=0.01"]
 
@@ -123,6 +125,29 @@ def test_rates_fall_by_a_cosine_after_the_head():
     assert rates[:2] == [0.5, 0.5]
     # A cosine over four epochs, at 1/8, 3/8, 5/8 and 7/8 of the way.
     np.testing.assert_allclose(rates[2:], [0.9619, 0.6913, 0.3087, 0.0381], atol=1e-4)
+
+
+def test_every_picture_is_shown_equally_often_and_an_epoch_knows_its_views():
+    random = np.random.default_rng(0)
+    pictures = [Image.fromarray(random.integers(0, 255, (30, 30, 3), dtype=np.uint8)) for _ in range(6)]
+    config = ClassifierConfig(batch_size=4, save_every=3, updates=6, head_updates=0)
+
+    def epochs(first, count):
+        batches = ViewBatches(pictures, np.arange(6), config=config, recipe=find_recipe("squash-64-tf/v1"), seed=5)
+        batches.start_at(first)
+        for _ in range(count):
+            batches.on_epoch_begin()
+            yield [batches[number] for number in range(len(batches))]
+
+    whole = list(epochs(0, 2))
+    assert np.bincount(np.concatenate([labels for _, labels in whole[0]])).tolist() == [2] * 6
+    (taken_up,) = epochs(1, 1)
+    for (views, labels), (again, same) in zip(whole[1], taken_up, strict=True):
+        np.testing.assert_array_equal(views, again)
+        np.testing.assert_array_equal(labels, same)
+    assert not np.array_equal(whole[0][0][0], whole[1][0][0])
+    assert whole[0][0][0].shape == (4, 64, 64, 3)
+    assert -1 <= whole[0][0][0].min() < whole[0][0][0].max() <= 1
 
 
 def test_per_class_chooses_how_many_pictures(pacs, tmp_path):
