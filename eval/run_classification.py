@@ -101,9 +101,10 @@ def measure(
     config = description["config"]
     seconds = training_seconds(checkpoint, config["updates"] // config["save_every"])
     info = model_info(description, fingerprint(network.model.get_weights()), seconds)
-    preset, info["preset"] = info["preset"], f"{info['preset']}-{domains_word(description['domains'])}"
-    spent = time.perf_counter() - started
+    spent, preset = time.perf_counter() - started, info["preset"]
     info["trained_on"] = description["pictures"]["train"]
+    # The name of the row, and of its file, says all in which networks of one preset may differ.
+    info["preset"] = f"{preset}-{domains_word(description['domains'])}-{len(info['trained_on'])}"
     place = {"trained_on": description["domains"], "classes": description["classes"]}
     place["learned_from"] = len(info["trained_on"])
     return {"info": info, "preset": preset, "answers": answers, "seconds": spent, "place": place}

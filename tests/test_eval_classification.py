@@ -136,7 +136,7 @@ def test_the_command_writes_results_and_a_table(study, tmp_path, capsys):
     runs = [word for seed in (0, 1) for word in ("--checkpoint", str(study / f"run-{seed}"))]
     assert main(["--task", "classification", *runs, "--out", str(tmp_path)]) == 0
     assert "| tiny, none | photo | 20 |" in capsys.readouterr().out
-    result = json.loads((tmp_path / "classification-tiny-photo-none-pacs-test.json").read_text())
+    result = json.loads((tmp_path / "classification-tiny-photo-20-none-pacs-test.json").read_text())
     assert (result["seeds"], result["preset"], result["trained_on"]) == ([0, 1], "tiny", ["photo"])
     test = [record for record in read_pacs(study / "pacs") if record.split == "test"]
     assert list(result["answers"]) == [record.image_id for record in test]
