@@ -18,6 +18,9 @@ F8K_FOLDERS := Images images Flicker8k_Dataset Flickr8k_Dataset/Flicker8k_Datase
 OSIE ?= $(wildcard $(F8K)/../osie)
 VLM ?= best
 VLM_BACKBONE ?= mobilenet_0.75
+PACS ?= $(wildcard $(F8K)/../pacs)
+PACS_CONFIG ?= finetuned
+PACS_BACKBONE ?= $(if $(wildcard $(VISLANG_WEIGHTS)/mobilenet_7_5_224_tf*),mobilenet_0.75,compact)
 ENTITIES ?= $(wildcard $(F8K)/../flickr30k_entities)
 DETECTOR = $(wildcard $(VISLANG_WEIGHTS)/centernet_mbv3_coco_frozen.pb)
 PROPOSALS ?= $(if $(DETECTOR),detector,grid)
@@ -26,6 +29,7 @@ CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-*))
 ALIGN_RUNS = $(sort $(wildcard $(RUNS)/align-f8k-*))
 S2VT_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-s2vt-*))
 VLM_RUNS = $(sort $(wildcard $(RUNS)/vlm-f8k-*))
+PACS_RUNS = $(sort $(wildcard $(RUNS)/pacs-*))
 REGION_RUNS = $(sort $(wildcard $(RUNS)/regions-f8k-*))
 # Where it is set, comparisons with the libraries in it must run; elsewhere they may be skipped.
 export VISLANG_ORACLES ?= $(CURDIR)/.venv/oracles
@@ -43,10 +47,12 @@ ALIGNER_TAPS = $(if $(OTHERS),--set taps=regions-$(WHERE)$(if $(filter karpathy,
 REGION_TAPS = --set taps=described-$(WHERE)
 SNIPPETS = $(RUNS)/snippets-f8k-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
 BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone compact --seed 0
+TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --config $(PACS_CONFIG) $(if $(filter finetuned,$(PACS_CONFIG)),--backbone $(PACS_BACKBONE))
+PACS_SUFFIX = $(if $(filter-out finetuned,$(PACS_CONFIG)),-$(PACS_CONFIG))
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
+.PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm train-pacs pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -108,6 +114,13 @@ train-f8k-regions: train-f8k-aligner ## the captioner of regions alone, on snipp
 train-vlm: install ## a visual language model for unnaturalness maps (F8K=DIR VLM=best|kato VLM_BACKBONE=NAME)
 	$(PY) -m naturalness.train --config $(VLM) --backbone $(VLM_BACKBONE) --data $(F8K) --limit 1500 --out $(RUNS)/vlm-f8k-$(VLM)
 
+train-pacs: install ## two networks to compare, one of photographs, one of drawings (PACS=DIR SEEDS="0 1 2" PACS_CONFIG=finetuned|scratch)
+	@test -n "$(PACS)" || { echo "error: no folder of PACS; name it: make train-pacs PACS=DIR, which holds photo/dog/*.jpg and so on" >&2; exit 2; }
+	for seed in $(SEEDS); do \
+	  $(TRAIN_PACS) --seed $$seed --domains photo --out $(RUNS)/pacs-photo$(PACS_SUFFIX)-$$seed || test $$? = 3 || exit 2; \
+	  $(TRAIN_PACS) --seed $$seed --domains art_painting cartoon sketch --out $(RUNS)/pacs-drawings$(PACS_SUFFIX)-$$seed \
+	    || test $$? = 3 || exit 2; done
+
 pretrained: install ## rebuild what is in the box: distil the small CNN, train all heads on it (F8K=DIR MORE="DIR ...")
 	$(PY) -m features.distill --data $(F8K) $(addprefix --images ,$(MORE)) --lessons $(RUNS)/distill/lessons \
 	  --run $(RUNS)/distill/compact --out pretrained/compact.weights.h5
@@ -133,7 +146,7 @@ pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
 	  --cache $(F8K_CACHE) --step 0.25 --entities $(ENTITIES))
 
 eval: install ## rank and caption the test split with every trained run; writes results/ and pages
-	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
+	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)$(PACS_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
 	$(if $(VSE_RUNS),$(PY) -m eval.run --split test --out results $(addprefix --checkpoint ,$(VSE_RUNS)))
 	$(if $(CAP_RUNS),$(PY) -m eval.run --task captions --split test --out results $(addprefix --checkpoint ,$(CAP_RUNS)))
 	$(if $(ALIGN_RUNS),$(PY) -m eval.run --task alignment --split test --out results $(addprefix --entities ,$(ENTITIES)) \
@@ -144,6 +157,8 @@ eval: install ## rank and caption the test split with every trained run; writes 
 	  $(addprefix --checkpoint ,$(S2VT_RUNS)))
 	$(if $(and $(VLM_RUNS),$(OSIE)),$(PY) -m eval.run --task fixations --data $(OSIE) --centre-prior multiply --out results \
 	  $(addprefix --checkpoint ,$(VLM_RUNS)))
+	$(if $(PACS_RUNS),$(PY) -m eval.run --task classification --split test --out results $(addprefix --checkpoint ,$(PACS_RUNS)) \
+	  || test $$? = 3)
 
 df: install ## store Flickr8K's n-gram weights for CIDEr in runs/df (F8K=DIR), for --df flickr8k-train
 	$(PY) -m eval.document_frequencies --dataset flickr8k --data $(F8K) --split train

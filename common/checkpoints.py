@@ -25,15 +25,16 @@ HISTORY, STATE = "history.json", "training_state.npz"
 _NEXT = "point to a folder that training made, such as one written by: make train-f8k"
 
 
-def start_checkpoint(folder: Path, description: dict[str, Any], vocabulary: Vocabulary) -> None:
+def start_checkpoint(folder: Path, description: dict[str, Any], vocabulary: Vocabulary | None) -> None:
     """Write what does not change during training.
 
     Args:
         folder: the checkpoint folder, made if need be.
         description: JSON values; "kind" names the model, "config" its settings.
-        vocabulary: the model's words.
+        vocabulary: the model's words; None: it has none.
     """
-    write_json(folder / VOCABULARY, vocabulary.to_json())
+    if vocabulary is not None:
+        write_json(folder / VOCABULARY, vocabulary.to_json())
     write_json(folder / CONFIG, description)
 
 
@@ -62,13 +63,13 @@ def describe_run(
     }
 
 
-def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Vocabulary) -> None:
+def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Vocabulary | None) -> None:
     """Write the description of a run, or check that the run in the folder is this one.
 
     Args:
         folder: as for `start_checkpoint`.
         description: as for `start_checkpoint`; "data" may hold places, of which only "fingerprint" has to be equal.
-        vocabulary: the model's words.
+        vocabulary: as for `start_checkpoint`.
 
     Raises:
         CheckpointError: the folder holds another run.
@@ -76,7 +77,8 @@ def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Voc
     if not (folder / CONFIG).is_file():
         start_checkpoint(folder, description, vocabulary)
         return
-    found, _ = read_description(folder, description["kind"])
+    kind = description["kind"]
+    found = read_settings(folder, kind) if vocabulary is None else read_description(folder, kind)[0]
     changed = [name for name in description if name != "data" and found.get(name) != description[name]]
     changed += ["data"] * (found.get("data", {}).get("fingerprint") != description["data"]["fingerprint"])
     if changed:

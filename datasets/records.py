@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -40,7 +40,10 @@ class ImageRecord:
             )
 
 
-def of_split(records: Iterable[ImageRecord], split: str) -> tuple[ImageRecord, ...]:
+Record = TypeVar("Record", bound=ImageRecord)
+
+
+def of_split(records: Iterable[Record], split: str) -> tuple[Record, ...]:
     """Give the records of one split, in their order.
 
     Raises:
@@ -74,7 +77,7 @@ def with_features(records: tuple["ImageRecord", ...], cache: Any) -> tuple["Imag
     return tuple(record for record in records if record.image_id in held)
 
 
-def check_splits(records: Iterable[ImageRecord]) -> tuple[ImageRecord, ...]:
+def check_splits(records: Iterable[Record]) -> tuple[Record, ...]:
     """Give the records back after proving that every image is listed once and in one split only.
 
     Raises:

@@ -17,7 +17,7 @@ from eval.trained_runs import file_name, fill_in_from_training, grouped, model_i
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(prog="python -m eval.run", description=__doc__)
-    tasks = ("ranking", "captions", "alignment", "regions", "pointing", "fixations")
+    tasks = ("ranking", "captions", "alignment", "regions", "pointing", "fixations", "classification")
     parser.add_argument("--task", choices=tasks, default="ranking", help="(default: %(default)s)")
     parser.add_argument(
         "--checkpoint", action="append", default=[], type=Path, metavar="DIR",
@@ -76,12 +76,16 @@ def main(argv: list[str] | None = None) -> int:
         from eval.run_captions import evaluate_captions
 
         return run_command(lambda: evaluate_captions(args))
-    if args.task in ("alignment", "regions", "pointing") and not args.checkpoint:
+    if args.task in ("alignment", "regions", "pointing", "classification") and not args.checkpoint:
         parser.error("the following arguments are required: --checkpoint")
     if args.task == "alignment":
         from eval.run_alignment import evaluate_alignment
 
         return run_command(lambda: evaluate_alignment(args))
+    if args.task == "classification":
+        from eval.run_classification import evaluate_classification
+
+        return run_command(lambda: evaluate_classification(args))
     if args.task == "pointing":
         from eval.run_pointing import evaluate_pointing
 

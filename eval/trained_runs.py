@@ -10,7 +10,7 @@ from typing import Any
 
 from common.errors import CheckpointError, EvalError
 
-TASK_OF_KIND = {"vse": "ranking", "captioner": "captions", "aligner": "alignment"}
+TASK_OF_KIND = {"vse": "ranking", "captioner": "captions", "aligner": "alignment", "classifier": "classification"}
 
 
 def require_kind(checkpoints: Sequence[Path], kind: str) -> None:

@@ -47,6 +47,7 @@ def train(args: argparse.Namespace) -> int:
     import json
     import time
 
+    from common.checkpoints import start_or_continue
     from common.config import override, preset
     from common.files import require_writable_folder
     from common.seeds import seed_everything
@@ -65,7 +66,7 @@ def train(args: argparse.Namespace) -> int:
     skipped: list[tuple[str, str]] = []
     source = Source(args, network, names, paths, skipped)
     description = describe(args, config, network, names)
-    start(args.out, description)
+    start_or_continue(args.out, description, None)
     fit(args, model, source, len(names))
     done = {
         "out": str(args.out),
@@ -176,17 +177,6 @@ def describe(args: argparse.Namespace, config: Any, network: Any, names: list[st
             "fingerprint": fingerprint,
         },
     }
-
-
-def start(folder: Path, description: dict[str, Any]) -> None:
-    """Write the description, or check that the run in the folder is this one."""
-    from common.checkpoints import CONFIG, read_settings
-    from common.errors import CheckpointError
-    from common.files import write_json
-
-    if (folder / CONFIG).is_file() and read_settings(folder, description["kind"]) != description:
-        raise CheckpointError(f"{folder} holds another run; choose another --out or delete the folder")
-    write_json(folder / CONFIG, description)
 
 
 def fit(args: argparse.Namespace, model: Any, source: Source, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from preimage.api import (
     caricature_images,
+    classify_images,
     compare_networks,
     deconv_images,
     filters_from_noise,
@@ -14,6 +15,7 @@ from preimage.api import (
 
 __all__ = [
     "caricature_images",
+    "classify_images",
     "compare_networks",
     "deconv_images",
     "filters_from_noise",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from preimage.classes import Guess
     from preimage.comparison import Comparison
     from preimage.networks import Network
     from preimage.optimizer import Preimages
@@ -21,12 +22,37 @@ def load_network(name: str = "compact", **options: Any) -> "Network":
     """Load a network to look into.
 
     Args:
-        name: of `features.backbones.BACKBONES`, a .keras file, "caffe:NAME" or a .prototxt file.
+        name: of `features.backbones.BACKBONES`, a folder that `preimage.train` wrote, a .keras file, "caffe:NAME" or a
+            .prototxt file.
         **options: `weights`, `size` and `recipe`; see `preimage.networks.load_network`.
     """
     from preimage import networks
 
     return networks.load_network(name, **options)
+
+
+def classify_images(
+    network: "Network", images: Sequence[Any], *, top: int = 5, labels: str | Path | None = None
+) -> "list[list[Guess]]":
+    """Say what a network takes pictures for.
+
+    Args:
+        network: from `load_network`, one with classes.
+        images: see `invert_images`.
+        top: how many classes of each, the likeliest first.
+        labels: a text file with a class name a line; None: see `preimage.classes.class_names`.
+
+    Returns:
+        for each picture its guesses: `number`, `name` and `probability`, 0..1.
+
+    Raises:
+        ConfigError: a network without classes, or `top` below 1.
+        DataError: a picture that cannot be read, or names that are not of these classes.
+    """
+    from preimage.classes import class_names, classify
+
+    names = class_names(network, labels)
+    return classify(network, _pictures(network, images), top=top, names=names)
 
 
 def invert_images(

@@ -14,28 +14,38 @@ from common.files import require_writable_folder, whole_file
 _FRAMES_PER_SECOND = 12
 
 
-def describe_command(module: str, description: str | None, presets: Sequence[str] = ()) -> argparse.ArgumentParser:
+def describe_command(
+    module: str,
+    description: str | None,
+    presets: Sequence[str] = (),
+    *,
+    draws: bool = True,
+    network: str = "compact",
+) -> argparse.ArgumentParser:
     """Describe the options that all commands have.
 
     Args:
         module: such as "preimage.invert".
         description: what `--help` says first.
         presets: the first is the default; none: the command does not search.
+        draws: whether the command draws a picture, `--out`.
+        network: the default.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    network = parser.add_argument_group("network")
-    network.add_argument(
-        "--network", default="compact", metavar="NAME|FILE",
-        help="such as mobilenet_0.75, vgg19_block3, squeezenet_v1.1, a .keras file, caffe:VGG_CNN_S or a .prototxt file"
-        " (default: %(default)s, the one in the box)",
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--network", default=network, metavar="NAME|FILE|DIR",
+        help="such as mobilenet_0.75, vgg19_block3, squeezenet_v1.1, a folder that preimage.train wrote, a .keras file,"
+        f" caffe:VGG_CNN_S or a .prototxt file (default: %(default)s{', the one in the box' * (network == 'compact')})",
     )  # fmt: skip
-    network.add_argument("--weights", metavar="FILE", help="instead of VISLANG_WEIGHTS, the box and Keras' download")
-    network.add_argument("--recipe", metavar="NAME", help="of preprocessing; needed for .keras files")
-    network.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures (default: the network's own)")
+    group.add_argument("--weights", metavar="FILE", help="instead of VISLANG_WEIGHTS, the box and Keras' download")
+    group.add_argument("--recipe", metavar="NAME", help="of preprocessing; needed for .keras files")
+    group.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures (default: the network's own)")
     output = parser.add_argument_group("output")
-    output.add_argument("--out", type=Path, required=True, metavar="FILE", help="picture to draw, such as out.png")
+    if draws:
+        output.add_argument("--out", type=Path, required=True, metavar="FILE", help="picture to draw, such as out.png")
     output.add_argument("--json", action="store_true", help="print one JSON document")
     if presets:
         search = parser.add_argument_group("search")
@@ -54,11 +64,24 @@ def add_images(parser: argparse.ArgumentParser, name: str = "--image") -> None:
     parser.add_argument(name, nargs="+", required=True, type=Path, metavar="FILE", help="photographs")
 
 
-def check_paths(args: argparse.Namespace, *sources: Path) -> None:
-    """Refuse, before any work is done, files that are not there and places that cannot be written."""
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """Describe the option that names classes."""
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE",
+        help="class names, one a line (default: the network's own, or ImageNet's in VISLANG_WEIGHTS or of Keras)",
+    )  # fmt: skip
+
+
+def require_files(*sources: Path) -> None:
+    """Refuse files that are not there."""
     for source in sources:
         if not source.is_file():
             raise DataError(f"{shown_name(str(source))}: no such file, expected a photograph")
+
+
+def check_paths(args: argparse.Namespace, *sources: Path) -> None:
+    """Refuse, before any work is done, files that are not there and places that cannot be written."""
+    require_files(*sources)
     frames = getattr(args, "frames", None)
     if frames is not None and frames.suffix.lower() not in (".gif", ".mp4"):
         raise ConfigError(f"--frames got {frames.name}, expected a name such as search.gif or search.mp4")

@@ -9,7 +9,6 @@ With --noise, filters are seen from white noise instead, in 20 steps without a p
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from common.commands import DONE, run_command
 from common.errors import ConfigError, DataError, unknown_name
 from preimage.command import (
+    add_labels,
     check_paths,
     default_layer,
     describe_command,
@@ -40,9 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--layer", metavar="NAME", help="of --channel (default: the deepest map)")
     parser.add_argument("--contrast", action="store_true", help="show what is found with the contrast of photographs")
     parser.add_argument("--whole", action="store_true", help="the channel's mean, instead of the unit in its middle")
-    parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="class names, one a line (default: VISLANG_WEIGHTS)"
-    )
+    add_labels(parser)
     parser.add_argument(
         "--photos", nargs="+", type=Path, default=[], metavar="FILE", help="whose largest responses set the scale"
     )
@@ -65,7 +63,7 @@ def maximize(args: argparse.Namespace) -> int:
     from preimage.networks import SCORES
 
     layer = SCORES if args.classes else args.layer or default_layer(network)
-    channels = args.channel or class_numbers(args, network.shape(layer)[-1])
+    channels = args.channel or class_numbers(args, network)
     found = from_noise(args, network, layer, channels) if args.noise else searched(args, network, layer, channels)
     rows = [found.pictures[first : first + _COLUMNS] for first in range(0, len(channels), _COLUMNS)]
     write_sheet(args.out, rows)
@@ -106,27 +104,25 @@ def from_noise(args: argparse.Namespace, network: Any, layer: str, channels: lis
     return Preimages(pictures, np.zeros((0, len(channels)), np.float32), {"mean_activation": means})
 
 
-def class_numbers(args: argparse.Namespace, count: int) -> list[int]:
+def class_numbers(args: argparse.Namespace, network: Any) -> list[int]:
     """Give the numbers of classes that were asked for by number or by name.
 
-    Args:
-        args: of the command.
-        count: classes of the network; a list with one name more starts with the background.
+    Raises:
+        ConfigError: an unknown name.
+        DataError: names where nobody named the classes.
     """
+    from preimage.classes import class_names, require_classes
+
+    require_classes(network)
     if all(word.isdecimal() for word in args.classes):
         return [int(word) for word in args.classes]
-    folder = os.environ.get("VISLANG_WEIGHTS")
-    path = args.labels or (Path(folder) / "imagenet_labels.txt" if folder else None)
-    if path is None or not path.is_file():
-        raise DataError(
-            f"no class names at {path or 'VISLANG_WEIGHTS, which is not set'}; give --labels FILE or numbers"
-        )
-    lines = path.read_text(encoding="utf-8").splitlines()
-    names = lines[len(lines) - count :] if len(lines) >= count else lines
+    names = class_names(network, args.labels)
+    if names is None:
+        raise DataError(f"nobody named the classes of network {network.name}; give --labels FILE or numbers")
     synonyms = {part.strip(): number for number, line in reversed(list(enumerate(names))) for part in line.split(",")}
     for word in args.classes:
         if not word.isdecimal() and word not in synonyms:
-            raise unknown_name("class", word, synonyms, f"see {path}")
+            raise unknown_name("class", word, synonyms, "see python -m preimage.classify --json")
     return [int(word) if word.isdecimal() else synonyms[word] for word in args.classes]
 
 

@@ -192,8 +192,9 @@ def load_network(
     """Load a network to look into.
 
     Args:
-        name: a name of `features.backbones.BACKBONES`; a .keras or .h5 file (give a recipe); "caffe:NAME" of
-            `features.caffe.NETWORKS`, or a .prototxt file, both with a .caffemodel as weights.
+        name: a name of `features.backbones.BACKBONES`; a folder that `preimage.train` wrote; a .keras or .h5 file
+            (give a recipe); "caffe:NAME" of `features.caffe.NETWORKS`, or a .prototxt file, both with a .caffemodel as
+            weights.
         weights: a file, instead of the usual places; "random" for tests and timing.
         size: side of the pictures, other than the network's own.
         recipe: of preprocessing, other than the network's own.
@@ -201,17 +202,36 @@ def load_network(
     Raises:
         ConfigError: an unknown name or recipe, or a size that the network cannot be rebuilt for.
         DataError: weights that are missing, damaged or of another network.
+        CheckpointError: a folder of `preimage.train` that is damaged or not trained yet.
     """
+    name = str(name)
     if name.startswith("caffe:") or name.endswith(".prototxt"):
         return _load_caffe(name, weights, size, recipe)
-    from features.backbones import load_backbone
+    from features.backbones import BACKBONES, load_backbone
+    from preimage.classifier import is_trained
 
     if size is not None and recipe is not None and size != find_recipe(recipe).size:
         raise ConfigError(f"got size {size} and recipe {recipe}, which says another; give one of them")
+    if name not in BACKBONES and is_trained(name):
+        return _load_trained(name, weights, size, recipe)
     backbone = load_backbone(name, weights=weights, recipe=recipe if size is None else str(size))
     if backbone.model is None:
         raise ConfigError(f"{name} is no Keras model, so no gradient passes it; give a .keras file or a name")
     return Network(name, backbone.model, backbone.recipe, {tap: backbone.layer_of(tap) for tap in backbone.taps})
+
+
+def _load_trained(name: str, weights: str | Path | None, size: int | None, recipe: str | None) -> Network:
+    from features.resize import at_input_size
+    from preimage.classifier import load_classifier
+
+    if weights is not None:
+        raise ConfigError(f"network {name} holds its own weights, got {weights}; leave --weights out")
+    trained = load_classifier(name)
+    used = find_recipe(recipe) if recipe else trained.recipe
+    if size is not None:
+        used = find_recipe(used.name.replace(f"-{used.size}-", f"-{size}-"))
+    model = trained.model if used.size == trained.recipe.size else at_input_size(name, trained.model, used.size)
+    return Network(name, model, used, trained.layers, classes=trained.classes)
 
 
 def _load_caffe(name: str, weights: str | Path | None, size: int | None, recipe: str | None) -> Network:

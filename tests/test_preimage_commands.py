@@ -123,7 +123,7 @@ def test_style_takes_controls_of_colour_space_and_scale(folder, capsys):
         (invert, ["--image", "bad.png"], "bad.png"),
         (maximize, ["--channel", "99"], "got channel 99, expected 0 to 7"),
         (maximize, ["--class", "catt", "--labels", "labels.txt"], "unknown class 'catt'; did you mean cat"),
-        (maximize, ["--class", "cat", "--labels", "none.txt"], "no class names at"),
+        (maximize, ["--class", "cat", "--labels", "none.txt"], "none.txt: No such file or directory"),
         (maximize, ["--class", "1", "--noise"], "--noise sees filters, got --class"),
         (deconv, ["--image", "0.png", "--top", "2"], "--top got 2 and --channel None"),
         (deconv, ["--image", "0.png", "--channel", "99"], "--channel got 99, expected 0 to 7"),
