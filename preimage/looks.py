@@ -175,9 +175,9 @@ def look(
         projections=_projections(network, pictures, tap, channels),
         feature_error=error,
         distance=np.sqrt(error) * norms / depth.mean_distance,
-        gradients=np.array([_gradients(*pair) for pair in zip(pictures, found.pictures, strict=True)]),
-        same_class=_same_class(network, pictures, found.pictures),
-        same_class_elsewhere=_same_class(other, pictures, found.pictures),
+        gradients=np.array([gradients_kept(*pair) for pair in zip(pictures, found.pictures, strict=True)]),
+        same_class=same_class(network, pictures, found.pictures),
+        same_class_elsewhere=same_class(other, pictures, found.pictures),
     )
 
 
@@ -223,11 +223,13 @@ def _projections(network: Network, pictures: np.ndarray, tap: str, channels: np.
         return None
 
 
-def _gradients(picture: np.ndarray, inversion: np.ndarray) -> float:
+def gradients_kept(picture: np.ndarray, inversion: np.ndarray) -> float:
+    """Give the intersection, 0..1, of two pictures' histograms of gradient orientations; float [S, S, 3] both."""
     return histogram_intersection(orientation_histogram(picture), orientation_histogram(inversion))
 
 
-def _same_class(network: Network, pictures: np.ndarray, inversions: np.ndarray) -> np.ndarray | None:
+def same_class(network: Network, pictures: np.ndarray, inversions: np.ndarray) -> np.ndarray | None:
+    """Say whether a network gives inversions the classes of their pictures, bool [B]; None without classes."""
     if not network.has_classes:
         return None
     both = [network.encode(resized(one, network.size), [SCORES])[SCORES] for one in (pictures, inversions)]

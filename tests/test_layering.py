@@ -50,6 +50,7 @@ COMMANDS = {
     "preimage/compare.py",
     "preimage/gallery.py",
     "preimage/classify.py",
+    "preimage/measure.py",
     "preimage/train.py",
     "eval/run.py",
     "eval/compare.py",
@@ -71,7 +72,8 @@ PIECES = {
     "eval/run_baselines.py": "eval/run.py",
     "captioner/train_rewards.py": "captioner/train.py",
     "preimage/command.py": "preimage/invert.py preimage/maximize.py preimage/caricature.py preimage/deconv.py"
-    " preimage/style.py preimage/compare.py preimage/gallery.py preimage/classify.py",
+    " preimage/style.py preimage/compare.py preimage/gallery.py preimage/classify.py"
+    " preimage/measure.py",
     "preimage/panels.py": "preimage/compare.py preimage/gallery.py",
     "preimage/compare_page.py": "preimage/compare.py",
     "preimage/gallery_parts.py": "preimage/gallery.py",
