@@ -68,6 +68,9 @@ class NaturalnessConfig:
         "conv_pw_11_bn:scene:channels:excess",
     )  # see `Expert`; ours, of texture, which foretells a cell from its neighbour, and of things, from the scene
     looked_at: int = -1  # the expert whose map says where people look; the others judge how natural a picture is
+    belonging: str = ""  # tap whose distant cells say what does not belong; "": none, and only the judges say it
+    reach: int = 6  # cells from one to the other
+    odd_weight: float = 0.025  # of the judges' errors in the map of what does not belong, beside that
     mirrored: int = 64  # pixels of the picture's mirror image around it: a CNN takes the edge for a thing
     vectors: int = 0  # cells that components are fitted to, spread evenly over pictures; 0: all
     ridge: float = 0.01  # "linear": added to the variance of each component
@@ -87,7 +90,7 @@ class NaturalnessConfig:
     def __post_init__(self) -> None:
         if self.places not in _CHOICES["places"]:
             raise ValueError(f"setting places got {self.places!r}, expected one of: {', '.join(_CHOICES['places'])}")
-        for field in ("depth", "batch_size", "updates", "drop_every", "save_every"):
+        for field in ("depth", "batch_size", "updates", "drop_every", "save_every", "reach"):
             if getattr(self, field) < 1:
                 raise ValueError(f"setting {field} got {getattr(self, field)}, expected 1 or more")
         if self.updates % self.save_every or self.drop_every % self.save_every:
@@ -115,7 +118,7 @@ class NaturalnessConfig:
     @property
     def taps(self) -> tuple[str, ...]:
         """The taps that are read, none twice."""
-        return tuple(dict.fromkeys(expert.tap for expert in self.parsed))
+        return tuple(dict.fromkeys([*(expert.tap for expert in self.parsed), *filter(None, [self.belonging])]))
 
 
 CONFIGS = {
@@ -132,7 +135,9 @@ CONFIGS = {
         power=0.5,
         places="half_cell",
     ),
-    "best": NaturalnessConfig(),
+    "best": NaturalnessConfig(belonging="conv_pw_11_bn"),
     # What comes with the toolkit, on its own small CNN.
-    "box": NaturalnessConfig(("stage2_block4_add:linear", "stage3_block5_add:scene:channels:excess")),
+    "box": NaturalnessConfig(
+        ("stage2_block4_add:linear", "stage3_block5_add:scene:channels:excess"), belonging="stage3_block5_add"
+    ),
 }

@@ -43,12 +43,13 @@ def fit_directions(moments: MapMoments, projection: Array, offset: Array, ridge:
     """Fit all four directions, in the order of `naturalness.predictors.DIRECTIONS`.
 
     Args:
-        moments: with pairs of neighbours.
+        moments: with pairs of the distance 1.
         projection: float64 [C, K].
         offset: float64 [K]; see `naturalness.moments.linear_fit`.
         ridge: added to the variance of each component.
     """
-    if moments.down is None or moments.right is None:
-        raise ValueError("moments were summed without neighbours, expected neighbours=True")
-    pairs = (moments.down, moments.down.turned(), moments.right, moments.right.turned())
+    if 1 not in moments.pairs:
+        raise ValueError("moments were summed without neighbours, expected the distance 1 among theirs")
+    down, right = moments.pairs[1]
+    pairs = (down, down.turned(), right, right.turned())
     return tuple(linear_fit(one, projection, offset, ridge) for one in pairs)

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from naturalness.belonging import Belonging
 from naturalness.config import Expert, NaturalnessConfig
 from naturalness.linear import LinearPredictors
 from naturalness.moments import Array, LinearFit, MapMoments
@@ -166,6 +167,7 @@ class VisualLanguageModel(keras.Model):
             ExpertModel(expert, config, wide[expert.tap], name=f"expert_{number}")
             for number, expert in enumerate(config.parsed)
         ]
+        self.belonging = Belonging(wide[config.belonging], config.reach) if config.belonging else None
         self.built = True
 
     def call(self, maps: Mapping[str, Tensor]) -> Tensor:

@@ -1,12 +1,13 @@
 """First and second moments of feature maps, summed picture by picture: all that statistics and least squares need.
 
-Of neighbours (a, b), a above b or to the left of it, the products of both are summed as well. From these sums follow,
-exactly and whatever the number of pictures: mean and deviation of each channel, principal components, and the linear
-map that foretells a cell from the one before in each of the four directions.
+Of pairs (a, b), a above b or to the left of it, neighbours or further apart, the products of both are summed as well.
+From these sums follow, exactly and whatever the number of pictures: mean and deviation of each channel, principal
+components, and the linear map that foretells a cell from the one before in each of the four directions.
 
 Letters: B pictures, H x W cells, C channels, K components.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +17,7 @@ Array = np.ndarray
 
 @dataclass
 class PairSums:
-    """Sums over pairs of neighbours (a, b), float64."""
+    """Sums over pairs of cells (a, b), float64."""
 
     channels: int
     count: float = 0.0
@@ -50,22 +51,24 @@ class PairSums:
 
 
 class MapMoments:
-    """Sums over the cells of one tap, and over pairs of neighbours.
+    """Sums over the cells of one tap, and over pairs of cells.
 
     Args:
         channels: C.
         per_picture: cells of each picture that count for mean, deviation and components; 0: all.
-        neighbours: whether pairs are summed as well.
+        distances: of the pairs that are summed as well, in cells; 1 for neighbours.
+
+    Attributes:
+        pairs: {distance: (sums over cells below each other, over cells beside each other)}.
     """
 
-    def __init__(self, channels: int, *, per_picture: int = 0, neighbours: bool = True):
+    def __init__(self, channels: int, *, per_picture: int = 0, distances: Iterable[int] = (1,)):
         self.channels, self.per_picture = channels, per_picture
         self.cells, self.pictures = 0.0, 0
         self.sum, self.square_sum, self.cube_sum = (np.zeros(channels) for _ in range(3))  # over all cells
         self.sampled, self.sample_sum = 0.0, np.zeros(channels)
         self.products = np.zeros((channels, channels))  # over the sampled cells
-        self.down = PairSums(channels) if neighbours else None
-        self.right = PairSums(channels) if neighbours else None
+        self.pairs = {distance: (PairSums(channels), PairSums(channels)) for distance in distances}
 
     def add(self, maps: Array, random: np.random.Generator) -> None:
         """Add the maps of pictures.
@@ -89,9 +92,11 @@ class MapMoments:
         self.sampled += len(vectors)
         self.sample_sum += vectors.sum(axis=0, dtype=np.float64)
         self.products += vectors.T @ vectors
-        if self.down is not None and self.right is not None:
-            self.down.add(maps[:, :-1].reshape(-1, self.channels), maps[:, 1:].reshape(-1, self.channels))
-            self.right.add(maps[:, :, :-1].reshape(-1, self.channels), maps[:, :, 1:].reshape(-1, self.channels))
+        for distance, (down, right) in self.pairs.items():
+            columns = maps.transpose(0, 2, 1, 3)
+            for sums, one in ((down, maps), (right, columns)):
+                first, second = one[:, :-distance], one[:, distance:]
+                sums.add(first.reshape(-1, self.channels), second.reshape(-1, self.channels))
 
     def mean_and_deviation(self) -> tuple[Array, Array]:
         """Give float64 [C] each, over all cells.

@@ -50,7 +50,9 @@ class TrainedNaturalness:
         Args:
             picture: uint8 [H, W, 3], RGB.
         """
-        maps = self.network.maps(picture)
+        return self._errors(self.network.maps(picture))
+
+    def _errors(self, maps: dict[str, np.ndarray]) -> list[tuple[np.ndarray, ...]]:
         return [
             tuple(np.asarray(one[0]) / float(expert.level) for one in expert.cell_errors(maps[expert.expert.tap][None]))
             for expert in self.model.experts
@@ -70,22 +72,34 @@ class TrainedNaturalness:
 
         Args:
             picture: uint8 [H, W, 3], RGB.
-            odd: what does not belong, by the experts that judge; otherwise where people look.
+            odd: what does not belong: log(1 + r), r how many times likelier a cell is anywhere than with those far from
+                it (see `naturalness.belonging`), and a little of the errors of the experts that judge, or these alone
+                where the settings name no tap for it; otherwise where people look.
 
         Returns:
             float32 [H, W], 0 or more; not smoothed. Of preset `kato`, the original's picture, blurred, 0 to 255.
         """
-        size, config = picture.shape[1::-1], self.config
-        chosen = config.judges if odd else [config.looked_at]
-        found, maps = [], self.errors(picture)
-        strides = dict(zip(self.network.taps, self.network.strides, strict=True))
-        for number in chosen:
-            errors, stride = maps[number], strides[self.model.experts[number].expert.tap]
-            shape = (max(one.shape[0] for one in errors), max(one.shape[1] for one in errors))
-            cells = cell_map(errors, shape, places=config.places, power=config.power)
-            draw = original_picture if config.places == "half_cell" else over_picture
-            found.append(np.asarray(draw(cells, stride, size), np.float32))
-        return np.mean(found, axis=0)
+        maps = self.network.maps(picture)
+        errors, size = self._errors(maps), picture.shape[1::-1]
+        if not odd:
+            return self._drawn(self.config.looked_at, errors, size)
+        judged = np.mean([self._drawn(number, errors, size) for number in self.config.judges], axis=0)
+        if self.model.belonging is None:
+            return judged
+        tap = self.config.belonging
+        surprise = np.logaddexp(0.0, np.asarray(self.model.belonging(maps[tap][None])[0]))
+        return over_picture(surprise, self._stride(tap), size) + np.float32(self.config.odd_weight) * judged
+
+    def _drawn(self, number: int, errors: list[tuple[np.ndarray, ...]], size: tuple[int, int]) -> np.ndarray:
+        """Draw the errors of one expert over a picture of a width and height, float32 [H, W]."""
+        config, own = self.config, errors[number]
+        shape = (max(one.shape[0] for one in own), max(one.shape[1] for one in own))
+        cells = cell_map(own, shape, places=config.places, power=config.power)
+        draw = original_picture if config.places == "half_cell" else over_picture
+        return np.asarray(draw(cells, self._stride(self.model.experts[number].expert.tap), size), np.float32)
+
+    def _stride(self, tap: str) -> int:
+        return self.network.strides[self.network.taps.index(tap)]
 
 
 def load_trained(folder: Path, *, weights: str | Path | None = None) -> TrainedNaturalness:

@@ -31,10 +31,14 @@ def fit_statistics(model: VisualLanguageModel, source: Source, count: int, seed:
         seed: chooses cells where the settings ask for some only.
     """
     config, random = model.config, stream(seed, "cells")
-    linear = {one.expert.tap for one in model.experts if one.expert.predictor == "linear"}
+    distances: dict[str, set[int]] = {tap: set() for tap in config.taps}
+    for one in model.experts:
+        distances[one.expert.tap] |= {1} if one.expert.predictor == "linear" else set()
+    if model.belonging is not None:
+        distances[config.belonging].add(config.reach)
     per_picture = config.vectors // count + 1 if config.vectors else 0
     moments = {
-        tap: MapMoments(channels, per_picture=per_picture, neighbours=tap in linear)
+        tap: MapMoments(channels, per_picture=per_picture, distances=distances[tap])
         for tap, channels in zip(config.taps, model.channels, strict=True)
     }
     for maps in source():
@@ -44,6 +48,8 @@ def fit_statistics(model: VisualLanguageModel, source: Source, count: int, seed:
         one.take_statistics(moments[one.expert.tap])
         if one.expert.predictor == "linear":
             one.take_fits(fit_directions(moments[one.expert.tap], *one.affine(), config.ridge))
+    if model.belonging is not None:
+        model.belonging.fit(moments[config.belonging], config.ridge)
     if all(one.expert.predictor != "lstm" for one in model.experts):
         _fit_levels(model, source())
 

@@ -15,6 +15,7 @@ from naturalness.unnaturalness import cell_map, original_picture, over_picture
 
 SMALL = ["--backbone", "compact_scenes"]
 BEST = ["--set", "experts=grid:linear,grid:scene:channels:excess", "--set", "mirrored=32"]
+BEST += ["--set", "belonging=grid", "--set", "reach=3"]
 LSTM = ["--set", "experts=grid:lstm:components:square", "--set", "mirrored=0", "--set", "updates=6"]
 LSTM += ["--set", "save_every=2", "--set", "drop_every=4", "--set", "batch_size=3", "--set", "learning_rate=1"]
 
