@@ -70,7 +70,7 @@ class NaturalnessConfig:
     looked_at: int = -1  # the expert whose map says where people look; the others judge how natural a picture is
     belonging: str = ""  # tap whose distant cells say what does not belong; "": none, and only the judges say it
     reach: int = 6  # cells from one to the other
-    odd_weight: float = 0.025  # of the judges' errors in the map of what does not belong, beside that
+    odd_weight: float = 0.01  # of the judges' errors in the map of what does not belong, beside that
     mirrored: int = 64  # pixels of the picture's mirror image around it: a CNN takes the edge for a thing
     vectors: int = 0  # cells that components are fitted to, spread evenly over pictures; 0: all
     ridge: float = 0.01  # "linear": added to the variance of each component
