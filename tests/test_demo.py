@@ -25,6 +25,9 @@ def test_the_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatch):
         assert '"i2t_r1"' in result.read_text()
     with Image.open(tmp_path / "demo" / "regions.png") as drawing:
         assert max(drawing.size) == 900
+    with Image.open(tmp_path / "demo" / "unnatural.png") as drawing:
+        assert drawing.size == (128, 128)
+        assert len(drawing.getcolors(128 * 128) or []) > 1000, "a map lies over the scene"
 
 
 def test_a_bad_setting_ends_the_demo_with_its_line(tmp_path, capsys):

@@ -10,7 +10,7 @@ from common.commands import DONE, SKIPPED_SOME, run_command
 
 BACKBONE, PRESET = "compact_scenes", "scenes"
 _SHOWN = 60  # scenes on the page
-_DRAWING, _WORDS = "regions.png", "words.html"
+_DRAWING, _WORDS, _UNNATURAL = "regions.png", "words.html", "unnatural.png"
 
 Step = tuple[str, Callable[[list[str]], int], list[str]]  # what it does, its command, and the command's words
 
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 def demo(args: argparse.Namespace) -> int:
     """Run every step as a user would, and say what it was and how long it took."""
     check_settings(args.set)
-    steps = [*ranking_and_captions(args), *words_of_scenes(args), *regions_of_scenes(args)]
+    steps = [*ranking_and_captions(args), *words_of_scenes(args), *regions_of_scenes(args), *eyes_on_scenes(args)]
     for number, (title, step, words) in enumerate(steps, start=1):
         started = time.monotonic()
         print(f"[{number}/{len(steps)}] {title}", file=sys.stderr, flush=True)
@@ -43,9 +43,9 @@ def demo(args: argparse.Namespace) -> int:
         if code not in (DONE, SKIPPED_SOME):
             return code
         print(f"      {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    print("\nOpen in a browser, and look at the drawing:")
+    print("\nOpen in a browser, and look at the drawings:")
     pages = ("results/retrieval-scenes-test.html", "tour.html", _WORDS, "results/grounding-scenes-test.html")
-    for name in (*pages, _DRAWING):
+    for name in (*pages, _DRAWING, _UNNATURAL):
         print(f"  {(args.out / name).resolve()}")
     return DONE
 
@@ -109,7 +109,7 @@ def words_of_scenes(args: argparse.Namespace) -> list[Step]:
     from eval import run
     from saliency import explain
 
-    captioner, scene = _folder(args) / "captioner", _folder(args) / "fresh" / "images" / "train_000000.png"
+    captioner, scene = _folder(args) / "captioner", _first(args)
     sentence = draw_scene(args.seed + 1, 0, "train").captions[0]
     drawn = ["--sentence", sentence, "--out", str(args.out / "words.png"), "--html", str(args.out / _WORDS)]
     return [
@@ -135,7 +135,7 @@ def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
     drawn, place, training = _folder(args), _place(args), _training(args)
     aligner, pairs, describer = (drawn / name for name in ("aligner", "snippets", "describer"))
     cut = ["--dataset", "karpathy", "--data", str(pairs), "--cache", str(pairs / "features.h5")]
-    scene = drawn / "fresh" / "images" / "train_000000.png"
+    scene = _first(args)
     return [
         (
             "tying words to regions",
@@ -163,6 +163,20 @@ def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
             ["--image", str(scene), "--checkpoint", str(describer), "--out", str(args.out / _DRAWING)],
         ),
     ]
+
+
+def eyes_on_scenes(args: argparse.Namespace) -> list[Step]:
+    """Ask the model in the box, which saw photographs, what draws the eye in a scene."""
+    from naturalness import map as unnaturalness
+
+    drawn = ["--overlay", "--out", str(args.out / _UNNATURAL)]
+    return [
+        ("looking for what draws the eye in a new scene", unnaturalness.main, ["--image", str(_first(args)), *drawn])
+    ]
+
+
+def _first(args: argparse.Namespace) -> Path:
+    return _folder(args) / "fresh" / "images" / "train_000000.png"
 
 
 def _folder(args: argparse.Namespace) -> Path:
