@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from captioner.config import CaptionerConfig
+from captioner.image import ImageScaling
 from captioner.model import Captioner
 from captioner.recurrent import LstmCell, ReluCell
 from captioner.training import make_loss, make_optimizer
@@ -178,6 +179,16 @@ def test_a_dimension_that_never_varies_keeps_its_scale():
     image.standardise_with(np.full((2, 4), 5.0), np.array([[0, 2, 4, 0.5], [1, 1, 1, 1]]))
     moved = image.mean(np.full((1, 1, 4), 6.0, np.float32), np.ones((1, 1), bool))
     np.testing.assert_allclose(moved, [[1, 0.5, 0.25, 2]])
+
+
+def test_descriptors_can_be_standardised_to_length_one():
+    random = np.random.default_rng(0)
+    image, given = ImageScaling("standardised_unit", 4), random.normal(size=(2, 3, 4)).astype(np.float32)
+    shift, scale = random.normal(size=(2, 4)), random.uniform(0.5, 2, (2, 4))
+    image.standardise_with(shift, scale)
+    expected = (given - shift[1]) / scale[1]
+    expected /= np.linalg.norm(expected, axis=-1, keepdims=True)
+    np.testing.assert_allclose(image.each(given), expected, atol=1e-5)
 
 
 def test_one_step_of_the_relu_cell_worked_by_hand():
