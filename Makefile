@@ -139,7 +139,7 @@ pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/s2vt --name explainer --data $(F8K) --cache $(F8K_CACHE) --step 0.125
-	$(if $(OSIE),$(PY) -m eval.pack --checkpoint $(RUNS)/box/naturalness --name naturalness --dataset osie --data $(OSIE))
+	$(if $(OSIE),$(PY) -m eval.pack --checkpoint $(RUNS)/box/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
 	$(PY) -m eval.pack --checkpoint $(RUNS)/box/aligner --name aligner --data $(F8K) --cache $(F8K_CACHE) --step 0.25 \
 	  $(addprefix --entities ,$(ENTITIES))
 	$(if $(ENTITIES),$(PY) -m eval.pack --checkpoint $(RUNS)/box/region-captioner --name region-captioner --data $(F8K) \
