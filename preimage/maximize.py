@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--photos", nargs="+", type=Path, default=[], metavar="FILE", help="whose largest responses set the scale"
     )
+    parser.add_argument("--judge", metavar="NAME", help="an independent network: where it ranks the classes")
     parser.add_argument("--noise", action="store_true", help="filters from white noise, the report's recipe")
     return parser
 
@@ -59,12 +60,16 @@ def maximize(args: argparse.Namespace) -> int:
     check_paths(args, *args.photos)
     if args.noise and args.classes:
         raise ConfigError("--noise sees filters, got --class; choose --channel")
+    if args.judge and not args.classes:
+        raise ConfigError("--judge ranks classes, got --channel; choose --class")
     network = opened_network(args)
     from preimage.networks import SCORES
 
     layer = SCORES if args.classes else args.layer or default_layer(network)
     channels = args.channel or class_numbers(args, network)
     found = from_noise(args, network, layer, channels) if args.noise else searched(args, network, layer, channels)
+    if args.judge:
+        found.measures["judge_rank"] = judge_ranks(args, network, found.pictures, channels)
     rows = [found.pictures[first : first + _COLUMNS] for first in range(0, len(channels), _COLUMNS)]
     write_sheet(args.out, rows)
     names = args.classes or [f"{layer} {channel}" for channel in channels]
@@ -102,6 +107,26 @@ def from_noise(args: argparse.Namespace, network: Any, layer: str, channels: lis
     features = network.encode(pictures, [layer])[layer].reshape(len(pictures), -1, network.shape(layer)[-1])
     means = features.mean(axis=1)[np.arange(len(channels)), channels]
     return Preimages(pictures, np.zeros((0, len(channels)), np.float32), {"mean_activation": means})
+
+
+def judge_ranks(args: argparse.Namespace, network: Any, pictures: Any, channels: list[int]) -> Any:
+    """Give the place, from 0, at which the judge sees each class in its picture, int [B].
+
+    Raises:
+        ConfigError: the judge has other classes.
+    """
+    from preimage.api import load_network
+    from preimage.classes import class_names
+    from preimage.looks import resized
+    from preimage.networks import SCORES
+
+    judge = load_network(args.judge)
+    known, own = class_names(judge), class_names(network, args.labels)
+    if known is None or own is None or not {own[number] for number in channels} <= set(known):
+        raise ConfigError(f"--judge {args.judge} does not know all of these classes by name; choose another network")
+    scores = judge.encode(resized(pictures, judge.size), [SCORES])[SCORES]
+    places = [known.index(own[number]) for number in channels]
+    return (scores > scores[range(len(places)), places][:, None]).sum(axis=1)
 
 
 def class_numbers(args: argparse.Namespace, network: Any) -> list[int]:

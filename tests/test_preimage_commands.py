@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from preimage_networks import photographs, tiny_model
+from preimage_networks import photographs, tiny_model, tiny_network
 
 from features.video import read_frames
 from preimage import caricature, deconv, invert, maximize, style
@@ -144,3 +144,27 @@ def test_what_cannot_end_well_is_refused_in_one_line(folder, capsys, command, li
     (told,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
     assert reason in told
     assert not (folder / "refused.png").exists()
+
+
+def test_an_independent_network_judges_maximised_classes(folder, monkeypatch, capsys):
+    def known(*names):
+        network = tiny_network()
+        network.classes = names
+        return network
+
+    networks = {"own": known("cat", "dog", "fish", "bird"), "judge": known("bird", "fish", "dog", "cat")}
+    monkeypatch.setattr("preimage.api.load_network", lambda name, **options: networks[name])
+    line = ["--network", "own", "--class", "dog", "cat", "--out", str(folder / "judged.png"), "--json", *SHORT[:1]]
+    assert maximize.main([*line, "iterations=3", "--judge", "judge"]) == 0
+    told = json.loads(capsys.readouterr().out)["pictures"]
+    sheet = np.asarray(Image.open(folder / "judged.png"), np.float32)
+    side = networks["own"].size
+    pictures = np.stack([sheet[4 : 4 + side, 4 + k * (side + 4) : 4 + k * (side + 4) + side] for k in (0, 1)])
+    scores = networks["judge"].encode(pictures, ["scores"])["scores"]
+    for row, place, one in zip(scores, (2, 3), told, strict=True):
+        assert one["judge_rank"] == list(np.argsort(-row)).index(place)
+    networks["judge"].classes = ("a", "b", "c", "d")
+    assert maximize.main([*line, "iterations=3", "--judge", "judge"]) == 2
+    assert "does not know all of these classes" in capsys.readouterr().err
+    assert maximize.main(["--network", "own", "--channel", "1", "--judge", "judge", "--out", "x.png"]) == 2
+    assert "--judge ranks classes" in capsys.readouterr().err
