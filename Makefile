@@ -173,7 +173,7 @@ test-slow: install ## run the tests that train or caption for long
 	$(PY) -m pytest -n 2 --dist loadfile -m "slow and not realdata"
 
 test-realdata: install ## run the tests on real data (VISLANG_DATA=DIR, default ../shared/data)
-	$(PY) -m pytest -m realdata
+	$(PY) -m pytest -n 2 --dist loadfile -m realdata
 
 lint: install ## check style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -41,6 +41,7 @@ class PreimageConfig:
     tv_beta: float = 2.0
     tv_weight: float | None = 1.0  # None: 1, 10 or 100 by the depth of the tap
     natural_weight: float = 10.0  # of a visual language model, where one is given
+    natural_typical: float = 1.0  # its loss of photographs, from which a picture may not stray; 0: the less the better
     bound: float = 0.0  # largest distance of a pixel from the mean colour, values 0..255; 0: none
     # the search
     parameters: str = "pixels"
@@ -94,6 +95,7 @@ CONFIGS = {
         objective="standardised",
         alpha_weight=0.0,
         tv_weight=0.0,
+        natural_typical=0.0,
         start="training",
         rule="momentum",
         rate=2.0**19,

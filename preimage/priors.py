@@ -68,17 +68,19 @@ class Natural(Term):
 
     Args:
         loss: takes float32 [B, S, S, 3], RGB 0..255, and gives float [B], differentiable with the backend in use.
+        typical: the loss of photographs, and the term is the squared logarithm of the loss over it: a picture with
+            nothing in it is as unlike them as noise; 0: the term is the loss itself, as in the original.
     """
 
-    def __init__(self, loss: Callable[[Any], Any]):
-        self.loss = loss
+    def __init__(self, loss: Callable[[Any], Any], typical: float = 0.0):
+        self.loss, self.typical = loss, typical
 
     def __call__(self, seen: Seen, arrays: Sequence[Tensor] = ()) -> Tensor:
         """Give float32 [B]."""
         values = ops.cast(self.loss(seen.pictures), "float32")
         if len(values.shape) != 1:
             raise ConfigError(f"a model of pictures gave losses {tuple(values.shape)}, expected one for each picture")
-        return values
+        return ops.square(ops.log(ops.maximum(values / self.typical, 1e-6))) if self.typical else values
 
 
 def priors(config: PreimageConfig, share: float, natural: Callable[[Any], Any] | None = None) -> list[Term]:
@@ -96,7 +98,7 @@ def priors(config: PreimageConfig, share: float, natural: Callable[[Any], Any] |
     if tv_weight:
         terms.append(tv_weight * TotalVariation(config.tv_beta, config.scaling))
     if natural is not None:
-        terms.append(config.natural_weight * Natural(natural))
+        terms.append(config.natural_weight * Natural(natural, config.natural_typical))
     return terms
 
 

@@ -205,6 +205,17 @@ def test_any_model_of_pictures_is_a_prior():
         on_canvas(Natural(lambda pictures: ops.mean(pictures, axis=3)))
 
 
+def test_what_strays_from_the_loss_of_photographs_to_either_side_is_unnatural():
+    def loss(pictures):
+        return ops.mean(ops.abs(pictures), axis=(1, 2, 3))
+
+    sizes = np.abs(CANVAS).mean((1, 2, 3))
+    np.testing.assert_allclose(on_canvas(Natural(loss, typical=100.0)), np.log(sizes / 100.0) ** 2, rtol=1e-3)
+    less, alike, more = (on_canvas(Natural(loss, typical=share * float(sizes[0])))[0] for share in (2.0, 1.0, 0.5))
+    assert alike < 1e-6
+    np.testing.assert_allclose([less, more], np.log(2) ** 2, rtol=1e-3)
+
+
 def test_rules_are_their_formulas():
     x, g = np.array([1.0, -2.0], np.float32), np.array([0.5, 3.0], np.float32)
     memory = np.array([[0.1, 0.2]], np.float32)
