@@ -119,7 +119,8 @@ def _origin(args: argparse.Namespace, networks: list[Any]) -> dict[str, Any]:
     from features.weights import fingerprint
 
     settings = {name: value for name, value in vars(args).items() if value not in (None, [], ())}
-    plain = {name: shown_name(str(value)) if isinstance(value, Path) else value for name, value in settings.items()}
+    # Where files lie on this machine is nobody's business elsewhere.
+    plain = {name: value.name if isinstance(value, Path) else value for name, value in settings.items()}
     return {
         "settings": plain,
         "weights": [fingerprint(network.model.get_weights()) for network in networks],
