@@ -18,7 +18,8 @@ from features.resize import at_input_size
 Tensor = Any
 DATA = "data"  # the tap that is the picture itself, as the CNN takes it
 LEAST = 96  # pixels of the shorter side
-_TILE, _MARGIN = 1024, 256  # pixels; no cell of the taps in use sees further than the margin
+_WIDE = 3840  # pixels; a side that tells strides exactly
+_TILE, _MARGIN = 384, 256  # pixels, at most and at least; no cell of the taps in use sees further than the margin
 
 
 class FrozenTaps:
@@ -27,7 +28,8 @@ class FrozenTaps:
     Args:
         backbone: a name of `features.backbones` or a file.
         taps: names of layers with maps, or "data".
-        mirrored: pixels of its mirror image that are put around a picture, and taken off its maps again.
+        mirrored: pixels of its mirror image that are put around a picture, and taken off its maps again; rounded up to
+            whole cells of every tap.
         weights: as for `load_backbone`.
         recipe: as for `load_backbone`.
 
@@ -46,13 +48,15 @@ class FrozenTaps:
         self.loaded = load_backbone(backbone, weights=weights, recipe=recipe)
         if self.loaded.model is None:
             raise ConfigError(f"backbone {backbone} is no Keras network whose layers can be reached; choose another")
-        self.taps, self.mirrored = tuple(taps), mirrored
+        self.taps = tuple(taps)
         network = at_input_size(backbone, self.loaded.model, None)
         outputs = [network.input if tap == DATA else _layer_output(backbone, network, tap) for tap in taps]
         self.head = keras.Model(network.input, outputs)
         self.channels = tuple(int(output.shape[-1]) for output in outputs)
-        shapes = self.head.compute_output_shape((1, _TILE, _TILE, 3))
-        self.strides = tuple(round(_TILE / shape[1]) for shape in shapes)
+        shapes = self.head.compute_output_shape((1, _WIDE, _WIDE, 3))
+        self.strides = tuple(round(_WIDE / shape[1]) for shape in shapes)
+        self._cell = math.lcm(*self.strides)  # what starts at its multiples has its cells where the whole picture has
+        self.mirrored = math.ceil(mirrored / self._cell) * self._cell
 
     def maps(self, picture: np.ndarray) -> dict[str, np.ndarray]:
         """Give the maps of one picture, a large one tile by tile: memory grows with the maps, not with the layers.
@@ -111,20 +115,21 @@ class FrozenTaps:
 
     def _tiled(self, picture: np.ndarray) -> dict[str, np.ndarray]:
         height, width = picture.shape[:2]
+        tile, margin = max(1, _TILE // self._cell) * self._cell, math.ceil(_MARGIN / self._cell) * self._cell
         found: dict[str, list[list[np.ndarray]]] = {tap: [] for tap in self.taps}
-        for top in range(0, height, _TILE):
+        for top in range(0, height, tile):
             for rows in found.values():
                 rows.append([])
-            for left in range(0, width, _TILE):
-                above, before = min(top, _MARGIN), min(left, _MARGIN)
-                part = picture[top - above : top + _TILE + _MARGIN, left - before : left + _TILE + _MARGIN]
+            for left in range(0, width, tile):
+                above, before = min(top, margin), min(left, margin)
+                part = picture[top - above : top + tile + margin, left - before : left + tile + margin]
                 tensors = self._whole(np.asarray(part, np.float32)[None])
                 for (tap, maps), stride in zip(tensors.items(), self.strides, strict=True):
                     down, across = (
-                        slice(skipped // stride, skipped // stride + math.ceil(min(_TILE, total - start) / stride))
+                        slice(skipped // stride, skipped // stride + math.ceil(min(tile, total - start) / stride))
                         for skipped, start, total in ((above, top, height), (before, left, width))
                     )
-                    found[tap][-1].append(np.asarray(maps[0])[down, across])
+                    found[tap][-1].append(np.array(maps[0][down, across]))
         return {tap: np.concatenate([np.concatenate(row, axis=1) for row in rows]) for tap, rows in found.items()}
 
 

@@ -50,13 +50,13 @@ class TrainedNaturalness:
         Args:
             picture: uint8 [H, W, 3], RGB.
         """
-        return self._errors(self.network.maps(picture))
+        maps = self.network.maps(picture)
+        return [self._errors(number, maps) for number in range(len(self.model.experts))]
 
-    def _errors(self, maps: dict[str, np.ndarray]) -> list[tuple[np.ndarray, ...]]:
-        return [
-            tuple(np.asarray(one[0]) / float(expert.level) for one in expert.cell_errors(maps[expert.expert.tap][None]))
-            for expert in self.model.experts
-        ]
+    def _errors(self, number: int, maps: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+        expert = self.model.experts[number]
+        found = expert.cell_errors(maps[expert.expert.tap][None])
+        return tuple(np.asarray(one[0]) / float(expert.level) for one in found)
 
     def score(self, picture: np.ndarray) -> float:
         """Give how natural a picture is: 0 as training pictures are on average, below 0 less so.
@@ -79,20 +79,19 @@ class TrainedNaturalness:
         Returns:
             float32 [H, W], 0 or more; not smoothed. Of preset `kato`, the original's picture, blurred, 0 to 255.
         """
-        maps = self.network.maps(picture)
-        errors, size = self._errors(maps), picture.shape[1::-1]
+        maps, size = self.network.maps(picture), picture.shape[1::-1]
         if not odd:
-            return self._drawn(self.config.looked_at, errors, size)
-        judged = np.mean([self._drawn(number, errors, size) for number in self.config.judges], axis=0)
+            return self._drawn(self.config.looked_at, maps, size)
+        judged = np.mean([self._drawn(number, maps, size) for number in self.config.judges], axis=0)
         if self.model.belonging is None:
             return judged
         tap = self.config.belonging
         surprise = np.logaddexp(0.0, np.asarray(self.model.belonging(maps[tap][None])[0]))
         return over_picture(surprise, self._stride(tap), size) + np.float32(self.config.odd_weight) * judged
 
-    def _drawn(self, number: int, errors: list[tuple[np.ndarray, ...]], size: tuple[int, int]) -> np.ndarray:
+    def _drawn(self, number: int, maps: dict[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
         """Draw the errors of one expert over a picture of a width and height, float32 [H, W]."""
-        config, own = self.config, errors[number]
+        config, own = self.config, self._errors(number, maps)
         shape = (max(one.shape[0] for one in own), max(one.shape[1] for one in own))
         cells = cell_map(own, shape, places=config.places, power=config.power)
         draw = original_picture if config.places == "half_cell" else over_picture

@@ -64,17 +64,32 @@ def test_the_originals_picture_is_8_bits_in_the_middle_of_zeros():
     np.testing.assert_allclose(peak, (11 + 11 * 16 + 8, 10 + 15 * 16 + 8), atol=2)  # 352 x 480 in 375 x 500
 
 
-def test_tiles_give_what_the_whole_picture_gives(monkeypatch):
+@pytest.mark.parametrize(
+    ("backbone", "tap", "tile"), [("compact_scenes", "grid", 128), ("compact", "stage3_down", 200)]
+)
+def test_tiles_give_what_the_whole_picture_gives(backbone, tap, tile, monkeypatch):
     from naturalness import network
 
-    picture = np.random.default_rng(1).integers(0, 255, (320, 416, 3), np.uint8)
-    taps = FrozenTaps("compact_scenes", ["grid"], mirrored=32)
-    whole = taps.maps(picture)["grid"]
-    monkeypatch.setattr(network, "_TILE", 128)
+    taps = FrozenTaps(backbone, [tap], mirrored=32)
+    cell = taps.strides[0]
+    picture = np.random.default_rng(1).integers(0, 255, (20 * cell, 26 * cell, 3), np.uint8)
+    whole = taps.maps(picture)[tap]
+    monkeypatch.setattr(network, "_TILE", tile)
     monkeypatch.setattr(network, "_MARGIN", 64)
-    tiled = taps.maps(picture)["grid"]
-    assert whole.shape == tiled.shape
-    np.testing.assert_allclose(tiled, whole, atol=1e-4)
+    tiled = taps.maps(picture)[tap]
+    assert whole.shape == tiled.shape == (20, 26, taps.channels[0])
+    np.testing.assert_allclose(tiled, whole, atol=2e-3)
+
+
+def test_the_mirror_is_whole_cells_so_that_cells_lie_where_their_pixels_are():
+    taps = FrozenTaps("compact", ["stage2_down", "stage3_down"], mirrored=64)
+    assert (taps.strides, taps.mirrored) == ((12, 24), 72)
+    picture = np.full((240, 240, 3), 128, np.uint8)
+    spot = picture.copy()
+    spot[96:120, 144:168] = 255  # the cell in row 4 and column 6 of the coarser tap
+    before, after = (taps.maps(one)["stage3_down"] for one in (picture, spot))
+    changed = np.abs(after - before).sum(axis=-1)
+    assert np.unravel_index(changed.argmax(), changed.shape) == (4, 6)
 
 
 def test_what_is_not_there_is_said():

@@ -45,7 +45,8 @@ def test_each_search_starts_alike_and_is_measured_against_its_own_features(netwo
     steps = []
     rows = measure_inversions(
         network, pictures, ["first", "last"], ["ijcv16", "ijcv16+natural", "natural"],
-        natural=natural, judge=network, settings=[*SHORT, "natural_weight=50", "natural_typical=0"], progress=steps.append,
+        natural=natural, judge=network, progress=steps.append,
+        settings=[*SHORT, "natural_weight=50", "natural_typical=0"],
     )  # fmt: skip
     assert [(row.layer, row.search) for row in rows[:3]] == [
         ("first", "ijcv16"), ("first", "ijcv16+natural"), ("first", "natural"),
