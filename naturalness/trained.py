@@ -63,8 +63,8 @@ class TrainedNaturalness:
 
         It is minus the mean over the experts that judge of the logarithm of their mean error.
         """
-        errors = self.errors(picture)
-        means = [np.mean([one.mean() for one in errors[number]]) for number in self.config.judges]
+        maps = self.network.maps(picture)
+        means = [np.mean([one.mean() for one in self._errors(number, maps)]) for number in self.config.judges]
         return -float(np.log(means).mean())
 
     def map(self, picture: np.ndarray, *, odd: bool = False) -> np.ndarray:
