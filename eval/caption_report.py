@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import EvalError
-from common.files import read_json
 from eval.caption_diversity import CaptionDiversity
 from eval.caption_intervals import mean_intervals
 from eval.caption_results import BLEU_NAMES, CaptionScores
@@ -16,6 +14,7 @@ from eval.intervals import RESAMPLES
 from eval.provenance import provenance
 from eval.published_captions import published_captions
 from eval.report import cell, commit_words, require_one_table, seeds_words, table_line
+from eval.result_files import results_of_kind
 
 COLUMNS = (*BLEU_NAMES, "meteor", "rouge_l", "cider")
 TITLES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
@@ -129,16 +128,9 @@ def read_caption_results(folder: str | Path, dataset: str, split: str) -> list[d
     Raises:
         EvalError: a file says that it is such a result but lacks a part of one.
     """
-    results = []
-    for path in sorted(Path(folder).glob("*.json")):
-        result = read_json(path, "result", "delete it or run eval.run again")
-        if not isinstance(result, dict) or result.get("kind") != KIND:
-            continue
-        needed = {"name", "system", "dataset", "split", "metrics", "deviation", "intervals", "diversity", "seeds"}
-        if missing := sorted(needed - set(result)):
-            raise EvalError(f"result {path} lacks {missing}; delete it or run eval.run again")
-        if (result["dataset"], result["split"]) == (dataset, split):
-            results.append(result)
+    needed = {"name", "system", "dataset", "split", "metrics", "deviation", "intervals", "diversity", "seeds"}
+    found = results_of_kind(folder, "*.json", KIND, needed)
+    results = [result for result in found if (result["dataset"], result["split"]) == (dataset, split)]
     return sorted(results, key=lambda result: (result["system"] != BASELINE, result["metrics"].get("cider", 0.0)))
 
 

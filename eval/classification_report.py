@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import EvalError
-from common.files import read_json
 from eval.classification import accuracy_difference, accuracy_summary, confusion_matrix, usual_mistakes
 from eval.provenance import provenance
 from eval.report import cell, commit_words, require_one_table, seeds_words, table_line
+from eval.result_files import results_of_kind
 
 KIND = "classification"
 _NEEDED = {
@@ -76,16 +75,12 @@ def read_classification(folder: str | Path, dataset: str, split: str, fingerprin
     Raises:
         EvalError: a file says that it is such a result but lacks a part of one.
     """
-    results = []
-    for path in sorted(Path(folder).glob("classification-*.json")):
-        result = read_json(path, "result", "delete it or run eval.run again")
-        if not isinstance(result, dict) or result.get("kind") != KIND:
-            continue
-        missing = _NEEDED - set(result)
-        if missing:
-            raise EvalError(f"result {path} lacks {sorted(missing)}; delete it or run eval.run again")
-        if (result["dataset"], result["split"], result["data_fingerprint"]) == (dataset, split, fingerprint):
-            results.append(result)
+    found = results_of_kind(folder, "classification-*.json", KIND, _NEEDED)
+    results = [
+        result
+        for result in found
+        if (result["dataset"], result["split"], result["data_fingerprint"]) == (dataset, split, fingerprint)
+    ]
     return sorted(
         results, key=lambda one: (one["preset"], one["backbone"], len(one["trained_on"]), one["learned_from"])
     )

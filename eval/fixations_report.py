@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.errors import EvalError
-from common.files import read_json
 from eval.fixations import FixationProtocol, FixationScores
 from eval.provenance import provenance
 from eval.report import cell, commit_words, table_line
+from eval.result_files import results_of_kind
 
 KIND = "fixations"
 PEOPLE = "people, one left out"
@@ -75,16 +74,8 @@ def read_fixation_results(folder: str | Path, like: Mapping[str, Any]) -> list[d
     Raises:
         EvalError: a file says that it is such a result but lacks a part of one.
     """
-    results = []
-    for path in sorted(Path(folder).glob("fixations-*.json")):
-        result = read_json(path, "result", "delete it or run eval.run again")
-        if not isinstance(result, dict) or result.get("kind") != KIND:
-            continue
-        missing = _NEEDED - set(result)
-        if missing:
-            raise EvalError(f"result {path} lacks {sorted(missing)}; delete it or run eval.run again")
-        if _compared(result) == _compared(like) and result["methods"]:
-            results.append(result)
+    found = results_of_kind(folder, "fixations-*.json", KIND, _NEEDED)
+    results = [result for result in found if _compared(result) == _compared(like) and result["methods"]]
     return sorted(results, key=lambda result: _mean(next(iter(result["methods"].values())), "sauc_exact"))
 
 

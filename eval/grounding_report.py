@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import EvalError
-from common.files import read_json
 from eval.grounding import MEASURES, difference_interval, grounding_metrics
 from eval.provenance import provenance
 from eval.report import Setup, cell, commit_words, require_one_table, seeds_words, table_line
+from eval.result_files import results_of_kind
 
 KIND = "grounding"
 _METHOD = "model"
@@ -66,16 +65,9 @@ def read_grounding(folder: str | Path, dataset: str, split: str) -> list[dict]:
     Raises:
         EvalError: a file says that it is such a result but lacks a part of one.
     """
-    results = []
-    for path in sorted(Path(folder).glob("grounding-*.json")):
-        result = read_json(path, "result", "delete it or run eval.run again")
-        if not isinstance(result, dict) or result.get("kind") != KIND:
-            continue
-        missing = {"name", "dataset", "split", "metrics", "baselines", "ahead", "seeds"} - set(result)
-        if missing:
-            raise EvalError(f"result {path} lacks {sorted(missing)}; delete it or run eval.run again")
-        if (result["dataset"], result["split"]) == (dataset, split):
-            results.append(result)
+    needed = {"name", "dataset", "split", "metrics", "baselines", "ahead", "seeds"}
+    found = results_of_kind(folder, "grounding-*.json", KIND, needed)
+    results = [result for result in found if (result["dataset"], result["split"]) == (dataset, split)]
     return sorted(results, key=lambda result: result["metrics"]["all"]["pointing"])
 
 

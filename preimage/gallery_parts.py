@@ -124,17 +124,9 @@ def chosen(network: Network, images: Sequence[Path], args: argparse.Namespace) -
 
 def inversions(subject: Subject, progress: Progress) -> Made:
     """Show what each depth keeps of the photographs."""
-    errors, columns = {}, []
-    for layer in subject.layers:
-        found = api.invert_images(
-            subject.network, subject.pictures, layer, settings=subject.settings("ijcv16"),
-            seeds=subject.seeds(len(subject.pictures)), progress=progress,
-        )  # fmt: skip
-        errors[layer] = [round(float(error), 6) for error in found.measures["feature_error"]]
-        columns.append([
-            cell(picture, f"inversion of {layer}, {name}", f"error {error:.2f}")
-            for picture, name, error in zip(found.pictures, subject.names, errors[layer], strict=True)
-        ])  # fmt: skip
+    errors, columns = _searched_by_depth(
+        subject, api.invert_images, "feature_error", "inversion of", "error {:.2f}", progress
+    )
     words = "What each depth keeps: pictures that it cannot tell from the photograph. Error: ||f - f0||^2 / ||f0||^2."
     command = subject.command(
         "invert", "--layer", subject.layers[-1], *subject.searched("ijcv16"), images=subject.paths
@@ -178,17 +170,9 @@ def channels(subject: Subject, progress: Progress) -> Made:
 
 def caricatures(subject: Subject, progress: Progress) -> Made:
     """Show what each depth sees, exaggerated."""
-    gains, columns = {}, []
-    for layer in subject.layers:
-        found = api.caricature_images(
-            subject.network, subject.pictures, layer, settings=subject.settings("ijcv16"),
-            seeds=subject.seeds(len(subject.pictures)), progress=progress,
-        )  # fmt: skip
-        gains[layer] = [round(float(gain), 6) for gain in found.measures["gain"]]
-        columns.append([
-            cell(picture, f"caricature by {layer}, {name}", f"{gain:.1f} times")
-            for picture, name, gain in zip(found.pictures, subject.names, gains[layer], strict=True)
-        ])  # fmt: skip
+    gains, columns = _searched_by_depth(
+        subject, api.caricature_images, "gain", "caricature by", "{:.1f} times", progress
+    )
     words = "What each depth sees, exaggerated, and how many times the photograph's own features are in it."
     layer = subject.layers[-1]
     command = subject.command("caricature", "--layer", layer, *subject.searched("ijcv16"), images=subject.paths)
@@ -260,6 +244,24 @@ def style(subject: Subject, progress: Progress) -> Made | None:
 
 
 PARTS = (inversions, classes, channels, caricatures, ways_back, white_noise, style)
+
+
+def _searched_by_depth(
+    subject: Subject, search: Callable[..., Any], measure: str, called: str, caption: str, progress: Progress
+) -> tuple[dict[str, list[float]], list[list[str]]]:
+    """Search from the photographs at each depth; gives a measure by depth, and a column of panels for each."""
+    reached, columns = {}, []
+    for layer in subject.layers:
+        found = search(
+            subject.network, subject.pictures, layer, settings=subject.settings("ijcv16"),
+            seeds=subject.seeds(len(subject.pictures)), progress=progress,
+        )  # fmt: skip
+        reached[layer] = [round(float(value), 6) for value in found.measures[measure]]
+        columns.append([
+            cell(picture, f"{called} {layer}, {name}", caption.format(value))
+            for picture, name, value in zip(found.pictures, subject.names, reached[layer], strict=True)
+        ])  # fmt: skip
+    return reached, columns
 
 
 def _by_depth(subject: Subject, columns: Sequence[Sequence[str]]) -> str:
