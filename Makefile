@@ -50,7 +50,7 @@ BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone 
 TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --config $(PACS_CONFIG) $(if $(filter finetuned,$(PACS_CONFIG)),--backbone $(PACS_BACKBONE))
 PACS_SUFFIX = $(if $(filter-out finetuned,$(PACS_CONFIG)),-$(PACS_CONFIG))
 # Exit code 3: done, but some images could not be read and were left out.
-EXTRACT = $(PY) -m features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
+EXTRACT = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
 .PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm train-pacs pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
 
@@ -67,15 +67,15 @@ install: .venv/.installed ## make .venv with everything in it (needs Python 3.11
 	@touch $@
 
 # Older libraries that tests compare with, each in a folder of its own beside the packages that it would clash with.
-.venv/.oracles: tests/opencv_caffe.py | .venv/.installed
-	$(PY) tests/opencv_caffe.py --install
+.venv/.oracles: tests/helpers/opencv_caffe.py | .venv/.installed
+	$(PY) tests/helpers/opencv_caffe.py --install
 	@touch $@
 
 doctor: install ## say what works on this machine, what is missing, and how to mend it
-	$(PY) -m common.doctor --data $(F8K)
+	$(PY) -m app.doctor --data $(F8K)
 
 demo: install ## caption your folder and make a page of it that can be searched (PHOTOS=DIR); without one: train on scenes that it draws
-	$(if $(PHOTOS),$(PY) -m eval.tour --photos "$(patsubst ~/%,$(HOME)/%,$(PHOTOS))" --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m vse.demo --out $(RUNS)/demo)
+	$(if $(PHOTOS),$(PY) -m app.album --photos "$(patsubst ~/%,$(HOME)/%,$(PHOTOS))" --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m app.demo --out $(RUNS)/demo)
 
 data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F8K=DIR points at
 	$(PY) -m datasets.fetch flickr8k --out data/flickr8k $(if $(filter-out data/flickr8k,$(F8K)),--from $(F8K))
@@ -102,11 +102,11 @@ train-f8k-s2vt: ## the captioner that saliency explains alone (F8K=DIR SEEDS="0 
 	$(MAKE) train-f8k-captioner CAPTIONER=s2vt
 
 train-f8k-aligner: region-features ## the aligner of words and regions alone (F8K=DIR ALIGNER=best SEEDS="0 1 2")
-	for seed in $(SEEDS); do $(PY) -m captioner.train_alignment --config $(ALIGNER) --seed $$seed $(ALIGNER_TAPS) \
+	for seed in $(SEEDS); do $(PY) -m captioner.alignment.train --config $(ALIGNER) --seed $$seed $(ALIGNER_TAPS) \
 	  $(F8K_TRAINING) --out $(RUNS)/align-f8k-$(ALIGNER)-$$seed || exit $$?; done
 
 train-f8k-regions: train-f8k-aligner ## the captioner of regions alone, on snippets that the first aligner cuts (F8K=DIR SEEDS="0 1 2")
-	test -f $(SNIPPETS)/dataset.json || $(PY) -m captioner.snippets --aligner $(RUNS)/align-f8k-$(ALIGNER)-$(firstword $(SEEDS)) \
+	test -f $(SNIPPETS)/dataset.json || $(PY) -m captioner.make_snippets --aligner $(RUNS)/align-f8k-$(ALIGNER)-$(firstword $(SEEDS)) \
 	  --data $(F8K) --cache $(F8K_CACHE) --out $(SNIPPETS)
 	for seed in $(SEEDS); do $(PY) -m captioner.train --config regions --seed $$seed $(REGION_TAPS) --dataset karpathy \
 	  --data $(SNIPPETS) --cache $(SNIPPETS)/features.h5 --backbone $(BACKBONE) --out $(RUNS)/regions-f8k-$$seed || exit $$?; done
@@ -122,8 +122,8 @@ train-pacs: install ## two networks to compare, one of photographs, one of drawi
 	    || test $$? = 3 || exit 2; done
 
 pretrained: install ## rebuild what is in the box: distil the small CNN, train all heads on it (F8K=DIR MORE="DIR ...")
-	$(PY) -m features.distill --data $(F8K) $(addprefix --images ,$(MORE)) --lessons $(RUNS)/distill/lessons \
-	  --run $(RUNS)/distill/compact --out pretrained/compact.weights.h5
+	$(PY) -m app.bundle.train --data $(F8K) $(addprefix --images ,$(MORE)) --lessons $(RUNS)/distill/lessons \
+	  --run $(RUNS)/distill/compact --out vislang/pretrained/compact.weights.h5
 	$(MAKE) pretrained-heads
 
 pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
@@ -132,17 +132,17 @@ pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
 	$(PY) -m captioner.train --config box $(BOX_TRAINING) --out $(RUNS)/box/captioner
 	$(PY) -m captioner.train --config box-s2vt $(BOX_TRAINING) --out $(RUNS)/box/s2vt
 	$(PY) -m naturalness.train --config box --backbone compact --data $(F8K) --limit 2000 --out $(RUNS)/box/naturalness
-	$(PY) -m captioner.train_alignment --config box $(BOX_TRAINING) --out $(RUNS)/box/aligner
-	$(PY) -m captioner.snippets --aligner $(RUNS)/box/aligner --data $(F8K) --cache $(F8K_CACHE) --out $(RUNS)/box/snippets
+	$(PY) -m captioner.alignment.train --config box $(BOX_TRAINING) --out $(RUNS)/box/aligner
+	$(PY) -m captioner.make_snippets --aligner $(RUNS)/box/aligner --data $(F8K) --cache $(F8K_CACHE) --out $(RUNS)/box/snippets
 	$(PY) -m captioner.train --config box-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/box/snippets \
 	  --cache $(RUNS)/box/snippets/features.h5 --out $(RUNS)/box/region-captioner
-	$(PY) -m eval.pack --checkpoint $(RUNS)/box/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
-	$(PY) -m eval.pack --checkpoint $(RUNS)/box/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
-	$(PY) -m eval.pack --checkpoint $(RUNS)/box/s2vt --name explainer --data $(F8K) --cache $(F8K_CACHE) --step 0.125
-	$(if $(OSIE),$(PY) -m eval.pack --checkpoint $(RUNS)/box/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
-	$(PY) -m eval.pack --checkpoint $(RUNS)/box/aligner --name aligner --data $(F8K) --cache $(F8K_CACHE) --step 0.25 \
+	$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
+	$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
+	$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/s2vt --name explainer --data $(F8K) --cache $(F8K_CACHE) --step 0.125
+	$(if $(OSIE),$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
+	$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/aligner --name aligner --data $(F8K) --cache $(F8K_CACHE) --step 0.25 \
 	  $(addprefix --entities ,$(ENTITIES))
-	$(if $(ENTITIES),$(PY) -m eval.pack --checkpoint $(RUNS)/box/region-captioner --name region-captioner --data $(F8K) \
+	$(if $(ENTITIES),$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/region-captioner --name region-captioner --data $(F8K) \
 	  --cache $(F8K_CACHE) --step 0.25 --entities $(ENTITIES))
 
 eval: install ## rank and caption the test split with every trained run; writes results/ and pages

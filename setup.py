@@ -1,8 +1,8 @@
 """Package description of the toolkit; tool settings live in pyproject.toml."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
-PACKAGES = ["common", "features", "datasets", "vse", "captioner", "naturalness", "saliency", "preimage", "eval"]
+PACKAGES = ["vislang", "datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app"]
 
 EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.23"],
@@ -26,7 +26,8 @@ setup(
     description="Search, caption, explain and look inside images with models trained on a laptop",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=PACKAGES,
+    packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
+    package_data={"vislang": ["pretrained/*.json", "pretrained/*.h5", "pretrained/*/*"]},
     install_requires=[
         "tensorflow>=2.21,<2.23",
         "keras>=3.15,<4",

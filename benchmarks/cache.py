@@ -15,7 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from features.cache import FeatureKey, import_rows, open_cache  # noqa: E402
+from vislang.features.cache.reader import FeatureKey, import_rows, open_cache  # noqa: E402
 
 ROWS, WIDTH, BATCH, BATCHES = 30_000, 4096, 128, 60
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from eval.caption_paraphrases import make_index
-from eval.caption_results import CaptionScores, score_captions
+from eval.metrics.captions.meteor_paraphrases import make_index
+from eval.metrics.captions.score import CaptionScores, score_captions
 
 
 def main() -> None:

@@ -17,14 +17,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from common.vocabulary import END, START
+from vislang.text.vocabulary import END, START
 
 NUM_WORDS, CELLS, FEATURES, MAX_WORDS = 2600, 49, 1280, 20  # as on Flickr8K with MobileNetV2
 
 
 def main() -> None:
     args = parse()
-    from captioner.decode import DecodeOptions, Decoder
+    from captioner.decoding.decoder import DecodeOptions, Decoder
 
     network, descriptors = made_up_network(args.preset), made_up_images(args.images)
     mask = np.ones(descriptors.shape[:2], bool)
@@ -119,8 +119,8 @@ def report_differences(found, looped: list[list[tuple[float, list[int]]]]) -> No
 
 def made_up_network(preset: str):
     from captioner.config import CONFIGS
-    from captioner.model import Captioner
-    from common.seeds import seed_everything, stream
+    from captioner.models.ensemble import Captioner
+    from vislang.core.seeds import seed_everything, stream
 
     seed_everything(0)
     network = Captioner(CONFIGS[preset], NUM_WORDS, FEATURES)

@@ -15,7 +15,7 @@ from pathlib import Path
 BOUND_MB = 1500
 CODE = """
 import sys
-from common.commands import import_backend_quietly
+from vislang.core.cli import import_backend_quietly
 import_backend_quietly()
 import vse
 encoded = vse.encode_images(vse.load_model(sys.argv[1]), sys.argv[2])
@@ -41,13 +41,13 @@ def draw_folder(folder: Path) -> None:
 
 
 def untrained_ranker(folder: Path) -> None:
-    from common import checkpoints
-    from common.commands import import_backend_quietly
-    from common.config import to_json
-    from common.vocabulary import Vocabulary
+    from vislang.core.cli import import_backend_quietly
+    from vislang.core.config import to_json
+    from vislang.text.vocabulary import Vocabulary
+    from vislang.training import checkpoints
 
     import_backend_quietly()
-    from features.backbones import load_backbone
+    from vislang.backbones.registry import load_backbone
     from vse.config import VseConfig
     from vse.model import Ranker
 

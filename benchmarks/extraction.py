@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 
-from features.backbones import LoadedBackbone, load_backbone  # noqa: E402
-from features.pipeline import encode_images  # noqa: E402
-from features.preprocess import prepare  # noqa: E402
+from vislang.backbones.registry import LoadedBackbone, load_backbone  # noqa: E402
+from vislang.features.pipeline import encode_images  # noqa: E402
+from vislang.images.preprocess import prepare  # noqa: E402
 
 TAPS, BATCH, ROUNDS, SINGLES = ("pooled", "grid"), 32, 5, 12
 

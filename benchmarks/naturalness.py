@@ -16,15 +16,15 @@ LARGE = (3000, 4000)
 
 def main() -> None:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # from its own folder this file would be the package
-    from common.commands import import_backend_quietly
+    from vislang.core.cli import import_backend_quietly
 
     import_backend_quietly()
     import keras
     import numpy as np
 
-    from common.graphs import compiled
     from naturalness.api import load_model
-    from naturalness.predictors import DirectionalPredictors
+    from naturalness.predictors.lstm import DirectionalPredictors
+    from vislang.training.compile import compiled
 
     maps = np.random.default_rng(0).normal(size=(1, SIDE, SIDE, WIDTH)).astype(np.float32)
     layer = DirectionalPredictors(WIDTH, WIDTH)
@@ -53,8 +53,8 @@ def row_by_row(layer):
     import numpy as np
     from keras import ops
 
-    from common.graphs import compiled
-    from naturalness.predictors import DIRECTIONS, as_sequences
+    from naturalness.predictors.lstm import DIRECTIONS, as_sequences
+    from vislang.training.compile import compiled
 
     units, depth = layer.units, layer.depth
 

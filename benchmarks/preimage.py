@@ -25,7 +25,7 @@ PICTURES, LAYER = 16, "conv_pw_5_relu"
 def main() -> None:
     args = parse()
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # from its own folder this file would be the package
-    from preimage.networks import load_network
+    from preimage.networks.network import load_network
 
     network = load_network("mobilenet_0.75", weights="random", size=args.size)
     against_peer(network, args.steps, args.rounds)
@@ -43,12 +43,12 @@ def parse() -> argparse.Namespace:
 
 def batch_against_singles(network, steps: int, rounds: int) -> float:
     """Time the ways to invert 16 pictures, and print them."""
-    from common.config import override
     from preimage.config import CONFIGS
-    from preimage.objectives import Inversion
-    from preimage.optimizer import ImageOptimizer
-    from preimage.priors import priors
-    from preimage.searches import drawn_noise, invert
+    from preimage.optimization.objectives import Inversion
+    from preimage.optimization.optimizer import ImageOptimizer
+    from preimage.optimization.priors import priors
+    from preimage.optimization.searches import drawn_noise, invert
+    from vislang.core.config import override
 
     config = override(CONFIGS["ijcv16"], [f"iterations={steps}", "rates=1"])
     pictures = drawn_noise(network, PICTURES)
@@ -97,11 +97,11 @@ def against_peer(network, steps: int, rounds: int) -> None:
         return
     import keras
 
-    from common.config import override
     from preimage.config import CONFIGS
-    from preimage.objectives import Activation, unit_directions
-    from preimage.optimizer import ImageOptimizer
-    from preimage.priors import priors
+    from preimage.optimization.objectives import Activation, unit_directions
+    from preimage.optimization.optimizer import ImageOptimizer
+    from preimage.optimization.priors import priors
+    from vislang.core.config import override
 
     directions = unit_directions(network.shape(LAYER), [7] * PICTURES, whole=True)
     config = override(CONFIGS["ijcv16"], [f"iterations={steps}", "rates=1", "still=0", "jitter=4"])

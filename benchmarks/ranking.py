@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from eval.ranking import BLOCK, Ranks, retrieval_ranks
+from eval.metrics.ranking import BLOCK, Ranks, retrieval_ranks
 
 
 def main() -> None:

@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image
 from timing import fastest
 
-from common.errors import ToolkitError
-from features.backbones import load_backbone
-from features.preprocess import prepare
-from features.proposals import PROPOSERS, load_proposer
-from features.regions import RegionBackbone
+from vislang.backbones.registry import load_backbone
+from vislang.core.errors import ToolkitError
+from vislang.features.regions.proposers import PROPOSERS, load_proposer
+from vislang.features.regions.region_features import RegionBackbone
+from vislang.images.preprocess import prepare
 
 SIDES = (500, 375)  # as most of Flickr's photographs
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from common.files import write_json
+from vislang.core.files import write_json
 
 HERE = Path(__file__).resolve().parent
 

@@ -47,12 +47,12 @@ def untrained_captioner(folder: Path) -> Path:
     from dataclasses import replace
 
     from captioner.config import CONFIGS
-    from captioner.model import Captioner
-    from captioner.trained import KIND
-    from common import checkpoints
-    from common.config import to_json
-    from common.vocabulary import Vocabulary
-    from features.backbones import load_backbone
+    from captioner.inference import KIND
+    from captioner.models.ensemble import Captioner
+    from vislang.backbones.registry import load_backbone
+    from vislang.core.config import to_json
+    from vislang.text.vocabulary import Vocabulary
+    from vislang.training import checkpoints
 
     config = replace(CONFIGS["s2vt"], judges=0, judge_weight=0.0, neighbours=0, neighbour_weight=0.0)
     backbone, vocabulary = load_backbone("compact"), Vocabulary([f"w{number}" for number in range(VOCABULARY)])
@@ -67,8 +67,8 @@ def untrained_captioner(folder: Path) -> Path:
 def one_picture(checkpoint: Path, rounds: int) -> float:
     """Time the ways from cells to losses, and print them."""
     from captioner.api import load_model
-    from saliency.descriptor_losses import query_losses
-    from saliency.tilt import tilt_losses
+    from saliency.methods.gradient import tilt_losses
+    from saliency.methods.single_descriptor import query_losses
 
     model = load_model(checkpoint)
     cells = np.random.default_rng(0).normal(size=(CELLS, model.network.num_features)).astype(np.float32)
@@ -91,7 +91,7 @@ def one_picture(checkpoint: Path, rounds: int) -> float:
 
 def cell_by_cell(model, cell: np.ndarray, numbers: np.ndarray) -> list[float]:
     """Give the losses of one cell as the definition has them: see it, then read word after word."""
-    from captioner.model import shifted
+    from captioner.models.ensemble import shifted
 
     memory, state = model.network.start(cell[None, None], np.ones((1, 1), bool))
     losses = []
@@ -122,7 +122,7 @@ def peak_mb(usage: resource.struct_rusage) -> float:
 
 def draw_video(path: Path, seconds: int) -> Path:
     """Draw a ball that rolls over noise."""
-    from saliency.video_writer import written_video
+    from vislang.draw.video import written_video
 
     noise = np.random.default_rng(0).integers(60, 120, (360, 480, 3)).astype(np.uint8)
     with written_video(path, (480, 360), 25) as add:

@@ -30,8 +30,8 @@ def main() -> None:
     args = build_parser().parse_args()
     import numpy as np
 
-    from common.seeds import seed_everything, stream
-    from datasets.batches import bucketed_batches, shuffled_batches
+    from vislang.core.seeds import seed_everything, stream
+    from vislang.training.batching import bucketed_batches, shuffled_batches
     from vse.config import CONFIGS
     from vse.model import Ranker
     from vse.training import PairBatches, RankingTask

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from captioner.decode import DecodeOptions
-    from captioner.described import Region
-    from captioner.trained import Caption, TrainedCaptioner
-    from captioner.trained_aligner import TrainedAligner
-    from features.pipeline import Skipped
+    from captioner.alignment.inference import TrainedAligner
+    from captioner.decoding.decoder import DecodeOptions
+    from captioner.inference import Caption, TrainedCaptioner
+    from captioner.region_captions import Region
+    from vislang.features.pipeline import Skipped
 
 # Options that other ways of decoding would not look at: given there, they are a mistake.
 _ONLY_FOR = {
@@ -64,8 +64,8 @@ def load_model(path: str | Path | None = None) -> "TrainedCaptioner":
         CheckpointError: missing, damaged or of another kind; the message says what to do.
         DataError: a model of the box that is not the one of its card.
     """
-    from captioner.trained import KIND, read_captioner
-    from features.pretrained import find_checkpoint
+    from captioner.inference import KIND, read_captioner
+    from vislang.core.bundled_models import find_checkpoint
 
     return read_captioner(find_checkpoint(KIND, path))
 
@@ -80,8 +80,8 @@ def load_aligner(path: str | Path | None = None) -> "TrainedAligner":
         CheckpointError: missing, damaged or of another kind; the message says what to do.
         DataError: a model of the box that is not the one of its card.
     """
-    from captioner.trained_aligner import KIND, read_aligner
-    from features.pretrained import find_checkpoint
+    from captioner.alignment.inference import KIND, read_aligner
+    from vislang.core.bundled_models import find_checkpoint
 
     return read_aligner(find_checkpoint(KIND, path))
 
@@ -90,7 +90,7 @@ def describe_regions(model: "TrainedCaptioner", image: Any, *, most: int = 8, **
     """Write what is in the regions of a picture; first come those whose boxes and words are surest.
 
     Args:
-        model: a captioner trained on snippets (`captioner.snippets`).
+        model: a captioner trained on snippets (`captioner.make_snippets`).
         image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         most: regions at most; they differ in place and in words.
         **reading: `weights` of the backbone, or `proposals` such as "detector:model.pb".
@@ -99,7 +99,7 @@ def describe_regions(model: "TrainedCaptioner", image: Any, *, most: int = 8, **
         ConfigError: a captioner of whole pictures, or `most` below 1.
         DataError: a bad picture, or weights other than in training.
     """
-    from captioner.described import write_regions
+    from captioner.region_captions import write_regions
 
     if most < 1:
         raise ConfigError(f"most got {most}, expected 1 or more")
@@ -126,7 +126,7 @@ def place_words(
         ConfigError: a sentence without a word.
         DataError: a bad picture, or weights other than in training.
     """
-    from captioner.described import tie_words
+    from captioner.region_captions import tie_words
 
     return tie_words(model, image, sentence, same, **reading)
 
@@ -153,17 +153,17 @@ def caption_images(
         decode: "beam", "greedy", "diverse" or "sample".
         beam: width of the beam; None: that of the model's preset, or `num` where that is more.
         num: captions of each image; there may be fewer.
-        weights: the backbone's weights file, instead of the usual places (`features.backbones.load_backbone`).
+        weights: the backbone's weights file, instead of the usual places (`vislang.backbones.registry.load_backbone`).
         batch_size: images in one pass of the backbone and of decoding; memory grows with it, not with the images.
         strict: raise for the first bad image instead of listing it in `skipped`.
         progress: called with the number of images just dealt with.
-        **options: other fields of `captioner.decode.DecodeOptions`, such as max_words=12 or temperature=0.7.
+        **options: other fields of `captioner.decoding.decoder.DecodeOptions`, such as max_words=12 or temperature=0.7.
 
     Raises:
         ConfigError: an unknown option, one that the way of decoding has no use for, or a value that does not fit.
         DataError: no usable image, weights other than in training, or features of another width.
     """
-    from features.pictures import given_features, image_sources
+    from vislang.features.model_inputs import given_features, image_sources
 
     chosen = decode_options(model, decode=decode, beam=beam, num=num, **options)
     if batch_size < 1:
@@ -199,7 +199,7 @@ def decode_options(
     Raises:
         ConfigError: see `caption_images`.
     """
-    from captioner.decode import METHODS
+    from captioner.decoding.decoder import METHODS
 
     asked = {**options, **({} if beam is None else {"beam": beam})}
     for name in asked:
@@ -225,7 +225,7 @@ def _caption_features(
 ) -> "list[list[Caption]]":
     import numpy as np
 
-    from features.descriptors import join_taps
+    from vislang.features.descriptors import join_taps
 
     taps = list(features.values())
     captions: list[list[Caption]] = []

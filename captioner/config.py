@@ -169,7 +169,7 @@ _S2VT = replace(
 )
 
 
-# For the snippets of `captioner.snippets`: a region, its place and its whole picture in one vector.
+# For the snippets of `captioner.make_snippets`: a region, its place and its whole picture in one vector.
 _REGIONS = CaptionerConfig(
     min_count=3,
     unknown_words="keep",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
+from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
 
 KIND = "captioner"
 
@@ -67,7 +67,7 @@ def _describe_decoding(group: Any) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: generate(args))
 
@@ -75,10 +75,10 @@ def main(argv: list[str] | None = None) -> int:
 def generate(args: argparse.Namespace) -> int:
     """Find the photographs, caption them batch by batch, and write what was asked for."""
     from captioner.api import decode_options, load_model
-    from common.commands import import_backend_quietly
-    from common.config import to_json
-    from common.errors import DataError
-    from features.pretrained import say_which
+    from vislang.core.bundled_models import say_which
+    from vislang.core.cli import import_backend_quietly
+    from vislang.core.config import to_json
+    from vislang.core.errors import DataError
 
     paths, skipped = find_pictures(args)
     check_outputs(args, paths)
@@ -110,8 +110,8 @@ def find_pictures(args: argparse.Namespace) -> tuple[list[Path], list[Any]]:
         ConfigError: nothing was asked for.
         DataError: nothing is there, or something is not and `--strict`.
     """
-    from common.errors import ConfigError, DataError
-    from features.pipeline import Skipped
+    from vislang.core.errors import ConfigError, DataError
+    from vislang.features.pipeline import Skipped
 
     words = [*args.image, *args.folder] or paths_on_stdin()
     if not words:
@@ -134,7 +134,7 @@ def find_pictures(args: argparse.Namespace) -> tuple[list[Path], list[Any]]:
 
 def pictures_at(word: str) -> list[Path]:
     """List what a path, a folder or a pattern stands for; a file that is not there is found out when it is read."""
-    from features.pipeline import list_images
+    from vislang.features.pipeline import list_images
 
     if os.path.isdir(word) or (glob.has_magic(word) and not os.path.exists(word)):
         return list_images(word)
@@ -152,9 +152,9 @@ def paths_on_stdin() -> list[str]:
 
 def check_outputs(args: argparse.Namespace, paths: list[Path]) -> None:
     """Refuse, before any work is done, output that could not be written at its end."""
-    from captioner.written import image_id
-    from common.errors import ConfigError
-    from common.files import require_writable_folder
+    from captioner.output_formats import image_id
+    from vislang.core.errors import ConfigError
+    from vislang.core.files import require_writable_folder
 
     for option, path in (("--coco-results", args.coco_results), ("--html", args.html)):
         if path is not None:
@@ -177,7 +177,7 @@ def caption_and_print(
     """Give every `Captioned` photograph, printed as soon as its batch is done; add the others to `skipped`."""
     from tqdm import tqdm
 
-    from captioner.written import LINES, Captioned, csv_header
+    from captioner.output_formats import LINES, Captioned, csv_header
 
     if args.form == "csv":
         print(csv_header(args.explain))
@@ -199,7 +199,7 @@ def caption_and_print(
 
 def print_skipped(one: Any) -> None:
     """Tell on stderr why a photograph was left out."""
-    from captioner.written import one_line
+    from captioner.output_formats import one_line
 
     print(f"skipped {one_line(one.reason)}", file=sys.stderr)
 
@@ -208,8 +208,8 @@ def print_document(args: argparse.Namespace, way: dict[str, Any], captioned: lis
     """Print everything as one JSON document: the model, its `way` of decoding, captions, and what was left out."""
     import json
 
-    from captioner.written import json_row
-    from features.pretrained import BOX
+    from captioner.output_formats import json_row
+    from vislang.core.bundled_models import BOX
 
     left_out = [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
     images = [json_row(image, args.explain) for image in captioned]
@@ -224,8 +224,8 @@ def print_document(args: argparse.Namespace, way: dict[str, Any], captioned: lis
 
 def write_coco_results(path: Path, captioned: list[Any]) -> None:
     """Write the first caption of each photograph in COCO's results form."""
-    from captioner.written import image_id
-    from eval.caption_files import write_results
+    from captioner.output_formats import image_id
+    from eval.metrics.captions.coco_files import write_results
 
     write_results(path, {image_id(image.path): image.captions[0].text for image in captioned})
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
@@ -233,8 +233,8 @@ def write_coco_results(path: Path, captioned: list[Any]) -> None:
 
 def write_page(path: Path, tags: list[str], captioned: list[Any], skipped: list[Any]) -> None:
     """Write a page with the photographs, one after another."""
-    from common.files import whole_file
-    from eval.generate_page import ShownPicture, generate_page, shown_caption
+    from captioner.page import ShownPicture, generate_page, shown_caption
+    from vislang.core.files import whole_file
 
     pictures = (ShownPicture(one.path, one.name, [shown_caption(each) for each in one.captions]) for one in captioned)
     title = f"Captions of {len(captioned):,} photograph{'s' * (len(captioned) != 1)}"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, import_backend_quietly, run_command, shown_name
+from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, run_command, shown_name
 
 _IN_THE_BOX = "region-captioner"
 
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: describe(args))
 
@@ -47,9 +47,9 @@ def describe(args: argparse.Namespace) -> int:
     import json
 
     from captioner.api import describe_regions, load_aligner, load_model, place_words
-    from common.errors import ConfigError, DataError
-    from common.files import require_writable_folder
-    from features.pretrained import PRETRAINED, say_which
+    from vislang.core.bundled_models import PRETRAINED, say_which
+    from vislang.core.errors import ConfigError, DataError
+    from vislang.core.files import require_writable_folder
 
     if args.out and len(args.image) > 1:
         raise ConfigError(f"--out names one picture and {len(args.image)} photographs were given; call it for each")
@@ -97,9 +97,9 @@ def write_drawing(path: Path, image: str, found: list[Any]) -> None:
     """Draw the regions that are not the whole picture, and say where."""
     import numpy as np
 
-    from captioner.region_drawing import draw_regions
-    from common.files import whole_file
-    from features.decode import decode_image
+    from vislang.core.files import whole_file
+    from vislang.draw.boxes import draw_regions
+    from vislang.images.decode import decode_image
 
     boxes = np.array([one.box for one in found], np.float32).reshape(-1, 4)
     drawing = draw_regions(decode_image(image), boxes, [one.words for one in found])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from common.commands import run_command, training_parser
+from vislang.core.cli import run_command, training_parser
 
 FIRST_PHASE = "cross-entropy"  # folder inside the checkpoint, a checkpoint of its own
 
@@ -19,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: train(args))
 
@@ -29,7 +29,7 @@ def train(args: argparse.Namespace) -> int:
     import json
 
     from captioner.config import CONFIGS
-    from features.training_data import read_training
+    from vislang.training.setup import read_training
 
     config, splits, cache = read_training(args, CONFIGS)
     rows = fit(args, config, splits, cache)
@@ -47,13 +47,13 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     Returns:
         the history, one row per epoch.
     """
-    from captioner.model import Captioner
-    from captioner.trained import KIND, TrainedCaptioner
-    from captioner.training import encode_caption, start_biases
-    from common.seeds import seed_everything
-    from common.tokenizer import tokenize
-    from features.descriptors import CachedDescriptors
-    from features.training_data import describe, fit_vocabulary
+    from captioner.inference import KIND, TrainedCaptioner
+    from captioner.models.ensemble import Captioner
+    from captioner.training.cross_entropy import encode_caption, start_biases
+    from vislang.core.seeds import seed_everything
+    from vislang.features.descriptors import CachedDescriptors
+    from vislang.text.tokenizer import tokenize
+    from vislang.training.setup import describe, fit_vocabulary
 
     seed_everything(args.seed)
     vocabulary = fit_vocabulary(splits["train"], tokenize, min_count=config.min_count)
@@ -87,8 +87,8 @@ class Run:
 
     def keeper(self, folder: Path) -> Any:
         """Begin the folder, or check that it holds this run; give the callback that keeps it up to date."""
-        from common.checkpoints import start_or_continue
-        from common.training import ResumableTraining
+        from vislang.training.callbacks import ResumableTraining
+        from vislang.training.checkpoints import start_or_continue
 
         start_or_continue(folder, self.trained.description, self.trained.vocabulary)
         return ResumableTraining(
@@ -100,7 +100,7 @@ class Run:
 
     def train(self, task: Any, batches: Any, keeper: Any, *, first: int, epochs: int) -> list[dict[str, Any]]:
         """Train from where the folder stands to epoch `first + epochs`."""
-        from common.training import fit_resumably
+        from vislang.training.callbacks import fit_resumably
 
         tensorboard = self.args.tensorboard
         return fit_resumably(task, batches, keeper, first=first, epochs=first + epochs, tensorboard=tensorboard)
@@ -114,9 +114,9 @@ def cross_entropy(run: Run, words: list[list[list[int]]], folder: Path) -> list[
         words: for each training image the word numbers of its captions.
         folder: the checkpoint.
     """
-    from captioner.train_rewards import consensus_weights
-    from captioner.training import CaptionBatches, CaptionTask
-    from datasets.batches import BATCHING
+    from captioner.training.cider_rewards import consensus_weights
+    from captioner.training.cross_entropy import CaptionBatches, CaptionTask
+    from vislang.training.batching import BATCHING
 
     config = run.trained.config
     flat = [caption for image in words for caption in image]
@@ -142,9 +142,9 @@ def self_critical(run: Run, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         run: what is trained.
         rows: the first phase's history.
     """
-    from captioner.self_critical import ImageBatches, SelfCriticalTask
-    from captioner.train_rewards import cider_reward
-    from common import checkpoints
+    from captioner.training.cider_rewards import cider_reward
+    from captioner.training.self_critical import ImageBatches, SelfCriticalTask
+    from vislang.training import checkpoints
 
     config, network = run.trained.config, run.trained.network
     keeper = run.keeper(run.args.out)
@@ -168,9 +168,9 @@ def keep_neighbours(run: Run, words: list[list[list[int]]]) -> None:
     """
     from keras import ops
 
-    from captioner.neighbours import Neighbours
-    from captioner.training import padded
-    from common import checkpoints
+    from captioner.decoding.consensus_reranking import Neighbours
+    from captioner.training.cross_entropy import padded
+    from vislang.training import checkpoints
 
     network = run.trained.network
     checkpoints.load_weights(network, run.args.out)
@@ -186,8 +186,8 @@ def keep_neighbours(run: Run, words: list[list[list[int]]]) -> None:
 
 def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
     """Caption a split greedily and score it without Java; the best weights have the highest "score"."""
-    from eval.caption_results import score_captions
-    from eval.caption_tokens import TREEBANK
+    from eval.metrics.captions.ptb_tokenizer import TREEBANK
+    from eval.metrics.captions.score import score_captions
 
     ids = [record.image_id for record in records]
     references = {record.image_id: record.captions for record in records}

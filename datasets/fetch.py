@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.commands import DONE, run_command
-from common.errors import DataError, unknown_name
-from common.files import read_json, require_writable_folder, write_json
-from datasets.archives import unpack
-from datasets.downloads import Archive, download
-from datasets.flickr import FLICKR8K, read_flickr8k, read_token_file
-from datasets.lines import first_existing
+from datasets.captions.flickr import FLICKR8K, read_flickr8k, read_token_file
+from datasets.download.http import Archive, download
+from datasets.download.zip_files import unpack
 from datasets.records import ImageRecord
+from datasets.text_files import first_existing
+from vislang.core.cli import DONE, run_command
+from vislang.core.errors import DataError, unknown_name
+from vislang.core.files import read_json, require_writable_folder, write_json
 
 _RECORD = "fetched.json"  # names and sha256 of what was unpacked; a finished archive is not fetched again
 _RELEASE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"

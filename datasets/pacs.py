@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.errors import ConfigError, DataError, unknown_name
 from datasets.records import SPLITS, ImageRecord, check_splits
+from vislang.core.errors import ConfigError, DataError, unknown_name
 
 DOMAINS = ("photo", "art_painting", "cartoon", "sketch")  # in the order of the paper
 _HELD_OUT = {"test": 0.25, "dev": 0.15}  # shares of the pictures of each class in each domain

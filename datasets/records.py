@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from common.errors import DataError
+from vislang.core.errors import DataError
 
 SPLITS = ("train", "dev", "test", "restval", "unused")
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from common.commands import DONE, run_command
+from vislang.core.cli import DONE, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: compare(args))
 
@@ -31,8 +31,8 @@ def compare(args: argparse.Namespace) -> int:
     """Compare as asked and print one line per metric."""
     import json
 
-    from eval.intervals import paired_comparison
-    from eval.saved_ranks import load_ranks, only_dataset, ranks_path, require_same_queries
+    from eval.metrics.bootstrap import paired_comparison
+    from eval.results.ranks import load_ranks, only_dataset, ranks_path, require_same_queries
 
     dataset = args.dataset or only_dataset(args.a, split=args.split, protocol=args.protocol)
     place = {"dataset": dataset, "split": args.split, "protocol": args.protocol}

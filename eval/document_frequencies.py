@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from common.commands import DONE, run_command
+from vislang.core.cli import DONE, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -22,17 +22,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: count(args))
 
 
 def count(args: argparse.Namespace) -> int:
     """Read, tokenize, count and write."""
-    from datasets.catalog import read_dataset, reader_options
     from datasets.records import captions_of, of_split
-    from eval.caption_frequencies import DocumentFrequencies, table_path
-    from eval.caption_tokens import PTB, ptb_tokenize, treebank_tokenize
+    from datasets.registry import read_dataset, reader_options
+    from eval.metrics.captions.document_frequencies import DocumentFrequencies, table_path
+    from eval.metrics.captions.ptb_tokenizer import PTB, ptb_tokenize, treebank_tokenize
 
     out = args.out or table_path(f"{args.dataset}-{args.split}")
     records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.commands import DONE, run_command
+from vislang.core.cli import DONE, run_command
 
 if TYPE_CHECKING:
-    from eval.caption_results import CaptionScores
-    from eval.judgements import Judged
+    from datasets.captions.human_judgements import Judged
+    from eval.metrics.captions.score import CaptionScores
 
 METRICS = ("bleu", "meteor", "rouge", "cider")
 METEOR_TIMEOUT = 3600.0  # seconds for one answer: the crowd's 47,830 pairs are one question, and machines may be busy
@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: measure(args))
 
@@ -36,9 +36,9 @@ def measure(args: argparse.Namespace) -> int:
     """Score every judged caption, correlate, write and print."""
     import json
 
-    from common.files import require_writable_folder, write_json, write_text
-    from eval.agreement import PUBLISHED, VARIANTS, agreement, agreement_table
-    from eval.provenance import provenance
+    from eval.tables.metric_agreement import PUBLISHED, VARIANTS, agreement, agreement_table
+    from vislang.core.files import require_writable_folder, write_json, write_text
+    from vislang.core.provenance import provenance
 
     judged = read_judgements(args.data)
     require_writable_folder(args.out)
@@ -61,10 +61,10 @@ def measure(args: argparse.Namespace) -> int:
 
 def read_judgements(folder: Path) -> "dict[str, Judged]":
     """Read both files of judgements with the captions that they speak of."""
-    from datasets.flickr import FLICKR8K, read_token_file
-    from datasets.lines import first_existing
-    from eval.agreement import CROWD, EXPERT
-    from eval.judgements import CROWD_FILE, EXPERT_FILE, read_crowd, read_expert
+    from datasets.captions.flickr import FLICKR8K, read_token_file
+    from datasets.captions.human_judgements import CROWD_FILE, EXPERT_FILE, read_crowd, read_expert
+    from datasets.text_files import first_existing
+    from eval.tables.metric_agreement import CROWD, EXPERT
 
     tokens = first_existing(folder, FLICKR8K.tokens, "caption file", FLICKR8K.next_step)
     captions = read_token_file(tokens, misprints=FLICKR8K.misprints, next_step=FLICKR8K.next_step)
@@ -82,9 +82,9 @@ def score_judged(
     Returns:
         for each name scores of P x R images, the R of a pair one after another.
     """
-    from common.errors import EvalError
-    from eval.caption_meteor import Meteor
-    from eval.caption_results import score_systems
+    from eval.metrics.captions.meteor import Meteor
+    from eval.metrics.captions.score import score_systems
+    from vislang.core.errors import EvalError
 
     systems: dict[str, dict[int | str, str]] = {}
     references: dict[int | str, tuple[str, ...]] = {}

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, progress_is_shown, run_command
-from eval.trained_runs import file_name, fill_in_from_training, grouped, model_info, require_kind, training_seconds
+from eval.results.runs import fill_in_from_training, grouped, model_info, require_kind, training_seconds
+from vislang.core.cli import DONE, progress_is_shown, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     captions.add_argument("--beam", type=int, metavar="N", help="width (default: the preset's own)")
     captions.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE",
-        help="another field of captioner.decode.DecodeOptions, such as neighbour_weight=0; goes into the row's name",
+        help="another decoding option, such as neighbour_weight=0; goes into the row's name",
     )  # fmt: skip
     fixations = parser.add_argument_group("fixations only", "without --maps and --checkpoint: the baselines alone")
     fixations.add_argument(
@@ -69,35 +69,35 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     parser = build_parser()
     args = parser.parse_args(argv)
     if args.task == "captions":
-        from eval.run_captions import evaluate_captions
+        from eval.tasks.captions import evaluate_captions
 
         return run_command(lambda: evaluate_captions(args))
     if args.task in ("alignment", "regions", "pointing", "classification") and not args.checkpoint:
         parser.error("the following arguments are required: --checkpoint")
     if args.task == "alignment":
-        from eval.run_alignment import evaluate_alignment
+        from eval.tasks.alignment import evaluate_alignment
 
         return run_command(lambda: evaluate_alignment(args))
     if args.task == "classification":
-        from eval.run_classification import evaluate_classification
+        from eval.tasks.classification import evaluate_classification
 
         return run_command(lambda: evaluate_classification(args))
     if args.task == "pointing":
-        from eval.run_pointing import evaluate_pointing
+        from eval.tasks.pointing import evaluate_pointing
 
         return run_command(lambda: evaluate_pointing(args))
     if args.task == "fixations":
         if args.data is None:
             parser.error("--task fixations needs a data set, expected --data DIR; then --checkpoint or --maps DIR")
-        from eval.run_fixations import evaluate_fixations
+        from eval.tasks.fixations import evaluate_fixations
 
         return run_command(lambda: evaluate_fixations(args))
     if args.task == "regions":
-        from eval.run_regions import evaluate_regions
+        from eval.tasks.region_captions import evaluate_regions
 
         return run_command(lambda: evaluate_regions(args))
     if args.results or args.references or args.against:
@@ -111,10 +111,10 @@ def evaluate(args: argparse.Namespace) -> int:
     """Rank, write and say what was written."""
     import json
 
-    from common.files import require_writable_folder, write_json
-    from datasets.catalog import read_dataset, reader_options
     from datasets.records import of_split
-    from eval.report import markdown_table
+    from datasets.registry import read_dataset, reader_options
+    from eval.tables.retrieval import markdown_table
+    from vislang.core.files import file_name, require_writable_folder, write_json
 
     require_kind(args.checkpoint, "vse")
     fill_in_from_training(args, "vse")
@@ -147,9 +147,9 @@ def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> t
     Returns:
         image embeddings float32 [N, D], caption embeddings float32 [M, D], and what `model_info` says of the model.
     """
-    from common.commands import import_backend_quietly
     from datasets.records import captions_of
-    from features.cache import open_cache
+    from vislang.core.cli import import_backend_quietly
+    from vislang.features.cache.reader import open_cache
     from vse.api import load_model
 
     import_backend_quietly()
@@ -163,11 +163,11 @@ def embed_split(checkpoint: Path, records: Sequence[Any], cache_path: Path) -> t
 
 def ranked(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any]) -> dict[str, Any]:
     """Encode and rank with one model, keep its ranks beside it for eval.compare, and give all that a row needs."""
-    from common.errors import DataError
     from datasets.records import captions_of
-    from eval.report import SeedRun
-    from eval.retrieval import PROTOCOLS
-    from eval.saved_ranks import SavedRanks, queries_fingerprint, ranks_path, save_ranks
+    from eval.metrics.retrieval import PROTOCOLS
+    from eval.results.ranks import SavedRanks, queries_fingerprint, ranks_path, save_ranks
+    from eval.tables.retrieval import SeedRun
+    from vislang.core.errors import DataError
 
     started = time.perf_counter()
     images, captions, info = embed_split(checkpoint, records, args.cache)
@@ -187,7 +187,7 @@ def ranked(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any]) -
 def build_row(args: argparse.Namespace, name: str, runs: list[dict[str, Any]], records: Sequence[Any]) -> tuple:
     """Give the result of one row, and the run whose finds stand for it."""
     from datasets.records import data_fingerprint
-    from eval.report import Setup, build_result
+    from eval.tables.retrieval import Setup, build_result
 
     setup = Setup(
         name=name,
@@ -203,12 +203,11 @@ def build_row(args: argparse.Namespace, name: str, runs: list[dict[str, Any]], r
 
 def write_tables(args: argparse.Namespace, rows: list[tuple], records: Sequence[Any]) -> None:
     """Write the Markdown table and the page over all results of this data set and split."""
-    from common.files import write_text
     from datasets.records import captions_of
-    from eval.gallery import build_gallery
-    from eval.page import render_page
-    from eval.page_gallery import Collection
-    from eval.report import markdown_table, read_results
+    from eval.pages.retrieval import render_page
+    from eval.pages.retrieval_gallery import Collection, build_gallery
+    from eval.tables.retrieval import markdown_table, read_results
+    from vislang.core.files import file_name, write_text
 
     sentences, owners = captions_of(records)
     dataset = args.called or args.dataset

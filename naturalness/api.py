@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from naturalness.trained import TrainedNaturalness
+    from naturalness.inference import TrainedNaturalness
 
 
 def load_model(path: str | Path | None = None, *, weights: str | Path | None = None) -> "TrainedNaturalness":
@@ -22,8 +22,8 @@ def load_model(path: str | Path | None = None, *, weights: str | Path | None = N
         CheckpointError: missing, damaged or of another kind; the message says what to do.
         DataError: a model of the box that is not the one of its card, or weights other than in training.
     """
-    from features.pretrained import find_checkpoint
-    from naturalness.trained import KIND, load_trained
+    from naturalness.inference import KIND, load_trained
+    from vislang.core.bundled_models import find_checkpoint
 
     return load_trained(find_checkpoint(KIND, path), weights=weights)
 
@@ -43,8 +43,8 @@ def unnaturalness_map(model: "TrainedNaturalness", image: Any, *, odd: bool = Fa
         DataError: a bad picture.
         ConfigError: one that is too small.
     """
-    from features.decode import decode_image
-    from naturalness.trained import as_pixels
+    from naturalness.inference import as_pixels
+    from vislang.images.decode import decode_image
 
     return model.map(as_pixels(decode_image(image)), odd=odd)
 
@@ -56,7 +56,7 @@ def naturalness_score(model: "TrainedNaturalness", image: Any) -> float:
         model: from `load_model`.
         image: as for `unnaturalness_map`.
     """
-    from features.decode import decode_image
-    from naturalness.trained import as_pixels
+    from naturalness.inference import as_pixels
+    from vislang.images.decode import decode_image
 
     return model.score(as_pixels(decode_image(image)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.commands import DONE, import_backend_quietly, progress_is_shown, run_command
+from vislang.core.cli import DONE, import_backend_quietly, progress_is_shown, run_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: measure(args))
 
@@ -42,10 +42,10 @@ def measure(args: argparse.Namespace) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from common.files import require_writable_folder, write_json
-    from common.seeds import stream
-    from eval.provenance import provenance
     from naturalness.api import load_model
+    from vislang.core.files import require_writable_folder, write_json
+    from vislang.core.provenance import provenance
+    from vislang.core.seeds import stream
 
     pictures = read_pictures(args)
     require_writable_folder(args.out)
@@ -82,12 +82,12 @@ def measure(args: argparse.Namespace) -> int:
 
 def read_pictures(args: argparse.Namespace) -> list["np.ndarray"]:
     """Read photographs of a split, squashed to uint8 [224, 224, 3]; some at random."""
-    from common.errors import DataError
-    from common.seeds import stream
-    from datasets.catalog import read_dataset
     from datasets.records import of_split
-    from features.decode import decode_image
-    from naturalness.trained import as_pixels
+    from datasets.registry import read_dataset
+    from naturalness.inference import as_pixels
+    from vislang.core.errors import DataError
+    from vislang.core.seeds import stream
+    from vislang.images.decode import decode_image
 
     records = [one for one in of_split(read_dataset(args.dataset, args.data), args.split) if one.path is not None]
     chosen = stream(args.seed, "photographs").permutation(len(records))[: args.limit]

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command, shown_name
+from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command, shown_name
 
 _BLUR = 0.03  # deviation of the Gaussian that smooths a drawing, in shares of the width
 
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: map_pictures(args))
 
@@ -41,7 +41,7 @@ def map_pictures(args: argparse.Namespace) -> int:
     import json
 
     paths = list_paths(args)
-    from features.pretrained import say_which
+    from vislang.core.bundled_models import say_which
 
     say_which("naturalness", args.checkpoint)
     import_backend_quietly()
@@ -62,9 +62,9 @@ def map_pictures(args: argparse.Namespace) -> int:
 
 def list_paths(args: argparse.Namespace) -> list[Path]:
     """List the pictures, and refuse before any work what cannot end well."""
-    from common.errors import ConfigError, DataError
-    from common.files import require_writable_folder
-    from features.pipeline import list_images
+    from vislang.core.errors import ConfigError, DataError
+    from vislang.core.files import require_writable_folder
+    from vislang.features.pipeline import list_images
 
     if args.folder and args.npy:
         raise ConfigError("--npy writes one map, got --folder; name one picture with --image")
@@ -82,9 +82,9 @@ def look_at_all(args: argparse.Namespace, model: Any, paths: list[Path]) -> tupl
     """Give (path, score) from least to most natural, and (name, reason) of what could not be read; draw on the way."""
     from tqdm import tqdm
 
-    from common.errors import ToolkitError
-    from features.decode import decode_image
-    from naturalness.trained import as_pixels
+    from naturalness.inference import as_pixels
+    from vislang.core.errors import ToolkitError
+    from vislang.images.decode import decode_image
 
     scores, skipped = [], []
     for path in tqdm(paths, unit="picture", disable=not progress_is_shown() or len(paths) == 1):
@@ -103,7 +103,7 @@ def draw(args: argparse.Namespace, model: Any, path: Path, pixels: Any) -> None:
     """Draw one picture's map where that is wanted, and write its numbers."""
     import numpy as np
 
-    from common.files import whole_file
+    from vislang.core.files import whole_file
 
     drawing = drawing_path(args, path)
     if drawing is None and args.npy is None:
@@ -136,7 +136,7 @@ def drawn(pixels: Any, found: Any, *, overlaid: bool) -> Any:
     from PIL import Image
     from scipy.ndimage import gaussian_filter
 
-    from saliency.heatmap import overlay
+    from vislang.draw.heatmap import overlay
 
     smooth = gaussian_filter(np.asarray(found, np.float32), _BLUR * pixels.shape[1])
     smooth = (smooth - smooth.min()) / max(float(smooth.max() - smooth.min()), 1e-12)

@@ -16,11 +16,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from naturalness.belonging import Belonging
 from naturalness.config import Expert, NaturalnessConfig
-from naturalness.linear import LinearPredictors
-from naturalness.moments import Array, LinearFit, MapMoments
-from naturalness.predictors import DirectionalPredictors
+from naturalness.predictors.linear import LinearPredictors
+from naturalness.predictors.lstm import DirectionalPredictors
+from naturalness.predictors.mutual_information import Belonging
+from naturalness.predictors.statistics import Array, LinearFit, MapMoments
 
 Tensor = Any
 
@@ -142,7 +142,7 @@ def ramp(errors: Tensor, direction: int) -> Tensor:
 
     Args:
         errors: of one direction.
-        direction: its number in `naturalness.predictors.DIRECTIONS`.
+        direction: its number in `naturalness.predictors.lstm.DIRECTIONS`.
     """
     axis = 1 if direction < 2 else 2
     count = errors.shape[axis] or ops.shape(errors)[axis]

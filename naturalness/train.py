@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command
+from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command
 
 _BATCH = 32
 _TRIMMED = 2  # cells at the edges of cached maps
@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--cache",
         type=Path,
         metavar="FILE",
-        help="take the maps of --data from this cache (features.extract --taps LAYER)",
+        help="take the maps of --data from this cache (vislang.features.extract --taps LAYER)",
     )
     parser.add_argument("--backbone", default="mobilenet_0.75", help="whose layers (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", help="weights of the backbone (default: VISLANG_WEIGHTS)")
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: train(args))
 
@@ -47,13 +47,13 @@ def train(args: argparse.Namespace) -> int:
     import json
     import time
 
-    from common.checkpoints import start_or_continue
-    from common.config import override, preset
-    from common.files import require_writable_folder
-    from common.seeds import seed_everything
     from naturalness.config import CONFIGS
+    from naturalness.feature_maps import FrozenTaps
     from naturalness.model import VisualLanguageModel
-    from naturalness.network import FrozenTaps
+    from vislang.core.config import override, preset
+    from vislang.core.files import require_writable_folder
+    from vislang.core.seeds import seed_everything
+    from vislang.training.checkpoints import start_or_continue
 
     started = time.monotonic()
     config = override(preset(CONFIGS, args.config), args.set)
@@ -81,19 +81,19 @@ def train(args: argparse.Namespace) -> int:
 
 def pictures(args: argparse.Namespace) -> tuple[list[str], list[Path | None]]:
     """Give names and places of the training pictures."""
-    from common.errors import ConfigError, DataError
-    from common.seeds import stream
+    from vislang.core.errors import ConfigError, DataError
+    from vislang.core.seeds import stream
 
     if args.cache and not args.data:
         raise ConfigError("--cache holds the maps of a data set; name it with --data DIR")
     if args.data:
-        from datasets.catalog import read_dataset
         from datasets.records import of_split
+        from datasets.registry import read_dataset
 
         records = of_split(read_dataset(args.dataset, args.data), "train")
         found = [(record.image_id, record.path) for record in records]
     else:
-        from features.pipeline import list_images
+        from vislang.features.pipeline import list_images
 
         found = [(str(path), path) for path in list_images(args.images)]
     if args.limit is not None:
@@ -126,8 +126,8 @@ class Source:
     def _computed(self) -> Iterator[dict[str, Any]]:
         import numpy as np
 
-        from common.errors import DataError
-        from features.decode import decode_image
+        from vislang.core.errors import DataError
+        from vislang.images.decode import decode_image
 
         side, self.skipped[:] = self.network.loaded.recipe.size, []
         for start in range(0, len(self.paths), _BATCH):
@@ -142,8 +142,8 @@ class Source:
                 yield {tap: np.asarray(maps) for tap, maps in self.network.tensors(np.stack(batch)).items()}
 
     def _cached(self) -> Iterator[dict[str, Any]]:
-        from features.cache import open_cache
         from naturalness.training import batches_of
+        from vislang.features.cache.reader import open_cache
 
         with open_cache(self.args.cache) as cache:
 
@@ -159,8 +159,8 @@ def describe(args: argparse.Namespace, config: Any, network: Any, names: list[st
     """Give the config.json of the checkpoint."""
     import hashlib
 
-    from common.config import to_json
-    from naturalness.trained import KIND
+    from naturalness.inference import KIND
+    from vislang.core.config import to_json
 
     loaded = network.loaded
     fingerprint = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
@@ -181,9 +181,9 @@ def describe(args: argparse.Namespace, config: Any, network: Any, names: list[st
 
 def fit(args: argparse.Namespace, model: Any, source: Source, count: int) -> None:
     """Fit everything and save it."""
-    from common.checkpoints import save_weights
-    from common.training import ResumableTraining, fit_resumably
     from naturalness.training import MomentumForgotten, PredictionTask, ProjectedMaps, fit_statistics
+    from vislang.training.callbacks import ResumableTraining, fit_resumably
+    from vislang.training.checkpoints import save_weights
 
     config = model.config
     fit_statistics(model, source, count, args.seed)

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from common.seeds import stream
 from naturalness.config import NaturalnessConfig
-from naturalness.linear import fit_directions
 from naturalness.model import ExpertModel, VisualLanguageModel
-from naturalness.moments import MapMoments
+from naturalness.predictors.linear import fit_directions
+from naturalness.predictors.statistics import MapMoments
+from vislang.core.seeds import stream
 
 Maps = Mapping[str, np.ndarray]  # {tap: float [B, h, w, C]} of some pictures
 Source = Callable[[], Iterable[Maps]]  # each call begins anew

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from preimage.classes import Guess
-    from preimage.comparison import Comparison
-    from preimage.networks import Network
-    from preimage.optimizer import Preimages
+    from preimage.comparison.networks import Comparison
+    from preimage.networks.class_labels import Guess
+    from preimage.networks.network import Network
+    from preimage.optimization.optimizer import Preimages
 
 
 def load_network(name: str = "compact", **options: Any) -> "Network":
     """Load a network to look into.
 
     Args:
-        name: of `features.backbones.BACKBONES`, a folder that `preimage.train` wrote, a .keras file, "caffe:NAME" or a
+        name: of `vislang.backbones.registry.BACKBONES`, a folder that `preimage.train` wrote, a .keras file,
+            "caffe:NAME" or a
             .prototxt file.
-        **options: `weights`, `size` and `recipe`; see `preimage.networks.load_network`.
+        **options: `weights`, `size` and `recipe`; see `preimage.networks.network.load_network`.
     """
-    from preimage import networks
+    from preimage.networks.network import network as networks
 
     return networks.load_network(name, **options)
 
@@ -40,7 +41,7 @@ def classify_images(
         network: from `load_network`, one with classes.
         images: see `invert_images`.
         top: how many classes of each, the likeliest first.
-        labels: a text file with a class name a line; None: see `preimage.classes.class_names`.
+        labels: a text file with a class name a line; None: see `preimage.networks.class_labels.class_names`.
 
     Returns:
         for each picture its guesses: `number`, `name` and `probability`, 0..1.
@@ -49,7 +50,7 @@ def classify_images(
         ConfigError: a network without classes, or `top` below 1.
         DataError: a picture that cannot be read, or names that are not of these classes.
     """
-    from preimage.classes import class_names, classify
+    from preimage.networks.class_labels import class_names, classify
 
     names = class_names(network, labels)
     return classify(network, _pictures(network, images), top=top, names=names)
@@ -69,11 +70,11 @@ def invert_images(
     Args:
         network: from `load_network`.
         images: paths, bytes, PIL images or uint8 arrays, or float32 [B, S, S, 3] RGB 0..255 as they are.
-        layer: the tap; see `preimage.networks`.
+        layer: the tap; see `preimage.networks.network`.
         preset: of `preimage.config.CONFIGS`: "ijcv16", "cvpr15", "kato" or "fourier".
         settings: changes of it, such as ["data_weight=300"].
         **options: `mask`, `deviation`, `natural`, `seeds`, `watch`, `watch_every`, `progress`; see
-            `preimage.searches.invert`.
+            `preimage.optimization.searches.invert`.
 
     Returns:
         with the measure "feature_error".
@@ -82,7 +83,7 @@ def invert_images(
         ConfigError: an unknown layer, preset or setting, or a search that diverges.
         DataError: a picture that cannot be read.
     """
-    from preimage import searches
+    from preimage.optimization import searches
 
     return searches.invert(network, _pictures(network, images), layer, _config(preset, settings), **options)
 
@@ -107,12 +108,12 @@ def maximize_units(
         settings: changes of it.
         photos: pictures whose largest responses set the scale, as in the paper; none: drawn noise.
         **options: `whole`, `contrast`, `largest`, `natural`, `seeds`, `watch`, `watch_every`, `progress`; see
-            `preimage.searches.maximize`.
+            `preimage.optimization.searches.maximize`.
 
     Returns:
         with the measures "activation" and, of classes, "rank".
     """
-    from preimage import searches
+    from preimage.optimization import searches
 
     if len(photos):
         options["largest"] = searches.largest_responses(network, layer, channels, _pictures(network, photos))
@@ -141,7 +142,7 @@ def caricature_images(
     Returns:
         with the measure "gain".
     """
-    from preimage import searches
+    from preimage.optimization import searches
 
     return searches.caricature_of(network, _pictures(network, images), layer, _config(preset, settings), **options)
 
@@ -170,15 +171,16 @@ def style_images(
         settings: changes of it, such as ["start=uniform"].
         content_layer: whose maps are kept; None: a middle one.
         style_layers: whose Gram matrices are matched; none: the first of each size.
-        regions: see `preimage.stylise.stylise`.
+        regions: see `preimage.style_transfer.transfer.stylise`.
         texture: a picture whose fine strokes are first put on the style.
         running: `seeds`, `watch`, `watch_every`, `progress`.
-        **controls: `content_weight`, `style_weight`, `normalisation`, `colour`; see `preimage.stylise.StyleControls`.
+        **controls: `content_weight`, `style_weight`, `normalisation`, `colour`; see
+            `preimage.style_transfer.transfer.StyleControls`.
 
     Returns:
         with the measure "loss".
     """
-    from preimage.stylise import StyleControls, default_layers, finer_style, stylise
+    from preimage.style_transfer.transfer import StyleControls, default_layers, finer_style, stylise
 
     config, chosen = _config(preset, settings), default_layers(network)
     layers = tuple(style_layers) or chosen[1]
@@ -204,9 +206,9 @@ def deconv_images(
         rule: "deconvnet", "guided" or "gradient".
 
     Returns:
-        float32 [B, S, S, 3]; `preimage.deconvnet.shown` turns it into colours.
+        float32 [B, S, S, 3]; `preimage.backprop.deconvnet.shown` turns it into colours.
     """
-    from preimage.deconvnet import project, strongest_unit
+    from preimage.backprop.deconvnet import project, strongest_unit
 
     pictures, layer = _pictures(network, images), network.unclipped(layer)
     features = network.encode(pictures, [layer])[layer]
@@ -214,15 +216,15 @@ def deconv_images(
 
 
 def filters_from_noise(network: "Network", layer: str, channels: Sequence[int], **options: Any) -> "np.ndarray":
-    """See filters from white noise; see `preimage.white_noise.filters_from_noise`."""
-    from preimage import white_noise
+    """See filters from white noise; see `preimage.optimization.white_noise.filters_from_noise`."""
+    from preimage.optimization import white_noise
 
     return white_noise.filters_from_noise(network, layer, channels, **options)
 
 
 def top_patches(network: "Network", layer: str, channel: int, images: Sequence[str | Path], **options: Any) -> Any:
-    """Find the patches of photographs that a channel answers to most; see `preimage.patches.top_patches`."""
-    from preimage import patches
+    """Find the patches of photographs that activate a channel most."""
+    from preimage.backprop import top_patches as patches
 
     return patches.top_patches(network, layer, channel, images, **options)
 
@@ -234,8 +236,10 @@ def compare_networks(network_a: "Network", network_b: "Network", images: Sequenc
         network_a: from `load_network`.
         network_b: from `load_network`; its input may be of another size.
         images: paths, bytes, PIL images or uint8 arrays, 4 or more; one that cannot be read is left out and listed.
-        **options: fields of `preimage.comparison.CompareSettings`, such as `layers`, `depths`, `limit`, `preset`,
-            `iterations` and `seed`; and `labels`, `begin`, `progress` of `preimage.comparison.compare_networks`.
+        **options: fields of `preimage.comparison.networks.CompareSettings`, such as `layers`, `depths`, `limit`,
+            `preset`,
+            `iterations` and `seed`; and `labels`, `begin`, `progress` of
+            `preimage.comparison.networks.compare_networks`.
 
     Returns:
         pictures, measures and alignments as arrays.
@@ -246,8 +250,8 @@ def compare_networks(network_a: "Network", network_b: "Network", images: Sequenc
     """
     from dataclasses import fields
 
-    from common.errors import unknown_name
-    from preimage import comparison
+    from preimage.comparison.networks import networks as comparison
+    from vislang.core.errors import unknown_name
 
     running = {name: options.pop(name) for name in ("labels", "begin", "progress") if name in options}
     known = [field.name for field in fields(comparison.CompareSettings)]
@@ -258,9 +262,9 @@ def compare_networks(network_a: "Network", network_b: "Network", images: Sequenc
 
 
 def _config(preset: str, settings: Sequence[str]) -> Any:
-    from common.config import override
-    from common.config import preset as find_preset
     from preimage.config import CONFIGS
+    from vislang.core.config import override
+    from vislang.core.config import preset as find_preset
 
     return override(find_preset(CONFIGS, preset), settings)
 

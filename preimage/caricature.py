@@ -11,8 +11,8 @@ import argparse
 import sys
 from typing import Any
 
-from common.commands import run_command
-from preimage.command import add_images, describe_command, search_from_photographs
+from preimage.cli import add_images, describe_command, search_from_photographs
+from vislang.core.cli import run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: caricature(args))
 
@@ -33,7 +33,7 @@ def caricature(args: argparse.Namespace) -> int:
     """Search, draw and print."""
 
     def search(*found: Any, **running: Any) -> Any:
-        from preimage import searches
+        from preimage.optimization import searches
 
         return searches.caricature_of(*found, **running)
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
-from preimage.command import add_labels, describe_command, opened_network, require_files
+from preimage.cli import add_labels, describe_command, opened_network, require_files
+from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
 
 _BATCH = 16
 
@@ -30,22 +30,22 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: classify_pictures(args))
 
 
 def classify_pictures(args: argparse.Namespace) -> int:
     """Look at all pictures and print; what cannot be read is skipped unless it is the only one."""
-    from common.errors import ConfigError
-    from features.pipeline import list_images
+    from vislang.core.errors import ConfigError
+    from vislang.features.pipeline import list_images
 
     if args.top < 1:
         raise ConfigError(f"--top got {args.top}, expected 1 or more")
     require_files(*args.image)
     paths = list_images(args.folder) if args.folder else args.image
     network = opened_network(args)
-    from preimage.classes import class_names, classify
+    from preimage.networks.class_labels import class_names, classify
 
     names, skipped = class_names(network, args.labels), []
     if names is None:
@@ -68,7 +68,7 @@ def readable(network: Any, paths: Sequence[Path], skipped: list[tuple[str, str]]
     import numpy as np
     from tqdm import tqdm
 
-    from common.errors import DataError
+    from vislang.core.errors import DataError
 
     batch: list[Path] = []
     pictures: list[Any] = []

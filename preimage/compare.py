@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
+from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,23 +55,23 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: compare(args))
 
 
 def compare(args: argparse.Namespace) -> int:
     """Compare, write the page and say the numbers."""
-    from common.files import require_writable_folder, write_json, write_text
-    from features.pipeline import list_images
-    from preimage.panels import check_page
+    from preimage.pages.panels import check_page
+    from vislang.core.files import require_writable_folder, write_json, write_text
+    from vislang.features.pipeline import list_images
 
     check_page(args.out)
     if args.json is not None:
         require_writable_folder(args.json.parent)
     images = list_images(args.images)
     networks = [_opened(args, number) for number in (0, 1)]
-    from preimage.compare_page import compare_page, numbers_of
+    from preimage.pages.compare import compare_page, numbers_of
 
     comparison = _followed(networks, images, _settings(args), (args.labels, args.labels_b))
     origin = _origin(args, networks)
@@ -87,7 +87,7 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def _opened(args: argparse.Namespace, number: int) -> Any:
-    from preimage.command import opened_network
+    from preimage.cli import opened_network
 
     end = ("", "_b")[number]
     own = {name: getattr(args, name + end) for name in ("weights", "recipe", "size")}
@@ -95,7 +95,7 @@ def _opened(args: argparse.Namespace, number: int) -> Any:
 
 
 def _settings(args: argparse.Namespace) -> Any:
-    from preimage.comparison import CompareSettings
+    from preimage.comparison.networks import CompareSettings
 
     return CompareSettings(
         layers=args.layers, layers_b=args.layers_b, depths=args.depths, limit=args.limit, aligned=args.aligned,
@@ -108,15 +108,15 @@ def _followed(networks: list[Any], images: list[Path], settings: Any, labels: An
     """Compare with a bar of progress."""
     from tqdm import tqdm
 
-    from preimage.comparison import compare_networks
+    from preimage.comparison.networks import compare_networks
 
     with tqdm(desc="comparing", unit="step", disable=not progress_is_shown()) as bar:
         return compare_networks(*networks, images, settings, labels=labels, begin=bar.reset, progress=bar.update)
 
 
 def _origin(args: argparse.Namespace, networks: list[Any]) -> dict[str, Any]:
-    from eval.provenance import provenance
-    from features.weights import fingerprint
+    from vislang.backbones.weights import fingerprint
+    from vislang.core.provenance import provenance
 
     settings = {name: value for name, value in vars(args).items() if value not in (None, [], ())}
     # Where files lie on this machine is nobody's business elsewhere.

@@ -7,7 +7,7 @@ weight of one means nothing in the other.
 
 from dataclasses import dataclass, replace
 
-from common.errors import ConfigError
+from vislang.core.errors import ConfigError
 
 SIGMA, SIGMA_SIDE = 27098.1157, 227  # norm of a natural picture of this side minus its mean, values 0..255
 B = 80.0  # a usual distance of a pixel from the mean colour, values 0..255

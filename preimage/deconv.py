@@ -12,9 +12,9 @@ import argparse
 import sys
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, run_command, shown_name
-from common.errors import ConfigError
-from preimage.command import add_images, check_paths, default_layer, describe_command, opened_network, write_sheet
+from preimage.cli import add_images, check_paths, default_layer, describe_command, opened_network, write_sheet
+from vislang.core.cli import DONE, SKIPPED_SOME, run_command, shown_name
+from vislang.core.errors import ConfigError
 
 _RULES = ("deconvnet", "guided", "gradient")
 
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: deconv(args))
 
@@ -44,7 +44,7 @@ def deconv(args: argparse.Namespace) -> int:
     if args.top is not None and (args.channel is None or args.top < 1):
         raise ConfigError(f"--top got {args.top} and --channel {args.channel}, expected 1 or more of one channel")
     network = opened_network(args)
-    from preimage.patches import close_ups
+    from preimage.backprop.top_patches import close_ups
 
     layer = network.unclipped(args.layer or default_layer(network))
     sources, pictures, directions, skipped = units(args, network, layer)
@@ -71,8 +71,8 @@ def units(args: argparse.Namespace, network: Any, layer: str) -> tuple[Any, Any,
     """Choose the units: sources, pictures, directions, and what was skipped."""
     import numpy as np
 
-    from preimage.deconvnet import strongest_unit
-    from preimage.patches import top_patches
+    from preimage.backprop.deconvnet import strongest_unit
+    from preimage.backprop.top_patches import top_patches
 
     sources, skipped = args.image, []
     if args.top is not None:
@@ -89,7 +89,7 @@ def units(args: argparse.Namespace, network: Any, layer: str) -> tuple[Any, Any,
 
 def projected(network: Any, pictures: Any, layer: str, directions: Any, rules: tuple[str, ...]) -> tuple[Any, Any]:
     """Give a row of pictures for each rule, and the activations."""
-    from preimage.deconvnet import project, shown
+    from preimage.backprop.deconvnet import project, shown
 
     rows = [shown(project(network, pictures, layer, directions, rule=rule)) for rule in rules]
     return rows, directions.reshape(len(directions), -1).sum(axis=1)

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
-from preimage.command import describe_command, opened_network
+from preimage.cli import describe_command, opened_network
+from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: gallery(args))
 
@@ -44,17 +44,17 @@ def gallery(args: argparse.Namespace) -> int:
     """Search, write the page and say what was measured."""
     import json
 
-    from common.errors import DataError
-    from common.files import write_text
-    from features.pipeline import list_images
-    from preimage.panels import check_page, picture_page
+    from preimage.pages.panels import check_page, picture_page
+    from vislang.core.errors import DataError
+    from vislang.core.files import write_text
+    from vislang.features.pipeline import list_images
 
     check_page(args.out)
     images = list_images(args.images)
     if args.style is not None and not args.style.is_file():
         raise DataError(f"{shown_name(str(args.style))}: no such file, expected a picture")
     network = opened_network(args)
-    from preimage.gallery_parts import PARTS, chosen
+    from preimage.pages.gallery import PARTS, chosen
 
     subject = chosen(network, images, args)
     sections, measures = [], {}

@@ -13,8 +13,8 @@ import argparse
 import sys
 from typing import Any
 
-from common.commands import run_command
-from preimage.command import add_images, describe_command, search_from_photographs
+from preimage.cli import add_images, describe_command, search_from_photographs
+from vislang.core.cli import run_command
 
 _MASKS = ("all", "central", "first-half", "second-half")
 
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: invert(args))
 
@@ -40,7 +40,7 @@ def invert(args: argparse.Namespace) -> int:
     """Search, draw and print."""
 
     def search(network: Any, pictures: Any, layer: str, config: Any, **running: Any) -> Any:
-        from preimage import searches
+        from preimage.optimization import searches
 
         return searches.invert(
             network, pictures, layer, config, mask=mask_of(args.only, network.shape(layer)), **running
@@ -51,8 +51,8 @@ def invert(args: argparse.Namespace) -> int:
 
 def mask_of(only: str, shape: tuple[int, ...]) -> Any:
     """Give the mask of the features that count; None: all."""
-    from common.errors import ConfigError
-    from preimage.objectives import central_cells, channel_half
+    from preimage.optimization.objectives import central_cells, channel_half
+    from vislang.core.errors import ConfigError
 
     if only == "central":
         if len(shape) != 3:

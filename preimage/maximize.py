@@ -13,9 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, run_command
-from common.errors import ConfigError, DataError, unknown_name
-from preimage.command import (
+from preimage.cli import (
     add_labels,
     check_paths,
     default_layer,
@@ -27,6 +25,8 @@ from preimage.command import (
     search_facts,
     write_sheet,
 )
+from vislang.core.cli import DONE, run_command
+from vislang.core.errors import ConfigError, DataError, unknown_name
 
 _COLUMNS = 5
 
@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: maximize(args))
 
@@ -63,7 +63,7 @@ def maximize(args: argparse.Namespace) -> int:
     if args.judge and not args.classes:
         raise ConfigError("--judge ranks classes, got --channel; choose --class")
     network = opened_network(args)
-    from preimage.networks import SCORES
+    from preimage.networks.network import SCORES
 
     layer = SCORES if args.classes else args.layer or default_layer(network)
     channels = args.channel or class_numbers(args, network)
@@ -79,9 +79,9 @@ def maximize(args: argparse.Namespace) -> int:
 
 def searched(args: argparse.Namespace, network: Any, layer: str, channels: list[int]) -> Any:
     """Search with priors."""
-    from common.config import override
-    from preimage import searches
     from preimage.config import CONFIGS
+    from preimage.optimization import searches
+    from vislang.core.config import override
 
     config = override(CONFIGS[args.preset], args.set)
     seeds = [args.seed + number for number in range(len(channels))]
@@ -100,8 +100,8 @@ def from_noise(args: argparse.Namespace, network: Any, layer: str, channels: lis
     """See filters from white noise; networks that expect values around 0 and 1 are fed by their recipe."""
     import numpy as np
 
-    from preimage.optimizer import Preimages
-    from preimage.white_noise import filters_from_noise, takes_raw
+    from preimage.optimization.optimizer import Preimages
+    from preimage.optimization.white_noise import filters_from_noise, takes_raw
 
     pictures = filters_from_noise(network, layer, channels, raw=takes_raw(network), seed=args.seed)
     features = network.encode(pictures, [layer])[layer].reshape(len(pictures), -1, network.shape(layer)[-1])
@@ -116,9 +116,9 @@ def judge_ranks(args: argparse.Namespace, network: Any, pictures: Any, channels:
         ConfigError: the judge has other classes.
     """
     from preimage.api import load_network
-    from preimage.classes import class_names
-    from preimage.looks import resized
-    from preimage.networks import SCORES
+    from preimage.comparison.per_layer import resized
+    from preimage.networks.class_labels import class_names
+    from preimage.networks.network import SCORES
 
     judge = load_network(args.judge)
     known, own = class_names(judge), class_names(network, args.labels)
@@ -136,7 +136,7 @@ def class_numbers(args: argparse.Namespace, network: Any) -> list[int]:
         ConfigError: an unknown name.
         DataError: names where nobody named the classes.
     """
-    from preimage.classes import class_names, require_classes
+    from preimage.networks.class_labels import class_names, require_classes
 
     require_classes(network)
     if all(word.isdecimal() for word in args.classes):

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, progress_is_shown, run_command, shown_name
-from preimage.command import describe_command, opened_network
+from preimage.cli import describe_command, opened_network
+from vislang.core.cli import DONE, progress_is_shown, run_command, shown_name
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: measure(args))
 
@@ -46,16 +46,15 @@ def measure(args: argparse.Namespace) -> int:
     """Search, write `inversions-<name>.json` and print the table."""
     import json
 
-    from common.files import require_writable_folder, write_json
-    from preimage.command import natural_prior, write_sheet
+    from preimage.cli import natural_prior, write_sheet
+    from vislang.core.files import file_name, require_writable_folder, write_json
 
     for folder in (args.out, *([args.sheet.parent] if args.sheet else [])):
         require_writable_folder(folder)
     network = opened_network(args)
-    from eval.provenance import provenance
-    from eval.trained_runs import file_name
     from preimage.api import load_network
-    from preimage.inversions import in_numbers
+    from preimage.comparison.inversion_errors import in_numbers
+    from vislang.core.provenance import provenance
 
     judge, names = load_network(args.judge) if args.judge else None, chosen_images(args)
     pictures = network.pictures(names)
@@ -77,8 +76,8 @@ def chosen_images(args: argparse.Namespace) -> list[Path]:
     """Give some of the pictures, evenly spread over all."""
     import numpy as np
 
-    from common.errors import DataError
-    from features.pipeline import list_images
+    from vislang.core.errors import DataError
+    from vislang.features.pipeline import list_images
 
     paths = list_images(args.images)
     rows = np.linspace(0, len(paths) - 1, max(0, min(args.limit, len(paths)))).round().astype(int)
@@ -91,7 +90,7 @@ def followed(args: argparse.Namespace, network: Any, pictures: Any, **models: An
     """Search with a bar of progress."""
     from tqdm import tqdm
 
-    from preimage.inversions import measure_inversions, search_settings
+    from preimage.comparison.inversion_errors import measure_inversions, search_settings
 
     layers = [layer.strip() for layer in args.layers.split(",") if layer.strip()]
     steps = sum(sum(search_settings(name, args.set)[0].iterations) for name in args.searches)

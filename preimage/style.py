@@ -13,9 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, run_command, shown_name
-from common.errors import ConfigError
-from preimage.command import (
+from preimage.cli import (
     add_images,
     check_paths,
     describe_command,
@@ -25,6 +23,8 @@ from preimage.command import (
     search_facts,
     write_sheet,
 )
+from vislang.core.cli import DONE, run_command, shown_name
+from vislang.core.errors import ConfigError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: style(args))
 
@@ -65,9 +65,9 @@ def style(args: argparse.Namespace) -> int:
     if args.natural is not None:
         raise ConfigError("--natural is for inversion, maximisation and caricatures; leave it out")
     network = opened_network(args)
-    from common.config import override
     from preimage.api import style_images
     from preimage.config import CONFIGS
+    from vislang.core.config import override
 
     pictures, painting = network.pictures(args.image), network.pictures([args.style])
     iterations = sum(override(CONFIGS[args.preset], args.set).iterations)
@@ -92,7 +92,7 @@ def read_regions(args: argparse.Namespace, network: Any) -> Any:
     import numpy as np
     from PIL import Image
 
-    from features.decode import decode_image
+    from vislang.images.decode import decode_image
 
     side = (network.size, network.size)
     maps = [decode_image(path).convert("L").resize(side, Image.Resampling.NEAREST) for path in args.regions]

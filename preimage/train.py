@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, import_backend_quietly, run_command
+from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: train(args))
 
@@ -54,10 +54,10 @@ def train(args: argparse.Namespace) -> int:
     """Read pictures, train, and say where the checkpoint lies."""
     import json
 
-    from common.config import override, preset
-    from common.errors import ConfigError
-    from common.files import require_writable_folder
-    from preimage.classifier_config import CLASSIFIERS
+    from preimage.classifier.config import CLASSIFIERS
+    from vislang.core.config import override, preset
+    from vislang.core.errors import ConfigError
+    from vislang.core.files import require_writable_folder
 
     more = [] if args.backbone is None else [f"backbone={args.backbone}"]
     config = override(preset(CLASSIFIERS, args.config), [*more, *args.set])
@@ -107,12 +107,12 @@ def fit(
     """Build, train and keep the best; gives the history, and (name, reason) of pictures that could not be read."""
     import numpy as np
 
-    from common.checkpoints import start_or_continue
-    from common.seeds import seed_everything
-    from common.training import ResumableTraining, fit_resumably
-    from features.preprocess import prepare
-    from preimage.classifier import build_classifier, save_architecture
-    from preimage.classifier_training import ClassificationTask, Phases, ViewBatches, make_validate
+    from preimage.classifier.model import build_classifier, save_architecture
+    from preimage.classifier.training import ClassificationTask, Phases, ViewBatches, make_validate
+    from vislang.core.seeds import seed_everything
+    from vislang.images.preprocess import prepare
+    from vislang.training.callbacks import ResumableTraining, fit_resumably
+    from vislang.training.checkpoints import start_or_continue
 
     seed_everything(args.seed)
     classifier = build_classifier(config, classes, weights=args.weights)
@@ -140,8 +140,8 @@ def decoded(records: Sequence[Any], classes: Sequence[str], side: int, skipped: 
     """
     import numpy as np
 
-    from common.errors import DataError
-    from features.decode import decode_image
+    from vislang.core.errors import DataError
+    from vislang.images.decode import decode_image
 
     pictures, labels = [], []
     for record in records:
@@ -161,8 +161,8 @@ def describe(
     args: argparse.Namespace, config: Any, classifier: Any, splits: dict[str, Any], fingerprint: str
 ) -> dict[str, Any]:
     """Give the config.json of the checkpoint."""
-    from common.config import to_json
-    from preimage.classifier import KIND
+    from preimage.classifier.model import KIND
+    from vislang.core.config import to_json
 
     return {
         "kind": KIND,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saliency.explanation import Explanation
+    from saliency.word_maps import Explanation
 
 
 def load_model(path: str | Path | None = None) -> Any:
@@ -32,16 +32,16 @@ def explain_image(
         model: from `load_model`.
         image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         sentence: any text; None: the caption that the model writes.
-        way: "tilt", ours (`saliency.tilt`); "original", the published cells, steps and constants.
+        way: "tilt", ours (`saliency.methods.gradient`); "original", the published cells, steps and constants.
         **reading: `weights` of the backbone.
 
     Raises:
         ConfigError: an unknown way, a sentence without a word, or a captioner of regions.
         DataError: a bad picture, or weights other than in training.
     """
-    from features.decode import decode_image
-    from saliency.cells import encoded_cells, seen_of
-    from saliency.explanation import explain_cells
+    from saliency.grid_features import encoded_cells, seen_of
+    from saliency.word_maps import explain_cells
+    from vislang.images.decode import decode_image
 
     picture = decode_image(image)
     (cells,) = encoded_cells(model, [picture], **reading)
@@ -71,6 +71,6 @@ def explain_video(
         ConfigError: as `explain_image`, or a rate of 0 or less.
         DataError: no video that can be decoded, or weights other than in training.
     """
-    from saliency.clips import explain_clip
+    from saliency.video import explain_clip
 
     return explain_clip(model, path, sentence, rate=rate, way=way, **reading)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, import_backend_quietly, progress_is_shown, run_command, shown_name
+from vislang.core.cli import DONE, import_backend_quietly, progress_is_shown, run_command, shown_name
 
 _RATE = 8.0  # frames a second, of videos
 
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: explain(args))
 
@@ -64,7 +64,7 @@ def explain(args: argparse.Namespace) -> int:
     from saliency.api import load_model
 
     check(args)
-    from features.pretrained import say_which
+    from vislang.core.bundled_models import say_which
 
     say_which("captioner", args.checkpoint)
     import_backend_quietly()
@@ -82,8 +82,8 @@ def explain(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Refuse, before any work is done, what cannot end well."""
-    from common.errors import ConfigError, DataError
-    from common.files import require_writable_folder
+    from vislang.core.errors import ConfigError, DataError
+    from vislang.core.files import require_writable_folder
 
     source = args.image or args.video
     if not source.is_file():
@@ -111,10 +111,10 @@ def drawing_path(args: argparse.Namespace) -> Path:
 
 def explain_picture(args: argparse.Namespace, model: Any, drawing: Path | None) -> Any:
     """Explain a photograph and draw it."""
-    from common.files import whole_file, write_text
-    from features.decode import decode_image
     from saliency.api import explain_image
-    from saliency.drawing import draw_words
+    from saliency.draw import draw_words
+    from vislang.core.files import whole_file, write_text
+    from vislang.images.decode import decode_image
 
     picture = decode_image(args.image)
     found = explain_image(model, picture, args.sentence, way=args.way, weights=args.weights)
@@ -123,8 +123,8 @@ def explain_picture(args: argparse.Namespace, model: Any, drawing: Path | None) 
             draw_words(picture, found, tile=args.tile).save(part, format="PNG")
         said_written(drawing)
     if args.html:
-        from eval.explained_pictures import shown_picture
-        from eval.saliency_page import saliency_page
+        from saliency.page import shown_picture
+        from saliency.word_page import saliency_page
 
         name = shown_name(args.image.name)
         write_text(args.html, saliency_page(f"Words of {name}", [shown_picture(picture, name, found)]))
@@ -136,9 +136,9 @@ def explain_film(args: argparse.Namespace, model: Any, drawing: Path | None) -> 
     """Explain a video and draw it."""
     from tqdm import tqdm
 
-    from features.video import survey
     from saliency.api import explain_video
-    from saliency.drawing import write_clip
+    from saliency.draw import write_clip
+    from vislang.images.video import survey
 
     facts, rate = survey(args.video), _RATE if args.fps is None else args.fps
     if facts.cut:
@@ -159,7 +159,7 @@ def write_maps(path: Path, found: Any) -> None:
     """Write the maps as a NumPy file."""
     import numpy as np
 
-    from common.files import whole_file
+    from vislang.core.files import whole_file
 
     with whole_file(path) as part, part.open("wb") as stream:
         np.save(stream, found.maps, allow_pickle=False)
@@ -194,7 +194,7 @@ def document(args: argparse.Namespace, found: Any) -> dict[str, Any]:
 
 def print_words(args: argparse.Namespace, found: Any) -> None:
     """Print a line for each word: where it comes from, in percent of the sides, and what speaks for it."""
-    from eval.pointing import peak
+    from eval.metrics.pointing_game import peak
 
     print(f"{'the model writes' if found.written else 'given'}: {' '.join(found.words)}")
     left, top, right, bottom = found.seen

@@ -25,7 +25,7 @@ COLOURS, THINGS, PLACES = ["red", "green", "blue", "white"], ["dog", "cat", "car
 @pytest.fixture(scope="session")
 def toy_data(tmp_path_factory) -> Path:
     """A data set that a ranker can learn: dataset.json of 60 images and features.h5 that hold what is in them."""
-    from features.cache import FeatureKey, import_rows
+    from vislang.features.cache.reader import FeatureKey, import_rows
 
     folder = tmp_path_factory.mktemp("toy")
     random = np.random.default_rng(7)
@@ -55,12 +55,12 @@ def tiny_captioner(tmp_path_factory) -> Path:
     import keras
 
     from captioner.config import CaptionerConfig
-    from captioner.model import Captioner
-    from captioner.trained import KIND
-    from common import checkpoints
-    from common.config import to_json
-    from common.vocabulary import Vocabulary
-    from features.backbones import load_backbone
+    from captioner.inference import KIND
+    from captioner.models.ensemble import Captioner
+    from vislang.backbones.registry import load_backbone
+    from vislang.core.config import to_json
+    from vislang.text.vocabulary import Vocabulary
+    from vislang.training import checkpoints
 
     keras.utils.set_random_seed(3)
     folder = tmp_path_factory.mktemp("captioner")
@@ -82,10 +82,10 @@ def tiny_captioner(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_ranker(tmp_path_factory) -> Path:
     """The checkpoint of an untrained ranker over the CNN of drawn scenes: enough to see what goes in and out."""
-    from common import checkpoints
-    from common.config import to_json
-    from common.vocabulary import Vocabulary
-    from features.backbones import load_backbone
+    from vislang.backbones.registry import load_backbone
+    from vislang.core.config import to_json
+    from vislang.text.vocabulary import Vocabulary
+    from vislang.training import checkpoints
     from vse.config import VseConfig
     from vse.model import Ranker
 

@@ -59,7 +59,7 @@ def test_every_table_number_has_its_result_file():
 
 
 def test_make_looks_for_photographs_where_the_reader_does():
-    from datasets.flickr import FLICKR8K
+    from datasets.captions.flickr import FLICKR8K
 
     folders = re.search(r"^F8K_FOLDERS := (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE).group(1)
     assert set(folders.split()) == set(FLICKR8K.images)

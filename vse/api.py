@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError, DataError
 from vse.nearest import nearest
 
 if TYPE_CHECKING:
-    from features.pipeline import Skipped
-    from vse.ranker import TrainedRanker
+    from vislang.features.pipeline import Skipped
+    from vse.inference import TrainedRanker
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ def load_model(path: str | Path | None = None) -> "TrainedRanker":
         DataError: a model of the box that is not the one of its card.
     """
     if path is not None and Path(path).is_file():
-        from vse.original import read_original
+        from vse.kiros.load_released import read_original
 
         return read_original(path)
-    from features.pretrained import find_checkpoint
-    from vse.ranker import KIND, read_ranker
+    from vislang.core.bundled_models import find_checkpoint
+    from vse.inference import KIND, read_ranker
 
     return read_ranker(find_checkpoint(KIND, path))
 
@@ -97,7 +97,7 @@ def encode_images(
         model: from `load_model`.
         images: a path, a folder, a glob, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a sequence of
             these; or features of the model's backbone: float [N, F], or {tap: float [N, ...]}.
-        weights: the backbone's weights file, instead of the usual places (`features.backbones.load_backbone`).
+        weights: the backbone's weights file, instead of the usual places (`vislang.backbones.registry.load_backbone`).
         batch_size: images in one pass of the backbone; with 8, the preset "best" stays near 1 GB.
         strict: raise for the first bad image instead of listing it in `skipped`.
         progress: called with the number of images just dealt with.
@@ -105,7 +105,7 @@ def encode_images(
     Raises:
         DataError: no usable image, weights other than in training, or features of another width.
     """
-    from features.pictures import given_features, image_sources
+    from vislang.features.model_inputs import given_features, image_sources
 
     features = given_features(images, model.config.taps)
     if features is not None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from common.errors import DataError
-from common.files import UNREADABLE, whole_file
-from features.pipeline import Skipped, list_images
+from vislang.core.errors import DataError
+from vislang.core.files import UNREADABLE, whole_file
+from vislang.features.pipeline import Skipped, list_images
 from vse.api import EncodedImages
 
 if TYPE_CHECKING:
-    from vse.ranker import TrainedRanker
+    from vse.inference import TrainedRanker
 
 SAVE_EVERY = 2000  # pictures; what an interrupted first indexing can lose
 

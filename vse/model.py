@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from common.graphs import compiled
-from common.vocabulary import PAD, UNKNOWN
+from vislang.text.vocabulary import PAD, UNKNOWN
+from vislang.training.compile import compiled
 from vse.config import VseConfig
-from vse.recurrent import OriginalGRUCell
+from vse.kiros.gru import OriginalGRUCell
 
 Tensor = Any
 _NEVER = -1e4  # score of a padded step: below any state, and exp() of it is 0

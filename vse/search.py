@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.commands import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
+from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,16 +29,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: search(args))
 
 
 def search(args: argparse.Namespace) -> int:
     """Index, search, print."""
-    from common.commands import import_backend_quietly
-    from common.errors import ConfigError
-    from features.pretrained import say_which
+    from vislang.core.bundled_models import say_which
+    from vislang.core.cli import import_backend_quietly
+    from vislang.core.errors import ConfigError
     from vse.api import encode_images, load_model, retrieve_images
     from vse.nearest import nearest
 
@@ -71,7 +71,7 @@ def open_index(args: argparse.Namespace, model: Any) -> Any:
     """Encode the folder, or read the cache."""
     from tqdm import tqdm
 
-    from features.cache import open_cache
+    from vislang.features.cache.reader import open_cache
     from vse.api import EncodedImages
     from vse.index import index_folder
 
@@ -108,8 +108,8 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
 
 def write_page(path: Path, query: str, found: list[dict[str, Any]]) -> None:
     """Write the answers as one HTML page with the pictures inside."""
-    from common.files import write_text
-    from eval.search_page import search_page
+    from vislang.core.files import write_text
+    from vse.page import search_page
 
     write_text(path, search_page(query, [(Path(row["image"]), row["score"]) for row in found]))
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from common.commands import run_command, training_parser
+from vislang.core.cli import run_command, training_parser
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -13,7 +13,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `common.commands` for exit codes."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: train(args))
 
@@ -22,7 +22,7 @@ def train(args: argparse.Namespace) -> int:
     """Train as asked and say where the checkpoint lies."""
     import json
 
-    from features.training_data import read_training
+    from vislang.training.setup import read_training
     from vse.config import CONFIGS
 
     config, splits, cache = read_training(args, CONFIGS)
@@ -40,16 +40,16 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     Returns:
         the history, one row per epoch.
     """
-    from common.checkpoints import start_or_continue
-    from common.seeds import seed_everything
-    from common.tokenizer import TOKENIZERS
-    from common.training import ResumableTraining, fit_resumably
-    from datasets.batches import BATCHING
     from datasets.records import captions_of
-    from features.descriptors import CachedDescriptors
-    from features.training_data import describe, fit_vocabulary
+    from vislang.core.seeds import seed_everything
+    from vislang.features.descriptors import CachedDescriptors
+    from vislang.text.tokenizer import TOKENIZERS
+    from vislang.training.batching import BATCHING
+    from vislang.training.callbacks import ResumableTraining, fit_resumably
+    from vislang.training.checkpoints import start_or_continue
+    from vislang.training.setup import describe, fit_vocabulary
+    from vse.inference import KIND, TrainedRanker, encode_words
     from vse.model import Ranker
-    from vse.ranker import KIND, TrainedRanker, encode_words
     from vse.training import PairBatches, RankingTask
 
     seed_everything(args.seed)
@@ -88,8 +88,8 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
 def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:
     """Rank a split both ways; gives rsum and the recalls."""
     from datasets.records import captions_of
-    from eval.ranking import retrieval_ranks
-    from eval.retrieval import retrieval_metrics, rsum
+    from eval.metrics.ranking import retrieval_ranks
+    from eval.metrics.retrieval import retrieval_metrics, rsum
 
     sentences, image_of_sentence = captions_of(records)
     images = trained.encode_cached(cache, [record.image_id for record in records])

@@ -7,12 +7,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from common.pair_losses import hardest_hinge, softmax_loss, summed_hinge
-from common.seeds import stream
-from features.descriptors import CachedDescriptors
+from vislang.core.seeds import stream
+from vislang.features.descriptors import CachedDescriptors
+from vislang.training.losses import hardest_hinge, softmax_loss, summed_hinge
 from vse.config import VseConfig
+from vse.kiros.adam import KirosAdam
 from vse.model import Ranker
-from vse.optimizers import KirosAdam
 
 Tensor = Any
 MakeBatches = Callable[[np.ndarray, int, np.random.Generator], list[np.ndarray]]
@@ -26,7 +26,7 @@ class PairBatches(keras.utils.PyDataset):
         image_of_sentence: int [M], rows of `descriptors`.
         descriptors: of the images; gathered here when they are not resident on the device.
         config: batch size, batching and what counts as a negative.
-        make_batches: from `datasets.batches`, the one that `config.batching` names.
+        make_batches: from `vislang.training.batching`, the one that `config.batching` names.
         seed: of the run.
     """
 

@@ -1,0 +1,297 @@
+"""How the pupil learns: its losses, its batches, and the two stages of a training that goes on where it was stopped."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from app.bundle.targets import Lessons
+from vislang.backbones.compact import StandardisedConv2D, build_compact
+from vislang.core.seeds import seed_everything, stream
+from vislang.images.augment import WHOLE, as_input, show
+from vislang.training.callbacks import ProgressLines, ResumableTraining
+from vislang.training.checkpoints import WEIGHTS
+
+_PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+_HINTED = {40: "stage1_end", 20: "stage2_end"}  # cells a side of a teacher's layer: the pupil's layer that matches it
+_CELLS = "cells"
+
+
+@dataclass(frozen=True)
+class PupilConfig:
+    """How a pupil is built and trained.
+
+    Attributes:
+        size: side of what it sees, in pixels.
+        width: of its layers, see `build_compact`.
+        channels: of its taps.
+        primer_passes: over the first view, with hints: the teacher's shallow layers teach the pupil's.
+        passes: over all views.
+        batch_size: views in one update.
+        learning_rate: of Muon, the highest, after a short rise; it falls along a cosine.
+        mirrored: share of views that are mirrored once more, targets too.
+        mixing: share of batches whose views are laid over one another in pairs, targets likewise (mixup).
+        pooled_weight: of the loss of the mean over cells, beside that of the cells.
+        meaning_weight: of both losses in the directions that carry words.
+        meaning_width: how many such directions; 0: none.
+        precision: of the arithmetic; bfloat16 takes half the time where the processor has it.
+        seed: of everything.
+    """
+
+    size: int = 240
+    width: float = 1.0
+    channels: int = 512
+    primer_passes: int = 6
+    passes: int = 10
+    batch_size: int = 64
+    learning_rate: float = 2.5e-2
+    mirrored: float = 0.5
+    mixing: float = 0.0
+    pooled_weight: float = 0.5
+    meaning_weight: float = 1.0
+    meaning_width: int = 64
+    precision: str = "bfloat16"
+    seed: int = 0
+
+
+def build_pupil(config: PupilConfig, taught: int, hints: dict[str, tuple[int, ...]]) -> tuple[keras.Model, keras.Model]:
+    """Build the network, and on top of it the layers that are thrown away after training.
+
+    Args:
+        config: the settings.
+        taught: width of the targets of a cell.
+        hints: {layer of the teacher: [h, w, C] of it}.
+
+    Returns:
+        The network of `StandardisedConv2D`; and a model that gives {"cells": [B, cells, taught], layer: [B, h, w, C]}.
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_PRECISIONS[config.precision])
+    try:
+        network = build_compact(config.size, config.width, config.channels, StandardisedConv2D)
+        cells = keras.layers.Reshape((-1, config.channels))(network.get_layer("grid").output)
+        outputs = {_CELLS: keras.layers.Dense(taught, name="taught")(cells)}
+        for hint, shape in hints.items():
+            matching = network.get_layer(_HINTED[shape[0]]).output
+            outputs[hint] = keras.layers.Dense(shape[-1], name=f"hint_{hint}")(matching)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    return network, keras.Model(network.input, outputs)
+
+
+class Measure:
+    """Shares of the targets' variance that are not explained.
+
+    Args:
+        targets: float [D, cells, K], to take variances from.
+        meaning: float32 [K, M] of `meaning_directions`; M may be 0.
+    """
+
+    def __init__(self, targets: np.ndarray, meaning: np.ndarray):
+        targets = targets.astype(np.float32)
+        self.mean, self.meaning = targets.mean(axis=(0, 1)), meaning
+        self.variances = {name: float(np.mean(error)) for name, error in self._errors(targets - self.mean).items()}
+
+    def _errors(self, error: Any) -> dict[str, Any]:
+        """Give the squared error of each image, [B], for errors [B, cells, K]."""
+        parts = {_CELLS: ops.mean(ops.sum(ops.square(error), axis=-1), axis=-1)}
+        parts["pooled"] = ops.sum(ops.square(ops.mean(error, axis=1)), axis=-1)
+        if self.meaning.shape[1]:
+            told = ops.matmul(error, self.meaning)
+            parts["meaning_cells"] = ops.mean(ops.sum(ops.square(told), axis=-1), axis=-1)
+            parts["meaning"] = ops.sum(ops.square(ops.mean(told, axis=1)), axis=-1)
+        return parts
+
+    def unexplained(self, targets: Any, found: Any) -> dict[str, Any]:
+        """Give each share, [B]; its mean over images is 1 for who always gives the mean."""
+        errors = self._errors(ops.cast(targets, "float32") - ops.cast(found, "float32"))
+        return {name: error / self.variances[name] for name, error in errors.items()}
+
+    def explained(self, targets: np.ndarray, found: np.ndarray) -> dict[str, float]:
+        """Give each share that is explained; 1 is all of it."""
+        blocks = range(0, len(targets), 64)
+        parts = [self.unexplained(targets[start : start + 64], found[start : start + 64]) for start in blocks]
+        names = self.variances
+        return {name: 1 - float(np.concatenate([np.asarray(part[name]) for part in parts]).mean()) for name in names}
+
+
+def lesson_loss(measure: Measure, config: PupilConfig) -> Callable[[Any, Any], Any]:
+    """Give the loss of cells, [B, cells, K]."""
+    weights = {_CELLS: 1.0, "pooled": config.pooled_weight}
+    weights |= {"meaning_cells": config.meaning_weight, "meaning": config.meaning_weight}
+
+    def loss(targets: Any, found: Any) -> Any:
+        shares = measure.unexplained(targets, found)
+        return sum(weights[name] * share for name, share in shares.items())
+
+    return loss
+
+
+def hint_loss(variance: float) -> Callable[[Any, Any], Any]:
+    """Give the loss of a hint, [B, h, w, C]: the share of its variance that is not explained."""
+
+    def loss(targets: Any, found: Any) -> Any:
+        error = ops.cast(targets, "float32") - ops.cast(found, "float32")
+        return ops.mean(ops.sum(ops.square(error), axis=-1), axis=(1, 2)) / variance
+
+    return loss
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled views with their targets; epoch e shows view e, modulo the views, of every photograph.
+
+    Args:
+        lessons: prepared.
+        config: of the pupil.
+        views: how many to go through; with hints, 1.
+        hints: layers whose outputs are targets too.
+    """
+
+    def __init__(self, lessons: Lessons, config: PupilConfig, views: int, hints: Sequence[str] = ()):
+        super().__init__()
+        self.lessons, self.config, self.views = lessons, config, views
+        self.targets = [np.load(lessons.path(number), mmap_mode="r") for number in range(views)]
+        self.hints = {layer: np.load(lessons.hint_path(layer), mmap_mode="r") for layer in hints}
+        self._beside = ThreadPoolExecutor(1)
+        self.start_at(0)
+
+    def start_at(self, epoch: int) -> None:
+        """Go to an epoch."""
+        self.epoch = epoch
+        self.order = stream(self.config.seed, "order", epoch, *self.hints).permutation(len(self.lessons.images))
+        self._drawn, self._next = 0, self._beside.submit(self._draw, epoch, 0)
+
+    def on_epoch_end(self) -> None:
+        """Go to the next epoch."""
+        self.start_at(self.epoch + 1)
+
+    def __len__(self) -> int:
+        return len(self.lessons.images) // self.config.batch_size
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Give pictures float32 [B, S, S, 3] and float16 targets; the next batch is drawn meanwhile."""
+        batch = self._next.result() if number == self._drawn else self._draw(self.epoch, number)
+        self._drawn = (number + 1) % len(self)
+        self._next = self._beside.submit(self._draw, self.epoch, self._drawn)
+        return batch
+
+    def _draw(self, epoch: int, number: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        size, view = self.config.batch_size, epoch % self.views
+        rows = np.sort(self.order[number * size : (number + 1) * size])
+        shown = [show(self.lessons.images[row], self.lessons.view(int(row), view), self.config.size) for row in rows]
+        cells = self.targets[view][rows]
+        side = round(cells.shape[1] ** 0.5)
+        targets = {_CELLS: cells.reshape(size, side, side, -1)} | {
+            name: kept[rows] for name, kept in self.hints.items()
+        }
+        pictures = as_input(np.stack(shown))
+        random = stream(self.config.seed, "changes", epoch, number, *self.hints)
+        mirrored = random.random(size) < self.config.mirrored
+        for maps in (pictures, *targets.values()):
+            maps[mirrored] = maps[mirrored][:, :, ::-1]
+        if random.random() < self.config.mixing:
+            other, share = random.permutation(size), np.float32(random.beta(1.0, 1.0))
+            pictures = share * pictures + (1 - share) * pictures[other]
+            targets = {name: mixed(maps, other, share) for name, maps in targets.items()}
+        targets[_CELLS] = targets[_CELLS].reshape(cells.shape)
+        return pictures, targets
+
+
+def mixed(maps: np.ndarray, other: np.ndarray, share: np.float32) -> np.ndarray:
+    """Lay the maps of a batch over those of others."""
+    return (share * maps + (1 - share) * maps[other]).astype(maps.dtype)
+
+
+def train_pupil(
+    config: PupilConfig,
+    lessons: Lessons,
+    meaning: np.ndarray,
+    dev: Sequence[Any],
+    dev_targets: np.ndarray,
+    folder: Path,
+) -> tuple[keras.Model, list[dict[str, Any]]]:
+    """Train, or go on training: first with hints on the first view, then on all views.
+
+    Args:
+        config: of the pupil.
+        lessons: prepared.
+        meaning: float32 [K, M] of `meaning_directions`.
+        dev: photographs to validate on, shown whole.
+        dev_targets: float16 [D, cells, K] of these.
+        folder: where the state is kept.
+
+    Returns:
+        The network of `StandardisedConv2D` with its best weights, and the history of the second stage.
+    """
+    seed_everything(config.seed)
+    measure = Measure(dev_targets, meaning)
+    pictures = as_input(np.stack([show(image, WHOLE, config.size) for image in dev]))
+    primer = Batches(lessons, config, 1, lessons.hints)
+    shapes = {layer: kept.shape[1:] for layer, kept in primer.hints.items()}
+    network, pupil = build_pupil(config, dev_targets.shape[-1], shapes)
+    pupil.get_layer("taught").bias.assign(measure.mean)
+    losses = {_CELLS: lesson_loss(measure, config)}
+    for layer, kept in primer.hints.items():
+        sample = kept[:: max(1, len(kept) // 200)].astype(np.float32).reshape(-1, kept.shape[-1])
+        pupil.get_layer(f"hint_{layer}").bias.assign(sample.mean(axis=0))
+        losses[layer] = hint_loss(float(sample.var(axis=0).sum()))
+    told = keras.Model(pupil.input, pupil.output[_CELLS])
+
+    def validate() -> dict[str, float]:
+        shares = measure.explained(dev_targets, told.predict(pictures, batch_size=config.batch_size, verbose=0))
+        return {"score": sum(shares.values()) / len(shares), **shares}
+
+    if lessons.hints and config.primer_passes:
+        _stage(pupil, primer, losses, config.primer_passes, config, validate, folder / "primer")
+        pupil.load_weights(folder / "primer" / WEIGHTS)
+    every = keras.Model(pupil.input, {_CELLS: pupil.output[_CELLS]})
+    batches = Batches(lessons, config, lessons.views)
+    history = _stage(every, batches, losses, config.passes * lessons.views, config, validate, folder)
+    every.load_weights(folder / WEIGHTS)
+    return network, history
+
+
+def _stage(
+    pupil: keras.Model,
+    batches: Batches,
+    losses: dict[str, Callable],
+    epochs: int,
+    config: PupilConfig,
+    validate: Callable[[], dict[str, float]],
+    folder: Path,
+) -> list[dict[str, Any]]:
+    """Train for some epochs; killed, the same call goes on. The best weights lie in the folder."""
+    updates = epochs * len(batches)
+    warm = min(200, max(1, updates // 6))
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.05 * config.learning_rate, updates - warm, 0.02, warmup_target=config.learning_rate, warmup_steps=warm
+    )
+    # Matrices by Muon (Jordan et al. 2024); gains, biases and the layers on top by Adam.
+    optimizer = keras.optimizers.Muon(
+        rate,
+        weight_decay=0.0,
+        adam_weight_decay=0.0,
+        adam_lr_ratio=0.3,
+        exclude_layers=["taught", "hint_"],
+        clipnorm=5.0,
+    )
+    optimizer.build(pupil.trainable_variables)
+    pupil.compile(optimizer, {name: losses[name] for name in pupil.output}, jit_compile=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    keeper = ResumableTraining(folder, validate, score="score", saved_model=pupil)
+    if keeper.resume(pupil):
+        batches.start_at(keeper.epochs_done)
+    pupil.fit(
+        batches,
+        initial_epoch=keeper.epochs_done,
+        epochs=epochs,
+        callbacks=[keeper, ProgressLines(epochs, len(batches))],
+        shuffle=False,
+        verbose=0,
+    )
+    return keeper.rows

@@ -1,0 +1,1 @@
+"""Words aligned to image regions (Karpathy & Fei-Fei 2015)."""

@@ -1,0 +1,1 @@
+"""From a generator's word distributions to sentences."""

@@ -1,0 +1,203 @@
+"""Beam search, batched: beams folded into the batch, one graph, finished hypotheses frozen.
+
+Letters: B images, G groups, W beams of a group, K = G * W beams, V words, T steps. At the first step there is one
+hypothesis where later there are W, so shapes below say P for 1 or W.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from keras import ops, tree
+
+from captioner.decoding.step import FORBIDDEN, IMPOSSIBLE, Step, Tensor, Tree, permitted, spread, written
+from vislang.text.vocabulary import END, START
+
+
+def beam_search(
+    step: Step,
+    memory: Tree,
+    state: Tree,
+    batch_size: Tensor | int,
+    *,
+    width: int = 5,
+    max_words: int = 20,
+    length_power: float = 0.0,
+    num: int | None = None,
+    groups: int = 1,
+    diversity: float = 0.0,
+    forbidden: tuple[int, ...] = FORBIDDEN,
+    forbid_repeats: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Find the most probable sentences of every image of a batch at once.
+
+    A finished hypothesis pays for no word after its end and competes with those that still grow. One that has no end
+    mark after `max_words` words is kept: its log-probability is the sum over its words, no end mark charged, and it
+    ranks by the same rule. With `width` of V ** max_words or more the result is exact. One beam is greedy decoding.
+
+    With `groups`, beams are split, and the groups choose one after another at each step: a word costs `diversity` for
+    every time that an earlier group of the image has chosen it at this step (Vijayakumar et al. 2016, Hamming
+    diversity; the end mark counts as a word). The cost steers the choice and is in no log-probability. Two groups may
+    still find the same sentence.
+
+    Args:
+        step: gives float32 [H, V] log-probabilities and the next state.
+        memory: what `step` reads of each image, first axis B.
+        state: the state before the first word, first axis B.
+        batch_size: B.
+        width: K, a multiple of `groups`.
+        max_words: T, the end mark included.
+        length_power: sentences compare by log-probability / length ** length_power, the end mark counted.
+        num: how many sentences of each image to give, `width` when None. Fewer may stop the search earlier.
+        groups: G.
+        diversity: 0 or more.
+        forbidden: words that no sentence holds.
+        forbid_repeats: no word follows itself.
+
+    Returns:
+        int32 [B, num, T] words, padded with the end mark, and float32 [B, num] log-probabilities, best first;
+        IMPOSSIBLE where there are fewer sentences.
+    """
+    search = _Search(
+        step=step,
+        memory=memory,
+        width=width // groups,
+        groups=groups,
+        max_words=max_words,
+        num=num or width,
+        length_power=length_power,
+        diversity=diversity,
+        forbidden=forbidden,
+        forbid_repeats=forbid_repeats,
+    )
+    shape = (batch_size, groups, 1)
+    found = _Hypotheses(
+        words=ops.full((*shape, max_words), END, "int32"),
+        last=ops.full(shape, START, "int32"),
+        log_probs=ops.zeros(shape, "float32"),
+        lengths=ops.zeros(shape, "int32"),
+        done=ops.zeros(shape, "bool"),
+    )
+    grown = search.grow(0, found, spread(state, groups))  # while all beams are one, one row pays for all
+    _, found, _ = ops.while_loop(search.unfinished, search.grow, grown)
+    return search.ranked(found)
+
+
+class _Hypotheses(NamedTuple):
+    """P hypotheses of every group (first axes [B, G, P]) or of one group ([B, P]), the best first."""
+
+    words: Tensor  # int32 [B, G, P, T], the end mark where nothing is written
+    last: Tensor  # int32 [B, G, P]
+    log_probs: Tensor  # float32 [B, G, P]
+    lengths: Tensor  # int32 [B, G, P], the end mark counted
+    done: Tensor  # bool [B, G, P]: ended, or impossible
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One search: what stays the same over its steps."""
+
+    step: Step
+    memory: Tree
+    width: int  # W
+    groups: int
+    max_words: int
+    num: int
+    length_power: float
+    diversity: float
+    forbidden: tuple[int, ...]
+    forbid_repeats: bool
+
+    def unfinished(self, t: Tensor, found: _Hypotheses, state: Tree) -> Tensor:
+        """Say whether any image may still find a better sentence."""
+        # Alone, a group needs its `num` best only. They are final once they have ended and no growing hypothesis can
+        # pass them, even if it grows to the full length at no further cost.
+        num = self.num if self.groups == 1 else self.width
+        worst = self._quality(found.log_probs, found.lengths)[..., num - 1]
+        best_hope = ops.where(found.done, 2 * IMPOSSIBLE, found.log_probs / self.max_words**self.length_power)
+        final = ops.logical_and(ops.all(found.done[..., :num], axis=-1), worst >= ops.max(best_hope, axis=-1))
+        return ops.logical_and(t < self.max_words, ops.logical_not(ops.all(final)))
+
+    def grow(self, t: Tensor | int, found: _Hypotheses, state: Tree) -> tuple[Tensor, _Hypotheses, Tree]:
+        """Add one word to every hypothesis that has not ended, and keep the best."""
+        last = ops.reshape(found.last, (-1,))
+        log_probs, state = self.step(self.memory, state, last)
+        log_probs = permitted(log_probs, last, self.forbidden, self.forbid_repeats)
+        before, num_words = found.last.shape[-1], log_probs.shape[-1]
+        log_probs = ops.reshape(log_probs, (-1, self.groups, before, num_words))
+        chosen, parents = [], []
+        used = None
+        for group in range(self.groups):
+            old = _Hypotheses(*(field[:, group] for field in found))
+            new, parent = self._extend(t, old, log_probs[:, group], used)
+            if self.groups > 1:
+                spoken = ops.cast(ops.logical_not(_follow(old.done, parent)), "float32")  # the ended say no more
+                uses = ops.sum(ops.one_hot(new.last, num_words) * ops.expand_dims(spoken, -1), axis=1)  # [B, V]
+                used = uses if used is None else used + uses
+            chosen.append(new)
+            parents.append(parent + group * before)
+        found = _Hypotheses(*(ops.stack(fields, axis=1) for fields in zip(*chosen, strict=True)))
+        first_rows = ops.arange(ops.shape(log_probs)[0], dtype="int32") * (self.groups * before)
+        rows = ops.reshape(ops.stack(parents, axis=1) + first_rows[:, None, None], (-1,))
+        return t + 1, found, tree.map_structure(lambda leaf: ops.take(leaf, rows, axis=0), state)
+
+    def _extend(
+        self, t: Tensor | int, old: _Hypotheses, log_probs: Tensor, used: Tensor | None
+    ) -> tuple[_Hypotheses, Tensor]:
+        """Choose the W best continuations of one group.
+
+        Args:
+            t: the step.
+            old: the group, first axes [B, P].
+            log_probs: float32 [B, P, V] of the next word.
+            used: float32 [B, V], how often earlier groups have chosen each word at this step.
+
+        Returns:
+            the group, first axes [B, W], and int32 [B, W], which of the P each grew from.
+        """
+        before, most = log_probs.shape[1], min(self.width, log_probs.shape[2])  # more of one parent are never kept
+        costs, words = ops.top_k(log_probs if used is None else log_probs - self.diversity * used[:, None], most)
+        ended = ops.expand_dims(old.done, -1)
+        # An ended hypothesis goes on as itself: once, and free of charge.
+        frozen = ops.array([0.0] + [IMPOSSIBLE] * (most - 1), "float32")
+
+        def candidates(costs: Tensor) -> Tensor:
+            sums = ops.expand_dims(old.log_probs, -1) + ops.where(ended, frozen, costs)
+            return self._flat(ops.maximum(sums, IMPOSSIBLE), IMPOSSIBLE)
+
+        lengths = old.lengths + ops.cast(ops.logical_not(old.done), "int32")
+        each_length = self._flat(ops.repeat(ops.expand_dims(lengths, -1), most, axis=-1), 1)
+        _, best = ops.top_k(self._quality(candidates(costs), each_length), self.width)  # [B, W]
+        if used is not None:
+            costs = ops.take_along_axis(log_probs, words, axis=-1)
+        kept = _follow(candidates(costs), best)
+        last = _follow(self._flat(ops.where(ended, END, words), END), best)
+        parents = ops.minimum(best // most, before - 1)
+        done = ops.logical_or(last == END, kept < IMPOSSIBLE / 2)
+        text = ops.take_along_axis(old.words, ops.expand_dims(parents, -1), axis=1)
+        return _Hypotheses(written(text, last, t), last, kept, _follow(lengths, parents), done), parents
+
+    def ranked(self, found: _Hypotheses) -> tuple[Tensor, Tensor]:
+        """Give int32 [B, num, T] words and float32 [B, num] log-probabilities over all groups, best first."""
+        beams = self.groups * self.width
+        words, _, log_probs, lengths, _ = (ops.reshape(field, (-1, beams, *field.shape[3:])) for field in found)
+        _, best = ops.top_k(self._quality(log_probs, lengths), self.num)
+        log_probs = _follow(log_probs, best)
+        words = ops.take_along_axis(words, ops.expand_dims(best, -1), axis=1)
+        return ops.where(ops.expand_dims(log_probs, -1) < IMPOSSIBLE / 2, END, words), log_probs
+
+    def _quality(self, log_probs: Tensor, lengths: Tensor) -> Tensor:
+        if not self.length_power:
+            return log_probs
+        return log_probs / ops.cast(lengths, "float32") ** self.length_power
+
+    def _flat(self, values: Tensor, filler: float) -> Tensor:
+        """Turn [B, P, most] into [B, P * most], or [B, W] where that is more."""
+        total = values.shape[1] * values.shape[2]
+        flat = ops.reshape(values, (-1, total))
+        lacking = max(0, self.width - total)
+        return ops.pad(flat, ((0, 0), (0, lacking)), constant_values=filler) if lacking else flat
+
+
+def _follow(values: Tensor, numbers: Tensor) -> Tensor:
+    """Take [B, W] of the columns of [B, M]."""
+    return ops.take_along_axis(values, numbers, axis=1)

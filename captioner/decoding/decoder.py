@@ -1,0 +1,204 @@
+"""From descriptors to sentences: the options of decoding, and a network compiled with them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from keras import ops
+
+from captioner.decoding.beam_search import beam_search
+from captioner.decoding.sampling import sample
+from captioner.decoding.step import IMPOSSIBLE, Tensor, Tree
+from vislang.core.errors import CheckpointError, DataError
+from vislang.core.seeds import stream
+from vislang.training.compile import Spec, compiled
+
+METHODS = ("beam", "greedy", "diverse", "sample")
+
+_RANGES = (
+    ("1 or more", ("width", "num", "max_words"), lambda value: value >= 1),
+    ("0 or more", ("length_power", "judge_weight", "neighbour_weight", "diversity", "seed"), lambda value: value >= 0),
+    ("more than 0", ("temperature",), lambda value: value > 0),
+    ("more than 0, at most 1", ("top_p",), lambda value: 0 < value <= 1),
+)
+
+
+class Network(Protocol):
+    """What decoding asks of a captioner; `captioner.decoding.step` tells what `step` takes and gives."""
+
+    variables: list
+
+    def start(self, descriptors: Tensor, mask: Tensor) -> tuple[Tree, Tree]:
+        """Give the memory of float32 [B, N, D] descriptors with mask bool [B, N], and the state before any word."""
+
+    def step(self, memory: Tree, state: Tree, words: Tensor) -> tuple[Tensor, Tree]:
+        """Read int32 [H] words; give float32 [H, V] log-probabilities of the next and the next state."""
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """How sentences are found. What belongs to other methods than the chosen one is not looked at."""
+
+    method: str = "beam"
+    num: int = 1  # sentences of each image
+    max_words: int = 20  # the end mark included
+    forbid_repeats: bool = False  # no word follows itself
+    # "beam" and "diverse"; "greedy" is one beam
+    width: int = 5  # beams, over all groups
+    length_power: float = 0.0  # sentences compare by log-probability / length ** length_power
+    judge_weight: float = 0.0  # what the mean cosine of a captioner's judges adds to that once all beams have ended
+    neighbour_weight: float = 0.0  # what the mean CIDEr-D with the captions of nearby training images adds then
+    # "diverse"
+    groups: int | None = None  # one for each beam when None
+    diversity: float = 0.5  # what a word costs for each earlier group that chose it at the same step
+    # "sample"
+    temperature: float = 1.0
+    top_p: float = 1.0  # share of the probability, in the likeliest words, that is drawn from
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"setting method got {self.method!r}, expected one of: {', '.join(METHODS)}")
+        for words, fields, fits in _RANGES:
+            for field in fields:
+                if not fits(getattr(self, field)):
+                    raise ValueError(f"setting {field} got {getattr(self, field)}, expected {words}")
+        if self.method == "greedy" and self.num > 1:
+            raise ValueError(f"setting num got {self.num} with method 'greedy', expected 1; 'beam' finds several")
+        if self.method in ("beam", "diverse") and self.num > self.width:
+            raise ValueError(f"setting num got {self.num}, expected at most the width {self.width}; widen the beam")
+        if self.method == "diverse" and (self.groups is not None) and (self.groups < 1 or self.width % self.groups):
+            raise ValueError(f"setting groups got {self.groups}, expected a divisor of the width {self.width}")
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """What decoding found, best first; samples in the order they were drawn.
+
+    Attributes:
+        words: int32 [B, num, T], padded with the end mark.
+        log_probs: float32 [B, num], the network's own, summed over the words and the end mark, or over the words alone
+            where `max_words` left no room for it; IMPOSSIBLE where there are fewer sentences than asked for.
+    """
+
+    words: np.ndarray
+    log_probs: np.ndarray
+
+    @property
+    def exists(self) -> np.ndarray:
+        """Give bool [B, num], False where there are fewer sentences than asked for."""
+        return self.log_probs > IMPOSSIBLE / 2
+
+
+class Decoder:
+    """A network and decoding options as one compiled graph.
+
+    On TensorFlow one trace serves every number of images and descriptors; on JAX every new size compiles anew, so keep
+    batches equal there. Changed weights count from the next call.
+
+    Args:
+        network: with `start` and `step`, built.
+        options: fixed for this decoder.
+    """
+
+    def __init__(self, network: Network, options: DecodeOptions | None = None):
+        self.network, self.options = network, options or DecodeOptions()
+        self._graph: Callable | None = None
+        self._width = 0
+
+    def __call__(self, descriptors: Tensor, mask: Tensor, numbers: np.ndarray | None = None) -> Sentences:
+        """Find sentences for a batch.
+
+        Args:
+            descriptors: float [B, N, D].
+            mask: bool [B, N], True for real descriptors.
+            numbers: int [B], for "sample" only: what an image draws hangs on the seed and its number, not on the
+                batch it comes in. None: 0 to B - 1, so that each batch draws with the same numbers.
+
+        Raises:
+            DataError: shapes that do not fit.
+            CheckpointError: the network gives NaN.
+        """
+        _check_shapes(descriptors.shape, mask.shape, self._width)
+        options, images = self.options, descriptors.shape[0]
+        if images == 0:
+            shape = (0, options.num, options.max_words)
+            return Sentences(np.zeros(shape, np.int32), np.zeros(shape[:2], np.float32))
+        if self._graph is None:
+            self._width = descriptors.shape[-1]
+            self._graph = self._compiled(self._width)
+        inputs = [ops.convert_to_tensor(descriptors, "float32"), ops.convert_to_tensor(mask, "bool")]
+        if options.method == "sample":
+            inputs.append(ops.convert_to_tensor(self._noise(np.arange(images) if numbers is None else numbers)))
+        words, log_probs = (ops.convert_to_numpy(found) for found in self._graph(*inputs))
+        broken = np.isnan(log_probs).any(axis=1).sum()
+        if broken:
+            raise CheckpointError(
+                f"the network gives NaN for {broken} of {images} images, expected log-probabilities; "
+                "check these images' features for NaN, then load another checkpoint"
+            )
+        return Sentences(words, log_probs)
+
+    def _noise(self, numbers: np.ndarray) -> np.ndarray:
+        shape = (self.options.num, self.options.max_words)
+        streams = (stream(self.options.seed, "sampling", int(number)) for number in numbers)
+        return np.stack([one.random(shape, np.float32) for one in streams])
+
+    def _decode(self, descriptors: Tensor, mask: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        options, step = self.options, self.network.step
+        memory, state = self.network.start(descriptors, mask)
+        if noise is not None:
+            return sample(
+                step,
+                memory,
+                state,
+                noise,
+                temperature=options.temperature,
+                top_p=options.top_p,
+                forbid_repeats=options.forbid_repeats,
+            )
+        several = options.method == "diverse"
+        return beam_search(
+            step,
+            memory,
+            state,
+            ops.shape(descriptors)[0],
+            width=1 if options.method == "greedy" else options.width,
+            max_words=options.max_words,
+            length_power=options.length_power,
+            num=options.num,
+            groups=(options.groups or options.width) if several else 1,
+            diversity=options.diversity if several else 0.0,
+            forbid_repeats=options.forbid_repeats,
+        )
+
+    def _compiled(self, width: int) -> Callable:
+        if keras.backend.backend() == "jax":
+            return _jitted(self._decode, self.network.variables)
+        inputs: list[Spec] = [((None, None, width), "float32"), ((None, None), "bool")]
+        if self.options.method == "sample":
+            inputs.append(((None, self.options.num, self.options.max_words), "float32"))
+        return compiled(self._decode, *inputs)
+
+
+def _jitted(function: Callable, variables: list) -> Callable:
+    """Compile for JAX with the variables as inputs: what `jit` closes over, it never looks at again."""
+    import jax
+
+    @jax.jit
+    def pure(values: list, *inputs: Tensor) -> Any:
+        with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)):
+            return function(*inputs)
+
+    return lambda *inputs: pure([variable.value for variable in variables], *inputs)
+
+
+def _check_shapes(descriptors: tuple[int, ...], mask: tuple[int, ...], width: int) -> None:
+    """Refuse descriptors and mask whose shapes do not fit each other or, where known, the width of earlier ones."""
+    if len(descriptors) != 3 or tuple(mask) != tuple(descriptors[:2]) or (width and descriptors[2] != width):
+        raise DataError(
+            f"descriptors have shape {tuple(descriptors)} and their mask {tuple(mask)}, expected "
+            f"[images, descriptors, {width or 'width'}] and [images, descriptors]"
+        )

@@ -1,0 +1,51 @@
+"""What every way of decoding shares: the step that a network offers, and the words that may follow.
+
+Letters: B images, K hypotheses of each, H = B * K, V words, T steps.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops, tree
+
+from vislang.text.vocabulary import PAD, START, UNKNOWN
+
+Tensor = Any
+Tree = Any  # tensors in any nesting of tuples, lists and dictionaries
+
+# step(memory, state, int32 [H] last words) -> float32 [H, V] log-probabilities of the next word, state.
+# Memory, first axis B, stays as it is; the state, first axis H, is that of the hypotheses: h belongs to image h // K.
+Step = Callable[[Tree, Tree, Tensor], tuple[Tensor, Tree]]
+
+FORBIDDEN = (PAD, START, UNKNOWN)  # words that no caption holds
+IMPOSSIBLE = -1e30  # a log-probability no sentence reaches; finite, so that sums stay numbers
+
+
+def permitted(log_probs: Tensor, last: Tensor, forbidden: tuple[int, ...], forbid_repeats: bool) -> Tensor:
+    """Make words that must not follow impossible; the others keep their log-probabilities as they are.
+
+    Args:
+        log_probs: float32 [H, V].
+        last: int32 [H], the word before.
+        forbidden: words that never follow.
+        forbid_repeats: the word before does not follow either.
+    """
+    num_words = log_probs.shape[-1]
+    barred = np.zeros(num_words, np.float32)
+    barred[list(forbidden)] = IMPOSSIBLE
+    log_probs = log_probs + barred  # adding a row is less than half as slow as choosing by one
+    if forbid_repeats:
+        log_probs = log_probs + ops.one_hot(last, num_words, dtype="float32") * IMPOSSIBLE
+    return log_probs
+
+
+def spread(values: Tree, times: int) -> Tree:
+    """Repeat each row of a tree: first axis B to B * times."""
+    return tree.map_structure(lambda leaf: ops.repeat(leaf, times, axis=0), values)
+
+
+def written(words: Tensor, chosen: Tensor, step: Tensor | int) -> Tensor:
+    """Put int32 [...] words at one step of int32 [..., T]."""
+    here = ops.arange(words.shape[-1], dtype="int32") == step
+    return ops.where(here, ops.expand_dims(chosen, -1), words)

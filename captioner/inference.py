@@ -1,0 +1,304 @@
+"""A trained captioner: its network, words and settings, read from a checkpoint, and how it writes."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from captioner.config import CaptionerConfig
+from captioner.decoding.consensus_reranking import Neighbours, read_neighbours
+from captioner.decoding.decoder import DecodeOptions, Decoder
+from captioner.decoding.step import IMPOSSIBLE
+from captioner.models.ensemble import Captioner
+from captioner.training.cross_entropy import encode_caption, padded
+from vislang.core.config import from_json, to_json
+from vislang.core.errors import CheckpointError, DataError
+from vislang.features.cache.reader import FeatureCache
+from vislang.features.descriptors import CachedDescriptors, check_weights, join_taps
+from vislang.features.model_inputs import encode_taps
+from vislang.features.pipeline import Skipped
+from vislang.text.vocabulary import END, PAD, Vocabulary
+from vislang.training import checkpoints
+
+Tensor = Any
+KIND = "captioner"
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A sentence that the captioner wrote.
+
+    Attributes:
+        text: its words, joined by blanks.
+        log_prob: natural logarithm of its probability, the end mark included.
+        probabilities: of each word given the image and the words before it, and last of the end mark; 0 to 1.
+    """
+
+    text: str
+    log_prob: float
+    probabilities: tuple[float, ...]
+
+    @property
+    def words(self) -> list[str]:
+        """The words; one less than there are probabilities, unless the sentence was cut."""
+        return self.text.split()
+
+
+@dataclass(frozen=True)
+class TrainedCaptioner:
+    """What `captioner.load_model` gives.
+
+    Attributes:
+        network: the generators.
+        vocabulary: the words they know.
+        description: the checkpoint's config.json: preset, settings, seed, backbone and data.
+        neighbours: training images and their captions; None where the settings ask for none or training has not ended.
+    """
+
+    network: Captioner
+    vocabulary: Vocabulary
+    description: dict[str, Any]
+    neighbours: Neighbours | None = None
+
+    @property
+    def config(self) -> CaptionerConfig:
+        """The settings it was trained with."""
+        return self.network.config
+
+    def options(self, **changes: Any) -> DecodeOptions:
+        """Give the preset's way of decoding, with some of `DecodeOptions` changed.
+
+        Raises:
+            ConfigError: an unknown option, or a value that does not fit.
+        """
+        config = self.config
+        usual = DecodeOptions(
+            method="beam",
+            width=config.beam,
+            max_words=config.decode_words,
+            length_power=config.length_power,
+            judge_weight=config.judge_weight,
+            neighbour_weight=config.neighbour_weight,
+        )
+        return from_json(DecodeOptions, {**to_json(usual), **changes})
+
+    def decoder(self, options: DecodeOptions) -> Decoder:
+        """Give the compiled decoder for these options; asked again with equal ones, the same."""
+        return _decoder(self.network, options)
+
+    def caption_descriptors(
+        self,
+        descriptors: Tensor,
+        mask: Tensor | None = None,
+        *,
+        options: DecodeOptions | None = None,
+        numbers: np.ndarray | None = None,
+    ) -> list[list[Caption]]:
+        """Caption images seen as descriptors.
+
+        Args:
+            descriptors: float [B, N, F].
+            mask: bool [B, N], True for real descriptors; None: all are.
+            options: how to decode; None: as the preset says.
+            numbers: int [B], the images' places in the whole work, so that sampling does not hang on the batches;
+                None: 0 to B - 1.
+
+        Returns:
+            the captions of each image, best first; with `num` in the options so many, or fewer when there are no more.
+
+        Raises:
+            DataError: features of another width than the model was trained on.
+        """
+        descriptors, mask = self._checked(descriptors, mask)
+        words, log_probs = self._found(descriptors, mask, options or self.options(), numbers)  # [B, K, T], [B, K]
+        chosen = self._chosen_log_probs(descriptors, mask, words)
+        return [
+            [
+                self._caption(words[image, rank], float(log_probs[image, rank]), chosen[image, rank])
+                for rank in range(words.shape[1])
+                if log_probs[image, rank] > IMPOSSIBLE / 2
+            ]
+            for image in range(len(words))
+        ]
+
+    def _found(
+        self, descriptors: Tensor, mask: Tensor, options: DecodeOptions, numbers: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Decode; where judges or neighbours have a say, decode all beams and let them reorder."""
+        weighed = options.method in ("beam", "diverse") and (options.judge_weight or options.neighbour_weight)
+        every = replace(options, num=options.width if weighed else options.num, judge_weight=0.0, neighbour_weight=0.0)
+        found = self.decoder(every)(descriptors, mask, numbers)
+        words, log_probs = np.asarray(found.words), np.asarray(found.log_probs)
+        if not weighed:
+            return words, log_probs
+        merit = self._merit(descriptors, mask, words, log_probs, options)
+        best = np.argsort(-np.where(found.exists, merit, -np.inf), axis=1, kind="stable")[:, : options.num]
+        return np.take_along_axis(words, best[..., None], axis=1), np.take_along_axis(log_probs, best, axis=1)
+
+    def _merit(
+        self, descriptors: Tensor, mask: Tensor, words: np.ndarray, log_probs: np.ndarray, options: DecodeOptions
+    ) -> np.ndarray:
+        """Give float [B, K], what sentences [B, K, T] compare by; those cut for want of room come last, as they are."""
+        flat = until_end(words.reshape(-1, words.shape[-1]))
+        merit = log_probs / (flat != PAD).sum(axis=1).reshape(log_probs.shape) ** options.length_power
+        if options.judge_weight and self.network.judges:
+            fit = np.asarray(self.network.predict_fit(descriptors, mask, ops.convert_to_tensor(flat)))
+            merit = merit + options.judge_weight * fit.reshape(log_probs.shape)
+        if options.neighbour_weight:
+            if self.neighbours is None:
+                raise CheckpointError(
+                    "this captioner keeps no training captions: its settings ask for none, or its training has not "
+                    "ended; decode with neighbour_weight=0, or run its training command again to the end"
+                )
+            sentences = np.where(flat == END, PAD, flat).reshape(words.shape)
+            places = np.asarray(self.network.predict_places(descriptors, mask))
+            agreement = self.neighbours.agreement(places, sentences, self.config.neighbours)
+            merit = merit + options.neighbour_weight * agreement
+        return np.where((words == END).any(axis=-1), merit, IMPOSSIBLE)
+
+    def caption_cached(
+        self,
+        cache: FeatureCache,
+        ids: Sequence[str],
+        *,
+        options: DecodeOptions | None = None,
+        batch_size: int = 64,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[list[Caption]]:
+        """Caption images whose features lie in a cache made with the same weights.
+
+        Args:
+            cache: an open cache.
+            ids: the images.
+            options: how to decode; None: as the preset says.
+            batch_size: images decoded at once.
+            progress: called with the number of images just dealt with.
+
+        Raises:
+            DataError: an image is not there, or other weights made the features.
+        """
+        captions: list[list[Caption]] = []
+        for block in self._cached_blocks(cache, ids, batch_size):
+            numbers = np.arange(len(captions), len(captions) + len(block))
+            captions += self.caption_descriptors(block, options=options, numbers=numbers)
+            if progress is not None:
+                progress(len(block))
+        return captions
+
+    def caption_pictures(
+        self, sources: Sequence[Any], *, options: DecodeOptions | None = None, **reading: Any
+    ) -> Iterator[tuple[list[list[Caption]], list[int], list[Skipped]]]:
+        """Caption pictures, and hand the captions out batch by batch.
+
+        Args:
+            sources: paths, bytes, PIL images or arrays.
+            options: how to decode; None: as the preset says.
+            **reading: of `vislang.features.model_inputs.encode_taps`.
+
+        Returns:
+            for each batch: captions of its K usable pictures, their numbers among the sources, the others with reasons.
+        """
+        for batch in encode_taps(sources, self.config.taps, self.description["backbone"], **reading):
+            captions: list[list[Caption]] = []
+            if batch.kept:
+                joined = join_taps([batch.features[tap] for tap in self.config.taps])
+                captions = self.caption_descriptors(joined, options=options, numbers=np.array(batch.kept))
+            yield captions, batch.kept, batch.skipped
+
+    def perplexity(self, cache: FeatureCache, ids: Sequence[str], captions: Sequence[Sequence[str]]) -> float:
+        """Give exp of the mean -log P over all words and end marks of given captions, those of one image together."""
+        total, count, start = 0.0, 0, 0
+        for block in self._cached_blocks(cache, ids, 32):
+            owners = [row for row in range(len(block)) for _ in captions[start + row]]
+            texts = [caption for row in range(len(block)) for caption in captions[start + row]]
+            words = padded([encode_caption(caption, self.config, self.vocabulary) for caption in texts])
+            descriptors = ops.take(block, np.asarray(owners, np.int32), axis=0)
+            chosen = self.given_log_probs(descriptors, words)
+            total, count, start = total - chosen.sum(), count + int((words != PAD).sum()), start + len(block)
+        return float(np.exp(total / count))
+
+    def given_log_probs(self, descriptors: Tensor, words: np.ndarray, mask: Tensor | None = None) -> np.ndarray:
+        """Give float32 [B, T], the log-probability of each word of given sentences; 0 where there is none.
+
+        Args:
+            descriptors: float [B, N, F].
+            words: int32 [B, T], end mark included, padded with 0.
+            mask: bool [B, N], or None.
+        """
+        descriptors, mask = self._checked(descriptors, mask)
+        return np.asarray(self.network.predict_chosen(descriptors, mask, ops.convert_to_tensor(words, "int32")))
+
+    def average_descriptor(self) -> np.ndarray:
+        """Give float32 [F], the mean of the training images' descriptors; zeros where the settings kept none."""
+        return np.array(self.network.generators[0].image.shift[1])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of the weights, the words and the neighbours: two models with equal ones write alike."""
+        digest = hashlib.sha256(json.dumps([self.description["backbone"], self.vocabulary.words]).encode())
+        kept = [] if self.neighbours is None else [self.neighbours.vectors, self.neighbours.words]
+        for array in [*self.network.weights, *kept]:
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def _checked(self, descriptors: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        if descriptors.shape[-1] != self.network.num_features:
+            raise DataError(
+                f"features are {descriptors.shape[-1]} wide, expected {self.network.num_features} "
+                f"({self.description['backbone']['name']}, taps {','.join(self.config.taps)}); extract them with that "
+                "backbone"
+            )
+        descriptors = ops.cast(descriptors, "float32")
+        return descriptors, ops.ones(descriptors.shape[:2], "bool") if mask is None else ops.cast(mask, "bool")
+
+    def _cached_blocks(self, cache: FeatureCache, ids: Sequence[str], size: int) -> Iterator[Tensor]:
+        check_weights(cache, self.description["backbone"])
+        yield from CachedDescriptors(cache, self.description["backbone"]["name"], self.config.taps, ids).blocks(size)
+
+    def _chosen_log_probs(self, descriptors: Tensor, mask: Tensor, words: np.ndarray) -> np.ndarray:
+        """Give float32 [B, K, T] for decoded words [B, K, T]; 0 after the end mark."""
+        images, ranks, steps = words.shape
+        repeated = [ops.repeat(one, ranks, axis=0) for one in (descriptors, mask)]
+        flat = until_end(words.reshape(-1, steps))
+        return self.given_log_probs(repeated[0], flat, repeated[1]).reshape(words.shape)
+
+    def _caption(self, words: np.ndarray, log_prob: float, chosen: np.ndarray) -> Caption:
+        real = until_end(words[None])[0] != PAD
+        text = " ".join(self.vocabulary.decode(words.tolist()))
+        return Caption(text, log_prob, tuple(np.exp(chosen[real]).tolist()))
+
+
+@functools.lru_cache(maxsize=8)
+def _decoder(network: Captioner, options: DecodeOptions) -> Decoder:
+    return Decoder(network, options)
+
+
+def until_end(words: np.ndarray) -> np.ndarray:
+    """Replace what follows the first end mark of each row of int [B, T] by padding."""
+    ended = np.cumsum(words == END, axis=1) - (words == END)  # end marks before each place
+    return np.where(ended > 0, PAD, words).astype(np.int32)
+
+
+def read_captioner(folder: str | Path) -> TrainedCaptioner:
+    """Read a checkpoint folder.
+
+    Raises:
+        CheckpointError: missing, damaged or of another kind.
+        ConfigError: settings that this version does not know.
+    """
+    folder = Path(folder)
+    description, vocabulary = checkpoints.read_description(folder, KIND)
+    try:
+        config = from_json(CaptionerConfig, description["config"])
+        network = Captioner(config, len(vocabulary), int(description["num_features"]))
+        description["backbone"]["name"], description["backbone"]["weights"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
+    checkpoints.load_weights(network, folder)
+    return TrainedCaptioner(network, vocabulary, description, read_neighbours(folder))

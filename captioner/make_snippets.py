@@ -1,0 +1,144 @@
+"""Command: let an aligner say which words of each caption go with which region, and keep the pairs as training data.
+
+Writes a folder that `captioner.train --dataset karpathy` reads: `dataset.json`, in which every region that some words
+went to is an image and those words are its sentences, and `features.h5` with what each region looks like.
+
+References: Karpathy and Fei-Fei 2015, arXiv:1412.2306, sections 3.1.4 and 3.2.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vislang.core.cli import DONE, import_backend_quietly, progress_is_shown, run_command
+
+_PICTURES = 128
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="python -m captioner.make_snippets", description=__doc__)
+    parser.add_argument("--aligner", required=True, type=Path, metavar="NAME|DIR", help="a trained aligner")
+    parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
+    parser.add_argument("--data", required=True, type=Path, help="folder of the data set; test takes no part")
+    parser.add_argument("--cache", required=True, type=Path, help="feature cache with the aligner's regions")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--same", type=float, metavar="BETA", help="of the MRF (default: as the aligner's settings say)"
+    )
+    parser.add_argument(
+        "--least",
+        type=float,
+        default=0.5,
+        help="strength of a snippet, see captioner.alignment.segments (default: %(default)s)",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `vislang.core.cli` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: write_snippets(args))
+
+
+def write_snippets(args: argparse.Namespace) -> int:
+    """Align, cut, and write both files."""
+    from captioner.alignment.noun_phrases import JOINS, learned_joins
+    from captioner.api import load_aligner
+    from datasets.records import of_split, with_features
+    from datasets.registry import read_dataset
+    from vislang.core.errors import ConfigError, DataError
+    from vislang.core.files import require_writable_folder
+    from vislang.features.cache.reader import open_cache
+    from vislang.text.tokenizer import tokenize
+
+    import_backend_quietly()
+    model = load_aligner(args.aligner)
+    if not model.config.taps[0].startswith("regions-"):
+        raise ConfigError(f"the aligner reads {model.config.taps[0]}; snippets need one trained on regions-KIND")
+    require_writable_folder(args.out)
+    records = read_dataset(args.dataset, args.data)
+    with open_cache(args.cache) as cache:
+        splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
+        joins = JOINS | learned_joins(tokenize(text) for record in splits["train"] for text in record.captions)
+        entries = [entry for name, some in splits.items() for entry in align(model, cache, some, name, joins, args)]
+        if not entries:
+            raise DataError(f"no part of a caption is as strong as --least {args.least:g}, expected some; lower it")
+        write_data_set(args.out, entries, model, cache)
+    count = sum(len(entry["sentences"]) for entry in entries)
+    print(f"{args.out}: {count:,} snippets of {len(entries):,} regions")
+    return DONE
+
+
+def align(
+    model: Any, cache: Any, records: Sequence[Any], split: str, joins: frozenset[str], args: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Give an entry of dataset.json for each region of a split that words went to."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from captioner.alignment.noun_phrases import names_in, with_determiners
+    from captioner.alignment.segments import segment_sentences
+    from vislang.text.tokenizer import tokenize
+
+    entries: dict[tuple[str, int], list[str]] = {}
+    with tqdm(total=len(records), desc=f"aligning {split}", unit="image", disable=not progress_is_shown()) as bar:
+        for start in range(0, len(records), _PICTURES):
+            some = records[start : start + _PICTURES]
+            images = model.encode_cached(cache, [record.image_id for record in some])
+            sentences = [tokenize(caption) for record in some for caption in record.captions]
+            owners = np.array([row for row, record in enumerate(some) for _ in record.captions])
+            found = segment_sentences(model, images[owners], sentences, args.same)
+            for row, words, segments in zip(owners, sentences, found, strict=True):
+                for segment in with_determiners(words, segments):
+                    if segment.strength >= args.least:
+                        key = some[row].image_id, segment.region
+                        entries.setdefault(key, []).extend(names_in(words[slice(*segment.words)], joins))
+            bar.update(len(some))
+    named = {"train": "train", "dev": "val"}[split]
+    return [
+        {"image": image, "region": region, "split": named, "sentences": texts}
+        for (image, region), texts in sorted(entries.items())
+        if texts
+    ]
+
+
+def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cache: Any) -> None:
+    """Write dataset.json and features.h5."""
+    import numpy as np
+
+    from vislang.core.files import write_json
+    from vislang.features.cache.reader import FeatureKey, import_rows
+    from vislang.features.descriptors import split_tap
+    from vislang.features.regions.region_features import boxes_beside, described
+
+    backbone, tap = model.description["backbone"]["name"], model.config.taps[0]
+    regions, boxes = split_tap(tap, backbone), boxes_beside(cache, backbone, tap)
+    key = cache.key(*regions)
+    ids = sorted({entry["image"] for entry in entries})
+    place = {name: row for row, name in enumerate(ids)}
+    vectors, corners = cache.read(*regions, ids), cache.read(*boxes, ids)
+    rows = np.array([place[entry["image"]] for entry in entries])
+    numbers = np.array([entry["region"] for entry in entries])
+    looks = described(vectors[rows, numbers][:, None], corners[rows, numbers][:, None], vectors[rows, 0])[:, 0]
+    names = [f"{entry['image']}#{entry['region']}" for entry in entries]
+    images = [
+        {
+            "imgid": number,
+            "filename": name,
+            "split": entry["split"],
+            "sentences": [{"raw": text, "tokens": text.split()} for text in entry["sentences"]],
+        }
+        for number, (name, entry) in enumerate(zip(names, entries, strict=True))
+    ]
+    path = folder / "features.h5"
+    path.unlink(missing_ok=True)
+    tap = f"described-{key.tap.partition('-')[2]}"
+    import_rows(path, names, looks, FeatureKey(key.backbone, tap, key.recipe, key.weights))
+    write_json(folder / "dataset.json", {"dataset": "snippets", "images": images})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Caption generators, one published architecture a file."""

@@ -1,0 +1,106 @@
+"""Captions as lines for people and as rows for programs."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vislang.core.cli import shown_name
+
+if TYPE_CHECKING:
+    from captioner.inference import Caption
+
+END_MARK = "<end>"
+_COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12})")  # COCO_val2014_000000391895, or 000000391895 since 2017
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """One image and its captions, one or more, the best first."""
+
+    path: Path
+    captions: "Sequence[Caption]"
+
+    @property
+    def name(self) -> str:
+        """The path as text."""
+        return shown_name(str(self.path))
+
+
+def word_probabilities(caption: "Caption") -> list[tuple[str, float]]:
+    """Pair each word with its probability; the end mark comes last, unless the caption was cut."""
+    return list(zip([*caption.words, END_MARK], caption.probabilities, strict=False))
+
+
+def image_id(path: Path) -> int | str:
+    """Give what COCO's results form calls an image: its number for a file named as in COCO, else the file's name."""
+    coco = _COCO_NAME.fullmatch(path.stem)
+    return int(coco.group(1)) if coco else shown_name(path.name)
+
+
+def one_line(text: str) -> str:
+    """Write line breaks, tabs and other invisible letters as escapes."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown_name(text))
+
+
+def text_lines(image: Captioned, explain: bool) -> list[str]:
+    """Write `path<TAB>caption`; several captions on lines of their own, after their log-probabilities."""
+    if len(image.captions) == 1:
+        lines = [f"{one_line(image.name)}\t{image.captions[0].text}"]
+        return lines + [f"  {_words_line(image.captions[0])}"] * explain
+    lines = [one_line(image.name)]
+    for caption in image.captions:
+        lines.append(f"  {caption.log_prob:8.3f}  {caption.text}")
+        lines += [f"            {_words_line(caption)}"] * explain
+    return lines
+
+
+def json_row(image: Captioned, explain: bool) -> dict[str, Any]:
+    """Give {"image", "captions": [{"caption", "log_prob"}]}, with "words" in each when they are to be explained."""
+    rows = []
+    for caption in image.captions:
+        row: dict[str, Any] = {"caption": caption.text, "log_prob": round(caption.log_prob, 6)}
+        if explain:
+            row["words"] = [{"word": word, "probability": round(p, 6)} for word, p in word_probabilities(caption)]
+        rows.append(row)
+    return {"image": image.name, "captions": rows}
+
+
+def json_lines(image: Captioned, explain: bool) -> list[str]:
+    """Write one line of JSON, what `json_row` gives."""
+    return [json.dumps(json_row(image, explain), ensure_ascii=False, allow_nan=False)]
+
+
+def csv_lines(image: Captioned, explain: bool) -> list[str]:
+    """Write a row of `CSV_HEADER` for each caption; the last column is there when they are to be explained."""
+    rows = [
+        [image.name, rank, f"{caption.log_prob:.6f}", caption.text] + [_words_line(caption)] * explain
+        for rank, caption in enumerate(image.captions, start=1)
+    ]
+    return [_csv_line(row) for row in rows]
+
+
+def csv_header(explain: bool) -> str:
+    """Name the columns of `csv_lines`."""
+    return _csv_line(["image", "rank", "log_prob", "caption"] + ["word_probabilities"] * explain)
+
+
+LINES: dict[str, Callable[[Captioned, bool], list[str]]] = {
+    "text": text_lines,
+    "jsonl": json_lines,
+    "csv": csv_lines,
+}
+
+
+def _words_line(caption: "Caption") -> str:
+    return "  ".join(f"{word} {probability:.3f}" for word, probability in word_probabilities(caption))
+
+
+def _csv_line(row: Sequence[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(row)  # so that either of them in a name is quoted
+    return line.getvalue()[:-2]

@@ -1,0 +1,136 @@
+"""Regions of one photograph with words: written for each region, or taken from a sentence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from captioner.alignment.inference import TrainedAligner
+from captioner.alignment.noun_phrases import with_determiners
+from captioner.alignment.segments import segment_sentences
+from captioner.inference import TrainedCaptioner
+from vislang.core.boxes import areas, overlaps
+from vislang.core.errors import ConfigError
+from vislang.features.descriptors import join_taps
+from vislang.features.model_inputs import encode_taps
+from vislang.features.regions.region_features import boxes_tap
+
+_SAME = 0.6  # intersection over union from which on two described regions show the same
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a picture and its words.
+
+    Attributes:
+        box: corners in shares of the picture's sides; (0, 0, 1, 1) is the whole picture.
+        words: what is said of it.
+        score: of written words the mean natural logarithm of their probabilities; of a sentence's words their strength
+            (see `captioner.alignment.segments.Segment`). Higher is surer of the words.
+    """
+
+    box: tuple[float, float, float, float]
+    words: str
+    score: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return {"box": [round(edge, 4) for edge in self.box], "words": self.words, "score": round(self.score, 4)}
+
+
+def write_regions(model: TrainedCaptioner, image: Any, most: int, **reading: Any) -> list[Region]:
+    """Write a snippet for the regions of a picture and keep the surest boxes and words that differ in both.
+
+    Args:
+        model: trained on what `captioner.make_snippets` wrote.
+        image: a path, bytes, a PIL image or an array.
+        most: regions kept.
+        **reading: of `vislang.features.model_inputs.encode_taps`.
+
+    Raises:
+        ConfigError: a captioner of whole pictures.
+        DataError: a bad picture, or weights other than in training.
+    """
+    tap = next((tap for tap in model.config.taps if tap.startswith("described-")), None)
+    if tap is None:
+        raise ConfigError(
+            f"this captioner reads {', '.join(model.config.taps)} of whole pictures, expected one trained on regions:"
+            " python -m captioner.make_snippets, then python -m captioner.train --dataset karpathy --config regions"
+        )
+    boxes, features = _encoded(image, [tap], model.description["backbone"], reading)
+    real = np.flatnonzero(areas(boxes[:, :4]) > 0)
+    captions = model.caption_descriptors(features[tap][0][real][:, None])
+    whole, found, doubts = [], [], []
+    for row, one in zip(real, captions, strict=True):
+        if one and one[0].text:
+            score = one[0].log_prob / max(len(one[0].probabilities), 1)
+            region = Region(_corners(boxes[row]), one[0].text, score)
+            if row == 0:
+                whole.append(region)
+                continue
+            found.append(region)
+            doubts.append(-score - float(np.log(max(boxes[row, 4], 1e-6))))  # of the words, and of the box
+    return least_doubtful(found, doubts, most) or whole
+
+
+def least_doubtful(found: Sequence[Region], doubts: Sequence[float], most: int) -> list[Region]:
+    """Keep the regions that are least in doubt and whose place and words are not there yet.
+
+    Args:
+        found: N regions.
+        doubts: N numbers, small for those to keep.
+        most: at most so many.
+    """
+    kept: list[Region] = []
+    for number in np.argsort(doubts, kind="stable"):
+        one = found[number]
+        repeats = [
+            other
+            for other in kept
+            if other.words == one.words or overlaps(np.array([one.box]), np.array([other.box]))[0, 0] >= _SAME
+        ]
+        if not repeats and len(kept) < most:
+            kept.append(one)
+    return kept
+
+
+def tie_words(model: TrainedAligner, image: Any, sentence: str, same: float | None, **reading: Any) -> list[Region]:
+    """Cut a sentence into runs of words and tie each to the region that it is about.
+
+    Args:
+        model: from `captioner.load_aligner`.
+        image: a path, bytes, a PIL image or an array.
+        sentence: any text.
+        same: beta of the MRF, see `captioner.alignment.segments.segment_sentences`.
+        **reading: of `vislang.features.model_inputs.encode_taps`.
+
+    Returns:
+        the parts in the order of the sentence.
+
+    Raises:
+        ConfigError: a sentence without a word.
+        DataError: a bad picture, or weights other than in training.
+    """
+    words = sentence.split()
+    boxes, features = _encoded(image, model.config.taps, model.description["backbone"], reading)
+    regions = model.encode_descriptors(join_taps([features[tap] for tap in model.config.taps]))
+    (segments,) = segment_sentences(model, regions, [words], same)
+    segments = with_determiners(words, segments)
+    if not segments:
+        raise ConfigError(f"the sentence {sentence!r} has no word, expected some such as: a dog on the grass")
+    return [Region(_corners(boxes[one.region]), " ".join(words[slice(*one.words)]), one.strength) for one in segments]
+
+
+def _encoded(
+    image: Any, taps: Sequence[str], trained_on: dict[str, Any], reading: dict[str, Any]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Give the boxes and their scores, float32 [R, 5], of one picture and the features of the taps."""
+    boxes = boxes_tap(taps[0])
+    (batch,) = encode_taps([image], list(dict.fromkeys([*taps, boxes])), trained_on, strict=True, **reading)
+    return batch.features[boxes][0], batch.features
+
+
+def _corners(box: np.ndarray) -> tuple[float, float, float, float]:
+    left, top, right, bottom = map(float, box[:4])
+    return left, top, right, bottom

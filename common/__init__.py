@@ -1,1 +1,0 @@
-"""The floor of the toolkit: errors, settings, seeds, words, files. Imports nothing of ours."""

@@ -1,0 +1,154 @@
+"""Flickr30k Entities: which words of a caption name what, and the boxes that people drew around it.
+
+References: Plummer et al. 2015, arXiv:1505.04870. Flickr8K's images are among Flickr30K's; the splits of Entities cut
+across those of Flickr8K, so images are asked for by name and never by an Entities split.
+"""
+
+import re
+import xml.etree.ElementTree as ET
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from vislang.core.errors import DataError
+
+KINDS = ("people", "clothing", "bodyparts", "animals", "vehicles", "instruments", "scene", "other")
+
+_NEXT = "get annotations.zip from the authors of Flickr30k Entities, or unpack it: Annotations/*.xml, Sentences/*.txt"
+_OPENING = re.compile(r"\[/EN#(\d+)((?:/\w+)*)")
+_LARGEST = 2**20  # bytes of one file
+
+
+@dataclass(frozen=True)
+class EntityPhrase:
+    """Words of a sentence that name something.
+
+    Attributes:
+        entity: its number; phrases of one image with the same number name the same thing.
+        kind: one of KINDS; of several the first.
+        sentence: which of the image's sentences.
+        words: (first, after the last) in it.
+        boxes: float32 [K, 4] in shares of the picture's sides; K is 0 for what cannot be shown.
+    """
+
+    entity: str
+    kind: str
+    sentence: int
+    words: tuple[int, int]
+    boxes: np.ndarray
+
+
+@dataclass(frozen=True)
+class EntityNotes:
+    """What is known about one image.
+
+    Attributes:
+        sentences: each as a tuple of words, punctuation among them.
+        phrases: in reading order.
+    """
+
+    sentences: tuple[tuple[str, ...], ...]
+    phrases: tuple[EntityPhrase, ...]
+
+    def words(self, phrase: EntityPhrase) -> str:
+        """Give a phrase as text."""
+        return " ".join(self.sentences[phrase.sentence][slice(*phrase.words)])
+
+
+def read_entities(folder: str | Path, image_ids: Iterable[str]) -> dict[str, EntityNotes]:
+    """Read the annotations of images.
+
+    Args:
+        folder: holds `annotations.zip`, or `Annotations` and `Sentences`.
+        image_ids: names whose stem up to the first "_" is the number that Flickr gave the photograph.
+
+    Returns:
+        {image_id: notes}, in the order asked for.
+
+    Raises:
+        DataError: missing or damaged files, or an image without annotations.
+    """
+    read = _reader(Path(folder))
+    notes = {}
+    for image_id in image_ids:
+        number = PurePosixPath(image_id).stem.partition("_")[0]
+        boxes = _boxes(f"Annotations/{number}.xml", read(f"Annotations/{number}.xml"))
+        notes[image_id] = _notes(f"Sentences/{number}.txt", read(f"Sentences/{number}.txt"), boxes)
+    return notes
+
+
+def _reader(folder: Path) -> Callable[[str], str]:
+    """Give a function that reads a file by its name in the archive."""
+    archive_path = folder / "annotations.zip"
+    if archive_path.is_file():
+        try:
+            archive = zipfile.ZipFile(archive_path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(f"{archive_path} is no zip file ({error}); {_NEXT}") from error
+    elif (folder / "Annotations").is_dir() and (folder / "Sentences").is_dir():
+        archive = None
+    else:
+        raise DataError(f"{folder} holds neither annotations.zip nor Annotations and Sentences; {_NEXT}")
+
+    def read(name: str) -> str:
+        try:
+            if archive is None:
+                content = (folder / name).read_bytes()
+            else:
+                if archive.getinfo(name).file_size > _LARGEST:
+                    raise DataError(f"{archive_path}: {name} is larger than {_LARGEST} bytes; {_NEXT}")
+                content = archive.read(name)
+            return content.decode()
+        except (KeyError, OSError) as error:
+            raise DataError(f"{folder} holds no {name}: this image has no annotations; {_NEXT}") from error
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, UnicodeDecodeError) as error:
+            raise DataError(f"{folder}: {name} is damaged ({error}); {_NEXT}") from error
+
+    return read
+
+
+def _boxes(name: str, text: str) -> dict[str, np.ndarray]:
+    """Give {entity: float32 [K, 4]} in shares of the picture's sides."""
+    found: dict[str, list[list[float]]] = {}
+    try:
+        root = ET.fromstring(text)
+        sides = [float(root.findtext(f"size/{side}", "")) for side in ("width", "height")]
+        for thing in root.findall("object"):
+            box = thing.find("bndbox")
+            if box is None:
+                continue
+            corners = [float(box.findtext(edge, "")) for edge in ("xmin", "ymin", "xmax", "ymax")]
+            for entity in thing.findall("name"):
+                found.setdefault(entity.text or "", []).append(corners)
+        return {key: np.array(rows, np.float32) / np.array(sides * 2, np.float32) for key, rows in found.items()}
+    except (ET.ParseError, ValueError) as error:
+        raise DataError(f"{name} is no annotation of boxes ({error}); {_NEXT}") from error
+
+
+def _notes(name: str, text: str, boxes: dict[str, np.ndarray]) -> EntityNotes:
+    sentences, phrases = [], []
+    nothing = np.zeros((0, 4), np.float32)
+    for number, line in enumerate(text.splitlines()):
+        words: list[str] = []
+        opened: tuple[str, str, int] | None = None
+        for token in line.split():
+            opening = _OPENING.fullmatch(token)
+            if opening:
+                kind = opening[2].strip("/").partition("/")[0]
+                opened = opening[1], kind if kind in KINDS else "other", len(words)
+                continue
+            closes = opened is not None and token.endswith("]")
+            words.append(token[:-1] if closes else token)
+            if closes and opened is not None:
+                entity, kind, start = opened
+                span = (start, len(words))
+                phrases.append(EntityPhrase(entity, kind, number, span, boxes.get(entity, nothing)))
+                opened = None
+        if opened is not None:
+            raise DataError(f"{name}: a phrase of sentence {number + 1} has no end; {_NEXT}")
+        sentences.append(tuple(words))
+    return EntityNotes(tuple(sentences), tuple(phrases))

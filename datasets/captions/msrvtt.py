@@ -1,0 +1,80 @@
+"""MSR-VTT: clips with their sentences, in the layout of its first release.
+
+References: Xu et al. 2016, CVPR (MSR-VTT). 6,513 clips are for training, 497 for validation, 2,990 for testing.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from datasets.records import ImageRecord, check_splits
+from datasets.text_files import clean_caption
+from vislang.core.errors import DataError
+from vislang.core.files import read_json
+
+_FILES = ("videodatainfo.json", "train_val_videodatainfo.json", "test_videodatainfo.json")
+_FOLDERS = ("videos", "TrainValVideo", "TestVideo", "TrainVal", "Test", "Videos")
+_SPLITS = {"train": "train", "validate": "dev", "val": "dev", "test": "test"}
+_NEXT = "get train_val_videodatainfo.json and test_videodatainfo.json of MSR-VTT and the folders of its clips"
+
+
+def read_msrvtt(folder: str | Path, *, dev: int | str = 0) -> tuple[ImageRecord, ...]:
+    """Read clips and sentences; `path` is None where the clip itself is not there.
+
+    Args:
+        folder: holds videodatainfo.json, or one or both of the published files, and folders of clips.
+        dev: so many of the training clips, the last, are taken for validation; for subsets that have no clip of it.
+
+    Raises:
+        DataError: no such file, an entry is malformed, or more clips are asked for dev than there are.
+    """
+    folder = Path(folder)
+    found = [folder / name for name in _FILES if (folder / name).is_file()]
+    if not found:
+        raise DataError(f"{folder} holds none of {', '.join(_FILES)}; {_NEXT}")
+    clips = {path.stem: path for name in _FOLDERS for path in sorted((folder / name).glob("*.*"))}
+    records: list[ImageRecord] = []
+    for path in found:
+        records += _records(path, clips)
+    return check_splits(_with_dev(records, _count(dev)))
+
+
+def _records(path: Path, clips: dict[str, Path]) -> list[ImageRecord]:
+    document = read_json(path, "MSR-VTT annotations", _NEXT)
+    videos, sentences = (_rows(path, document, name) for name in ("videos", "sentences"))
+    captions: dict[str, list[str]] = {}
+    for row in sentences:
+        text = " ".join(clean_caption(str(row.get("caption", ""))).split())
+        if text:
+            captions.setdefault(str(row.get("video_id")), []).append(text)
+    records = []
+    for row in videos:
+        name, split = str(row.get("video_id")), _SPLITS.get(str(row.get("split")))
+        if split is None or name not in captions:
+            what = f"split {row.get('split')!r}" if split is None else "no sentence"
+            raise DataError(f"{path}: clip {name!r} has {what}, expected a split of {', '.join(_SPLITS)}; {_NEXT}")
+        records.append(ImageRecord(name, clips.get(name), split, tuple(captions[name])))
+    return records
+
+
+def _rows(path: Path, document: Any, name: str) -> list[dict[str, Any]]:
+    rows = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path} has no list {name!r} of objects; {_NEXT}")
+    return rows
+
+
+def _count(dev: int | str) -> int:
+    if not str(dev).isdecimal():
+        raise DataError(f"option dev got {dev!r}, expected a number of clips")
+    return int(dev)
+
+
+def _with_dev(records: list[ImageRecord], dev: int) -> list[ImageRecord]:
+    training = [number for number, record in enumerate(records) if record.split == "train"]
+    if dev and dev >= len(training):
+        raise DataError(f"option dev got {dev}, expected fewer than the {len(training)} training clips")
+    moved = set(training[len(training) - dev :])
+    return [
+        ImageRecord(record.image_id, record.path, "dev", record.captions) if number in moved else record
+        for number, record in enumerate(records)
+    ]

@@ -1,0 +1,134 @@
+"""Captions and features without photographs, as the original ranker's data: <name>_dev_caps.txt, <name>_dev_ims.npy.
+
+References:
+    Kiros, Salakhutdinov and Zemel 2014, arXiv:1411.2539.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets.records import ImageRecord, check_splits
+from datasets.text_files import clean_caption, first_existing, read_lines
+from vislang.core.errors import DataError
+
+PRECOMPUTED_SPLITS = ("train", "dev", "test")
+_NEXT = "make both files from the same images, in the same order"
+_ROWS_AT_ONCE = 2_000  # 33 MB of 4,096 float32 features, while the file stays on disk
+
+
+def read_precomputed(
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    splits: tuple[str, ...] = PRECOMPUTED_SPLITS,
+    captions_per_image: int = 5,
+) -> tuple[ImageRecord, ...]:
+    """Read the caption files; ids are made up as `<name>_<split>_<number>` and paths are None.
+
+    Args:
+        folder: holds `<name>_<split>_caps.txt` and `<name>_<split>_ims.npy`, or a sub-folder `<name>` that does.
+        name: such as "f8k"; None takes the folder's own name.
+        splits: which to read.
+        captions_per_image: so many consecutive lines belong to one image.
+
+    Raises:
+        DataError: a file is missing, or the numbers of lines and rows do not belong together.
+    """
+    folder, name = _resolve(Path(folder), name)
+    records = []
+    for split in splits:
+        path = folder / f"{name}_{split}_caps.txt"
+        captions = [clean_caption(line) for line in read_lines(path, _NEXT)]
+        if "" in captions:
+            raise DataError(f"{path}:{captions.index('') + 1}: an empty line, expected a caption; {_NEXT}")
+        _rows_per_image(_open_rows(folder, name, split), len(captions), captions_per_image, path)
+        for number, ident in enumerate(_ids(name, split, len(captions) // captions_per_image)):
+            first = number * captions_per_image
+            records.append(ImageRecord(ident, None, split, tuple(captions[first : first + captions_per_image])))
+    return check_splits(records)
+
+
+def read_precomputed_features(
+    folder: str | Path,
+    name: str | None = None,
+    *,
+    splits: tuple[str, ...] = PRECOMPUTED_SPLITS,
+    captions_per_image: int = 5,
+) -> tuple[list[str], np.ndarray]:
+    """Read the features, one row per image.
+
+    Files that repeat the row of an image for each of its captions are reduced, after checking that the rows agree.
+
+    Args:
+        folder: as in `read_precomputed`, and so are the others.
+
+    Returns:
+        The N ids that `read_precomputed` gives, in the same order, and float32 [N, D].
+
+    Raises:
+        DataError: counts do not belong together, rows of one image differ, or splits have different widths.
+    """
+    folder, name = _resolve(Path(folder), name)
+    ids: list[str] = []
+    blocks = []
+    for split in splits:
+        path = folder / f"{name}_{split}_caps.txt"
+        rows = _open_rows(folder, name, split)
+        num_captions = len(read_lines(path, _NEXT))
+        repeats = _rows_per_image(rows, num_captions, captions_per_image, path)
+        blocks.append(_one_row_per_image(rows, repeats, folder / f"{name}_{split}_ims.npy"))
+        ids += _ids(name, split, num_captions // captions_per_image)
+    widths = sorted({block.shape[1] for block in blocks})
+    if len(widths) != 1:
+        raise DataError(f"{folder}: splits of {name!r} have features of widths {widths}, expected one width; {_NEXT}")
+    return ids, np.concatenate(blocks)
+
+
+def _resolve(folder: Path, name: str | None) -> tuple[Path, str]:
+    name = name or folder.resolve().name
+    probe = f"{name}_test_caps.txt"
+    found = first_existing(folder, (probe, f"{name}/{probe}"), f"captions of {name!r}", "say name=, such as name='f8k'")
+    return found.parent, name
+
+
+def _open_rows(folder: Path, name: str, split: str) -> np.ndarray:
+    path = folder / f"{name}_{split}_ims.npy"
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"cannot read features {path}: {error}; expected a plain float array, {_NEXT}") from error
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f":
+        shape = f"{rows.dtype} {list(rows.shape)}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise DataError(f"{path} holds {shape}, expected floats [rows, width]; {_NEXT}")
+    return rows
+
+
+def _rows_per_image(rows: np.ndarray, num_captions: int, captions_per_image: int, path: Path) -> int:
+    """Say how often the row of an image is repeated: once, or once per caption."""
+    if num_captions and num_captions % captions_per_image == 0:
+        for repeats in (captions_per_image, 1):
+            if len(rows) * captions_per_image == num_captions * repeats:
+                return repeats
+    raise DataError(
+        f"{path} has {num_captions} captions and its _ims.npy has {len(rows)} rows, expected"
+        f" {captions_per_image} captions an image and one row per caption or per image; {_NEXT}"
+    )
+
+
+def _one_row_per_image(rows: np.ndarray, repeats: int, path: Path) -> np.ndarray:
+    kept = np.array(rows[::repeats], np.float32)
+    step = _ROWS_AT_ONCE // repeats * repeats
+    for start in range(0, len(rows), step):
+        block = np.asarray(rows[start : start + step], np.float32).reshape(-1, repeats, rows.shape[1])
+        if not np.isfinite(block).all():
+            raise DataError(f"{path}: rows {start} to {start + len(block) * repeats} hold NaN or inf; {_NEXT}")
+        differs = (block != block[:, :1]).any(axis=(1, 2))
+        if differs.any():
+            row = start + int(differs.argmax()) * repeats
+            raise DataError(f"{path}: rows {row} to {row + repeats - 1} differ, expected one image repeated; {_NEXT}")
+    return kept
+
+
+def _ids(name: str, split: str, count: int) -> list[str]:
+    return [f"{name}_{split}_{number:06d}" for number in range(count)]

@@ -1,0 +1,1 @@
+"""Downloads with checksums, and archives unpacked safely."""

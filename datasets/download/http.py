@@ -1,0 +1,131 @@
+"""One file from one of several mirrors: resumable, with timeouts, checked before anything trusts it."""
+
+import hashlib
+import http.client
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from vislang.core.cli import progress_is_shown
+from vislang.core.errors import DataError
+
+_CHUNK = 2**18
+_TRIES = 3  # per mirror; each goes on where the last one stopped
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published zip file.
+
+    Attributes:
+        name: of the file.
+        urls: mirrors, tried in order.
+        sha256: hex, or None where the publisher gives none; then only the CRCs inside the zip are checked.
+        max_unpacked: bytes it may hold; more is taken for an attack.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    sha256: str | None
+    max_unpacked: int
+
+    def also_from(self, folder_url: str) -> "Archive":
+        """Give a copy that tries one more mirror first."""
+        return replace(self, urls=(f"{folder_url.rstrip('/')}/{self.name}", *self.urls))
+
+
+def download(archive: Archive, folder: Path, *, timeout: float) -> tuple[Path, str]:
+    """Get the archive into `folder`.
+
+    Bytes go to `<name>.part`, which a later call continues. A finished file is used as it is, after the same checks,
+    so a file put there by hand is as good as a download.
+
+    Returns:
+        The file, and its sha256.
+
+    Raises:
+        DataError: no mirror answers, or what they give is damaged.
+    """
+    target = folder / archive.name
+    part = folder / f"{archive.name}.part"
+    if target.exists():
+        return target, _checked(archive, target)
+    reasons = []
+    for url in archive.urls:
+        for _ in range(_TRIES):
+            before = part.stat().st_size if part.exists() else 0
+            try:
+                _continue(url, part, timeout)
+                digest = _checked(archive, part)
+                part.replace(target)
+                return target, digest
+            # URLError, timeouts and cut connections are OSErrors; a malformed address is a ValueError.
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                reason = getattr(error, "reason", None) or error
+                if not part.exists() or part.stat().st_size <= before:
+                    break  # nothing came: another try will not help
+        reasons.append(f"{url}: {reason}")
+    by_hand = (
+        f"put {archive.name} into {folder} by hand and run again, or point to a copy you have: make data-f8k F8K=DIR"
+    )
+    raise DataError(f"no mirror gave {archive.name} ({'; '.join(reasons)}); {by_hand}")
+
+
+def _continue(url: str, part: Path, timeout: float) -> None:
+    """Append what is missing to `part`; start again where the mirror cannot continue."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=timeout)  # noqa: S310 - the URLs are our own table's
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # nothing is left to send; the checks decide whether the file is good
+            return
+        raise
+    with answer, part.open("ab" if answer.status == 206 else "wb") as stream:
+        have = have if answer.status == 206 else 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        quiet = not progress_is_shown()
+        with tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.name, disable=quiet) as bar:
+            _copy(answer.read, stream.write, bar.update)
+    if total is not None and part.stat().st_size < total:
+        raise ConnectionError(f"cut after {part.stat().st_size} of {total} bytes")
+
+
+def _copy(read: Callable[[int], bytes], write: Callable[[bytes], Any], tell: Callable[[int], Any]) -> None:
+    while chunk := read(_CHUNK):
+        write(chunk)
+        tell(len(chunk))
+
+
+def _checked(archive: Archive, path: Path) -> str:
+    """Prove that a finished file is what it should be, or delete it so that the next run starts afresh.
+
+    Raises:
+        DataError: wrong checksum, or no whole zip file.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        _copy(stream.read, digest.update, lambda _: None)
+    if archive.sha256 is not None and digest.hexdigest() != archive.sha256:
+        path.unlink()
+        raise DataError(
+            f"{archive.name} has sha256 {digest.hexdigest()}, expected {archive.sha256}; it was deleted, run again"
+        )
+    try:
+        with zipfile.ZipFile(path) as opened:
+            size = sum(member.file_size for member in opened.infolist())
+            # A bomb is left to unpack(), which refuses it by its declared size, unread.
+            broken = opened.testzip() if size <= archive.max_unpacked else None
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        broken = str(error)
+    if broken is not None:
+        path.unlink()
+        raise DataError(f"{archive.name} is damaged ({broken}); it was deleted, run the command again")
+    return digest.hexdigest()

@@ -1,0 +1,64 @@
+"""Zip files of strangers, unpacked member by member into one folder and nowhere else."""
+
+import shutil
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from vislang.core.errors import DataError
+from vislang.core.files import whole_file
+
+_MAX_MEMBERS = 200_000
+
+
+def unpack(path: Path, folder: Path, *, max_bytes: int) -> int:
+    """Unpack a zip file.
+
+    Every name is checked before the first byte is written. Folders that macOS adds are left out.
+
+    Args:
+        path: the zip file.
+        folder: where to.
+        max_bytes: all members together may hold so many bytes.
+
+    Returns:
+        How many files were written.
+
+    Raises:
+        DataError: a member is absolute, climbs out, is a link, or the whole is too large.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        members = [member for member in members if not member.filename.startswith("__MACOSX/")]
+        total = sum(member.file_size for member in members)
+        if total > max_bytes or len(members) > _MAX_MEMBERS:
+            raise DataError(
+                f"{path} unpacks to {total} bytes in {len(members)} files, expected at most {max_bytes} bytes in"
+                f" {_MAX_MEMBERS}; it is not the archive it claims to be, delete it"
+            )
+        for member in members:
+            _refuse_unsafe(path, member)
+        for member in members:
+            _write(archive, member, folder)
+    return len(members)
+
+
+def _refuse_unsafe(path: Path, member: zipfile.ZipInfo) -> None:
+    name = member.filename.replace("\\", "/")
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in parts or ":" in name or "\0" in name or not parts:
+        raise DataError(f"{path} holds {member.filename!r}, which leads out of the folder; delete the archive")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise DataError(f"{path} holds {member.filename!r}, which is a link or device; delete the archive")
+
+
+def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
+    target = folder / PurePosixPath(member.filename.replace("\\", "/"))
+    if not target.resolve().is_relative_to(folder.resolve()):  # through a link that was in the folder before
+        raise DataError(f"{target} leads out of {folder} through a link; remove the link and run again")
+    if target.is_file() and target.stat().st_size == member.file_size:
+        return  # left by an interrupted run, written whole
+    # zipfile stops at the declared size and checks the CRC, so a lying header cannot fill the disk.
+    with whole_file(target) as part, archive.open(member) as source, part.open("wb") as stream:
+        shutil.copyfileobj(source, stream)

@@ -1,0 +1,1 @@
+"""Drawn scenes with captions: a synthetic data set."""

@@ -1,0 +1,1 @@
+"""Metrics in NumPy; anyone may import them."""

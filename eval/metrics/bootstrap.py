@@ -1,0 +1,192 @@
+"""How sure a retrieval number is: bootstrap over images, for one run and for the difference of two.
+
+Images are drawn again with all their captions, since captions of one image are not independent. The ranks stay:
+the interval answers "had we asked other images", not "had the collection been another".
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.metrics.ranking import Ranks
+from eval.metrics.retrieval import METRICS, retrieval_metrics
+from vislang.core.errors import EvalError
+from vislang.core.seeds import stream
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far run B is from run A on one metric.
+
+    Attributes:
+        a: the metric of run A, in its own unit.
+        b: the metric of run B.
+        difference: b - a.
+        low: lower end of the 95 % interval of the difference.
+        high: upper end.
+        p_value: two-sided, 0..1; small means that a difference of 0 is hard to believe.
+    """
+
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+    def to_json(self) -> dict[str, float]:
+        """Give the numbers by name."""
+        return asdict(self)
+
+
+def bootstrap_intervals(
+    runs: Sequence[Sequence[Ranks]], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Give the 95 % percentile interval of each metric, averaged over runs.
+
+    Args:
+        runs: for each run (seed of training) the ranks of its folds; all runs saw the same images.
+        resamples: how often the images are drawn again.
+        seed: equal seeds give equal intervals.
+
+    Raises:
+        EvalError: no runs, runs over other images, or too few resamples.
+    """
+    if not runs:
+        raise EvalError("no runs were given, expected the ranks of at least one")
+    for run in runs[1:]:
+        _require_same_queries(runs[0], run)
+    drawn = [resampled_metrics(run, resamples=resamples, seed=seed) for run in runs]
+    return {name: _interval(np.mean([metrics[name] for metrics in drawn], axis=0)) for name in METRICS}
+
+
+def paired_comparison(
+    ranks_a: Sequence[Ranks], ranks_b: Sequence[Ranks], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Difference]:
+    """Compare two runs that ranked the same images and captions, drawing the same images for both.
+
+    Args:
+        ranks_a: the ranks of run A, one entry for each fold.
+        ranks_b: the same for run B.
+        resamples: how often the images are drawn again; the smallest p-value is 2 / (resamples + 1).
+        seed: equal seeds give equal results.
+
+    Raises:
+        EvalError: the runs did not rank the same images and captions, or too few resamples.
+    """
+    _require_same_queries(ranks_a, ranks_b)
+    a, b = (retrieval_metrics(ranks).to_json() for ranks in (ranks_a, ranks_b))
+    drawn_a, drawn_b = (resampled_metrics(ranks, resamples=resamples, seed=seed) for ranks in (ranks_a, ranks_b))
+    result = {}
+    for name in METRICS:
+        differences = drawn_b[name] - drawn_a[name]
+        tail = 1 + min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
+        p_value = min(1.0, 2 * tail / (resamples + 1))
+        result[name] = Difference(a[name], b[name], b[name] - a[name], *_interval(differences), p_value)
+    return result
+
+
+def resampled_metrics(
+    folds: Sequence[Ranks], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, NDArray[np.float64]]:
+    """Compute every metric on each of many draws of the images, with replacement, inside each fold.
+
+    Args:
+        folds: the ranks of one run.
+        resamples: how many draws, at least 40 (fewer have no 2.5 % tail).
+        seed: draws depend on it and on the number of images only, so runs can be paired.
+
+    Returns:
+        For each metric, float64 [resamples].
+
+    Raises:
+        EvalError: too few resamples.
+    """
+    if resamples < 40:
+        raise EvalError(f"{resamples} resamples were asked for, expected at least 40 for a 95 % interval")
+    totals = {name: np.zeros(resamples) for name in METRICS}
+    for number, fold in enumerate(folds):
+        num_images = len(fold.image_to_text)
+        random = stream(seed, "bootstrap", number, num_images)
+        ways = (
+            ("i2t", fold.image_to_text, np.arange(num_images)),
+            ("t2i", fold.text_to_image, fold.image_of_caption),
+        )
+        sums_of_way = {way: _sums_by_image(ranks, owners, num_images) for way, ranks, owners in ways}
+        for draw in range(resamples):
+            times_drawn = np.bincount(random.integers(num_images, size=num_images), minlength=num_images)  # [N]
+            for way, ranks, owners in ways:
+                queries, *sums = times_drawn @ sums_of_way[way]
+                for name, total in zip(_MEANS, sums, strict=True):
+                    totals[f"{way}_{name}"][draw] += total / queries
+                totals[f"{way}_medr"][draw] += _weighted_median_rank(ranks, times_drawn[owners])
+    means = {name: values / len(folds) for name, values in totals.items()}
+    means["rsum"] = np.sum([means[f"{way}_r{k}"] for way in ("i2t", "t2i") for k in (1, 5, 10)], axis=0)
+    return means
+
+
+def mean_interval(
+    values: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float] | None:
+    """Give the 95 % percentile interval of a mean over images; of a difference, give it the differences.
+
+    Args:
+        values: float [N], one for each image; NaN takes no part.
+        resamples: how often the images are drawn again.
+        seed: equal seeds give equal intervals.
+
+    Returns:
+        (low, high), or None if no value is a number.
+    """
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return None
+    drawn = stream(seed, "bootstrap", 0, len(values)).integers(len(values), size=(resamples, len(values)))
+    return _interval(values[drawn].mean(axis=1))
+
+
+_MEANS: dict[str, Callable[[NDArray[np.int64]], NDArray]] = {
+    "r1": lambda ranks: 100 * (ranks < 1),
+    "r5": lambda ranks: 100 * (ranks < 5),
+    "r10": lambda ranks: 100 * (ranks < 10),
+    "meanr": lambda ranks: ranks + 1,
+    "mrr": lambda ranks: 1 / (ranks + 1),
+}
+
+
+def _sums_by_image(ranks: NDArray[np.int64], owners: NDArray[np.int64], num_images: int) -> NDArray[np.float64]:
+    """Give float64 [N, 1 + metrics]: how many queries each image brings, and their sum for each mean in `_MEANS`."""
+    columns = [np.ones(len(ranks)), *(value(ranks) for value in _MEANS.values())]
+    return np.stack([np.bincount(owners, weights=column, minlength=num_images) for column in columns], axis=1)
+
+
+def _weighted_median_rank(ranks: NDArray[np.int64], times: NDArray[np.int64]) -> float:
+    """Give floor(median) + 1 of a sample in which ranks[q] occurs times[q] times."""
+    up_to = np.cumsum(np.bincount(ranks, weights=times))  # how many of the sample have this rank or a better one
+    middle = [(up_to[-1] - 1) // 2, up_to[-1] // 2]
+    return float(np.floor(np.searchsorted(up_to, middle, side="right").mean()) + 1)
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _require_same_queries(ranks_a: Sequence[Ranks], ranks_b: Sequence[Ranks]) -> None:
+    sizes = [[(len(fold.image_to_text), len(fold.text_to_image)) for fold in folds] for folds in (ranks_a, ranks_b)]
+    if sizes[0] != sizes[1]:
+        raise EvalError(
+            f"the runs ranked {_sizes(sizes[0])} and {_sizes(sizes[1])}; expected the same images and captions, "
+            "rank both with the same data set, split and protocol"
+        )
+    for a, b in zip(ranks_a, ranks_b, strict=True):
+        if not np.array_equal(a.image_of_caption, b.image_of_caption):
+            raise EvalError("the runs give captions to different images; rank both with the same captions file")
+
+
+def _sizes(folds: list[tuple[int, int]]) -> str:
+    return " + ".join(f"{images} images x {captions} captions" for images, captions in folds) or "nothing"

@@ -1,0 +1,159 @@
+"""BLEU, ROUGE-L and CIDEr-D of tokenized captions, equal to pycocoevalcap's.
+
+All take N candidates and, for each, its references; a caption is a string of words joined by blanks. Scores are
+pycocoevalcap's own: BLEU and ROUGE-L 0..1, CIDEr-D 0..10; higher is better. Tables print them times 100.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.metrics.captions.document_frequencies import DocumentFrequencies
+from eval.metrics.captions.ngrams import ORDERS, NgramCounts, require_pairs
+
+Floats = NDArray[np.float64]
+
+_TINY, _SMALL = 1e-15, 1e-9  # pycocoevalcap's guards against 0/0; they show in the scores of very short captions
+CIDER_SIGMA = 6.0  # of CIDEr-D's penalty on other lengths, in words
+_BETA = 1.2  # weight of recall in ROUGE-L
+
+
+@dataclass(frozen=True)
+class Bleu:
+    """BLEU of a set.
+
+    Attributes:
+        corpus: float64 [4], BLEU-1 to BLEU-4 of all candidates together; not the mean of the images.
+        per_image: float64 [N, 4].
+        statistics: float64 [N, 10], what adds up over images: words, words of the closest reference, n-grams
+            found for n = 1..4, n-grams written for n = 1..4.
+    """
+
+    corpus: Floats
+    per_image: Floats
+    statistics: Floats
+
+
+def bleu(ngrams: NgramCounts) -> Bleu:
+    """Compute BLEU-1 to BLEU-4 with the closest reference length.
+
+    References: Papineni et al. 2002, "BLEU: a method for automatic evaluation of machine translation".
+    """
+    length = ngrams.candidate_length
+    num_images = len(length)
+    columns: list[NDArray] = [length, _closest_length(ngrams)]
+    for grams in ngrams.orders:
+        has_partner = grams.partner >= 0
+        most = np.zeros(len(grams.candidate_count), np.int64)  # the largest count in one reference
+        np.maximum.at(most, grams.partner[has_partner], grams.reference_count[has_partner])
+        found = np.minimum(most, grams.candidate_count)
+        columns.append(_sums(grams.candidate_image, found, num_images))
+    columns += [np.maximum(length - steps, 0) for steps in range(ORDERS)]
+    statistics = np.stack(columns, axis=1).astype(np.float64)
+    return Bleu(bleu_from_statistics(statistics.sum(axis=0)), bleu_from_statistics(statistics), statistics)
+
+
+def bleu_from_statistics(statistics: Floats) -> Floats:
+    """Compute BLEU-1 to BLEU-4, float64 [..., 4], from statistics [..., 10] of one image or summed over many."""
+    words, closest = statistics[..., 0], statistics[..., 1]
+    precisions = (statistics[..., 2:6] + _TINY) / (statistics[..., 6:10] + _SMALL)  # [..., 4]
+    means = np.cumprod(precisions, axis=-1) ** (1 / np.arange(1, ORDERS + 1))
+    ratio = (words + _TINY) / (closest + _SMALL)
+    return means * np.where(ratio < 1, np.exp(1 - 1 / np.minimum(ratio, 1)), 1)[..., None]
+
+
+def cider(ngrams: NgramCounts, *, df: DocumentFrequencies | None = None) -> Floats:
+    """Compute CIDEr-D for each image, float64 [N], 0..10; the score of the set is the mean.
+
+    Args:
+        ngrams: the counted captions.
+        df: frequencies of a large collection; None takes them from the references given, as published scores
+            do, which makes every score depend on the set and gives 0 for a single image.
+
+    References: Vedantam et al. 2015, arXiv:1411.5726, with the clipping and the length penalty of CIDEr-D.
+    """
+    num_images, num_references = len(ngrams.candidate_length), len(ngrams.reference_length)
+    image = ngrams.image_of_reference
+    log_images = np.log(float(num_images)) if df is None else df.log_images
+    total = np.zeros(num_references)
+    for order, grams in enumerate(ngrams.orders, start=1):
+        images_with = grams.images_with if df is None else df.images_with(ngrams.spelled(order))
+        weight = log_images - np.log(np.maximum(images_with, 1))  # [G], inverse document frequency
+        candidate = grams.candidate_count * weight[grams.candidate_gram]
+        reference = grams.reference_count * weight[grams.reference_gram]
+        clipped = np.minimum(np.append(candidate, 0)[grams.partner], reference)  # partner -1 takes the 0 at the end
+        product = _sums(grams.reference, clipped * reference, num_references)  # [M]
+        candidate_norm = np.sqrt(_sums(grams.candidate_image, candidate**2, num_images))
+        norms = candidate_norm[image] * np.sqrt(_sums(grams.reference, reference**2, num_references))
+        total += np.divide(product, norms, out=product, where=norms != 0)
+    # pycocoevalcap counts a caption's length in its pairs of words, so 0 and 1 word are equally long.
+    delta = np.maximum(ngrams.candidate_length - 1, 0)[image] - np.maximum(ngrams.reference_length - 1, 0)
+    total *= np.exp(-(delta**2) / (2 * CIDER_SIGMA**2))
+    return 10 / ORDERS * _sums(image, total, num_images) / np.bincount(image)
+
+
+def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
+    """Compute ROUGE-L for each image, float64 [N], 0..1; the score of the set is the mean.
+
+    The best precision and the best recall may come from two references, as in pycocoevalcap.
+
+    Args:
+        candidates: N tokenized captions; an empty one scores 0.
+        references: for each the tokenized references.
+
+    Raises:
+        EvalError: other numbers of both, no images, or an image without references.
+
+    References: Lin and Och 2004, "Automatic evaluation of machine translation quality using longest common
+        subsequence and skip-bigram statistics".
+    """
+    require_pairs(candidates, references)
+    return np.array([_rouge_of(*pair) for pair in zip(candidates, references, strict=True)])
+
+
+def _rouge_of(candidate: str, references: Sequence[str]) -> float:
+    if not candidate:
+        return 0.0
+    words = candidate.split(" ")
+    places: dict[str, int] = {}  # for each word, a bit for each of its places in the candidate
+    for place, word in enumerate(words):
+        places[word] = places.get(word, 0) | 1 << place
+    precision = recall = 0.0
+    for reference in references:
+        others = reference.split(" ")
+        common = _common_subsequence(places, others, len(words))
+        precision = max(precision, common / len(words))
+        recall = max(recall, common / len(others))
+    if precision == 0:
+        return 0.0
+    return (1 + _BETA**2) * precision * recall / (recall + _BETA**2 * precision)
+
+
+def _common_subsequence(places: dict[str, int], words: list[str], size: int) -> int:
+    """Give the length of the longest common subsequence, one addition of whole numbers for each word.
+
+    A row of the usual table rises by 0 or 1 at each step; the zeros among the first `size` bits are its rises.
+    References: Hyyro 2004, "Bit-parallel LCS-length computation revisited".
+    """
+    row = mask = (1 << size) - 1
+    for word in words:
+        if word in places:
+            match = row & places[word]
+            row = (row + match) | (row - match)
+    return size - (row & mask).bit_count()
+
+
+def _closest_length(ngrams: NgramCounts) -> NDArray[np.int64]:
+    """Give int64 [N], the words of the reference that is closest in length, the shorter of two equally close."""
+    image, length = ngrams.image_of_reference, ngrams.reference_length
+    distance = np.abs(length - ngrams.candidate_length[image])
+    first = np.searchsorted(image, np.arange(len(ngrams.candidate_length)))
+    order = np.lexsort((length, distance, image))
+    return length[order[first]]
+
+
+def _sums(owners: NDArray[np.int64], values: NDArray, size: int) -> Floats:
+    """Give float64 [size], the sum of the values of each owner; NumPy counts in whole numbers when there are none."""
+    return np.bincount(owners, weights=values, minlength=size).astype(np.float64)

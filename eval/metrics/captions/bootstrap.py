@@ -1,0 +1,157 @@
+"""How sure a caption score is: bootstrap over images, for one set of captions and for the difference of two.
+
+BLEU and METEOR of a set are no means of its images, so their statistics are drawn again and summed. CIDEr keeps the
+n-gram weights of the whole set: the interval answers "had we captioned other images", not "had the weights moved".
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.metrics.bootstrap import RESAMPLES, Difference
+from eval.metrics.captions.bleu_rouge_cider import bleu_from_statistics
+from eval.metrics.captions.meteor_formula import meteor_from_statistics
+from eval.metrics.captions.score import BLEU_NAMES, CaptionScores
+from vislang.core.errors import EvalError
+from vislang.core.seeds import stream
+
+Floats = NDArray[np.float64]
+
+_MEANS = ("rouge_l", "cider")
+
+
+def caption_intervals(
+    scores: CaptionScores, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Give the 95 % percentile interval of each corpus score.
+
+    Args:
+        scores: of one set of captions.
+        resamples: how often the images are drawn again, 40 or more.
+        seed: equal seeds give equal intervals.
+
+    Raises:
+        EvalError: too few resamples or fewer than 2 images.
+    """
+    return mean_intervals([scores], resamples=resamples, seed=seed)
+
+
+def mean_intervals(
+    runs: Sequence[CaptionScores], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Give the 95 % percentile interval of the mean over runs of each corpus score that all of them have.
+
+    Args:
+        runs: one for each seed of training; all captioned the same images in the same order.
+        resamples: how often the images are drawn again, the same for all runs; 40 or more.
+        seed: equal seeds give equal intervals.
+
+    Raises:
+        EvalError: no runs, runs over other images, too few resamples or fewer than 2 images.
+    """
+    if not runs:
+        raise EvalError("no runs were given, expected the scores of at least one")
+    for run in runs[1:]:
+        if run.image_ids != runs[0].image_ids:
+            raise EvalError(
+                f"runs captioned {len(runs[0].image_ids)} and {len(run.image_ids)} images, not the same ones in the "
+                "same order; expected one split for all runs"
+            )
+    drawn = [resampled_scores(run, resamples, seed) for run in runs]
+    shared = [name for name in drawn[0] if all(name in one for one in drawn)]
+    return {name: _interval(np.mean([one[name] for one in drawn], axis=0)) for name in shared}
+
+
+def compare_captions(
+    scores_a: CaptionScores, scores_b: CaptionScores, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Difference]:
+    """Compare two sets of captions of the same images, drawing the same images for both.
+
+    Args:
+        scores_a: of set A.
+        scores_b: of set B, its images in any order.
+        resamples: how often the images are drawn again; the smallest p-value is 2 / (resamples + 1).
+        seed: equal seeds give equal results.
+
+    Returns:
+        For each score that both have, B - A with its interval and two-sided p-value.
+
+    Raises:
+        EvalError: other images or another tokenizer, too few resamples or fewer than 2 images.
+    """
+    names_a, names_b = ([str(image_id) for image_id in scores.image_ids] for scores in (scores_a, scores_b))
+    if set(names_a) != set(names_b):
+        only = len(set(names_a) ^ set(names_b))
+        raise EvalError(
+            f"the sets caption {len(names_a)} and {len(names_b)} images, {only} of them in one set only; "
+            "expected the same images, score both on the same split"
+        )
+    if scores_a.tokenizer != scores_b.tokenizer:
+        raise EvalError(
+            f"the sets were scored with the tokenizers {scores_a.tokenizer!r} and {scores_b.tokenizer!r}; "
+            "expected the same, score both again on a machine with Java"
+        )
+    place = {name: number for number, name in enumerate(names_b)}
+    drawn_a = resampled_scores(scores_a, resamples, seed)
+    drawn_b = resampled_scores(scores_b, resamples, seed, rows=[place[name] for name in names_a])
+    return {
+        name: _difference(scores_a.corpus[name], scores_b.corpus[name], drawn_b[name] - drawn_a[name])
+        for name in scores_a.corpus
+        if name in scores_b.corpus
+    }
+
+
+def resampled_scores(
+    scores: CaptionScores, resamples: int = RESAMPLES, seed: int = 0, *, rows: Sequence[int] | None = None
+) -> dict[str, Floats]:
+    """Compute every corpus score on many draws of the images with replacement.
+
+    Args:
+        scores: of one set of captions.
+        resamples: how many draws, 40 or more.
+        seed: draws depend on it and on the number of images only, so that sets can be paired.
+        rows: an order of the images, to pair sets that name them in another one.
+
+    Returns:
+        For each score float64 [resamples].
+
+    Raises:
+        EvalError: too few resamples or fewer than 2 images.
+    """
+    num_images = len(scores.image_ids)
+    if resamples < 40:
+        raise EvalError(f"{resamples} resamples were asked for, expected at least 40 for a 95 % interval")
+    if num_images < 2:
+        raise EvalError(f"{num_images} image was scored; an interval needs 2 or more images to draw from")
+    order = np.arange(num_images) if rows is None else np.asarray(rows)
+    columns = {name: scores.per_image[name][order, None] for name in _MEANS if name in scores.per_image}
+    columns |= {name: values[order] for name, values in scores.statistics.items()}
+    random = stream(seed, "bootstrap", "captions", num_images)
+    sums: dict[str, list[Floats]] = {name: [] for name in columns}
+    for _ in range(resamples):
+        times = np.bincount(random.integers(num_images, size=num_images), minlength=num_images)  # [N]
+        for name, values in columns.items():
+            sums[name].append(times @ values)
+    drawn: dict[str, Floats] = {}
+    for name, rows_of_sums in sums.items():
+        drawn |= _scores_of(name, np.stack(rows_of_sums), num_images)
+    return drawn
+
+
+def _scores_of(name: str, sums: Floats, num_images: int) -> dict[str, Floats]:
+    if name == "bleu":
+        return dict(zip(BLEU_NAMES, bleu_from_statistics(sums).T, strict=True))
+    if name == "meteor":
+        return {name: meteor_from_statistics(sums)}
+    return {name: sums[:, 0] / num_images}
+
+
+def _difference(a: float, b: float, differences: Floats) -> Difference:
+    tail = 1 + min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
+    return Difference(a, b, b - a, *_interval(differences), min(1.0, float(2 * tail) / (len(differences) + 1)))
+
+
+def _interval(values: Floats) -> tuple[float, float]:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)

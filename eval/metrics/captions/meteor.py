@@ -1,0 +1,239 @@
+"""METEOR 1.5 from pycocoevalcap's jar: one Java for a whole run, answers checked, Java's own words in the error.
+
+Reading all paraphrases takes Java some seconds; `eval.metrics.captions.meteor_paraphrases.make_index` makes that one.
+"""
+
+import contextlib
+import queue
+import re
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.metrics.captions.java import find_java, jar_folder, java_words, require_file, start_java, stop_java
+from eval.metrics.captions.meteor_formula import STATISTICS, free_whole_matches
+from eval.metrics.captions.meteor_paraphrases import ParaphraseIndex, load_index, plain_words
+from eval.metrics.captions.ngrams import require_pairs
+from eval.metrics.captions.ptb_tokenizer import one_line
+from vislang.core.errors import EvalError
+
+Floats = NDArray[np.float64]
+
+TIMEOUT = 300.0  # seconds without an answer; loading takes about 5 on an idle machine
+_SEPARATOR = re.compile(r"\|{3,}")
+
+
+@dataclass(frozen=True)
+class MeteorScores:
+    """METEOR of a set, 0..1, higher is better.
+
+    Attributes:
+        corpus: of all candidates together, from the sum of their statistics; not the mean of the images.
+        per_image: float64 [N].
+        statistics: float64 [N, 23], what adds up over images; see `meteor_from_statistics`.
+    """
+
+    corpus: float
+    per_image: Floats
+    statistics: Floats
+
+
+class Meteor:
+    """A running METEOR, to be used as a context manager.
+
+    Without an index of paraphrases Java starts at once with the whole table. With one it starts when the first
+    captions come, with the part that their words need, and again when later captions bring other words.
+    """
+
+    def __init__(self, *, folder: Path | None = None, java: str | None = None, timeout: float = TIMEOUT) -> None:
+        """Say how to start METEOR.
+
+        Args:
+            folder: where pycocoevalcap is, when not where Python finds it.
+            java: a Java, when not the one that `find_java` gives.
+            timeout: longest wait for one answer, in seconds.
+        """
+        self._folder, self._java, self._timeout = folder, java, timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._words: IO[bytes] | None = None
+        self._index: ParaphraseIndex | None = None
+        self._known: set[str] = set()
+        self._open = False
+        self._reason = ""  # why it failed
+        self._lock = threading.Lock()  # one question at a time
+
+    def __enter__(self) -> "Meteor":
+        """Start Java, or prepare to.
+
+        Raises:
+            EvalError: no Java, no jar, or it does not start.
+        """
+        self._folder = self._folder or jar_folder()
+        self._java = self._java or find_java()
+        require_file(self._jar)
+        self._index, self._known, self._open, self._reason = load_index(self._folder), set(), True, ""
+        if self._index is None:
+            self._start(require_file(self._jar.parent / "data" / "paraphrase-en.gz"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill Java with all that it started."""
+        self.close()
+
+    def close(self) -> None:
+        """Kill Java with all that it started; harmless when it does not run."""
+        self._open = False
+        self._stop()
+
+    def prepare(self, captions: Iterable[str]) -> None:
+        """Get ready for these tokenized captions, so that sets that are scored one by one need one start of Java.
+
+        Raises:
+            EvalError: METEOR is closed, or Java failed.
+        """
+        with self._lock:
+            self._learn([_clean(caption) for caption in captions])
+
+    def score(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> MeteorScores:
+        """Score a set of captions.
+
+        Args:
+            candidates: N tokenized captions; an empty one scores 0.
+            references: for each of them the tokenized references, one or more.
+
+        Raises:
+            EvalError: captions that do not fit together, or Java failed, was silent for too long, or answered
+                with something else than numbers.
+        """
+        require_pairs(candidates, references)
+        questions = [_question(*pair) for pair in zip(candidates, references, strict=True)]
+        distinct = list(dict.fromkeys(questions))
+        with self._lock:
+            self._learn(questions)
+            answers = dict(zip(distinct, self._ask(distinct, len(distinct)), strict=True))
+            statistics = np.array([self._numbers(answers[question], STATISTICS) for question in questions])
+            evaluate = " ||| ".join(["EVAL", *(answers[question] for question in questions)])
+            values = [self._numbers(line, 1)[0] for line in self._ask([evaluate], len(questions) + 1)]
+        return MeteorScores(values[-1], np.array(values[:-1]), free_whole_matches(statistics))
+
+    @property
+    def _jar(self) -> Path:
+        return (self._folder or jar_folder()) / "meteor" / "meteor-1.5.jar"
+
+    def _learn(self, captions: list[str]) -> None:
+        """Start Java with the paraphrases that these captions need, unless it has them."""
+        if not self._open:
+            raise EvalError(self._reason or "METEOR is not running; use it inside: with Meteor() as meteor: ...")
+        if self._index is None:
+            return
+        words = plain_words(captions)
+        if self._process is not None and words <= self._known:
+            return
+        self._known |= words
+        self._stop()
+        with tempfile.TemporaryDirectory() as folder:
+            table = Path(folder) / "paraphrase.gz"
+            try:
+                table.write_bytes(self._index.table_for(self._known))
+            except OSError as error:
+                raise EvalError(
+                    f"cannot write {table}: {error.strerror or error}; free some space there, or set $TMPDIR"
+                ) from error
+            self._start(table)
+            self._ask([_question("a", ["a"])], 1)  # once it answers it has read the table, which may go
+
+    def _start(self, table: Path) -> None:
+        # The whole table fills half a gigabyte; a heap that starts with it is not collected while it grows.
+        heap = ["-Xms1g" if self._index is None else "-Xms256m", "-Xmx2g"]
+        arguments = [*heap, "-jar", str(self._jar), "-", "-", "-stdio", "-l", "en", "-norm", "-a", str(table)]
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _stop
+        self._process = start_java(arguments, stderr=self._words.fileno(), program=self._java)
+        self._lines = queue.SimpleQueue()
+        threading.Thread(target=_pass_on, args=(self._process.stdout, self._lines), daemon=True).start()
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            stop_java(process)
+        if self._words is not None:
+            self._words.close()
+            self._words = None
+
+    def _ask(self, lines: list[str], num_answers: int) -> list[str]:
+        """Send lines without waiting for each answer, and collect the answers in order."""
+        process = self._process
+        if process is None:
+            raise EvalError(self._reason or "METEOR was closed while it was asked; keep it open until it has answered")
+        content = "".join(f"{line}\n" for line in lines).encode()
+        writer = threading.Thread(target=_write, args=(process.stdin, content), daemon=True)
+        writer.start()  # Java reads no further while its answers wait, so writing and reading go side by side
+        answers = [self._answer() for _ in range(num_answers)]
+        writer.join()
+        return answers
+
+    def _answer(self) -> str:
+        try:
+            line = self._lines.get(timeout=self._timeout)
+        except queue.Empty:
+            raise self._failure(f"gave no answer within {self._timeout:g} s") from None
+        if line is None:
+            raise self._failure("ended before it had answered")
+        return line.decode("utf-8", "replace").strip()
+
+    def _numbers(self, line: str, expected: int) -> list[float]:
+        try:
+            values = [float(word) for word in line.split()]
+        except ValueError:
+            values = []
+        if len(values) != expected or not np.isfinite(values).all():
+            raise self._failure(f"answered {line[:200]!r}, expected {expected} number(s)")
+        return values
+
+    def _failure(self, what: str) -> EvalError:
+        """Stop Java, whose answers can no longer be told apart, and build the error with its last words."""
+        words = b""
+        if self._words is not None:
+            with contextlib.suppress(OSError):
+                self._words.seek(0)
+                words = self._words.read()
+        code = self._process.poll() if self._process is not None else None
+        self.close()
+        ended = f" (exit code {code})" if code is not None else ""
+        self._reason = (
+            f"METEOR {what}{ended}; Java says: {java_words(words)}; expected 2 GB of free memory and a working Java, "
+            "or leave METEOR out of the metrics"
+        )
+        return EvalError(self._reason)
+
+
+def _question(candidate: str, references: Sequence[str]) -> str:
+    # Each caption stands between blanks: Java drops an empty last field, and the last reference would be scored.
+    return f"SCORE ||| {' ||| '.join(map(_clean, (*references, candidate)))} "
+
+
+def _clean(caption: str) -> str:
+    return _SEPARATOR.sub(" ", one_line(caption))
+
+
+def _pass_on(stream: IO[bytes], lines: "queue.SimpleQueue[bytes | None]") -> None:
+    with contextlib.suppress(OSError, ValueError):  # closed under our hands: the run is over
+        for line in stream:
+            lines.put(line)
+    lines.put(None)
+
+
+def _write(stream: IO[bytes], content: bytes) -> None:
+    with contextlib.suppress(OSError, ValueError):  # Java has ended; the reader says so
+        stream.write(content)
+        stream.flush()

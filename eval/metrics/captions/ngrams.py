@@ -1,0 +1,156 @@
+"""The n-grams of all captions of a run, counted once and shared by BLEU and CIDEr.
+
+Words and n-grams become whole numbers, so that counting is sorting: no dictionary of tuples for each caption.
+Legend: N images with one candidate each, M references, G different n-grams of one order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vislang.core.errors import EvalError
+
+ORDERS = 4  # BLEU-4 and CIDEr both look at 1 to 4 words
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Grams:
+    """The n-grams of one order; an entry is one n-gram with its count in one caption.
+
+    Attributes:
+        size: G.
+        first_word: int64 [G], where in all words of the run each n-gram is first seen.
+        candidate_image: int64 [C], the image of each entry of the candidates, never falling.
+        candidate_gram: int64 [C], its n-gram, 0..G-1.
+        candidate_count: int64 [C], how often the candidate holds it, 1 or more.
+        reference: int64 [R], the reference of each entry of the references, 0..M-1, never falling.
+        reference_gram: int64 [R].
+        reference_count: int64 [R].
+        partner: int64 [R], the entry of the same image's candidate with the same n-gram, -1 for none.
+        images_with: int64 [G], how many images hold the n-gram in a reference: CIDEr's document frequency.
+    """
+
+    size: int
+    first_word: Ints
+    candidate_image: Ints
+    candidate_gram: Ints
+    candidate_count: Ints
+    reference: Ints
+    reference_gram: Ints
+    reference_count: Ints
+    partner: Ints
+    images_with: Ints
+
+
+@dataclass(frozen=True)
+class NgramCounts:
+    """What BLEU and CIDEr need to know about the captions of a run.
+
+    Attributes:
+        orders: the n-grams of 1, 2, 3 and 4 words.
+        words: all words of the run one after another, as numbers; int64 [W].
+        vocabulary: the words in the order of their numbers.
+        candidate_length: int64 [N] words in each candidate.
+        reference_length: int64 [M] words in each reference.
+        image_of_reference: int64 [M], 0..N-1, never falling.
+    """
+
+    orders: tuple[Grams, ...]
+    words: Ints
+    vocabulary: list[str]
+    candidate_length: Ints
+    reference_length: Ints
+    image_of_reference: Ints
+
+    def spelled(self, order: int) -> list[str]:
+        """Write out the n-grams of `order` words, 1..4, in the order of their numbers."""
+        starts = self.orders[order - 1].first_word
+        columns = [[self.vocabulary[word] for word in self.words[starts + step].tolist()] for step in range(order)]
+        return [" ".join(words) for words in zip(*columns, strict=True)]
+
+
+def count_ngrams(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> NgramCounts:
+    """Count the n-grams of 1 to 4 words.
+
+    Args:
+        candidates: N tokenized captions.
+        references: for each of them the tokenized references, one or more.
+
+    Raises:
+        EvalError: other numbers of both, no images, or an image without references.
+    """
+    require_pairs(candidates, references)
+    image_of_reference = np.repeat(np.arange(len(candidates)), [len(captions) for captions in references])
+    numbers: dict[str, int] = {}
+    flat: list[int] = []
+    lengths = []
+    for caption in chain(candidates, *references):
+        words = caption.split()
+        lengths.append(len(words))
+        flat.extend([numbers.setdefault(word, len(numbers)) for word in words])
+    words_of_run, length = np.array(flat, np.int64), np.array(lengths, np.int64)
+    num_images = len(candidates)
+    orders = tuple(_orders(words_of_run, length, len(numbers), image_of_reference, num_images))
+    return NgramCounts(
+        orders, words_of_run, list(numbers), length[:num_images], length[num_images:], image_of_reference
+    )
+
+
+def require_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Refuse candidates and references that do not belong together.
+
+    Raises:
+        EvalError: other numbers of both, no images, or an image without references.
+    """
+    if len(candidates) != len(references):
+        raise EvalError(
+            f"{len(candidates)} candidates and references of {len(references)} images were given; "
+            "expected one candidate for each image"
+        )
+    if not candidates:
+        raise EvalError("no captions were given, expected at least one image; check the results file and the split")
+    bare = [number for number, captions in enumerate(references) if not captions]
+    if bare:
+        raise EvalError(f"{len(bare)} images have no reference (rows {bare[:5]}), expected one or more; leave them out")
+
+
+def _orders(words: Ints, length: Ints, num_words: int, image_of_reference: Ints, num_images: int) -> list[Grams]:
+    caption = np.repeat(np.arange(len(length)), length)  # [W]
+    left = np.repeat(np.cumsum(length), length) - np.arange(len(words))  # words from here to the caption's end
+    starts, codes, orders = np.arange(len(words)), np.zeros(len(words), np.int64), []
+    for order in range(1, ORDERS + 1):
+        keep = left[starts] >= order
+        starts = starts[keep]
+        codes = codes[keep] * max(num_words, 1) + words[starts + order - 1]  # the n-gram before, then one word more
+        _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
+        orders.append(_entries(caption[starts], codes, starts[first], image_of_reference, num_images))
+    return orders
+
+
+def _entries(caption: Ints, gram: Ints, first_word: Ints, image_of_reference: Ints, num_images: int) -> Grams:
+    size = max(len(first_word), 1)
+    keys, counts = np.unique(caption * size + gram, return_counts=True)
+    caption, gram = np.divmod(keys, size)
+    cut = np.searchsorted(caption, num_images)  # candidates come first
+    reference = caption[cut:] - num_images
+    pairs = image_of_reference[reference] * size + gram[cut:]  # [R] image and n-gram as one number
+    place = np.searchsorted(keys[:cut], pairs)
+    same = np.append(keys[:cut], -1)[place] == pairs
+    images_with = np.bincount(np.unique(pairs) % size, minlength=len(first_word))
+    return Grams(
+        size=len(first_word),
+        first_word=first_word,
+        candidate_image=caption[:cut],
+        candidate_gram=gram[:cut],
+        candidate_count=counts[:cut],
+        reference=reference,
+        reference_gram=gram[cut:],
+        reference_count=counts[cut:],
+        partner=np.where(same, place, -1),
+        images_with=images_with,
+    )

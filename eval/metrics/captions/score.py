@@ -1,0 +1,206 @@
+"""All caption metrics of a set of captions: one tokenizer call, one METEOR for the whole run, nothing silent.
+
+A metric that cannot run is left out with its reason, and the others are still computed. METEOR's Java works beside
+the other metrics. Corpus scores are pycocoevalcap's: BLEU, METEOR, ROUGE-L 0..1, CIDEr-D 0..10, higher is better.
+"""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.metrics.captions.bleu_rouge_cider import bleu, cider, rouge_l
+from eval.metrics.captions.coco_files import ImageId, references_of
+from eval.metrics.captions.document_frequencies import DocumentFrequencies
+from eval.metrics.captions.meteor import Meteor, MeteorScores
+from eval.metrics.captions.ngrams import count_ngrams
+from eval.metrics.captions.ptb_tokenizer import PTB, TREEBANK, ptb_tokenize, treebank_tokenize
+from vislang.core.errors import EvalError, unknown_name
+
+Floats = NDArray[np.float64]
+Captions = Mapping[ImageId, str]
+References = Mapping[ImageId, Sequence[str]]
+
+METRICS = ("bleu", "meteor", "rouge", "cider", "spice")
+BLEU_NAMES = ("bleu1", "bleu2", "bleu3", "bleu4")
+_NO_SPICE = (
+    "SPICE needs Stanford CoreNLP 3.6, which pycocoevalcap fetches from the network and which does not start on "
+    "Java 9 or later; score the same results file with coco-caption and Java 8"
+)
+
+
+@dataclass(frozen=True)
+class CaptionScores:
+    """Every metric of one set of captions.
+
+    Attributes:
+        corpus: by name: bleu1 .. bleu4, meteor, rouge_l, cider; without those in `skipped`.
+        per_image: by the same names float64 [N]; their mean is the corpus score of rouge_l and cider only.
+        image_ids: the N images, in the order of `per_image`.
+        tokenizer: "ptb" or "treebank" (no Java; PTB and it agree on 99.9 % of Flickr8K's captions).
+        skipped: for each metric or tool that did not run, why.
+        statistics: "bleu" float64 [N, 10] and "meteor" float64 [N, 23], which add up over images.
+        unused_references: images that have references but no caption here; 0 when a whole split was captioned.
+    """
+
+    corpus: dict[str, float]
+    per_image: dict[str, Floats]
+    image_ids: tuple[ImageId, ...]
+    tokenizer: str
+    skipped: dict[str, str]
+    statistics: dict[str, Floats] = field(default_factory=dict)
+    unused_references: int = 0
+
+
+def score_captions(
+    candidates: Captions,
+    references: References,
+    *,
+    metrics: Sequence[str] = METRICS,
+    df: DocumentFrequencies | None = None,
+    tokenizer: str | None = None,
+    meteor: Meteor | None = None,
+) -> CaptionScores:
+    """Score one caption for each image.
+
+    Args:
+        candidates: one raw caption for each image id.
+        references: for each image id its raw captions, one or more; other images may be there too.
+        metrics: any of `METRICS`.
+        df: stored n-gram frequencies for CIDEr, needed for a single image and wise for small sets.
+        tokenizer: "ptb", "treebank" (no Java), or None for "ptb" where there is Java and "treebank" elsewhere.
+        meteor: a running METEOR to use; started and ended here when None.
+
+    Raises:
+        ConfigError: an unknown metric or tokenizer.
+        EvalError: captions that no honest score can be given to, or tokenizer "ptb" was asked for and cannot run.
+    """
+    return score_systems({"": candidates}, references, metrics=metrics, df=df, tokenizer=tokenizer, meteor=meteor)[""]
+
+
+def score_systems(
+    systems: Mapping[str, Captions],
+    references: References,
+    *,
+    metrics: Sequence[str] = METRICS,
+    df: DocumentFrequencies | None = None,
+    tokenizer: str | None = None,
+    meteor: Meteor | None = None,
+) -> dict[str, CaptionScores]:
+    """Score several sets of captions with one tokenizer call and one METEOR; see `score_captions`.
+
+    Args:
+        systems: for each name its captions.
+        references: shared by all of them.
+        metrics: any of `METRICS`.
+        df: stored n-gram frequencies for CIDEr.
+        tokenizer: "ptb", "treebank", or None to choose.
+        meteor: a running METEOR to use.
+    """
+    _require_known(metrics, tokenizer)
+    chosen = {name: references_of(captions, references) for name, captions in systems.items()}
+    skipped = {"spice": _NO_SPICE} if "spice" in metrics else {}
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(1))  # METEOR's Java answers there, beside the other metrics
+        if "meteor" not in metrics:
+            meteor = None
+        elif meteor is None:
+            try:
+                meteor = stack.enter_context(Meteor())
+            except EvalError as error:
+                skipped["meteor"] = str(error)
+        texts = list(chain.from_iterable([*systems[name].values(), *chain(*chosen[name])] for name in systems))
+        used, words_of = _tokenize(texts, tokenizer, skipped)
+        ready = pool.submit(meteor.prepare, list(words_of.values())) if meteor else None
+        scores = {}
+        for name, captions in systems.items():
+            tokens = [words_of[caption] for caption in captions.values()]
+            others = [[words_of[caption] for caption in image] for image in chosen[name]]
+            task = pool.submit(_meteor_when, ready, meteor, tokens, others) if meteor and ready else None
+            unused = max(0, len(references) - len(captions))
+            scores[name] = CaptionScores({}, {}, tuple(captions), used, dict(skipped), {}, unused)
+            _add_scores(scores[name], tokens, others, metrics, df)
+            if task is not None:
+                _add_meteor(scores[name], task)
+    return scores
+
+
+def _require_known(metrics: Sequence[str], tokenizer: str | None) -> None:
+    for name in metrics:
+        if name not in METRICS:
+            raise unknown_name("metric", name, METRICS)
+    if tokenizer not in (None, PTB, TREEBANK):
+        raise unknown_name("tokenizer", str(tokenizer), (PTB, TREEBANK))
+
+
+def _meteor_when(
+    ready: "Future[None]", meteor: Meteor, candidates: list[str], references: list[list[str]]
+) -> MeteorScores:
+    ready.result()  # raises what kept METEOR from getting ready; it ran before us in the same thread
+    return meteor.score(candidates, references)
+
+
+def _tokenize(texts: list[str], tokenizer: str | None, skipped: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Give the tokenizer used and, for each text, its words joined by blanks."""
+    distinct = list(dict.fromkeys(texts))
+    if tokenizer != TREEBANK:
+        try:
+            return PTB, dict(zip(distinct, ptb_tokenize(distinct), strict=True))
+        except EvalError as error:
+            if tokenizer == PTB:
+                raise
+            skipped["ptb"] = f"{error} (scored with the tokenizer {TREEBANK!r} instead)"
+    return TREEBANK, dict(zip(distinct, treebank_tokenize(distinct), strict=True))
+
+
+def _add_scores(
+    result: CaptionScores,
+    candidates: list[str],
+    references: list[list[str]],
+    metrics: Sequence[str],
+    df: DocumentFrequencies | None,
+) -> None:
+    if "bleu" in metrics or "cider" in metrics:
+        ngrams = count_ngrams(candidates, references)
+    if "bleu" in metrics:
+        scores = bleu(ngrams)
+        result.corpus.update(zip(BLEU_NAMES, scores.corpus.tolist(), strict=True))
+        result.per_image.update(zip(BLEU_NAMES, scores.per_image.T, strict=True))
+        result.statistics["bleu"] = scores.statistics
+    if "rouge" in metrics:
+        _add_mean(result, "rouge_l", rouge_l(candidates, references))
+    if "cider" in metrics and (reason := _cider_is_blind(len(candidates), df, result.tokenizer)):
+        result.skipped["cider"] = reason
+    elif "cider" in metrics:
+        _add_mean(result, "cider", cider(ngrams, df=df))
+
+
+def _cider_is_blind(num_images: int, df: DocumentFrequencies | None, tokenizer: str) -> str | None:
+    if df is None:
+        return None if num_images > 1 else "CIDEr of one image is always 0 without document frequencies; give df"
+    if df.tokenizer != tokenizer:
+        return (
+            f"the document frequencies were counted on {df.tokenizer!r} words and these captions are {tokenizer!r} "
+            "words; give a table of the same tokenizer"
+        )
+    return None
+
+
+def _add_mean(result: CaptionScores, name: str, per_image: Floats) -> None:
+    result.per_image[name] = per_image
+    result.corpus[name] = float(per_image.mean())
+
+
+def _add_meteor(result: CaptionScores, task: "Future[MeteorScores]") -> None:
+    try:
+        scores = task.result()
+    except EvalError as error:
+        result.skipped["meteor"] = str(error)
+        return
+    result.corpus["meteor"] = scores.corpus
+    result.per_image["meteor"] = scores.per_image
+    result.statistics["meteor"] = scores.statistics

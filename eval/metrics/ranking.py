@@ -1,0 +1,264 @@
+"""Exact ranks of the right answers, images to captions and back, from one blocked matrix product.
+
+Every score is computed once. Captions are grouped by image, so the block on the diagonal holds all right
+answers of its images and captions; diagonal blocks go first and give the thresholds, the others are only
+counted against them. No score is ever compared with one that another formula gave for the same pair, and the
+images x captions matrix never exists as a whole.
+
+A wrong candidate that ties with the right one is placed before it: a model that maps everything to one point
+gets the worst ranks, not the best. Equal embeddings always tie, although a matrix product may round their
+scores differently in its middle and at its edges.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vislang.core.errors import EvalError
+
+ScoreTile = Callable[[slice, slice], NDArray[np.floating]]
+
+# 1000 images x 5000 captions is 20 MB of scores: few enough calls for the full speed of the matrix product even
+# beside other work, and little memory. 2560 is 4 % slower alone and up to twice as slow on a busy machine.
+BLOCK = 5000
+
+_BAND = 64  # images whose comparisons are counted at a time, so that they stay in the second-level cache
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where the right answers came, counted from 0 (0 is best), with all ties against us.
+
+    Attributes:
+        image_to_text: int64 [N], for each image the rank of its best caption among the captions of other images.
+        text_to_image: int64 [M], for each caption the rank of its image.
+        image_of_caption: int64 [M], the image that each caption describes.
+    """
+
+    image_to_text: NDArray[np.int64]
+    text_to_image: NDArray[np.int64]
+    image_of_caption: NDArray[np.int64]
+
+
+def retrieval_ranks(
+    image_embeddings: ArrayLike, caption_embeddings: ArrayLike, image_of_caption: ArrayLike, *, block: int = BLOCK
+) -> Ranks:
+    """Rank all captions for each image and all images for each caption by dot product.
+
+    Args:
+        image_embeddings: float [N, D]; computed in float32; higher dot product is better.
+        caption_embeddings: float [M, D].
+        image_of_caption: int [M], values 0..N-1 in any order; every image needs at least one caption.
+        block: captions per block; changes time and memory, never the ranks.
+
+    Raises:
+        EvalError: shapes that do not fit, NaN or infinite values, an image without captions.
+    """
+    images = _embeddings("image", image_embeddings)
+    captions = _embeddings("caption", caption_embeddings)
+    if images.shape[1] != captions.shape[1]:
+        raise EvalError(
+            f"image embeddings have width {images.shape[1]}, caption embeddings {captions.shape[1]}; "
+            "expected both from the same model"
+        )
+    owners = _owners(image_of_caption, len(captions), len(images))
+    order = np.argsort(owners, kind="stable")
+    if not _is_grouped(owners):
+        captions = captions[order]
+
+    def score_tile(rows: slice, columns: slice) -> NDArray[np.floating]:
+        with np.errstate(over="ignore", invalid="ignore"):  # _checked refuses what overflows, with its counts
+            return images[rows] @ captions[columns].T
+
+    grouped = owners[order]
+    ranks = _count(score_tile, grouped, _groups(grouped, len(images), block), _twins(images), _twins(captions))
+    return _in_given_order(ranks, order, owners)
+
+
+def ranks_from_scores(scores: ArrayLike, image_of_caption: ArrayLike, *, block: int = BLOCK) -> Ranks:
+    """Rank with a score matrix of any origin.
+
+    Args:
+        scores: float [N, M]; scores[i, j] of image i and caption j, higher is better.
+        image_of_caption: int [M], values 0..N-1 in any order; every image needs at least one caption.
+        block: captions per block; changes time and memory, never the ranks.
+
+    Raises:
+        EvalError: shapes that do not fit, NaN or infinite scores, an image without captions.
+    """
+    matrix = np.asarray(scores)
+    if matrix.ndim != 2:
+        raise EvalError(f"scores have shape {matrix.shape}, expected [images, captions]")
+    owners = _owners(image_of_caption, matrix.shape[1], matrix.shape[0])
+    order = np.argsort(owners, kind="stable")
+    grouped = _is_grouped(owners)
+
+    def score_tile(rows: slice, columns: slice) -> NDArray[np.floating]:
+        return matrix[rows, columns] if grouped else matrix[rows][:, order[columns]]
+
+    ranks = ranks_from_tiles(score_tile, owners[order], num_images=len(matrix), block=block)
+    return _in_given_order(ranks, order, owners)
+
+
+def ranks_from_tiles(
+    score_tile: ScoreTile, image_of_caption: ArrayLike, *, num_images: int, block: int = BLOCK
+) -> Ranks:
+    """Rank with scores that are computed piece by piece, such as region alignment; each pair is asked for once.
+
+    Args:
+        score_tile: called with a slice of images and a slice of captions, gives their scores, float [b, c],
+            higher is better.
+        image_of_caption: int [M], values 0..num_images-1 that never fall; every image needs a caption.
+        num_images: N.
+        block: captions per tile; a tile has at most so many images as well.
+
+    Raises:
+        EvalError: captions that are not grouped by image, or a tile of another shape, with NaN or infinite scores.
+    """
+    owners = _owners(image_of_caption, None, num_images)
+    if not _is_grouped(owners):
+        raise EvalError("captions are not grouped by image; sort them by image_of_caption first")
+    return _count(score_tile, owners, _groups(owners, num_images, block))
+
+
+def _count(
+    score_tile: ScoreTile,
+    owners: NDArray[np.int64],
+    groups: list[tuple[slice, slice]],
+    image_twins: NDArray[np.int64] | None = None,
+    caption_twins: NDArray[np.int64] | None = None,
+) -> Ranks:
+    """Go once over all tiles, the diagonal ones first, and count the candidates not worse than the right answer.
+
+    Args:
+        score_tile: gives the scores of a slice of images and a slice of captions.
+        owners: int64 [M] image of each caption, never falling.
+        groups: runs of images with their captions.
+        image_twins: int64 [N], equal numbers for equal embeddings; None when no two are equal.
+        caption_twins: int64 [M], the same for captions.
+    """
+    num_images = groups[-1][0].stop
+    ranks = Ranks(np.zeros(num_images, np.int64), np.zeros(len(owners), np.int64), owners)
+    best_captions = np.zeros(num_images, np.int64)
+    best_scores = own_scores = np.empty(0, np.float32)  # grow with each diagonal tile, in the tiles' own precision
+
+    def count(tile: NDArray, rows: slice, columns: slice, own: tuple | None = None) -> None:
+        beats_caption = tile >= best_scores[rows][:, None]
+        beats_image = tile >= own_scores[columns]
+        if caption_twins is not None:
+            beats_caption |= caption_twins[columns] == caption_twins[best_captions[rows]][:, None]
+        if image_twins is not None:
+            beats_image |= image_twins[rows][:, None] == image_twins[owners[columns]]
+        if own is not None:  # right answers never count as wrong candidates
+            beats_caption[own] = beats_image[own] = False
+        ranks.image_to_text[rows] += _sum(beats_caption, axis=1)
+        ranks.text_to_image[columns] += _sum(beats_image, axis=0)
+
+    for rows, columns in groups:
+        tile = _checked(score_tile(rows, columns), rows, columns)
+        own = owners[columns] - rows.start, np.arange(columns.stop - columns.start)
+        best = _best_caption(tile[own], own[0])
+        best_captions[rows] = columns.start + best
+        best_scores = np.append(best_scores, tile[own][best])  # of each image with its best caption
+        own_scores = np.append(own_scores, tile[own])  # of each caption with its image
+        count(tile, rows, columns, own)
+    for _, columns in groups:
+        for rows, others in groups:
+            if others != columns:
+                tile = _checked(score_tile(rows, columns), rows, columns)
+                for top in range(rows.start, rows.stop, _BAND):
+                    band = slice(top, min(top + _BAND, rows.stop))
+                    count(tile[top - rows.start : band.stop - rows.start], band, columns)
+    return ranks
+
+
+def _best_caption(scores: NDArray, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give, for each image of a tile, the column of its best caption."""
+    by_image = np.lexsort((scores, rows))  # the best caption of each image comes last
+    return by_image[np.flatnonzero(np.diff(rows[by_image], append=-1))]
+
+
+def _sum(mask: NDArray[np.bool_], *, axis: int) -> NDArray[np.uint32]:
+    return mask.view(np.uint8).sum(axis=axis, dtype=np.uint32)  # several times faster than summing booleans
+
+
+def _twins(embeddings: NDArray[np.float32]) -> NDArray[np.int64] | None:
+    """Number the rows so that equal rows share a number; None when all rows differ."""
+    first: dict[int, int] = {}
+    numbers = np.arange(len(embeddings))
+    for number, row in enumerate(embeddings):
+        same = first.setdefault(hash((row + 0.0).tobytes()), number)  # + 0.0 makes -0.0 and 0.0 one
+        if same != number and np.array_equal(row, embeddings[same]):
+            numbers[number] = same
+    return numbers if len(first) < len(embeddings) else None
+
+
+def _in_given_order(ranks: Ranks, order: NDArray[np.intp], owners: NDArray[np.int64]) -> Ranks:
+    text_to_image = np.empty_like(ranks.text_to_image)
+    text_to_image[order] = ranks.text_to_image
+    return Ranks(ranks.image_to_text, text_to_image, owners)
+
+
+def _checked(tile: NDArray[np.floating], rows: slice, columns: slice) -> NDArray[np.floating]:
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    if tile.shape != shape:
+        raise EvalError(f"scores have shape {tile.shape}, expected {shape} for {shape[0]} images x {shape[1]} captions")
+    if not np.isfinite(tile).all():
+        raise EvalError(
+            f"scores hold {np.count_nonzero(~np.isfinite(tile))} NaN or infinite values among images "
+            f"{rows.start}..{rows.stop - 1}; no honest rank exists, check the model for overflow"
+        )
+    return tile
+
+
+def _embeddings(what: str, values: ArrayLike) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # too large for float32: infinite, refused below
+        array = np.ascontiguousarray(values, np.float32)
+    if array.ndim != 2 or 0 in array.shape:
+        raise EvalError(f"{what} embeddings have shape {array.shape}, expected [rows, width], neither of them 0")
+    if not np.isfinite(array).all():
+        bad = ~np.isfinite(array)
+        raise EvalError(
+            f"{what} embeddings hold {np.count_nonzero(bad)} NaN or infinite values in "
+            f"{np.count_nonzero(bad.any(axis=1))} of {len(array)} rows; no honest rank exists, "
+            "check the model and its features"
+        )
+    return array
+
+
+def _owners(image_of_caption: ArrayLike, num_captions: int | None, num_images: int) -> NDArray[np.int64]:
+    owners = np.asarray(image_of_caption)
+    if owners.ndim != 1 or not len(owners) or not np.issubdtype(owners.dtype, np.integer):
+        raise EvalError(
+            f"image_of_caption is {owners.dtype} of shape {owners.shape}, expected whole numbers [captions], 1 or more"
+        )
+    if num_captions is not None and len(owners) != num_captions:
+        raise EvalError(f"image_of_caption names {len(owners)} captions, expected {num_captions}, one for each caption")
+    if owners.min() < 0 or owners.max() >= num_images:
+        raise EvalError(
+            f"image_of_caption holds {owners.min()}..{owners.max()}, expected 0..{num_images - 1}, the rows of images"
+        )
+    bare = np.flatnonzero(np.bincount(owners, minlength=num_images) == 0)
+    if len(bare):
+        shown = ", ".join(map(str, bare[:5])) + (", ..." if len(bare) > 5 else "")
+        raise EvalError(f"{len(bare)} images have no caption (rows {shown}) and so no rank; leave them out")
+    return owners.astype(np.int64)
+
+
+def _is_grouped(owners: NDArray[np.int64]) -> bool:
+    return bool((np.diff(owners) >= 0).all())
+
+
+def _groups(owners: NDArray[np.int64], num_images: int, block: int) -> list[tuple[slice, slice]]:
+    """Cut images into runs that hold about `block` captions each; give each run with its captions."""
+    if block < 1:
+        raise EvalError(f"block is {block}, expected 1 caption or more")
+    first_captions = np.searchsorted(owners, np.arange(num_images + 1))
+    cuts = np.searchsorted(first_captions, np.arange(0, len(owners), block))
+    edges = np.unique([*cuts, num_images]).tolist()
+    return [
+        (slice(start, stop), slice(int(first_captions[start]), int(first_captions[stop])))
+        for start, stop in zip(edges, edges[1:], strict=False)
+    ]

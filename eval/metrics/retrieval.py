@@ -1,0 +1,172 @@
+"""Retrieval numbers from ranks: recall, median, mean, reciprocal; one pass or the mean of five folds."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eval.metrics.ranking import Ranks, retrieval_ranks
+from vislang.core.errors import EvalError
+
+
+@dataclass(frozen=True)
+class RetrievalMetrics:
+    """One row of a retrieval table. `i2t` asks with an image for its captions (annotation), `t2i` is search.
+
+    Attributes:
+        i2t_r1: recall in percent, 0..100, higher is better; the same for r5 and r10.
+        i2t_medr: median rank counted from 1, lower is better.
+        i2t_meanr: mean rank counted from 1, lower is better.
+        i2t_mrr: mean reciprocal rank, 0..1, higher is better.
+        rsum: sum of the six recalls, 0..600, higher is better.
+    """
+
+    i2t_r1: float
+    i2t_r5: float
+    i2t_r10: float
+    i2t_medr: float
+    i2t_meanr: float
+    i2t_mrr: float
+    t2i_r1: float
+    t2i_r5: float
+    t2i_r10: float
+    t2i_medr: float
+    t2i_meanr: float
+    t2i_mrr: float
+    rsum: float
+
+    def to_json(self) -> dict[str, float]:
+        """Give the metrics by name."""
+        return asdict(self)
+
+
+METRICS = tuple(field.name for field in fields(RetrievalMetrics))
+
+
+def recall_at(ranks: ArrayLike, k: int) -> float:
+    """Give the percentage of queries whose right answer is among the first `k`.
+
+    Args:
+        ranks: int [Q] counted from 0.
+        k: 1 or more.
+
+    Returns:
+        0..100, higher is better.
+
+    Raises:
+        EvalError: no ranks, negative ranks, or k below 1.
+    """
+    if k < 1:
+        raise EvalError(f"recall at {k} was asked for, expected 1 or more")
+    return float(100.0 * np.mean(_checked(ranks) < k))
+
+
+def median_rank(ranks: ArrayLike) -> float:
+    """Give floor(median of the ranks counted from 0) + 1, as the original ranker prints it.
+
+    Args:
+        ranks: int [Q] counted from 0; {0, 1} gives 1.
+    """
+    return float(np.floor(np.median(_checked(ranks))) + 1)
+
+
+def mean_rank(ranks: ArrayLike) -> float:
+    """Give the mean rank counted from 1; lower is better.
+
+    Args:
+        ranks: int [Q] counted from 0.
+    """
+    return float(np.mean(_checked(ranks)) + 1)
+
+
+def mean_reciprocal_rank(ranks: ArrayLike) -> float:
+    """Give the mean of 1 / rank with ranks counted from 1; 0..1, higher is better.
+
+    Args:
+        ranks: int [Q] counted from 0.
+    """
+    return float(np.mean(1.0 / (_checked(ranks) + 1.0)))
+
+
+def retrieval_metrics(folds: Ranks | Sequence[Ranks]) -> RetrievalMetrics:
+    """Turn ranks into one row of numbers; several folds are averaged metric by metric.
+
+    Args:
+        folds: the ranks of one pass, or of each fold.
+
+    Raises:
+        EvalError: no folds.
+    """
+    folds = [folds] if isinstance(folds, Ranks) else folds
+    if not folds:
+        raise EvalError("no ranks were given, expected those of one pass or of each fold")
+    values: dict[str, float] = {}
+    for way, ranks_of in (
+        ("i2t", [fold.image_to_text for fold in folds]),
+        ("t2i", [fold.text_to_image for fold in folds]),
+    ):
+        for k in (1, 5, 10):
+            values[f"{way}_r{k}"] = _mean([recall_at(ranks, k) for ranks in ranks_of])
+        values[f"{way}_medr"] = _mean([median_rank(ranks) for ranks in ranks_of])
+        values[f"{way}_meanr"] = _mean([mean_rank(ranks) for ranks in ranks_of])
+        values[f"{way}_mrr"] = _mean([mean_reciprocal_rank(ranks) for ranks in ranks_of])
+    return RetrievalMetrics(**values, rsum=rsum(values))
+
+
+def rsum(metrics: dict[str, float]) -> float:
+    """Give the sum of the six recalls, 0..600, higher is better.
+
+    Args:
+        metrics: holds i2t_r1, i2t_r5, i2t_r10, t2i_r1, t2i_r5, t2i_r10.
+    """
+    return sum(metrics[f"{way}_r{k}"] for way in ("i2t", "t2i") for k in (1, 5, 10))
+
+
+def five_folds(
+    image_embeddings: ArrayLike, caption_embeddings: ArrayLike, image_of_caption: ArrayLike
+) -> tuple[Ranks, ...]:
+    """Rank five consecutive, unshuffled folds of the images by themselves: the "5 x 1K" of COCO.
+
+    Args:
+        image_embeddings: float [N, D], N a multiple of five.
+        caption_embeddings: float [M, D].
+        image_of_caption: int [M], values 0..N-1.
+
+    Returns:
+        The ranks of each fold; `retrieval_metrics` averages them.
+
+    Raises:
+        EvalError: N is no multiple of five, and whatever `retrieval_ranks` refuses.
+    """
+    images, captions = np.asarray(image_embeddings), np.asarray(caption_embeddings)
+    owners = np.asarray(image_of_caption)
+    if len(images) == 0 or len(images) % 5:
+        raise EvalError(f"{len(images)} images cannot be cut into five equal folds; use --protocol full")
+    if len(owners) != len(captions):
+        raise EvalError(f"image_of_caption names {len(owners)} captions, expected {len(captions)}, one for each")
+    size = len(images) // 5
+    folds = []
+    for start in range(0, len(images), size):
+        inside = (owners >= start) & (owners < start + size)
+        folds.append(retrieval_ranks(images[start : start + size], captions[inside], owners[inside] - start))
+    return tuple(folds)
+
+
+PROTOCOLS = {
+    "full": lambda images, captions, owners: (retrieval_ranks(images, captions, owners),),
+    "five-folds": five_folds,
+}
+
+
+def _checked(ranks: ArrayLike) -> NDArray[np.int64]:
+    array = np.asarray(ranks)
+    if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer) or array.min() < 0:
+        raise EvalError(
+            f"ranks are {array.dtype} of shape {array.shape}, expected whole numbers [queries] from 0 up, at least one"
+        )
+    return array
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values))

@@ -1,0 +1,1 @@
+"""Result files: written, read, summarised over seeds."""

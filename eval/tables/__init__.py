@@ -1,0 +1,1 @@
+"""Results as Markdown tables, one module a kind of result."""

@@ -1,0 +1,1 @@
+"""What `python -m eval.run` can measure, one module a task."""

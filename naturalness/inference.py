@@ -1,0 +1,131 @@
+"""A trained visual language model with its CNN: losses, scores and maps of pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from naturalness.config import NaturalnessConfig
+from naturalness.feature_maps import FrozenTaps
+from naturalness.maps import cell_map, original_picture, over_picture
+from naturalness.model import VisualLanguageModel
+
+KIND = "naturalness"
+Tensor = Any
+
+
+class TrainedNaturalness:
+    """What `naturalness.load_model` gives.
+
+    Args:
+        model: with its weights.
+        network: the CNN that it was trained on.
+        description: what config.json of the checkpoint says.
+    """
+
+    def __init__(self, model: VisualLanguageModel, network: FrozenTaps, description: dict[str, Any]):
+        self.model, self.network, self.description = model, network, description
+
+    @property
+    def config(self) -> NaturalnessConfig:
+        """Every setting."""
+        return self.model.config
+
+    def loss(self, pictures: Tensor) -> Tensor:
+        """Give how unnatural pictures are, with gradients by their pixels: a prior for pictures that are made.
+
+        Args:
+            pictures: float32 [B, H, W, 3], RGB, 0 to 255.
+
+        Returns:
+            float32 [B]; about 1 for photographs such as those of training, more for less natural ones. Of the preset
+            `kato` it is the original's loss, whose scale is another.
+        """
+        return self.model(self.network.tensors(pictures))
+
+    def errors(self, picture: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+        """Give for each expert its errors of each direction; see `ExpertModel.cell_errors`.
+
+        Args:
+            picture: uint8 [H, W, 3], RGB.
+        """
+        maps = self.network.maps(picture)
+        return [self._errors(number, maps) for number in range(len(self.model.experts))]
+
+    def _errors(self, number: int, maps: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+        expert = self.model.experts[number]
+        found = expert.cell_errors(maps[expert.expert.tap][None])
+        return tuple(np.asarray(one[0]) / float(expert.level) for one in found)
+
+    def score(self, picture: np.ndarray) -> float:
+        """Give how natural a picture is: 0 as training pictures are on average, below 0 less so.
+
+        It is minus the mean over the experts that judge of the logarithm of their mean error.
+        """
+        maps = self.network.maps(picture)
+        means = [np.mean([one.mean() for one in self._errors(number, maps)]) for number in self.config.judges]
+        return -float(np.log(means).mean())
+
+    def map(self, picture: np.ndarray, *, odd: bool = False) -> np.ndarray:
+        """Give how unnatural each place of a picture is.
+
+        Args:
+            picture: uint8 [H, W, 3], RGB.
+            odd: what does not belong: log(1 + r), r how many times likelier a cell is anywhere than with those far from
+                it (see `naturalness.predictors.mutual_information`), and a little of the errors of the experts that
+                judge, or these alone
+                where the settings name no tap for it; otherwise where people look.
+
+        Returns:
+            float32 [H, W], 0 or more; not smoothed. Of preset `kato`, the original's picture, blurred, 0 to 255.
+        """
+        maps, size = self.network.maps(picture), picture.shape[1::-1]
+        if not odd:
+            return self._drawn(self.config.looked_at, maps, size)
+        judged = np.mean([self._drawn(number, maps, size) for number in self.config.judges], axis=0)
+        if self.model.belonging is None:
+            return judged
+        tap = self.config.belonging
+        surprise = np.logaddexp(0.0, np.asarray(self.model.belonging(maps[tap][None])[0]))
+        return over_picture(surprise, self._stride(tap), size) + np.float32(self.config.odd_weight) * judged
+
+    def _drawn(self, number: int, maps: dict[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
+        """Draw the errors of one expert over a picture of a width and height, float32 [H, W]."""
+        config, own = self.config, self._errors(number, maps)
+        shape = (max(one.shape[0] for one in own), max(one.shape[1] for one in own))
+        cells = cell_map(own, shape, places=config.places, power=config.power)
+        draw = original_picture if config.places == "half_cell" else over_picture
+        return np.asarray(draw(cells, self._stride(self.model.experts[number].expert.tap), size), np.float32)
+
+    def _stride(self, tap: str) -> int:
+        return self.network.strides[self.network.taps.index(tap)]
+
+
+def load_trained(folder: Path, *, weights: str | Path | None = None) -> TrainedNaturalness:
+    """Load a checkpoint and the CNN that it was trained on.
+
+    Raises:
+        CheckpointError: missing, damaged or of another kind.
+        DataError: weights of the CNN other than in training.
+    """
+    from vislang.core.config import from_json
+    from vislang.core.errors import DataError
+    from vislang.training.checkpoints import load_weights, read_settings
+
+    description = read_settings(folder, KIND)
+    config, backbone = from_json(NaturalnessConfig, description["config"]), description["backbone"]
+    model = VisualLanguageModel(config, description["channels"])
+    load_weights(model, folder)
+    network = FrozenTaps(backbone["name"], config.taps, mirrored=config.mirrored, weights=weights)
+    if network.loaded.fingerprint != backbone["fingerprint"]:
+        raise DataError(
+            f"the weights of {backbone['name']} are not those that {folder} was trained on; name that file with"
+            " --weights, or train anew"
+        )
+    return TrainedNaturalness(model, network, description)
+
+
+def as_pixels(picture: Image.Image) -> np.ndarray:
+    """Give uint8 [H, W, 3] of an RGB picture."""
+    return np.asarray(picture.convert("RGB"))

@@ -1,0 +1,1 @@
+"""Models that predict a feature cell from its surroundings."""

@@ -1,0 +1,1 @@
+"""Back-projection of activations: deconvnet, top patches."""

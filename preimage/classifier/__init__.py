@@ -1,0 +1,1 @@
+"""Image classifiers to train and compare."""

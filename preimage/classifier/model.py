@@ -1,0 +1,129 @@
+"""A classifier that this package trains: how it is built, and how it is read from its folder.
+
+config.json         the kind, every setting, the classes, what it was trained on
+architecture.json   its layers, as Keras writes them
+model.weights.h5    the best weights so far; beside them what `vislang.training.checkpoints` names
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from preimage.classifier.config import ClassifierConfig
+from vislang.backbones.registry import BACKBONES, load_backbone
+from vislang.core.errors import CheckpointError, ConfigError
+from vislang.core.files import read_json, write_text
+from vislang.images.preprocess import Recipe, find_recipe
+from vislang.training.checkpoints import CONFIG, load_weights, read_settings
+
+KIND = "classifier"
+ARCHITECTURE = "architecture.json"
+POOLED, DROPOUT, CLASSES = "pooled", "dropout", "classes"  # the layers behind the last map
+_NEXT = "train it anew: python -m preimage.train"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network that ends in a softmax.
+
+    Attributes:
+        model: a functional Keras model, float32 [B, S, S, 3] to probabilities float32 [B, C].
+        recipe: how pictures are prepared for it.
+        layers: {tap: layer}; "grid" is the last map.
+        classes: their names.
+        description: what config.json says; {} of one that is only built.
+        origin: name and fingerprint of the backbone that it starts from; {} from scratch.
+    """
+
+    model: Any
+    recipe: Recipe
+    layers: dict[str, str]
+    classes: tuple[str, ...]
+    description: dict[str, Any]
+    origin: dict[str, Any]
+
+
+def build_classifier(config: ClassifierConfig, classes: Sequence[str], *, weights: str | None = None) -> Classifier:
+    """Build a network: with the weights of its backbone, or with fresh ones; its last layer starts at 0.
+
+    Args:
+        config: settings.
+        classes: names, two or more.
+        weights: of the backbone, see `vislang.backbones.registry.load_backbone`.
+
+    Raises:
+        ConfigError: an unknown backbone or recipe, or fewer than two classes.
+        DataError: weights that cannot be had.
+    """
+    if len(classes) < 2:
+        raise ConfigError(f"got the classes {list(classes)}, expected two or more")
+    origin: dict[str, Any] = {}
+    if config.backbone:
+        if config.backbone not in BACKBONES:
+            raise ConfigError(
+                f"backbone got {config.backbone!r}, expected one of: {', '.join(BACKBONES)}, or '' for none"
+            )
+        loaded = load_backbone(config.backbone, weights=weights)
+        image, grid, recipe = loaded.model.input, loaded.layer_of("grid"), loaded.recipe
+        last = loaded.model.get_layer(grid).output
+        for layer in loaded.model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):  # a few pictures would spoil its statistics
+                layer.trainable = False
+        origin = {"name": config.backbone, "fingerprint": loaded.fingerprint}
+    else:
+        recipe = find_recipe(config.recipe)
+        image = keras.Input((recipe.size, recipe.size, 3), name="image")
+        last = _blocks(image, config.channels)
+        grid = f"relu{len(config.channels)}"
+    pooled = keras.layers.GlobalAveragePooling2D(name=POOLED)(last)
+    kept = keras.layers.Dropout(config.dropout, name=DROPOUT)(pooled)
+    output = keras.layers.Dense(len(classes), "softmax", kernel_initializer="zeros", name=CLASSES)(kept)
+    model = keras.Model(image, output, name=KIND)
+    return Classifier(model, recipe, {"grid": grid}, tuple(classes), {}, origin)
+
+
+def _blocks(x: Any, channels: Sequence[int]) -> Any:
+    """Convolve, normalise, cut at 0 and halve the map, block by block; the last map stays as large as it is."""
+    for number, width in enumerate(channels, start=1):
+        side = 5 if number == 1 else 3
+        x = keras.layers.Conv2D(width, side, padding="same", use_bias=False, name=f"conv{number}")(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, name=f"norm{number}")(x)
+        x = keras.layers.ReLU(name=f"relu{number}")(x)
+        if number < len(channels):
+            x = keras.layers.MaxPooling2D(2, name=f"pool{number}")(x)
+    return x
+
+
+def is_trained(name: str | Path) -> bool:
+    """Say whether this is a folder with a description, as a training writes it."""
+    return (Path(name) / CONFIG).is_file()
+
+
+def save_architecture(folder: Path, model: Any) -> None:
+    """Write the layers of a network, without which its weights mean nothing."""
+    write_text(folder / ARCHITECTURE, model.to_json() + "\n")
+
+
+def load_classifier(folder: str | Path) -> Classifier:
+    """Read what `preimage.train` wrote.
+
+    Raises:
+        CheckpointError: missing, damaged, of another kind, or without weights yet.
+    """
+    import json
+
+    folder = Path(folder)
+    description = read_settings(folder, KIND)
+    try:
+        layers = read_json(folder / ARCHITECTURE, "layers of a classifier", _NEXT)
+        model = keras.models.model_from_json(json.dumps(layers))
+        recipe, classes = find_recipe(description["recipe"]), tuple(description["classes"])
+    except Exception as error:  # files, settings and Keras each raise their own
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CheckpointError(f"{folder} holds no network that can be read ({reason}); {_NEXT}") from error
+    load_weights(model, folder)
+    origin = description.get("backbone", {})
+    return Classifier(model, recipe, dict(description["layers"]), classes, description, origin)

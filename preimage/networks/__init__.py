@@ -1,0 +1,1 @@
+"""CNNs with named layers that gradients can be taken through."""

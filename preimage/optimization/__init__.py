@@ -1,0 +1,1 @@
+"""Gradient search over pixels: objectives, priors, parameterisations, update rules."""

@@ -1,0 +1,80 @@
+"""The cells of pictures that a captioner reads, whether it reads a grid or only the grid's mean."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from vislang.backbones.registry import default_recipe
+from vislang.core.errors import ConfigError
+from vislang.features.descriptors import CachedDescriptors, check_weights, join_taps
+from vislang.features.model_inputs import encode_taps
+from vislang.images.preprocess import seen_part
+
+_PICTURES = 64
+
+
+def cell_taps(taps: Sequence[str]) -> list[str]:
+    """Give the taps whose descriptors are cells: a captioner of pooled vectors is asked for single cells instead.
+
+    A pooled vector, also that of a frame, is the mean of the grid's cells, so that they live in one space.
+
+    Raises:
+        ConfigError: the captioner reads regions, not pictures.
+    """
+    kinds = [tap.partition("@")[0] for tap in taps]
+    if "grid" in kinds:
+        return list(taps)
+    first = next((number for number, kind in enumerate(kinds) if kind in ("pooled", "frames")), None)
+    if first is None:
+        raise ConfigError(
+            f"this captioner reads {', '.join(taps)}, expected one of whole pictures or clips, which reads grid, pooled"
+            " or frames; regions are described by: python -m captioner.regions"
+        )
+    return [*taps[:first], taps[first].replace(kinds[first], "grid", 1), *taps[first + 1 :]]
+
+
+def encoded_cells(model: Any, sources: Sequence[Any], **reading: Any) -> Iterator[np.ndarray]:
+    """Give the cells of each picture, float32 [R, C, D].
+
+    Args:
+        model: a trained captioner.
+        sources: paths, bytes, PIL images or arrays.
+        **reading: of `vislang.features.model_inputs.encode_taps`.
+
+    Raises:
+        ConfigError: a captioner of regions.
+        DataError: a bad picture, or weights other than in training.
+    """
+    taps, trained_on = cell_taps(model.config.taps), model.description["backbone"]
+    known = {**trained_on["weights"]}
+    for own, asked in zip(model.config.taps, taps, strict=True):
+        if own in known:
+            known[asked] = known[own]
+    for batch in encode_taps(sources, taps, {**trained_on, "weights": known}, strict=True, **reading):
+        shape = next(batch.features[tap].shape[1:3] for tap in taps if batch.features[tap].ndim == 4)
+        joined = np.asarray(join_taps([batch.features[tap] for tap in taps]), np.float32)
+        yield from joined.reshape(len(joined), *shape, -1)
+
+
+def cached_cells(model: Any, cache: Any, ids: Sequence[str]) -> Iterator[np.ndarray]:
+    """Give the cells of pictures in a feature cache, float32 [R, C, D] each; the grid has to be square.
+
+    Raises:
+        ConfigError: a captioner of regions.
+        DataError: a picture or the grid is not there, or other weights made it.
+    """
+    trained_on = model.description["backbone"]
+    check_weights(cache, trained_on)
+    taps = cell_taps(model.config.taps)
+    for start in range(0, len(ids), _PICTURES):
+        some = CachedDescriptors(cache, trained_on["name"], taps, ids[start : start + _PICTURES])
+        cells = np.asarray(some.rows(np.arange(len(some))), np.float32)
+        side = round(cells.shape[1] ** 0.5)
+        yield from cells.reshape(len(cells), side, side, -1)
+
+
+def seen_of(model: Any, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Give the part of pictures of a size that the model's recipe lets through, in shares of the sides."""
+    recipe = model.config.taps[0].partition("@")[2] or default_recipe(model.description["backbone"]["name"])
+    return seen_part(size, recipe) if recipe else (0.0, 0.0, 1.0, 1.0)

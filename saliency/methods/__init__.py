@@ -1,0 +1,1 @@
+"""How the map of a word is computed."""

@@ -1,0 +1,72 @@
+"""What a captioner loses when it sees one descriptor only: the quantity behind every map.
+
+A word that one place of the picture explains is as likely, or likelier, when the network sees nothing but that place.
+No attention layer, no gradient and no further training is needed: the descriptors of a picture are the batch.
+
+Letters: N descriptors of F features, T words.
+
+References: Ramanishka et al. 2017, arXiv:1612.07360, section 3.3.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from vislang.training.compile import compiled
+
+_ROWS = 512  # descriptors in one pass: memory grows with it, times words, times the vocabulary
+
+
+def query_losses(model: Any, descriptors: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """Give -log q_(t,i)(w_t), float32 [N, T]: how surprising each word of a given sentence is to each descriptor.
+
+    Args:
+        model: a trained captioner (`captioner.load_model`).
+        descriptors: float [N, F].
+        words: int32 [T], word numbers of the sentence.
+    """
+    return _in_blocks(
+        descriptors, lambda some: -model.given_log_probs(some[:, None], np.broadcast_to(words, (len(some), len(words))))
+    )
+
+
+def divergences(model: Any, descriptors: np.ndarray, words: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Give KL(p_t || q_(t,i)), float32 [N, T]: what each descriptor alone loses of the distribution of the whole.
+
+        KL(p_t || q_(t,i)) = sum_w p_t(w) log(p_t(w) / q_(t,i)(w))
+
+    Args:
+        model: a trained captioner.
+        descriptors: float [N, F].
+        words: int32 [T], the sentence that the captioner wrote; p_t and q_(t,i) are given the words before t.
+        whole: float [M, F], the descriptors that it wrote from.
+    """
+    network = model.network
+    everything = ops.ones((1, len(whole)), "bool")
+    full = network.word_log_probs(ops.cast(whole[None], "float32"), everything, ops.cast(words[None], "int32"))
+    graph = _divergence_graph(network)
+    return _in_blocks(
+        descriptors,
+        lambda some: graph(
+            ops.cast(some[:, None], "float32"), ops.cast(np.broadcast_to(words, (len(some), len(words))), "int32"), full
+        ),
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _divergence_graph(network: Any) -> Callable[..., Any]:
+    def divergence(lone: Any, words: Any, full: Any) -> Any:
+        alone = network.word_log_probs(lone, ops.ones(ops.shape(lone)[:2], "bool"), words)
+        return ops.sum(ops.exp(full) * (full - alone), axis=-1)
+
+    shape = (None, 1, network.num_features)
+    words, full = (None, None), (1, None, network.num_words)
+    return compiled(divergence, (shape, "float32"), (words, "int32"), (full, "float32"))
+
+
+def _in_blocks(descriptors: np.ndarray, losses: Callable[[np.ndarray], Any]) -> np.ndarray:
+    starts = range(0, len(descriptors), _ROWS)
+    return np.concatenate([np.asarray(losses(descriptors[start : start + _ROWS])) for start in starts])

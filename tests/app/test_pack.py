@@ -1,0 +1,78 @@
+"""Packing a trained model into the box."""
+
+import json
+
+import numpy as np
+import pytest
+
+from app.bundle.pack import main
+from vislang.core.bundled_models import cards, verify
+from vislang.core.config import to_json
+from vislang.text.vocabulary import Vocabulary
+from vislang.training import checkpoints
+
+
+def ranker(folder, toy_data, **changes):
+    """An untrained ranker over the toy features, as training would leave it."""
+    from vse.config import VseConfig
+    from vse.model import Ranker
+
+    config = VseConfig(hidden_dim=12, embed_dim=12, word_dim=6, tokenizer="treebank", epochs=1)
+    vocabulary = Vocabulary(["a", "the", "on", "is"])
+    data = {
+        "dataset": "karpathy",
+        "folder": str(toy_data),
+        "cache": str(toy_data / "features.h5"),
+        "options": [],
+        "fingerprint": "d",
+    }
+    description = {"kind": "vse", "preset": "box", "config": to_json(config), "seed": 0, "num_features": 24}
+    description |= {"backbone": {"name": "toy", "weights": {"pooled": "f" * 64}}, "data": data | {"fingerprint": "d"}}
+    description["config"] |= changes
+    checkpoints.start_checkpoint(folder, description, vocabulary)
+    network = Ranker(config, len(vocabulary), 24)
+    checkpoints.save_weights(network, folder)
+    (folder / "history.json").write_text('[{"seconds": 3.0}]')
+    return network
+
+
+def words(tmp_path, toy_data):
+    places = {"checkpoint": tmp_path / "run", "data": toy_data, "cache": toy_data / "features.h5"}
+    places |= {"results": tmp_path / "results", "out": tmp_path / "box", "name": "ranker"}
+    return [word for name, place in places.items() for word in (f"--{name}", str(place))]
+
+
+def test_a_packed_model_scores_as_its_card_says_and_names_no_place(toy_data, tmp_path, capsys):
+    import vse
+
+    network = ranker(tmp_path / "run", toy_data)
+    assert main(words(tmp_path, toy_data)) == 0
+    assert sorted(path.name for path in (tmp_path / "box").iterdir()) == ["ranker", "ranker.json"]
+    verify(tmp_path / "box" / "ranker")
+    card = cards(tmp_path / "box")["ranker"]
+    (result,) = (tmp_path / "results").glob("vse-*.json")
+    metrics = json.loads(result.read_text())["metrics"]
+    assert card["scores"]["i2t_r10"] == round(metrics["i2t_r10"], 1)
+    assert card["intervals"].keys() >= {"i2t_r1", "t2i_r10"}
+    assert card["seconds"] == 3.0
+    assert str(toy_data) not in (tmp_path / "box" / "ranker" / "config.json").read_text()
+    loaded = vse.load_model(tmp_path / "box" / "ranker").network
+    for found, expected in zip(loaded.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1 / 400, atol=1e-5)
+
+
+def test_packing_again_replaces_and_a_fault_leaves_what_was_there(toy_data, tmp_path, capsys):
+    ranker(tmp_path / "run", toy_data)
+    assert main(words(tmp_path, toy_data)) == 0
+    before = (tmp_path / "box" / "ranker.json").read_text()
+    (tmp_path / "run" / "model.weights.h5").write_bytes(b"broken")
+    assert main(words(tmp_path, toy_data)) in (1, 2)
+    assert (tmp_path / "box" / "ranker.json").read_text() == before
+    verify(tmp_path / "box" / "ranker")
+
+
+@pytest.mark.parametrize("kept", [{"neighbours": 20}])
+def test_a_model_that_keeps_training_captions_is_refused(toy_data, tmp_path, capsys, kept):
+    ranker(tmp_path / "run", toy_data, **kept)
+    assert main(words(tmp_path, toy_data)) == 2
+    assert "keeps captions of its training data" in capsys.readouterr().err

@@ -1,0 +1,179 @@
+"""Captions from Python: what goes in, what comes out, and what is said when that cannot be."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import captioner
+from captioner.api import decode_options
+from captioner.inference import TrainedCaptioner
+from vislang.core.errors import CheckpointError, ConfigError, DataError
+
+GOOD = ["COCO_val2014_000000391895.jpg", "a.jpg", "b.png"]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_captioner):
+    return captioner.load_model(tiny_captioner)
+
+
+def file_names(names):
+    return [name.rsplit("/", 1)[1] for name in names]
+
+
+def test_a_folder_gives_captions_and_reasons(model, album):
+    found = captioner.caption_images(model, album)
+    assert file_names(found.names) == GOOD
+    assert len(found) == len(found.captions) == len(found.texts) == 3
+    assert file_names(one.source for one in found.skipped) == ["empty.jpg", "letter.jpg"]
+    assert all(set(text.split()) <= set(model.vocabulary.words[4:]) for text in found.texts)
+    with pytest.raises(DataError, match="strict"):
+        captioner.caption_images(model, album, strict=True)
+
+
+def test_the_folder_alone_captions_a_photo(tiny_captioner, model, album, tmp_path):
+    moved = shutil.copytree(tiny_captioner, tmp_path / "moved")
+    captions = captioner.caption_images(captioner.load_model(moved), album / "a.jpg", num=3).captions
+    assert captions == captioner.caption_images(model, album / "a.jpg", num=3).captions
+
+
+@pytest.mark.parametrize("decode", ["beam", "greedy", "diverse", "sample"])
+def test_word_probabilities_multiply_to_that_of_the_caption(model, album, decode):
+    num = 1 if decode == "greedy" else 3
+    (captions,) = captioner.caption_images(model, album / "a.jpg", decode=decode, num=num).captions
+    assert len(captions) == num
+    for caption in captions:
+        assert np.prod(caption.probabilities) == pytest.approx(np.exp(caption.log_prob), rel=1e-4)
+        assert len(caption.probabilities) in (len(caption.words), len(caption.words) + 1)
+    if decode == "beam":
+        assert [one.log_prob for one in captions] == sorted((one.log_prob for one in captions), reverse=True)
+        assert len({one.text for one in captions}) == num
+
+
+def test_the_same_picture_in_every_guise_gives_the_same_caption(model, album):
+    path = album / "b.png"
+    array = np.asarray(Image.open(path))
+    expected = captioner.caption_images(model, path).captions[0][0]
+    for guise in (str(path), [path], Image.open(path), array, array[None], [array], str(album / "b*.png")):
+        ((caption,),) = captioner.caption_images(model, guise).captions
+        assert caption.text == expected.text
+        assert caption.log_prob == pytest.approx(expected.log_prob, abs=1e-4)
+
+
+def test_features_are_taken_as_they_are(model, album):
+    from vislang.backbones.registry import load_backbone
+    from vislang.features.pipeline import encode_images
+
+    paths = [album / name for name in GOOD]
+    features = encode_images(load_backbone("compact_scenes"), paths, ["grid", "pooled"]).features
+    expected = captioner.caption_images(model, paths, num=2)
+    counted = []
+    for given in (features, features["grid"], features["grid"].reshape(3, 64, -1)):
+        found = captioner.caption_images(model, given, num=2, batch_size=2, progress=counted.append)
+        assert found.names == ["0", "1", "2"]
+        assert found.texts == expected.texts
+    assert counted == [2, 1] * 3
+    assert len(captioner.caption_images(model, features["pooled"])) == 3  # one descriptor is a set, too
+    with pytest.raises(DataError, match="features are 3 wide, expected 128"):
+        captioner.caption_images(model, np.zeros((2, 3), np.float32))
+    with pytest.raises(DataError, match="tap 'grid' are missing, got pooled"):
+        captioner.caption_images(model, {"pooled": features["pooled"]})
+
+
+def test_features_of_different_numbers_of_images_are_refused():
+    from vislang.features.model_inputs import given_features
+
+    with pytest.raises(DataError, match=r"features are of \[2, 3\] images"):
+        given_features({"pooled": np.zeros((2, 4)), "grid": np.zeros((3, 2, 2, 4))}, ["pooled", "grid"])
+    with pytest.raises(DataError, match="reads taps pooled, grid"):
+        given_features(np.zeros((2, 4)), ["pooled", "grid"])
+
+
+def test_samples_do_not_hang_on_the_batches(model, album):
+    paths = [album / name for name in GOOD]
+    options = {"decode": "sample", "num": 4, "seed": 5}
+    together = captioner.caption_images(model, paths, **options)
+    for batch_size in (1, 2):
+        assert captioner.caption_images(model, paths, batch_size=batch_size, **options).texts == together.texts
+    assert captioner.caption_images(model, paths, decode="sample", num=4, seed=6).texts != together.texts
+    assert len({caption.text for caption in together.captions[0]}) > 1
+
+
+def test_the_preset_decides_what_is_not_asked_for(model):
+    usual = decode_options(model)
+    assert (usual.method, usual.width, usual.num, usual.max_words) == ("beam", 3, 1, 6)
+    assert decode_options(model, num=4).width == 4, "more captions than beams widen the preset's beam"
+    assert decode_options(model, decode="diverse", groups=2).width == 4, "a multiple of the groups"
+    assert decode_options(model, beam=2, num=2, length_power=0.7).length_power == 0.7
+    assert decode_options(model, decode="sample", num=9).num == 9
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"decode": "bream"}, "setting method got 'bream', expected one of: beam"),
+        ({"beam": 2, "num": 3}, "num got 3 with beam 2, expected 1 to 2"),
+        ({"beam": 0}, "with beam 0"),
+        ({"num": 0}, "num got 0"),
+        ({"decode": "greedy", "num": 2}, "num got 2 with method 'greedy'"),
+        ({"decode": "greedy", "beam": 2}, "beam is for decode beam or diverse, got decode greedy"),
+        ({"temperature": 2.0}, "temperature is for decode sample, got decode beam"),
+        ({"decode": "diverse", "beam": 3, "groups": 2}, "groups got 2, expected a divisor of the width 3"),
+        ({"decode": "sample", "temprature": 2.0}, "did you mean temperature"),
+        ({"decode": "sample", "temperature": "hot"}, "temperature holds 'hot', expected float"),
+        ({"decode": "sample", "top_p": 0.0}, "top_p got 0"),
+        ({"batch_size": 0}, "batch_size got 0"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(model, album, asked, message):
+    with pytest.raises(ConfigError, match=message):
+        captioner.caption_images(model, album / "a.jpg", **asked)
+
+
+def test_bad_pictures_are_refused(model, album, tmp_path):
+    for images, message in [
+        (tmp_path, "holds no image"),
+        ([], "no image was given"),
+        (album / "none.jpg", "no such file"),
+        (album / "letter.jpg", "none of 1 images could be captioned"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            captioner.caption_images(model, images)
+
+
+def test_checkpoints_of_another_kind_and_damaged_ones_are_refused(tiny_captioner, tmp_path):
+    for name, content, message in [
+        ("config.json", '{"kind": "vse"}', "of kind 'vse', expected 'captioner'"),
+        ("config.json", '{"kind": "captioner"}', "config.json lacks 'config'"),
+        ("model.weights.h5", "garbage", "does not fit its config.json"),
+    ]:
+        folder = shutil.copytree(tiny_captioner, tmp_path / message[:9])
+        (folder / name).write_text(content)
+        with pytest.raises(CheckpointError, match=message):
+            captioner.load_model(folder)
+    with pytest.raises(CheckpointError, match="holds no config.json"):
+        captioner.load_model(tmp_path)
+
+
+def test_other_weights_than_in_training_are_refused(tiny_captioner, album, tmp_path):
+    folder = shutil.copytree(tiny_captioner, tmp_path / "other")
+    text = (folder / "config.json").read_text()
+    fingerprint = json.loads(text)["backbone"]["weights"]["grid"]
+    (folder / "config.json").write_text(text.replace(fingerprint, "0" * 64))
+    with pytest.raises(DataError, match="expected 000000000000 as in training"):
+        captioner.caption_images(captioner.load_model(folder), album / "a.jpg")
+
+
+def test_images_pass_in_batches(model, album, monkeypatch):
+    sizes = []
+    original = TrainedCaptioner.caption_descriptors
+    monkeypatch.setattr(
+        TrainedCaptioner,
+        "caption_descriptors",
+        lambda self, given, *rest, **more: sizes.append(len(given)) or original(self, given, *rest, **more),
+    )
+    captioner.caption_images(model, [album / "a.jpg"] * 5, batch_size=2)
+    assert sizes == [2, 2, 1]

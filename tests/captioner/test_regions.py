@@ -1,0 +1,274 @@
+"""From an aligner to described regions: snippets, their captioner, the command and its drawing, and grounding."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import captioner
+from app.bundle import pack
+from captioner import make_snippets as snippets
+from captioner import regions, train
+from captioner.alignment.model import train as train_alignment
+from captioner.alignment.noun_phrases import JOINS, learned_joins, names_in, with_determiners
+from captioner.alignment.segments import Segment
+from captioner.region_captions import Region, least_doubtful
+from datasets.registry import read_dataset
+from datasets.scenes import __main__ as scenes
+from datasets.scenes.dataset import read_scene_entities
+from eval import run
+from eval.tasks.region_captions import named_boxes
+from vislang.core.bundled_models import cards, verify
+from vislang.core.errors import ConfigError
+from vislang.draw.boxes import draw_regions
+from vislang.features.cache.reader import open_cache
+from vislang.features.extract import main as extract
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Path:
+    """Sixty scenes, their regions, an aligner and a captioner of regions, all but untrained."""
+    folder = tmp_path_factory.mktemp("drawn")
+    counts = ["--train", "40", "--dev", "10", "--test", "10"]
+    assert scenes.main(["--out", str(folder / "scenes"), *counts]) == 0
+    taps = [
+        "--backbone",
+        "compact_scenes",
+        "--taps",
+        "grid,regions-grid,boxes-grid",
+        "--cache",
+        str(folder / "cache.h5"),
+    ]
+    assert extract(["--images", str(folder / "scenes" / "images"), *taps]) == 0
+    place = ["--data", str(folder / "scenes"), "--cache", str(folder / "cache.h5")]
+    small = [word for one in ("epochs=2", "word_dim=16", "hidden_dim=16") for word in ("--set", one)]
+    words = ["--dataset", "scenes", *place, "--backbone", "compact_scenes", "--out", str(folder / "aligner"), *small]
+    assert train_alignment.main([*words, "--set", "taps=regions-grid,boxes-grid", "--set", "kept=2"]) == 0
+    words = ["--aligner", str(folder / "aligner"), "--dataset", "scenes", *place, "--out", str(folder / "pairs")]
+    assert snippets.main([*words, "--least", "0"]) == 0
+    words = ["--dataset", "karpathy", "--data", str(folder / "pairs"), "--cache", str(folder / "pairs" / "features.h5")]
+    words += ["--backbone", "compact_scenes", "--config", "regions", "--out", str(folder / "writer"), *small]
+    more = ["taps=described-grid", "min_count=1", "epochs=10", "learning_rate=0.02", "batch_size=32"]
+    assert train.main([*words, *[word for one in more for word in ("--set", one)]]) == 0
+    return folder
+
+
+def test_snippets_are_words_of_captions_beside_what_their_regions_look_like(drawn):
+    records = read_dataset("karpathy", drawn / "pairs")
+    captions = {one.image_id: " | ".join(one.captions) for one in read_dataset("scenes", drawn / "scenes")}
+    assert {one.split for one in records} == {"train", "dev"}
+    for one in records:
+        picture, region = one.image_id.split("#")
+        assert 0 <= int(region) < 20
+        assert all(snippet in captions[picture] for snippet in one.captions)
+    with open_cache(drawn / "cache.h5") as cache, open_cache(drawn / "pairs" / "features.h5") as pairs:
+        picture, region = records[7].image_id.split("#")
+        vector = cache.read("compact_scenes", "regions-grid", [picture])[0]
+        box = cache.read("compact_scenes", "boxes-grid", [picture])[0, int(region), :4]
+        expected = np.concatenate([vector[int(region)], box, vector[0]])
+        found = pairs.read("compact_scenes", "described-grid", [records[7].image_id])[0]
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_names_are_cut_at_what_joins_them():
+    joins = JOINS | {"holding", "carrying"}
+    assert names_in(["is", "holding", "a", "red", "ball", "of", "the"], joins) == ["a red ball"]
+    assert names_in(["a", "skirt", "and", "the", "boots", "is", "carrying"], joins) == ["a skirt", "the boots"]
+    assert names_in(["a", "black", "and", "white", "dog", "and"], joins) == ["a black and white dog"]
+    assert names_in(["of", "the"], joins) == []
+
+
+def test_what_joins_names_is_learned_from_captions():
+    people, things = ["man", "girl", "dog"], ["ball", "hat", "stick"]
+    captions = [
+        f"a {colour} {one} {verb} the {other} {thing}"
+        for one in people
+        for thing in things
+        for verb in ("holds", "dropping")
+        for colour, other in (("tall", "red"), ("red", "tall"))
+    ]
+    captions += 2 * [f"the {thing} and a {one}" for one in people for thing in things]
+    found = learned_joins([caption.split() for caption in captions])
+    assert found == {"holds", "dropping"}
+
+
+def test_a_determiner_goes_with_the_word_after_it():
+    words = ["a", "dog", "on", "the", "red", "sofa"]
+    moved = with_determiners(words, [Segment((0, 1), 3, 1.0), Segment((1, 4), 2, 1.0), Segment((4, 6), 1, 1.0)])
+    assert [(one.words, one.region) for one in moved] == [((0, 3), 2), ((3, 6), 1)]
+
+
+def test_regions_are_described_and_drawn(drawn, capsys):
+    photo = drawn / "photo.png"
+    shutil.copy(drawn / "scenes" / "images" / "test_000000.png", photo)
+    assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), "--most", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == str(photo)
+    assert 1 <= len(lines) - 1 <= 3
+    with Image.open(drawn / "photo_regions.png") as drawing:
+        assert max(drawing.size) == 900
+    assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    found = captioner.describe_regions(captioner.load_model(drawn / "writer"), photo)
+    assert document["images"][0]["regions"] == [one.to_json() for one in found]
+    assert len({one.words for one in found}) == len(found)
+
+
+def test_the_command_describes_a_photograph_as_training_saw_it(drawn):
+    model = captioner.load_model(drawn / "writer")
+    records = [one for one in read_dataset("karpathy", drawn / "pairs") if not one.image_id.endswith("#0")]
+    compared = 0
+    for record in records[:6]:
+        picture, region = record.image_id.split("#")
+        with open_cache(drawn / "pairs" / "features.h5") as cache:
+            cached = model.caption_cached(cache, [record.image_id])[0][0].text
+        found = captioner.describe_regions(model, drawn / "scenes" / "images" / picture, most=20)
+        with open_cache(drawn / "cache.h5") as cache:
+            box = cache.read("compact_scenes", "boxes-grid", [picture])[0, int(region), :4].astype(float)
+        same = [one.words for one in found if np.allclose(one.box, box, atol=1e-3)]
+        assert same in ([], [cached])  # none where another region has the same words or place
+        compared += len(same)
+    assert compared
+
+
+def test_a_sentence_is_tied_to_regions(drawn, capsys):
+    photo = drawn / "scenes" / "images" / "test_000001.png"
+    words = ["--image", str(photo), "--checkpoint", str(drawn / "aligner"), "--json"]
+    words += ["--sentence", "a red heart , on the beach"]
+    assert regions.main(words) == 0
+    found = json.loads(capsys.readouterr().out)["images"][0]["regions"]
+    assert " ".join(one["words"] for one in found) == "a red heart , on the beach"
+    assert regions.main([*words, "--same", "1000", "--out", str(drawn / "one.png")]) == 0
+    assert len(json.loads(capsys.readouterr().out)["images"][0]["regions"]) == 1
+    assert (drawn / "one.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--image", "nowhere.png"], "nowhere.png"),
+        (["--image", "a.png", "b.png", "--out", "x.png"], "names one picture and 2 photographs were given"),
+        (["--most", "0"], "most got 0, expected 1 or more"),
+        (["--checkpoint", "nowhere"], "nowhere holds no config.json"),
+        (["--proposals", "detector:x.pb"], "name taps such as regions-grid alike"),
+    ],
+)
+def test_mistakes_are_one_line_with_exit_code_2(drawn, capsys, change, message):
+    photo = str(drawn / "scenes" / "images" / "test_000001.png")
+    usual = [] if "--image" in change else ["--image", photo]
+    checkpoint = [] if "--checkpoint" in change else ["--checkpoint", str(drawn / "writer")]
+    assert regions.main([*usual, *checkpoint, *change]) == 2
+    assert message in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_what_the_box_does_not_hold_is_said(drawn, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("vislang.core.bundled_models.PRETRAINED", tmp_path)
+    photo = str(drawn / "scenes" / "images" / "test_000001.png")
+    for words, name in (([], "region-captioner"), (["--sentence", "a dog"], "aligner")):
+        assert regions.main(["--image", photo, *words]) == 2
+        assert f"the box holds no {name}; train one" in capsys.readouterr().err
+
+
+def test_a_bad_photograph_among_good_ones_is_skipped(drawn, tmp_path, capsys):
+    (tmp_path / "letter.png").write_text("Dear Sir")
+    photo = drawn / "scenes" / "images" / "test_000002.png"
+    words = ["--checkpoint", str(drawn / "writer"), "--json", "--image", str(tmp_path / "letter.png"), str(photo)]
+    assert regions.main(words) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert (len(document["images"]), len(document["skipped"])) == (1, 1)
+
+
+def test_a_captioner_of_whole_pictures_and_an_empty_sentence_are_refused(drawn, tiny_captioner):
+    photo = drawn / "scenes" / "images" / "test_000001.png"
+    with pytest.raises(ConfigError, match="expected one trained on regions"):
+        captioner.describe_regions(captioner.load_model(tiny_captioner), photo)
+    with pytest.raises(ConfigError, match="has no word"):
+        captioner.place_words(captioner.load_aligner(drawn / "aligner"), photo, " . ")
+
+
+def test_regions_that_are_kept_differ_in_place_and_words():
+    box, near, far = (0.1, 0.1, 0.5, 0.5), (0.1, 0.1, 0.5, 0.48), (0.6, 0.6, 0.9, 0.9)
+    found = [Region(box, "a dog", -0.5), Region(near, "a cat", -0.2), Region(far, "a cat", -0.9)]
+    assert least_doubtful(found, [0.5, 0.2, 0.9], 5) == [found[1]]
+    assert least_doubtful(found, [0.1, 0.2, 0.9], 5) == [found[0], found[2]]
+    assert least_doubtful(found, [0.5, 0.2, 0.9], 0) == []
+
+
+def test_labels_lie_inside_and_do_not_cover_each_other():
+    picture = Image.new("RGB", (300, 200), "white")
+    boxes = np.array([[0.1, 0.1, 0.6, 0.8], [0.1, 0.1, 0.6, 0.8], [0.9, 0.95, 1.0, 1.0]])
+    drawing = np.asarray(draw_regions(picture, boxes, ["a brown dog", "a very red ball of wool", "snow"])).astype(int)
+    first, second, third = ((0, 114, 178), (213, 94, 0), (0, 158, 115))
+    counts = [(np.abs(drawing - colour).sum(axis=-1) == 0).sum() for colour in (first, second, third)]
+    assert min(counts) > 800  # a label's ground is thousands of pixels, where it is not covered
+    assert drawing.shape == (600, 900, 3)
+
+
+def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
+    words = ["--task", "alignment", "--checkpoint", str(drawn / "aligner"), "--split", "test", "--out", str(tmp_path)]
+    assert run.main([*words, "--json"]) == 0
+    ranking, grounding = json.loads(capsys.readouterr().out)
+    assert (ranking["kind"], ranking["checkpoints_per_seed"], ranking["num_images"]) == ("retrieval", 2, 10)
+    assert ranking["setting"] == "10"
+    assert set(ranking["parts"]) == {"words and regions", "wholes", "bags of words"}
+    assert all(0 <= part["i2t_r10"] <= 100 for part in ranking["parts"].values())
+    assert grounding["kind"] == "grounding"
+    assert set(grounding["baselines"]) >= {"centre", "random region", "whole image", "largest region"}
+    metrics = grounding["metrics"]["all"]
+    assert metrics["r1"] <= metrics["r5"] <= metrics["r10"] <= metrics["bound"]
+    notes = read_scene_entities(drawn / "scenes", [f"test_{number:06d}.png" for number in range(10)])
+    assert metrics["count"] == sum(len(one.phrases) for one in notes.values())
+    table = next(tmp_path.glob("grounding-*.md")).read_text()
+    assert "| **alignment-best-compact_scenes** |" in table
+    assert "| centre |" in table
+    page = next(tmp_path.glob("grounding-*.html")).read_text()
+    assert page.count("data:image/jpeg;base64") == 10
+    assert all(
+        words in page for words in ("alignment-best-compact_scenes", "random region", "Sentences and their places")
+    )
+
+
+def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
+    words = ["--data", str(drawn / "scenes"), "--cache", str(drawn / "cache.h5"), "--step", "0.125"]
+    words += ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "box")]
+    assert pack.main([*words, "--checkpoint", str(drawn / "aligner"), "--name", "aligner"]) == 0
+    verify(tmp_path / "box" / "aligner")
+    card = cards(tmp_path / "box")["aligner"]
+    (result,) = (tmp_path / "results").glob("alignment-*.json")
+    assert card["scores"]["rsum"] == round(json.loads(result.read_text())["metrics"]["rsum"], 1)
+    assert card["command"].startswith("python -m captioner.alignment.train --config best")
+    photo = drawn / "scenes" / "images" / "test_000001.png"
+    parts = [
+        captioner.place_words(captioner.load_aligner(one / "aligner"), photo, "a red heart")
+        for one in (drawn, tmp_path / "box")
+    ]
+    assert [part.words for part in parts[0]] == [part.words for part in parts[1]]
+    assert pack.main([*words, "--checkpoint", str(drawn / "writer"), "--name", "writer"]) == 2
+    assert "expected --entities DIR" in capsys.readouterr().err
+
+
+def test_boxes_are_captioned_by_models_of_regions_and_of_whole_pictures(drawn, tiny_captioner, tmp_path, capsys):
+    words = ["--task", "regions", "--dataset", "scenes", "--data", str(drawn / "scenes"), "--split", "test"]
+    words += ["--cache", str(drawn / "cache.h5"), "--out", str(tmp_path), "--tokenizer", "treebank", "--json"]
+    assert run.main([*words, "--checkpoint", str(drawn / "writer"), "--checkpoint", str(tiny_captioner)]) == 0
+    results = {one["reads"]: one for one in json.loads(capsys.readouterr().out)}
+    assert set(results) == {"regions", "whole pictures"}
+    notes = read_scene_entities(drawn / "scenes", [f"test_{number:06d}.png" for number in range(10)])
+    things = {(name, phrase.entity) for name, one in notes.items() for phrase in one.phrases}
+    for result in results.values():
+        assert result["num_boxes"] == len(things)
+        assert set(result["metrics"]) >= {"bleu1", "bleu4", "rouge_l", "cider"}
+    records = [one for one in read_dataset("scenes", drawn / "scenes") if one.split == "test"]
+    boxes, references = named_boxes(records, notes)
+    assert len(boxes) == len(references) == len(things)
+    for (row, _), (name, phrases) in zip(boxes, references.items(), strict=True):
+        picture, _, entity = name.partition("#")
+        assert picture == records[row].image_id
+        assert phrases == [notes[picture].words(one) for one in notes[picture].phrases if one.entity == entity]
+    table = next(tmp_path.glob("region-captions-*.md")).read_text()
+    assert "| **regions-regions-compact_scenes** | **regions** |" in table
+    assert run.main([*words[:2], "--checkpoint", str(drawn / "writer")]) == 2
+    assert "needs --data and --cache" in capsys.readouterr().err

@@ -1,0 +1,255 @@
+"""The training command: learns, goes on bit for bit after being killed, refuses what cannot work, reads back."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from captioner import train
+from captioner.inference import read_captioner
+from captioner.training.cross_entropy import encode_caption, start_biases
+from datasets.records import of_split
+from datasets.registry import read_dataset
+from vislang.core.errors import CheckpointError, DataError
+from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
+from vislang.text.vocabulary import END
+
+SMALL = [
+    "taps=pooled",
+    "hidden_dim=24",
+    "word_dim=24",
+    "look_dim=24",
+    "batch_size=20",
+    "min_count=1",
+    "decode_words=12",
+    "beam=5",
+]
+NO_DROPOUT = ["word_dropout=0", "image_dropout=0", "output_dropout=0"]
+ALONE = ["members=1", "judge_weight=0", "judges=0", "neighbours=0", "neighbour_weight=0"]
+
+
+def arguments(toy_data, out, *settings, config="best", seed=1):
+    words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
+    words += ["--backbone", "toy", "--config", config, "--seed", str(seed), "--out", str(out)]
+    for setting in [*SMALL, *settings]:
+        words += ["--set", setting]
+    return words
+
+
+def history(folder: Path) -> list[dict]:
+    """The rows of a run, but for what a clock measured."""
+    rows = json.loads((folder / "history.json").read_text())
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def captions_as_numbers(model, toy_data, split):
+    records = of_split(read_dataset("karpathy", toy_data), split)
+    return [encode_caption(caption, model.config, model.vocabulary) for one in records for caption in one.captions]
+
+
+def perplexity_of_frequencies(model, toy_data) -> float:
+    """That of the dev captions for who knows how often each word comes in training and nothing else."""
+    biases = start_biases(captions_as_numbers(model, toy_data, "train"), len(model.vocabulary)).astype(np.float64)
+    log_probs = biases - np.log(np.exp(biases).sum())
+    return np.exp(-np.mean(log_probs[np.concatenate(captions_as_numbers(model, toy_data, "dev"))]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "settings"),
+    [
+        ("karpathy", ["epochs=20", "learning_rate=0.003"]),
+        ("neuraltalk", ["epochs=30"]),
+        ("best", ["epochs=25", "learning_rate=0.02", "taps=grid"]),
+        ("best", [*ALONE, "epochs=20", "learning_rate=0.01", "layers=2", "taps=pooled,grid", "tied_words=false"]),
+    ],
+)
+def test_each_preset_learns_more_than_word_frequencies(toy_data, tmp_path, config, settings, capsys):
+    settings = [*NO_DROPOUT, "label_smoothing=0", *settings]
+    assert train.main([*arguments(toy_data, tmp_path / "run", *settings, config=config), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    model = read_captioner(tmp_path / "run")
+    assert row["epoch"] == model.config.epochs
+    assert row["perplexity"] < 0.4 * perplexity_of_frequencies(model, toy_data)
+    assert row["cider"] > 0.5  # it would be 0 if all images got the same words
+
+
+def test_training_starts_from_word_frequencies(toy_data, tmp_path):
+    settings = ["epochs=1", "learning_rate=1e-9"]
+    assert train.main(arguments(toy_data, tmp_path / "run", *settings, config="karpathy")) == 0
+    expected = perplexity_of_frequencies(read_captioner(tmp_path / "run"), toy_data)
+    assert history(tmp_path / "run")[0]["perplexity"] == pytest.approx(expected, rel=0.01)
+
+
+KILLED = """
+import os, sys
+from captioner import train
+from vislang.training import checkpoints
+from vislang.training import callbacks as training
+
+moment, *words = sys.argv[1:]
+end_batch, save_state = training.ResumableTraining.on_train_batch_end, checkpoints.save_state
+
+def on_train_batch_end(self, batch, logs=None):
+    end_batch(self, batch, logs)
+    if moment == "in mid-epoch" and self.updates == 23:
+        os.kill(os.getpid(), 9)
+
+def save(path, arrays, progress):
+    if moment == "after the weights, before the state" and progress["epochs_done"] == 2:
+        os.kill(os.getpid(), 9)
+    save_state(path, arrays, progress)
+
+training.ResumableTraining.on_train_batch_end, checkpoints.save_state = on_train_batch_end, save
+train.main(words)
+"""
+ALL_CHANCE = ["taps=grid", "scheduled_sampling=0.5", "word_forgetting=0.2", "epochs=4"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "epochs_done", "config", "settings"),
+    [
+        ("in mid-epoch", 2, "best", [*ALL_CHANCE, "learning_rate=0.01"]),
+        ("after the weights, before the state", 2, "karpathy", ["epochs=3", "batching=shuffled"]),
+    ],
+)
+def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path, capsys, moment, epochs_done, config, settings):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert train.main(arguments(toy_data, whole, *settings, config=config)) == 0
+    command = [sys.executable, "-c", KILLED, moment, *arguments(toy_data, cut, *settings, config=config)]
+    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    killed = subprocess.run(command, cwd=Path(train.__file__).parents[1], **quiet)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(history(cut)) == epochs_done
+    assert read_captioner(cut)
+    assert train.main(arguments(toy_data, cut, *settings, "max_words=9", config=config)) == 2
+    assert "holds another run (its config differ)" in capsys.readouterr().err
+    assert train.main(arguments(toy_data, cut, *settings, config=config)) == 0
+    assert "going on after epoch" in capsys.readouterr().err
+    with np.load(whole / "training_state.npz") as first, np.load(cut / "training_state.npz") as second:
+        assert first.files == second.files
+        for name in first.files:
+            if name != "progress":
+                np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    assert history(whole) == history(cut)
+    assert read_captioner(whole).fingerprint == read_captioner(cut).fingerprint
+
+
+@pytest.fixture(scope="module")
+def finished(toy_data, tmp_path_factory) -> Path:
+    """A finished run of two epochs."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    assert train.main(arguments(toy_data, folder, "epochs=2", config="karpathy")) == 0
+    return folder
+
+
+def test_the_checkpoint_holds_the_weights_that_scored_best(toy_data, finished):
+    records, cache = of_split(read_dataset("karpathy", toy_data), "dev"), open_cache(toy_data / "features.h5")
+    ids, captions = [one.image_id for one in records], [one.captions for one in records]
+    best = max(history(finished), key=lambda row: row["score"])
+    model = read_captioner(finished)
+    assert model.perplexity(cache, ids, captions) == pytest.approx(best["perplexity"], rel=1e-5)
+    assert best["score"] == -best["perplexity"] == best["best"]
+    assert len(model.caption_cached(cache, ids)) == len(ids)
+
+
+def test_perplexity_is_that_of_every_word_and_end_mark(toy_data, finished):
+    records, cache = of_split(read_dataset("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
+    model = read_captioner(finished)
+    ids = [one.image_id for one in records]  # 40: more than are scored at once
+    found = model.perplexity(cache, ids, [one.captions for one in records])
+    log_probs = []
+    for image, words in zip(np.arange(40).repeat(5), captions_as_numbers(model, toy_data, "train"), strict=True):
+        seen = cache.read("toy", "pooled", [ids[image]])[:, None]
+        log_probs.append(model.given_log_probs(seen, np.array([words], np.int32))[0])
+    assert found == pytest.approx(np.exp(-np.concatenate(log_probs).mean()), rel=1e-5)
+
+
+def test_a_finished_run_is_left_as_it_is(toy_data, finished):
+    before = (finished / "training_state.npz").read_bytes()
+    assert train.main(arguments(toy_data, finished, "epochs=2", config="karpathy")) == 0
+    assert (finished / "training_state.npz").read_bytes() == before
+
+
+def test_another_seed_or_features_of_other_weights_are_refused(toy_data, finished, tmp_path, capsys):
+    words = arguments(toy_data, finished, "epochs=2", config="karpathy")
+    assert train.main([*words, "--seed", "2"]) == 2
+    assert "holds another run (its seed differ)" in capsys.readouterr().err
+    cache = open_cache(toy_data / "features.h5")
+    other = FeatureKey("toy", "pooled", "none", "e" * 64)
+    import_rows(tmp_path / "other.h5", cache.ids, cache.read("toy", "pooled", cache.ids), other)
+    assert train.main([*words, "--cache", str(tmp_path / "other.h5")]) == 2
+    assert "holds another run (its backbone differ)" in capsys.readouterr().err
+    with pytest.raises(DataError, match="was made with weights eeee.*expected ffff"):
+        read_captioner(finished).caption_cached(open_cache(tmp_path / "other.h5"), ["1.jpg"])
+
+
+def test_streamed_features_train_as_resident_ones(toy_data, finished, tmp_path, monkeypatch):
+    from vislang.features.cache.reader import FeatureCache
+
+    whole = FeatureCache.resident
+    monkeypatch.setattr(FeatureCache, "resident", lambda *args, **options: whole(*args, **options, budget_bytes=0))
+    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=2", config="karpathy")) == 0
+    for first, second in zip(history(finished), history(tmp_path / "run"), strict=True):
+        assert first["loss"] == pytest.approx(second["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("damage", ["model.weights.h5", "config.json", "vocabulary.json"])
+def test_a_damaged_checkpoint_is_refused(finished, tmp_path, damage):
+    for name in ("model.weights.h5", "config.json", "vocabulary.json"):
+        content = (finished / name).read_bytes()
+        (tmp_path / name).write_bytes(content[:40] if name == damage else content)
+    with pytest.raises(CheckpointError, match=damage):
+        read_captioner(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--config", "bset"], "unknown preset 'bset'; did you mean best"),
+        (["--set", "epoch=3"], "did you mean epochs"),
+        (["--set", "model=gru"], "model got 'gru', expected one of"),
+        (["--set", "heads=5"], "heads got 5, expected a divisor of look_dim 24"),
+        (["--set", "taps="], "names no tap"),
+        (["--option", "restvall=drop"], "did you mean restval"),
+        (["--backbone", "vgg19"], "has no vgg19/grid, it holds"),
+        (["--set", "taps=region"], "has no toy/region"),
+        (["--cache", "nowhere.h5"], "nowhere.h5"),
+        (["--out", "/proc/nowhere"], "cannot write into /proc/nowhere"),
+        (["--set", "min_count=1000"], "no word is left for the vocabulary"),
+    ],
+)
+def test_mistakes_are_one_line_with_exit_code_2(toy_data, tmp_path, capsys, change, message):
+    assert train.main([*arguments(toy_data, tmp_path / "run", "taps=grid"), *change]) == 2
+    assert message in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not (tmp_path / "run" / "model.weights.h5").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_run(toy_data, tmp_path, capsys):
+    settings = ["learning_rate=1e30", "clip_value=0", "epochs=4"]
+    assert train.main(arguments(toy_data, tmp_path / "run", *settings, config="karpathy")) == 2
+    assert "the loss became" in capsys.readouterr().err
+
+
+def test_the_training_images_stay_with_the_model_as_neighbours(toy_data, tmp_path):
+    settings = ["epochs=1", "taps=grid", "members=1", "judges=1", "neighbours=3"]
+    assert train.main(arguments(toy_data, tmp_path / "run", *settings)) == 0
+    records, cache = of_split(read_dataset("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
+    model = read_captioner(tmp_path / "run")
+    seen = cache.read("toy", "grid", [one.image_id for one in records]).reshape(len(records), -1, cache_width(cache))
+    places = np.asarray(model.network.predict_places(seen, np.ones(seen.shape[:2], bool)))
+    np.testing.assert_allclose(model.neighbours.vectors, places, atol=1e-3)
+    written = [row[row > 0].tolist() + [END] for row in model.neighbours.words]
+    assert written == captions_as_numbers(model, toy_data, "train")
+    assert model.neighbours.image_of_caption.tolist() == np.arange(len(records)).repeat(5).tolist()
+    dev = [one.image_id for one in of_split(read_dataset("karpathy", toy_data), "dev")]
+    assert len(model.caption_cached(cache, dev)) == len(dev)
+
+
+def cache_width(cache) -> int:
+    return cache.read("toy", "grid", cache.ids[:1]).shape[-1]

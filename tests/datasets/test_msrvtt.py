@@ -1,0 +1,120 @@
+"""MSR-VTT's layout, drawn by the test: clips, their frames in a cache, and a captioner trained on them."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import saliency
+from captioner import train
+from captioner.api import load_model
+from datasets.registry import read_dataset
+from vislang.core.errors import DataError
+from vislang.features import extract_videos as extract_frames
+from vislang.features.cache.reader import open_cache
+
+av = pytest.importorskip("av")
+
+COLOURS = ("red", "green", "blue", "white")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Eight clips of one colour, of which the last is no video, and their sentences."""
+    folder = tmp_path_factory.mktemp("msrvtt")
+    (folder / "videos").mkdir()
+    videos, sentences = [], []
+    for number in range(8):
+        colour, name = COLOURS[number % 4], f"video{number}"
+        with av.open(str(folder / "videos" / f"{name}.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=5)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for _ in range(6):
+                container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (64, 48), colour))))
+            container.mux(stream.encode())
+        videos.append({"video_id": name, "id": number, "split": "train", "category": 1})
+        for text in (f"a {colour} clip", f"something  is {colour} ."):
+            sentences.append({"video_id": name, "caption": text, "sen_id": len(sentences)})
+    (folder / "videos" / "video7.mp4").write_bytes(b"broken")
+    (folder / "videodatainfo.json").write_text(json.dumps({"videos": videos, "sentences": sentences}))
+    return folder
+
+
+def test_clips_come_with_their_sentences_and_files(clips):
+    records = read_dataset("msrvtt", clips)
+    assert [record.image_id for record in records] == [f"video{number}" for number in range(8)]
+    assert records[1].captions == ("a green clip", "something is green .")
+    assert records[1].path == clips / "videos" / "video1.mp4"
+    assert {record.split for record in records} == {"train"}
+    moved = read_dataset("msrvtt", clips, dev="3")
+    assert [record.split for record in moved] == 5 * ["train"] + 3 * ["dev"]
+
+
+def test_the_published_files_are_read_together(tmp_path):
+    for name, split in (("train_val", "validate"), ("test", "test")):
+        document = {"videos": [{"video_id": name, "split": split}], "sentences": [{"video_id": name, "caption": "a"}]}
+        (tmp_path / f"{name}_videodatainfo.json").write_text(json.dumps(document))
+    records = read_dataset("msrvtt", tmp_path)
+    assert [(record.image_id, record.split, record.path) for record in records] == [
+        ("train_val", "dev", None),
+        ("test", "test", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({}, "has no list 'videos'"),
+        ({"videos": [{"video_id": "a", "split": "train"}]}, "has no list 'sentences'"),
+        ({"videos": [{"video_id": "a", "split": "x"}], "sentences": [{"video_id": "a", "caption": "b"}]}, "split 'x'"),
+        (
+            {"videos": [{"video_id": "a", "split": "test"}], "sentences": [{"video_id": "b", "caption": "b"}]},
+            "no sentence",
+        ),
+    ],
+)
+def test_what_is_not_in_the_layout_is_said(tmp_path, document, reason):
+    (tmp_path / "videodatainfo.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=reason):
+        read_dataset("msrvtt", tmp_path)
+
+
+@pytest.mark.parametrize("dev", ["8", "some"])
+def test_more_clips_than_there_are_cannot_be_held_out(clips, dev):
+    with pytest.raises(DataError, match=f"option dev got '?{dev}"):
+        read_dataset("msrvtt", clips, dev=dev)
+    with pytest.raises(DataError, match="holds none of videodatainfo.json"):
+        read_dataset("msrvtt", clips / "videos")
+
+
+def test_a_captioner_is_trained_on_frames_and_explains_clips(clips, capsys):
+    cache = clips / "frames.h5"
+    words = ["--videos", str(clips / "videos"), "--backbone", "compact_scenes", "--cache", str(cache), "--frames", "5"]
+    assert extract_frames.main([*words, "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert (told["videos"], told["frames"]) == (7, 5)
+    assert "video7.mp4" in told["skipped"][0]["source"]
+    with open_cache(cache) as opened:
+        rows = opened.read("compact_scenes", "frames", ["video0", "video1", "video4"])
+    assert rows.shape == (3, 5, 128)
+    np.testing.assert_array_equal(rows[0], rows[2])  # both red
+    assert np.abs(rows[0] - rows[1]).max() > 0.01
+    small = ["taps=frames", "hidden_dim=24", "word_dim=12", "epochs=3", "min_count=1", "judges=0", "judge_weight=0"]
+    small += ["neighbours=0", "neighbour_weight=0"]
+    out = clips / "captioner"
+    words = ["--dataset", "msrvtt", "--data", str(clips), "--option", "dev=3", "--cache", str(cache), "--out", str(out)]
+    words += ["--config", "s2vt", "--backbone", "compact_scenes", *[word for one in small for word in ("--set", one)]]
+    assert train.main(words) == 0
+    model = load_model(out)
+    found = saliency.explain_video(model, clips / "videos" / "video2.mp4", "a blue clip", rate=5)
+    assert found.maps.shape == (6, 3, 8, 8)
+    assert not any(found.unknown)
+
+
+def test_strict_ends_at_the_first_bad_video(clips, tmp_path, capsys):
+    words = ["--videos", str(clips / "videos"), "--backbone", "compact_scenes", "--cache", str(tmp_path / "a.h5")]
+    assert extract_frames.main([*words, "--frames", "2", "--strict"]) == 2
+    assert "strict: the first bad video ends the run" in capsys.readouterr().err
+    assert extract_frames.main([*words, "--frames", "0"]) == 2
+    assert "--frames got 0, expected 1 or more" in capsys.readouterr().err

@@ -1,0 +1,191 @@
+"""Tables and pages of caption results, from made-up scores."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval.metrics.captions.bootstrap import mean_intervals, resampled_scores
+from eval.metrics.captions.diversity import caption_diversity
+from eval.metrics.captions.score import score_captions
+from eval.pages.caption_page import render_caption_page
+from eval.pages.captions import CaptionedImage, caption_sections, pick_captions
+from eval.published.captions import PUBLISHED, published_captions
+from eval.tables.captions import (
+    BASELINE,
+    COLUMNS,
+    CaptionRun,
+    CaptionSetup,
+    build_caption_result,
+    caption_table,
+    diversity_words,
+    read_caption_results,
+    score_words,
+)
+from vislang.core.errors import EvalError
+from vislang.draw.html.page import number_card
+
+HOSTILE = 'a | <script>alert("x")</script>\nrow'
+WORDS = ["a", "dog", "runs", "on", "the", "grass", "cat", "sits"]
+METRICS = ("bleu", "rouge", "cider")
+
+
+def made_up_scores(seed, images=12, metrics=METRICS):
+    random = np.random.default_rng(seed)
+    references = {n: [" ".join(np.random.default_rng(n).choice(WORDS, 6))] for n in range(images)}
+    captions = {n: " ".join([*references[n][0].split()[:3], *random.choice(WORDS, 3)]) for n in range(images)}
+    scores = score_captions(captions, references, metrics=metrics, tokenizer="treebank")
+    return scores, caption_diversity(list(captions.values()), ["a dog"])
+
+
+def made_up_result(name="ours", seeds=(0, 1), system="captioner", **setup):
+    runs = [CaptionRun(*made_up_scores(seed), seed=seed if system != BASELINE else None) for seed in seeds]
+    about = CaptionSetup(name, "flickr8k", "test", system=system, decoding={"method": "beam", "width": 5}, **setup)
+    return build_caption_result(about, runs, seconds=1.0, resamples=100)
+
+
+def test_scores_are_times_100_with_means_and_deviations_over_seeds():
+    result = made_up_result()
+    scores = [made_up_scores(seed)[0] for seed in (0, 1)]
+    for name in ("bleu4", "rouge_l", "cider"):
+        values = [100 * one.corpus[name] for one in scores]
+        assert result["metrics"][name] == pytest.approx(np.mean(values))
+        assert result["deviation"][name] == pytest.approx(np.std(values, ddof=1))
+    assert result["seeds"] == [0, 1]
+    assert result["diversity"]["mean_length"] == 6.0
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert made_up_result(seeds=(0,))["deviation"]["cider"] is None
+
+
+def test_intervals_are_of_the_mean_over_seeds_on_the_same_draws():
+    runs = [made_up_scores(seed)[0] for seed in (0, 1)]
+    drawn = np.mean([resampled_scores(run, 100)["cider"] for run in runs], axis=0)
+    assert mean_intervals(runs, resamples=100)["cider"] == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
+    with pytest.raises(EvalError, match="no runs were given"):
+        mean_intervals([])
+    with pytest.raises(EvalError, match="captioned 12 and 13 images, not the same ones"):
+        mean_intervals([runs[0], made_up_scores(1, images=13)[0]])
+
+
+def test_a_metric_that_one_seed_lacks_is_no_mean_of_the_others():
+    runs = [CaptionRun(*made_up_scores(0), seed=0), CaptionRun(*made_up_scores(1, metrics=("bleu",)), seed=1)]
+    result = build_caption_result(CaptionSetup("x", "y", "test"), runs, seconds=0, resamples=100)
+    assert set(result["metrics"]) == {"bleu1", "bleu2", "bleu3", "bleu4"}
+
+
+def test_the_table_stands_beside_the_published_rows_and_baselines_come_first(tmp_path):
+    for number, result in enumerate([made_up_result(), made_up_result("borrowed", (0,), BASELINE)]):
+        (tmp_path / f"{number}.json").write_text(json.dumps(result))
+    (tmp_path / "other.json").write_text(json.dumps(made_up_result() | {"split": "dev"}))
+    (tmp_path / "ranks.json").write_text('{"kind": "retrieval"}')
+    results = read_caption_results(tmp_path, "flickr8k", "test")
+    assert [result["name"] for result in results] == ["borrowed", "ours"]
+    table = caption_table(results)
+    assert "| Karpathy m-RNN, VGG | 57.9 | 38.3 | 24.5 | 16.0 | 16.7 | – | 31.8 |" in table
+    assert table.index("spatial attention") < table.index("**borrowed**") < table.index("**ours**")
+    assert re.search(r"\*\*\d+\.\d ± \d+\.\d\*\* \| here, 2 seeds", table)
+    assert "here, baseline" in table
+    assert "method beam; width 5" in table
+    with pytest.raises(EvalError, match="expected one data set and split"):
+        caption_table([made_up_result(), made_up_result() | {"split": "dev"}])
+
+
+def test_other_n_gram_weights_are_said_in_the_table():
+    assert "n-gram weights of flickr8k-train" in caption_table([made_up_result(document_frequencies="flickr8k-train")])
+    assert "n-gram weights" not in caption_table([made_up_result()])
+
+
+def test_a_result_without_a_part_is_refused(tmp_path):
+    result = made_up_result()
+    del result["diversity"], result["seeds"]
+    (tmp_path / "r.json").write_text(json.dumps(result))
+    with pytest.raises(EvalError, match=r"r\.json lacks \['diversity', 'seeds'\]; delete it or run eval\.run again"):
+        read_caption_results(tmp_path, "flickr8k", "test")
+
+
+def test_names_cannot_break_the_table():
+    lines = caption_table([made_up_result(HOSTILE)]).splitlines()
+    assert not any("<script>" in line for line in lines)
+    (line,) = [line for line in lines if line.startswith("| **a")]
+    assert len(re.split(r"(?<!\\)\|", line)) == len(COLUMNS) + 4
+
+
+def test_numbers_in_words():
+    assert score_words(None) == "–"
+    assert score_words(22.34) == "22.3"
+    assert score_words(22.34, 0.41) == "22.3 ± 0.4"
+    assert diversity_words("novelty", 0.123) == "12.3"
+    assert diversity_words("vocabulary", 1234.0) == "1,234"
+    assert diversity_words("distinct_2", 0.1234) == "0.123"
+    assert diversity_words("novelty", None) == "–"
+
+
+def test_published_numbers_are_percentages_of_test_splits():
+    assert published_captions("flickr8k-karpathy", "test") == PUBLISHED["flickr8k"]
+    assert published_captions("flickr8k", "dev") == published_captions("scenes", "test") == ()
+    for row in (row for rows in PUBLISHED.values() for row in rows):
+        known = [value for value in row.bleu if value is not None]
+        assert known == sorted(known, reverse=True)
+        assert all(1 < row.value(name) < 150 for name in COLUMNS if row.value(name) is not None)
+        assert row.source
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.links = [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.links += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in ("meta", "img", "line", "circle"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_needs_no_other_file_and_runs_nothing(tmp_path):
+    Image.new("RGB", (40, 30)).save(tmp_path / "dog.png")
+    images = [
+        CaptionedImage("1", tmp_path / "dog.png", HOSTILE, [HOSTILE, "b"], 12.3),
+        CaptionedImage(HOSTILE, None, "", ["c"], None),
+    ]
+    result = made_up_result(HOSTILE)
+    baseline = made_up_result("borrowed", (0,), BASELINE)
+    page = render_caption_page([baseline, result], result, gallery={"Some": images})
+    parsed = Page(page)
+    assert parsed.open == []
+    assert "script" not in parsed.tags
+    assert [link.startswith("data:image/jpeg;base64,") for link in parsed.links] == [True]
+    assert "(says nothing)" in page
+    assert "± " in page
+    assert "nothing is trained" in render_caption_page([baseline], baseline)
+    assert caption_sections({}) == []
+
+
+def test_the_gallery_has_the_best_the_worst_and_some_of_the_rest():
+    scores, _ = made_up_scores(0)
+    cider = scores.per_image["cider"]
+    picks = pick_captions(scores, ranked=3, random=4)
+    best, worst, others = picks.values()
+    assert [cider[row] for row in best] == sorted(cider, reverse=True)[:3]
+    assert [cider[row] for row in worst] == sorted(cider)[:3]
+    assert len({*best, *worst, *others}) == 10
+    assert picks == pick_captions(scores, ranked=3, random=4)
+    assert list(pick_captions(made_up_scores(0, metrics=("bleu",))[0])) == ["Picked at random from the rest"]
+    with pytest.raises(EvalError, match="gallery of 0 ranked and 0 random"):
+        pick_captions(scores, ranked=0, random=0)
+
+
+def test_a_bar_never_leaves_its_rail():
+    card = number_card("CIDEr", 130.0, (110.0, 150.0), [130.0], spread="", full=120.0)
+    assert 'x1="91.67%" x2="100.00%"' in card
+    assert 'cx="100.00%"' in card

@@ -1,0 +1,165 @@
+"""Classes and their names: against the network itself, with the background before them or not."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from preimage_networks import photographs, tiny_model, tiny_network
+
+import preimage
+from preimage import classify as command
+from preimage.networks.class_labels import class_names, classify, probabilities
+from preimage.networks.network import Network
+from vislang.core.errors import ConfigError, DataError
+from vislang.images.preprocess import find_recipe
+
+
+@pytest.fixture(scope="module")
+def network():
+    return tiny_network()
+
+
+def many_classes(count):
+    image = keras.Input((64, 64, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    return Network(
+        "many", keras.Model(image, keras.layers.Dense(count, "softmax")(pooled)), find_recipe("squash-64-tf/v1")
+    )
+
+
+def test_probabilities_are_those_of_the_network(network):
+    pictures = photographs(3)
+    expected = network.model.predict(pictures / 127.5 - 1, verbose=0)
+    np.testing.assert_allclose(probabilities(network, pictures), expected, atol=1e-6)
+    found = classify(network, pictures, top=3, names=["cat", "dog", "fish", "bird"])
+    for guesses, row in zip(found, expected, strict=True):
+        assert [one.number for one in guesses] == np.argsort(-row)[:3].tolist()
+        assert [one.probability for one in guesses] == pytest.approx(np.sort(row)[::-1][:3], abs=1e-6)
+        assert guesses[0].name == ["cat", "dog", "fish", "bird"][guesses[0].number]
+    assert len(classify(network, pictures, top=99)[0]) == 4
+    assert classify(network, pictures)[0][0].name == str(found[0][0].number)
+
+
+def test_of_equal_classes_the_lower_number_comes_first(network):
+    even = tiny_network()
+    even.model.get_layer("classes").set_weights([np.zeros((8, 4)), np.zeros(4)])
+    assert [one.number for one in classify(even, photographs(1))[0]] == [0, 1, 2, 3]
+    assert [one.probability for one in classify(even, photographs(1))[0]] == [0.25] * 4
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("a b c d", ("a", "b", "c", "d")),
+        ("background a b c d", ("a", "b", "c", "d")),
+        ("b c d", ("background", "b", "c", "d")),
+    ],
+)
+def test_names_fit_with_and_without_a_background(network, tmp_path, words, expected):
+    (tmp_path / "labels.txt").write_text("\n".join(words.split()) + "\n\n")
+    assert class_names(network, tmp_path / "labels.txt") == expected
+
+
+def test_imagenet_is_known_by_its_number_of_classes(network, tmp_path, monkeypatch):
+    monkeypatch.setenv("VISLANG_WEIGHTS", str(tmp_path))
+    lines = ["background", "tench, Tinca tinca", *(f"thing {number}" for number in range(999))]
+    (tmp_path / "imagenet_labels.txt").write_text("\n".join(lines))
+    with_background, without = class_names(many_classes(1001)), class_names(many_classes(1000))
+    assert (with_background[:2], len(with_background)) == (("background", "tench, Tinca tinca"), 1001)
+    assert (without[0], len(without)) == ("tench, Tinca tinca", 1000)
+    (tmp_path / "imagenet_labels.txt").write_text("\n".join(lines[1:]))
+    assert class_names(many_classes(1001)) == with_background
+    assert class_names(network) is None
+
+
+def test_names_come_from_keras_where_no_file_has_them(monkeypatch):
+    monkeypatch.delenv("VISLANG_WEIGHTS", raising=False)
+    rows = [[(f"n{number}", f"great_thing_{number}", 1.0)] for number in range(1000)]
+    monkeypatch.setattr(keras.applications.imagenet_utils, "decode_predictions", lambda scores, top: rows)
+    assert class_names(many_classes(1001))[:2] == ("background", "great thing 0")
+
+    def refuse(scores, top):
+        raise OSError("no network")
+
+    monkeypatch.setattr(keras.applications.imagenet_utils, "decode_predictions", refuse)
+    assert class_names(many_classes(1000)) is None
+
+
+def test_what_has_no_classes_or_other_names_is_refused(network, tmp_path):
+    headless = Network("bare", keras.Model(network.model.input, network.model.get_layer("last").output), network.recipe)
+    for call in (class_names, lambda one: classify(one, photographs(1))):
+        with pytest.raises(ConfigError, match="network bare has no classes: it ends in the layer last"):
+            call(headless)
+    with pytest.raises(ConfigError, match="top got 0"):
+        classify(network, photographs(1), top=0)
+    with pytest.raises(DataError, match="No such file"):
+        class_names(network, tmp_path / "none.txt")
+    (tmp_path / "two.txt").write_text("a\nb\n")
+    with pytest.raises(DataError, match="names 2 classes, the network has 4"):
+        class_names(network, tmp_path / "two.txt")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(DataError, match="not UTF-8"):
+        class_names(network, tmp_path / "latin.txt")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classify")
+    tiny_model(64).save(folder / "tiny.keras")
+    (folder / "pictures").mkdir()
+    for number, picture in enumerate(photographs(2, 64)):
+        Image.fromarray(picture.astype(np.uint8)).save(folder / "pictures" / f"{number}.png")
+    (folder / "labels.txt").write_text("cat\ndog\nfish\nbird\n")
+    return folder
+
+
+def words(folder, *more):
+    return ["--network", str(folder / "tiny.keras"), "--recipe", "squash-64-tf/v1", *map(str, more)]
+
+
+def test_the_command_prints_lines_and_json(folder, capsys):
+    pictures = [folder / "pictures" / "0.png", folder / "pictures" / "1.png"]
+    line = ["--image", *pictures, "--labels", folder / "labels.txt", "--top", 2]
+    assert command.main(words(folder, *line)) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == str(pictures[0])
+    assert said[1].split()[1] in ("cat", "dog", "fish", "bird")
+    assert len(said) == 6
+    assert command.main(words(folder, *line, "--json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in told["pictures"]] == [str(path) for path in pictures]
+    network = preimage.load_network(str(folder / "tiny.keras"), recipe="squash-64-tf/v1")
+    found = preimage.classify_images(network, pictures, top=2, labels=folder / "labels.txt")
+    assert told["pictures"][1]["classes"] == [
+        {"number": one.number, "name": one.name, "probability": round(one.probability, 6)} for one in found[1]
+    ]
+
+
+def test_the_command_skips_what_it_cannot_read_in_a_folder(folder, capsys):
+    (folder / "pictures" / "bad.png").write_text("no picture")
+    assert command.main(words(folder, "--folder", folder / "pictures", "--json")) == 3
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert len(told["pictures"]) == 2
+    assert told["pictures"][0]["classes"][0]["name"].isdecimal()
+    assert "bad.png" in told["skipped"][0][0]
+    assert "nobody named the classes" in said.err
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (["--image", "none.png"], "no such file"),
+        (["--image", "labels.txt"], "labels.txt"),
+        (["--image", "pictures/0.png", "--top", "0"], "--top got 0, expected 1 or more"),
+        (["--image", "pictures/0.png", "--network", "compact_scenes"], "network compact_scenes has no classes"),
+    ],
+)
+def test_what_cannot_be_classified_is_refused_in_one_line(folder, capsys, line, reason):
+    placed = [str(folder / word) if "." in word else word for word in line]
+    more = [] if "--network" in line else words(folder)
+    assert command.main([*placed, *more]) == 2
+    (told,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
+    assert reason in told

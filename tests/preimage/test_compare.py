@@ -1,0 +1,268 @@
+"""Two networks side by side and the page of one, on tiny networks of two input sizes."""
+
+import importlib
+import itertools
+import json
+import re
+import shlex
+from dataclasses import replace
+from html import unescape
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from preimage_networks import photographs, tiny_model, tiny_network
+
+import preimage
+from preimage import compare, gallery
+from preimage.comparison.networks import per_layer as looks
+from preimage.comparison.per_layer import resized, standing_out
+from preimage.comparison.similarity import linear_cka
+from preimage.config import CONFIGS, with_iterations
+from preimage.networks.layers import cheapest_rise, depth_taps, matched_taps, spread
+from preimage.networks.network import Network
+from vislang.backbones.weights import fill_randomly
+from vislang.core.errors import ConfigError
+from vislang.images.preprocess import find_recipe
+
+
+def other_network(size=24):
+    """Give a network of other names, another size and no classes, whose branches meet again."""
+    image = keras.Input((size, size, 3))
+    x = keras.layers.Conv2D(5, 3, padding="same", activation="relu", name="c1")(image)
+    x = keras.layers.MaxPooling2D(2, name="p1")(x)
+    x = keras.layers.Conv2D(4, 1, activation="relu", name="squeeze")(x)
+    left = keras.layers.Conv2D(4, 1, activation="relu", name="left")(x)
+    right = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="right")(x)
+    x = keras.layers.Concatenate(name="concatenate")([left, right])
+    x = keras.layers.Conv2D(6, 3, 2, padding="same", name="c3")(x)
+    x = keras.layers.ReLU(name="r3")(x)
+    recipe = replace(find_recipe("squash-64-bgr-mean/v1"), size=size, shorter_side=size)
+    return Network("other", fill_randomly(keras.Model(image, x)), recipe)
+
+
+def uint8(count=6, size=32):
+    return list(photographs(count, size).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return tiny_network(), other_network()
+
+
+@pytest.fixture(scope="module")
+def comparison(networks):
+    steps = []
+    found = preimage.compare_networks(
+        *networks, [*uint8(), b"no picture"], layers=("last",), limit=2, iterations=3, channels=(1,),
+        begin=steps.append, progress=lambda count: steps.append(-count),
+    )  # fmt: skip
+    assert sum(steps) == 0, "the steps announced are the steps taken"
+    return found
+
+
+def test_depths_lie_outside_of_branches_behind_activations_and_are_no_bottlenecks(networks):
+    assert depth_taps(networks[0]) == ["first", "second", "last"]
+    assert depth_taps(networks[1]) == ["c1", "concatenate", "r3"]
+    assert spread(list("abcdefg"), 3) == ["b", "e", "g"]
+    assert spread(list("ab"), 5) == ["a", "b"]
+    with pytest.raises(ConfigError, match="got 0 depths"):
+        spread(list("ab"), 0)
+
+
+def test_depths_are_matched_by_name_else_by_stride_and_depth(networks):
+    tiny, other = networks
+    assert matched_taps(tiny, ["first", "last"], tiny) == ["first", "last"]
+    assert matched_taps(tiny, ["first", "second", "last"], other) == ["c1", "concatenate", "r3"]
+    assert matched_taps(other, ["r3"], tiny) == ["last"]
+
+
+def test_branches_that_are_cut_off_each_are_looked_at_before_their_relus(networks):
+    tiny, other = networks
+    assert other.unclipped("concatenate") == "pre:concatenate"
+    assert (tiny.unclipped("sum"), tiny.unclipped("last")) == ("sum", "pre:last")
+    before, behind, left = other.encode(
+        other.pictures(uint8(2)), ["pre:concatenate", "concatenate", "pre:left"]
+    ).values()
+    assert before.min() < 0
+    assert np.array_equal(np.maximum(before, 0), behind)
+    assert np.array_equal(before[..., :4], left)
+    assert other.field("pre:concatenate") == other.field("concatenate")
+    back = preimage.deconv_images(other, uint8(2), "concatenate")
+    assert back.shape == (2, 24, 24, 3)
+    assert np.abs(back).max() > 0
+
+
+def test_the_cheapest_rise_is_that_of_all_rises():
+    for seed, (rows, columns) in enumerate([(3, 5), (4, 4), (1, 3), (4, 2)]):
+        costs = np.random.default_rng(seed).uniform(size=(rows, columns))
+        rises = (
+            path
+            for path in itertools.product(range(columns), repeat=rows)
+            if all(a < b or (columns < rows and a == b) for a, b in itertools.pairwise(path))
+        )
+        best = min(rises, key=lambda path: sum(costs[row, column] for row, column in enumerate(path)))
+        assert cheapest_rise(costs) == list(best)
+
+
+def test_pictures_are_prepared_for_each_network_and_bad_ones_are_listed(comparison):
+    assert comparison.a.pictures.shape == (2, 16, 16, 3)
+    assert comparison.b.pictures.shape == (2, 24, 24, 3)
+    assert comparison.aligned == 6
+    assert len(comparison.skipped) == 1
+    assert "10 bytes" in comparison.skipped[0][0]
+    for side, size in ((comparison.a, 16), (comparison.b, 24)):
+        for look in side.looks:
+            for made in (look.inversions, look.caricatures, look.maxima, look.projections):
+                assert made.shape == (2, size, size, 3)
+            assert look.asked.shape == (1, size, size, 3)
+
+
+def test_errors_and_distances_are_those_of_the_inversions(networks, comparison):
+    for network, side in zip(networks, (comparison.a, comparison.b), strict=True):
+        everything = network.pictures(uint8())
+        for look in side.looks:
+            f, f0, all_f = (
+                network.encode(pictures, [look.tap])[look.tap].reshape(len(pictures), -1).astype(np.float64)
+                for pictures in (look.inversions, side.pictures, everything)
+            )
+            off = np.linalg.norm(f - f0, axis=1)
+            assert look.feature_error == pytest.approx((off / np.linalg.norm(f0, axis=1)) ** 2, rel=1e-4)
+            mean = np.mean([np.linalg.norm(a - b) for a, b in itertools.combinations(all_f, 2)])
+            assert look.distance == pytest.approx(off / mean, rel=1e-3)
+
+
+def test_classes_are_asked_of_the_network_that_has_some(networks, comparison):
+    tiny, _ = networks
+    for look, elsewhere in zip(comparison.a.looks, comparison.b.looks, strict=True):
+        assert look.same_class_elsewhere is None
+        assert elsewhere.same_class is None
+        for pictures, made, told in (
+            (comparison.a.pictures, look.inversions, look.same_class),
+            (comparison.b.pictures, elsewhere.inversions, elsewhere.same_class_elsewhere),
+        ):
+            scores = [tiny.encode(resized(one, 16), ["scores"])["scores"].argmax(axis=1) for one in (pictures, made)]
+            assert told.tolist() == (scores[0] == scores[1]).tolist()
+    assert comparison.class_names == ()
+
+
+def test_alignments_are_those_of_all_pictures_and_the_diagonal_is_in_the_matrix(networks, comparison):
+    assert comparison.cka.shape == (3, 3)
+    features = [
+        network.encode(network.pictures(uint8()), [tap])[tap]
+        for network, tap in zip(networks, ("last", "r3"), strict=True)
+    ]
+    assert comparison.matched[0] == pytest.approx(linear_cka(*features), abs=1e-4)
+    assert comparison.matched_biased[0] == pytest.approx(linear_cka(*features, debiased=False), abs=1e-4)
+    assert comparison.matched[0] == comparison.cka[2, 2]
+    assert comparison.matched_biased[0] == comparison.cka_biased[2, 2]
+
+
+def test_what_stands_out_is_what_is_rare_and_not_what_is_large():
+    answers = np.array([[100.0, 1, 0], [101, 1, 0], [99, 5, 0], [100.5, 1, 1e-9]])
+    assert standing_out(answers, [2, 1, 3]).tolist() == [1, 0, 0], "what hardly ever answers stands out for nothing"
+
+
+def test_depths_are_the_same_however_few_features_are_held(networks, monkeypatch):
+    pictures, taps = networks[0].pictures(uint8()), ["first", "last", "mean"]
+    at_once = looks.depths_of(networks[0], pictures, taps, pooled=True)
+    monkeypatch.setattr(looks, "_HELD", 1)
+    one_by_one = looks.depths_of(networks[0], pictures, taps, pooled=True)
+    for tap in taps:
+        assert one_by_one[tap].grams[True] == pytest.approx(at_once[tap].grams[True], abs=1e-6)
+        assert one_by_one[tap].answers.shape == (6, networks[0].shape(tap)[-1])
+
+
+def test_iterations_keep_the_proportion_of_stages():
+    assert with_iterations(CONFIGS["ijcv16"], 60).iterations == (60, 10)
+    assert with_iterations(CONFIGS["cvpr15"], 1).iterations == (1, 2, 1)
+    with pytest.raises(ConfigError, match="got 0 iterations"):
+        with_iterations(CONFIGS["ijcv16"], 0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    tiny_model(64).save(folder / "tiny.keras")
+    (folder / "photos").mkdir()
+    for number, picture in enumerate(uint8(5, 64)):
+        Image.fromarray(picture).save(folder / "photos" / f"{number}.png")
+    (folder / "photos" / "bad<.png").write_text("no picture")
+    (folder / "labels.txt").write_text("cat\ndog, hound\nfish\nbird\n")
+    (folder / "others.txt").write_text("emu\nfish\nowl\ncat\n")
+    return folder
+
+
+def test_the_command_writes_one_page_and_numbers_and_a_network_beside_itself_is_the_same_twice(folder, capsys):
+    tiny, out, numbers = (folder / name for name in ("tiny.keras", "page.html", "numbers.json"))
+    line = [tiny, tiny, "--recipe", "squash-64-tf/v1", "--recipe-b", "squash-64-tf/v1", "--images", folder / "photos"]
+    line += ["--labels", folder / "labels.txt", "--labels-b", folder / "others.txt", "--pooled"]
+    line += ["--depths", 1, "--limit", 2, "--iterations", 2, "--out", out, "--json", numbers]
+    assert compare.main(list(map(str, line))) == 3
+    said = capsys.readouterr()
+    assert "last error" in said.out
+    assert "skipped" in said.err
+    page = out.read_text()
+    assert not re.search(r'(?:src|href)="(?!data:)', page), "the page needs no other file"
+    assert page.count('src="data:image/jpeg;base64,') == 2 * 9 + 2 * 2
+    assert "bad<" not in page
+    told = json.loads(numbers.read_text())
+    assert set(told["classes"]) == {"cat", "fish"}, "the classes that both lists name"
+    assert told["a"] == told["b"], "equal seeds give equal searches"
+    assert np.diag(told["cka"]["debiased"]) == pytest.approx(np.ones(3), abs=1e-5)
+    depth = told["b"]["depths"][0]
+    assert depth["layer"] == "last"
+    assert depth["feature_error"]["mean"] == pytest.approx(np.mean(depth["feature_error"]["each"]), abs=1e-6)
+    assert f"{depth['feature_error']['mean']:.3f}" in page
+    assert len(told["origin"]["weights"][0]) == 64
+
+
+def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):
+    line = ["--network", folder / "tiny.keras", "--recipe", "squash-64-tf/v1", "--images", folder / "photos"]
+    line += ["--style", folder / "photos" / "1.png", "--layers", "last", "--channels", 2, "--limit", 2]
+    line += ["--labels", folder / "labels.txt", "--iterations", 2, "--out", folder / "gallery.html", "--json"]
+    assert gallery.main(list(map(str, line))) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert list(told["inversions"]) == ["last"]
+    assert len(told["style"]["loss"]) == 2
+    page = (folder / "gallery.html").read_text()
+    titles = ["Inversions", "Classes", "Channels", "Caricatures", "Patches and ways back", "Filters from white noise"]
+    assert re.findall("<h2>(.*?)</h2>", page) == [*titles, "Painted"]
+    commands = [unescape(words) for words in re.findall(r'<code class="card command">(.*?)</code>', page)]
+    assert len(commands) == 7
+    for words in map(shlex.split, commands):
+        importlib.import_module(words[2]).build_parser().parse_args(words[3:])
+    assert "squash-64-tf/v1" in commands[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "reason"),
+    [
+        (compare, ["tiny.keras", "tiny.keras", "--out", "x.png"], "--out got x.png, expected a name such as page.html"),
+        (compare, ["tiny.keras", "tiny.keras", "--layers", "lst"], "unknown tap of network"),
+        (compare, ["tiny.keras", "tiny.keras", "--layers", "last", "--layers-b", "first,last"], "expected pairs"),
+        (compare, ["tiny.keras", "tiny.keras", "--channels", "6"], "got channel 6, expected 0 to 5"),
+        (compare, ["tiny.keras", "tiny.keras", "--aligned", "3", "--limit", "1"], "expected 4 or more"),
+        (compare, ["tiny.keras", "tiny.keras", "--set", "bund=1"], "did you mean bound"),
+        (compare, ["tiny.keras", "tiny.keras", "--classes", "cat"], "unknown class that both networks name 'cat'"),
+        (gallery, ["--network", "tiny.keras", "--out", "x.png"], "--out got x.png"),
+        (gallery, ["--network", "tiny.keras", "--style", "none.png"], "none.png: no such file"),
+        (gallery, ["--network", "tiny.keras", "--channels", "99"], "--channels got [99], expected 0 to 7"),
+        (gallery, ["--network", "tiny.keras", "--layers", "lst"], "unknown tap"),
+    ],
+)
+def test_what_cannot_end_well_is_refused_in_one_line(folder, capsys, command, line, reason):
+    placed = [str(folder / word) if word.endswith(".keras") else word for word in line]
+    placed += ["--images", str(folder / "photos"), "--recipe", "squash-64-tf/v1"]
+    placed += ["--recipe-b", "squash-64-tf/v1"] if command is compare else []
+    placed += [] if "--out" in line else ["--out", str(folder / "refused.html")]
+    assert command.main(placed) == 2
+    (told,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
+    assert reason in told
+    assert not (folder / "refused.html").exists()
+
+
+def test_unknown_options_of_the_function_are_refused(networks):
+    with pytest.raises(ConfigError, match="unknown option 'limits'; did you mean limit"):
+        preimage.compare_networks(*networks, uint8(), limits=3)

@@ -1,0 +1,178 @@
+"""The three backward rules against a slow backward pass written by hand, and patches against a plain search."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from preimage_networks import SIZE, photographs, tiny_model, tiny_network
+
+import preimage
+from preimage.backprop.deconvnet import RULES, project, shown, strongest_unit
+from preimage.networks.network import Network
+from preimage.optimization.objectives import unit_directions
+from vislang.core.errors import ConfigError, DataError
+
+
+def convolve(x, kernel, bias):
+    """3x3, "same", stride 1; x [H, W, C], kernel [3, 3, C, D]."""
+    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+    out = np.zeros((*x.shape[:2], kernel.shape[-1]))
+    for v in range(3):
+        for u in range(3):
+            out += padded[v : v + x.shape[0], u : u + x.shape[1]] @ kernel[v, u]
+    return out + bias
+
+
+def convolve_back(slope, kernel):
+    height, width = slope.shape[:2]
+    padded = np.zeros((height + 2, width + 2, kernel.shape[2]))
+    for v in range(3):
+        for u in range(3):
+            padded[v : v + height, u : u + width] += slope @ kernel[v, u].T
+    return padded[1:-1, 1:-1]
+
+
+def pool(x):
+    blocks = x.reshape(x.shape[0] // 2, 2, x.shape[1] // 2, 2, -1).transpose(0, 2, 4, 1, 3)
+    flat = blocks.reshape(*blocks.shape[:3], 4)
+    return flat.max(-1), flat.argmax(-1)
+
+
+def unpool(slope, switches):
+    out = np.zeros((2 * slope.shape[0], 2 * slope.shape[1], slope.shape[2]))
+    for index in np.ndindex(*slope.shape):
+        down, across = divmod(int(switches[index]), 2)
+        out[2 * index[0] + down, 2 * index[1] + across, index[2]] = slope[index]
+    return out
+
+
+def back_through_relu(slope, before, rule, limit=np.inf):
+    open_ = (before > 0) & (before < limit)
+    return {
+        "gradient": slope * open_,
+        "deconvnet": np.maximum(slope, 0),
+        "guided": np.maximum(slope, 0) * open_,
+    }[rule]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_is_the_slow_backward_pass(rule):
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(5, 3, padding="same", activation="relu", name="a")(image)
+    x = keras.layers.MaxPooling2D(2)(x)
+    y = keras.layers.Conv2D(5, 3, padding="same", name="b")(x)
+    y = keras.layers.BatchNormalization(name="n")(y)
+    x = keras.layers.Add()([x, y])
+    x = keras.layers.ReLU(6.0, name="c")(x)
+    model = keras.Model(image, keras.layers.Conv2D(4, 3, padding="same", name="d")(x))
+    random = np.random.default_rng(3)
+    for layer in model.layers:
+        layer.set_weights([random.normal(size=w.shape) * 0.5 for w in layer.get_weights()])
+    model.get_layer("n").set_weights([random.uniform(0.5, 2, 5) for _ in range(4)])
+    recipe = tiny_network(8, "squash-64-raw/v1").recipe
+    network = Network("hand", model, recipe)
+    picture = random.uniform(-2, 2, (1, 8, 8, 3)).astype(np.float32)
+    direction = random.normal(size=(1, 4, 4, 4)).astype(np.float32)
+
+    (ka, ba), (kb, bb), (kd, _) = (model.get_layer(name).get_weights() for name in "abd")
+    gamma, beta, mean, variance = model.get_layer("n").get_weights()
+    first = convolve(picture[0], ka, ba)
+    pooled, switches = pool(np.maximum(first, 0))
+    scale = gamma / np.sqrt(variance + model.get_layer("n").epsilon)
+    before = pooled + (convolve(pooled, kb, bb) - mean) * scale + beta
+    slope = back_through_relu(convolve_back(direction[0], kd), before, rule, 6.0)
+    slope = slope + convolve_back(slope * scale, kb)
+    expected = convolve_back(back_through_relu(unpool(slope, switches), first, rule), ka)
+    found = project(network, picture, "d", direction, rule=rule)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_rules_agree_where_nothing_is_negative():
+    network = tiny_network()
+    pictures = photographs(1)
+    direction = unit_directions(network.shape("first"), [2])
+    plain, guided = (project(network, pictures, "first", direction, rule=rule) for rule in ("gradient", "guided"))
+    np.testing.assert_allclose(plain, guided, atol=1e-6)
+
+
+def test_the_strongest_unit_is_found_with_and_without_a_channel():
+    features = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32)
+    for channel in (None, 2):
+        directions = strongest_unit(features, channel)
+        assert np.count_nonzero(directions) == 2
+        part = features if channel is None else features[..., channel]
+        np.testing.assert_allclose(directions.sum((1, 2, 3)), part.reshape(2, -1).max(1), rtol=1e-6)
+
+
+def test_projections_of_limited_relus_start_before_the_limit():
+    network = tiny_network()
+    pictures = 3 * photographs(2)
+    assert network.unclipped("second") == "pre:second"
+    assert network.unclipped("pool") == "pool"
+    assert network.encode(pictures, ["second"])["second"].max() == 6.0
+    found = preimage.deconv_images(network, pictures, "second", rule="gradient")
+    assert np.abs(found).reshape(2, -1).max(1).min() > 0
+    colours = shown(found)
+    assert colours.dtype == np.uint8
+    assert 127 <= np.median(colours) <= 128
+
+
+def test_layers_without_a_rule_are_refused_by_name():
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.LeakyReLU(name="leaky")(keras.layers.Conv2D(2, 3)(image))
+    soft = keras.layers.Conv2D(2, 3, activation="sigmoid", name="soft")(image)
+    network = Network("odd", keras.Model(image, [x, soft]), tiny_network(8).recipe)
+    direction = unit_directions(network.shape("leaky"), [0])
+    with pytest.raises(ConfigError, match="guided cannot go back through layer leaky .LeakyReLU. of network odd"):
+        project(network, photographs(1, 8), "leaky", direction, rule="guided")
+    with pytest.raises(ConfigError, match="cannot go back through the sigmoid of layer soft"):
+        project(network, photographs(1, 8), "soft", direction)
+    assert project(network, photographs(1, 8), "leaky", direction, rule="gradient").shape == (1, 8, 8, 3)
+    with pytest.raises(ConfigError, match="unknown rule 'guide'; did you mean guided"):
+        project(network, photographs(1, 8), "leaky", direction, rule="guide")
+    slope = keras.layers.ReLU(negative_slope=0.1, name="slope")(image)
+    network = Network("odd", keras.Model(image, slope), tiny_network(8).recipe)
+    with pytest.raises(ConfigError, match="a ReLU with a slope or a threshold"):
+        project(network, photographs(1, 8), "slope", unit_directions((8, 8, 3), [0]))
+
+
+def test_a_deconvnet_does_not_undo_caffes_normalisation():
+    from vislang.backbones.caffe.layers import LRN
+
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, LRN(5, 1.0, 0.75, 1.0, name="norm")(image))
+    network = Network("norm", model, tiny_network(8, "squash-64-raw/v1").recipe)
+    direction = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
+    found = project(network, photographs(1, 8), "norm", direction)
+    np.testing.assert_allclose(found, direction, rtol=1e-5)
+    assert np.abs(project(network, photographs(1, 8), "norm", direction, rule="guided") - direction).max() > 0.1
+
+
+def test_top_patches_are_the_strongest_of_all_pictures_and_bad_files_are_told(tmp_path):
+    network, paths = tiny_network(), []
+    for number, picture in enumerate(photographs(20)):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(picture.astype(np.uint8)).save(paths[-1])
+    (tmp_path / "bad.png").write_text("no picture")
+    seen = []
+    patches, skipped = preimage.top_patches(
+        network, "third", 2, [tmp_path / "bad.png", *paths], count=3, progress=seen.append
+    )
+    features = network.encode(network.pictures(paths), ["third"])["third"][..., 2]
+    best = np.sort(features.reshape(20, -1).max(1))[::-1]
+    np.testing.assert_allclose([patch.activation for patch in patches], best[:3], rtol=1e-4)
+    assert [source.name for source, _ in skipped] == ["bad.png"]
+    assert sum(seen) == 21
+    for patch in patches:
+        assert 0 < patch.pixels.shape[0] <= SIZE
+    with pytest.raises(ConfigError, match="layer third got channel 8, expected 0 to 7"):
+        preimage.top_patches(network, "third", 8, paths)
+    with pytest.raises(DataError, match="none of 1 pictures can be read"):
+        preimage.top_patches(network, "third", 0, [tmp_path / "bad.png"])
+
+
+def test_scores_have_patches_too(tmp_path):
+    network = Network("tiny", tiny_model(), tiny_network().recipe)
+    Image.fromarray(photographs(1)[0].astype(np.uint8)).save(tmp_path / "a.png")
+    (patch,), _ = preimage.top_patches(network, "scores", 1, [tmp_path / "a.png"])
+    assert patch.box == (0, 0, SIZE, SIZE)

@@ -1,0 +1,111 @@
+"""Searches set beside each other in one table, on a tiny network."""
+
+import json
+
+import numpy as np
+import pytest
+from keras import ops
+from PIL import Image
+from preimage_networks import photographs, tiny_network
+
+from preimage import measure
+from preimage.comparison.inversion_errors import in_numbers, measure_inversions, recognised_at, search_settings
+from preimage.config import CONFIGS
+from preimage.networks.network import SCORES
+from vislang.core.errors import ConfigError
+
+SHORT = ["iterations=6,3"]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return tiny_network()
+
+
+def test_searches_are_presets_with_or_without_a_model_of_pictures():
+    assert search_settings("cvpr15") == (CONFIGS["cvpr15"], False)
+    assert search_settings("ijcv16+natural", ["natural_weight=3"])[0].natural_weight == 3.0
+    alone, needed = search_settings("natural")
+    assert needed
+    assert (alone.alpha_weight, alone.tv_weight) == (0.0, 0.0)
+    assert alone.bound == CONFIGS["ijcv16"].bound, "only the priors are left out"
+    assert search_settings("kato")[1], "the preset has no other prior"
+    with pytest.raises(ConfigError, match="unknown preset"):
+        search_settings("ijcv17")
+
+
+def test_each_search_starts_alike_and_is_measured_against_its_own_features(network):
+    pictures = photographs(3, network.size)
+    asked = []
+
+    def natural(seen):
+        asked.append(1)
+        return ops.mean(ops.square(seen / 255.0), axis=(1, 2, 3))
+
+    steps = []
+    rows = measure_inversions(
+        network, pictures, ["first", "last"], ["ijcv16", "ijcv16+natural", "natural"],
+        natural=natural, judge=network, progress=steps.append,
+        settings=[*SHORT, "natural_weight=50", "natural_typical=0"],
+    )  # fmt: skip
+    assert [(row.layer, row.search) for row in rows[:3]] == [
+        ("first", "ijcv16"), ("first", "ijcv16+natural"), ("first", "natural"),
+    ]  # fmt: skip
+    assert sum(steps) == 6 * 9
+    assert asked, "the model of pictures was never asked"
+    for row in rows:
+        true, reached = (network.encode(some, [row.layer])[row.layer] for some in (pictures, row.pictures))
+        flat = (reached - true).reshape(3, -1), true.reshape(3, -1)
+        errors = [(one @ one) / (two @ two) for one, two in zip(*flat, strict=True)]
+        np.testing.assert_allclose(row.feature_error, errors, rtol=1e-4)
+        apart = [np.linalg.norm(flat[1][a] - flat[1][b]) for a in range(3) for b in range(a)]
+        np.testing.assert_allclose(row.distance, np.linalg.norm(flat[0], axis=1) / np.mean(apart), rtol=1e-3)
+        np.testing.assert_array_equal(row.recognised == 0, row.same_class)
+    darker = rows[1].pictures.mean(), rows[0].pictures.mean()
+    assert darker[0] < darker[1], "this model of pictures likes dark ones"
+
+
+def test_the_judges_class_is_looked_up_among_its_classes_of_the_inversion(network):
+    pictures = photographs(4, network.size)
+    true, scores = (network.encode(some, [SCORES])[SCORES] for some in (pictures, pictures[::-1].copy()))
+    places = [list(np.argsort(-row)).index(np.argmax(own)) for own, row in zip(true, scores, strict=True)]
+    np.testing.assert_array_equal(recognised_at(network, pictures, pictures[::-1].copy()), places)
+    assert recognised_at(None, pictures, pictures) is None
+
+
+def test_a_search_that_needs_a_model_of_pictures_says_so(network):
+    with pytest.raises(ConfigError, match="needs a model of pictures"):
+        measure_inversions(network, photographs(2, network.size), ["first"], ["natural"])
+
+
+def test_the_command_writes_numbers_and_a_sheet(tmp_path, monkeypatch, capsys):
+    (tmp_path / "photos").mkdir()
+    for number, picture in enumerate(photographs(5, 40).astype(np.uint8)):
+        Image.fromarray(picture).save(tmp_path / "photos" / f"{number}.png")
+    monkeypatch.setattr(measure, "opened_network", lambda args: tiny_network())
+    words = ["--images", str(tmp_path / "photos"), "--limit", "3", "--layers", "first, last", "--set", *SHORT]
+    paths = ["--out", str(tmp_path / "results"), "--sheet", str(tmp_path / "sheet.png")]
+    assert measure.main([*words, *paths, "--name", "tiny", "--searches", "ijcv16"]) == 0
+    told = json.loads((tmp_path / "results" / "inversions-tiny.json").read_text())
+    assert told["images"] == ["0.png", "2.png", "4.png"]
+    first = told["rows"][0]
+    assert first["feature_error"] == pytest.approx(np.mean(first["feature_errors"]), abs=1e-4)
+    assert capsys.readouterr().out.count("| ijcv16 |") == 2
+    height = Image.open(tmp_path / "sheet.png").size[1]
+    assert height >= 3 * tiny_network().size, "the photographs and a row for each layer"
+
+
+def test_too_few_pictures_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure, "opened_network", lambda args: tiny_network())
+    Image.fromarray(photographs(1, 40)[0].astype(np.uint8)).save(tmp_path / "one.png")
+    assert measure.main(["--images", str(tmp_path), "--layers", "first", "--out", str(tmp_path / "r")]) == 2
+    assert "expected 2 or more" in capsys.readouterr().err
+    assert not list((tmp_path / "r").iterdir())
+
+
+def test_numbers_are_means_over_pictures(network):
+    row = measure_inversions(network, photographs(2, network.size), ["first"], ["ijcv16"], settings=SHORT)[0]
+    told = in_numbers(row)
+    assert told["gradients"] == pytest.approx(row.gradients.mean(), abs=1e-5)
+    assert told["gradients_deviation"] == pytest.approx(abs(row.gradients[0] - row.gradients[1]) / np.sqrt(2), abs=1e-5)
+    assert "judge_top5" not in told

@@ -1,0 +1,297 @@
+"""Searches on tiny networks: objectives improve, batches are singles, seeds are exact; and networks with their taps."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from preimage_networks import SIZE, photographs, tiny_model, tiny_network
+
+import preimage
+from preimage.config import CONFIGS
+from preimage.networks.receptive_fields import Field
+from preimage.optimization import searches
+from preimage.optimization.objectives import Inversion
+from preimage.optimization.optimizer import ImageOptimizer
+from preimage.optimization.white_noise import filters_from_noise
+from preimage.style_transfer.transfer import StyleControls, finer_style, stylise
+from vislang.core.errors import ConfigError, DataError
+from vislang.images.preprocess import prepare
+
+SHORT = {"iterations": (8, 4), "rates": (1.0, 0.1)}
+PRESETS = {
+    "cvpr15": replace(CONFIGS["cvpr15"], **SHORT),
+    "ijcv16": replace(CONFIGS["ijcv16"], **SHORT),
+    "fourier": replace(CONFIGS["fourier"], **SHORT, jitter=2, rate=0.01),
+    "kato": replace(CONFIGS["kato"], iterations=(12,), rates=(1e-3,)),  # the network is tiny and its scores are large
+}
+
+
+@pytest.fixture(scope="module")
+def network():
+    return tiny_network()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_an_inversion_comes_closer_to_its_target(network, preset):
+    found = searches.invert(network, photographs(2), "scores" if preset == "kato" else "second", PRESETS[preset])
+    assert found.pictures.shape == (2, SIZE, SIZE, 3)
+    assert found.pictures.min() >= 0.0
+    assert found.pictures.max() <= 255.0
+    assert found.losses.shape == (12, 2)
+    assert np.all(found.losses[-1] < found.losses[0])
+    assert np.all(found.measures["feature_error"] >= 0)
+
+
+@pytest.mark.parametrize("preset", ["ijcv16", "fourier"])
+@pytest.mark.parametrize(("layer", "whole"), [("pre:last", False), ("second", True), ("scores", False)])
+def test_units_channels_and_classes_answer_more_and_more(network, preset, layer, whole):
+    found = searches.maximize(network, layer, [0, 3], PRESETS[preset], whole=whole, seeds=[5, 6])
+    assert found.losses.shape == (8, 2)
+    assert np.all(found.losses[-1] < found.losses[0])
+    assert set(found.measures) == ({"activation", "rank"} if layer == "scores" else {"activation"})
+
+
+def test_caricatures_have_more_of_what_was_there(network):
+    found = searches.caricature_of(network, photographs(2), "last", PRESETS["ijcv16"])
+    assert np.all(found.measures["gain"] > 1.0)
+    assert np.all(found.losses[-1] < found.losses[0])
+
+
+def test_photographs_set_the_scale_of_responses(network):
+    pictures = photographs(5)
+    largest = searches.largest_responses(network, "last", [1, 2], pictures)
+    features = network.encode(pictures, ["pre:last"])["pre:last"]
+    np.testing.assert_allclose(largest, features.max((0, 1, 2))[[1, 2]])
+    found = preimage.maximize_units(
+        network, "last", [1, 2], preset="ijcv16", settings=["iterations=2,1"], photos=pictures
+    )
+    assert found.losses.shape == (2, 2)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_batch_gives_what_single_runs_give(network, preset):
+    pictures = photographs(3) * np.array([1.0, 0.3, 0.7], np.float32)[:, None, None, None]
+    layer = "scores" if preset == "kato" else "second"
+    batch = searches.invert(network, pictures, layer, PRESETS[preset], seeds=[7, 8, 9])
+    for row, seed in enumerate([7, 8, 9]):
+        single = searches.invert(network, pictures[row : row + 1], layer, PRESETS[preset], seeds=[seed])
+        np.testing.assert_allclose(single.losses[:, 0], batch.losses[:, row], rtol=1e-3)
+        np.testing.assert_allclose(single.pictures[0], batch.pictures[row], atol=0.3)
+
+
+def test_a_seed_gives_the_same_picture_and_another_another(network):
+    first, again, other = (
+        searches.invert(network, photographs(1), "second", PRESETS["ijcv16"], seeds=[seed]).pictures
+        for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1.0
+
+
+def test_a_compiled_search_takes_other_targets(network):
+    features = network.encode(photographs(4), ["second"])["second"]
+    config = PRESETS["ijcv16"]
+    search = ImageOptimizer(network, Inversion("second", features), config)
+    whole = search.run(seeds=[0, 1, 2, 3])
+    part = search.run(seeds=[2], term=search.term.of_rows([2]))
+    np.testing.assert_allclose(part.pictures[0], whole.pictures[2], atol=0.3)
+    with pytest.raises(ConfigError, match=r"got 2 seeds, targets of \[4\] pictures"):
+        search.run(seeds=[0, 1])
+
+
+def test_searches_can_be_watched(network):
+    seen, steps = [], []
+    found = searches.invert(
+        network, photographs(1), "second", PRESETS["ijcv16"],
+        watch=lambda number, pictures: seen.append((number, pictures)), watch_every=5, progress=steps.append,
+    )  # fmt: skip
+    assert [number for number, _ in seen] == [5, 10, 12]
+    assert len(steps) == 12
+    np.testing.assert_array_equal(seen[-1][1], found.pictures)
+
+
+def test_the_bound_holds_at_the_end(network):
+    config = replace(PRESETS["ijcv16"], bound=30.0, data_weight=1e4)
+    found = searches.invert(network, photographs(1), "second", config)
+    assert np.linalg.norm(found.pictures - network.mean, axis=-1).max() < 30.01
+
+
+def test_starts_are_those_of_the_presets(network):
+    def start(preset, side=64):
+        config = replace(PRESETS[preset], jitter=0)
+        large = replace_size(network, side)
+        return ImageOptimizer(large, Inversion("second", np.ones((1, side // 2, side // 2, 6))), config)._start(
+            None, [1]
+        )
+
+    def replace_size(_, side):
+        return tiny_network(side)
+
+    assert np.linalg.norm(start("cvpr15")) == pytest.approx(27098.1157 * 64 / 227, rel=1e-4)
+    assert np.quantile(start("ijcv16"), 0.95) == pytest.approx(80 / 3**0.5, rel=1e-3)
+    assert start("kato").std() == pytest.approx(57.6, rel=0.03)
+    with pytest.raises(ConfigError, match="starts from given pictures"):
+        preimage.invert_images(network, photographs(1), "second", settings=["start=image"])
+
+
+def test_a_search_that_diverges_says_so(network):
+    with pytest.raises(ConfigError, match="diverged within .* take a smaller step"):
+        searches.invert(network, photographs(1), "second", replace(CONFIGS["cvpr15"], rate=1e6))
+
+
+def test_another_model_as_a_prior_pulls_the_picture(network):
+    def dark(pictures):
+        return ops.mean(ops.square(pictures), axis=(1, 2, 3)) / 255.0
+
+    config = replace(PRESETS["ijcv16"], natural_weight=50.0)
+    plain, pulled = (
+        searches.invert(network, photographs(1), "second", config, natural=natural) for natural in (None, dark)
+    )
+    assert pulled.pictures.mean() < plain.pictures.mean() - 5
+
+
+@pytest.mark.parametrize("colour", ["none", "sym", "luminance"])
+def test_style_transfer_lowers_its_loss(network, colour):
+    controls = StyleControls("second", ("first", "second"), colour=colour)
+    config = replace(CONFIGS["style"], **SHORT)
+    found = stylise(network, photographs(2), photographs(3)[2], controls, config)
+    assert found.pictures.shape == (2, SIZE, SIZE, 3)
+    assert np.all(found.losses[-1] < found.losses[0])
+
+
+def test_regions_take_their_own_textures_and_must_be_in_both(network):
+    controls = StyleControls("second", ("first",))
+    config = replace(CONFIGS["style"], **SHORT)
+    regions = np.repeat(np.arange(2), SIZE // 2)[:, None] * np.ones((1, SIZE), int)
+    found = stylise(network, photographs(1), photographs(2)[1], controls, config, regions=(regions, regions.T))
+    assert found.losses[-1] < found.losses[0]
+    with pytest.raises(ConfigError, match="expected 0, 1, ... and the same in both"):
+        stylise(network, photographs(1), photographs(2)[1], controls, config, regions=(regions, 0 * regions))
+    with pytest.raises(ConfigError, match="unknown colour control"):
+        stylise(network, photographs(1), photographs(1)[0], replace(controls, colour="blue"), config)
+    finer = finer_style(network, photographs(1)[0], photographs(2)[1], ["first"], config)
+    assert finer.shape == (SIZE, SIZE, 3)
+
+
+def test_filters_from_noise_follow_the_recipe(network):
+    found = filters_from_noise(network, "pre:third", [1, 2], steps=3, raw=False)
+    from vislang.core.seeds import stream
+
+    x = stream(0, "preimage", "white noise").uniform(-1, 1, (SIZE, SIZE, 3)).astype(np.float32) + 100
+    layer = keras.Model(network.model.input, network.output("pre:third"))
+    import tensorflow as tf
+
+    x = tf.constant(x[None])
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            response = tf.reduce_sum(layer(x / 127.5 - 1.0)[..., 2])
+        slope = tape.gradient(response, x)
+        x = x + slope / (tf.sqrt(tf.reduce_mean(slope**2)) + 1e-5)
+    np.testing.assert_allclose(found[1], np.clip(x[0], 0, 255), atol=1e-2)
+    with pytest.raises(ConfigError, match="got channel 8, expected 0 to 7"):
+        filters_from_noise(network, "third", [8])
+
+
+@pytest.mark.parametrize("recipe", ["squash-64-tf/v1", "squash-64-bgr-mean/v1", "squash-64-imagenet/v1"])
+def test_pictures_reach_the_network_as_its_recipe_says(recipe):
+    network = tiny_network(64, recipe)
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    np.testing.assert_allclose(
+        np.asarray(network.normalised(network.pictures([picture])))[0], prepare(picture, recipe), atol=1e-4
+    )
+    middle = np.asarray(network.normalised(np.broadcast_to(network.mean, (1, 64, 64, 3)).astype(np.float32)))
+    np.testing.assert_allclose(middle, 0.0, atol=1e-4)
+
+
+def test_taps_are_layers_values_before_activations_and_scores(network):
+    pictures = photographs(2)
+    taps = ["first", "pre:first", "scores", "pre:last", "third", "classes"]
+    found = network.encode(pictures, taps)
+    np.testing.assert_allclose(np.maximum(found["pre:first"], 0), found["first"], atol=1e-5)
+    np.testing.assert_array_equal(found["pre:last"], found["third"])
+    powers = np.exp(found["scores"])
+    np.testing.assert_allclose(powers / powers.sum(1, keepdims=True), found["classes"], rtol=1e-4)
+    assert "scores" in network.taps
+    with pytest.raises(ConfigError, match="unknown tap of network tiny 'frist'; did you mean first"):
+        network.output("frist")
+    model = keras.Model(network.model.input, network.model.get_layer("last").output)
+    with pytest.raises(ConfigError, match="ends without a softmax and has no class scores"):
+        type(network)("cut", model, network.recipe).output("scores")
+
+
+def test_fields_are_what_gradients_reach(network):
+    assert network.field("first") == Field(3, 1, -1)
+    assert network.field("pool") == Field(4, 2, -1)
+    assert network.field("second") == Field(8, 2, -3)
+    assert network.field("third").stride == 4
+    assert network.field("scores") == Field(SIZE, SIZE, 0)
+    layer = keras.Model(network.model.input, network.output("pre:third"))
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        x = tf.constant(photographs(1) / 127.5 - 1)
+        tape.watch(x)
+        value = tf.reduce_sum(layer(x)[0, 2, 1])
+    reached = np.abs(tape.gradient(value, x)[0]).sum(-1)
+    rows, columns = np.nonzero(reached.sum(1))[0], np.nonzero(reached.sum(0))[0]
+    top, left, bottom, right = preimage_box(network, "third", (2, 1))
+    assert top <= rows.min() <= rows.max() < bottom
+    assert left <= columns.min() <= columns.max() < right
+
+
+def preimage_box(network, layer, place):
+    from preimage.backprop.top_patches import patch_box
+
+    return patch_box(network, layer, place)
+
+
+def test_networks_are_loaded_by_name_file_and_from_caffe(tmp_path):
+    network = preimage.load_network("compact_scenes")
+    assert network.size == 64
+    assert network.encode(photographs(1, 64), ["grid", "pooled"])["pooled"].shape == (1, 128)
+    tiny_model(64).save(tmp_path / "tiny.keras")
+    network = preimage.load_network(str(tmp_path / "tiny.keras"), recipe="squash-64-tf/v1")
+    assert network.shape("scores") == (4,)
+    with pytest.raises(ConfigError, match="give a recipe"):
+        preimage.load_network(str(tmp_path / "tiny.keras"))
+    with pytest.raises(ConfigError, match="which says another"):
+        preimage.load_network(str(tmp_path / "tiny.keras"), recipe="squash-64-tf/v1", size=96)
+    with pytest.raises(ConfigError, match="unknown backbone"):
+        preimage.load_network("compcat")
+    with pytest.raises(ConfigError, match="expected --weights FILE.caffemodel"):
+        preimage.load_network("caffe:VGG_CNN_S")
+    with pytest.raises(DataError, match="no such file"):
+        preimage.load_network("compact", weights=tmp_path / "none.h5")
+
+
+@pytest.mark.slow
+def test_a_network_of_caffes_is_looked_into():
+    network = preimage.load_network("caffe:VGG_CNN_S", weights="random")
+    assert network.field("conv5").side == 113
+    assert network.field("conv5").stride == 12
+    assert network.shape("blob:conv5") == (17, 17, 512)
+    found = filters_from_noise(network, "conv5", [109], steps=1)
+    assert found.shape == (1, 224, 224, 3)
+
+
+def test_zoom_and_jitter_see_the_canvas_where_they_say(network):
+    config = replace(PRESETS["fourier"], zoom=0.2, jitter=4)
+    features = network.encode(photographs(2), ["second"])["second"]
+    search = ImageOptimizer(network, Inversion("second", features), config)
+    canvas = np.random.default_rng(0).normal(size=(2, SIZE + 4, SIZE + 4, 3)).astype(np.float32)
+    views = np.array([[1, 3, 1.0], [0, 0, 1.25]], np.float32)
+    seen = np.asarray(search._cropped(ops.convert_to_tensor(canvas), ops.convert_to_tensor(views)))
+    np.testing.assert_allclose(seen[0], canvas[0, 1 : SIZE + 1, 3 : SIZE + 3], atol=1e-5)
+    place = 2.5 * 1.25 - 0.5  # of the third row that is seen
+    below = int(place)
+    expected = canvas[1, below] * (below + 1 - place) + canvas[1, below + 1] * (place - below)
+    columns = np.arange(SIZE) * 1.25 + 0.125
+    left = columns.astype(int)
+    share = (columns - left)[:, None]
+    np.testing.assert_allclose(seen[1, 2], expected[left] * (1 - share) + expected[left + 1] * share, atol=1e-4)
+    found = search.run(seeds=[0, 1])
+    single = search.run(seeds=[1], term=search.term.of_rows([1]))
+    np.testing.assert_allclose(single.pictures[0], found.pictures[1], atol=0.5)

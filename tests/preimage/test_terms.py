@@ -1,0 +1,308 @@
+"""Objectives and priors against their definitions in NumPy, their gradients against finite differences."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from preimage.config import CONFIGS, SIGMA, B, PreimageConfig, V, first_stage
+from preimage.optimization import objectives
+from preimage.optimization.objectives import Activation, Inversion, Standardised, caricature, unit_directions
+from preimage.optimization.parameterization import Fourier, hartley
+from preimage.optimization.priors import AlphaNorm, Natural, TotalVariation, depth_weight, priors, sigma, within_bound
+from preimage.optimization.terms import Seen, Sum
+from preimage.optimization.update_rules import adagrad_momentum, adam, momentum
+from preimage.style_transfer import colour
+from preimage.style_transfer.gram import NORMALISATIONS, Content, Style, gram, guides_of
+from vislang.core.errors import ConfigError
+from vislang.training.compile import compiled_gradient
+
+RANDOM = np.random.default_rng(0)
+MAPS = RANDOM.normal(size=(2, 4, 5, 3)).astype(np.float32)
+TARGET = RANDOM.normal(size=(2, 4, 5, 3)).astype(np.float32)
+CANVAS = (40 * RANDOM.normal(size=(2, 6, 7, 3))).astype(np.float32)
+
+
+def at_maps(term, maps=MAPS):
+    seen = Seen(None, None, {"tap": ops.convert_to_tensor(maps)})
+    return np.asarray(term(seen, [ops.convert_to_tensor(array) for array in term.arrays]))
+
+
+def on_canvas(term, canvas=CANVAS):
+    return np.asarray(term(Seen(ops.convert_to_tensor(canvas), ops.convert_to_tensor(canvas), {}), ()))
+
+
+def check_gradient(function, at, tolerance=2e-2):
+    """Compare the compiled gradient with differences along a few random directions."""
+    values, slope = compiled_gradient(function, (at.shape, "float32"))(at)
+    assert tuple(values.shape) == (len(at),)
+    for _ in range(4):
+        way = RANDOM.normal(size=at.shape).astype(np.float32)
+        step = 1e-2 * np.abs(at).max()
+        rise = np.sum(np.asarray(function(at + step * way)) - np.asarray(function(at - step * way))) / (2 * step)
+        expected = float(np.sum(np.asarray(slope) * way))
+        assert rise == pytest.approx(expected, rel=tolerance, abs=tolerance * float(np.abs(values).max() + 1e-6))
+
+
+def test_inversion_is_the_relative_squared_error_of_what_counts():
+    expected = ((MAPS - TARGET) ** 2).sum((1, 2, 3)) / (TARGET**2).sum((1, 2, 3))
+    np.testing.assert_allclose(at_maps(Inversion("tap", TARGET)), expected, rtol=1e-5)
+    assert at_maps(Inversion("tap", MAPS)).max() == 0.0
+    for mask in (objectives.central_cells((4, 5, 3), 2), objectives.channel_half(3, 2)):
+        expected = (mask * (MAPS - TARGET) ** 2).sum((1, 2, 3)) / (mask * TARGET**2).sum((1, 2, 3))
+        np.testing.assert_allclose(at_maps(Inversion("tap", TARGET, mask)), expected, rtol=1e-5)
+    with pytest.raises(ConfigError, match="features at tap are all 0 for picture 1"):
+        Inversion("tap", TARGET * np.array([1, 0]).reshape(2, 1, 1, 1))
+
+
+def test_masks_are_where_they_should_be():
+    mask = objectives.central_cells((13, 13, 4))
+    assert mask.shape == (13, 13, 1)
+    assert mask.sum() == 25
+    assert mask[4:9, 4:9].all()
+    np.testing.assert_array_equal(objectives.channel_half(5, 1), [1, 1, 0, 0, 0])
+    np.testing.assert_array_equal(objectives.channel_half(5, 2), [0, 0, 1, 1, 1])
+    with pytest.raises(ConfigError, match="got half 3, expected 1 or 2"):
+        objectives.channel_half(5, 3)
+
+
+def test_standardised_errors_count_in_deviations():
+    deviation = RANDOM.uniform(1, 2, TARGET.shape[1:])
+    expected = (((MAPS - TARGET) / deviation) ** 2).mean((1, 2, 3))
+    np.testing.assert_allclose(at_maps(Standardised("tap", TARGET, deviation)), expected, rtol=1e-5)
+    expected = ((MAPS - TARGET) ** 2).mean((1, 2, 3)) / TARGET.var((1, 2, 3))
+    np.testing.assert_allclose(at_maps(Standardised("tap", TARGET)), expected, rtol=1e-4)
+    with pytest.raises(ConfigError, match="deviation at tap is not above 0"):
+        Standardised("tap", TARGET, np.zeros(3))
+
+
+def test_activations_and_caricatures_are_inner_products():
+    np.testing.assert_allclose(at_maps(Activation("tap", TARGET)), -(MAPS * TARGET).sum((1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(at_maps(caricature("tap", MAPS)), -1.0, rtol=1e-5)
+    with pytest.raises(ConfigError, match="no feature at tap is above 0"):
+        caricature("tap", -np.abs(MAPS))
+
+
+def test_directions_pick_the_middle_unit_the_mean_or_a_class():
+    middle = unit_directions((4, 6, 3), [2, 0])
+    assert middle[0, 2, 3, 2] == middle[1, 2, 3, 0] == 1.0
+    assert middle.sum() == 2.0
+    np.testing.assert_allclose(unit_directions((4, 6, 3), [1], whole=True)[0, :, :, 1], 1 / 24)
+    np.testing.assert_array_equal(unit_directions((5,), [3])[0], [0, 0, 0, 1, 0])
+    with pytest.raises(ConfigError, match="got channel 5, expected 0 to 4"):
+        unit_directions((5,), [5])
+    np.testing.assert_allclose(objectives.activation_weight(50, np.array([2.0])), 2.0)
+
+
+def test_terms_add_and_scale():
+    first, second = Inversion("tap", TARGET), Activation("tap", TARGET)
+    both = 0.5 * first + second * 2.0
+    np.testing.assert_allclose(at_maps(both), 0.5 * at_maps(first) + 2 * at_maps(second), rtol=1e-5)
+    np.testing.assert_allclose(at_maps(sum([first, second, first])), 2 * at_maps(first) + at_maps(second), rtol=1e-5)
+    assert both.taps == ("tap",)
+    assert len(Sum([(2.0, both), (1.0, first)]).parts) == 3
+    np.testing.assert_allclose(at_maps(both.of_rows([1]), MAPS[1:]), at_maps(both)[1:], rtol=1e-5)
+    with pytest.raises(TypeError):
+        first + 3
+
+
+def slow_variation(x, beta, unit):
+    total = 0.0
+    for v in range(x.shape[0]):
+        for u in range(x.shape[1]):
+            down = x[v + 1, u] - x[v, u] if v + 1 < x.shape[0] else 0.0 * x[v, u]
+            right = x[v, u + 1] - x[v, u] if u + 1 < x.shape[1] else 0.0 * x[v, u]
+            total += ((np.sqrt(down**2 + right**2) / unit) ** beta).sum()
+    return total
+
+
+@pytest.mark.parametrize("beta", [1.0, 1.5, 2.0])
+def test_variation_is_its_definition_in_both_scalings(beta):
+    square = CANVAS[:, :, :6]
+    for number, x in enumerate(square.astype(np.float64)):
+        ours = on_canvas(TotalVariation(beta, "ijcv16"), square)[number]
+        assert ours == pytest.approx(slow_variation(x, beta, V) / 36, rel=1e-3)
+        ours = on_canvas(TotalVariation(beta, "cvpr15"), square)[number]
+        assert ours == pytest.approx(slow_variation(x, beta, 1.0) / (2 * (SIGMA * 6 / 227) ** 2), rel=1e-3)
+
+
+def test_norms_are_their_definitions_in_both_scalings():
+    x = CANVAS[:, :, :6].astype(np.float64)
+    expected = (np.linalg.norm(x, axis=-1) / B) ** 6
+    np.testing.assert_allclose(on_canvas(AlphaNorm(), CANVAS[:, :, :6]), expected.mean((1, 2)), rtol=1e-4)
+    expected = (x**6).sum((1, 2, 3)) / (2 * (SIGMA * 6 / 227) ** 2)
+    np.testing.assert_allclose(on_canvas(AlphaNorm(6.0, "cvpr15"), CANVAS[:, :, :6]), expected, rtol=1e-4)
+    assert sigma(227) == SIGMA == 27098.1157
+    assert pytest.approx(80 / 6.5) == V
+
+
+@pytest.mark.parametrize("scaling", ["cvpr15", "ijcv16"])
+@pytest.mark.parametrize("beta", [1.0, 1.5, 2.0])
+def test_constant_pictures_have_no_variation_and_a_flat_slope(scaling, beta):
+    flat = np.full((1, 5, 5, 3), 17.0, np.float32)
+    values, slope = compiled_gradient(
+        lambda x: TotalVariation(beta, scaling)(Seen(x, x, {})), (flat.shape, "float32")
+    )(flat)  # fmt: skip
+    assert float(values[0]) == 0.0
+    assert np.abs(np.asarray(slope)).max() == 0.0
+
+
+@pytest.mark.parametrize("scaling", ["cvpr15", "ijcv16"])
+def test_gradients_of_priors_are_those_of_finite_differences(scaling):
+    for term in (AlphaNorm(6.0, scaling), TotalVariation(2.0, scaling), TotalVariation(1.5, scaling)):
+        check_gradient(lambda x, term=term: term(Seen(ops.convert_to_tensor(x), x, {})), CANVAS[:1])
+
+
+def test_gradients_of_objectives_are_those_of_finite_differences():
+    terms = [Inversion("tap", TARGET), Standardised("tap", TARGET), Activation("tap", TARGET), Content("tap", TARGET)]
+    for normalisation in NORMALISATIONS:
+        terms.append(Style({"tap": np.asarray(gram(TARGET, None, normalisation))}, None, normalisation))
+    for term in terms:
+        check_gradient(
+            lambda x, term=term: term(Seen(None, None, {"tap": ops.convert_to_tensor(x)}), term.arrays), MAPS
+        )
+
+
+def test_the_bound_shortens_long_colours_only_and_once():
+    bounded = np.asarray(within_bound(3 * CANVAS, 60.0))
+    norms, before = np.linalg.norm(bounded, axis=-1), np.linalg.norm(3 * CANVAS, axis=-1)
+    np.testing.assert_allclose(norms, np.minimum(before, 60.0), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(within_bound(bounded, 60.0)), bounded, rtol=1e-6)
+    assert np.abs(np.cross(bounded, 3 * CANVAS)).max() < 1.0  # the directions stay
+
+
+def test_presets_hold_the_constants_of_their_papers():
+    first, second, third = CONFIGS["cvpr15"], CONFIGS["ijcv16"], CONFIGS["kato"]
+    assert (first.alpha_weight, first.rate, first.iterations) == (8e-10, 0.004, (100, 200, 100))
+    assert first.rates == (1.0, 0.1, 0.01)
+    assert [depth_weight(share) for share in (11 / 227, 51 / 227, 67 / 227, 131 / 227, 163 / 227, 1.0)] == [
+        *(1.0, 1.0, 10.0, 10.0, 100.0, 100.0)
+    ]
+    assert (second.bound, second.alpha, second.tv_beta, second.iterations) == (160.0, 6.0, 2.0, (300, 50))
+    assert second.rate == pytest.approx(53.333, abs=1e-3)
+    assert first_stage(second).iterations == (300,)
+    assert (third.rate, third.natural_weight, third.iterations) == (2.0**19, 10.0, (1000,))
+    assert priors(third, 1.0) == []
+    assert len(priors(third, 1.0, lambda x: x)) == 1
+    assert len(priors(first, 0.1)) == 2
+
+
+def test_settings_that_cannot_be_are_refused():
+    for wrong in (
+        {"rule": "magic"},
+        {"iterations": (3,)},
+        {"rates": ("x", "y")},
+        {"momentum": 1.0},
+        {"rate": 0.0},
+        {"zoom": 0.5},
+    ):
+        with pytest.raises(ValueError, match="setting"):
+            PreimageConfig(**wrong)
+
+
+def test_any_model_of_pictures_is_a_prior():
+    term = 2.0 * Natural(lambda pictures: ops.mean(pictures, axis=(1, 2, 3)))
+    np.testing.assert_allclose(on_canvas(term), 2 * CANVAS.mean((1, 2, 3)), rtol=1e-4)
+    with pytest.raises(ConfigError, match="expected one for each picture"):
+        on_canvas(Natural(lambda pictures: ops.mean(pictures, axis=3)))
+
+
+def test_what_strays_from_the_loss_of_photographs_to_either_side_is_unnatural():
+    def loss(pictures):
+        return ops.mean(ops.abs(pictures), axis=(1, 2, 3))
+
+    sizes = np.abs(CANVAS).mean((1, 2, 3))
+    np.testing.assert_allclose(on_canvas(Natural(loss, typical=100.0)), np.log(sizes / 100.0) ** 2, rtol=1e-3)
+    less, alike, more = (on_canvas(Natural(loss, typical=share * float(sizes[0])))[0] for share in (2.0, 1.0, 0.5))
+    assert alike < 1e-6
+    np.testing.assert_allclose([less, more], np.log(2) ** 2, rtol=1e-3)
+
+
+def test_rules_are_their_formulas():
+    x, g = np.array([1.0, -2.0], np.float32), np.array([0.5, 3.0], np.float32)
+    memory = np.array([[0.1, 0.2]], np.float32)
+    moved, kept = momentum(x, g, memory, 0.1, 1.0, 0.9)
+    np.testing.assert_allclose(np.asarray(kept)[0], 0.9 * memory[0] - 0.1 * g, rtol=1e-6)
+    np.testing.assert_allclose(moved, x + 0.9 * memory[0] - 0.1 * g, rtol=1e-6)
+    memory = np.array([[0.1, 0.2], [4.0, 1.0]], np.float32)
+    moved, kept = adagrad_momentum(x, g, memory, 0.5, 1.0, 0.9)
+    gathered = 0.9 * memory[1] + g**2
+    velocity = 0.9 * memory[0] - g / (1 / 0.5 + np.sqrt(gathered))
+    np.testing.assert_allclose(kept, [velocity, gathered], rtol=1e-5)
+    np.testing.assert_allclose(moved, x + velocity, rtol=1e-5)
+    moved, _ = adam(x, g, np.zeros((2, 2), np.float32), 0.1, np.float32(1.0), 0.9)
+    np.testing.assert_allclose(moved, x - 0.1 * np.sign(g), rtol=1e-4)  # a first step of Adam has the size of its rate
+
+
+def test_waves_are_their_own_inverse_and_keep_a_given_picture():
+    maps = RANDOM.normal(size=(2, 6, 9, 3)).astype(np.float32)
+    np.testing.assert_allclose(np.asarray(hartley(hartley(maps))), maps, atol=1e-5)
+    waves = Fourier(np.array([120.0, 110, 100], np.float32))
+    picture = RANDOM.uniform(10, 240, (1, 8, 8, 3)).astype(np.float32) - waves.mean
+    np.testing.assert_allclose(np.asarray(waves.centred(waves.encoded(picture))), picture, atol=0.1)
+
+
+def test_gram_matrices_are_their_definition_with_and_without_regions():
+    flat = MAPS.reshape(2, 20, 3)
+    expected = np.einsum("bmi,bmj->bij", flat, flat)
+    np.testing.assert_allclose(np.asarray(gram(MAPS))[:, 0], expected / 20, rtol=1e-4, atol=1e-5)
+    neural = gram(MAPS, None, "neural-style")
+    np.testing.assert_allclose(np.asarray(neural)[:, 0], expected / 60, rtol=1e-4, atol=1e-5)
+    guides = np.zeros((2, 4, 5, 2), np.float32)
+    guides[:, :2, :, 0], guides[:, 2:, :, 1] = 1.0, 1.0
+    halves = np.asarray(gram(MAPS, guides))
+    for half, part in enumerate((MAPS[:, :2], MAPS[:, 2:])):
+        np.testing.assert_allclose(halves[:, half], np.asarray(gram(part))[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_style_losses_are_the_three_published_ones():
+    own, other = (np.einsum("bmi,bmj->bij", x, x) for x in (MAPS.reshape(2, 20, 3), TARGET.reshape(2, 20, 3)))
+    squares = ((own - other) ** 2).sum((1, 2))
+    expected = {
+        "paper": squares / (4 * 3**2 * 20**2),
+        "port": 1000 / 3**2 * squares / 20**2 / 3**2,
+        "neural-style": squares / 60**2 / 3**2,
+        "relative": squares / (other**2).sum((1, 2)),
+    }
+    for name, values in expected.items():
+        target = np.asarray(gram(TARGET, None, name))
+        np.testing.assert_allclose(at_maps(Style({"tap": target}, None, name)), values, rtol=1e-4)
+    difference = ((MAPS - TARGET) ** 2).sum((1, 2, 3))
+    np.testing.assert_allclose(at_maps(Content("tap", TARGET, "paper")), difference / 2, rtol=1e-5)
+    np.testing.assert_allclose(at_maps(Content("tap", TARGET, "port")), difference / 60, rtol=1e-5)
+    with pytest.raises(ConfigError, match="unknown normalisation"):
+        Style({"tap": TARGET}, None, "mine")
+
+
+def test_regions_become_shares_of_cells():
+    regions = np.zeros((8, 8), int)
+    regions[:, 4:] = 1
+    guides = guides_of(regions, (2, 4), 2)
+    np.testing.assert_allclose(guides.sum(axis=-1), 1.0)
+    np.testing.assert_allclose(guides[:, :2, 0], 1.0)
+    np.testing.assert_allclose(guides[:, 2:, 1], 1.0)
+
+
+@pytest.mark.parametrize("way", colour.MATCHES)
+def test_matched_colours_have_the_mean_and_covariance_of_the_other_picture(way):
+    mix = np.array([[20.0, 5, 0], [0, 15, 5], [3, 0, 10]])
+    target, source = RANDOM.normal(size=(40, 40, 3)) @ mix + 120, RANDOM.normal(size=(30, 30, 3)) @ mix.T + 140
+    moved = colour.matched_colours(target, source, way).reshape(-1, 3)
+    np.testing.assert_allclose(moved.mean(0), source.reshape(-1, 3).mean(0), atol=0.5)
+    np.testing.assert_allclose(np.cov(moved.T), np.cov(source.reshape(-1, 3).T), atol=12)
+    with pytest.raises(ConfigError, match="unknown way to match colours"):
+        colour.matched_colours(target, source, "magic")
+
+
+def test_luminance_alone_keeps_the_colours_of_the_content():
+    content = RANDOM.uniform(60, 190, (2, 5, 5, 3))
+    np.testing.assert_allclose(colour.with_chroma(colour.luminance(content), content), content, atol=0.01)
+    grey = colour.luminance(content)
+    assert np.ptp(grey, axis=-1).max() < 1e-3
+    assert colour.matched_luminance(grey + 30, grey).mean() == pytest.approx(grey.mean(), abs=1e-2)
+
+
+def test_pictures_get_the_contrast_of_photographs():
+    pictures = colour.natural_contrast(RANDOM.uniform(100, 110, (2, 8, 8, 3)))
+    np.testing.assert_allclose(pictures.mean((1, 2, 3)), 120.0, atol=0.1)
+    np.testing.assert_allclose(pictures.std((1, 2, 3)), 60.0, atol=0.1)
+    assert colour.natural_contrast(np.full((1, 4, 4, 3), 7.0)).mean() == 120.0

@@ -1,0 +1,168 @@
+"""The command and the library calls: pictures and videos in; drawings, maps, pages and JSON out."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import saliency
+from captioner.api import load_model
+from saliency import explain
+from saliency.draw import draw_timeline
+from saliency.grid_features import cell_taps, encoded_cells
+from saliency.word_maps import explain_cells
+from saliency.word_page import ExplainedPicture, ExplainedWord, saliency_page
+from vislang.core.errors import ConfigError
+from vislang.images.video import read_frames
+
+av = pytest.importorskip("av")
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 66, 48, "yuv420p"
+        for number in range(11):
+            frame = Image.new("RGB", (66, 48), (20 * number, 100, 50))
+            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_picture_is_explained_word_by_word(tiny_captioner, photo):
+    model = load_model(tiny_captioner)
+    found = saliency.explain_image(model, photo, "A red dog, a zebra")
+    assert found.words == ("a", "red", "dog", "a", "zebra")
+    assert found.unknown == (False, False, False, False, True)
+    assert found.maps.shape == (1, 5, 8, 8)
+    assert found.maps.min() >= 0.0
+    np.testing.assert_allclose(found.maps.max(axis=(0, 2, 3)), 1.0)
+    assert found.seen == (0.0, 0.0, 1.0, 1.0)
+    again = saliency.explain_image(model, np.asarray(Image.open(photo)), "a red dog a zebra")
+    np.testing.assert_array_equal(found.losses, again.losses)
+
+
+def test_evidence_compares_the_picture_with_the_average_one(tiny_captioner, photo):
+    model = load_model(tiny_captioner)
+    average = model.average_descriptor()
+    same = explain_cells(model, np.broadcast_to(average, (1, 8, 8, len(average))), "a red dog")
+    np.testing.assert_allclose(same.evidence, 0.0, atol=1e-5)
+    assert np.abs(saliency.explain_image(model, photo, "a red dog").evidence).max() > 1e-3
+
+
+def test_without_a_sentence_the_models_own_caption_is_explained(tiny_captioner, photo):
+    model = load_model(tiny_captioner)
+    found = saliency.explain_image(model, photo)
+    assert found.written
+    (cells,) = encoded_cells(model, [photo])
+    (captions,) = model.caption_descriptors(cells.reshape(1, 64, -1))
+    assert list(found.words) == captions[0].words
+    assert saliency.explain_image(model, photo, way="original").losses.min() > -1e-5  # divergences
+
+
+def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip):
+    model, seen = load_model(tiny_captioner), []
+    found = saliency.explain_video(model, clip, "a red dog", rate=5, progress=seen.append)
+    assert found.maps.shape == (11, 3, 8, 8)
+    assert found.in_time.shape == (11, 3)
+    np.testing.assert_allclose(found.seconds, np.arange(11) / 5, atol=1e-3)
+    assert sum(seen) == 11
+    single = saliency.explain_image(model, next(iter(read_frames(clip))).picture, "a red dog")
+    np.testing.assert_allclose(found.losses[0], single.losses[0], atol=2e-3)  # kept in half precision
+    np.testing.assert_allclose(found.whole[0], single.whole[0], atol=1e-5)
+    original = saliency.explain_video(model, clip, "a red dog", rate=5, way="original")
+    assert original.maps.shape == (11, 3, 8, 8)
+    with pytest.raises(ConfigError, match="rate got 0, expected frames a second"):
+        saliency.explain_video(model, clip, "a dog", rate=0)
+
+
+def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, photo, capsys):
+    folder, words = photo.parent, ["--checkpoint", str(tiny_captioner), "--image", str(photo)]
+    more = ["--html", str(folder / "p.html"), "--npy", str(folder / "p.npy"), "--sentence", "a red <zebra> dog"]
+    assert explain.main([*words, *more]) == 0
+    said = capsys.readouterr()
+    assert "given: a red zebra dog" in said.out
+    assert "a word that the model does not know" in said.out
+    assert Image.open(folder / "photo_words.png").size[0] > 400
+    assert np.load(folder / "p.npy").shape == (1, 4, 8, 8)
+    page = (folder / "p.html").read_text()
+    assert page.count('class="map"') == page.count('aria-pressed="false"') == 4
+    assert "http" not in re.sub(r"data:[^\"]*", "", page)
+    assert explain.main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["written_by_the_model"] is True
+    assert np.array(told["words"][0]["maps"]).shape == (1, 8, 8)
+
+
+def test_the_command_writes_a_video_of_its_speed_and_length(tiny_captioner, clip, capsys):
+    out = clip.parent / "out.mp4"
+    words = ["--video", str(clip), "--sentence", "a red dog", "--fps", "5", "--out", str(out), "--tile", "64", "--json"]
+    assert explain.main(["--checkpoint", str(tiny_captioner), *words]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["words"][0]["in_time"]) == len(told["seconds"]) == 11
+    frames = list(read_frames(out))
+    assert len(frames) == 11
+    assert frames[-1].seconds == pytest.approx(2.0, abs=0.01)
+    assert not list(out.parent.glob("*.part*"))
+
+
+def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
+    found = saliency.explain_video(load_model(tiny_captioner), clip, "a red dog and a cat", rate=5)
+    timeline, place_of = draw_timeline(found, 300)
+    assert timeline.width == 300
+    assert timeline.height % 2 == 0
+    assert 0 < place_of(0.0) < place_of(1.0) < place_of(2.0) < 300
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--image", "nothing.jpg"], "no such file, expected a photograph"),
+        (["--video", "nothing.mp4"], "no such file, expected a video"),
+        (["--image", "PHOTO", "--fps", "3"], "--fps is for videos"),
+        (["--video", "PHOTO", "--fps", "0"], "--fps got 0, expected frames a second, more than 0"),
+        (["--video", "PHOTO", "--html", "x.html"], "--html shows a photograph"),
+        (["--image", "PHOTO", "--tile", "3"], "--tile got 3 pixels"),
+        (["--image", "PHOTO", "--sentence", " . "], "has no word"),
+        (["--video", "TEXT", "--sentence", "a dog"], "no video that can be read"),
+    ],
+)
+def test_what_cannot_end_well_is_refused_in_one_line(tiny_captioner, photo, capsys, words, reason):
+    (photo.parent / "text.mp4").write_text("no video")
+    places = {"PHOTO": str(photo), "TEXT": str(photo.parent / "text.mp4")}
+    words = [places.get(word, word) for word in words]
+    assert explain.main(["--checkpoint", str(tiny_captioner), *words]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert reason in line
+    assert not list(photo.parent.glob("*_words*"))
+
+
+def test_captioners_of_vectors_are_asked_for_cells_and_those_of_regions_refused():
+    assert cell_taps(("pooled@320",)) == ["grid@320"]
+    assert cell_taps(("grid",)) == ["grid"]
+    assert cell_taps(("frames@320",)) == ["grid@320"]
+    assert cell_taps(("pooled@320", "pooled")) == ["grid@320", "pooled"]
+    assert cell_taps(("grid", "pooled")) == ["grid", "pooled"]
+    with pytest.raises(ConfigError, match="expected one of whole pictures"):
+        cell_taps(("described-grid",))
+
+
+def test_the_page_shows_what_it_is_given_and_escapes_it():
+    words = [ExplainedWord("<b>", True, 1.25, "data:x"), ExplainedWord("zebra", False, -0.5, "data:y")]
+    page = saliency_page("A & B", [ExplainedPicture("<i>.jpg", "data:z", words, (0.1, 0.0, 0.9, 1.0))])
+    assert "A &amp; B" in page
+    assert "&lt;b&gt;<small>+1.2</small>" in page
+    assert "<b>" not in page
+    assert 'class="strange"' in page
+    assert "--l:10.00%;--t:0.00%;--w:80.00%;--h:100.00%" in page

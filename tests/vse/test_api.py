@@ -1,0 +1,334 @@
+"""The public calls: what they take, what they give, and what they say when they cannot."""
+
+import json
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import vse
+from vislang.core.errors import CheckpointError, ConfigError, DataError
+from vse import search
+from vse.api import EncodedImages
+from vse.nearest import nearest
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_ranker):
+    return tiny_ranker
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint):
+    return vse.load_model(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of every kind of file that people keep among their photographs."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    rgb = Image.fromarray(random.integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    rgb.convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(random.integers(0, 65535, (30, 30), dtype=np.uint16)).save(folder / "deep.png")
+    rgb.quantize(16).save(folder / "palette.png")
+    rgb.convert("RGBA").save(folder / "alpha.png")
+    rgb.save(folder / "moving.gif", save_all=True, append_images=[rgb.rotate(90)])
+    rgb.save(folder / "modern.webp")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rgb.save(folder / "rotated.jpg", exif=exif)
+    whole = (folder / "cmyk.jpg").read_bytes()
+    (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "letter.jpg").write_text("Dear Sir")
+    Image.new("1", (20000, 20000)).save(folder / "bomb.png")
+    return folder
+
+
+GOOD = ["alpha.png", "cmyk.jpg", "deep.png", "modern.webp", "moving.gif", "palette.png", "rotated.jpg"]
+BAD = ["bomb.png", "empty.jpg", "letter.jpg", "truncated.jpg"]
+
+
+def test_a_mixed_folder_gives_vectors_and_reasons(model, photos):
+    encoded = vse.encode_images(model, photos)
+    assert [name.rsplit("/", 1)[1] for name in encoded.names] == GOOD
+    assert sorted(one.source.rsplit("/", 1)[1] for one in encoded.skipped) == BAD
+    assert all(one.reason and "\n" not in one.reason for one in encoded.skipped)
+    assert encoded.vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(np.asarray(encoded), axis=1), 1, rtol=1e-5)
+    with pytest.raises(DataError, match="strict"):
+        vse.encode_images(model, photos, strict=True)
+
+
+def test_the_same_picture_in_every_guise_gives_the_same_vector(model, photos):
+    path = photos / "alpha.png"
+    picture = Image.open(path)
+    array = np.asarray(picture.convert("RGB"))
+    guises = [path, str(path), picture, array, array[None], [array], [path], [str(path)]]
+    vectors = [np.asarray(vse.encode_images(model, guise)) for guise in guises]
+    for vector in vectors:
+        np.testing.assert_allclose(vector, vectors[0], atol=1e-5)
+
+
+def test_features_are_taken_as_they_are(model, photos):
+    from vislang.backbones.registry import load_backbone
+    from vislang.features.pipeline import encode_images
+
+    features = encode_images(load_backbone("compact_scenes"), [photos / "alpha.png"], ["pooled"]).features
+    expected = vse.encode_images(model, photos / "alpha.png").vectors
+    np.testing.assert_allclose(vse.encode_images(model, features["pooled"]).vectors, expected, atol=1e-5)
+    np.testing.assert_allclose(vse.encode_images(model, features).vectors, expected, atol=1e-5)
+    with pytest.raises(DataError, match="features are 3 wide, expected"):
+        vse.encode_images(model, np.zeros((2, 3), np.float32))
+    with pytest.raises(DataError, match="tap 'pooled' are missing, got grid"):
+        vse.encode_images(model, {"grid": features["pooled"]})
+
+
+def test_bad_requests_are_refused(model, photos, tmp_path):
+    for images, message in [(tmp_path, "holds no image"), ([], "no image was given"), (photos / "none.jpg", "no such")]:
+        with pytest.raises(DataError, match=message):
+            vse.encode_images(model, images)
+    with pytest.raises(DataError, match="none of 1 images could be encoded"):
+        vse.encode_images(model, photos / "letter.jpg")
+    with pytest.raises(ConfigError, match="top got 0"):
+        vse.retrieve_images(model, "a dog", photos / "alpha.png", top=0)
+    with pytest.raises(DataError, match="1 vectors were given for 2 candidates"):
+        vse.retrieve_captions(model, photos / "alpha.png", ["a", "b"], vectors=np.zeros((1, 24), np.float32))
+    two = [photos / "alpha.png", photos / "cmyk.jpg"]
+    with pytest.raises(ConfigError, match="2 images to start from, expected one"):
+        vse.regularities(model, two, "red", "blue", two)
+
+
+def test_sentences_do_not_depend_on_their_batch(model):
+    sentences = ["a dog", "", "A red cat, a blue dog and a zebra!", "unknown", "a dog"]
+    together = vse.encode_sentences(model, sentences)
+    alone = np.concatenate([vse.encode_sentences(model, sentence) for sentence in sentences])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_allclose(together[0], together[4], atol=1e-6)
+    assert together.shape == (5, 24)
+
+
+def test_retrieval_ranks_by_cosine(model, photos):
+    encoded = vse.encode_images(model, [photos / name for name in GOOD])
+    captions = ["a dog", "a red cat", "blue"]
+    vectors = vse.encode_sentences(model, captions)
+    found = vse.retrieve_captions(model, encoded, captions, top=2)
+    for row, matches in enumerate(found):
+        scores = encoded.vectors[row] @ vectors.T
+        assert [match.number for match in matches] == np.argsort(-scores)[:2].tolist()
+        assert matches[0].score == pytest.approx(scores.max(), abs=1e-6)
+        assert matches[0].name == captions[matches[0].number]
+    (matches,) = vse.retrieve_images(model, "a dog", encoded, top=99)
+    assert len(matches) == len(GOOD)
+    assert matches[0].score >= matches[-1].score
+
+
+def test_regularities_follow_the_arithmetic(model, photos):
+    encoded = vse.encode_images(model, [photos / name for name in GOOD])
+    query = encoded.vectors[0] - vse.encode_sentences(model, "red")[0] + vse.encode_sentences(model, "blue")[0]
+    expected = np.argsort(-(encoded.vectors @ query))[:4].tolist()
+    found = vse.regularities(model, photos / GOOD[0], "red", "blue", encoded, top=4)
+    assert [match.number for match in found] == expected
+    again = vse.regularities(model, photos / GOOD[0], "red", "blue", encoded, top=4, rerank=True)
+    chosen = encoded.vectors[expected]
+    assert [match.number for match in again] == [expected[n] for n in np.argsort(-(chosen @ chosen.mean(0)))]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 12), st.integers(0, 99))
+def test_nearest_equals_a_full_sort(num_queries, num_candidates, top, seed):
+    random = np.random.default_rng(seed)
+    queries = random.integers(-2, 3, (num_queries, 3)).astype(np.float32)  # small integers make ties
+    candidates = random.integers(-2, 3, (num_candidates, 3)).astype(np.float32)
+    numbers, scores = nearest(queries, candidates, top)
+    whole = queries @ candidates.T
+    expected = np.argsort(-whole, axis=1, kind="stable")[:, :top]
+    np.testing.assert_array_equal(numbers, expected)
+    np.testing.assert_array_equal(scores, np.take_along_axis(whole, expected, axis=1))
+
+
+def run_search(checkpoint, *words, capsys):
+    code = search.main(["--checkpoint", str(checkpoint), *map(str, words)])
+    return code, *capsys.readouterr()
+
+
+def test_search_indexes_once_and_says_what_it_skipped(checkpoint, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
+    words = ("--index", photos, "--text", "a red dog", "--top", 3, "--json")
+    code, out, _ = run_search(checkpoint, *words, capsys=capsys)
+    answer = json.loads(out)
+    assert code == 3  # done, but some pictures were skipped
+    assert answer["indexed"] == len(GOOD)
+    assert len(answer["results"]) == 3
+    assert sorted(one["image"].rsplit("/", 1)[1] for one in answer["skipped"]) == BAD
+    encoded = []
+    from vse.inference import TrainedRanker
+
+    original = TrainedRanker.encode_pictures
+    monkeypatch.setattr(
+        TrainedRanker, "encode_pictures", lambda m, sources, **o: encoded.extend(sources) or original(m, sources, **o)
+    )
+    code, out, _ = run_search(checkpoint, *words, capsys=capsys)
+    assert sorted(path.name for path in encoded) == BAD, "good pictures must come from the index"
+    assert json.loads(out)["results"] == answer["results"]
+
+
+def test_search_by_image_finds_itself_first(checkpoint, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path))
+    page = tmp_path / "page.html"
+    code, out, err = run_search(
+        checkpoint, "--index", photos, "--image", photos / "deep.png", "--html", page, capsys=capsys
+    )
+    assert code == 3
+    assert out.splitlines()[0].startswith("1.000\t")
+    assert out.splitlines()[0].endswith("deep.png")
+    assert "letter.jpg" in err
+    assert "data:image/jpeg;base64" in page.read_text()
+
+
+def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
+    for words, message in [
+        (("--index", photos, "--text", "a", "--image", "b"), "both given"),
+        (("--index", photos, "--text", "a", "--top", 0), "--top got 0"),
+        (("--index", photos, "--text", "a", "--strict"), "strict"),
+        (("--index", photos / "alpha.png", "--image", photos / "[ap]*.png"), "2 pictures, expected one"),
+        (("--index", tmp_path / "none", "--text", "a"), "no such file or folder"),
+        (("--index", tmp_path / "none.h5", "--text", "a"), "none.h5"),
+    ]:
+        code, _, err = run_search(checkpoint, *words, capsys=capsys)
+        assert code == 2, words
+        assert message in err.splitlines()[-1]
+    assert search.main(["--checkpoint", str(tmp_path), "--index", str(photos)]) == 2
+    assert "holds no config.json" in capsys.readouterr().err
+
+
+def test_a_damaged_index_is_made_anew(model, photos, tmp_path):
+    from vse.index import index_file, index_folder
+
+    first = index_folder(model, photos, store=tmp_path)
+    stored = index_file(model, photos, tmp_path)
+    stored.write_bytes(stored.read_bytes()[:-60])
+    assert isinstance(first, EncodedImages)
+    np.testing.assert_allclose(index_folder(model, photos, store=tmp_path).vectors, first.vectors, atol=1e-6)
+
+
+def test_damaged_checkpoints_are_refused(checkpoint, tmp_path):
+    import shutil
+
+    for name, content, message in [
+        ("config.json", "{", "not JSON"),
+        ("config.json", '{"kind": "mrnn"}', "of kind 'mrnn', expected 'vse'"),
+        ("vocabulary.json", '{"words": 3}', "not a vocabulary"),
+        ("model.weights.h5", "garbage", "does not fit its config.json"),
+    ]:
+        folder = tmp_path / name / message[:5]
+        shutil.copytree(checkpoint, folder)
+        (folder / name).write_text(content)
+        with pytest.raises(CheckpointError, match=message):
+            vse.load_model(folder)
+    (folder / "model.weights.h5").unlink()
+    with pytest.raises(CheckpointError, match="has not reached its first validation"):
+        vse.load_model(folder)
+
+
+def test_other_weights_than_in_training_are_refused(checkpoint, photos, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(checkpoint, tmp_path / "other")
+    text = (folder / "config.json").read_text()
+    fingerprint = json.loads(text)["backbone"]["weights"]["pooled"]
+    (folder / "config.json").write_text(text.replace(fingerprint, "0" * 64))
+    with pytest.raises(DataError, match="expected 000000000000 as in training"):
+        vse.encode_images(vse.load_model(folder), photos / "alpha.png")
+
+
+def released_model(path, *, encoder="gru", words=("dog", "cat", "red", "blue"), dim=6, word_dim=4):
+    """Write a model as the original code saves it: npz, dictionary and options, pickled as Python 2 did."""
+    random = np.random.default_rng(5)
+    dictionary = OrderedDict((word, number + 2) for number, word in enumerate(words))
+    dim = word_dim if encoder == "bow" else dim
+    shapes = {"Wemb": (len(words), word_dim), "ff_image_W": (5, dim), "ff_image_b": (dim,)}
+    if encoder == "gru":
+        shapes |= {"encoder_W": (word_dim, 2 * dim), "encoder_b": (2 * dim,), "encoder_U": (dim, 2 * dim)}
+        shapes |= {"encoder_Wx": (word_dim, dim), "encoder_bx": (dim,), "encoder_Ux": (dim, dim)}
+    arrays = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    np.savez(path, **arrays)
+    path.with_name(path.name + ".dictionary.pkl").write_bytes(pickle.dumps(dictionary, protocol=0))
+    path.with_name(path.name + ".pkl").write_bytes(pickle.dumps({"encoder": encoder, "margin": 0.2}, protocol=0))
+    return arrays
+
+
+@pytest.mark.parametrize("encoder", ["gru", "bow"])
+def test_released_models_encode_as_the_original_equations(tmp_path, encoder):
+    path = tmp_path / "coco.npz"
+    arrays = released_model(path, encoder=encoder)
+    model = vse.load_model(path)
+    # Four words and four rows: the last two words lost their rows to the end and unknown marks.
+    numbers = {"dog": 2, "cat": 3}
+    for sentence in ("dog cat", "red dog", "cat"):
+        steps = [numbers.get(word, 1) for word in sentence.split()] + [0]
+        words = arrays["Wemb"][steps]
+        if encoder == "bow":
+            state = words.sum(0)
+        else:
+            state = np.zeros(6)
+            for word in words:
+                gates = 1 / (
+                    1 + np.exp(-(state @ arrays["encoder_U"] + word @ arrays["encoder_W"] + arrays["encoder_b"]))
+                )
+                inner = gates[:6] * (state @ arrays["encoder_Ux"]) + word @ arrays["encoder_Wx"] + arrays["encoder_bx"]
+                state = gates[6:] * state + (1 - gates[6:]) * np.tanh(inner)
+        np.testing.assert_allclose(vse.encode_sentences(model, sentence)[0], state / np.linalg.norm(state), atol=1e-5)
+    features = np.random.default_rng(1).normal(size=(2, 5)).astype(np.float32)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    expected = unit @ arrays["ff_image_W"] + arrays["ff_image_b"]
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(vse.encode_images(model, features).vectors, expected, atol=1e-5)
+
+
+class Hostile:
+    """Pickles into a call of os.system."""
+
+    def __reduce__(self):
+        import os
+
+        return os.system, ("touch /tmp/vislang-was-here",)
+
+
+def test_hostile_and_damaged_releases_are_refused_without_running_anything(tmp_path):
+    path = tmp_path / "coco.npz"
+    released_model(path)
+    dictionary, options = (path.with_name(path.name + end) for end in (".dictionary.pkl", ".pkl"))
+    good = options.read_bytes()
+    options.write_bytes(pickle.dumps({"encoder": Hostile()}))
+    with pytest.raises(CheckpointError, match=r"refused: it names posix.system"):
+        vse.load_model(path)
+    for content, message in [(b"", "refused"), (pickle.dumps([1]), "holds a list"), (good[:-9], "refused")]:
+        options.write_bytes(content)
+        with pytest.raises(CheckpointError, match=message):
+            vse.load_model(path)
+    options.write_bytes(pickle.dumps({"encoder": "lstm"}))
+    with pytest.raises(CheckpointError, match="expected"):
+        vse.load_model(path)
+    options.write_bytes(good)
+    dictionary.write_bytes(pickle.dumps(OrderedDict(dog=2)))
+    with pytest.raises(CheckpointError, match="do not fit its weights"):
+        vse.load_model(path)
+    dictionary.unlink()
+    with pytest.raises(CheckpointError, match="No such file"):
+        vse.load_model(path)
+    np.savez(path, Wemb=np.zeros((3, 2)))
+    dictionary.write_bytes(pickle.dumps(OrderedDict()))
+    with pytest.raises(CheckpointError, match="holds no ff_image_W"):
+        vse.load_model(path)
+    assert not Path("/tmp/vislang-was-here").exists()
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        vse.load_model(path)

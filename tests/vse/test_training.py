@@ -1,0 +1,228 @@
+"""Training: learns, resumes bit for bit after being killed, and refuses what cannot work."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vislang.training.batching import BATCHING, bucketed_batches, homogeneous_batches
+from vislang.training.checkpoints import load_state
+from vse import train
+from vse.api import load_model
+
+SMALL = ["hidden_dim=16", "embed_dim=16", "word_dim=8", "batch_size=16", "project_sentences=true"]
+
+
+def arguments(toy_data, out, *settings, config="kiros", seed=1):
+    words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
+    words += ["--backbone", "toy", "--config", config, "--seed", str(seed), "--out", str(out)]
+    for setting in [*SMALL, *settings]:
+        words += ["--set", setting]
+    return words
+
+
+def variables(folder: Path):
+    with np.load(folder / "training_state.npz", allow_pickle=False) as saved:
+        return {name: saved[name] for name in saved.files if name != "progress"}
+
+
+@pytest.mark.parametrize(
+    ("config", "settings"),
+    [
+        ("kiros", ["validate_updates=5", "epochs=6", "learning_rate=0.01"]),
+        ("vsepp", ["epochs=8", "warmup_updates=20", "learning_rate=0.01"]),
+        ("best", ["epochs=6", "taps=pooled", "min_count=1", "learning_rate=0.02"]),
+        ("best", ["epochs=6", "taps=grid,pooled", "image_pooling=attention", "attention_heads=2", "members=1"]),
+        ("kiros", ["encoder=lstm", "validate_updates=0", "epochs=6", "optimizer=adam", "learning_rate=0.01"]),
+        ("kiros-bow", ["word_dim=16", "project_sentences=false", "epochs=6", "learning_rate=0.01", "l2=0.0001"]),
+    ],
+)
+def test_each_preset_learns(toy_data, tmp_path, config, settings, capsys):
+    assert train.main([*arguments(toy_data, tmp_path / "run", *settings, config=config), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert row["epoch"] == 6 or config == "vsepp"
+    assert row["best"] > 300  # chance on 10 images is about 170
+    model = load_model(tmp_path / "run")
+    vectors = model.encode_sentences(["a red dog", "", "zebra"])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+
+
+def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path):
+    settings = [
+        "epochs=5",
+        "taps=pooled",
+        "sentence_dropout=0.3",
+        "word_forgetting=0.2",
+        "image_dropout=0.3",
+        "schedule=cosine",
+    ]
+    assert train.main(arguments(toy_data, tmp_path / "whole", *settings, config="best")) == 0
+    command = [sys.executable, "-m", "vse.train", *arguments(toy_data, tmp_path / "cut", *settings, config="best")]
+    run = subprocess.Popen(
+        command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=Path(train.__file__).parents[1]
+    )
+    state = tmp_path / "cut" / "training_state.npz"
+    while not state.exists() and run.poll() is None:
+        time.sleep(0.01)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    done = json.loads((tmp_path / "cut" / "history.json").read_text())
+    assert 1 <= len(done) < 5, "the run was not killed in the middle"
+    assert load_model(tmp_path / "cut")
+    assert train.main(arguments(toy_data, tmp_path / "cut", *settings, config="best")) == 0
+    whole, cut = variables(tmp_path / "whole"), variables(tmp_path / "cut")
+    assert whole.keys() == cut.keys()
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], cut[name], err_msg=name)
+    histories = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "cut")]
+    for row in [*histories[0], *histories[1]]:
+        row.pop("seconds")
+    assert histories[0] == histories[1]
+    models = [load_model(tmp_path / name) for name in ("whole", "cut")]
+    assert models[0].fingerprint == models[1].fingerprint
+
+
+def test_resume_is_exact_where_epochs_pass_without_a_validation(toy_data, tmp_path):
+    # 13 updates an epoch, validated every 30: some epochs see no validation.
+    settings = ["epochs=5", "validate_updates=30", "batching=bucketed"]
+    assert train.main(arguments(toy_data, tmp_path / "whole", *settings)) == 0
+    code = (
+        "import os, sys, vislang.training.callbacks as t; from vse import train\n"
+        "end = t.ResumableTraining.on_epoch_end\n"
+        "t.ResumableTraining.on_epoch_end = lambda self, epoch, logs=None: end(self, epoch, logs) or "
+        "(os.kill(os.getpid(), 9) if epoch == 2 else None)\n"
+        "train.main(sys.argv[1:])"
+    )
+    words = arguments(toy_data, tmp_path / "cut", *settings)
+    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    killed = subprocess.run([sys.executable, "-c", code, *words], cwd=Path(train.__file__).parents[1], **quiet)
+    assert killed.returncode == -signal.SIGKILL
+    assert train.main(words) == 0
+    rows = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "cut")]
+    for row in [*rows[0], *rows[1]]:
+        row.pop("seconds")
+    assert rows[0] == rows[1]
+    assert load_model(tmp_path / "whole").fingerprint == load_model(tmp_path / "cut").fingerprint
+
+
+def test_images_without_features_are_left_out_and_named(toy_data, tmp_path, capsys):
+    from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
+
+    cache = open_cache(toy_data / "features.h5")
+    ids = [name for name in cache.ids if name != "3.jpg"]
+    import_rows(
+        tmp_path / "part.h5", ids, cache.read("toy", "pooled", ids), FeatureKey("toy", "pooled", "none", "f" * 64)
+    )
+    words = arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")
+    assert train.main([*words, "--cache", str(tmp_path / "part.h5")]) == 0
+    assert "left out of training: 3.jpg, not in" in capsys.readouterr().err
+
+
+def test_weights_of_other_settings_are_never_taken_over(toy_data, tmp_path, capsys):
+    """Killed between its first validation and the end of its first epoch, a run has weights and no state."""
+    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")) == 0
+    (tmp_path / "run" / "training_state.npz").unlink()
+    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0", "margin=0.3")) == 2
+    assert "holds another run (its config differ)" in capsys.readouterr().err
+
+
+def test_a_finished_run_is_left_as_it_is(toy_data, tmp_path):
+    words = arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")
+    assert train.main(words) == 0
+    before = (tmp_path / "run" / "training_state.npz").read_bytes()
+    assert train.main(words) == 0
+    assert (tmp_path / "run" / "training_state.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--config", "bset"], "unknown preset 'bset'; did you mean best"),
+        (["--set", "margn=1"], "did you mean margin"),
+        (["--set", "encoder=rnn"], "encoder got 'rnn', expected one of"),
+        (["--set", "project_sentences=false", "--set", "embed_dim=8"], "set project_sentences=true"),
+        (["--set", "encoder=bow"], "'sum' goes with 'bow'"),
+        (["--set", "epochs=0"], "epochs got 0, expected 1 or more"),
+        (["--set", "sentence_dropout=2"], "sentence_dropout got 2.0, expected 0 to below 1"),
+        (["--set", "learning_rate=0"], "learning_rate got 0.0, expected more than 0"),
+        (["--set", "validate_updates=-1"], "validate_updates got -1, expected 0 or more"),
+        (["--set", "taps="], "names no tap"),
+        (["--option", "restval"], "expected NAME=VALUE"),
+        (["--option", "restvall=drop"], "did you mean restval"),
+        (["--dataset", "flikr8k"], "did you mean flickr8k"),
+        (["--backbone", "vgg19"], "has no vgg19/pooled, it holds"),
+        (["--cache", "nowhere.h5"], "nowhere.h5"),
+        (["--out", "/proc/nowhere"], "cannot write into /proc/nowhere"),
+        (["--set", "taps=grid,region"], "has no toy/region"),
+        (["--set", "taps=pooled@320"], "has no recipe of its own"),
+        (["--set", "learning_rate=1e30", "--set", "grad_clip=0.0", "--set", "epochs=4"], "the loss became"),
+    ],
+)
+def test_mistakes_are_one_line_with_exit_code_2(toy_data, tmp_path, capsys, change, message):
+    assert train.main([*arguments(toy_data, tmp_path / "run"), *change]) == 2
+    err = capsys.readouterr().err.strip().splitlines()
+    assert message in err[-1]
+    assert not (tmp_path / "run" / "model.weights.h5").exists()
+
+
+def test_a_folder_of_another_run_is_refused(toy_data, tmp_path, capsys):
+    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")) == 0
+    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0", seed=2)) == 2
+    assert "holds another run (its seed differ)" in capsys.readouterr().err
+
+
+def test_streamed_features_train_as_resident_ones(toy_data, tmp_path, monkeypatch):
+    words = ["epochs=2", "validate_updates=0"]
+    assert train.main(arguments(toy_data, tmp_path / "resident", *words)) == 0
+    from vislang.features.cache.reader import FeatureCache
+
+    whole = FeatureCache.resident
+    monkeypatch.setattr(FeatureCache, "resident", lambda *args, **options: whole(*args, **options, budget_bytes=0))
+    assert train.main(arguments(toy_data, tmp_path / "streamed", *words)) == 0
+    first, second = variables(tmp_path / "resident"), variables(tmp_path / "streamed")
+    for name in first:
+        np.testing.assert_allclose(first[name], second[name], atol=1e-6)
+
+
+def test_a_state_of_another_model_is_refused(toy_data, tmp_path):
+    from vislang.core.errors import CheckpointError
+
+    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")) == 0
+    with pytest.raises(CheckpointError, match="variables of another model, expected 1"):
+        load_state(tmp_path / "run" / "training_state.npz", [np.zeros(3)])
+    state = tmp_path / "run" / "training_state.npz"
+    state.write_bytes(state.read_bytes()[:-100])
+    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")) == 2
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=60), st.integers(1, 9), st.sampled_from(sorted(BATCHING)))
+def test_every_batching_visits_every_row_once(lengths, size, kind):
+    batches = BATCHING[kind](np.array(lengths), size, np.random.default_rng(0))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert max(map(len, batches)) <= size
+    again = BATCHING[kind](np.array(lengths), size, np.random.default_rng(0))
+    assert [batch.tolist() for batch in batches] == [batch.tolist() for batch in again]
+
+
+def test_homogeneous_batches_have_one_length_and_take_turns():
+    lengths = np.array([3] * 5 + [4] * 3)
+    batches = homogeneous_batches(lengths, 2, np.random.default_rng(1))
+    kinds = [set(lengths[batch]) for batch in batches]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert kinds[:4] == [kinds[0], kinds[1]] * 2
+    assert kinds[0] != kinds[1]
+
+
+def test_buckets_waste_little_padding():
+    lengths = np.random.default_rng(0).integers(5, 30, 4000)
+    batches = bucketed_batches(lengths, 64, np.random.default_rng(0))
+    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+    assert padded < 1.05 * lengths.sum()

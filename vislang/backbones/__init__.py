@@ -1,0 +1,1 @@
+"""Frozen CNNs by name: registry, weights, input sizes."""

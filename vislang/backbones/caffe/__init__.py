@@ -1,0 +1,1 @@
+"""Caffe models read without Caffe."""

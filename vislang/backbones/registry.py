@@ -1,0 +1,271 @@
+"""BACKBONES: the table of frozen CNNs, and `load_backbone`, which gives one ready to encode images."""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vislang.backbones.base import KerasBackbone, LoadedBackbone
+from vislang.backbones.weights import WEIGHTS_FOLDER, fill_randomly, find_weights, read_model, read_weights
+from vislang.core.errors import ConfigError, DataError, unknown_name
+from vislang.images.preprocess import Recipe, find_recipe
+
+__all__ = ["BACKBONES", "Backbone", "LoadedBackbone", "Tap", "default_recipe", "load_backbone"]
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place in a network whose output is kept as a feature; spatial outputs called "pooled" are averaged."""
+
+    layer: str  # the Keras name
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A row of the table. The last tap is the deepest: what lies behind it takes no part in the fingerprint."""
+
+    size: int
+    recipe: str
+    taps: dict[str, Tap]
+    builder: Callable[[bool], Any] | None  # (with the classifier?) -> keras.Model; None: only as a whole-model file
+    files: tuple[str, ...]  # looked for in VISLANG_WEIGHTS, in this order
+    download: Callable[[], Any] | None = None  # () -> keras.Model with the weights that Keras downloads
+
+
+def _application(name: str, size: int = 224, **options: Any) -> dict[str, Callable[..., Any]]:
+    def build(classifier: bool, weights: str | None = None) -> Any:
+        import keras
+
+        return getattr(keras.applications, name)(
+            weights=weights, include_top=classifier, input_shape=(size, size, 3), **options
+        )
+
+    return {"builder": build, "download": lambda: build(True, "imagenet")}
+
+
+def _compact(classifier: bool) -> Any:
+    from vislang.backbones.compact import build_compact
+
+    return build_compact()
+
+
+def _compact_scenes(classifier: bool) -> Any:
+    from vislang.backbones.compact_scenes import build_compact_scenes
+
+    return build_compact_scenes()
+
+
+def _pooled_and(layer: str, side: int, width: int) -> dict[str, Tap]:
+    return {"pooled": Tap(layer, (width,)), "grid": Tap(layer, (side, side, width))}
+
+
+def _vgg(last: str) -> dict[str, Tap]:
+    return {**_pooled_and(last, 14, 512), "fc7": Tap("fc2", (4096,))}
+
+
+BACKBONES = {
+    "compact": Backbone(240, "squash-240-tf/v1", _pooled_and("grid", 10, 512), _compact, ("compact.weights.h5",)),
+    "compact_scenes": Backbone(
+        64,
+        "squash-64-tf/v1",
+        _pooled_and("grid", 8, 128),
+        _compact_scenes,
+        ("compact-scenes.weights.h5",),
+    ),
+    "mobilenet_0.75": Backbone(
+        224,
+        "squash-224-tf/v1",
+        _pooled_and("conv_pw_13_relu", 7, 768),
+        files=("mobilenet_7_5_224_tf.weights.h5", "mobilenet_7_5_224_tf.h5", "mobilenet_7_5_224_tf_no_top.h5"),
+        **_application("MobileNet", alpha=0.75),
+    ),
+    "mobilenet_v2": Backbone(
+        224,
+        "squash-224-tf/v1",
+        _pooled_and("out_relu", 7, 1280),
+        files=(
+            "mobilenet_v2_1.0_224_dequant_from_coral_ptq_1001.keras",
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5",
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        ),
+        **_application("MobileNetV2"),
+    ),
+    "vgg16": Backbone(
+        224,
+        "squash-224-bgr-mean/v1",
+        _vgg("block5_conv3"),
+        files=("vgg16_weights_tf_dim_ordering_tf_kernels.h5", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        **_application("VGG16"),
+    ),
+    "vgg19": Backbone(
+        224,
+        "squash-224-bgr-mean/v1",
+        _vgg("block5_conv4"),
+        files=("vgg19_weights_tf_dim_ordering_tf_kernels.h5", "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        **_application("VGG19"),
+    ),
+    # The first three blocks of VGG-19, enough for textures and inversion of shallow layers.
+    "vgg19_block3": Backbone(
+        224,
+        "squash-224-bgr-mean/v1",
+        _pooled_and("block3_conv4", 56, 256),
+        None,
+        ("vgg19_imagenet_block1_to_block3.keras",),
+    ),
+    "resnet50": Backbone(
+        224,
+        "squash-224-bgr-mean/v1",
+        _pooled_and("conv5_block3_out", 7, 2048),
+        files=(
+            "resnet50_weights_tf_dim_ordering_tf_kernels.h5",
+            "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        ),
+        **_application("ResNet50"),
+    ),
+    "inception_v3": Backbone(
+        299,
+        "squash-299-tf/v1",
+        _pooled_and("mixed10", 8, 2048),
+        files=(
+            "inception_v3_weights_tf_dim_ordering_tf_kernels.h5",
+            "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        ),
+        **_application("InceptionV3", 299),
+    ),
+    "efficientnet_v2_b0": Backbone(
+        224,
+        "squash-224-raw/v1",  # the network rescales by itself
+        _pooled_and("top_activation", 7, 1280),
+        files=("efficientnetv2-b0.h5", "efficientnetv2-b0_notop.h5"),
+        **_application("EfficientNetV2B0"),
+    ),
+    "squeezenet_v1.1": Backbone(
+        227,
+        "squash-227-bgr-104/v1",
+        _pooled_and("concatenate_7", 14, 512),
+        None,
+        ("squeezenet_v1.1_from_ncnn_fp16.keras",),
+    ),
+}
+
+
+def default_recipe(name: str) -> str | None:
+    """Give the recipe that a backbone of the table was trained on; None for a backbone from elsewhere."""
+    return BACKBONES[name].recipe if name in BACKBONES else None
+
+
+def full_recipe_name(backbone: str, recipe: str | None) -> str | None:
+    """Write out the recipe meant for a backbone: a bare size such as "320" is its own recipe at that size.
+
+    Raises:
+        ConfigError: a bare size for a backbone whose own recipe is not known.
+    """
+    own = default_recipe(backbone)
+    if recipe is None or not recipe.isdecimal():
+        return recipe or own
+    if own is None:
+        raise ConfigError(f"recipe {recipe!r} is a size, and {backbone} has no recipe of its own; write the whole name")
+    return find_recipe(re.sub(r"-\d+-", f"-{recipe}-", own)).name
+
+
+def load_backbone(name: str, *, weights: str | Path | None = None, recipe: str | None = None) -> LoadedBackbone:
+    """Load a frozen CNN.
+
+    Args:
+        name: a name in BACKBONES; "hub:HANDLE" or "hub:FOLDER"; or the path of a .keras, .h5 or .tflite
+            file or of a SavedModel folder. A SavedModel is a program: load only those you trust.
+        weights: a file, instead of looking in VISLANG_WEIGHTS and then asking Keras to download.
+            "random" fills the network with numbers that are always the same; for tests and timing only.
+        recipe: a preprocessing recipe other than the backbone's own; a bare size means its own at that size.
+
+    Raises:
+        ConfigError: unknown name or recipe, or no recipe is known.
+        DataError: weights that are missing, damaged or of another network.
+    """
+    if name in BACKBONES:
+        row = BACKBONES[name]
+        used = find_recipe(full_recipe_name(name, recipe) or row.recipe)
+        model = _load_row(name, row, weights)
+        return KerasBackbone(name, used, model, _present_taps(name, row, model))
+    if weights is not None:
+        raise ConfigError(f"weights go with a backbone of the table, got {name!r}; expected: {', '.join(BACKBONES)}")
+    return _load_foreign(name, recipe)
+
+
+def _load_row(name: str, row: Backbone, weights: str | Path | None) -> Any:
+    if str(weights) == "random":
+        if row.builder is None:
+            raise ConfigError(f"backbone {name} exists only as the file {row.files[0]}; it cannot have random weights")
+        return fill_randomly(row.builder(True))
+    path = find_weights(name, row.files, weights)
+    if path is None and row.download is not None:
+        return _download(name, row)
+    if path is None:
+        raise DataError(_nowhere(name, row, "Keras has no download of it"))
+    if path.suffix == ".keras":
+        return read_model(path)
+    if row.builder is None:
+        raise DataError(f"{path}: backbone {name} needs the whole model, expected a .keras file")
+    without_classifier = path.stem.endswith(("no_top", "notop"))
+    return read_weights(row.builder(not without_classifier), path)
+
+
+def _download(name: str, row: Backbone) -> Any:
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras' progress bar must not mix with a command's JSON
+            return row.download()
+    except Exception as error:  # urllib, ssl, h5py and Keras each raise their own
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(_nowhere(name, row, f"the Keras download failed ({reason})")) from error
+
+
+def _nowhere(name: str, row: Backbone, third: str) -> str:
+    folder = os.environ.get(WEIGHTS_FOLDER) or "not set"
+    return (
+        f"no weights for backbone {name}: no path was given, {WEIGHTS_FOLDER} ({folder}) holds none of"
+        f" {', '.join(row.files)}, and {third}; give a weights file or set {WEIGHTS_FOLDER}"
+    )
+
+
+def _present_taps(name: str, row: Backbone, model: Any) -> dict[str, str]:
+    """Give {tap: layer} of the taps the model has; the fully connected ones are absent without the classifier."""
+    layers = {layer.name for layer in model.layers}
+    present = {tap: where.layer for tap, where in row.taps.items() if where.layer in layers}
+    if "grid" not in present or tuple(model.input_shape[1:]) != (row.size, row.size, 3):
+        raise DataError(
+            f"these weights are not of backbone {name}: input {model.input_shape[1:]}, expected"
+            f" {(row.size, row.size, 3)} and a layer {row.taps['grid'].layer}; give the right file as weights"
+        )
+    return present
+
+
+def _load_foreign(name: str, recipe: str | None) -> LoadedBackbone:
+    chosen: Recipe | None = find_recipe(recipe) if recipe else None
+    path = Path(name)
+    if name.startswith("hub:"):
+        from vislang.backbones.saved_model import load_hub
+
+        return load_hub(name, chosen)
+    if not path.exists():
+        raise unknown_name("backbone", name, BACKBONES, "or a file, a folder, hub:HANDLE; see --list")
+    if chosen is None:
+        raise ConfigError(f"how was {name} trained to see images? give a recipe, such as squash-224-tf/v1")
+    if path.is_dir():
+        from vislang.backbones.saved_model import load_folder
+
+        return load_folder(name, chosen)
+    if path.suffix == ".tflite":
+        from vislang.backbones.saved_model import load_tflite
+
+        return load_tflite(name, chosen)
+    if path.name.endswith(".weights.h5") or path.suffix not in (".keras", ".h5"):
+        raise ConfigError(
+            f"{name} is no whole model, expected .keras, .h5, .tflite or a SavedModel folder; weights alone go"
+            " with a name of the table, such as load_backbone('mobilenet_0.75', weights=...)"
+        )
+    return KerasBackbone(name, chosen, read_model(path), None)

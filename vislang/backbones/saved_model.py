@@ -1,0 +1,166 @@
+"""Backbones in TensorFlow's own formats: TF-Hub modules, SavedModel folders and TFLite files."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vislang.backbones.base import LoadedBackbone
+from vislang.backbones.weights import fingerprint
+from vislang.core.errors import DataError, unknown_name
+from vislang.images.preprocess import Recipe, find_recipe
+
+Call = Callable[[np.ndarray], dict[str, np.ndarray]]  # float32 [B, S, S, 3] -> named outputs
+SIGNATURES = ("serving_default", "serve", "default", "image_feature_vector")
+
+
+class CallableBackbone(LoadedBackbone):
+    """A backbone that is only a function: its taps are its outputs, and the mean over space of the first map.
+
+    Args:
+        name: as it was asked for.
+        recipe: how pictures are prepared.
+        call: the network.
+        arrays: what the fingerprint is taken of.
+    """
+
+    def __init__(self, name: str, recipe: Recipe, call: Call, arrays: Sequence[Any]):
+        self._call, self._weights = call, arrays
+        probe = np.zeros((1, recipe.size, recipe.size, 3), np.float32)
+        try:
+            outputs = self._with_aliases(call(probe))
+        except Exception as error:  # TensorFlow raises its own kinds for a wrong size, type or number of inputs
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"{name}: does not take images of recipe {recipe.name} ({reason})") from error
+        super().__init__(name, recipe, {tap: output.shape[1:] for tap, output in outputs.items()})
+
+    def _arrays(self) -> Sequence[Any]:
+        return self._weights
+
+    def _forward(self, batch: np.ndarray, taps: tuple[str, ...]) -> list[np.ndarray]:
+        outputs = self._with_aliases(self._call(batch))
+        for tap in taps:
+            if tap not in outputs:
+                raise unknown_name(f"tap of backbone {self.name}", tap, outputs)
+        return [outputs[tap] for tap in taps]
+
+    @staticmethod
+    def _with_aliases(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Add "grid" for the first map and "pooled" for its mean, or else for the first vector."""
+        named = dict(outputs)
+        grid = next((output for output in outputs.values() if output.ndim == 4), None)
+        vector = next((output for output in outputs.values() if output.ndim == 2), None)
+        if grid is not None:
+            named.setdefault("grid", grid)
+            named.setdefault("pooled", grid.mean(axis=(1, 2)))
+        elif vector is not None:
+            named.setdefault("pooled", vector)
+        return named
+
+
+def load_hub(name: str, recipe: Recipe | None) -> LoadedBackbone:
+    """Load "hub:HANDLE", downloading it unless TFHUB_CACHE_DIR holds it, or "hub:FOLDER".
+
+    Without a recipe it is TF-Hub's convention: values in [0, 1], the size that the module declares, or else 224.
+
+    Raises:
+        DataError: it cannot be fetched or is no image network.
+    """
+    handle = name.removeprefix("hub:")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tensorflow-hub still imports pkg_resources, which complains each time
+            import tensorflow_hub
+        module = tensorflow_hub.load(handle)
+    except Exception as error:  # urllib, TensorFlow and the hub each raise their own
+        raise DataError(_unloadable(name, error, "check the handle and the network, or give a local folder")) from error
+    return _from_module(name, recipe, module)
+
+
+def load_folder(path: str, recipe: Recipe) -> LoadedBackbone:
+    """Load a SavedModel folder.
+
+    Raises:
+        DataError: not a SavedModel, or no image network.
+    """
+    import tensorflow as tf
+
+    try:
+        module = tf.saved_model.load(path)
+    except Exception as error:  # OSError, ValueError and TensorFlow's own
+        raise DataError(_unloadable(path, error, "expected a folder with saved_model.pb")) from error
+    return _from_module(path, recipe, module)
+
+
+def load_tflite(path: str, recipe: Recipe) -> LoadedBackbone:
+    """Load a TFLite file with one float32 image input. It runs one image at a time.
+
+    Raises:
+        DataError: damaged, or the input is no float32 image.
+    """
+    import tensorflow as tf
+
+    content = Path(path).read_bytes()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it announces a move to another package
+            interpreter = tf.lite.Interpreter(model_content=content)
+        interpreter.allocate_tensors()
+    except ValueError as error:
+        raise DataError(_unloadable(path, error, "expected a .tflite file")) from error
+    slot = interpreter.get_input_details()[0]
+    if slot["dtype"] != np.float32 or len(slot["shape"]) != 4:
+        raise DataError(f"{path}: input is {slot['dtype'].__name__} {slot['shape']}, expected float32 [1, S, S, 3]")
+
+    def call(batch: np.ndarray) -> dict[str, np.ndarray]:
+        rows = []
+        for image in batch:
+            interpreter.set_tensor(slot["index"], image[None])
+            interpreter.invoke()
+            rows.append({out["name"]: interpreter.get_tensor(out["index"]) for out in interpreter.get_output_details()})
+        return {output: np.concatenate([row[output] for row in rows]) for output in rows[0]}
+
+    # A TFLite file stores its weights as one buffer beside the program; the file is the only array there is.
+    return CallableBackbone(path, recipe, call, [np.frombuffer(content, np.uint8)])
+
+
+def _from_module(name: str, recipe: Recipe | None, module: Any) -> LoadedBackbone:
+    import tensorflow as tf
+
+    signature = next((module.signatures[each] for each in SIGNATURES if each in module.signatures), None)
+    if signature is None:
+        raise DataError(f"{name}: has signatures {sorted(module.signatures)}, expected one of {', '.join(SIGNATURES)}")
+    inputs = signature.structured_input_signature[1]
+    if len(inputs) != 1:
+        raise DataError(f"{name}: signature takes {sorted(inputs)}, expected one image input")
+    ((argument, declared),) = inputs.items()
+    side = declared.shape[1] if declared.shape.rank == 4 else None
+    recipe = recipe or find_recipe(f"squash-{side or 224}-unit/v1")
+    if declared.dtype != tf.float32 or side not in (None, recipe.size):
+        takes = f"{declared.dtype.name} {tuple(declared.shape)}"
+        raise DataError(f"{name}: takes {takes}, recipe {recipe.name} makes float32 {recipe.size}")
+
+    def call(batch: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = signature(**{argument: tf.constant(batch)})
+        return {output: outputs[output].numpy() for output in sorted(outputs)}
+
+    arrays = [variable.numpy() for variable in signature.variables] or _constants(signature)
+    backbone = CallableBackbone(name, recipe, call, arrays)
+    backbone.module = module  # the signature only borrows the module's variables
+    return backbone
+
+
+def _constants(signature: Any) -> list[np.ndarray]:
+    """Give the constants of a graph, where a frozen network keeps its weights, in an order free of made-up names."""
+    import tensorflow as tf
+
+    graph = signature.graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    arrays = [tf.make_ndarray(node.attr["value"].tensor) for node in nodes if node.op == "Const"]
+    return sorted((array for array in arrays if array.dtype.kind in "fiu"), key=lambda array: fingerprint([array]))
+
+
+def _unloadable(name: str, error: Exception, next_step: str) -> str:
+    return f"{name}: cannot be loaded ({' '.join(str(error).split())[:200]}); {next_step}"

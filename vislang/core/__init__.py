@@ -1,0 +1,1 @@
+"""Errors, settings, files, seeds, exit codes; imports nothing else of the project."""

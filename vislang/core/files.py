@@ -1,0 +1,107 @@
+"""Files that are either whole or absent: written beside their target, then renamed over it."""
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vislang.core.errors import DataError
+
+# What NumPy raises for a .npz file that is damaged, cut off or of another kind.
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on leaving without an error, move it over `path`.
+
+    Killed at any moment, `path` holds either its old content or all of the new one.
+
+    Raises:
+        DataError: the folder cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    part = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=".part" + "".join(path.suffixes), dir=path.parent
+        )
+        os.close(handle)
+        part = Path(name)
+        yield part
+        with part.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path}: {error.strerror or error}; nothing was changed, free or choose another place"
+        ) from error
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text as a whole file."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a JSON document as a whole file, readable by people and by diff."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path, what: str, next_step: str) -> Any:
+    """Read a JSON document.
+
+    Args:
+        path: the file.
+        what: what it is for the user, such as "checkpoint settings".
+        next_step: the command or action that mends a missing or broken file.
+
+    Raises:
+        DataError: the file is missing, unreadable or no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"not JSON ({error})"
+        raise DataError(f"{what} {path}: {reason}; {next_step}") from error
+
+
+def require_writable_folder(path: str | Path) -> Path:
+    """Make the folder and prove it can be written before hours of work depend on it.
+
+    Raises:
+        DataError: it cannot be made or written.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"cannot write into {path}: {error.strerror or error}; choose another folder or mend its permissions"
+        ) from error
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def file_name(text: str) -> str:
+    """Replace what cannot stand in a file name, such as the slashes of a backbone's path, by underscores."""
+    return re.sub(r"[^\w.@+-]+", "_", text).strip("_")

@@ -1,0 +1,1 @@
+"""Drawing on images: heat maps, boxes, grids of images, videos."""

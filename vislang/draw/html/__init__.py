@@ -1,0 +1,1 @@
+"""HTML pages: frame, style, search box, thumbnails."""

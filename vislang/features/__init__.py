@@ -1,0 +1,1 @@
+"""Images to cached CNN features."""

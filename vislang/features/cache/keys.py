@@ -1,0 +1,44 @@
+"""FeatureKey: what a block of stored features is. Two blocks may mix only if their keys are equal."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+
+from vislang.core.errors import DataError
+
+
+@dataclass(frozen=True)
+class FeatureKey:
+    """Where features come from. Library versions are recorded but do not take part in comparisons."""
+
+    backbone: str  # "mobilenet_v2", "hub:HANDLE", a local path
+    tap: str  # "pooled", "grid", "fc7" or the name of a layer
+    recipe: str  # a name from vislang/images/preprocess.py
+    weights: str  # fingerprint of the weight arrays
+    versions: dict[str, str] = field(default_factory=dict, compare=False)
+
+    def to_json(self) -> str:
+        """Give the JSON text that is stored beside the rows."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "FeatureKey":
+        """Rebuild a key.
+
+        Raises:
+            DataError: the text is no key.
+        """
+        try:
+            values = json.loads(text)
+            words = [values[name] for name in ("backbone", "tap", "recipe", "weights")]
+            if not all(isinstance(word, str) for word in words):
+                raise TypeError("a field is not a word")
+            return cls(*words, versions={str(name): str(value) for name, value in values["versions"].items()})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(f"not a feature key: {error!r}") from error
+
+    def difference(self, other: "FeatureKey") -> str:
+        """Say in words how `other` differs, such as "recipe is A, expected B"; empty when equal."""
+        fields = ("backbone", "tap", "recipe", "weights")
+        differing = [name for name in fields if getattr(self, name) != getattr(other, name)]
+        return ", ".join(f"{name} is {getattr(self, name)}, expected {getattr(other, name)}" for name in differing)

@@ -1,0 +1,162 @@
+"""The one feature cache: an HDF5 file of float16 rows that knows what it holds. Read here, written by CacheWriter."""
+
+import importlib.metadata
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vislang.backbones.base import LoadedBackbone, bare_name
+from vislang.core.errors import DataError
+from vislang.features.cache.keys import FeatureKey
+from vislang.features.cache.layout import FLOAT16, StoredTap, extract_command, flat_name, group_name, read_layout
+from vislang.features.cache.rows import FeatureRows, gather, row_bytes
+from vislang.features.cache.writer import CacheWriter, import_rows
+
+__all__ = ["CacheWriter", "FeatureCache", "FeatureKey", "FeatureRows", "feature_key", "import_rows", "open_cache"]
+
+DEVICE_BUDGET = 2 * 2**30  # bytes; Flickr8K's 7x7 grids of 1280 float16 numbers take 1.0e9
+
+
+def open_cache(path: str | os.PathLike) -> "FeatureCache":
+    """Open a feature cache for reading.
+
+    Raises:
+        DataError: missing, damaged, or a file that could do harm.
+    """
+    return FeatureCache(Path(path))
+
+
+def feature_key(backbone: LoadedBackbone, tap: str) -> FeatureKey:
+    """Give the key of what a backbone computes at a tap."""
+    versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "pillow")}
+    return FeatureKey(
+        backbone.name, bare_name(tap), backbone.recipe.name, backbone.fingerprint_of(bare_name(tap)), versions
+    )
+
+
+class FeatureCache:
+    """The features of one set of images. Rows are read straight from a memory map of the file.
+
+    Attributes:
+        path: the file.
+        ids: the images, in row order.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.ids, self._taps = read_layout(path)
+        self._positions = {name: position for position, name in enumerate(self.ids)}
+        self._maps: dict[int, np.ndarray] = {}
+
+    def __enter__(self) -> "FeatureCache":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._maps.clear()
+
+    def taps(self) -> list[FeatureKey]:
+        """List what is stored."""
+        return [stored.key for stored in self._taps.values()]
+
+    def key(self, backbone: str, tap: str, *, expect: FeatureKey | None = None) -> FeatureKey:
+        """Give the key of a stored tap.
+
+        Args:
+            backbone: a name, or "name@recipe" where the recipe is not the backbone's own.
+            tap: a tap or layer.
+            expect: what it has to be.
+
+        Raises:
+            DataError: not there, or not as expected.
+        """
+        return self._find(backbone, tap, expect).key
+
+    def holds(self, key: FeatureKey) -> bool:
+        """Say whether these very features are stored.
+
+        Raises:
+            DataError: there are others in their place.
+        """
+        group = group_name(key)
+        return (group, flat_name(key.tap)) in self._taps and bool(self._find(group, key.tap, key))
+
+    def shape(self, backbone: str, tap: str) -> tuple[int, ...]:
+        """Give the shape [N, ...] of a stored tap."""
+        return self._find(backbone, tap, None).shape
+
+    def positions(self, ids: Sequence[str]) -> np.ndarray:
+        """Give int64 [len(ids)] row numbers.
+
+        Raises:
+            DataError: an image that is not in the cache.
+        """
+        missing = [name for name in ids if name not in self._positions]
+        if missing:
+            raise DataError(
+                f"{self.path}: has no features of {missing[0]!r}{_and_more(missing)}; it holds {len(self.ids)} images"
+                f" such as {self.ids[0]!r}; make a cache of all images (--ids name leaves folders out of names)"
+                f" with: {extract_command('NAME', 'TAPS', 'NEW')}"
+            )
+        return np.array([self._positions[name] for name in ids], np.int64)
+
+    def read(
+        self, backbone: str, tap: str, ids: Sequence[str] | None = None, *, expect: FeatureKey | None = None
+    ) -> np.ndarray:
+        """Read rows.
+
+        Args:
+            backbone: see `key`.
+            tap: see `key`.
+            ids: images in any order, also repeatedly; None: all, in row order.
+            expect: what the features have to be.
+
+        Returns:
+            float16 [len(ids), ...].
+        """
+        stored = self._find(backbone, tap, expect)
+        return gather(self._map(stored), self._rows_of(ids))
+
+    def resident(
+        self,
+        backbone: str,
+        tap: str,
+        ids: Sequence[str] | None = None,
+        *,
+        budget_bytes: int = DEVICE_BUDGET,
+        expect: FeatureKey | None = None,
+    ) -> FeatureRows:
+        """Give rows for training: on the compute device once if they fit `budget_bytes`, else streamed."""
+        stored = self._find(backbone, tap, expect)
+        positions = self._rows_of(ids)
+        fits = len(positions) * row_bytes(stored.shape) <= budget_bytes
+        return FeatureRows(self._map(stored), positions, resident=fits)
+
+    def _rows_of(self, ids: Sequence[str] | None) -> np.ndarray:
+        return np.arange(len(self.ids)) if ids is None else self.positions(ids)
+
+    def _find(self, backbone: str, tap: str, expect: FeatureKey | None) -> StoredTap:
+        stored = self._taps.get((flat_name(backbone), flat_name(bare_name(tap))))
+        if stored is None:
+            held = ", ".join(f"{group}/{name}" for group, name in self._taps) or "nothing"
+            raise DataError(
+                f"{self.path}: has no {backbone}/{tap}, it holds {held};"
+                f" add it with: {extract_command(backbone, tap, self.path)}"
+            )
+        if expect is not None and stored.key != expect:
+            raise DataError(
+                f"{self.path}: {backbone}/{tap} is of another kind: {stored.key.difference(expect)};"
+                f" use another file: {extract_command(expect.backbone, expect.tap, 'NEW')}"
+            )
+        return stored
+
+    def _map(self, stored: StoredTap) -> np.ndarray:
+        if stored.offset not in self._maps:
+            mapped = np.memmap(self.path, FLOAT16, "r", stored.offset, stored.shape)
+            self._maps[stored.offset] = mapped.view(np.ndarray)  # a memmap's own indexing costs microseconds per call
+        return self._maps[stored.offset]
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""

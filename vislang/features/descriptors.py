@@ -1,0 +1,114 @@
+"""What a model sees of an image: the features of its taps, joined into descriptors."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from vislang.backbones.registry import full_recipe_name
+from vislang.core.errors import ConfigError, DataError
+from vislang.features.cache.reader import FeatureCache
+
+Tensor = Any
+
+
+def split_tap(tap: str, backbone: str) -> tuple[str, str]:
+    """Split a setting such as "pooled" or "pooled@squash-320-tf/v1" into the cache's backbone and tap names."""
+    name, at, recipe = tap.partition("@")
+    return f"{backbone}{at}{recipe}", name
+
+
+def full_tap(tap: str, backbone: str) -> str:
+    """Write out the recipe of a setting such as "pooled@320", so that a checkpoint means the same for ever."""
+    name, at, recipe = tap.partition("@")
+    return f"{name}@{full_recipe_name(backbone, recipe)}" if at else tap
+
+
+def join_taps(features: Sequence[Tensor]) -> Tensor:
+    """Join the features of several taps.
+
+    Args:
+        features: one array per tap, [B, F] for vectors, [B, ..., F] for grids and regions.
+
+    Returns:
+        [B, N, sum of F]: a vector stands beside each of the N descriptors; alone, N is 1.
+
+    Raises:
+        ConfigError: two taps with different numbers of descriptors.
+    """
+    counts = [int(np.prod(feature.shape[1:-1])) for feature in features]  # 1 for a vector
+    several = set(counts) - {1}
+    if len(several) > 1:
+        raise ConfigError(f"setting taps joins maps of {sorted(several)} descriptors, expected one size; choose others")
+    sets = [ops.reshape(one, (-1, count, one.shape[-1])) for one, count in zip(features, counts, strict=True)]
+    return ops.concatenate([ops.repeat(one, max(counts) // one.shape[1], axis=1) for one in sets], axis=-1)
+
+
+class CachedDescriptors:
+    """The descriptors of a list of images, from the feature cache.
+
+    Args:
+        cache: an open cache.
+        backbone: the name it was filled under.
+        taps: the `taps` of the settings.
+        ids: the images, in the order that row numbers count.
+    """
+
+    def __init__(self, cache: FeatureCache, backbone: str, taps: Sequence[str], ids: Sequence[str]):
+        self._parts = [cache.resident(*split_tap(tap, backbone), ids) for tap in taps]
+        self.is_resident = all(part.is_resident for part in self._parts)
+        self.num_features = sum(part.shape[-1] for part in self._parts)
+        vectors = itertools.takewhile(lambda part: len(part.shape) == 2, self._parts[::-1])
+        self.num_beside = sum(part.shape[-1] for part in vectors)  # the last features, where all descriptors share them
+
+    def __len__(self) -> int:
+        return len(self._parts[0])
+
+    def rows(self, numbers: Tensor) -> Tensor:
+        """Give float32 [B, N, F] for int [B]; inside a compiled graph only when `is_resident`."""
+        return join_taps([part.rows(numbers) for part in self._parts])
+
+    def blocks(self, size: int = 256) -> Iterator[Tensor]:
+        """Give all rows in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.rows(np.arange(start, min(start + size, len(self))))
+
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give means and deviations, float32 [2, F] each: of the mean over descriptors, and of single descriptors."""
+        count, totals, squares = 0, 0.0, 0.0
+        for block in self.blocks():
+            cells = np.asarray(block, np.float64)  # [B, N, F]
+            pooled = cells.mean(axis=1)
+            totals = totals + np.stack([pooled.sum(axis=0), cells.mean(axis=1).sum(axis=0)])
+            squares = squares + np.stack([np.square(pooled).sum(axis=0), np.square(cells).mean(axis=1).sum(axis=0)])
+            count += len(cells)
+        means = totals / count
+        deviations = np.sqrt(np.maximum(squares / count - np.square(means), 0.0))
+        return means.astype(np.float32), deviations.astype(np.float32)
+
+
+def identity(cache: FeatureCache, backbone: str, taps: Sequence[str]) -> dict[str, Any]:
+    """Say whose features these are, as checkpoints keep it: {"name": ..., "weights": {tap: sha256}}."""
+    return {"name": backbone, "weights": {tap: cache.key(*split_tap(tap, backbone)).weights for tap in taps}}
+
+
+def check_weights(cache: FeatureCache, trained_on: Mapping[str, Any]) -> None:
+    """Refuse a cache whose features other weights made.
+
+    Args:
+        cache: an open cache.
+        trained_on: what `identity` gave in training.
+
+    Raises:
+        DataError: the fingerprints differ.
+    """
+    for tap, expected in trained_on["weights"].items():
+        found = cache.key(*split_tap(tap, trained_on["name"])).weights
+        if found != expected:
+            raise DataError(
+                f"{cache.path}: {trained_on['name']}/{tap} was made with weights {found[:12]}, expected {expected[:12]}"
+                " as in training; extract into another file: "
+                "python -m vislang.features.extract --weights FILE --cache NEW"
+            )

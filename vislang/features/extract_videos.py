@@ -1,0 +1,110 @@
+"""Command: put the features of frames of videos into a cache, `python -m vislang.features.extract_videos --help`.
+
+Of each video 26 frames, spread evenly from the first to the last, become one row of the tap "frames", [26, features].
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command
+from vislang.core.errors import DataError
+
+TAP = "frames"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m vislang.features.extract_videos",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--videos", required=True, metavar="DIR", help="folder, searched to the bottom")
+    parser.add_argument("--backbone", required=True, metavar="NAME", help="as in vislang.features.extract")
+    parser.add_argument("--cache", required=True, metavar="FILE", help="the cache to make")
+    parser.add_argument("--frames", type=int, default=26, metavar="N", help="of each video (default: %(default)s)")
+    parser.add_argument("--weights", metavar="FILE", help="weights file (default: VISLANG_WEIGHTS, then a download)")
+    parser.add_argument("--recipe", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
+    parser.add_argument("--strict", action="store_true", help="end at the first video that cannot be read")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: extract(args))
+
+
+def extract(args: argparse.Namespace) -> int:
+    """Encode the frames of every video, one video in memory at a time; interrupted, go on when called again."""
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from vislang.backbones.registry import load_backbone
+    from vislang.features.cache.reader import CacheWriter, feature_key
+    from vislang.images.video import list_videos
+
+    if args.frames < 1:
+        raise DataError(f"--frames got {args.frames}, expected 1 or more")
+    paths = {path.stem: path for path in list_videos(args.videos)}
+    import_backend_quietly()
+    backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.recipe)
+    key = replace(feature_key(backbone, "pooled"), tap=TAP)
+    started, names = time.monotonic(), list(paths)
+    with CacheWriter(args.cache, [key], {"videos": names, "frames": args.frames}) as writer:
+        todo = names[writer.done :]
+        for name in tqdm(todo, initial=writer.done, total=len(names), unit="video", disable=not progress_is_shown()):
+            rows, reason = encoded(backbone, paths[name], args.frames)
+            if reason and args.strict:
+                raise DataError(f"{reason} (strict: the first bad video ends the run)")
+            kept = [] if reason else [name]
+            skipped = [(str(paths[name]), reason)] if reason else []
+            writer.append(kept, {TAP: rows}, done=writer.done + 1, skipped=skipped)
+        writer.finish()
+        skipped = [{"source": source, "reason": reason} for source, reason in writer.skipped]
+    summary = {
+        "cache": args.cache,
+        "backbone": args.backbone,
+        "recipe": backbone.recipe.name,
+        "videos": len(names) - len(skipped),
+        "frames": args.frames,
+        "seconds": round(time.monotonic() - started, 2),
+        "skipped": skipped,
+    }
+    report(summary, as_json=args.json)
+    return SKIPPED_SOME if skipped else DONE
+
+
+def encoded(backbone: Any, path: Any, count: int) -> tuple[Any, str]:
+    """Give float32 [1, count, features] of one video, or why it cannot be used."""
+    from vislang.features.pipeline import encode_images
+    from vislang.images.video import spread_frames
+
+    try:
+        frames = encode_images(backbone, spread_frames(path, count), ["pooled"], strict=True)
+    except DataError as error:
+        return None, str(error)
+    return frames.features["pooled"][None], ""
+
+
+def report(summary: dict[str, Any], *, as_json: bool) -> None:
+    """Print what was done, and what was left out."""
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        print(
+            f"{summary['cache']}: {summary['frames']} frames of {summary['videos']} videos, {summary['backbone']}, in"
+            f" {summary['seconds']:.1f} s"
+        )
+    for one in summary["skipped"]:
+        print(f"skipped: {one['reason']}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

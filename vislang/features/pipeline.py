@@ -1,0 +1,185 @@
+"""From many pictures to features: decoding in threads while the network runs, order kept, bad files set aside."""
+
+import collections
+import glob
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vislang.backbones.base import LoadedBackbone
+from vislang.core.errors import DataError
+from vislang.images.decode import SUFFIXES, ImageSource, decode_image, source_name
+from vislang.images.preprocess import Recipe, prepare
+
+PICTURE_SIDE = 512  # no proposer looks closer
+BATCHES_AHEAD = 2  # decoded while the network works on one; more only costs memory
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A picture that could not be used."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Features of the usable pictures of one request.
+
+    Attributes:
+        features: {tap: float32 [K, ...]}.
+        kept: for each of the K rows, the position of its picture among the sources.
+        skipped: the other pictures.
+    """
+
+    features: dict[str, np.ndarray]
+    kept: list[int]
+    skipped: list[Skipped]
+
+
+def encode_images(
+    backbone: LoadedBackbone,
+    sources: Sequence[ImageSource],
+    taps: Sequence[str],
+    *,
+    batch_size: int = 32,
+    strict: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Encoded:
+    """Encode pictures of any kind.
+
+    Args:
+        backbone: from `load_backbone`.
+        sources: paths, bytes, PIL images or uint8 arrays.
+        taps: names of the backbone's taps or layers.
+        batch_size: pictures in one forward pass.
+        strict: raise for the first bad picture instead of setting it aside.
+        progress: called with the number of sources just dealt with.
+
+    Raises:
+        DataError: a bad picture and `strict`, or no picture at all is usable.
+    """
+    batches = list(encode_batches(backbone, sources, taps, batch_size=batch_size, strict=strict, progress=progress))
+    kept = [number for batch in batches for number in batch.kept]
+    skipped = [one for batch in batches for one in batch.skipped]
+    if not kept:
+        first = f"; the first: {skipped[0].reason}" if skipped else "; the list is empty"
+        raise DataError(f"none of {len(sources)} images could be encoded{first}")
+    features = {tap: np.concatenate([batch.features[tap] for batch in batches if batch.kept]) for tap in taps}
+    return Encoded(features, kept, skipped)
+
+
+def encode_batches(
+    backbone: LoadedBackbone,
+    sources: Iterable[ImageSource],
+    taps: Sequence[str],
+    *,
+    batch_size: int = 32,
+    strict: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Encoded]:
+    """Encode pictures batch by batch, in order, without holding more than a few batches in memory.
+
+    Takes what `encode_images` takes. Every `batch_size` sources give one result, which may hold fewer rows, or
+    none when all were bad (its `features` is then empty).
+    """
+    if batch_size < 1:
+        raise DataError(f"batch size is {batch_size}, expected at least 1")
+    start = 0
+    for images, results in _prepared_batches(sources, backbone.recipe, batch_size, backbone.needs_pictures):
+        good = [number for number, result in enumerate(results) if not isinstance(result, Skipped)]
+        skipped = [result for result in results if isinstance(result, Skipped)]
+        if skipped and strict:
+            raise DataError(f"{skipped[0].reason} (strict: the first bad image ends the run)")
+        usable = images[good] if skipped else images
+        if not good:
+            features = {}
+        elif backbone.needs_pictures:
+            features = backbone.encode_pictures([results[number] for number in good], usable, taps)
+        else:
+            features = backbone.encode(usable, taps)
+        kept = [start + number for number in good]
+        start += len(results)
+        if progress is not None:
+            progress(len(results))
+        yield Encoded(features, kept, skipped)
+
+
+def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = None) -> list[Path]:
+    """List pictures in a stable order.
+
+    Args:
+        where: a folder (searched to the bottom, sorted), a glob (sorted), a picture, or a text file with one
+            path a line (kept in its order).
+        root: what the paths in a text file are relative to; None: the folder of that file.
+
+    Raises:
+        DataError: nothing there.
+    """
+    where = Path(where)
+    if where.is_dir():
+        paths = sorted(path for path in where.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    elif where.is_file():
+        paths = [where] if where.suffix.lower() in SUFFIXES else _listed(where, Path(root or where.parent))
+    elif glob.has_magic(str(where)):
+        found = (Path(path) for path in glob.glob(str(where), recursive=True))
+        paths = sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())
+    else:
+        raise DataError(f"{where}: no such file or folder, expected images, a list of images or a pattern")
+    if not paths:
+        raise DataError(f"{where}: holds no image, expected files ending in {', '.join(sorted(SUFFIXES))}")
+    return paths
+
+
+def _listed(path: Path, root: Path) -> list[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: neither an image nor a list of images in UTF-8 text") from error
+    return [root / line.strip() for line in lines if line.strip()]
+
+
+def _prepared_batches(
+    sources: Iterable[ImageSource], recipe: Recipe, batch_size: int, keep_pictures: bool
+) -> Iterator[tuple[np.ndarray, list[Any]]]:
+    """Decode in threads (Pillow lets go of the interpreter's lock) and hand batches out in order.
+
+    Beside each batch goes a list with a `Skipped`, or else the picture where it is to be kept, or else None.
+    """
+    remaining = iter(sources)
+    pending: collections.deque[tuple[np.ndarray, list[Future]]] = collections.deque()
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode")
+    try:
+        while True:
+            while len(pending) <= BATCHES_AHEAD and (chunk := list(itertools.islice(remaining, batch_size))):
+                images = np.empty((len(chunk), recipe.size, recipe.size, 3), np.float32)
+                places = zip(chunk, images, strict=True)
+                pending.append(
+                    (images, [pool.submit(_prepare_into, place, one, recipe, keep_pictures) for one, place in places])
+                )
+            if not pending:
+                return
+            images, futures = pending.popleft()
+            yield images, [future.result() for future in futures]
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _prepare_into(place: np.ndarray, source: ImageSource, recipe: Recipe, keep_picture: bool) -> Any:
+    """Fill one place of a batch; stacking finished images afterwards would copy every one again."""
+    try:
+        if not keep_picture:
+            prepare(source, recipe, out=place)
+            return None
+        picture = decode_image(source, shorter_side=max(2 * recipe.shorter_side, PICTURE_SIDE))
+        prepare(picture, recipe, out=place)
+        return picture
+    except DataError as error:
+        return Skipped(source_name(source), str(error))

@@ -1,0 +1,1 @@
+"""Region proposals and RoI-align."""

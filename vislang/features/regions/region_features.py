@@ -1,0 +1,207 @@
+"""Regions of a picture as features: proposals, and a vector for each, beside the whole picture.
+
+Taps, for a KIND of `vislang.features.regions.proposers.PROPOSERS`:
+    boxes-KIND    [20, 5]: corners in shares of the sides, and score; the whole picture first, rows of 0 where missing
+    regions-KIND  [20, F]: RoI-align on the map of the whole picture, computed once
+    crops-KIND    [20, F]: each box cut out, resized and encoded by itself, as Karpathy and Fei-Fei 2015 do
+    described-KIND [20, 2F + 4]: a region of regions-KIND, its corners, and the whole picture
+"""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vislang.backbones.base import LoadedBackbone
+from vislang.core.boxes import areas
+from vislang.core.errors import ConfigError, DataError
+from vislang.features.cache.reader import FeatureCache
+from vislang.features.descriptors import split_tap
+from vislang.features.regions.proposals import MOST, Proposer, choose_regions
+from vislang.features.regions.proposers import load_proposer
+from vislang.features.regions.roi_align import roi_align
+from vislang.images.preprocess import prepare
+
+_WHATS = ("boxes", "regions", "crops", "described")
+_GRID, _POOLED = "grid", "pooled"
+_THREADS = 2
+
+
+def region_kind(tap: str) -> str | None:
+    """Give the kind of proposals that a tap such as "regions-detector" is of; None for any other tap."""
+    what, dash, kind = tap.partition("-")
+    return kind if dash and what in _WHATS else None
+
+
+def boxes_tap(tap: str) -> str:
+    """Name the boxes of a tap of regions: "boxes-KIND" of "regions-KIND", with its recipe if it has one."""
+    return f"boxes-{tap.partition('-')[2]}"
+
+
+def boxes_beside(cache: FeatureCache, backbone: str, tap: str) -> tuple[str, str]:
+    """Say where a cache holds the boxes of a tap of regions.
+
+    Args:
+        cache: an open cache.
+        backbone: the name it was filled under.
+        tap: a setting such as "regions-detector@320".
+
+    Returns:
+        the cache's names of backbone and tap.
+
+    Raises:
+        DataError: the boxes are not there, or are not those of the regions.
+    """
+    name, boxes = split_tap(boxes_tap(tap), backbone)
+    _, regions = split_tap(tap, backbone)
+    if cache.key(name, boxes).weights != cache.key(name, regions).weights:
+        raise DataError(
+            f"{cache.path}: {boxes} are of another detector than {regions} of {name}; extract both into a new cache: "
+            f"python -m vislang.features.extract --taps {regions},{boxes} --cache NEW"
+        )
+    return name, boxes
+
+
+def with_regions(backbone: LoadedBackbone, taps: Sequence[str], proposals: str | None = None) -> LoadedBackbone:
+    """Give a backbone the taps of regions, where any is asked for.
+
+    Args:
+        backbone: from `load_backbone`; it needs a tap "grid".
+        taps: what will be asked for.
+        proposals: the proposer to take instead of the one that the taps name, such as "detector:model.pb".
+
+    Raises:
+        ConfigError: taps of several kinds, or of another kind than `proposals`.
+    """
+    kinds = {kind for tap in taps if (kind := region_kind(tap)) is not None}
+    if not kinds:
+        return backbone
+    if len(kinds) > 1:
+        raise ConfigError(f"taps are of proposals {' and '.join(sorted(kinds))}, expected one kind; extract one by one")
+    (kind,) = kinds
+    if proposals is not None and proposals.partition(":")[0] != kind:
+        raise ConfigError(f"proposals got {proposals!r} for taps of {kind}; name taps such as regions-{kind} alike")
+    return RegionBackbone(backbone, _proposer(proposals or kind))
+
+
+class RegionBackbone(LoadedBackbone):
+    """A backbone that also encodes regions.
+
+    Args:
+        backbone: encodes the picture.
+        proposer: guesses the boxes.
+    """
+
+    needs_pictures = True
+
+    def __init__(self, backbone: LoadedBackbone, proposer: Proposer):
+        if len(backbone.taps.get(_GRID, ())) != 3:
+            raise ConfigError(f"backbone {backbone.name} has no map of the picture, which regions need; take another")
+        if backbone.recipe.geometry != "squash":
+            raise ConfigError(
+                f"recipe {backbone.recipe.name} shows {backbone.name} a part of each picture, regions need all of it;"
+                " take a recipe squash-SIZE"
+            )
+        self.backbone, self.proposer = backbone, proposer
+        width = backbone.taps[_GRID][-1]
+        self._kind = proposer.name.partition(":")[0]
+        sizes = {"boxes": 5, "regions": width, "crops": width, "described": 2 * width + 4}
+        own: dict[str, tuple[int | None, ...]] = {f"{what}-{self._kind}": (MOST + 1, sizes[what]) for what in _WHATS}
+        super().__init__(backbone.name, backbone.recipe, {**backbone.taps, **own})
+        self.model = backbone.model
+
+    def fingerprint_of(self, tap: str) -> str:
+        """The backbone's own for its own taps; for those of regions the sha256 of it and the proposer's."""
+        if region_kind(tap) is None:
+            return self.backbone.fingerprint_of(tap)
+        both = f"{self.backbone.fingerprint} {self.proposer.fingerprint} {MOST} {self.proposer.same}"
+        return hashlib.sha256(both.encode()).hexdigest()
+
+    def encode_pictures(
+        self, pictures: Sequence[Image.Image], batch: np.ndarray, taps: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Give the features of pictures.
+
+        Args:
+            pictures: B upright RGB pictures.
+            batch: the same, prepared: float32 [B, S, S, 3].
+            taps: of the backbone or of regions.
+
+        Returns:
+            {tap: float32 [B, ...]}.
+        """
+        plain = [tap for tap in taps if region_kind(tap) is None]
+        features = self.backbone.encode(batch, list(dict.fromkeys([*plain, _GRID])))
+        grids = features[_GRID]
+        with ThreadPoolExecutor(_THREADS) as threads:  # a detector by itself leaves cores idle
+            regions = np.stack(list(threads.map(self._regions, pictures, grids)))
+        found = {tap: features[tap] for tap in plain}
+        for tap in taps:
+            what = tap.partition("-")[0] if region_kind(tap) is not None else None
+            if what == "boxes":
+                found[tap] = regions
+            elif what == "regions":
+                found[tap] = _aligned(grids, regions)
+            elif what == "described":
+                found[tap] = described(_aligned(grids, regions), regions)
+            elif what == "crops":
+                found[tap] = np.stack([self._crops(*pair) for pair in zip(pictures, regions, strict=True)])
+        return found
+
+    def _regions(self, picture: Image.Image, grid: np.ndarray) -> np.ndarray:
+        return choose_regions(*self.proposer.propose(picture, grid), same=self.proposer.same)
+
+    def _crops(self, picture: Image.Image, regions: np.ndarray) -> np.ndarray:
+        """Give float32 [20, F] for one picture; rows of 0 where there is no box."""
+        corners = regions[:, :4] * np.array([picture.width, picture.height] * 2)
+        real = np.flatnonzero(areas(regions[:, :4]) > 0)
+        crops = [picture.crop(_whole_pixels(corners[number])) for number in real]
+        batch = np.stack([prepare(crop, self.recipe) for crop in crops])
+        vectors = np.zeros((len(regions), self.backbone.taps[_GRID][-1] or 0), np.float32)
+        vectors[real] = self.backbone.encode(batch, [_POOLED])[_POOLED]
+        return vectors
+
+    def _arrays(self) -> Sequence[Any]:
+        return self.backbone._arrays()
+
+    def _forward(self, batch: np.ndarray, taps: tuple[str, ...]) -> Sequence[Any]:
+        return self.backbone._forward(batch, taps)
+
+
+def described(vectors: np.ndarray, boxes: np.ndarray, wholes: np.ndarray | None = None) -> np.ndarray:
+    """Join regions with their places and with their pictures.
+
+    Args:
+        vectors: float [..., R, F].
+        boxes: float [..., R, 4 or more], corners in shares of the sides.
+        wholes: float [..., F], the whole pictures; None: the first regions.
+
+    Returns:
+        float [..., R, 2F + 4], a row of 0 where a box has no area.
+    """
+    wholes = vectors[..., 0, :] if wholes is None else wholes
+    beside = np.broadcast_to(wholes[..., None, :], vectors.shape)
+    real = areas(boxes[..., :4]) > 0
+    return np.concatenate([vectors, boxes[..., :4], beside], axis=-1) * real[..., None]
+
+
+def _aligned(grids: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """Give float32 [B, R, F] of grids [B, H, W, F] and boxes [B, R, 5]; rows of 0 where there is no box."""
+    real = areas(regions[..., :4]) > 0
+    return roi_align(grids, regions[..., :4]) * real[..., None]
+
+
+@functools.lru_cache(maxsize=2)
+def _proposer(name: str) -> Proposer:
+    return load_proposer(name)
+
+
+def _whole_pixels(corners: np.ndarray) -> tuple[int, int, int, int]:
+    """Grow a box to whole pixels, at least one."""
+    left, top = (int(edge) for edge in np.floor(corners[:2]))
+    right, bottom = (int(edge) for edge in np.ceil(corners[2:]))
+    return left, top, max(right, left + 1), max(bottom, top + 1)

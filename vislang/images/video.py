@@ -1,0 +1,183 @@
+"""Frames of videos, decoded one at a time with PyAV: upright, in order, by time and not by number."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vislang.core.errors import DataError
+
+SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".flv", ".ogv"})
+LARGEST_SIDE = 8192
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        seconds: when it is shown, counted from the first frame.
+        picture: RGB, upright.
+    """
+
+    seconds: float
+    picture: Image.Image
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What decoding a whole video has told.
+
+    Attributes:
+        frames: how many could be decoded.
+        seconds: when the last of them is shown.
+        cut: why decoding ended before the end of the file; "" if it did not.
+    """
+
+    frames: int
+    seconds: float
+    cut: str
+
+
+def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
+    """Decode a video from its first frame to its last, one frame in memory at a time.
+
+    A file that breaks off gives the frames before the break; `survey` tells of it.
+
+    Raises:
+        DataError: no file, no video in it, or no frame of it can be decoded.
+    """
+    for seconds, frame in _decoded(Path(path), []):
+        yield Frame(seconds, _upright(frame))
+
+
+def sampled_frames(path: str | os.PathLike, rate: float) -> Iterator[Frame]:
+    """Give the picture that is on the screen at times 0, 1/rate, 2/rate, ... until the last frame.
+
+    That is the last frame whose time has come, so that a video of any or no constant rate plays at its own speed.
+
+    Args:
+        path: the video.
+        rate: frames a second, above 0.
+
+    Raises:
+        DataError: as `read_frames`.
+    """
+    number, shown = 0, None
+    for frame in _decoded(Path(path), []):
+        while shown is not None and number / rate < frame[0] - 1e-6:
+            yield Frame(number / rate, _upright(shown[1]))
+            number += 1
+        shown = frame
+    if shown is not None and number / rate <= shown[0] + 1e-6:
+        yield Frame(number / rate, _upright(shown[1]))
+
+
+def spread_frames(path: str | os.PathLike, count: int) -> list[Image.Image]:
+    """Give `count` frames spread evenly from the first to the last: numbers round(linspace(0, F - 1, count)).
+
+    A video of fewer frames gives some of them several times.
+
+    References: Ramanishka et al. 2017, arXiv:1612.07360 (26 frames).
+
+    Raises:
+        DataError: as `read_frames`.
+    """
+    wanted = np.round(np.linspace(0, survey(path).frames - 1, count)).astype(int)
+    chosen: list[Image.Image] = []
+    for number, (_, frame) in enumerate(_decoded(Path(path), [])):
+        times = int((wanted == number).sum())
+        if times:
+            chosen += [_upright(frame)] * times
+    return chosen
+
+
+def survey(path: str | os.PathLike) -> VideoFacts:
+    """Decode a video once, looking at no picture, and say what there is.
+
+    Raises:
+        DataError: as `read_frames`.
+    """
+    trouble: list[str] = []
+    times = [seconds for seconds, _ in _decoded(Path(path), trouble)]
+    return VideoFacts(len(times), times[-1], "".join(trouble))
+
+
+def list_videos(folder: str | os.PathLike) -> list[Path]:
+    """List the videos of a folder, searched to the bottom, in the order of their names.
+
+    Raises:
+        DataError: nothing there.
+    """
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not paths:
+        raise DataError(f"{folder}: holds no video, expected files ending in {', '.join(sorted(SUFFIXES))}")
+    return paths
+
+
+def require_av() -> Any:
+    """Import PyAV, which carries its own FFmpeg.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise DataError("videos need PyAV, which is not installed; pip install av") from error
+    av.logging.set_level(av.logging.PANIC)  # our one line says what is wrong with a file
+    return av
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    av = require_av()
+    try:
+        container = av.open(os.fspath(path))
+    except (OSError, ValueError) as error:  # FFmpeg's errors are OSErrors or ValueErrors
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: no video that can be read ({reason}); expected a file such as clip.mp4") from error
+    with container:
+        if not container.streams.video:
+            raise DataError(f"{path}: holds no video stream, only sound or text; give a file with pictures")
+        stream = container.streams.video[0]
+        if max(stream.width, stream.height) > LARGEST_SIDE:
+            raise DataError(f"{path}: frames of {stream.width}x{stream.height}, expected sides up to {LARGEST_SIDE}")
+        yield container, stream
+
+
+def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
+    """Give (seconds, frame); what ends the decoding too early is added to `trouble`."""
+    av = require_av()
+    with _opened(path) as (container, stream):
+        first, last = None, -1.0
+        usual = float(1 / stream.average_rate) if stream.average_rate else 0.04
+        decoder = container.decode(stream)
+        while True:
+            try:
+                frame = next(decoder, None)
+            except (av.FFmpegError, OSError, ValueError) as error:
+                trouble.append(f"breaks off after {max(last, 0.0):.1f} s ({error})")
+                frame = None
+            if frame is None:
+                break
+            seconds = float(frame.time) if frame.time is not None else (first or 0.0) + last + usual
+            first = seconds if first is None else first
+            if seconds - first <= last:  # times that stand still or run back are mended by the usual distance
+                seconds = first + last + usual
+            last = seconds - first
+            yield last, frame
+    if first is None:
+        raise DataError(f"{path}: no frame can be decoded ({''.join(trouble) or 'it is empty'}); get the file anew")
+
+
+def _upright(frame: Any) -> Image.Image:
+    """Turn a decoded frame as its display matrix asks, which counts anticlockwise."""
+    picture = frame.to_image()
+    turn = int(round(frame.rotation)) % 360
+    return picture.rotate(turn, expand=True) if turn else picture

@@ -1,0 +1,1 @@
+"""What all trainings share: losses, batching, optimisers, callbacks, checkpoints."""
