@@ -1,15 +1,24 @@
 """How every command ends: 0 done, 1 our fault, 2 the user's to mend, 3 done but some inputs were skipped."""
 
 import argparse
+import contextlib
+import difflib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Any, NoReturn
 
 from vislang.core.errors import ToolkitError
 
-DONE, SKIPPED_SOME = 0, 3
+DONE = 0
+USER_ERROR = 2
+SKIPPED_SOME = 3
+
+Options = argparse._ActionsContainer  # a parser or a group of options
+_program: ContextVar[str | None] = ContextVar("program", default=None)
 
 
 def run_command(body: Callable[[], int]) -> int:
@@ -23,7 +32,7 @@ def run_command(body: Callable[[], int]) -> int:
         return body()
     except ToolkitError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return USER_ERROR
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
@@ -61,14 +70,124 @@ def shown_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def training_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose errors are one line on stderr, with the nearest option for one that is unknown."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        self.exit(USER_ERROR, f"error: {message}; see {self.prog} --help\n")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the command line, by default that of the process."""
+        parsed, rest = self.parse_known_args(args, namespace)
+        if rest:
+            known = [option for action in self._actions for option in action.option_strings]
+            near = difflib.get_close_matches(rest[0].partition("=")[0], known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+        return parsed
+
+
+def command_parser(module: str, description: str | None) -> CommandParser:
+    """Make the parser of a command; `add_images`, `add_model` and so on add the options that many commands have.
+
+    Args:
+        module: what `python -m` runs, such as "captioner.generate".
+        description: what `--help` says first, usually the module's docstring; its line breaks are kept.
+    """
+    return CommandParser(
+        prog=_program.get() or f"python -m {module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+@contextlib.contextmanager
+def program_name(name: str) -> Iterator[None]:
+    """Name the program in the usage line of commands that are run meanwhile, such as "vislang caption"."""
+    token = _program.set(name)
+    try:
+        yield
+    finally:
+        _program.reset(token)
+
+
+def add_images(parser: Options, help: str = "image files, folders or patterns") -> None:  # noqa: A002
+    """Add `--images`, also accepted as `--image` and without a name: `args.images`, a list of str, empty by default.
+
+    `vislang.features.pipeline.find_images` lists the files that they stand for.
+    """
+    parser.add_argument("images", nargs="*", action="extend", metavar="IMAGE", help=help)
+    parser.add_argument(
+        "--images", "--image", dest="images", nargs="+", action="extend", metavar="IMAGE", help="the same, by name"
+    )
+
+
+def add_model(parser: Options, kind: str, default: str = "the bundled one") -> None:
+    """Add `--model`, a checkpoint folder or the name of a bundled model: `args.model`, a Path or None.
+
+    Args:
+        parser: where it is added.
+        kind: what the model is, such as "captioner".
+        default: what the help says of the default.
+    """
+    parser.add_argument(
+        "--model", type=Path, metavar="NAME|DIR", help=f"checkpoint folder of a trained {kind} (default: {default})"
+    )
+
+
+def add_models(parser: Options, kind: str) -> None:
+    """Add `--model` for commands that take several: `args.model`, a list of Path, empty by default.
+
+    Both `--model A B` and `--model A --model B` work.
+    """
+    parser.add_argument(
+        "--model", type=Path, nargs="+", action="extend", default=[], metavar="NAME|DIR",
+        help=f"checkpoint folders of one trained {kind} or more",
+    )  # fmt: skip
+
+
+def add_weights(parser: Options) -> None:
+    """Add `--weights`, the file with the backbone's weights: `args.weights`, a str or None."""
+    parser.add_argument(
+        "--weights", metavar="FILE", help="weights of the backbone (default: VISLANG_WEIGHTS, then a download)"
+    )
+
+
+def add_preset(parser: Options, presets: Iterable[str], default: str) -> None:
+    """Add `--preset` and `--set`: `args.preset`, a str, and `args.set`, a list of "field=value"."""
+    parser.add_argument("--preset", default=default, help=f"{', '.join(presets)} (default: {default})")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting; repeatable"
+    )
+
+
+def add_batch_size(parser: Options, default: int = 8) -> None:
+    """Add `--batch-size`: `args.batch_size`, an int."""
+    parser.add_argument(
+        "--batch-size", type=int, default=default, metavar="N", help="images in one forward pass (default: %(default)s)"
+    )
+
+
+def add_strict(parser: Options) -> None:
+    """Add `--strict`: `args.strict`, whether the first unreadable image ends the run with an error."""
+    parser.add_argument("--strict", action="store_true", help="stop at the first unreadable image")
+
+
+def add_json(parser: Options) -> None:
+    """Add `--json`: `args.json`, whether one JSON document is printed instead of text."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def training_parser(module: str, description: str | None) -> CommandParser:
     """Describe the command line that every training over cached features has.
 
     Args:
         module: the command, such as "vse.train".
         description: what `--help` says first.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser = command_parser(module, description)
     parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
     parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
     parser.add_argument("--cache", required=True, type=Path, help="feature cache made by vislang.features.extract")

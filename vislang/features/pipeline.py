@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vislang.backbones.base import LoadedBackbone
-from vislang.core.errors import DataError
+from vislang.core.errors import ConfigError, DataError
 from vislang.images.decode import SUFFIXES, ImageSource, decode_image, source_name
 from vislang.images.preprocess import Recipe, prepare
 
@@ -136,6 +136,47 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
     if not paths:
         raise DataError(f"{where}: holds no image, expected files ending in {', '.join(sorted(SUFFIXES))}")
     return paths
+
+
+def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Path], list[Skipped]]:
+    """List the images that the arguments of a command stand for, each once and in the order asked for.
+
+    A file is not looked at: one that is missing or no image is found when it is read.
+
+    Args:
+        words: files, folders (searched to the bottom), patterns, or text files ending in .txt with a path a line.
+        strict: raise for the first word that stands for nothing.
+
+    Returns:
+        the paths, and the words that stand for nothing.
+
+    Raises:
+        ConfigError: no words.
+        DataError: nothing was found, or not everything and `strict`.
+    """
+    paths: dict[str, Path] = {}
+    missing: list[Skipped] = []
+    for word in words:
+        try:
+            listed = list_images(word) if _stands_for_many(word) else [Path(word)]
+        except DataError as error:
+            if strict:
+                raise
+            missing.append(Skipped(word, str(error)))
+            continue
+        for path in listed:
+            paths.setdefault(os.path.abspath(path), path)
+    if not paths and not missing:
+        raise ConfigError("no image was given, expected files, folders or patterns: --images FILE ...")
+    if not paths:
+        raise DataError(f"no image was found; the first: {missing[0].reason}")
+    return list(paths.values()), missing
+
+
+def _stands_for_many(word: str) -> bool:
+    if os.path.exists(word):
+        return os.path.isdir(word) or word.lower().endswith(".txt")
+    return glob.has_magic(word)
 
 
 def _listed(path: Path, root: Path) -> list[Path]:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from vislang.backbones.base import LoadedBackbone
-from vislang.core.errors import DataError
-from vislang.features.pipeline import encode_batches, encode_images, list_images
+from vislang.core.errors import ConfigError, DataError
+from vislang.features.pipeline import encode_batches, encode_images, find_images, list_images
 from vislang.images.preprocess import find_recipe, prepare
 
 
@@ -160,3 +160,21 @@ def test_places_without_pictures_are_errors(folder):
     ]:
         with pytest.raises(DataError, match=message):
             list_images(where)
+
+
+def test_arguments_are_files_folders_patterns_or_lists_each_image_once(tmp_path):
+    for name in ("a.jpg", "b.png", "sub/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "list.txt").write_text("a.jpg\nmissing.jpg\n")
+    words = [str(tmp_path / word) for word in ("b.png", "*.jpg", "sub", "list.txt", "nothing*.jpg", "odd.bin")]
+    paths, missing = find_images(words)
+    names = [path.relative_to(tmp_path).as_posix() for path in paths]
+    assert names == ["b.png", "a.jpg", "sub/c.jpg", "missing.jpg", "odd.bin"]
+    assert [one.source for one in missing] == [str(tmp_path / "nothing*.jpg")]
+    with pytest.raises(DataError, match="nothing"):
+        find_images(words, strict=True)
+    with pytest.raises(DataError, match="no image was found"):
+        find_images([str(tmp_path / "nothing*.jpg")])
+    with pytest.raises(ConfigError, match="--images FILE"):
+        find_images([])
