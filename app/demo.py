@@ -132,7 +132,7 @@ def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
     from captioner import make_snippets as snippets
     from captioner import regions
     from captioner import train as captioner_train
-    from captioner.alignment.model import train as train_alignment
+    from captioner.alignment import train as train_alignment
     from eval import run
 
     drawn, place, training = _folder(args), _place(args), _training(args)

@@ -27,7 +27,7 @@ def load_network(name: str = "compact", **options: Any) -> "Network":
             .prototxt file.
         **options: `weights`, `size` and `recipe`; see `preimage.networks.network.load_network`.
     """
-    from preimage.networks.network import network as networks
+    from preimage.networks import network as networks
 
     return networks.load_network(name, **options)
 
@@ -250,7 +250,7 @@ def compare_networks(network_a: "Network", network_b: "Network", images: Sequenc
     """
     from dataclasses import fields
 
-    from preimage.comparison.networks import networks as comparison
+    from preimage.comparison import networks as comparison
     from vislang.core.errors import unknown_name
 
     running = {name: options.pop(name) for name in ("labels", "begin", "progress") if name in options}

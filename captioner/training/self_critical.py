@@ -85,7 +85,7 @@ class SelfCriticalTask(keras.Model):
         mask = ops.ones(ops.shape(descriptors)[:2], "bool")
         shape = (ops.shape(rows)[0], config.self_critical_samples, config.decode_words)
         noise = keras.random.uniform(shape, seed=self.chance)
-        words, log_probs = sample(captioner.decoding.step, *captioner.start(descriptors, mask), noise)
+        words, log_probs = sample(captioner.step, *captioner.start(descriptors, mask), noise)
         words = ops.stop_gradient(words)
         scores = on_host(self._scored, ops.stop_gradient(log_probs), rows, words)  # [B, S]
         self.mean_reward.update_state(scores)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.results.runs import file_name, fill_in_from_training, grouped, model_info, require_kind, training_seconds
+from eval.results.runs import fill_in_from_training, grouped, model_info, require_kind, training_seconds
 from vislang.core.cli import DONE, progress_is_shown
 
 KIND = "aligner"
@@ -22,7 +22,7 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
     from datasets.registry import read_dataset, read_named_boxes, reader_options
     from eval.tables.grounding import build_grounding, grounding_table, read_grounding
     from eval.tables.retrieval import Setup, build_result, markdown_table, read_results
-    from vislang.core.files import require_writable_folder, write_json, write_text
+    from vislang.core.files import file_name, require_writable_folder, write_json, write_text
 
     require_kind(args.checkpoint, KIND)
     fill_in_from_training(args, KIND)
@@ -143,7 +143,7 @@ def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], m
     """Write the page of this data set and split, with sentences that the first checkpoint cut."""
     from eval.pages.grounding import render_grounding_page
     from eval.tables.grounding import read_grounding
-    from vislang.core.files import write_text
+    from vislang.core.files import file_name, write_text
     from vislang.core.seeds import stream
 
     readable = [record for record in records if record.path is not None]

@@ -27,8 +27,7 @@ def score_file(args: argparse.Namespace) -> int:
     from eval.metrics.captions.coco_files import read_results
     from eval.metrics.captions.document_frequencies import find_table
     from eval.metrics.captions.score import score_systems
-    from eval.results.runs import file_name
-    from vislang.core.files import require_writable_folder, write_json
+    from vislang.core.files import file_name, require_writable_folder, write_json
 
     captions = read_results(args.results)
     references, training = read_truth(args)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.results.runs import file_name, fill_in_from_training, grouped, model_info, require_kind, training_seconds
+from eval.results.runs import fill_in_from_training, grouped, model_info, require_kind, training_seconds
 from vislang.core.cli import DONE, progress_is_shown
 
 KIND = "captioner"
@@ -29,7 +29,7 @@ def evaluate_pointing(args: argparse.Namespace) -> int:
     from datasets.records import data_fingerprint, of_split
     from datasets.registry import read_dataset, read_named_boxes, reader_options
     from eval.tables.pointing import build_pointing, pointing_table, read_pointing
-    from vislang.core.files import require_writable_folder, write_json, write_text
+    from vislang.core.files import file_name, require_writable_folder, write_json, write_text
 
     require_kind(args.checkpoint, KIND)
     fill_in_from_training(args, KIND)
@@ -144,7 +144,7 @@ def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], m
     from saliency.page import shown_picture
     from saliency.word_maps import explain_cells
     from saliency.word_page import saliency_page
-    from vislang.core.files import write_text
+    from vislang.core.files import file_name, write_text
     from vislang.core.seeds import stream
     from vislang.features.cache.reader import open_cache
     from vislang.images.decode import decode_image

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from captioner.alignment import train as train_alignment
 from captioner.alignment.config import AlignmentConfig
 from captioner.alignment.inference import TrainedAligner, read_aligner
 from captioner.alignment.model import Aligner
-from captioner.alignment.model import train as train_alignment
 from captioner.alignment.scores import max_scores, products, soft_scores, sum_scores
 from captioner.alignment.segments import segment_sentences
 from captioner.alignment.training import AlignmentTask, make_loss
@@ -356,7 +356,7 @@ def test_a_place_is_chosen_by_its_proposers_score_as_well_and_the_whole_picture_
 
 
 def test_a_phrase_is_its_words_in_its_sentence_over_its_own_picture(toy_data, toy_regions, learned, monkeypatch):
-    from captioner.alignment.model import phrase_grounding as phrases
+    from captioner.alignment import phrase_grounding as phrases
     from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
 
     monkeypatch.setattr(phrases, "_PICTURES", 2)
@@ -400,7 +400,7 @@ def test_history_tells_of_better_than_chance_and_the_best_are_kept(learned):
 
 KILLED = """
 import os, sys
-from captioner.alignment.model import train as train_alignment
+from captioner.alignment import train as train_alignment
 from vislang.training import callbacks as training
 end_batch = training.ResumableTraining.on_train_batch_end
 

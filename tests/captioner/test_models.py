@@ -63,7 +63,7 @@ def stepwise(captioner, descriptors, mask, words):
     state = keras.tree.map_structure(lambda part: keras.ops.repeat(part, times, axis=0), state)
     rows = []
     for read in np.asarray(shifted(words)).T:
-        log_probs, state = captioner.decoding.step(memory, state, keras.ops.convert_to_tensor(read))
+        log_probs, state = captioner.step(memory, state, keras.ops.convert_to_tensor(read))
         rows.append(np.asarray(log_probs))
     return np.stack(rows, axis=1)
 

@@ -12,7 +12,7 @@ import captioner
 from app.bundle import pack
 from captioner import make_snippets as snippets
 from captioner import regions, train
-from captioner.alignment.model import train as train_alignment
+from captioner.alignment import train as train_alignment
 from captioner.alignment.noun_phrases import JOINS, learned_joins, names_in, with_determiners
 from captioner.alignment.segments import Segment
 from captioner.region_captions import Region, least_doubtful

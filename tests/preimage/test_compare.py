@@ -16,7 +16,7 @@ from preimage_networks import photographs, tiny_model, tiny_network
 
 import preimage
 from preimage import compare, gallery
-from preimage.comparison.networks import per_layer as looks
+from preimage.comparison import per_layer as looks
 from preimage.comparison.per_layer import resized, standing_out
 from preimage.comparison.similarity import linear_cka
 from preimage.config import CONFIGS, with_iterations
