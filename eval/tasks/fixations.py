@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown
 from vislang.core.files import file_name
 
 _SHOWN = 12  # pictures on the page
