@@ -1,0 +1,141 @@
+"""Write the parts of the documentation that come from the code: model cards and the picture of imports."""
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FOLDER = "_generated"
+
+
+def write_pages(root: Path) -> None:
+    """Write every generated page into docs/_generated.
+
+    Args:
+        root: the checkout.
+    """
+    folder = root / "docs" / FOLDER
+    folder.mkdir(exist_ok=True)
+    (folder / "model_cards.md").write_text(model_cards(root / "vislang" / "pretrained"), encoding="utf-8")
+    draw_imports(root, folder / "imports.svg")
+
+
+def model_cards(folder: Path) -> str:
+    """Turn the JSON model cards into one Markdown page.
+
+    Args:
+        folder: holds one JSON file per bundled model.
+    """
+    parts = []
+    for path in sorted(folder.glob("*.json")):
+        parts.append(_card(json.loads(path.read_text(encoding="utf-8"))))
+    return "\n".join(parts)
+
+
+def _card(card: Mapping[str, Any]) -> str:
+    lines = [f"## {card['name']}", "", f"{card['what'][0].upper()}{card['what'][1:]}.", ""]
+    rows = {
+        "Good at": card.get("good at"),
+        "Bad at": card.get("bad at"),
+        "Data": card.get("data"),
+        "Scores": _scores(card.get("scores")),
+        "Trained by": f"`{card['command']}`",
+        "Date and commit": f"{card.get('date')}, {str(card.get('commit'))[:8]}",
+        "Stored as": card.get("stored as"),
+        "Licence": card.get("licence"),
+        "Terms of the data": card.get("terms of the data"),
+    }
+    for name, value in rows.items():
+        if value:
+            lines.append(f"{name}\n: {value}\n")
+    return "\n".join(lines)
+
+
+def _scores(scores: Any) -> str:
+    if not isinstance(scores, Mapping):
+        return str(scores or "")
+    numbers = [f"{name} {value}" for name, value in scores.items() if isinstance(value, int | float)]
+    return f"{scores.get('on', '')}: {', '.join(numbers)}" if numbers else str(scores.get("on", ""))
+
+
+def import_graph(root: Path) -> tuple[list[list[str]], set[tuple[str, str]]]:
+    """Read the layers from the layering test and the imports between rooms from the code.
+
+    Args:
+        root: the checkout.
+
+    Returns:
+        The rooms of each layer, lowest first, and pairs (importing room, imported room).
+    """
+    tree = ast.parse((root / "tests" / "test_layering.py").read_text(encoding="utf-8"))
+    layers: list[list[str]] = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "LAYERS":
+            layers = [list(rooms) for rooms in ast.literal_eval(node.value)]
+    rooms = {room for layer in layers for room in layer}
+    edges = set()
+    for package in sorted({room.split(".")[0] for room in rooms}):
+        for path in sorted((root / package).glob("**/*.py")):
+            room = _room(".".join(path.relative_to(root).with_suffix("").parts), rooms)
+            for module in _imports(path):
+                other = _room(module, rooms)
+                if other and room and other != room:
+                    edges.add((room, other))
+    return layers, edges
+
+
+def _room(module: str, rooms: set[str]) -> str | None:
+    parts = module.split(".")
+    for length in (2, 1):
+        name = ".".join(parts[:length])
+        if name in rooms:
+            return name
+    return None
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return found
+
+
+def draw_imports(root: Path, path: Path) -> None:
+    """Draw the rooms, one row per layer, and an arrow for every import that crosses rooms.
+
+    Args:
+        root: the checkout.
+        path: the SVG file to write.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    layers, edges = import_graph(root)
+    figure, axes = plt.subplots(figsize=(9, 0.75 * len(layers) + 0.5))
+    place = {}
+    for level, rooms in enumerate(layers):
+        for column, room in enumerate(rooms):
+            offset = 0.35 * (-1) ** level  # rows are shifted, so that arrows between distant rows stay visible
+            place[room] = ((column - (len(rooms) - 1) / 2) * 2.4 + offset, level)
+    for room, other in sorted(edges):
+        axes.annotate(
+            "",
+            xy=place[other],
+            xytext=place[room],
+            arrowprops={"arrowstyle": "->", "color": "#7a8fb0", "alpha": 0.55, "shrinkA": 12, "shrinkB": 12},
+        )
+    for room, (x, y) in place.items():
+        box = {"boxstyle": "round,pad=0.35", "facecolor": "#eef3fb", "edgecolor": "#35507a"}
+        axes.text(x, y, room, ha="center", va="center", fontsize=10, bbox=box)
+    axes.set_xlim(-4.5, 4.5)
+    axes.set_ylim(-0.6, len(layers) - 0.4)
+    axes.axis("off")
+    matplotlib.rcParams["svg.hashsalt"] = "imports"
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
