@@ -13,10 +13,10 @@ author = "the vislang-toolkit authors"
 copyright = "2026, the vislang-toolkit authors"  # noqa: A001
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated"]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
@@ -24,8 +24,6 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = "vislang-toolkit"
 html_static_path = ["_static"]
-mathjax_path = ""  # equations are written in plain text, so that nothing is loaded from a network
-nitpicky = False
 
 
 def setup(app):

@@ -105,7 +105,9 @@ def _imports(path: Path) -> set[str]:
 
 
 def draw_imports(root: Path, path: Path) -> None:
-    """Draw the rooms, one row per layer, and an arrow for every import that crosses rooms.
+    """Draw the imports as a matrix: a dot in row A and column B says that A imports B.
+
+    Rows and columns are ordered from the highest layer to the lowest, so that every dot lies right of the diagonal.
 
     Args:
         root: the checkout.
@@ -116,26 +118,23 @@ def draw_imports(root: Path, path: Path) -> None:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    layers, edges = import_graph(root)
-    figure, axes = plt.subplots(figsize=(9, 0.75 * len(layers) + 0.5))
-    place = {}
-    for level, rooms in enumerate(layers):
-        for column, room in enumerate(rooms):
-            offset = 0.35 * (-1) ** level  # rows are shifted, so that arrows between distant rows stay visible
-            place[room] = ((column - (len(rooms) - 1) / 2) * 2.4 + offset, level)
-    for room, other in sorted(edges):
-        axes.annotate(
-            "",
-            xy=place[other],
-            xytext=place[room],
-            arrowprops={"arrowstyle": "->", "color": "#7a8fb0", "alpha": 0.55, "shrinkA": 12, "shrinkB": 12},
-        )
-    for room, (x, y) in place.items():
-        box = {"boxstyle": "round,pad=0.35", "facecolor": "#eef3fb", "edgecolor": "#35507a"}
-        axes.text(x, y, room, ha="center", va="center", fontsize=10, bbox=box)
-    axes.set_xlim(-4.5, 4.5)
-    axes.set_ylim(-0.6, len(layers) - 0.4)
-    axes.axis("off")
     matplotlib.rcParams["svg.hashsalt"] = "imports"
+    layers, edges = import_graph(root)
+    rooms = [room for layer in reversed(layers) for room in layer]
+    figure, axes = plt.subplots(figsize=(7.5, 7.5))
+    for index in range(len(rooms)):
+        shade = "#f4f6fa" if index % 2 else "#ffffff"
+        axes.axhspan(index - 0.5, index + 0.5, color=shade, zorder=0)
+        axes.plot(index, index, marker="s", markersize=9, color="#c9d3e3", zorder=2)
+    for room, other in edges:
+        axes.plot(rooms.index(other), rooms.index(room), marker="o", markersize=8, color="#35507a", zorder=3)
+    axes.set_xticks(range(len(rooms)), rooms, rotation=90)
+    axes.set_yticks(range(len(rooms)), rooms)
+    axes.xaxis.tick_top()
+    axes.set_xlim(-0.5, len(rooms) - 0.5)
+    axes.set_ylim(len(rooms) - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.tick_params(length=0)
+    axes.grid(axis="x", color="#e3e8f0", zorder=1)
     figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
