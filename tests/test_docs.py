@@ -1,0 +1,169 @@
+"""README and docs: every command parses, commands and Python examples that need no training run, links lead somewhere."""
+
+import importlib
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [page for page in PAGES if not {"_build", "_generated"} & set(page.parts)]
+PLAIN = ("git clone", "cd ", "source .venv/bin/activate", "find ", "pip install")
+# What these name is not there without a training, a download or an extra package.
+NEEDS_MORE = re.compile(r"runs/|data/|mine/|clips/|mobilenet|vgg|captions\.json|anyones_maps|--video|\bclip\.mp4|album")
+UNAVAILABLE = re.compile(r"deploy\.prototxt|coco\.npz")
+
+
+def page_name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def shell_lines(page: Path) -> list[str]:
+    lines = []
+    for block in blocks(page, "sh"):
+        for line in block.replace("\\\n", " ").split("\n"):
+            command = re.split(r"\s{2,}#", line)[0].strip()
+            if command and not command.startswith("#"):
+                lines.append(command.split("| ")[-1] if command.startswith("find ") else command)
+    return lines
+
+
+LINES = sorted({line for page in PAGES for line in shell_lines(page)})
+MAKE = [line for line in LINES if line.startswith("make")]
+COMMANDS = [line for line in LINES if line.startswith(("vislang", "python -m"))]
+
+
+def split_command(line: str) -> tuple[str, list[str]]:
+    """Return the module that a command line runs, and its arguments."""
+    from app.cli import COMMANDS as TABLE
+
+    words = shlex.split(line)
+    if words[0] == "python":
+        return words[2], words[3:]
+    for length in (2, 1):
+        name = " ".join(words[1 : 1 + length])
+        if name in TABLE:
+            return TABLE[name].module, words[1 + length :]
+    raise AssertionError(f"vislang has no command {words[1]!r}")
+
+
+def test_every_shell_line_is_checked():
+    rest = set(LINES) - set(MAKE) - set(COMMANDS)
+    assert not [line for line in rest if not line.startswith(PLAIN)]
+    assert {"make demo", "make test"} <= set(MAKE)
+
+
+@pytest.mark.parametrize("line", MAKE)
+def test_make_knows_the_target(line):
+    done = subprocess.run([*shlex.split(line), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line not in ("vislang --help", "vislang doctor")])
+def test_commands_parse(line):
+    module, words = split_command(line)
+    if module == "datasets.scenes":
+        module = "datasets.scenes.__main__"
+    if "--help" not in words:
+        importlib.import_module(module).build_parser().parse_args(words)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory) -> Path:
+    """A folder with the files that the examples name."""
+    import matplotlib.cbook
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("desk")
+    photograph = Image.open(matplotlib.cbook.get_sample_data("grace_hopper.jpg")).convert("RGB")
+    photograph.thumbnail((256, 256))
+    painting = photograph.rotate(90)
+    for name in ("dog.jpg", "photo.jpg", "photos/a.jpg", "Pictures/a.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        photograph.save(folder / name)
+    for name in ("painting.jpg", "photos/b.jpg", "Pictures/b.jpg"):
+        painting.save(folder / name)
+    return folder
+
+
+RUN = [line for line in COMMANDS if not NEEDS_MORE.search(line) and "stdin" not in line and "--jsonl" not in line]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", RUN)
+def test_commands_that_need_no_training_run(line, desk, monkeypatch):
+    monkeypatch.chdir(desk)
+    monkeypatch.setenv("HOME", str(desk))
+    from app.cli import main
+
+    words = shlex.split(line.replace("~", str(desk)))
+    if words[0] == "vislang":
+        assert main(words[1:]) in (0, 3)
+    else:
+        module, arguments = split_command(line.replace("~", str(desk)))
+        assert importlib.import_module(module).main(arguments) in (0, 3)
+
+
+EXAMPLES = [
+    pytest.param(block, id=f"{page_name(page)}-{index}")
+    for page in PAGES
+    for index, block in enumerate(blocks(page, "python"))
+    if not UNAVAILABLE.search(block)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", EXAMPLES)
+def test_python_examples_run(block, desk, monkeypatch, tmp_path):
+    for source in desk.iterdir():
+        if source.is_file():
+            shutil.copy(source, tmp_path)
+    shutil.copytree(desk / "photos", tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "example", "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_to_files(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+?)(?:#[\w-]*)?\)", text):
+        assert (page.parent / target).exists(), f"{page_name(page)} links to {target}"
+    for document in re.findall(r"\{doc\}`(?:[^`<]*<)?([\w./-]+)>?`", text):
+        assert (page.parent / f"{document}.md").exists(), f"{page_name(page)} refers to {document}"
+
+
+def test_every_number_names_a_result_file_that_is_there():
+    for page in PAGES:
+        for name in re.findall(r"`(results/[\w.-]+\.json)`", page.read_text(encoding="utf-8")):
+            assert (ROOT / name).is_file(), f"{page_name(page)} cites {name}"
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_make_looks_for_photographs_where_the_reader_does():
+    from datasets.captions.flickr import FLICKR8K
+
+    folders = re.search(r"^F8K_FOLDERS := (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE).group(1)
+    assert set(folders.split()) == set(FLICKR8K.images)
+
+
+@pytest.mark.slow
+def test_the_site_builds_offline_without_warnings(tmp_path):
+    import sys
+
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for page in tmp_path.glob("**/*.html"):
+        loaded = re.findall(r'(?:src|href)="(https?://[^"]+\.(?:js|css|woff2?))"', page.read_text(encoding="utf-8"))
+        assert not loaded, f"{page.name} loads {loaded} from a network"
