@@ -1,4 +1,4 @@
-"""README and docs: every command parses, commands and Python examples that need no training run, links lead somewhere."""
+"""README and docs: every command parses, commands and examples that need no training run, links lead somewhere."""
 
 import importlib
 import re
