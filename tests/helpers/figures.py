@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("vislang", "datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app")
 LIMITS = {  # the most that the whole code may have
     "lines": 36_200,
