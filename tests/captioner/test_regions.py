@@ -101,15 +101,22 @@ def test_a_determiner_goes_with_the_word_after_it():
     assert [(one.words, one.region) for one in moved] == [((0, 3), 2), ((3, 6), 1)]
 
 
-def test_regions_are_described_and_drawn(drawn, capsys):
+def test_regions_are_described_and_drawn(drawn, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     photo = drawn / "photo.png"
     shutil.copy(drawn / "scenes" / "images" / "test_000000.png", photo)
     assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), "--most", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == str(photo)
     assert 1 <= len(lines) - 1 <= 3
-    with Image.open(drawn / "photo_regions.png") as drawing:
+    with Image.open(tmp_path / "drawings" / "photo_regions.png") as drawing:
         assert max(drawing.size) == 900
+    assert not (drawn / "photo_regions.png").exists(), "nothing is drawn beside the photograph"
+    out = ["--out", str(tmp_path / "out.jpg")]
+    assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), *out]) == 0
+    with Image.open(tmp_path / "out.jpg") as drawing:
+        assert drawing.format == "JPEG"
+    capsys.readouterr()
     assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     found = captioner.describe_regions(captioner.load_model(drawn / "writer"), photo)

@@ -87,14 +87,16 @@ def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip):
         saliency.explain_video(model, clip, "a dog", rate=0)
 
 
-def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, photo, capsys):
+def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, photo, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     folder, words = photo.parent, ["--checkpoint", str(tiny_captioner), "--image", str(photo)]
     more = ["--html", str(folder / "p.html"), "--npy", str(folder / "p.npy"), "--sentence", "a red <zebra> dog"]
     assert explain.main([*words, *more]) == 0
     said = capsys.readouterr()
     assert "given: a red zebra dog" in said.out
     assert "a word that the model does not know" in said.out
-    assert Image.open(folder / "photo_words.png").size[0] > 400
+    assert Image.open(tmp_path / "drawings" / "photo_words.png").size[0] > 400
+    assert not (folder / "photo_words.png").exists(), "nothing is drawn beside the photograph"
     assert np.load(folder / "p.npy").shape == (1, 4, 8, 8)
     page = (folder / "p.html").read_text()
     assert page.count('class="map"') == page.count('aria-pressed="false"') == 4
@@ -134,11 +136,15 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
         (["--video", "PHOTO", "--fps", "0"], "--fps got 0, expected frames a second, more than 0"),
         (["--video", "PHOTO", "--html", "x.html"], "--html shows a photograph"),
         (["--image", "PHOTO", "--tile", "3"], "--tile got 3 pixels"),
+        (["--image", "PHOTO", "--out", "x.bmp"], "--out got x.bmp, expected a name such as out.png"),
         (["--image", "PHOTO", "--sentence", " . "], "has no word"),
         (["--video", "TEXT", "--sentence", "a dog"], "no video that can be read"),
     ],
 )
-def test_what_cannot_end_well_is_refused_in_one_line(tiny_captioner, photo, capsys, words, reason):
+def test_what_cannot_end_well_is_refused_in_one_line(
+    tiny_captioner, photo, capsys, words, reason, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     (photo.parent / "text.mp4").write_text("no video")
     places = {"PHOTO": str(photo), "TEXT": str(photo.parent / "text.mp4")}
     words = [places.get(word, word) for word in words]

@@ -15,6 +15,7 @@ import numpy as np
 from vislang.backbones.base import LoadedBackbone
 from vislang.core.errors import ConfigError, DataError
 from vislang.images.decode import SUFFIXES, ImageSource, decode_image, source_name
+from vislang.images.own_drawings import without_own_drawings
 from vislang.images.preprocess import Recipe, prepare
 
 PICTURE_SIDE = 512  # no proposer looks closer
@@ -117,7 +118,7 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
 
     Args:
         where: a folder (searched to the bottom, sorted), a glob (sorted), a picture, or a text file with one
-            path a line (kept in its order).
+            path a line (kept in its order). Drawings of this toolkit are left out of folders and globs.
         root: what the paths in a text file are relative to; None: the folder of that file.
 
     Raises:
@@ -135,7 +136,7 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
         raise DataError(f"{where}: no such file or folder, expected images, a list of images or a pattern")
     if not paths:
         raise DataError(f"{where}: holds no image, expected files ending in {', '.join(sorted(SUFFIXES))}")
-    return paths
+    return paths if where.is_file() else without_own_drawings(paths, where)
 
 
 def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Path], list[Skipped]]:
