@@ -157,7 +157,7 @@ def test_a_sentence_is_tied_to_regions(drawn, capsys):
     ("change", "message"),
     [
         (["--image", "nowhere.png"], "nowhere.png"),
-        (["--image", "a.png", "b.png", "--out", "x.png"], "names one picture and 2 photographs were given"),
+        (["--image", "a.png", "b.png", "--out", "x.png"], "--out got the file x.png for 2 drawings, expected a folder"),
         (["--most", "0"], "most got 0, expected 1 or more"),
         (["--checkpoint", "nowhere"], "nowhere holds no config.json"),
         (["--proposals", "detector:x.pb"], "name taps such as regions-grid alike"),
