@@ -10,11 +10,11 @@ from captioner.alignment.inference import TrainedAligner
 from captioner.alignment.noun_phrases import with_determiners
 from captioner.alignment.segments import segment_sentences
 from captioner.inference import TrainedCaptioner
+from vislang.backbones.feature_name import FeatureName
 from vislang.core.boxes import areas, overlaps
 from vislang.core.errors import ConfigError
 from vislang.features.descriptors import join_taps
 from vislang.features.model_inputs import encode_taps
-from vislang.features.regions.region_features import boxes_tap
 
 _SAME = 0.6  # intersection over union from which on two described regions show the same
 
@@ -52,7 +52,7 @@ def write_regions(model: TrainedCaptioner, image: Any, most: int, **reading: Any
         ConfigError: a captioner of whole pictures.
         DataError: a bad picture, or weights other than in training.
     """
-    tap = next((tap for tap in model.config.taps if tap.startswith("described-")), None)
+    tap = next((tap for tap in model.config.taps if FeatureName.parse(tap).kind == "described"), None)
     if tap is None:
         raise ConfigError(
             f"this captioner reads {', '.join(model.config.taps)} of whole pictures, expected one trained on regions:"
@@ -126,7 +126,7 @@ def _encoded(
     image: Any, taps: Sequence[str], trained_on: dict[str, Any], reading: dict[str, Any]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Give the boxes and their scores, float32 [R, 5], of one picture and the features of the taps."""
-    boxes = boxes_tap(taps[0])
+    boxes = str(FeatureName.parse(taps[0]).of_kind("boxes"))
     (batch,) = encode_taps([image], list(dict.fromkeys([*taps, boxes])), trained_on, strict=True, **reading)
     return batch.features[boxes][0], batch.features
 

@@ -1,10 +1,12 @@
 """The cells of pictures that a captioner reads, whether it reads a grid or only the grid's mean."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import default_recipe
 from vislang.core.errors import ConfigError
 from vislang.features.descriptors import CachedDescriptors, check_weights, join_taps
@@ -22,16 +24,17 @@ def cell_taps(taps: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: the captioner reads regions, not pictures.
     """
-    kinds = [tap.partition("@")[0] for tap in taps]
-    if "grid" in kinds:
+    names = [FeatureName.parse(tap) for tap in taps]
+    if any(name.layer == "grid" for name in names):
         return list(taps)
-    first = next((number for number, kind in enumerate(kinds) if kind in ("pooled", "frames")), None)
-    if first is None:
+    pooled = [index for index, name in enumerate(names) if name.layer in ("pooled", "frames")]
+    if not pooled:
         raise ConfigError(
             f"this captioner reads {', '.join(taps)}, expected one of whole pictures or clips, which reads grid, pooled"
             " or frames; regions are described by: python -m captioner.regions"
         )
-    return [*taps[:first], taps[first].replace(kinds[first], "grid", 1), *taps[first + 1 :]]
+    names[pooled[0]] = replace(names[pooled[0]], layer="grid")
+    return [str(name) for name in names]
 
 
 def encoded_cells(model: Any, sources: Sequence[Any], **reading: Any) -> Iterator[np.ndarray]:
@@ -76,5 +79,7 @@ def cached_cells(model: Any, cache: Any, ids: Sequence[str]) -> Iterator[np.ndar
 
 def seen_of(model: Any, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """Give the part of pictures of a size that the model's recipe lets through, in shares of the sides."""
-    recipe = model.config.taps[0].partition("@")[2] or default_recipe(model.description["backbone"]["name"])
+    recipe = FeatureName.parse(model.config.taps[0]).preprocessing or default_recipe(
+        model.description["backbone"]["name"]
+    )
     return seen_part(size, recipe) if recipe else (0.0, 0.0, 1.0, 1.0)

@@ -79,7 +79,9 @@ def named_boxes(records: Sequence[Any], notes: Any) -> tuple[list[tuple[int, Any
 
 def what_it_reads(model: Any) -> str:
     """Say "regions" of a captioner that was trained on them, else "whole pictures"."""
-    return "regions" if model.config.taps[0].startswith("described-") else "whole pictures"
+    from vislang.backbones.feature_name import FeatureName
+
+    return "regions" if FeatureName.parse(model.config.taps[0]).kind == "described" else "whole pictures"
 
 
 def caption_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: Sequence[tuple[int, Any]]) -> list[str]:
@@ -98,13 +100,13 @@ def described_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes:
     """Give float32 [B, 1, 2F + 4], as `vislang.features.regions.region_features.described` has it."""
     import numpy as np
 
+    from vislang.backbones.feature_name import FeatureName
     from vislang.core.boxes import WHOLE
     from vislang.features.cache.reader import open_cache
-    from vislang.features.descriptors import split_tap
     from vislang.features.regions.region_features import described
     from vislang.features.regions.roi_align import roi_align
 
-    name, _ = split_tap(model.config.taps[0], model.description["backbone"]["name"])
+    name, _ = FeatureName.parse(model.config.taps[0]).in_cache(model.description["backbone"]["name"])
     corners = np.array([box for _, box in boxes], np.float32)
     with open_cache(cache_path) as cache:
         grids = cache.read(name, "grid", [records[row].image_id for row, _ in boxes]).astype(np.float32)

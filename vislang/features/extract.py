@@ -83,7 +83,6 @@ def _list_backbones(as_json: bool) -> int:
 
 
 def _extract(args: argparse.Namespace) -> int:
-    from vislang.backbones.base import bare_name
     from vislang.backbones.registry import load_backbone
     from vislang.features.cache.reader import feature_key, open_cache
     from vislang.features.regions.region_features import with_regions
@@ -95,7 +94,7 @@ def _extract(args: argparse.Namespace) -> int:
         skipped += extra
     import_backend_quietly()
     backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.recipe)
-    taps = dict.fromkeys(bare_name(tap.strip()) for tap in args.taps.split(",") if tap.strip())
+    taps = dict.fromkeys(backbone.own_name(tap.strip()) for tap in args.taps.split(",") if tap.strip())
     if not taps:
         raise DataError("--taps names no tap, expected some such as pooled,grid; see --list")
     backbone = with_regions(backbone, list(taps), args.proposals)

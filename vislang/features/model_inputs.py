@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vislang.backbones.base import LoadedBackbone
+from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import load_backbone
 from vislang.core.errors import DataError
 from vislang.features.pipeline import Encoded, encode_batches, list_images
@@ -42,7 +43,7 @@ def encode_taps(
     """
     streams, names = [], []
     for recipe, of_recipe in _by_recipe(taps).items():
-        plain = [tap.partition("@")[0] for tap in of_recipe]
+        plain = [FeatureName.parse(tap).stored for tap in of_recipe]
         backbone = with_regions(_backbone(trained_on["name"], recipe, weights), plain, proposals)
         _check(backbone, of_recipe, trained_on["weights"])
         report = None if streams else progress  # each picture is counted once
@@ -116,7 +117,7 @@ def given_features(images: Any, taps: Sequence[str]) -> dict[str, np.ndarray] | 
 def _by_recipe(taps: Sequence[str]) -> dict[str | None, list[str]]:
     groups: dict[str | None, list[str]] = {}
     for tap in taps:
-        groups.setdefault(tap.partition("@")[2] or None, []).append(tap)
+        groups.setdefault(FeatureName.parse(tap).preprocessing or None, []).append(tap)
     return groups
 
 
@@ -127,7 +128,7 @@ def _backbone(name: str, recipe: str | None, weights: str | Path | None) -> Load
 
 def _check(backbone: LoadedBackbone, taps: Sequence[str], trained_on: Mapping[str, str]) -> None:
     for tap in taps:
-        found = backbone.fingerprint_of(tap.partition("@")[0])
+        found = backbone.fingerprint_of(FeatureName.parse(tap).stored)
         expected = trained_on.get(tap, found)  # an imported model does not know its own
         if expected != found:
             raise DataError(
