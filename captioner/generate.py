@@ -232,15 +232,12 @@ def write_coco_results(path: Path, captioned: list[Any]) -> None:
 
 
 def write_page(path: Path, tags: list[str], captioned: list[Any], skipped: list[Any]) -> None:
-    """Write a page with the photographs, one after another."""
-    from captioner.page import ShownPicture, generate_page, shown_caption
-    from vislang.core.files import whole_file
+    """Write the page of the images and their captions."""
+    from captioner.page import captions_page
 
-    pictures = (ShownPicture(one.path, one.name, [shown_caption(each) for each in one.captions]) for one in captioned)
-    title = f"Captions of {len(captioned):,} photograph{'s' * (len(captioned) != 1)}"
+    title = "Captions of 1 image" if len(captioned) == 1 else f"Captions of {len(captioned):,} images"
     reasons = [shown_name(one.reason) for one in skipped]
-    with whole_file(path) as part, part.open("w", encoding="utf-8") as stream:
-        stream.writelines(generate_page(title, tags, pictures, reasons))
+    captions_page(title, tags, captioned, reasons).write(path)
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
 
 

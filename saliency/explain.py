@@ -110,7 +110,6 @@ def explain_picture(args: argparse.Namespace, model: Any, drawing: Path | None) 
     """Explain a photograph and draw it."""
     from saliency.api import explain_image
     from saliency.draw import draw_words
-    from vislang.core.files import write_text
     from vislang.draw.image_files import save_image
     from vislang.images.decode import decode_image
 
@@ -120,11 +119,10 @@ def explain_picture(args: argparse.Namespace, model: Any, drawing: Path | None) 
         save_image(drawing, draw_words(picture, found, tile=args.tile))
         said_written(drawing)
     if args.html:
-        from saliency.page import shown_picture
-        from saliency.word_page import saliency_page
+        from saliency.page import explained_image, word_maps_page
 
         name = shown_name(args.image.name)
-        write_text(args.html, saliency_page(f"Words of {name}", [shown_picture(picture, name, found)]))
+        word_maps_page(f"Words of {name}", [explained_image(picture, name, found)]).write(args.html)
         said_written(args.html)
     return found
 

@@ -108,10 +108,9 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
 
 def write_page(path: Path, query: str, found: list[dict[str, Any]]) -> None:
     """Write the answers as one HTML page with the pictures inside."""
-    from vislang.core.files import write_text
     from vse.page import search_page
 
-    write_text(path, search_page(query, [(Path(row["image"]), row["score"]) for row in found]))
+    search_page(query, [(Path(row["image"]), row["score"]) for row in found]).write(path)
 
 
 if __name__ == "__main__":

@@ -234,7 +234,7 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
     page = next(tmp_path.glob("grounding-*.html")).read_text()
     assert page.count("data:image/jpeg;base64") == 10
     assert all(
-        words in page for words in ("alignment-best-compact_scenes", "random region", "Sentences and their places")
+        words in page for words in ("alignment-best-compact_scenes", "random region", "Sentences and their regions")
     )
 
 

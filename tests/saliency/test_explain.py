@@ -12,8 +12,8 @@ from captioner.api import load_model
 from saliency import explain
 from saliency.draw import draw_timeline
 from saliency.grid_features import cell_taps, encoded_cells
-from saliency.word_maps import explain_cells
-from saliency.word_page import ExplainedPicture, ExplainedWord, saliency_page
+from saliency.page import explained_image, word_maps_page
+from saliency.word_maps import Explanation, explain_cells
 from vislang.core.errors import ConfigError
 from vislang.images.video import read_frames
 
@@ -165,10 +165,23 @@ def test_captioners_of_vectors_are_asked_for_cells_and_those_of_regions_refused(
 
 
 def test_the_page_shows_what_it_is_given_and_escapes_it():
-    words = [ExplainedWord("<b>", True, 1.25, "data:x"), ExplainedWord("zebra", False, -0.5, "data:y")]
-    page = saliency_page("A & B", [ExplainedPicture("<i>.jpg", "data:z", words, (0.1, 0.0, 0.9, 1.0))])
+    explanation = Explanation(
+        words=("<b>", "zebra"),
+        unknown=(False, True),
+        written=False,
+        way="tilt",
+        losses=np.random.default_rng(0).random((1, 2, 4, 4)),
+        whole=np.zeros((1, 2)),
+        evidence=np.array([1.25, -0.5], np.float32),
+        seen=(0.1, 0.0, 0.9, 1.0),
+        seconds=np.zeros(1),
+    )
+    card = explained_image(Image.new("RGB", (400, 300)), "<i>.jpg", explanation, side=100, pressed=1)
+    page = word_maps_page("A & B", [card]).html()
     assert "A &amp; B" in page
     assert "&lt;b&gt;<small>+1.2</small>" in page
     assert "<b>" not in page
-    assert 'class="strange"' in page
+    assert 'aria-pressed="true" class="unknown"' in page
+    assert "zebra<small>\N{MINUS SIGN}0.5</small>" in page
+    assert page.count('class="map"') == page.count("data:image/png") == 2
     assert "--l:10.00%;--t:0.00%;--w:80.00%;--h:100.00%" in page
