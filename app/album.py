@@ -101,12 +101,12 @@ def caption_and_encode(
         DataError: an unreadable image and `strict`.
     """
     import numpy as np
-    from tqdm import tqdm
 
     from captioner.output_formats import Captioned
     from vislang.core.errors import ConfigError
     from vislang.features.descriptors import join_taps
     from vislang.features.model_inputs import encode_taps
+    from vislang.features.reading_options import ReadingOptions
 
     backbone = captioner.description["backbone"]
     if backbone["name"] != ranker.backbone:
@@ -122,18 +122,18 @@ def caption_and_encode(
     images: list[Any] = []
     vectors: list[Any] = []
     skipped: list[Any] = []
-    with tqdm(total=len(paths), desc="captioning", unit="image", disable=not progress_is_shown()) as bar:
-        for batch in encode_taps(paths, taps, trained_on, strict=strict, progress=bar.update):
-            for one in batch.skipped:
-                print(f"skipped {shown_name(one.reason)}", file=sys.stderr)
-            skipped += batch.skipped
-            if not batch.kept:
-                continue
-            descriptors = join_taps([batch.features[tap] for tap in captioner.config.taps])
-            captions = captioner.caption_descriptors(descriptors, options=captioner.options(num=num))
-            vectors.append(ranker.encode_features(batch.features))
-            for index, of_image in zip(batch.kept, captions, strict=True):
-                images.append(Captioned(paths[index], of_image))
+    options = ReadingOptions(strict=strict, progress=progress_is_shown())
+    for batch in encode_taps(paths, taps, trained_on, options):
+        for one in batch.skipped:
+            print(f"skipped {shown_name(one.reason)}", file=sys.stderr)
+        skipped += batch.skipped
+        if not batch.kept:
+            continue
+        descriptors = join_taps([batch.features[tap] for tap in captioner.config.taps])
+        captions = captioner.caption_descriptors(descriptors, options=captioner.options(num=num))
+        vectors.append(ranker.encode_features(batch.features))
+        for index, of_image in zip(batch.kept, captions, strict=True):
+            images.append(Captioned(paths[index], of_image))
     return AlbumImages(images, np.concatenate(vectors) if vectors else None, skipped)
 
 

@@ -52,6 +52,7 @@ def describe(args: argparse.Namespace) -> int:
     from vislang.core.bundled_models import PRETRAINED, say_which
     from vislang.core.errors import ConfigError, DataError
     from vislang.draw.image_files import plan_drawings
+    from vislang.features.reading_options import ReadingOptions
 
     if args.same is not None and args.sentence is None:
         raise ConfigError("--same cuts a sentence, expected --sentence TEXT with it")
@@ -60,7 +61,7 @@ def describe(args: argparse.Namespace) -> int:
         planned = plan_drawings(args.out, [Path(image) for image in args.image], "_regions.png")
         drawings = dict(zip(args.image, planned, strict=True))
     import_backend_quietly()
-    reading = {"weights": args.weights, "proposals": args.proposals}
+    options = ReadingOptions(weights=args.weights, proposals=args.proposals)
     if args.sentence is None:
         say_which("captioner", args.checkpoint, _IN_THE_BOX)
         model = load_model(args.checkpoint or PRETRAINED / _IN_THE_BOX)
@@ -71,9 +72,9 @@ def describe(args: argparse.Namespace) -> int:
     for image in args.image:
         try:
             if args.sentence is None:
-                found = describe_regions(model, image, most=args.most, **reading)
+                found = describe_regions(model, image, most=args.most, options=options)
             else:
-                found = place_words(aligner, image, args.sentence, same=args.same, **reading)
+                found = place_words(aligner, image, args.sentence, same=args.same, options=options)
         except DataError as error:
             if args.strict or len(failed) == len(args.image) - 1:  # nothing could be used
                 raise

@@ -111,10 +111,11 @@ def explain_picture(args: argparse.Namespace, model: Any, drawing: Path | None) 
     from saliency.api import explain_image
     from saliency.draw import draw_words
     from vislang.draw.image_files import save_image
+    from vislang.features.reading_options import ReadingOptions
     from vislang.images.decode import decode_image
 
     picture = decode_image(args.image)
-    found = explain_image(model, picture, args.sentence, way=args.way, weights=args.weights)
+    found = explain_image(model, picture, args.sentence, way=args.way, options=ReadingOptions(weights=args.weights))
     if drawing:
         save_image(drawing, draw_words(picture, found, tile=args.tile))
         said_written(drawing)
@@ -133,16 +134,15 @@ def explain_film(args: argparse.Namespace, model: Any, drawing: Path | None) -> 
 
     from saliency.api import explain_video
     from saliency.draw import write_clip
+    from vislang.features.reading_options import ReadingOptions
     from vislang.images.video import survey
 
     facts, rate = survey(args.video), _RATE if args.fps is None else args.fps
     if facts.cut:
         print(f"{shown_name(str(args.video))} {facts.cut}; what comes before is explained", file=sys.stderr)
     count = int(facts.seconds * rate) + 1
-    with tqdm(total=count, desc="looking", unit="frame", disable=not progress_is_shown()) as bar:
-        found = explain_video(
-            model, args.video, args.sentence, rate=rate, way=args.way, weights=args.weights, progress=bar.update
-        )
+    options = ReadingOptions(weights=args.weights, progress=progress_is_shown())
+    found = explain_video(model, args.video, args.sentence, rate=rate, way=args.way, options=options)
     if drawing:
         with tqdm(total=count, desc="drawing", unit="frame", disable=not progress_is_shown()) as bar:
             write_clip(drawing, args.video, found, rate=rate, tile=args.tile, progress=bar.update)

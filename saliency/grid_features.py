@@ -11,6 +11,7 @@ from vislang.backbones.registry import default_recipe
 from vislang.core.errors import ConfigError
 from vislang.features.descriptors import CachedDescriptors, check_weights, join_taps
 from vislang.features.model_inputs import encode_taps
+from vislang.features.reading_options import ReadingOptions
 from vislang.images.preprocess import seen_part
 
 _PICTURES = 64
@@ -37,13 +38,15 @@ def cell_taps(taps: Sequence[str]) -> list[str]:
     return [str(name) for name in names]
 
 
-def encoded_cells(model: Any, sources: Sequence[Any], **reading: Any) -> Iterator[np.ndarray]:
+def encoded_cells(
+    model: Any, sources: Sequence[Any], options: ReadingOptions = ReadingOptions()
+) -> Iterator[np.ndarray]:
     """Give the cells of each picture, float32 [R, C, D].
 
     Args:
         model: a trained captioner.
         sources: paths, bytes, PIL images or arrays.
-        **reading: of `vislang.features.model_inputs.encode_taps`.
+        options: how they are read; the first unreadable one raises.
 
     Raises:
         ConfigError: a captioner of regions.
@@ -54,7 +57,7 @@ def encoded_cells(model: Any, sources: Sequence[Any], **reading: Any) -> Iterato
     for own, asked in zip(model.config.taps, taps, strict=True):
         if own in known:
             known[asked] = known[own]
-    for batch in encode_taps(sources, taps, {**trained_on, "weights": known}, strict=True, **reading):
+    for batch in encode_taps(sources, taps, {**trained_on, "weights": known}, replace(options, strict=True)):
         shape = next(batch.features[tap].shape[1:3] for tap in taps if batch.features[tap].ndim == 4)
         joined = np.asarray(join_taps([batch.features[tap] for tap in taps]), np.float32)
         yield from joined.reshape(len(joined), *shape, -1)

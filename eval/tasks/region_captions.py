@@ -120,6 +120,7 @@ def cut_out_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: S
 
     from vislang.features.descriptors import join_taps
     from vislang.features.model_inputs import encode_taps
+    from vislang.features.reading_options import ReadingOptions
     from vislang.images.decode import decode_image
 
     crops = []
@@ -129,5 +130,5 @@ def cut_out_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: S
         edges = int(left), int(top), int(max(np.ceil(right), left + 1)), int(max(np.ceil(bottom), top + 1))
         crops.append(picture.crop(edges))
     taps, trained_on = model.config.taps, model.description["backbone"]
-    (batch,) = encode_taps(crops, taps, trained_on, strict=True, batch_size=len(crops))
+    (batch,) = encode_taps(crops, taps, trained_on, ReadingOptions(batch_size=len(crops), strict=True))
     return join_taps([batch.features[tap] for tap in taps])

@@ -133,9 +133,7 @@ def _compute(
         first = writer.done
         files = [paths[name] for name in ids[first:]]
         with tqdm(total=len(ids), initial=first, unit="image", disable=not progress_is_shown()) as bar:
-            for batch in encode_batches(
-                backbone, files, taps, batch_size=args.batch, strict=args.strict, progress=bar.update
-            ):
+            for batch in encode_batches(backbone, files, taps, batch_size=args.batch, strict=args.strict):
                 if batch.skipped and not may_drop:
                     raise DataError(f"{batch.skipped[0].reason}; the cache holds this image, so it is needed")
                 writer.append(
@@ -144,6 +142,7 @@ def _compute(
                     done=min(writer.done + args.batch, len(ids)),
                     skipped=[(one.source, one.reason) for one in batch.skipped],
                 )
+                bar.update(len(batch.kept) + len(batch.skipped))
         writer.finish()
         skipped += [tuple(one) for one in writer.skipped]
     return len(files)

@@ -4,7 +4,7 @@ import collections
 import glob
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,6 @@ def encode_images(
     *,
     batch_size: int = 32,
     strict: bool = False,
-    progress: Callable[[int], None] | None = None,
 ) -> Encoded:
     """Encode pictures of any kind.
 
@@ -62,12 +61,11 @@ def encode_images(
         taps: names of the backbone's taps or layers.
         batch_size: pictures in one forward pass.
         strict: raise for the first bad picture instead of setting it aside.
-        progress: called with the number of sources just dealt with.
 
     Raises:
         DataError: a bad picture and `strict`, or no picture at all is usable.
     """
-    batches = list(encode_batches(backbone, sources, taps, batch_size=batch_size, strict=strict, progress=progress))
+    batches = list(encode_batches(backbone, sources, taps, batch_size=batch_size, strict=strict))
     kept = [number for batch in batches for number in batch.kept]
     skipped = [one for batch in batches for one in batch.skipped]
     if not kept:
@@ -84,7 +82,6 @@ def encode_batches(
     *,
     batch_size: int = 32,
     strict: bool = False,
-    progress: Callable[[int], None] | None = None,
 ) -> Iterator[Encoded]:
     """Encode pictures batch by batch, in order, without holding more than a few batches in memory.
 
@@ -108,8 +105,6 @@ def encode_batches(
             features = backbone.encode(usable, taps)
         kept = [start + number for number in good]
         start += len(results)
-        if progress is not None:
-            progress(len(results))
         yield Encoded(features, kept, skipped)
 
 
