@@ -15,8 +15,8 @@ STYLE = """
 .explained-images { display: grid; gap: 22px; }
 .explained-images { grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
 .explained { overflow: hidden; }
-.explained figure { margin: 0; position: relative; line-height: 0; }
-.explained figure > img:first-child { width: 100%; }
+.explained figure { margin: 0 auto; position: relative; line-height: 0; width: fit-content; }
+.explained figure > img:first-child { max-width: 100%; max-height: 480px; }
 .explained .map {
   position: absolute; left: var(--l); top: var(--t); width: var(--w); height: var(--h);
   opacity: 0; transition: opacity 0.12s;

@@ -2,20 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-from vislang.draw.html.elements import figure, note, picture
-from vislang.draw.html.page import Page
-
-_STYLE = """
-main { padding-top: 26px; }
-.map-row { margin-bottom: 22px; padding: 14px 18px 18px; }
-.map-row h2 { margin: 0 0 10px; font-size: 0.85rem; font-weight: 500; color: var(--soft); overflow-wrap: anywhere; }
-.maps { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 200px), 1fr)); }
-.maps figure { margin: 0; }
-.maps img { width: 100%; display: block; border-radius: 6px; }
-.maps figcaption { font-size: 0.8rem; margin-top: 4px; }
-"""
+from vislang.draw.html.elements import figure_card, note
+from vislang.draw.html.page import LARGE_VIEW_SCRIPT, LARGE_VIEW_STYLE, Page
 
 
 @dataclass(frozen=True)
@@ -43,10 +32,6 @@ def fixations_page(title: str, rows: Sequence[MapRow], *, tags: Sequence[str] = 
         "Red: most fixations predicted; blue: fewest. Each map is stretched to its own range."
         " People: their fixations, smoothed."
     )
-    sections = [note(text), *map(_row, rows)]
-    return Page(title, tags, sections, _STYLE, command="eval.run --task fixations")
-
-
-def _row(row: MapRow) -> str:
-    figures = "".join(figure(picture(uri, name, name), name) for name, uri in row.maps)
-    return f'<article class="card map-row"><h2>{escape(row.name)}</h2><div class="maps">{figures}</div></article>'
+    sections = [note(text), *(figure_card(row.name, row.maps) for row in rows)]
+    style = "main { padding-top: 26px; }\n" + LARGE_VIEW_STYLE
+    return Page(title, tags, sections, style, LARGE_VIEW_SCRIPT, "eval.run --task fixations")

@@ -14,7 +14,7 @@ from vislang.draw.html.elements import large_picture
 from vislang.draw.html.page import LARGE_VIEW_SCRIPT, LARGE_VIEW_STYLE, Page
 from vislang.draw.html.thumbnails import data_uri
 
-_PANELS_STYLE = """
+PANELS_STYLE = """
 .panels { display: grid; gap: 6px; padding: 14px; margin: 12px 0; overflow-x: auto; }
 .panels { grid-template-columns: repeat(var(--columns), minmax(84px, 230px)); }
 .panels .head { font-size: 0.8rem; font-weight: 600; color: var(--soft); align-self: end; overflow-wrap: anywhere; }
@@ -39,13 +39,11 @@ table.heat thead td { background: none; vertical-align: bottom; text-align: left
 table.heat { width: auto; }
 """
 
-STYLE = LARGE_VIEW_STYLE + _PANELS_STYLE
-SCRIPT = LARGE_VIEW_SCRIPT
-
 
 def picture_page(title: str, tags: Sequence[str], sections: Sequence[str], command: str) -> Page:
     """Return a page whose sections hold panels and heat maps."""
-    return Page(title, tags, sections, STYLE + _HEAT_MAP_STYLE, SCRIPT, command)
+    style = LARGE_VIEW_STYLE + PANELS_STYLE + _HEAT_MAP_STYLE
+    return Page(title, tags, sections, style, LARGE_VIEW_SCRIPT, command)
 
 
 def check_page(path: Path) -> None:

@@ -48,10 +48,18 @@ def large_picture(uri: str | None, alt: str, name: str) -> str:
     return f'<button type="button" class="open" aria-label="open large: {escape(alt)}">{shown}</button>'
 
 
-def figure(shown: str, words: str) -> str:
-    """Return a picture, as HTML, with plain words under it."""
-    caption = f"<figcaption>{escape(words)}</figcaption>" if words else ""
-    return f"<figure>{shown}{caption}</figure>"
+def figure_card(name: str, pictures: Sequence[tuple[str, str]]) -> str:
+    """Return a card with pictures in a row.
+
+    Args:
+        name: over them, plain text.
+        pictures: (words under it, plain text; data URI) of each.
+    """
+    figures = ""
+    for words, uri in pictures:
+        shown = large_picture(uri, f"{name}: {words}", words)
+        figures += f"<figure>{shown}<figcaption>{escape(words)}</figcaption></figure>"
+    return f'<article class="card figure-card"><h3>{escape(name)}</h3><div class="figures">{figures}</div></article>'
 
 
 def picture_card(shown: str, *body: str, text: str | None = None) -> str:
