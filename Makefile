@@ -52,7 +52,7 @@ PACS_SUFFIX = $(if $(filter-out finetuned,$(PACS_CONFIG)),-$(PACS_CONFIG))
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install doctor demo data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm train-pacs pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
+.PHONY: help install doctor demo demo-train data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm train-pacs pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -74,8 +74,11 @@ install: .venv/.installed ## make .venv with everything in it (needs Python 3.11
 doctor: install ## say what works on this machine, what is missing, and how to mend it
 	$(PY) -m app.doctor --data $(F8K)
 
-demo: install ## caption your folder and make a page of it that can be searched (PHOTOS=DIR); without one: train on scenes that it draws
-	$(if $(PHOTOS),$(PY) -m app.album --photos "$(patsubst ~/%,$(HOME)/%,$(PHOTOS))" --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m app.demo --out $(RUNS)/demo)
+demo: install ## all abilities of the bundled models on one page, in a minute; PHOTOS=DIR: captions and search of your folder
+	$(if $(PHOTOS),$(PY) -m app.album --photos "$(patsubst ~/%,$(HOME)/%,$(PHOTOS))" --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m app.demo --out $(RUNS)/demo/index.html)
+
+demo-train: install ## train everything on scenes that it draws, and make pages and drawings: 8 minutes, no data
+	$(PY) -m app.demo_train --out $(RUNS)/demo-train
 
 data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F8K=DIR points at
 	$(PY) -m datasets.fetch flickr8k --out data/flickr8k $(if $(filter-out data/flickr8k,$(F8K)),--from $(F8K))

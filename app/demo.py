@@ -1,199 +1,335 @@
-"""Command: the whole toolkit on scenes that it draws itself, from features to pages and drawings. No data needed."""
+"""Command: every ability of the bundled models on one page, in less than a minute. Trains nothing, downloads nothing.
+
+Examples:
+    python -m app.demo
+    python -m app.demo --images dog.jpg beach.jpg
+"""
 
 import argparse
+import importlib.util
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, run_command
+from vislang.core.cli import DONE, SKIPPED_SOME, add_images, command_parser, import_backend_quietly, run_command
 
-BACKBONE, PRESET = "compact_scenes", "scenes"
-_SHOWN = 60  # scenes on the page
-_DRAWING, _WORDS, _UNNATURAL = "regions.png", "words.html", "unnatural.png"
+# Photographs of packages that may be installed: all that are there are shown, in this order. The first is explained in
+# detail by its sentence.
+PACKAGED = (
+    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg", "a woman in a black hat smiles in front of a flag"),
+    ("skimage", "data/astronaut.png", "a woman in an orange suit smiles in front of a flag"),
+    ("skimage", "data/camera.png", "a man in a black coat looks through a camera"),
+    ("skimage", "data/chelsea.png", "the face of a cat"),
+    ("skimage", "data/coffee.png", "a cup of coffee on a wooden table"),
+    ("sklearn", "datasets/images/china.jpg", "a temple behind trees"),
+    ("sklearn", "datasets/images/flower.jpg", "a red flower in front of green leaves"),
+)
+SCENES = 5
+QUERIES = ("a woman wearing a hat", "a red ball", "night sky", "a smiling person")
+LAYERS = ("stage1_end", "stage2_end", "grid")  # of the bundled CNN, from its pixels to its last map
+_MAPPED = 4  # images whose unusual places are shown
+_SIDE = 800  # pixels of the longer side of images on the page
+_ABOUT = (
+    "All bundled models together have 15 MB. They know what the 6,000 training images of Flickr8K show: people, dogs,"
+    " sport, streets, snow. Nothing here was chosen by its result: the photographs are those of installed packages, and"
+    " the scenes are the first that the generator draws. A drawn scene, a cat or a rocket is outside of what the models"
+    " know, and they describe it as what they know; the probabilities of words and the maps show how sure they are."
+)
+_STYLE = """
+.about { margin: 26px 0 0; padding: 16px 20px; max-width: none; }
+.pair { display: grid; gap: 18px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
+.pair > .picture-card .open img { max-height: 480px; object-fit: contain; }
+.pair .figures { grid-template-columns: repeat(3, 1fr); }
+.pair .figure-card { margin: 0; }
+.panels { grid-template-columns: repeat(var(--columns), minmax(84px, 1fr)); }
+code.command { margin-top: 14px; }
+"""
 
-Step = tuple[str, Callable[[list[str]], int], list[str]]  # what it does, its command, and the command's words
+
+@dataclass(frozen=True)
+class Subject:
+    """What the demo looks at.
+
+    Attributes:
+        paths: image files.
+        sentence: about the first of them, which is explained in detail; None: the captioner's.
+        origin: where the images are from.
+    """
+
+    paths: Sequence[Path]
+    sentence: str | None
+    origin: str
+
+
+@dataclass(frozen=True)
+class Models:
+    """The bundled models."""
+
+    captioner: Any
+    ranker: Any
+    aligner: Any
+    region_captioner: Any
+    naturalness: Any
+    network: Any
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m app.demo", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="(default: %(default)s)")
-    parser.add_argument("--train", type=int, default=1500, help="training scenes (default: %(default)s)")
-    parser.add_argument("--test", type=int, default=300, help="test scenes (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
+    parser = command_parser("app.demo", __doc__)
+    add_images(parser, "your own images (default: photographs of installed packages, and drawn scenes)")
+    parser.add_argument("--out", type=Path, default=Path("runs/demo/index.html"), help="page (default: %(default)s)")
+    parser.add_argument(
+        "--iterations", type=int, default=60, metavar="N", help="of each inversion (default: %(default)s)"
+    )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
+    """Run the command; `vislang.core.cli` has the exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: demo(args))
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Run every step as a user would, and say what it was and how long it took."""
-    check_settings(args.set)
-    steps = [*ranking_and_captions(args), *words_of_scenes(args), *regions_of_scenes(args), *eyes_on_scenes(args)]
-    for number, (title, step, words) in enumerate(steps, start=1):
-        started = time.monotonic()
-        print(f"[{number}/{len(steps)}] {title}", file=sys.stderr, flush=True)
-        code = step(words)
-        if code not in (DONE, SKIPPED_SOME):
-            return code
-        print(f"      {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    print("\nOpen in a browser, and look at the drawings:")
-    pages = ("results/retrieval-scenes-test.html", "tour.html", _WORDS, "results/grounding-scenes-test.html")
-    for name in (*pages, _DRAWING, _UNNATURAL):
-        print(f"  {(args.out / name).resolve()}")
-    return DONE
+    """Load the models, run every step, write the page, and print a line for each."""
+    from app.album import caption_and_encode
+    from preimage.pages.panels import check_page
+    from vislang.core.errors import DataError
 
-
-def check_settings(settings: list[str]) -> None:
-    """Refuse a setting that one of the trainings does not know before any of them has begun."""
-    from captioner.alignment.config import ALIGNMENTS
-    from captioner.config import CONFIGS as CAPTIONERS
-    from vislang.core.config import override
-    from vse.config import CONFIGS as RANKERS
-
-    for preset in (RANKERS[PRESET], CAPTIONERS[PRESET], ALIGNMENTS[PRESET], CAPTIONERS[f"{PRESET}-regions"]):
-        override(preset, settings)
-
-
-def ranking_and_captions(args: argparse.Namespace) -> list[Step]:
-    """Draw scenes, extract features, train ranker and captioner, rank, caption."""
-    from app import album as tour
-    from captioner import train as captioner_train
-    from datasets.scenes import __main__ as scenes
-    from eval import run
-    from vislang.features import extract
-    from vse import train
-
-    drawn, place, training = _folder(args), _place(args), _training(args)
-    ranker, captioner, fresh = (drawn / name for name in ("ranker", "captioner", "fresh"))
-    counts = ["--train", str(args.train), "--dev", "200", "--test", str(args.test), "--seed", str(args.seed)]
-    taps = ["--taps", "pooled,grid,regions-grid,boxes-grid", "--cache", str(drawn / "features.h5")]
-    # Of pairs that were never trained the captioner names the colour and, nearly always, another thing.
-    more = ["--train", str(_SHOWN), "--dev", "0", "--test", "0", "--seed", str(args.seed + 1)]
-    models = ["--ranker", str(ranker), "--captioner", str(captioner), "--title", "Scenes never seen before"]
-    return [
-        ("drawing scenes", scenes.main, ["--out", str(drawn / "scenes"), *counts]),
-        (
-            "extracting features with our own small CNN",
-            extract.main,
-            ["--images", str(drawn / "scenes" / "images"), "--backbone", BACKBONE, *taps],
-        ),
-        ("training the ranker", train.main, [*place, *training, "--config", PRESET, "--out", str(ranker)]),
-        (
-            "ranking scenes whose pairs of colour and shape were never trained",
-            run.main,
-            ["--checkpoint", str(ranker), *place, "--split", "test", "--out", str(args.out / "results")],
-        ),
-        (
-            "training the captioner",
-            captioner_train.main,
-            [*place, *training, "--config", PRESET, "--out", str(captioner)],
-        ),
-        ("drawing more scenes, of the pairs that were trained", scenes.main, ["--out", str(fresh), *more]),
-        (
-            "captioning what it never saw, and making the page",
-            tour.main,
-            ["--photos", str(fresh / "images"), "--out", str(args.out / "tour.html"), *models],
-        ),
+    check_page(args.out)
+    subject = own_images(args.images) if args.images else packaged_images(args.out.parent / "scenes")
+    started = time.monotonic()
+    models = timed("load TensorFlow and the bundled models", load_models)
+    encoded = timed(
+        f"caption {len(subject.paths)} images",
+        lambda: caption_and_encode(models.captioner, models.ranker, subject.paths),
+    )
+    if not encoded.images:
+        raise DataError(f"none of {len(subject.paths)} images could be used; the first: {encoded.skipped[0].reason}")
+    first = encoded.images[0]
+    sentence = subject.sentence or first.captions[0].text
+    sections = [
+        timed("search them by text", lambda: captions_and_search(models.ranker, encoded)),
+        timed("describe regions, ground a sentence", lambda: regions(models, first.path, sentence)),
+        timed("explain the words of the sentence", lambda: word_maps(models.captioner, first.path, sentence)),
+        timed("map unusual places", lambda: unusual_places(models.naturalness, encoded.images[:_MAPPED])),
+        timed(f"invert {len(LAYERS)} layers", lambda: inversions(models.network, first.path, args.iterations)),
     ]
+    seconds = time.monotonic() - started
+    demo_page(subject, sections, seconds).write(args.out)
+    print(f"\n{args.out.resolve()}\nOpen in a browser: {args.out.resolve().as_uri()}")
+    return SKIPPED_SOME if encoded.skipped else DONE
 
 
-def words_of_scenes(args: argparse.Namespace) -> list[Step]:
-    """Ask the captioner where the words of captions come from."""
+def timed(title: str, step: Callable[[], Any]) -> Any:
+    """Run a step, and print what it does and how long it takes."""
+    started = time.monotonic()
+    print(f"{title + ' ':.<45} ", end="", flush=True)
+    result = step()
+    print(f"{time.monotonic() - started:5.1f} s", flush=True)
+    return result
+
+
+def own_images(images: Sequence[str]) -> Subject:
+    """Return the user's images.
+
+    Raises:
+        DataError: one is not there.
+    """
+    from vislang.features.pipeline import find_images
+
+    paths, _ = find_images(images, strict=True)
+    return Subject(paths, None, "your images")
+
+
+def packaged_images(folder: Path) -> Subject:
+    """Return the photographs of installed packages, and scenes that are drawn into a folder."""
+    from PIL import Image
+
     from datasets.scenes.draw import draw_scene
-    from eval import run
-    from saliency import explain
 
-    captioner, scene = _folder(args) / "captioner", _first(args)
-    sentence = draw_scene(args.seed + 1, 0, "train").captions[0]
-    drawn = ["--sentence", sentence, "--out", str(args.out / "words.png"), "--html", str(args.out / _WORDS)]
-    return [
-        (
-            "pointing with the words of captions, of pairs of colour and shape that were never trained",
-            run.main,
-            ["--task", "pointing", "--checkpoint", str(captioner), *_place(args), "--out", str(args.out / "results")],
-        ),
-        (
-            "making a page of where the words of a caption come from",
-            explain.main,
-            ["--image", str(scene), "--checkpoint", str(captioner), *drawn],
-        ),
-    ]
-
-
-def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
-    """Tie words to regions, look for phrases, and train a captioner of regions on what was tied."""
-    from captioner import make_snippets as snippets
-    from captioner import regions
-    from captioner import train as captioner_train
-    from captioner.alignment import train as train_alignment
-    from eval import run
-
-    drawn, place, training = _folder(args), _place(args), _training(args)
-    aligner, pairs, describer = (drawn / name for name in ("aligner", "snippets", "describer"))
-    cut = ["--dataset", "karpathy", "--data", str(pairs), "--cache", str(pairs / "features.h5")]
-    scene = _first(args)
-    return [
-        (
-            "tying words to regions",
-            train_alignment.main,
-            [*place, *training, "--config", PRESET, "--out", str(aligner)],
-        ),
-        (
-            "looking for phrases in scenes whose pairs of colour and shape were never trained",
-            run.main,
-            ["--task", "alignment", "--checkpoint", str(aligner), *place, "--out", str(args.out / "results")],
-        ),
-        (
-            "cutting captions into names of regions",
-            snippets.main,
-            ["--aligner", str(aligner), *place, "--out", str(pairs)],
-        ),
-        (
-            "training the captioner of regions",
-            captioner_train.main,
-            [*cut, *training, "--config", f"{PRESET}-regions", "--out", str(describer)],
-        ),
-        (
-            "describing the regions of a new scene",
-            regions.main,
-            ["--image", str(scene), "--checkpoint", str(describer), "--out", str(args.out / _DRAWING)],
-        ),
-    ]
+    found = {}
+    packages = []
+    for package, name, sentence in PACKAGED:
+        spec = importlib.util.find_spec(package)  # imports nothing
+        if spec is None or spec.origin is None:
+            continue
+        path = Path(spec.origin).parent / name
+        if path.is_file():
+            found[path] = sentence
+            packages.append(package)
+    paths = list(found)
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(SCENES):
+        paths.append(folder / f"scene_{index}.png")
+        Image.fromarray(draw_scene(0, index, "train").image).save(paths[-1])
+    names = ", ".join(dict.fromkeys(packages))
+    return Subject(paths, found.get(paths[0]), f"photographs of {names}; drawn scenes")
 
 
-def eyes_on_scenes(args: argparse.Namespace) -> list[Step]:
-    """Ask the model in the box, which saw photographs, what draws the eye in a scene."""
-    from naturalness import map as unnaturalness
+def load_models() -> Models:
+    """Load each bundled model once."""
+    import_backend_quietly()
+    from captioner import api as captioner
+    from naturalness import api as naturalness
+    from preimage import api as preimage
+    from vislang.core.bundled_models import PRETRAINED
+    from vse import api as vse
 
-    drawn = ["--overlay", "--out", str(args.out / _UNNATURAL)]
-    return [
-        ("looking for what draws the eye in a new scene", unnaturalness.main, ["--image", str(_first(args)), *drawn])
-    ]
-
-
-def _first(args: argparse.Namespace) -> Path:
-    return _folder(args) / "fresh" / "images" / "train_000000.png"
-
-
-def _folder(args: argparse.Namespace) -> Path:
-    return args.out / f"{args.train}-{args.test}-{args.seed}"  # other scenes never meet features of these
-
-
-def _place(args: argparse.Namespace) -> list[str]:
-    drawn = _folder(args)
-    return ["--dataset", "scenes", "--data", str(drawn / "scenes"), "--cache", str(drawn / "features.h5")]
+    return Models(
+        captioner=captioner.load_model(),
+        ranker=vse.load_model(),
+        aligner=captioner.load_aligner(),
+        region_captioner=captioner.load_model(PRETRAINED / "region-captioner"),
+        naturalness=naturalness.load_model(),
+        network=preimage.load_network("compact"),
+    )
 
 
-def _training(args: argparse.Namespace) -> list[str]:
-    changes = [word for setting in args.set for word in ("--set", setting)]
-    return ["--backbone", BACKBONE, "--seed", str(args.seed), *changes]
+def captions_and_search(ranker: Any, encoded: Any) -> str:
+    """Return the captions with word probabilities and a search field, and what some queries find."""
+    from app.album import word_scores
+    from captioner.page import searchable_captions
+    from vislang.draw.html.elements import section
+    from vse.api import EncodedImages, retrieve_images
+    from vse.page import found_images
+
+    captions = searchable_captions(encoded.images, side=_SIDE, scores=word_scores(ranker, encoded.vectors))
+    index = EncodedImages(encoded.vectors, [str(image.path) for image in encoded.images])
+    found = ""
+    for query, matches in zip(QUERIES, retrieve_images(ranker, QUERIES, index, top=5), strict=True):
+        images = found_images([(Path(match.name), match.score) for match in matches])
+        found += f'<article class="card query-card"><blockquote>{query}</blockquote>{images}</article>'
+    return section(
+        "Captions",
+        *captions,
+        text="Three captions of each image, best first. The field searches by meaning, here in your browser.",
+        command="python -m captioner.generate dog.jpg --num 3 --explain",
+    ) + section(
+        "Search",
+        found,
+        text="The five images nearest to each query in the joint space of images and sentences, with their cosine.",
+        command=f'python -m vse.search --index photos/ --text "{QUERIES[0]}"',
+    )
+
+
+def regions(models: Models, path: Path, sentence: str) -> str:
+    """Return an image with descriptions of its regions, and with the region of each part of a sentence."""
+    from captioner.api import describe_regions, place_words
+    from vislang.draw.html.elements import section
+
+    described = describe_regions(models.region_captioner, path, most=5)
+    grounded = place_words(models.aligner, path, sentence)
+    left = _region_card(path, described, "Descriptions of regions")
+    right = _region_card(path, grounded, sentence)
+    return section(
+        "Regions",
+        f'<div class="pair">{left}{right}</div>',
+        text="What the model writes about regions, and the regions that fit the parts of a given sentence.",
+        command=f'python -m captioner.regions dog.jpg --sentence "{sentence}"',
+    )
+
+
+def _region_card(path: Path, found: Sequence[Any], words: str) -> str:
+    import numpy as np
+
+    from vislang.draw.boxes import draw_regions
+    from vislang.draw.html.elements import large_picture, picture_card
+    from vislang.draw.html.thumbnails import data_uri
+    from vislang.images.decode import decode_image
+
+    boxes = np.array([region.box for region in found], np.float32).reshape(-1, 4)
+    drawing = draw_regions(decode_image(path), boxes, [region.words for region in found])
+    uri = data_uri(drawing, side=_SIDE)
+    return picture_card(large_picture(uri, words, path.name), f'<p class="caption">{words}</p>')
+
+
+def word_maps(captioner: Any, path: Path, sentence: str) -> str:
+    """Return an image and the map of each word, of a sentence and of the model's own caption."""
+    from saliency.api import explain_image
+    from saliency.page import NOTE, explained_image, explained_images
+    from vislang.draw.html.elements import section
+    from vislang.images.decode import decode_image
+
+    picture = decode_image(path)
+    cards = []
+    for name, given in (("given sentence", sentence), ("the model's own caption", None)):
+        explanation = explain_image(captioner, picture, given)
+        strongest = int(explanation.evidence.argmax())
+        cards.append(explained_image(picture, f"{path.name}, {name}", explanation, side=_SIDE, pressed=strongest))
+    return section(
+        "Words and their places",
+        explained_images(cards),
+        text=NOTE,
+        command=f'python -m saliency.explain dog.jpg --sentence "{sentence}" --html dog.html',
+    )
+
+
+def unusual_places(model: Any, images: Sequence[Any]) -> str:
+    """Return images beside the maps of what draws the eye and of what does not belong."""
+    import numpy as np
+
+    from naturalness.api import unnaturalness_map
+    from naturalness.map import drawn
+    from vislang.draw.html.elements import figure_card, section
+    from vislang.draw.html.thumbnails import data_uri
+    from vislang.images.decode import decode_image
+
+    rows = ""
+    for image in images:
+        picture = decode_image(image.path)
+        pictures = [("image", data_uri(picture, side=_SIDE))]
+        for words, odd in (("draws the eye", False), ("does not belong", True)):
+            scores = unnaturalness_map(model, picture, odd=odd)
+            pictures.append((words, data_uri(drawn(np.asarray(picture), scores, overlaid=True), side=_SIDE)))
+        rows += figure_card(image.path.name, pictures)
+    return section(
+        "Unusual places",
+        f'<div class="pair">{rows}</div>',
+        text="Places that a model of natural images predicts poorly: they tend to draw the eye, or do not belong.",
+        command="python -m naturalness.map dog.jpg --overlay",
+    )
+
+
+def inversions(network: Any, path: Path, iterations: int) -> str:
+    """Return an image beside images that layers of the CNN cannot tell from it."""
+    from preimage.api import invert_images
+    from preimage.config import CONFIGS, with_iterations
+    from preimage.pages.panels import cell, head, panels
+    from vislang.draw.html.elements import section
+
+    counts = with_iterations(CONFIGS["ijcv16"], iterations).iterations
+    settings = ["iterations=" + ",".join(str(count) for count in counts)]
+    row = [cell(network.pictures([path])[0], path.name, path.name)]
+    for layer in LAYERS:
+        found = invert_images(network, [str(path)], layer, settings=settings)
+        error = float(found.measures["feature_error"][0])
+        row.append(cell(found.pictures[0], f"inversion of {layer}", f"error {error:.2f}"))
+    return section(
+        "Inversions",
+        panels([head("image"), *(head(layer) for layer in LAYERS)], [row]),
+        text="What a layer of the CNN keeps: an image whose features at that layer are those of the first image, as far"
+        f" as {sum(counts)} iterations go. Error: squared distance of the features over their squared norm.",
+        command=f"python -m preimage.invert dog.jpg --layer {LAYERS[-1]} --out inverted.png",
+    )
+
+
+def demo_page(subject: Subject, sections: Sequence[str], seconds: float) -> Any:
+    """Return the page."""
+    from captioner import page as captions
+    from preimage.pages import panels
+    from saliency import page as word_maps_of
+    from vislang.draw.html.page import Page
+    from vse import page as search
+
+    style = captions.STYLE + search.STYLE + word_maps_of.STYLE + panels.PANELS_STYLE + _STYLE
+    script = captions.SCRIPT + word_maps_of.SCRIPT
+    tags = [f"{len(subject.paths)} images", subject.origin, "nothing trained", f"{seconds:.0f} s on this machine"]
+    about = f'<p class="card about">{_ABOUT}</p>'
+    return Page("What the bundled models can do", tags, [about, *sections], style, script, "app.demo")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The public face of the captioner. Keras is imported inside the functions: importing `captioner` costs nothing."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vislang.core.errors import ConfigError, DataError
+from vislang.features.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,14 +86,16 @@ def load_aligner(path: str | Path | None = None) -> "TrainedAligner":
     return read_aligner(find_checkpoint(KIND, path))
 
 
-def describe_regions(model: "TrainedCaptioner", image: Any, *, most: int = 8, **reading: Any) -> "list[Region]":
+def describe_regions(
+    model: "TrainedCaptioner", image: Any, *, most: int = 8, options: ReadingOptions = ReadingOptions()
+) -> "list[Region]":
     """Write what is in the regions of a picture; first come those whose boxes and words are surest.
 
     Args:
         model: a captioner trained on snippets (`captioner.make_snippets`).
         image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         most: regions at most; they differ in place and in words.
-        **reading: `weights` of the backbone, or `proposals` such as "detector:model.pb".
+        options: how the image is read.
 
     Raises:
         ConfigError: a captioner of whole pictures, or `most` below 1.
@@ -103,11 +105,16 @@ def describe_regions(model: "TrainedCaptioner", image: Any, *, most: int = 8, **
 
     if most < 1:
         raise ConfigError(f"most got {most}, expected 1 or more")
-    return write_regions(model, image, most, **reading)
+    return write_regions(model, image, most, options)
 
 
 def place_words(
-    model: "TrainedAligner", image: Any, sentence: str, *, same: float | None = None, **reading: Any
+    model: "TrainedAligner",
+    image: Any,
+    sentence: str,
+    *,
+    same: float | None = None,
+    options: ReadingOptions = ReadingOptions(),
 ) -> "list[Region]":
     """Say which region each part of a sentence is about.
 
@@ -117,7 +124,7 @@ def place_words(
         sentence: any text.
         same: what neighbours on one region are worth, in deviations of the sentence's products: 0 gives each word its
             own region, 10 puts the sentence on one; None: as the model's settings say.
-        **reading: see `describe_regions`.
+        options: how the image is read.
 
     Returns:
         the parts in the order of the sentence.
@@ -128,7 +135,7 @@ def place_words(
     """
     from captioner.region_captions import tie_words
 
-    return tie_words(model, image, sentence, same, **reading)
+    return tie_words(model, image, sentence, same, options)
 
 
 def caption_images(
@@ -138,11 +145,8 @@ def caption_images(
     decode: str = "beam",
     beam: int | None = None,
     num: int = 1,
-    weights: str | Path | None = None,
-    batch_size: int = 8,
-    strict: bool = False,
-    progress: Callable[[int], None] | None = None,
-    **options: Any,
+    options: ReadingOptions = ReadingOptions(),
+    **decoding: Any,
 ) -> CaptionedImages:
     """Write captions for images, or for features of them.
 
@@ -153,11 +157,8 @@ def caption_images(
         decode: "beam", "greedy", "diverse" or "sample".
         beam: width of the beam; None: that of the model's preset, or `num` where that is more.
         num: captions of each image; there may be fewer.
-        weights: the backbone's weights file, instead of the usual places (`vislang.backbones.registry.load_backbone`).
-        batch_size: images in one pass of the backbone and of decoding; memory grows with it, not with the images.
-        strict: raise for the first bad image instead of listing it in `skipped`.
-        progress: called with the number of images just dealt with.
-        **options: other fields of `captioner.decoding.decoder.DecodeOptions`, such as max_words=12 or temperature=0.7.
+        options: how images are read; `batch_size` is also that of decoding.
+        **decoding: other fields of `captioner.decoding.decoder.DecodeOptions`, such as max_words=12 or temperature=0.7.
 
     Raises:
         ConfigError: an unknown option, one that the way of decoding has no use for, or a value that does not fit.
@@ -165,18 +166,15 @@ def caption_images(
     """
     from vislang.features.model_inputs import given_features, image_sources
 
-    chosen = decode_options(model, decode=decode, beam=beam, num=num, **options)
-    if batch_size < 1:
-        raise ConfigError(f"batch_size got {batch_size}, expected 1 or more")
+    chosen = decode_options(model, decode=decode, beam=beam, num=num, **decoding)
     features = given_features(images, model.config.taps)
     if features is not None:
-        captions = _caption_features(model, features, chosen, batch_size, progress)
+        captions = _caption_features(model, features, chosen, options.batch_size)
         return CaptionedImages([str(number) for number in range(len(captions))], captions)
     sources, names = image_sources(images)
     found = CaptionedImages([], [])
-    reading: Any = {"weights": weights, "batch_size": batch_size, "strict": strict, "progress": progress}
-    for captions, kept, skipped in model.caption_pictures(sources, options=chosen, **reading):
-        found.names.extend(names[number] for number in kept)
+    for captions, kept, skipped in model.caption_images(sources, chosen, options):
+        found.names.extend(names[index] for index in kept)
         found.captions.extend(captions)
         found.skipped.extend(skipped)
     if not found.names:
@@ -221,7 +219,6 @@ def _caption_features(
     features: "dict[str, np.ndarray]",
     options: "DecodeOptions",
     batch_size: int,
-    progress: Callable[[int], None] | None,
 ) -> "list[list[Caption]]":
     import numpy as np
 
@@ -233,6 +230,4 @@ def _caption_features(
         joined = join_taps([tap[start : start + batch_size] for tap in taps])
         numbers = np.arange(start, start + len(joined))
         captions += model.caption_descriptors(joined, options=options, numbers=numbers)
-        if progress is not None:
-            progress(len(joined))
     return captions

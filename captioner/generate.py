@@ -178,23 +178,23 @@ def caption_and_print(
     from tqdm import tqdm
 
     from captioner.output_formats import LINES, Captioned, csv_header
+    from vislang.features.reading_options import ReadingOptions
 
     if args.form == "csv":
         print(csv_header(args.explain))
     lines = LINES.get(args.form)  # none for JSON, which is one document at the end
-    with tqdm(total=len(paths), desc="captioning", unit="image", disable=not progress_is_shown()) as bar:
-        reading = {"weights": args.weights, "strict": args.strict, "progress": bar.update}
-        for batch, kept, bad in model.caption_pictures(paths, options=options, **reading):
-            images = [Captioned(paths[number], captions) for number, captions in zip(kept, batch, strict=True)]
-            with bar.external_write_mode():
-                for image in images:
-                    if lines is not None:
-                        print("\n".join(lines(image, args.explain)))
-                for one in bad:
-                    print_skipped(one)
-                sys.stdout.flush()
-            skipped += bad
-            yield from images
+    reading = ReadingOptions(weights=args.weights, strict=args.strict, progress=progress_is_shown())
+    for batch, kept, bad in model.caption_images(paths, options, reading):
+        images = [Captioned(paths[index], captions) for index, captions in zip(kept, batch, strict=True)]
+        with tqdm.external_write_mode():
+            for image in images:
+                if lines is not None:
+                    print("\n".join(lines(image, args.explain)))
+            for one in bad:
+                print_skipped(one)
+            sys.stdout.flush()
+        skipped += bad
+        yield from images
 
 
 def print_skipped(one: Any) -> None:
@@ -232,15 +232,12 @@ def write_coco_results(path: Path, captioned: list[Any]) -> None:
 
 
 def write_page(path: Path, tags: list[str], captioned: list[Any], skipped: list[Any]) -> None:
-    """Write a page with the photographs, one after another."""
-    from captioner.page import ShownPicture, generate_page, shown_caption
-    from vislang.core.files import whole_file
+    """Write the page of the images and their captions."""
+    from captioner.page import captions_page
 
-    pictures = (ShownPicture(one.path, one.name, [shown_caption(each) for each in one.captions]) for one in captioned)
-    title = f"Captions of {len(captioned):,} photograph{'s' * (len(captioned) != 1)}"
+    title = "Captions of 1 image" if len(captioned) == 1 else f"Captions of {len(captioned):,} images"
     reasons = [shown_name(one.reason) for one in skipped]
-    with whole_file(path) as part, part.open("w", encoding="utf-8") as stream:
-        stream.writelines(generate_page(title, tags, pictures, reasons))
+    captions_page(title, tags, captioned, reasons).write(path)
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
 
 

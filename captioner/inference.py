@@ -23,6 +23,7 @@ from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import CachedDescriptors, check_weights, join_taps
 from vislang.features.model_inputs import encode_taps
 from vislang.features.pipeline import Skipped
+from vislang.features.reading_options import ReadingOptions
 from vislang.text.vocabulary import END, PAD, Vocabulary
 from vislang.training import checkpoints
 
@@ -191,24 +192,27 @@ class TrainedCaptioner:
                 progress(len(block))
         return captions
 
-    def caption_pictures(
-        self, sources: Sequence[Any], *, options: DecodeOptions | None = None, **reading: Any
+    def caption_images(
+        self,
+        sources: Sequence[Any],
+        decode: DecodeOptions | None = None,
+        options: ReadingOptions = ReadingOptions(),
     ) -> Iterator[tuple[list[list[Caption]], list[int], list[Skipped]]]:
-        """Caption pictures, and hand the captions out batch by batch.
+        """Caption images, and hand the captions out batch by batch.
 
         Args:
             sources: paths, bytes, PIL images or arrays.
-            options: how to decode; None: as the preset says.
-            **reading: of `vislang.features.model_inputs.encode_taps`.
+            decode: how to decode; None: as the preset says.
+            options: how the images are read.
 
-        Returns:
-            for each batch: captions of its K usable pictures, their numbers among the sources, the others with reasons.
+        Yields:
+            for each batch: captions of its K usable images, their indices among `sources`, the others with reasons.
         """
-        for batch in encode_taps(sources, self.config.taps, self.description["backbone"], **reading):
+        for batch in encode_taps(sources, self.config.taps, self.description["backbone"], options):
             captions: list[list[Caption]] = []
             if batch.kept:
                 joined = join_taps([batch.features[tap] for tap in self.config.taps])
-                captions = self.caption_descriptors(joined, options=options, numbers=np.array(batch.kept))
+                captions = self.caption_descriptors(joined, options=decode, numbers=np.array(batch.kept))
             yield captions, batch.kept, batch.skipped
 
     def perplexity(self, cache: FeatureCache, ids: Sequence[str], captions: Sequence[Sequence[str]]) -> float:

@@ -49,6 +49,7 @@ def write_snippets(args: argparse.Namespace) -> int:
     from captioner.api import load_aligner
     from datasets.records import of_split, with_features
     from datasets.registry import read_dataset
+    from vislang.backbones.feature_name import FeatureName
     from vislang.core.errors import ConfigError, DataError
     from vislang.core.files import require_writable_folder
     from vislang.features.cache.reader import open_cache
@@ -56,7 +57,7 @@ def write_snippets(args: argparse.Namespace) -> int:
 
     import_backend_quietly()
     model = load_aligner(args.aligner)
-    if not model.config.taps[0].startswith("regions-"):
+    if FeatureName.parse(model.config.taps[0]).kind != "regions":
         raise ConfigError(f"the aligner reads {model.config.taps[0]}; snippets need one trained on regions-KIND")
     require_writable_folder(args.out)
     records = read_dataset(args.dataset, args.data)
@@ -109,13 +110,13 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
     """Write dataset.json and features.h5."""
     import numpy as np
 
+    from vislang.backbones.feature_name import FeatureName
     from vislang.core.files import write_json
     from vislang.features.cache.reader import FeatureKey, import_rows
-    from vislang.features.descriptors import split_tap
     from vislang.features.regions.region_features import boxes_beside, described
 
     backbone, tap = model.description["backbone"]["name"], model.config.taps[0]
-    regions, boxes = split_tap(tap, backbone), boxes_beside(cache, backbone, tap)
+    regions, boxes = FeatureName.parse(tap).in_cache(backbone), boxes_beside(cache, backbone, tap)
     key = cache.key(*regions)
     ids = sorted({entry["image"] for entry in entries})
     place = {name: row for row, name in enumerate(ids)}
@@ -135,7 +136,7 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
     ]
     path = folder / "features.h5"
     path.unlink(missing_ok=True)
-    tap = f"described-{key.tap.partition('-')[2]}"
+    tap = str(FeatureName.parse(key.tap).of_kind("described"))
     import_rows(path, names, looks, FeatureKey(key.backbone, tap, key.recipe, key.weights))
     write_json(folder / "dataset.json", {"dataset": "snippets", "images": images})
 

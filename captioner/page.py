@@ -1,161 +1,146 @@
-"""One self-contained page of pictures with their captions, each word shaded by its probability, and a search box."""
+"""The page of images with their captions, each word shaded by its probability, and a search field."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from vislang.draw.html.search_box import STYLE as FIND_STYLE
-from vislang.draw.html.search_box import WordScores, finder, search_box
-from vislang.draw.html.style import STYLE
+from captioner.output_formats import Captioned
+from vislang.draw.html.elements import large_picture, picture_card, section
+from vislang.draw.html.page import LARGE_VIEW_SCRIPT, LARGE_VIEW_STYLE, Page
+from vislang.draw.html.search_field import SCRIPT as SEARCH_SCRIPT
+from vislang.draw.html.search_field import STYLE as SEARCH_STYLE
+from vislang.draw.html.search_field import WordScores, search_field, stored_scores
 from vislang.draw.html.thumbnails import thumbnail
 
-_STYLE = """
+if TYPE_CHECKING:
+    from captioner.inference import Caption
+
+_WORDS_STYLE = """
 :root { --tint: 36 87 214; }
 @media (prefers-color-scheme: dark) { :root { --tint: 140 176 255; } }
-.written { display: grid; gap: 20px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 350px), 1fr)); }
-main { padding-top: 26px; }
+.searchable .picture-card > .open img, .searchable .picture-card > .missing { height: 260px; object-fit: contain; }
+.picture-card h2 { margin: 0 0 10px; font-size: 0.8rem; font-weight: 500; letter-spacing: 0; color: var(--soft); }
+.picture-card h2 { overflow-wrap: anywhere; }
 .legend { display: flex; flex-wrap: wrap; gap: 8px 16px; align-items: center; margin: 0 0 22px; max-width: none; }
 .scale { display: inline-flex; gap: 2px; }
-.w { background: rgb(var(--tint) / calc(var(--p) * 0.5)); border-radius: 5px; padding: 1px 5px; }
-.scale .w { padding: 3px 9px; font-size: 0.8rem; color: var(--ink); font-variant-numeric: tabular-nums; }
-.find h2 { margin: 0 0 10px; font-size: 0.8rem; font-weight: 500; letter-spacing: 0; color: var(--soft); }
-.find h2 { overflow-wrap: anywhere; }
-.find > img, .find > .missing { height: 260px; }
+.word { background: rgb(var(--tint) / calc(var(--p) * 0.5)); border-radius: 5px; padding: 1px 5px; }
+.scale .word { padding: 3px 9px; font-size: 0.8rem; color: var(--ink); font-variant-numeric: tabular-nums; }
 p.best { display: flex; flex-wrap: wrap; gap: 6px 3px; margin: 0; font-size: 1.15rem; font-weight: 600; }
-p.best .w { text-align: center; line-height: 1.3; padding-bottom: 3px; }
-p.best .w::after {
+p.best .word { text-align: center; line-height: 1.3; padding-bottom: 3px; }
+p.best .word::after {
   content: attr(data-p); display: block; font-size: 0.68rem; font-weight: 500; line-height: 1.2;
   color: var(--ink); opacity: 0.75; font-variant-numeric: tabular-nums;
 }
 .end { font-weight: 400; font-style: italic; }
-.chance { display: block; margin: 8px 0 0; font-size: 0.8rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+.log-prob { display: block; margin: 8px 0 0; font-size: 0.8rem; color: var(--soft); }
+.log-prob { font-variant-numeric: tabular-nums; }
 ol.others { list-style: none; margin: 14px 0 0; padding: 12px 0 0; border-top: 1px solid var(--line); }
 ol.others li { display: grid; grid-template-columns: 1fr auto; gap: 12px; font-size: 0.925rem; padding: 3px 0; }
-ol.others .w { padding: 0 3px; }
-ol.others .chance { margin: 0; line-height: 1.7; }
+ol.others .word { padding: 0 3px; }
+ol.others .log-prob { margin: 0; line-height: 1.7; }
 ul.skipped { margin: 12px 0 0; padding: 14px 18px 14px 34px; font-size: 0.875rem; overflow-wrap: anywhere; }
 """
 
-
-@dataclass(frozen=True)
-class ShownCaption:
-    """A caption on the page.
-
-    Attributes:
-        words: each word with its probability, 0 to 1, given the picture and the words before.
-        log_prob: natural logarithm of the whole caption's probability.
-        end: probability of ending there; None where the caption was cut.
-    """
-
-    words: Sequence[tuple[str, float]]
-    log_prob: float
-    end: float | None
+STYLE = SEARCH_STYLE + LARGE_VIEW_STYLE + _WORDS_STYLE
+SCRIPT = SEARCH_SCRIPT + LARGE_VIEW_SCRIPT
 
 
-def shown_caption(caption: Any) -> ShownCaption:
-    """Take from a `captioner.inference.Caption` what the page shows of it."""
-    words = list(zip(caption.words, caption.probabilities, strict=False))
-    ended = len(caption.probabilities) > len(words)
-    return ShownCaption(words, caption.log_prob, caption.probabilities[-1] if ended else None)
-
-
-@dataclass(frozen=True)
-class ShownPicture:
-    """A picture on the page: its file, the name to show, and its captions, best first."""
-
-    path: Path
-    name: str
-    captions: Sequence[ShownCaption]
-
-
-def generate_page(
+def captions_page(
     title: str,
     tags: Sequence[str],
-    pictures: Iterable[ShownPicture],
+    images: Iterable[Captioned],
     skipped: Sequence[str] = (),
     *,
     side: int = 800,
     scores: WordScores | None = None,
-    written_by: str = "python -m captioner.generate",
-) -> Iterator[str]:
-    """Write a page that needs no other file, part by part, so that no more than one picture is in memory.
+    command: str = "captioner.generate",
+) -> Page:
+    """Return the page, whose sections are generated so that no more than one image is in memory.
 
     Args:
         title: plain text.
         tags: short facts under the title, plain text.
-        pictures: what to show; a file that cannot be read is shown by its name.
-        skipped: a line for each picture that could not be captioned.
-        side: the longer side of the pictures opened large, in pixels.
-        scores: of words with the pictures, in their order, for search by meaning; None: the box looks for words in
-            captions and names.
-        written_by: the command.
+        images: to show; a file that cannot be read is shown by its name.
+        skipped: a line for each image that could not be captioned.
+        side: the longer side of the images opened large, in pixels.
+        scores: of words with the images, in their order, for search by meaning; None: the search field looks for
+            words in captions and names.
+        command: what writes the page.
     """
-    facts = "".join(f"<li>{escape(tag)}</li>" for tag in tags)
-    yield (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>'
-        f"{STYLE}{_STYLE}{FIND_STYLE}</style>\n</head>\n<body>\n"
-        f'<header>\n<h1>{escape(title)}</h1>\n<ul class="tags">{facts}</ul>\n</header>\n<main>\n'
-        f'{search_box("Search the pictures in your own words")}\n{_legend()}\n<div class="written">\n'
-    )
-    for picture in pictures:
-        yield _card(picture, side) + "\n"
-    yield "</div>\n"
+    sections = _sections(images, skipped, side, scores)
+    return Page(title, tags, sections, "main { padding-top: 26px; }\n" + STYLE, SCRIPT, command)
+
+
+def _sections(
+    images: Iterable[Captioned], skipped: Sequence[str], side: int, scores: WordScores | None
+) -> Iterator[str]:
+    yield from searchable_captions(images, side=side, scores=scores)
     if skipped:
         lines = "".join(f"<li>{escape(line)}</li>" for line in skipped)
-        yield f'<section><h2>Left out</h2><ul class="card skipped">{lines}</ul></section>\n'
-    yield (
-        f"</main>\n<footer>Written by <code>{escape(written_by)}</code>. This page needs no network.</footer>\n"
-        f"{finder(scores)}\n</body>\n</html>\n"
-    )
+        yield section("Left out", f'<ul class="card skipped">{lines}</ul>')
+
+
+def searchable_captions(
+    images: Iterable[Captioned], *, side: int = 800, scores: WordScores | None = None
+) -> Iterator[str]:
+    """Yield the HTML of a search field, a legend and a card for each image; the page needs STYLE and SCRIPT."""
+    yield search_field("Search the pictures in your own words")
+    yield _legend()
+    yield '<div class="searchable">'
+    for image in images:
+        yield _card(image, side)
+    yield "</div>"
+    if scores is not None:
+        yield stored_scores(scores)
 
 
 def _legend() -> str:
-    steps = "".join(f'<span class="w" style="--p:{percent / 100}">{percent} %</span>' for percent in range(0, 101, 20))
+    steps = ""
+    for percent in range(0, 101, 20):
+        steps += f'<span class="word" style="--p:{percent / 100}">{percent} %</span>'
     return (
         f'<p class="legend note"><span class="scale" role="img" aria-label="shades, 0 to 100 percent">{steps}</span>'
-        "<span>How likely each word was, given the picture and the words before it.</span></p>"
+        "<span>Probability of each word, given the image and the words before it.</span></p>"
     )
 
 
-def _card(picture: ShownPicture, side: int) -> str:
-    best, *others = picture.captions
-    lines = "".join(f"<li><span>{_words(one)}</span>{_chance(one)}</li>" for one in others)
-    more = f'<ol class="others" aria-label="other captions">{lines}</ol>' if others else ""
-    text = " ".join([picture.name, *(word for caption in picture.captions for word, _ in caption.words)]).lower()
-    return (
-        f'<article class="card find" data-text="{escape(text)}">{_picture(picture, side)}'
-        f'<div class="body"><h2>{escape(picture.name)}</h2>'
-        f'<p class="best">{_words(best)}{_end(best)}</p>{_chance(best)}{more}</div></article>'
+def _card(image: Captioned, side: int) -> str:
+    name = Path(image.name).name
+    best, *others = image.captions
+    text = " ".join([name, *(caption.text for caption in image.captions)]).lower()
+    more = ""
+    if others:
+        lines = "".join(f"<li><span>{_words(caption)}</span>{_log_prob(caption)}</li>" for caption in others)
+        more = f'<ol class="others" aria-label="other captions">{lines}</ol>'
+    return picture_card(
+        large_picture(thumbnail(image.path, side=side), best.text, name),
+        f"<h2>{escape(name)}</h2>",
+        f'<p class="best">{_words(best)}{_end(best)}</p>{_log_prob(best)}{more}',
+        text=text,
     )
 
 
-def _picture(picture: ShownPicture, side: int) -> str:
-    data = thumbnail(picture.path, side=side)
-    if data is None:
-        return '<div class="missing" role="img" aria-label="no picture at hand">no picture at hand</div>'
-    text = " ".join(word for word, _ in picture.captions[0].words)
-    return (
-        f'<button type="button" class="open" aria-label="open large: {escape(text)}">'
-        f'<img src="{data}" alt="{escape(text)}" loading="lazy"></button>'
-    )
+def _words(caption: "Caption") -> str:
+    if not caption.words:
+        return "(empty caption)"
+    pairs = zip(caption.words, caption.probabilities, strict=False)
+    return " ".join(_word(word, probability) for word, probability in pairs)
 
 
-def _words(caption: ShownCaption) -> str:
-    return " ".join(_word(escape(word), probability) for word, probability in caption.words) or "(says nothing)"
-
-
-def _word(shown: str, probability: float, kind: str = "w") -> str:
+def _word(word: str, probability: float, kind: str = "word") -> str:
     percent = f"{100 * probability:.0f} %"
-    return f'<span class="{kind}" style="--p:{probability:.3f}" data-p="{percent}" title="{percent}">{shown}</span>'
+    style = f'style="--p:{probability:.3f}" data-p="{percent}" title="{percent}"'
+    return f'<span class="{kind}" {style}>{escape(word)}</span>'
 
 
-def _end(caption: ShownCaption) -> str:
-    return "" if caption.end is None else " " + _word("end", caption.end, "w end")
+def _end(caption: "Caption") -> str:
+    """Return the end mark with its probability, unless the caption was cut."""
+    if len(caption.probabilities) <= len(caption.words):
+        return ""
+    return " " + _word("end", caption.probabilities[-1], "word end")
 
 
-def _chance(caption: ShownCaption) -> str:
+def _log_prob(caption: "Caption") -> str:
     words = f"log P {caption.log_prob:.2f}".replace("-", "\N{MINUS SIGN}")
-    return f'<span class="chance" title="log-probability of the whole caption">{words}</span>'
+    return f'<span class="log-prob" title="log-probability of the whole caption">{words}</span>'

@@ -1,7 +1,7 @@
 """Regions of one photograph with words: written for each region, or taken from a sentence."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ from captioner.alignment.inference import TrainedAligner
 from captioner.alignment.noun_phrases import with_determiners
 from captioner.alignment.segments import segment_sentences
 from captioner.inference import TrainedCaptioner
+from vislang.backbones.feature_name import FeatureName
 from vislang.core.boxes import areas, overlaps
 from vislang.core.errors import ConfigError
 from vislang.features.descriptors import join_taps
 from vislang.features.model_inputs import encode_taps
-from vislang.features.regions.region_features import boxes_tap
+from vislang.features.reading_options import ReadingOptions
 
 _SAME = 0.6  # intersection over union from which on two described regions show the same
 
@@ -39,26 +40,28 @@ class Region:
         return {"box": [round(edge, 4) for edge in self.box], "words": self.words, "score": round(self.score, 4)}
 
 
-def write_regions(model: TrainedCaptioner, image: Any, most: int, **reading: Any) -> list[Region]:
+def write_regions(
+    model: TrainedCaptioner, image: Any, most: int, options: ReadingOptions = ReadingOptions()
+) -> list[Region]:
     """Write a snippet for the regions of a picture and keep the surest boxes and words that differ in both.
 
     Args:
         model: trained on what `captioner.make_snippets` wrote.
         image: a path, bytes, a PIL image or an array.
         most: regions kept.
-        **reading: of `vislang.features.model_inputs.encode_taps`.
+        options: how the image is read.
 
     Raises:
         ConfigError: a captioner of whole pictures.
         DataError: a bad picture, or weights other than in training.
     """
-    tap = next((tap for tap in model.config.taps if tap.startswith("described-")), None)
+    tap = next((tap for tap in model.config.taps if FeatureName.parse(tap).kind == "described"), None)
     if tap is None:
         raise ConfigError(
             f"this captioner reads {', '.join(model.config.taps)} of whole pictures, expected one trained on regions:"
             " python -m captioner.make_snippets, then python -m captioner.train --dataset karpathy --config regions"
         )
-    boxes, features = _encoded(image, [tap], model.description["backbone"], reading)
+    boxes, features = _encoded(image, [tap], model.description["backbone"], options)
     real = np.flatnonzero(areas(boxes[:, :4]) > 0)
     captions = model.caption_descriptors(features[tap][0][real][:, None])
     whole, found, doubts = [], [], []
@@ -95,7 +98,13 @@ def least_doubtful(found: Sequence[Region], doubts: Sequence[float], most: int) 
     return kept
 
 
-def tie_words(model: TrainedAligner, image: Any, sentence: str, same: float | None, **reading: Any) -> list[Region]:
+def tie_words(
+    model: TrainedAligner,
+    image: Any,
+    sentence: str,
+    same: float | None,
+    options: ReadingOptions = ReadingOptions(),
+) -> list[Region]:
     """Cut a sentence into runs of words and tie each to the region that it is about.
 
     Args:
@@ -103,7 +112,7 @@ def tie_words(model: TrainedAligner, image: Any, sentence: str, same: float | No
         image: a path, bytes, a PIL image or an array.
         sentence: any text.
         same: beta of the MRF, see `captioner.alignment.segments.segment_sentences`.
-        **reading: of `vislang.features.model_inputs.encode_taps`.
+        options: how the image is read.
 
     Returns:
         the parts in the order of the sentence.
@@ -113,7 +122,7 @@ def tie_words(model: TrainedAligner, image: Any, sentence: str, same: float | No
         DataError: a bad picture, or weights other than in training.
     """
     words = sentence.split()
-    boxes, features = _encoded(image, model.config.taps, model.description["backbone"], reading)
+    boxes, features = _encoded(image, model.config.taps, model.description["backbone"], options)
     regions = model.encode_descriptors(join_taps([features[tap] for tap in model.config.taps]))
     (segments,) = segment_sentences(model, regions, [words], same)
     segments = with_determiners(words, segments)
@@ -123,11 +132,12 @@ def tie_words(model: TrainedAligner, image: Any, sentence: str, same: float | No
 
 
 def _encoded(
-    image: Any, taps: Sequence[str], trained_on: dict[str, Any], reading: dict[str, Any]
+    image: Any, taps: Sequence[str], trained_on: dict[str, Any], options: ReadingOptions
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Give the boxes and their scores, float32 [R, 5], of one picture and the features of the taps."""
-    boxes = boxes_tap(taps[0])
-    (batch,) = encode_taps([image], list(dict.fromkeys([*taps, boxes])), trained_on, strict=True, **reading)
+    boxes = str(FeatureName.parse(taps[0]).of_kind("boxes"))
+    asked = list(dict.fromkeys([*taps, boxes]))
+    (batch,) = encode_taps([image], asked, trained_on, replace(options, strict=True))
     return batch.features[boxes][0], batch.features
 
 

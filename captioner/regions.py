@@ -30,7 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--proposals", metavar="WHERE", help="the detector, such as detector:FILE.pb")
     parser.add_argument("--most", type=int, default=8, metavar="N", help="regions described (default: %(default)s)")
     parser.add_argument("--same", type=float, metavar="BETA", help="with --sentence: larger, fewer parts")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="picture to draw (default: PHOTO_regions.png)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE|DIR", help="where to draw (default: drawings/PHOTO_regions.png)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document; draws only with --out")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad photograph")
     return parser
@@ -49,16 +51,17 @@ def describe(args: argparse.Namespace) -> int:
     from captioner.api import describe_regions, load_aligner, load_model, place_words
     from vislang.core.bundled_models import PRETRAINED, say_which
     from vislang.core.errors import ConfigError, DataError
-    from vislang.core.files import require_writable_folder
+    from vislang.draw.image_files import plan_drawings
+    from vislang.features.reading_options import ReadingOptions
 
-    if args.out and len(args.image) > 1:
-        raise ConfigError(f"--out names one picture and {len(args.image)} photographs were given; call it for each")
     if args.same is not None and args.sentence is None:
         raise ConfigError("--same cuts a sentence, expected --sentence TEXT with it")
-    if args.out:
-        require_writable_folder(args.out.parent)
+    drawings = {}
+    if args.out or not args.json:
+        planned = plan_drawings(args.out, [Path(image) for image in args.image], "_regions.png")
+        drawings = dict(zip(args.image, planned, strict=True))
     import_backend_quietly()
-    reading = {"weights": args.weights, "proposals": args.proposals}
+    options = ReadingOptions(weights=args.weights, proposals=args.proposals)
     if args.sentence is None:
         say_which("captioner", args.checkpoint, _IN_THE_BOX)
         model = load_model(args.checkpoint or PRETRAINED / _IN_THE_BOX)
@@ -69,9 +72,9 @@ def describe(args: argparse.Namespace) -> int:
     for image in args.image:
         try:
             if args.sentence is None:
-                found = describe_regions(model, image, most=args.most, **reading)
+                found = describe_regions(model, image, most=args.most, options=options)
             else:
-                found = place_words(aligner, image, args.sentence, same=args.same, **reading)
+                found = place_words(aligner, image, args.sentence, same=args.same, options=options)
         except DataError as error:
             if args.strict or len(failed) == len(args.image) - 1:  # nothing could be used
                 raise
@@ -79,8 +82,8 @@ def describe(args: argparse.Namespace) -> int:
             print(f"skipped {shown_name(str(error))}", file=sys.stderr)
             continue
         documents.append({"image": shown_name(image), "regions": [one.to_json() for one in found]})
-        if args.out or not args.json:
-            write_drawing(args.out or drawing_path(Path(image)), image, found)
+        if image in drawings:
+            write_drawing(drawings[image], image, found)
         if not args.json:
             print_regions(image, found)
     if args.json:
@@ -88,23 +91,17 @@ def describe(args: argparse.Namespace) -> int:
     return SKIPPED_SOME if failed else DONE
 
 
-def drawing_path(photograph: Path) -> Path:
-    """Name the drawing of a photograph."""
-    return photograph.with_name(f"{photograph.stem}_regions.png")
-
-
 def write_drawing(path: Path, image: str, found: list[Any]) -> None:
     """Draw the regions that are not the whole picture, and say where."""
     import numpy as np
 
-    from vislang.core.files import whole_file
     from vislang.draw.boxes import draw_regions
+    from vislang.draw.image_files import save_image
     from vislang.images.decode import decode_image
 
     boxes = np.array([one.box for one in found], np.float32).reshape(-1, 4)
     drawing = draw_regions(decode_image(image), boxes, [one.words for one in found])
-    with whole_file(path) as part:
-        drawing.save(part, format="PNG")
+    save_image(path, drawing)
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
 
 

@@ -204,7 +204,7 @@ def build_row(args: argparse.Namespace, name: str, runs: list[dict[str, Any]], r
 def write_tables(args: argparse.Namespace, rows: list[tuple], records: Sequence[Any]) -> None:
     """Write the Markdown table and the page over all results of this data set and split."""
     from datasets.records import captions_of
-    from eval.pages.retrieval import render_page
+    from eval.pages.retrieval import retrieval_page
     from eval.pages.retrieval_gallery import Collection, build_gallery
     from eval.tables.retrieval import markdown_table, read_results
     from vislang.core.files import file_name, write_text
@@ -217,7 +217,7 @@ def write_tables(args: argparse.Namespace, rows: list[tuple], records: Sequence[
     gallery = build_gallery(shown["images"], shown["captions"], owners)
     stem = args.out / file_name(f"retrieval-{dataset}-{args.split}")
     write_text(f"{stem}.md", markdown_table(results))
-    write_text(f"{stem}.html", render_page(results, best, gallery=gallery, collection=collection))
+    retrieval_page(results, best, gallery=gallery, collection=collection).write(f"{stem}.html")
     print(f"wrote {stem}.md and {stem}.html", file=sys.stderr)
 
 

@@ -19,7 +19,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="a trained model (default: the one in the box)")
     parser.add_argument("--weights", metavar="FILE", help="weights of its CNN (default: VISLANG_WEIGHTS)")
     parser.add_argument(
-        "--out", type=Path, metavar="PNG", help="the drawing (default: NAME_unnatural.png); of a folder: a folder"
+        "--out",
+        type=Path,
+        metavar="FILE|DIR",
+        help="where to draw (default: drawings/NAME_unnatural.png; with --folder: no drawing)",
     )
     parser.add_argument(
         "--overlay", action="store_true", help="lay the map over the picture instead of drawing it in grey"
@@ -41,6 +44,7 @@ def map_pictures(args: argparse.Namespace) -> int:
     import json
 
     paths = list_paths(args)
+    drawings = plan_maps(args, paths)
     from vislang.core.bundled_models import say_which
 
     say_which("naturalness", args.checkpoint)
@@ -48,7 +52,7 @@ def map_pictures(args: argparse.Namespace) -> int:
     from naturalness.api import load_model
 
     model = load_model(args.checkpoint, weights=args.weights)
-    scores, skipped = look_at_all(args, model, paths)
+    scores, skipped = look_at_all(args, model, paths, drawings)
     if args.json:
         rows = [{"image": shown_name(str(path)), "naturalness": round(score, 4)} for path, score in scores]
         print(json.dumps({"pictures": rows, "skipped": [list(one) for one in skipped]}, ensure_ascii=False))
@@ -68,9 +72,8 @@ def list_paths(args: argparse.Namespace) -> list[Path]:
 
     if args.folder and args.npy:
         raise ConfigError("--npy writes one map, got --folder; name one picture with --image")
-    for path in (args.npy, args.out if args.image else None):
-        if path is not None:
-            require_writable_folder(path.parent)
+    if args.npy:
+        require_writable_folder(args.npy.parent)
     if args.folder:
         return list_images(args.folder)
     if not args.image.is_file():
@@ -78,8 +81,19 @@ def list_paths(args: argparse.Namespace) -> list[Path]:
     return [args.image]
 
 
-def look_at_all(args: argparse.Namespace, model: Any, paths: list[Path]) -> tuple[list, list]:
-    """Give (path, score) from least to most natural, and (name, reason) of what could not be read; draw on the way."""
+def plan_maps(args: argparse.Namespace, paths: list[Path]) -> list[Path | None]:
+    """Return the drawing of each picture; None where none is wanted."""
+    from vislang.draw.image_files import plan_drawings
+
+    if args.out is None and (args.folder or args.json):
+        return [None] * len(paths)
+    return [*plan_drawings(args.out, paths, "_unnatural.png")]
+
+
+def look_at_all(
+    args: argparse.Namespace, model: Any, paths: list[Path], drawings: list[Path | None]
+) -> tuple[list, list]:
+    """Return (path, score) from least to most natural, and (name, reason) of what is unreadable; draw on the way."""
     from tqdm import tqdm
 
     from naturalness.inference import as_pixels
@@ -87,11 +101,12 @@ def look_at_all(args: argparse.Namespace, model: Any, paths: list[Path]) -> tupl
     from vislang.images.decode import decode_image
 
     scores, skipped = [], []
-    for path in tqdm(paths, unit="picture", disable=not progress_is_shown() or len(paths) == 1):
+    hidden = not progress_is_shown() or len(paths) == 1
+    for path, drawing in tqdm(zip(paths, drawings, strict=True), total=len(paths), unit="picture", disable=hidden):
         try:
             pixels = as_pixels(decode_image(path))
             scores.append((path, model.score(pixels)))
-            draw(args, model, path, pixels)
+            draw(args, model, pixels, drawing)
         except ToolkitError as error:
             if args.image:
                 raise
@@ -99,13 +114,13 @@ def look_at_all(args: argparse.Namespace, model: Any, paths: list[Path]) -> tupl
     return sorted(scores, key=lambda row: row[1]), skipped
 
 
-def draw(args: argparse.Namespace, model: Any, path: Path, pixels: Any) -> None:
+def draw(args: argparse.Namespace, model: Any, pixels: Any, drawing: Path | None) -> None:
     """Draw one picture's map where that is wanted, and write its numbers."""
     import numpy as np
 
     from vislang.core.files import whole_file
+    from vislang.draw.image_files import save_image
 
-    drawing = drawing_path(args, path)
     if drawing is None and args.npy is None:
         return
     found = model.map(pixels, odd=args.odd)
@@ -114,20 +129,8 @@ def draw(args: argparse.Namespace, model: Any, path: Path, pixels: Any) -> None:
             np.save(stream, found, allow_pickle=False)
         print(f"wrote {shown_name(str(args.npy))}", file=sys.stderr)
     if drawing:
-        with whole_file(drawing) as part:
-            drawn(pixels, found, overlaid=args.overlay).save(part, format="PNG")
+        save_image(drawing, drawn(pixels, found, overlaid=args.overlay))
         print(f"wrote {shown_name(str(drawing))}", file=sys.stderr)
-
-
-def drawing_path(args: argparse.Namespace, path: Path) -> Path | None:
-    """Name the drawing of a picture; None where none is wanted."""
-    name = f"{path.stem}_unnatural.png"
-    if args.folder:
-        if args.out is None:
-            return None
-        args.out.mkdir(parents=True, exist_ok=True)
-        return args.out / name
-    return args.out or (None if args.json else path.with_name(name))
 
 
 def drawn(pixels: Any, found: Any, *, overlaid: bool) -> Any:

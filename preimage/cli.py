@@ -81,15 +81,15 @@ def require_files(*sources: Path) -> None:
 
 def check_paths(args: argparse.Namespace, *sources: Path) -> None:
     """Refuse, before any work is done, files that are not there and places that cannot be written."""
+    from vislang.draw.image_files import check_image_path
+
     require_files(*sources)
     frames = getattr(args, "frames", None)
     if frames is not None and frames.suffix.lower() not in (".gif", ".mp4"):
         raise ConfigError(f"--frames got {frames.name}, expected a name such as search.gif or search.mp4")
-    if args.out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise ConfigError(f"--out got {args.out.name}, expected a name such as out.png")
-    for path in (args.out, frames):
-        if path is not None:
-            require_writable_folder(path.parent)
+    check_image_path(args.out)
+    if frames is not None:
+        require_writable_folder(frames.parent)
 
 
 def opened_network(args: argparse.Namespace) -> Any:
@@ -169,6 +169,8 @@ def search_from_photographs(args: argparse.Namespace, search: Callable[..., Any]
 
 def write_frames(path: Path, frames: Sequence[Any]) -> None:
     """Write pictures as a GIF or an MP4; the last one stays for a second."""
+    from vislang.images.own_drawings import SOFTWARE
+
     frames = [*frames, *[frames[-1]] * (_FRAMES_PER_SECOND - 1)]
     if path.suffix.lower() == ".mp4":
         from vislang.draw.video import written_video
@@ -180,16 +182,18 @@ def write_frames(path: Path, frames: Sequence[Any]) -> None:
     else:
         duration = round(1000 / _FRAMES_PER_SECOND)
         with whole_file(path) as part:
-            frames[0].save(part, "GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
+            frames[0].save(
+                part, "GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0, comment=SOFTWARE
+            )
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
 
 
 def write_sheet(path: Path, rows: Sequence[Any]) -> None:
     """Draw rows of pictures, float [B, S, S, 3] RGB 0..255 each, and write them."""
+    from vislang.draw.image_files import save_image
     from vislang.draw.image_grid import sheet_of
 
-    with whole_file(path) as part:
-        sheet_of(rows).save(part)
+    save_image(path, sheet_of(rows))
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
 
 

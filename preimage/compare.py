@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
 def compare(args: argparse.Namespace) -> int:
     """Compare, write the page and say the numbers."""
     from preimage.pages.panels import check_page
-    from vislang.core.files import require_writable_folder, write_json, write_text
+    from vislang.core.files import require_writable_folder, write_json
     from vislang.features.pipeline import list_images
 
     check_page(args.out)
@@ -75,7 +75,7 @@ def compare(args: argparse.Namespace) -> int:
 
     comparison = _followed(networks, images, _settings(args), (args.labels, args.labels_b))
     origin = _origin(args, networks)
-    write_text(args.out, compare_page(comparison, origin))
+    compare_page(comparison, origin).write(args.out)
     print(f"wrote {shown_name(str(args.out))}", file=sys.stderr)
     numbers = numbers_of(comparison)
     if args.json is not None:

@@ -46,7 +46,6 @@ def gallery(args: argparse.Namespace) -> int:
 
     from preimage.pages.panels import check_page, picture_page
     from vislang.core.errors import DataError
-    from vislang.core.files import write_text
     from vislang.features.pipeline import list_images
 
     check_page(args.out)
@@ -65,7 +64,7 @@ def gallery(args: argparse.Namespace) -> int:
             sections.append(made.html)
             measures[part.__name__] = made.measures
     tags = [f"{network.size} x {network.size} pixels", f"{len(subject.pictures)} photographs", f"seed {args.seed}"]
-    write_text(args.out, picture_page(f"Inside {Path(network.name).name}", tags, sections, "preimage.gallery"))
+    picture_page(f"Inside {Path(network.name).name}", tags, sections, "preimage.gallery").write(args.out)
     print(f"wrote {shown_name(str(args.out))}", file=sys.stderr)
     facts = {"network": network.name, "layers": subject.layers, "out": shown_name(str(args.out)), **measures}
     if args.json:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vislang.features.reading_options import ReadingOptions
+
 if TYPE_CHECKING:
     from saliency.word_maps import Explanation
 
@@ -24,7 +26,12 @@ def load_model(path: str | Path | None = None) -> Any:
 
 
 def explain_image(
-    model: Any, image: Any, sentence: str | None = None, *, way: str = "tilt", **reading: Any
+    model: Any,
+    image: Any,
+    sentence: str | None = None,
+    *,
+    way: str = "tilt",
+    options: ReadingOptions = ReadingOptions(),
 ) -> "Explanation":
     """Say where in a picture each word of a sentence comes from.
 
@@ -33,7 +40,7 @@ def explain_image(
         image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         sentence: any text; None: the caption that the model writes.
         way: "tilt", ours (`saliency.methods.gradient`); "original", the published cells, steps and constants.
-        **reading: `weights` of the backbone.
+        options: how the image is read.
 
     Raises:
         ConfigError: an unknown way, a sentence without a word, or a captioner of regions.
@@ -44,7 +51,7 @@ def explain_image(
     from vislang.images.decode import decode_image
 
     picture = decode_image(image)
-    (cells,) = encoded_cells(model, [picture], **reading)
+    (cells,) = encoded_cells(model, [picture], options)
     return explain_cells(model, cells[None], sentence, way=way, seen=seen_of(model, picture.size))
 
 
@@ -55,7 +62,7 @@ def explain_video(
     *,
     rate: float = 8.0,
     way: str = "tilt",
-    **reading: Any,
+    options: ReadingOptions = ReadingOptions(),
 ) -> "Explanation":
     """Say where and when in a video each word of a sentence comes from.
 
@@ -65,7 +72,7 @@ def explain_video(
         sentence: any text; None: the caption that the model writes for 26 of its frames.
         rate: frames looked at in a second, by their times.
         way: see `explain_image`.
-        **reading: see `explain_image`, and `progress`, called with the number of frames just dealt with.
+        options: how the frames are read.
 
     Raises:
         ConfigError: as `explain_image`, or a rate of 0 or less.
@@ -73,4 +80,4 @@ def explain_video(
     """
     from saliency.video import explain_clip
 
-    return explain_clip(model, path, sentence, rate=rate, way=way, **reading)
+    return explain_clip(model, path, sentence, rate=rate, way=way, options=options)

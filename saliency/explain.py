@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--fps", type=float, metavar="N", help=f"video: frames looked at in a second (default: {_RATE:g})"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="picture or video to draw (default: NAME_words.png or NAME_words.mp4)"
+        "--out", type=Path, metavar="FILE|DIR", help="where to draw (default: drawings/NAME_words.png or .mp4)"
     )
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="image: also write a page; over a word, its map shows"
@@ -63,13 +63,12 @@ def explain(args: argparse.Namespace) -> int:
 
     from saliency.api import load_model
 
-    check(args)
+    drawing = check(args)
     from vislang.core.bundled_models import say_which
 
     say_which("captioner", args.checkpoint)
     import_backend_quietly()
     model = load_model(args.checkpoint)
-    drawing = args.out or (None if args.json else drawing_path(args))
     found = explain_picture(args, model, drawing) if args.image else explain_film(args, model, drawing)
     if args.npy:
         write_maps(args.npy, found)
@@ -80,10 +79,11 @@ def explain(args: argparse.Namespace) -> int:
     return DONE
 
 
-def check(args: argparse.Namespace) -> None:
-    """Refuse, before any work is done, what cannot end well."""
+def check(args: argparse.Namespace) -> Path | None:
+    """Refuse, before any work is done, what cannot end well; return the file to draw."""
     from vislang.core.errors import ConfigError, DataError
     from vislang.core.files import require_writable_folder
+    from vislang.draw.image_files import plan_drawings
 
     source = args.image or args.video
     if not source.is_file():
@@ -98,36 +98,32 @@ def check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--fps got {args.fps:g}, expected frames a second, more than 0")
     if args.tile < 32:
         raise ConfigError(f"--tile got {args.tile} pixels, expected 32 or more")
-    for path in (args.out, args.html, args.npy):
+    for path in (args.html, args.npy):
         if path is not None:
             require_writable_folder(path.parent)
-
-
-def drawing_path(args: argparse.Namespace) -> Path:
-    """Name the drawing of a photograph or video."""
-    source, ending = (args.image, ".png") if args.image else (args.video, ".mp4")
-    return source.with_name(f"{source.stem}_words{ending}")
+    if args.json and args.out is None:
+        return None
+    return plan_drawings(args.out, [source], "_words.png" if args.image else "_words.mp4")[0]
 
 
 def explain_picture(args: argparse.Namespace, model: Any, drawing: Path | None) -> Any:
     """Explain a photograph and draw it."""
     from saliency.api import explain_image
     from saliency.draw import draw_words
-    from vislang.core.files import whole_file, write_text
+    from vislang.draw.image_files import save_image
+    from vislang.features.reading_options import ReadingOptions
     from vislang.images.decode import decode_image
 
     picture = decode_image(args.image)
-    found = explain_image(model, picture, args.sentence, way=args.way, weights=args.weights)
+    found = explain_image(model, picture, args.sentence, way=args.way, options=ReadingOptions(weights=args.weights))
     if drawing:
-        with whole_file(drawing) as part:
-            draw_words(picture, found, tile=args.tile).save(part, format="PNG")
+        save_image(drawing, draw_words(picture, found, tile=args.tile))
         said_written(drawing)
     if args.html:
-        from saliency.page import shown_picture
-        from saliency.word_page import saliency_page
+        from saliency.page import explained_image, word_maps_page
 
         name = shown_name(args.image.name)
-        write_text(args.html, saliency_page(f"Words of {name}", [shown_picture(picture, name, found)]))
+        word_maps_page(f"Words of {name}", [explained_image(picture, name, found)]).write(args.html)
         said_written(args.html)
     return found
 
@@ -138,16 +134,15 @@ def explain_film(args: argparse.Namespace, model: Any, drawing: Path | None) -> 
 
     from saliency.api import explain_video
     from saliency.draw import write_clip
+    from vislang.features.reading_options import ReadingOptions
     from vislang.images.video import survey
 
     facts, rate = survey(args.video), _RATE if args.fps is None else args.fps
     if facts.cut:
         print(f"{shown_name(str(args.video))} {facts.cut}; what comes before is explained", file=sys.stderr)
     count = int(facts.seconds * rate) + 1
-    with tqdm(total=count, desc="looking", unit="frame", disable=not progress_is_shown()) as bar:
-        found = explain_video(
-            model, args.video, args.sentence, rate=rate, way=args.way, weights=args.weights, progress=bar.update
-        )
+    options = ReadingOptions(weights=args.weights, progress=progress_is_shown())
+    found = explain_video(model, args.video, args.sentence, rate=rate, way=args.way, options=options)
     if drawing:
         with tqdm(total=count, desc="drawing", unit="frame", disable=not progress_is_shown()) as bar:
             write_clip(drawing, args.video, found, rate=rate, tile=args.tile, progress=bar.update)

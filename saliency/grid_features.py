@@ -1,14 +1,17 @@
 """The cells of pictures that a captioner reads, whether it reads a grid or only the grid's mean."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import default_recipe
 from vislang.core.errors import ConfigError
 from vislang.features.descriptors import CachedDescriptors, check_weights, join_taps
 from vislang.features.model_inputs import encode_taps
+from vislang.features.reading_options import ReadingOptions
 from vislang.images.preprocess import seen_part
 
 _PICTURES = 64
@@ -22,25 +25,28 @@ def cell_taps(taps: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: the captioner reads regions, not pictures.
     """
-    kinds = [tap.partition("@")[0] for tap in taps]
-    if "grid" in kinds:
+    names = [FeatureName.parse(tap) for tap in taps]
+    if any(name.layer == "grid" for name in names):
         return list(taps)
-    first = next((number for number, kind in enumerate(kinds) if kind in ("pooled", "frames")), None)
-    if first is None:
+    pooled = [index for index, name in enumerate(names) if name.layer in ("pooled", "frames")]
+    if not pooled:
         raise ConfigError(
             f"this captioner reads {', '.join(taps)}, expected one of whole pictures or clips, which reads grid, pooled"
             " or frames; regions are described by: python -m captioner.regions"
         )
-    return [*taps[:first], taps[first].replace(kinds[first], "grid", 1), *taps[first + 1 :]]
+    names[pooled[0]] = replace(names[pooled[0]], layer="grid")
+    return [str(name) for name in names]
 
 
-def encoded_cells(model: Any, sources: Sequence[Any], **reading: Any) -> Iterator[np.ndarray]:
+def encoded_cells(
+    model: Any, sources: Sequence[Any], options: ReadingOptions = ReadingOptions()
+) -> Iterator[np.ndarray]:
     """Give the cells of each picture, float32 [R, C, D].
 
     Args:
         model: a trained captioner.
         sources: paths, bytes, PIL images or arrays.
-        **reading: of `vislang.features.model_inputs.encode_taps`.
+        options: how they are read; the first unreadable one raises.
 
     Raises:
         ConfigError: a captioner of regions.
@@ -51,7 +57,7 @@ def encoded_cells(model: Any, sources: Sequence[Any], **reading: Any) -> Iterato
     for own, asked in zip(model.config.taps, taps, strict=True):
         if own in known:
             known[asked] = known[own]
-    for batch in encode_taps(sources, taps, {**trained_on, "weights": known}, strict=True, **reading):
+    for batch in encode_taps(sources, taps, {**trained_on, "weights": known}, replace(options, strict=True)):
         shape = next(batch.features[tap].shape[1:3] for tap in taps if batch.features[tap].ndim == 4)
         joined = np.asarray(join_taps([batch.features[tap] for tap in taps]), np.float32)
         yield from joined.reshape(len(joined), *shape, -1)
@@ -76,5 +82,7 @@ def cached_cells(model: Any, cache: Any, ids: Sequence[str]) -> Iterator[np.ndar
 
 def seen_of(model: Any, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """Give the part of pictures of a size that the model's recipe lets through, in shares of the sides."""
-    recipe = model.config.taps[0].partition("@")[2] or default_recipe(model.description["backbone"]["name"])
+    recipe = FeatureName.parse(model.config.taps[0]).preprocessing or default_recipe(
+        model.description["backbone"]["name"]
+    )
     return seen_part(size, recipe) if recipe else (0.0, 0.0, 1.0, 1.0)

@@ -1,11 +1,13 @@
 """Explaining a video frame by frame: two passes over the file, and no more than a few frames in memory."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from saliency.grid_features import encoded_cells, seen_of
 from saliency.methods.ramanishka import smoothed_in_time
@@ -19,6 +21,7 @@ from saliency.word_maps import (
     write_sentence,
 )
 from vislang.core.errors import ConfigError
+from vislang.features.reading_options import ReadingOptions
 from vislang.images.video import Frame, sampled_frames, spread_frames
 
 _FRAMES = 16  # encoded at once
@@ -31,14 +34,14 @@ def explain_clip(
     *,
     rate: float,
     way: str,
-    progress: Callable[[int], None] | None = None,
-    **reading: Any,
+    options: ReadingOptions = ReadingOptions(),
 ) -> Explanation:
     """See `saliency.explain_video`."""
     if not rate > 0:
         raise ConfigError(f"rate got {rate}, expected frames a second, more than 0")
     pictures = spread_frames(path, CLIP_FRAMES)
-    whole = np.stack([cells.mean(axis=(0, 1)) for cells in encoded_cells(model, pictures, **reading)])
+    reading = replace(options, progress=False)  # one bar for all frames
+    whole = np.stack([cells.mean(axis=(0, 1)) for cells in encoded_cells(model, pictures, reading)])
     written = sentence is None
     words, numbers = write_sentence(model, whole) if sentence is None else read_sentence(model, sentence)
     losses: list[np.ndarray] = []
@@ -47,12 +50,12 @@ def explain_clip(
     cells_of_frames = _cells(model, sampled_frames(path, rate), times, reading)
     if way == "original":
         cells_of_frames = smoothed_in_time(cells_of_frames)
-    for cells in _batches(cells_of_frames):
-        found = cell_losses(model, cells, numbers, way=way, whole=whole if written else None)
-        losses.append(found[0].astype(np.float16))  # of a long clip they are all that stays
-        of_frames.append(found[1])
-        if progress is not None:
-            progress(len(cells))
+    with tqdm(desc="explaining", unit="frame", disable=not options.progress) as bar:
+        for cells in _batches(cells_of_frames):
+            found = cell_losses(model, cells, numbers, way=way, whole=whole if written else None)
+            losses.append(found[0].astype(np.float16))  # of a long clip they are all that stays
+            of_frames.append(found[1])
+            bar.update(len(cells))
     return Explanation(
         words=tuple(words),
         unknown=unknown(numbers),
@@ -66,11 +69,11 @@ def explain_clip(
     )
 
 
-def _cells(model: Any, frames: Iterator[Frame], times: list[float], reading: dict[str, Any]) -> Iterator[np.ndarray]:
+def _cells(model: Any, frames: Iterator[Frame], times: list[float], options: ReadingOptions) -> Iterator[np.ndarray]:
     """Give the cells of frames, [R, C, D] each, and note when they are shown."""
     for some in _listed(frames):
         times += [frame.seconds for frame in some]
-        yield from encoded_cells(model, [frame.picture for frame in some], **reading)
+        yield from encoded_cells(model, [frame.picture for frame in some], options)
 
 
 def _batches(cells: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -1,6 +1,6 @@
 """The public face of the ranker. Keras is imported inside the functions, so that importing `vse` costs nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vislang.core.errors import ConfigError, DataError
+from vislang.features.reading_options import ReadingOptions
 from vse.nearest import nearest
 
 if TYPE_CHECKING:
@@ -86,10 +87,7 @@ def encode_images(
     model: "TrainedRanker",
     images: Any,
     *,
-    weights: str | Path | None = None,
-    batch_size: int = 8,
-    strict: bool = False,
-    progress: Callable[[int], None] | None = None,
+    options: ReadingOptions = ReadingOptions(),
 ) -> EncodedImages:
     """Encode images, or features of them.
 
@@ -97,10 +95,7 @@ def encode_images(
         model: from `load_model`.
         images: a path, a folder, a glob, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a sequence of
             these; or features of the model's backbone: float [N, F], or {tap: float [N, ...]}.
-        weights: the backbone's weights file, instead of the usual places (`vislang.backbones.registry.load_backbone`).
-        batch_size: images in one pass of the backbone; with 8, the preset "best" stays near 1 GB.
-        strict: raise for the first bad image instead of listing it in `skipped`.
-        progress: called with the number of images just dealt with.
+        options: how they are read; with batches of 8, the preset "best" stays near 1 GB.
 
     Raises:
         DataError: no usable image, weights other than in training, or features of another width.
@@ -112,12 +107,16 @@ def encode_images(
         vectors = model.encode_features(features)
         return EncodedImages(vectors, [str(number) for number in range(len(vectors))])
     sources, names = image_sources(images)
-    vectors, kept, skipped = model.encode_pictures(
-        sources, weights=weights, batch_size=batch_size, strict=strict, progress=progress
-    )
+    parts: list[np.ndarray] = []
+    kept: list[int] = []
+    skipped: list[Skipped] = []
+    for vectors, usable, bad in model.encode_images(sources, options):
+        parts.append(vectors)
+        kept += usable
+        skipped += bad
     if not kept:
         raise DataError(f"none of {len(sources)} images could be encoded; the first: {skipped[0].reason}")
-    return EncodedImages(vectors, [names[number] for number in kept], skipped)
+    return EncodedImages(np.concatenate(parts), [names[index] for index in kept], skipped)
 
 
 def retrieve_captions(
@@ -184,7 +183,7 @@ def regularities(
     References: Kiros et al. 2014, arXiv:1411.2539, section 3.3.
     """
     encoded = images if isinstance(images, EncodedImages) else encode_images(model, images)
-    start = encode_images(model, image, strict=True).vectors
+    start = encode_images(model, image, options=ReadingOptions(strict=True)).vectors
     if len(start) != 1:
         raise ConfigError(f"regularities got {len(start)} images to start from, expected one")
     taken, added = encode_sentences(model, [negative, positive])

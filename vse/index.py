@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 from vislang.core.errors import DataError
 from vislang.core.files import UNREADABLE, whole_file
 from vislang.features.pipeline import Skipped, list_images
+from vislang.features.reading_options import ReadingOptions
 from vse.api import EncodedImages
 
 if TYPE_CHECKING:
@@ -25,10 +26,7 @@ def index_folder(
     folder: str | Path,
     *,
     store: Path | None = None,
-    weights: str | Path | None = None,
-    strict: bool = False,
-    announce: Callable[[int], None] | None = None,
-    progress: Callable[[int], None] | None = None,
+    options: ReadingOptions = ReadingOptions(),
 ) -> EncodedImages:
     """Encode the pictures of a folder, reusing what an earlier call stored.
 
@@ -36,29 +34,27 @@ def index_folder(
         model: from `vse.load_model`.
         folder: a folder, glob or list of pictures.
         store: folder of stored indexes; None: VISLANG_INDEX, or ~/.cache/vislang/index.
-        weights: the backbone's weights file, instead of the usual places.
-        strict: raise for the first bad picture instead of leaving it out.
-        announce: called once with the number of pictures that have to be encoded.
-        progress: called with the number of pictures just encoded.
+        options: how they are read.
 
     Raises:
         DataError: no usable picture.
     """
     paths = list_images(folder)
     stamps = [_stamp(path) for path in paths]
-    file = index_file(model, folder, store, weights)
+    file = index_file(model, folder, store, options.weights)
     known = _read(file, model.width)
-    new = [number for number, stamp in enumerate(stamps) if stamp not in known]
-    if announce is not None:
-        announce(len(new))
+    new = [index for index, stamp in enumerate(stamps) if stamp not in known]
     skipped: list[Skipped] = []
-    for start in range(0, len(new), SAVE_EVERY):
-        part = new[start : start + SAVE_EVERY]
-        sources = [paths[number] for number in part]
-        vectors, kept, bad = model.encode_pictures(sources, weights=weights, strict=strict, progress=progress)
-        known |= {stamps[part[number]]: vector for number, vector in zip(kept, vectors, strict=True)}
+    unsaved = 0
+    for vectors, kept, bad in model.encode_images([paths[index] for index in new], options):
+        for index, vector in zip(kept, vectors, strict=True):
+            known[stamps[new[index]]] = vector
         skipped += bad
-        _write(file, {stamp: known[stamp] for stamp in stamps if stamp in known})
+        unsaved += len(kept)
+        if unsaved >= SAVE_EVERY:
+            _write(file, stamps, known)
+            unsaved = 0
+    _write(file, stamps, known)
     usable = [number for number, stamp in enumerate(stamps) if stamp in known]
     if not usable:
         raise DataError(f"{folder}: none of {len(paths)} images could be encoded; the first: {skipped[0].reason}")
@@ -94,7 +90,9 @@ def _read(file: Path, width: int) -> dict[str, np.ndarray]:
     return dict(zip(stamps, vectors, strict=True))
 
 
-def _write(file: Path, known: dict[str, np.ndarray]) -> None:
-    if known:
+def _write(file: Path, stamps: Sequence[str], known: dict[str, np.ndarray]) -> None:
+    """Store the vectors of the files that are there now."""
+    current = [stamp for stamp in stamps if stamp in known]
+    if current:
         with whole_file(file) as part, part.open("wb") as stream:
-            np.savez(stream, stamps=np.array(list(known)), vectors=np.stack(list(known.values())))
+            np.savez(stream, stamps=np.array(current), vectors=np.stack([known[stamp] for stamp in current]))

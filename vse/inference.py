@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import CachedDescriptors, check_weights, join_taps
 from vislang.features.model_inputs import encode_taps
 from vislang.features.pipeline import Skipped
+from vislang.features.reading_options import ReadingOptions
 from vislang.text.tokenizer import TOKENIZERS
 from vislang.text.vocabulary import UNKNOWN, Vocabulary
 from vislang.training import checkpoints
@@ -85,23 +86,24 @@ class TrainedRanker:
         encoded = [self.encode_descriptors(join_taps([part[at : at + batch_size] for part in parts])) for at in blocks]
         return np.concatenate(encoded) if encoded else np.zeros((0, self.width), np.float32)
 
-    def encode_pictures(self, sources: Sequence[Any], **options: Any) -> tuple[np.ndarray, list[int], list[Skipped]]:
-        """Encode pictures batch by batch; only the vectors are kept, whatever the size of the taps.
+    def encode_images(
+        self, sources: Sequence[Any], options: ReadingOptions = ReadingOptions()
+    ) -> Iterator[tuple[np.ndarray, list[int], list[Skipped]]]:
+        """Encode images batch by batch; only the vectors are kept, whatever the size of the taps.
 
         Args:
             sources: paths, bytes, PIL images or arrays.
-            **options: of `vislang.features.model_inputs.encode_taps`.
+            options: how they are read.
 
-        Returns:
-            float32 [K, D'], the numbers of the K usable sources, and the other sources with their reasons.
+        Yields:
+            for each batch: float32 [K, D'], the indices of its K usable images among `sources`, and the other images
+            with their reasons.
         """
-        vectors, kept, skipped = [np.zeros((0, self.width), np.float32)], [], []
-        for batch in encode_taps(sources, self.config.taps, self.description["backbone"], **options):
-            kept += batch.kept
-            skipped += batch.skipped
+        for batch in encode_taps(sources, self.config.taps, self.description["backbone"], options):
+            vectors = np.zeros((0, self.width), np.float32)
             if batch.kept:
-                vectors.append(self.encode_features(batch.features))
-        return np.concatenate(vectors), kept, skipped
+                vectors = self.encode_features(batch.features)
+            yield vectors, batch.kept, batch.skipped
 
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> np.ndarray:
         """Give float32 [N, D'] of length 1 for images whose features lie in a cache made with the same weights."""

@@ -1,32 +1,38 @@
-"""One self-contained page with the pictures that a search found."""
+"""The page of the images that a search found."""
 
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from vislang.draw.html.style import STYLE
+from vislang.core.cli import shown_name
+from vislang.draw.html.elements import large_picture
+from vislang.draw.html.page import LARGE_VIEW_SCRIPT, LARGE_VIEW_STYLE, Page
 from vislang.draw.html.thumbnails import thumbnail
 
+_SIDE = 800  # pixels of the longer side of images opened large
+STYLE = """
+ol.pictures .open { border-radius: 10px; }
+.score { display: block; margin-top: 4px; font-size: 0.8rem; color: var(--soft); overflow-wrap: anywhere; }
+"""
 
-def search_page(query: str, found: Sequence[tuple[Path, float]]) -> str:
-    """Write search results as HTML that needs no other file.
+
+def search_page(query: str, found: Sequence[tuple[Path, float]]) -> Page:
+    """Return the page of one search.
 
     Args:
-        query: what was searched for, as the user wrote it.
+        query: as the user wrote it.
         found: image files and their scores, best first; a file that cannot be read is shown by its name.
     """
-    items = "".join(f"<li>{_picture(path)}<span>{score:.3f} {escape(path.name)}</span></li>" for path, score in found)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{escape(query)}</title>\n"
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
-        f"<body>\n<header>\n<h1>{escape(query)}</h1>\n</header>\n<main>\n"
-        f'<article class="card asks"><ol class="pictures">{items}</ol></article>\n</main>\n</body>\n</html>\n'
-    )
+    style = "main { padding-top: 26px; }\n" + STYLE + LARGE_VIEW_STYLE
+    sections = [f'<article class="card query-card">{found_images(found)}</article>']
+    return Page(query, [f"{len(found)} best images"], sections, style, LARGE_VIEW_SCRIPT, "vse.search")
 
 
-def _picture(path: Path) -> str:
-    data = thumbnail(path)
-    if data is None:
-        return f'<div class="missing" role="img" aria-label="no picture at hand">{escape(path.name)}</div>'
-    return f'<img src="{data}" alt="{escape(path.name)}" loading="lazy">'
+def found_images(found: Sequence[tuple[Path, float]]) -> str:
+    """Return the HTML of found images and their scores, best first; the page needs STYLE."""
+    items = ""
+    for path, score in found:
+        name = shown_name(path.name)
+        shown = large_picture(thumbnail(path, side=_SIDE), name, name)
+        items += f'<li>{shown}<span class="score">{score:.3f} {escape(name)}</span></li>'
+    return f'<ol class="pictures">{items}</ol>'

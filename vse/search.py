@@ -39,6 +39,7 @@ def search(args: argparse.Namespace) -> int:
     from vislang.core.bundled_models import say_which
     from vislang.core.cli import import_backend_quietly
     from vislang.core.errors import ConfigError
+    from vislang.features.reading_options import ReadingOptions
     from vse.api import encode_images, load_model, retrieve_images
     from vse.nearest import nearest
 
@@ -55,7 +56,7 @@ def search(args: argparse.Namespace) -> int:
         (matches,) = retrieve_images(model, args.text, encoded, top=args.top)
         found = [{"image": shown_name(match.name), "score": round(match.score, 4)} for match in matches]
     elif args.image is not None:
-        query = encode_images(model, args.image, weights=args.weights, strict=True).vectors
+        query = encode_images(model, args.image, options=ReadingOptions(weights=args.weights, strict=True)).vectors
         if len(query) != 1:
             raise ConfigError(f"--image got {len(query)} pictures, expected one; name a file")
         numbers, scores = nearest(query[:1], encoded.vectors, args.top)
@@ -69,22 +70,16 @@ def search(args: argparse.Namespace) -> int:
 
 def open_index(args: argparse.Namespace, model: Any) -> Any:
     """Encode the folder, or read the cache."""
-    from tqdm import tqdm
-
     from vislang.features.cache.reader import open_cache
+    from vislang.features.reading_options import ReadingOptions
     from vse.api import EncodedImages
     from vse.index import index_folder
 
     if Path(args.index).suffix in (".h5", ".hdf5"):
         cache = open_cache(args.index)
         return EncodedImages(model.encode_cached(cache, cache.ids), list(cache.ids))
-    with tqdm(desc="indexing", unit="image", disable=not progress_is_shown(), total=0) as bar:
-
-        def announce(count: int) -> None:
-            bar.reset(total=count)
-
-        options: Any = {"weights": args.weights, "strict": args.strict, "progress": bar.update}
-        return index_folder(model, args.index, announce=announce, **options)
+    options = ReadingOptions(weights=args.weights, strict=args.strict, progress=progress_is_shown())
+    return index_folder(model, args.index, options=options)
 
 
 def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) -> None:
@@ -108,10 +103,9 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
 
 def write_page(path: Path, query: str, found: list[dict[str, Any]]) -> None:
     """Write the answers as one HTML page with the pictures inside."""
-    from vislang.core.files import write_text
     from vse.page import search_page
 
-    write_text(path, search_page(query, [(Path(row["image"]), row["score"]) for row in found]))
+    search_page(query, [(Path(row["image"]), row["score"]) for row in found]).write(path)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.results.runs import training_seconds
+from vislang.backbones.feature_name import FeatureName
 from vislang.core.cli import DONE, run_command
 
 _BITS = 8  # of the mantissa of each weight that are kept
@@ -130,8 +131,8 @@ def packed_kind(description: Mapping[str, Any]) -> Any:
     kind = description.get("kind")
     if kind != "captioner":
         return kind
-    describes = str(description["config"]["taps"][0]).startswith("described-")
-    return "regions" if describes else "s2vt" if description["config"]["model"] == "s2vt" else kind
+    reads = FeatureName.parse(description["config"]["taps"][0])
+    return "regions" if reads.kind == "described" else "s2vt" if description["config"]["model"] == "s2vt" else kind
 
 
 def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path, step: float) -> None:

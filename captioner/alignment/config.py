@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from vislang.backbones.feature_name import FeatureName
+
 _CHOICES = {
     "recurrent": ("relu", "gru"),
     "directions": ("sum", "concat"),
@@ -112,18 +114,19 @@ class AlignmentConfig:
         return tuple(width for width in (self.whole_dim, self.bag_dim) if width)
 
     def _check_taps(self) -> None:
-        what, _, place = self.taps[0].partition("-")
-        others = [tap for tap in self.taps[1:] if tap.partition("-")[0] in ("regions", "crops", "boxes", "described")]
-        has_boxes = self.taps[1:2] == (f"boxes-{place}",)
-        if what not in ("regions", "crops") or not place or len(others) > has_boxes:
+        first, *others = (FeatureName.parse(tap) for tap in self.taps)
+        has_boxes = first.is_of_regions and others[:1] == [first.of_kind("boxes")]
+        if has_boxes:
+            others = others[1:]
+        if first.kind not in ("regions", "crops") or any(name.is_of_regions for name in others):
             raise ValueError(
                 f"setting taps got {','.join(self.taps)}, expected regions-KIND or crops-KIND, then boxes-KIND of the"
                 " same kind and recipe or nothing, then vectors such as pooled or nothing"
             )
         if self.proposal_weight and not has_boxes:
             raise ValueError(
-                f"setting proposal_weight got {self.proposal_weight} with taps {self.taps[0]}, expected boxes-{place}"
-                " behind it, which holds the scores"
+                f"setting proposal_weight got {self.proposal_weight} with taps {self.taps[0]}, expected"
+                f" {first.of_kind('boxes')} behind it, which holds the scores"
             )
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.fixations.gaze_samples import find_fixations
-from datasets.fixations.records import FixationData, FixationRecord, build_record, picture_size, read_mat
+from datasets.fixations.records import FixationData, FixationRecord, build_record, read_mat
 from vislang.core.errors import DataError
+from vislang.images.decode import image_size
 
 _NEXT = "get ALLSTIMULI.zip and DATA.zip from the authors' page WherePeopleLook and unpack both into one folder"
 _LONGEST_NAME = 63  # letters of a variable in MATLAB
@@ -49,7 +50,7 @@ def read_mit1003(folder: str | Path, *, drop_first: bool = True) -> FixationData
 
 
 def _record(picture: Path, people: list[Path], skipped: list[tuple[str, str]], *, drop_first: bool) -> FixationRecord:
-    size, points, times = picture_size(picture), [], []
+    size, points, times = image_size(picture), [], []
     for person in people:
         path = person / f"{picture.stem}.mat"
         try:

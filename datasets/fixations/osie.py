@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.fixations.records import FixationData, FixationRecord, build_record, picture_size, read_mat
+from datasets.fixations.records import FixationData, FixationRecord, build_record, read_mat
 from vislang.core.errors import DataError
+from vislang.images.decode import image_size
 
 _NEXT = "get data/eye/fixations.mat and data/stimuli of the authors' repository predicting-human-gaze-beyond-pixels"
 
@@ -56,7 +57,7 @@ def _record(path: Path, entry: Any, *, drop_first: bool) -> FixationRecord:
     times = [_numbers(one["fix_duration"]) for one in people]
     if any(len(one) != len(time) for one, time in zip(points, times, strict=True)):
         raise ValueError("fewer durations than fixations")
-    return build_record(path.name, path, picture_size(path), points, times, drop_first=drop_first)
+    return build_record(path.name, path, image_size(path), points, times, drop_first=drop_first)
 
 
 def _numbers(array: Any) -> NDArray[np.float64]:

@@ -80,21 +80,6 @@ def build_record(
     return FixationRecord(image_id, path, size, tuple(kept), tuple(times), outside)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Give (width, height) from a picture's header.
-
-    Raises:
-        DataError: no picture.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except Exception as error:  # Pillow raises a dozen kinds on damaged files
-        raise DataError(f"{path}: no picture ({' '.join(str(error).split())}); fetch it again or remove it") from error
-
-
 def read_mat(path: Path, next_step: str) -> dict[str, Any]:
     """Read a MATLAB file of version 4 to 7.2 as plain arrays.
 

@@ -1,16 +1,44 @@
-"""Captions for the eye: the best and the worst of a run by CIDEr, and some at random."""
+"""The page of caption results: numbers, published numbers beside ours, and captions with their images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from eval.metrics.captions.score import CaptionScores
+from eval.pages.numbers import metric_card
+from eval.published.captions import published_captions
+from eval.tables.captions import (
+    BASELINE,
+    COLUMNS,
+    DIVERSITY,
+    TITLES,
+    diversity_words,
+    footnotes,
+    score_words,
+    source_words,
+)
+from eval.tables.retrieval import require_one_table, seeds_words
 from vislang.core.errors import EvalError
 from vislang.core.seeds import stream
+from vislang.draw.html.elements import (
+    Row,
+    cards,
+    main_numbers,
+    note,
+    origin_section,
+    picture,
+    picture_card,
+    section,
+    table,
+)
+from vislang.draw.html.page import Page
 from vislang.draw.html.thumbnails import thumbnail
 
-RANKED, RANDOM = 10, 20  # how many of the best, as many of the worst, and how many at random
+RANKED = 10  # how many of the best, and as many of the worst
+RANDOM = 20
+_FULL = {"cider": 120.0, "bleu4": 50.0, "meteor": 50.0, "rouge_l": 100.0}  # where the bars of the cards end
 
 
 @dataclass(frozen=True)
@@ -20,8 +48,8 @@ class CaptionedImage:
     Attributes:
         name: the image's id.
         path: the image file, None where only features are at hand.
-        caption: what the captioner said.
-        references: what people said.
+        caption: of the captioner.
+        references: captions that people wrote.
         cider: of this caption, times 100; None where it could not be measured.
     """
 
@@ -32,7 +60,36 @@ class CaptionedImage:
     cider: float | None
 
 
-def pick_captions(scores: CaptionScores, *, ranked: int = RANKED, random: int = RANDOM, seed: int = 0) -> dict:
+def caption_results_page(
+    results: Sequence[Mapping[str, Any]],
+    shown: Mapping[str, Any],
+    *,
+    gallery: Mapping[str, Sequence[CaptionedImage]] | None = None,
+) -> Page:
+    """Return the page of one data set and split.
+
+    Args:
+        results: all results for the tables, what `build_caption_result` gave.
+        shown: the one of them whose numbers lead the page and whose captions are in the gallery.
+        gallery: for each heading the images to show.
+
+    Raises:
+        EvalError: results of several data sets or splits.
+    """
+    dataset, split = require_one_table(results)
+    sections = [_numbers(shown), _table(dataset, split, results), _diversity(results)]
+    for heading, images in (gallery or {}).items():
+        shown_images = cards([_image_card(image) for image in images])
+        sections.append(section(heading, shown_images, text="The caption in bold, then what people wrote."))
+    sections.append(origin_section(shown))
+    seeds = "baseline" if shown["system"] == BASELINE else seeds_words(len(shown["seeds"]))
+    tags = [shown["name"], f"{shown['num_images']:,} images", seeds, str(shown.get("date", ""))]
+    return Page(f"Captions on {dataset}, {split}", tags, sections)
+
+
+def pick_captions(
+    scores: CaptionScores, *, ranked: int = RANKED, random: int = RANDOM, seed: int = 0
+) -> dict[str, list[int]]:
     """Pick rows for the gallery; no image comes twice.
 
     Args:
@@ -50,36 +107,59 @@ def pick_captions(scores: CaptionScores, *, ranked: int = RANKED, random: int = 
     if ranked < 0 or random < 0 or ranked + random == 0:
         raise EvalError(f"gallery of {ranked} ranked and {random} random captions was asked for, expected 1 or more")
     count = len(scores.image_ids)
-    ranked = min(ranked, count // 4) if "cider" in scores.per_image else 0  # a small set keeps half for the others
-    order = (-scores.per_image["cider"]).argsort(kind="stable") if ranked else ()
-    picks = {"Best by CIDEr": list(order[:ranked]), "Worst by CIDEr": list(order[count - ranked :])[::-1]}
-    taken = {int(row) for rows in picks.values() for row in rows}
-    others = [row for row in stream(seed, "gallery", "captions").permutation(count) if int(row) not in taken]
-    picks["Picked at random from the rest"] = others[:random]
-    return {heading: [int(row) for row in rows] for heading, rows in picks.items() if len(rows)}
+    order: list[int] = []
+    if "cider" in scores.per_image:
+        order = (-scores.per_image["cider"]).argsort(kind="stable").tolist()
+    ranked = min(ranked, len(order) // 4)  # a small set keeps half for the others
+    best = order[:ranked]
+    worst = order[::-1][:ranked]
+    taken = {*best, *worst}
+    others = [row for row in stream(seed, "gallery", "captions").permutation(count).tolist() if row not in taken]
+    picks = {"Best by CIDEr": best, "Worst by CIDEr": worst, "Picked at random from the rest": others[:random]}
+    return {heading: rows for heading, rows in picks.items() if rows}
 
 
-def caption_sections(picks: Mapping[str, Sequence[CaptionedImage]]) -> list[str]:
-    """Write the gallery as HTML sections, one for each heading."""
-    return [
-        f'<section><h2>{escape(heading)}</h2><p class="soft">The caption in bold, then what people wrote.</p>'
-        f'<div class="finds">{"".join(map(_card, images))}</div></section>'
-        for heading, images in picks.items()
-    ]
+def _numbers(shown: Mapping[str, Any]) -> str:
+    spread = "nothing is trained" if shown["system"] == BASELINE else None
+    parts = []
+    for metric, full in _FULL.items():
+        if metric in shown["metrics"]:
+            title = TITLES[COLUMNS.index(metric)]
+            parts.append(metric_card(title, shown, metric, spread=spread, full=full))
+    text = "Scores times 100, higher is better. The bar is the 95 % interval over images; the dots are the seeds."
+    return main_numbers(parts, text)
 
 
-def _card(image: CaptionedImage) -> str:
-    picture = thumbnail(image.path)
-    name = escape(image.name)
-    shown = (
-        f'<img src="{picture}" alt="{escape(image.references[0])}" loading="lazy">'
-        if picture
-        else f'<div class="missing" role="img" aria-label="no picture at hand: {name}">{name}</div>'
-    )
-    score = f'<p class="rank">CIDEr <b>{image.cider:.0f}</b></p>' if image.cider is not None else ""
-    people = "".join(f"<li>{escape(text)}</li>" for text in image.references)
-    caption = escape(image.caption) or "(says nothing)"
-    return (
-        f'<article class="card find">{shown}<div class="body"><p class="said">{caption}</p>{score}'
-        f'<ul class="people">{people}</ul></div></article>'
+def _table(dataset: str, split: str, results: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for published in published_captions(dataset, split):
+        mark = "" if published.frozen else " ‡"
+        values = [score_words(published.value(name)) for name in COLUMNS]
+        rows.append(Row(published.method + mark, values, published.source))
+    for result in results:
+        values = [score_words(result["metrics"].get(name), result["deviation"].get(name)) for name in COLUMNS]
+        rows.append(Row(result["name"], values, source_words(result), ours=True))
+    notes = [note(line) for line in footnotes(dataset, split) if line]
+    text = "Baselines borrow a caption of the training images."
+    return section("Beside published numbers", table("Results table", [*TITLES, "Source"], rows), *notes, text=text)
+
+
+def _diversity(results: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for result in results:
+        values = [diversity_words(name, result["diversity"].get(name)) for name in DIVERSITY]
+        rows.append(Row(result["name"], values))
+    shown = table("Table of diversity", list(DIVERSITY.values()), rows)
+    return section("Diversity", shown, text="New captions are those that are no caption of the training images.")
+
+
+def _image_card(image: CaptionedImage) -> str:
+    score = ""
+    if image.cider is not None:
+        score = f'<p class="rank">CIDEr <b>{image.cider:.0f}</b></p>'
+    references = "".join(f"<li>{escape(text)}</li>" for text in image.references)
+    return picture_card(
+        picture(thumbnail(image.path), image.references[0], image.name),
+        f'<p class="caption">{escape(image.caption) or "(empty caption)"}</p>{score}',
+        f'<ul class="references">{references}</ul>',
     )

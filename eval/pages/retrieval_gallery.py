@@ -1,4 +1,4 @@
-"""Examples for the eye: images with the sentences found for them, sentences with the images found."""
+"""Examples of retrieval: images with the sentences retrieved for them, sentences with their images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vislang.core.errors import EvalError
 from vislang.core.seeds import stream
+from vislang.draw.html.elements import cards, picture, picture_card, section
 from vislang.draw.html.thumbnails import thumbnail
 
 _NOTE = "Picked at random, not by how well they did. ✓ is right, ✗ belongs to another image."
@@ -88,79 +89,71 @@ def build_gallery(
     """
     if queries < 1 or top < 1:
         raise EvalError(f"gallery of {queries} queries with {top} candidates was asked for, expected 1 or more of both")
-    images, captions = (np.asarray(rows, np.float32) for rows in (image_embeddings, caption_embeddings))
+    images = np.asarray(image_embeddings, np.float32)
+    captions = np.asarray(caption_embeddings, np.float32)
     owners = np.asarray(image_of_caption)
-    image_rows, caption_rows = (
-        stream(seed, "gallery", what).permutation(len(rows))[:queries]
-        for what, rows in (("images", images), ("sentences", captions))
-    )
-    return Gallery(
-        tuple(_query(row, captions @ images[row], owners == row, top) for row in image_rows),
-        tuple(_query(row, images @ captions[row], np.arange(len(images)) == owners[row], top) for row in caption_rows),
-    )
+    image_queries = []
+    for row in stream(seed, "gallery", "images").permutation(len(images))[:queries]:
+        image_queries.append(_query(row, captions @ images[row], owners == row, top))
+    sentence_queries = []
+    for row in stream(seed, "gallery", "sentences").permutation(len(captions))[:queries]:
+        is_owner = np.arange(len(images)) == owners[row]
+        sentence_queries.append(_query(row, images @ captions[row], is_owner, top))
+    return Gallery(tuple(image_queries), tuple(sentence_queries))
 
 
 def gallery_sections(gallery: Gallery, collection: Collection) -> list[str]:
-    """Write both halves of the gallery as HTML sections.
+    """Return both halves of the gallery as HTML sections.
 
     Args:
-        gallery: what the model found.
+        gallery: what the model retrieved.
         collection: what its rows stand for.
     """
     pictures = _pictures(gallery, collection)
-    finds = "".join(_sentences_found(query, collection, pictures) for query in gallery.image_queries)
-    asks = "".join(_pictures_found(query, collection, pictures) for query in gallery.sentence_queries)
-    note = f'<p class="soft">{_NOTE}</p>'
+    by_image = [_image_query(query, collection, pictures) for query in gallery.image_queries]
+    by_sentence = [_sentence_query(query, collection, pictures) for query in gallery.sentence_queries]
     return [
-        f"<section><h2>Sentences found for images</h2>{note}<div class='finds'>{finds}</div></section>",
-        f"<section><h2>Images found for sentences</h2>{note}{asks}</section>",
+        section("Sentences retrieved for images", cards(by_image), text=_NOTE),
+        section("Images retrieved for sentences", *by_sentence, text=_NOTE),
     ]
 
 
 def _query(row: int, scores: NDArray, right: NDArray[np.bool_], top: int) -> Query:
     order = np.lexsort((right, -scores))[:top]  # of tied candidates the wrong ones first, as in the ranks
     rank = 1 + np.count_nonzero((scores >= scores[right].max()) & ~right)
-    return Query(int(row), int(rank), tuple(Match(int(i), float(scores[i]), bool(right[i])) for i in order))
+    matches = [Match(int(candidate), float(scores[candidate]), bool(right[candidate])) for candidate in order]
+    return Query(int(row), int(rank), tuple(matches))
 
 
-def _pictures(gallery: Gallery, collection: Collection) -> dict[int, str | None]:
+def _pictures(gallery: Gallery, collection: Collection) -> dict[int, str]:
+    """Return the HTML of each image of the gallery, by its row."""
     rows = {query.row for query in gallery.image_queries}
     rows |= {match.row for query in gallery.sentence_queries for match in query.matches}
-    return {row: thumbnail(collection.paths[row]) for row in sorted(rows)}
+    first_caption: dict[int, str] = {}
+    for text, row in zip(collection.sentences, collection.image_of_caption, strict=True):
+        first_caption.setdefault(row, text)
+    pictures = {}
+    for row in sorted(rows):
+        name = collection.names[row]
+        pictures[row] = picture(thumbnail(collection.paths[row]), first_caption.get(row, name), name)
+    return pictures
 
 
-def _sentences_found(query: Query, collection: Collection, pictures: Mapping[int, str | None]) -> str:
-    found = "".join(
-        f'<li class="{_verdict(match)}">{_mark(match)}'
-        f'<span class="words">{escape(collection.sentences[match.row])}</span></li>'
-        for match in query.matches
-    )
+def _image_query(query: Query, collection: Collection, pictures: Mapping[int, str]) -> str:
+    found = ""
+    for match in query.matches:
+        words = f'<span class="words">{escape(collection.sentences[match.row])}</span>'
+        found += f'<li class="{_verdict(match)}">{_mark(match)}{words}</li>'
+    return picture_card(pictures[query.row], _rank(query), f'<ol class="sentences">{found}</ol>')
+
+
+def _sentence_query(query: Query, collection: Collection, pictures: Mapping[int, str]) -> str:
+    found = ""
+    for match in query.matches:
+        found += f'<li class="{_verdict(match)}">{pictures[match.row]}{_mark(match)}</li>'
     return (
-        f'<article class="card find">{_picture(query.row, collection, pictures)}<div class="body">{_rank(query)}'
-        f'<ol class="sentences">{found}</ol></div></article>'
-    )
-
-
-def _pictures_found(query: Query, collection: Collection, pictures: Mapping[int, str | None]) -> str:
-    found = "".join(
-        f'<li class="{_verdict(match)}">{_picture(match.row, collection, pictures)}{_mark(match)}</li>'
-        for match in query.matches
-    )
-    return (
-        f'<article class="card asks"><blockquote>{escape(collection.sentences[query.row])}</blockquote>{_rank(query)}'
-        f'<ol class="pictures">{found}</ol></article>'
-    )
-
-
-def _picture(row: int, collection: Collection, pictures: Mapping[int, str | None]) -> str:
-    name = escape(collection.names[row])
-    if pictures[row] is None:
-        return f'<div class="missing" role="img" aria-label="no picture at hand: {name}">{name}</div>'
-    captions = [
-        text for text, owner in zip(collection.sentences, collection.image_of_caption, strict=True) if owner == row
-    ]
-    return (
-        f'<img src="{pictures[row]}" alt="{escape(captions[0] if captions else collection.names[row])}" loading="lazy">'
+        f'<article class="card query-card"><blockquote>{escape(collection.sentences[query.row])}</blockquote>'
+        f'{_rank(query)}<ol class="pictures">{found}</ol></article>'
     )
 
 
@@ -173,6 +166,7 @@ def _verdict(match: Match) -> str:
 
 
 def _mark(match: Match) -> str:
-    return f'<span class="mark"><span aria-hidden="true">{"✓" if match.right else "✗"}</span>' + (
-        f'<span class="hidden">{_verdict(match)}</span></span>'
+    sign = "✓" if match.right else "✗"
+    return (
+        f'<span class="mark"><span aria-hidden="true">{sign}</span><span class="hidden">{_verdict(match)}</span></span>'
     )

@@ -9,6 +9,7 @@ import numpy as np
 from eval.metrics.grounding import MEASURES, difference_interval, grounding_metrics
 from eval.results.files import results_of_kind
 from eval.tables.retrieval import Setup, cell, commit_words, require_one_table, seeds_words, table_line
+from vislang.backbones.feature_name import FeatureName
 from vislang.core.provenance import provenance
 
 KIND = "grounding"
@@ -112,8 +113,9 @@ def baseline_rows(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mappi
     """Give the methods that never read and their numbers, for each kind of proposals; named where there are more."""
     sets: dict[str, dict[str, Any]] = {}
     for result in results[::-1]:
-        taps = result["config"].get("taps") or ["-"]
-        sets.setdefault(taps[0].partition("-")[2], result["baselines"])
+        taps = result["config"].get("taps") or ["regions-?"]
+        name = FeatureName.parse(taps[0])
+        sets.setdefault(str(name).removeprefix(f"{name.kind}-"), result["baselines"])
     return [
         (f"{method} ({proposals})" if len(sets) > 1 else method, metrics)
         for proposals, baselines in sets.items()

@@ -141,9 +141,9 @@ def ground(model: Any, cache: Any, ids: Sequence[str], notes: Any) -> dict[str, 
 
 def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], model: Any) -> None:
     """Write the page of this data set and split, with sentences that the first checkpoint cut."""
-    from eval.pages.grounding import render_grounding_page
+    from eval.pages.grounding import grounding_page
     from eval.tables.grounding import read_grounding
-    from vislang.core.files import file_name, write_text
+    from vislang.core.files import file_name
     from vislang.core.seeds import stream
 
     readable = [record for record in records if record.path is not None]
@@ -152,9 +152,8 @@ def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], m
     results = read_grounding(args.out, dataset, args.split)
     shown = f"sentences cut by {model.description.get('preset')}, seed {model.description.get('seed')}"
     title, tags = f"Words and their places: {dataset}, {args.split}", [f"{len(records):,} pictures", shown]
-    page = render_grounding_page(results, placed, title=title, tags=tags)
     path = args.out / file_name(f"grounding-{dataset}-{args.split}.html")
-    write_text(path, page)
+    grounding_page(results, placed, title=title, tags=tags).write(path)
     print(f"wrote {path}", file=sys.stderr)
 
 
@@ -162,7 +161,7 @@ def place_sentences(model: Any, cache_path: Path, records: Sequence[Any]) -> lis
     """Cut the first caption of each picture into parts, and draw where each is."""
     from captioner.alignment.noun_phrases import with_determiners
     from captioner.alignment.segments import segment_sentences
-    from eval.pages.grounding import PlacedSentence
+    from eval.pages.grounding import GroundedSentence
     from vislang.draw.boxes import draw_regions
     from vislang.draw.html.thumbnails import data_uri
     from vislang.features.cache.reader import open_cache
@@ -181,7 +180,7 @@ def place_sentences(model: Any, cache_path: Path, records: Sequence[Any]) -> lis
         corners = regions[[region for _, region in inside], :4]
         drawing = draw_regions(decode_image(record.path), corners, [text for text, _ in inside])
         shown = [(text, region == 0) for text, region in parts]
-        placed.append(PlacedSentence(data_uri(drawing), shown))
+        placed.append(GroundedSentence(data_uri(drawing), shown))
     return placed
 
 

@@ -14,8 +14,7 @@ from eval.metrics.captions.coco_files import write_results
 from eval.metrics.captions.diversity import caption_diversity
 from eval.metrics.captions.document_frequencies import find_table
 from eval.metrics.captions.score import Captions, CaptionScores, References, score_systems
-from eval.pages.caption_page import render_caption_page
-from eval.pages.captions import CaptionedImage, pick_captions
+from eval.pages.captions import CaptionedImage, caption_results_page, pick_captions
 from eval.results.runs import (
     fill_in_from_training,
     grouped,
@@ -238,5 +237,5 @@ def write_tables(
     }
     stem = args.out / file_name(f"captions-{dataset}-{args.split}")
     write_text(f"{stem}.md", caption_table(results))
-    write_text(f"{stem}.html", render_caption_page(results, best, gallery=gallery))
+    caption_results_page(results, best, gallery=gallery).write(f"{stem}.html")
     print(f"wrote {stem}.md and {stem}.html", file=sys.stderr)

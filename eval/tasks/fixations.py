@@ -191,14 +191,13 @@ def judge_all(
 def write_page(path: Path, dataset: str, records: Sequence[Any], methods: Mapping[str, MapOf], protocol: Any) -> None:
     """Write a page of pictures picked at random, each beside its fixations and its maps."""
     from eval.pages.fixations import fixations_page
-    from vislang.core.files import write_text
     from vislang.core.seeds import stream
 
     chosen = stream(0, "gallery", "fixations").permutation(len(records))[:_SHOWN]
     names = [name for name in methods if name != "uniform"]
     rows = [looked_at(records[row], {name: methods[name] for name in names}, protocol) for row in chosen]
     tags = [dataset, "picked at random", f"maps smoothed by {protocol.blur:.1%} of the width"]
-    write_text(path, fixations_page("Where people look", rows, tags=tags))
+    fixations_page("Where people look", rows, tags=tags).write(path)
     print(f"wrote {path.with_suffix('.md')} and {path}", file=sys.stderr)
 
 
@@ -209,10 +208,10 @@ def looked_at(record: Any, methods: Mapping[str, MapOf], protocol: Any) -> Any:
     from eval.metrics.fixations.auc import places_inside
     from eval.metrics.fixations.evaluate import prepared
     from eval.metrics.fixations.maps import people_map, unit_range
-    from eval.pages.fixations import LookedAt, ShownMap
-    from saliency.word_page import picture_uri
+    from eval.pages.fixations import MapRow
     from vislang.core.errors import ToolkitError
     from vislang.draw.heatmap import overlay
+    from vislang.draw.html.thumbnails import data_uri
     from vislang.images.decode import decode_image
 
     bare = dataclasses.replace(protocol, centre_prior="none")
@@ -224,11 +223,11 @@ def looked_at(record: Any, methods: Mapping[str, MapOf], protocol: Any) -> Any:
             maps[name] = prepared(map_of(record), record.size, bare)
         except ToolkitError:
             continue
-    shown = [ShownMap("picture", picture_uri(picture, side=_SIDE))]
+    shown = [("image", data_uri(picture, side=_SIDE))]
     for name, scores in maps.items():
         drawn = overlay(picture, unit_range(scores), alpha=0.6)
-        shown.append(ShownMap(name, picture_uri(drawn, side=_SIDE)))
-    return LookedAt(record.image_id, shown)
+        shown.append((name, data_uri(drawn, side=_SIDE)))
+    return MapRow(record.image_id, shown)
 
 
 def tell_skipped(files: Sequence[tuple[str, str]], scores: Mapping[str, Any]) -> int:

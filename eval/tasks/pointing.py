@@ -141,10 +141,9 @@ def bottom_up(path: Path) -> dict[str, Any]:
 def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], model: Any) -> None:
     """Write a page of pictures picked at random, with the words of their first captions explained."""
     from saliency.grid_features import cached_cells
-    from saliency.page import shown_picture
+    from saliency.page import explained_image, word_maps_page
     from saliency.word_maps import explain_cells
-    from saliency.word_page import saliency_page
-    from vislang.core.files import file_name, write_text
+    from vislang.core.files import file_name
     from vislang.core.seeds import stream
     from vislang.features.cache.reader import open_cache
     from vislang.images.decode import decode_image
@@ -155,14 +154,13 @@ def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], m
         return
     with open_cache(args.cache) as cache:
         cells = list(cached_cells(model, cache, [record.image_id for record in chosen]))
-    found = [explain_cells(model, one[None], record.captions[0]) for one, record in zip(cells, chosen, strict=True)]
-    pictures = [
-        shown_picture(decode_image(record.path), record.image_id, one, side=480)
-        for record, one in zip(chosen, found, strict=True)
-    ]
+    cards = []
+    for of_image, record in zip(cells, chosen, strict=True):
+        explanation = explain_cells(model, of_image[None], record.captions[0])
+        cards.append(explained_image(decode_image(record.path), record.image_id, explanation, side=480))
     tags = [f"{dataset}, {args.split}", "picked at random", f"words explained by {model.description.get('preset')}"]
     path = args.out / file_name(f"pointing-{dataset}-{args.split}.html")
-    write_text(path, saliency_page("Where the words of captions come from", pictures, tags=tags))
+    word_maps_page("Where the words of captions come from", cards, tags=tags).write(path)
     print(f"wrote {path}", file=sys.stderr)
 
 

@@ -79,7 +79,9 @@ def named_boxes(records: Sequence[Any], notes: Any) -> tuple[list[tuple[int, Any
 
 def what_it_reads(model: Any) -> str:
     """Say "regions" of a captioner that was trained on them, else "whole pictures"."""
-    return "regions" if model.config.taps[0].startswith("described-") else "whole pictures"
+    from vislang.backbones.feature_name import FeatureName
+
+    return "regions" if FeatureName.parse(model.config.taps[0]).kind == "described" else "whole pictures"
 
 
 def caption_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: Sequence[tuple[int, Any]]) -> list[str]:
@@ -98,13 +100,13 @@ def described_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes:
     """Give float32 [B, 1, 2F + 4], as `vislang.features.regions.region_features.described` has it."""
     import numpy as np
 
+    from vislang.backbones.feature_name import FeatureName
     from vislang.core.boxes import WHOLE
     from vislang.features.cache.reader import open_cache
-    from vislang.features.descriptors import split_tap
     from vislang.features.regions.region_features import described
     from vislang.features.regions.roi_align import roi_align
 
-    name, _ = split_tap(model.config.taps[0], model.description["backbone"]["name"])
+    name, _ = FeatureName.parse(model.config.taps[0]).in_cache(model.description["backbone"]["name"])
     corners = np.array([box for _, box in boxes], np.float32)
     with open_cache(cache_path) as cache:
         grids = cache.read(name, "grid", [records[row].image_id for row, _ in boxes]).astype(np.float32)
@@ -118,6 +120,7 @@ def cut_out_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: S
 
     from vislang.features.descriptors import join_taps
     from vislang.features.model_inputs import encode_taps
+    from vislang.features.reading_options import ReadingOptions
     from vislang.images.decode import decode_image
 
     crops = []
@@ -127,5 +130,5 @@ def cut_out_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: S
         edges = int(left), int(top), int(max(np.ceil(right), left + 1)), int(max(np.ceil(bottom), top + 1))
         crops.append(picture.crop(edges))
     taps, trained_on = model.config.taps, model.description["backbone"]
-    (batch,) = encode_taps(crops, taps, trained_on, strict=True, batch_size=len(crops))
+    (batch,) = encode_taps(crops, taps, trained_on, ReadingOptions(batch_size=len(crops), strict=True))
     return join_taps([batch.features[tap] for tap in taps])

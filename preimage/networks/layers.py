@@ -1,11 +1,13 @@
 """Which taps of a network stand for its depths, and which taps of two networks stand for the same depth."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from preimage.networks.network import BEFORE, Network
+from preimage.networks.network import Network
+from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import ConfigError
 
 _ENDS = {"ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "Add", "Concatenate"}
@@ -128,6 +130,6 @@ def _share(network: Network, tap: str) -> float:
     """Give the share 0..1 of a network's layers with kernels that lie at or before a tap."""
     layers = network.model.layers
     weighty = [bool(layer.get_weights()) and type(layer).__name__ != "BatchNormalization" for layer in layers]
-    name = network.output(tap.removeprefix(BEFORE))._keras_history[0].name
+    name = network.output(str(replace(FeatureName.parse(tap), before_relu=False)))._keras_history[0].name
     place = next((number for number, layer in enumerate(layers) if layer.name == name), len(layers) - 1)
     return sum(weighty[: place + 1]) / max(sum(weighty), 1)

@@ -14,12 +14,13 @@ import numpy as np
 from keras import ops
 
 from preimage.networks.receptive_fields import Field, field_of
+from vislang.backbones.feature_name import LAYER, FeatureName
 from vislang.core.errors import ConfigError, unknown_name
 from vislang.images.preprocess import Recipe, find_recipe, prepare
 from vislang.training.compile import compiled
 
 Tensor = Any
-SCORES, BEFORE = "scores", "pre:"
+SCORES = "scores"
 _GREY = (123.68, 116.779, 103.939)  # RGB mean of ImageNet, for recipes that subtract none
 _CHUNK = 16  # pictures encoded at a time
 
@@ -76,7 +77,9 @@ class Network:
         Of branches that end in a ReLU each and are concatenated, it is the concatenation of what lies before them.
         """
         layer = {layer.name: layer for layer in self.model.layers}.get(self._layers.get(tap, tap))
-        return BEFORE + tap if layer is not None and _is_clipped(layer) else tap
+        if layer is None or not _is_clipped(layer):
+            return tap
+        return str(replace(FeatureName.parse(tap), before_relu=True))
 
     def output(self, tap: str) -> Any:
         """Give the symbolic output of a tap.
@@ -96,13 +99,13 @@ class Network:
                     f" {self.model.layers[-1].name}"
                 )
             return _before_activation(self.model.layers[-1])
-        before, name = tap.startswith(BEFORE), tap.removeprefix(BEFORE).removeprefix("layer:")
-        name = self._layers.get(name, name)
-        if name in {layer.name for layer in self.model.layers}:
+        asked = FeatureName.parse(tap)
+        name = self._layers.get(asked.layer, asked.layer)
+        if asked.kind == LAYER and name in {layer.name for layer in self.model.layers}:
             layer = self.model.get_layer(name)
-            output = _before_activation(layer) if before else layer.output
+            output = _before_activation(layer) if asked.before_relu else layer.output
             return ops.mean(output, axis=(1, 2)) if tap == "pooled" and len(output.shape) == 4 else output
-        if self._find is not None and not before:
+        if self._find is not None and not asked.before_relu:
             return self._find(tap)
         raise unknown_name(f"tap of network {self.name}", tap, self.taps)
 

@@ -8,16 +8,17 @@ import numpy as np
 
 from preimage.comparison.networks import Comparison
 from preimage.comparison.per_layer import Look
-from preimage.pages.panels import cell, head, heat_map, panels, picture_page, section
-from vislang.draw.html.page import origin_section, table_card, table_row
+from preimage.pages.panels import cell, head, heat_map, panels, picture_page
+from vislang.draw.html.elements import Row, origin_section, section, table
+from vislang.draw.html.page import Page
 
 _MEASURES = ("feature_error", "distance", "same_class", "same_class_elsewhere", "gradients")
 _HEADS = ("depth", "error", "distance", "same class", "same class in the other", "gradients", "CKA", "CKA, biased")
 _KINDS = ("inversion", "caricature", "deconvnet", "channel")
 
 
-def compare_page(comparison: Comparison, origin: Mapping[str, Any]) -> str:
-    """Write the page.
+def compare_page(comparison: Comparison, origin: Mapping[str, Any]) -> Page:
+    """Return the page.
 
     Args:
         comparison: what `preimage.compare_networks` gave.
@@ -93,7 +94,7 @@ def _numbers(comparison: Comparison) -> str:
                 *(_spread(look, name) for name in _MEASURES),
                 *(alike if letter == "A" else ["", ""]),
             ]
-            rows.append(table_row(f"{letter}  {look.tap}  ({side})", cells))
+            rows.append(Row(f"{letter}  {look.tap}  ({side})", cells))
     text = (
         "Error: squared distance of the inversion's features to the picture's, over the squared norm of these."
         " Distance: the distance over the mean distance between two pictures. Same class: share of inversions that"
@@ -101,7 +102,7 @@ def _numbers(comparison: Comparison) -> str:
         " of gradient orientations (18 bins, weighted by magnitude) inversion and picture share, 0 to 1."
         " Mean ± deviation over pictures. CKA: linear alignment of both networks' features, debiased and plain."
     )
-    return section("By depth", text, table_card("Numbers by depth", _HEADS, rows, first="Layer"))
+    return section("By depth", table("Numbers by depth", _HEADS, rows, first="Layer"), text=text)
 
 
 def _spread(look: Look, name: str) -> str:
@@ -124,7 +125,7 @@ def _alignments(comparison: Comparison) -> str:
         comparison.cka, comparison.a.mapped, comparison.b.mapped,
         corner="A {} down, B {} across".format(*_short_names(comparison)), matched=matched,
     )  # fmt: skip
-    return section("How alike the depths are", text, heat)
+    return section("How similar the depths are", heat, text=text)
 
 
 def _classes(comparison: Comparison) -> str:
@@ -133,9 +134,8 @@ def _classes(comparison: Comparison) -> str:
          for name, picture in zip(comparison.class_names, side.classes, strict=True)]
         for letter, side in (("A", comparison.a), ("B", comparison.b))
     ]  # fmt: skip
-    return section(
-        "Classes", "What both networks look for in classes of the same name. A above, B below.", panels([], rows)
-    )
+    text = "What both networks look for in classes of the same name. A above, B below."
+    return section("Classes", panels([], rows), text=text)
 
 
 def _depth(comparison: Comparison, number: int, a: Look, b: Look) -> str:
@@ -160,7 +160,7 @@ def _depth(comparison: Comparison, number: int, a: Look, b: Look) -> str:
         " channel that stands out most. Channel: what that channel looks for."
     )
     more = f"<p>Channels asked for, in order.</p>{panels([], asked)}" if asked else ""
-    return section(f"Depth {number + 1} of {len(comparison.a.looks)}", text, panels(heads, rows), more)
+    return section(f"Depth {number + 1} of {len(comparison.a.looks)}", panels(heads, rows), more, text=text)
 
 
 def _made(look: Look, row: int, kind: int, name: str, *, start: bool = False) -> str:

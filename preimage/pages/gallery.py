@@ -18,8 +18,9 @@ from preimage.networks.class_labels import class_names
 from preimage.networks.layers import depth_taps, spread
 from preimage.networks.network import SCORES, Network
 from preimage.optimization.white_noise import takes_raw
-from preimage.pages.panels import cell, head, panels, section
+from preimage.pages.panels import cell, head, panels
 from vislang.core.errors import ConfigError, DataError
+from vislang.draw.html.elements import section
 
 _LOOKED_AT = 100  # photographs that say which channels stand out and which patches are strongest
 _PATCHES = 3
@@ -131,7 +132,7 @@ def inversions(subject: Subject, progress: Progress) -> Made:
     command = subject.command(
         "invert", "--layer", subject.layers[-1], *subject.searched("ijcv16"), images=subject.paths
     )
-    return Made(section("Inversions", words, _by_depth(subject, columns), command=command), errors)
+    return Made(section("Inversions", _by_depth(subject, columns), text=words, command=command), errors)
 
 
 def classes(subject: Subject, progress: Progress) -> Made | None:
@@ -149,7 +150,7 @@ def classes(subject: Subject, progress: Progress) -> Made | None:
     words = "What the network looks for in the classes that it sees in the photographs."
     command = subject.command("maximize", "--class", *numbers, "--contrast", *subject.searched("robust"))
     ranks = dict(zip(map(str, numbers), map(int, found.measures["rank"]), strict=True))
-    return Made(section("Classes", words, panels([], [cells]), command=command), {"rank": ranks})
+    return Made(section("Classes", panels([], [cells]), text=words, command=command), {"rank": ranks})
 
 
 def channels(subject: Subject, progress: Progress) -> Made:
@@ -165,7 +166,7 @@ def channels(subject: Subject, progress: Progress) -> Made:
         "maximize", "--layer", layer, "--channel", *subject.channels, "--whole", "--contrast",
         *subject.searched("robust"),
     )  # fmt: skip
-    return Made(section("Channels", words, panels([], [cells]), command=command))
+    return Made(section("Channels", panels([], [cells]), text=words, command=command))
 
 
 def caricatures(subject: Subject, progress: Progress) -> Made:
@@ -176,7 +177,7 @@ def caricatures(subject: Subject, progress: Progress) -> Made:
     words = "What each depth sees, exaggerated, and how many times the photograph's own features are in it."
     layer = subject.layers[-1]
     command = subject.command("caricature", "--layer", layer, *subject.searched("ijcv16"), images=subject.paths)
-    return Made(section("Caricatures", words, _by_depth(subject, columns), command=command), gains)
+    return Made(section("Caricatures", _by_depth(subject, columns), text=words, command=command), gains)
 
 
 def ways_back(subject: Subject, progress: Progress) -> Made:
@@ -201,7 +202,7 @@ def ways_back(subject: Subject, progress: Progress) -> Made:
         "deconv", "--layer", layer, "--channel", subject.channels[0], "--top", len(sources), images=sources
     )
     heads = [head(kind) for kind in ("patch", *RULES)]
-    return Made(section("Patches and ways back", words, panels(heads, rows), command=command), answers)
+    return Made(section("Patches and ways back", panels(heads, rows), text=words, command=command), answers)
 
 
 def white_noise(subject: Subject, progress: Progress) -> Made:
@@ -222,7 +223,7 @@ def white_noise(subject: Subject, progress: Progress) -> Made:
     command = subject.command(
         "maximize", "--layer", layer, "--channel", *subject.channels[:2], "--noise", "--seed", subject.args.seed
     )
-    return Made(section("Filters from white noise", words, panels([], [cells]), command=command))
+    return Made(section("Filters from white noise", panels([], [cells]), text=words, command=command))
 
 
 def style(subject: Subject, progress: Progress) -> Made | None:
@@ -240,7 +241,7 @@ def style(subject: Subject, progress: Progress) -> Made | None:
     words = "The photographs with the textures of another picture. Networks of VGG's kind do it best."
     command = subject.command("style", "--style", subject.args.style, *subject.searched("style"), images=subject.paths)
     losses = [round(float(loss), 6) for loss in found.measures["loss"]]
-    return Made(section("Painted", words, panels([], [above, below]), command=command), {"loss": losses})
+    return Made(section("Painted", panels([], [above, below]), text=words, command=command), {"loss": losses})
 
 
 PARTS = (inversions, classes, channels, caricatures, ways_back, white_noise, style)

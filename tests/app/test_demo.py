@@ -1,36 +1,45 @@
-"""The demo's whole path, small: scenes, features, training, ranking, captions, pages."""
+"""The demo of the bundled models: one page with every ability, from images of installed packages and drawn scenes."""
+
+import re
 
 from PIL import Image
 
 from app import demo
 
 
-def test_the_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
-    words = ["--out", str(tmp_path / "demo"), "--train", "60", "--test", "20", "--set", "epochs=2"]
-    assert demo.main([*words, "--set", "hidden_dim=16"]) == 0
-    out = capsys.readouterr().out
-    assert (tmp_path / "demo" / "60-20-0" / "features.h5").is_file()
-    for name in ("results/retrieval-scenes-test.html", "tour.html", "results/grounding-scenes-test.html"):
-        assert str(tmp_path / "demo" / name) in out
-        assert "data:image/jpeg;base64" in (tmp_path / "demo" / name).read_text()
-    page = (tmp_path / "demo" / "words.html").read_text()
-    assert str(tmp_path / "demo" / "words.html") in out
-    assert page.count('class="map"') >= 3
-    (result,) = (tmp_path / "demo" / "results").glob("pointing-*.json")
-    assert '"area_under_roc"' in result.read_text()
-    assert (tmp_path / "demo" / "results" / "pointing-scenes-test.html").read_text().count("<article") == 12
-    for ranked in ("vse", "alignment"):
-        (result,) = (tmp_path / "demo" / "results").glob(f"{ranked}-*.json")
-        assert '"i2t_r1"' in result.read_text()
-    with Image.open(tmp_path / "demo" / "regions.png") as drawing:
-        assert max(drawing.size) == 900
-    with Image.open(tmp_path / "demo" / "unnatural.png") as drawing:
-        assert drawing.size == (128, 128)
-        assert len(drawing.getcolors(128 * 128) or []) > 1000, "a map lies over the scene"
+def test_the_packaged_images_are_there_without_a_download_and_the_first_has_a_sentence(tmp_path):
+    subject = demo.packaged_images(tmp_path / "scenes")
+    assert subject.paths[0].name == "grace_hopper.jpg"
+    assert subject.sentence == demo.PACKAGED[0][2]
+    assert [path.name for path in subject.paths[-demo.SCENES :]] == [f"scene_{index}.png" for index in range(5)]
+    assert all(path.is_file() for path in subject.paths)
+    assert subject.origin.startswith("photographs of matplotlib")
 
 
-def test_a_bad_setting_ends_the_demo_with_its_line(tmp_path, capsys):
-    words = ["--out", str(tmp_path), "--train", "10", "--test", "5", "--set", "epoch=2"]
-    assert demo.main(words) == 2
-    assert "did you mean epochs" in capsys.readouterr().err
+def test_the_demo_puts_every_ability_on_one_page(tmp_path, capfd):
+    image = demo.packaged_images(tmp_path / "scenes").paths[0]
+    with Image.open(image) as photograph:
+        photograph.resize((128, 150)).save(tmp_path / "small.png")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    out = tmp_path / "page.html"
+    words = [str(tmp_path / "small.png"), str(tmp_path / "broken.jpg"), "--iterations", "3", "--out", str(out)]
+    assert demo.main(words) == 3
+    said = capfd.readouterr()
+    assert out.as_uri() in said.out
+    assert len(re.findall(r" \d+\.\d s$", said.out, re.MULTILINE)) == 7, "a line for each step, with its time"
+    assert said.err.count("\n") == said.err.count("skipped") == 1, "TensorFlow's notes are not shown"
+    page = out.read_text(encoding="utf-8")
+    titles = ["Captions", "Search", "Regions", "Words and their places", "Unusual places", "Inversions"]
+    assert all(f"<h2>{title}</h2>" in page for title in titles)
+    assert "Flickr8K" in page
+    assert "<script type=" in page
+    assert 'aria-pressed="true"' in page
+    assert not re.search(r'(?:src|href)="(?!data:)', page), "the page needs no other file"
+
+
+def test_what_is_not_there_is_said_before_the_models_are_loaded(tmp_path, capsys):
+    assert demo.main([str(tmp_path / "none"), "--out", str(tmp_path / "page.txt")]) == 2
+    assert "expected a name such as page.html" in capsys.readouterr().err
+    assert demo.main([str(tmp_path / "*.jpg"), "--out", str(tmp_path / "page.html")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "page.html").exists()

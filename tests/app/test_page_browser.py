@@ -1,4 +1,4 @@
-"""The page of captioned pictures in a real browser: its search box, the large view, its width, its errors."""
+"""The page of captioned pictures in a real browser: its search field, the large view, its width, its errors."""
 
 import html
 import json
@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captioner.page import ShownCaption, ShownPicture, generate_page
-from vislang.draw.html.search_box import WordScores
+from captioner.inference import Caption
+from captioner.output_formats import Captioned
+from captioner.page import captions_page
+from vislang.draw.html.search_field import WordScores
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
@@ -33,13 +35,13 @@ ACTIONS = """
 const faults = [];
 window.addEventListener('error', event => faults.push(event.message));
 window.addEventListener('load', () => {
-  const box = document.querySelector('.finder input'), large = document.querySelector('dialog.large');
-  const visible = () => [...document.querySelectorAll('.find')].filter(card => card.offsetParent)
+  const box = document.querySelector('.search-field input'), large = document.querySelector('dialog.large');
+  const visible = () => [...document.querySelectorAll('.picture-card')].filter(card => card.offsetParent)
     .map(card => card.querySelector('h2').textContent);
   const search = words => { box.value = words; box.dispatchEvent(new Event('input')); return visible(); };
   const seen = {all: visible(), width: [document.documentElement.scrollWidth, window.innerWidth]};
   for (const words of ['dog', 'puppy', 'WAVE!', 'boy.png', 'zebra']) seen[words] = search(words);
-  seen.said = document.querySelector('.finder output').textContent;
+  seen.said = document.querySelector('.search-field output').textContent;
   seen.cleared = search('');
   document.querySelector('button.open').click();
   const picture = large.querySelector('img');
@@ -61,10 +63,10 @@ def page(folder):
     pictures = []
     for name, caption in CAPTIONS.items():
         Image.fromarray(random.integers(0, 256, (300, 900, 3), dtype=np.uint8)).save(folder / name)
-        words = [(word, 0.5) for word in caption.split()]
-        pictures.append(ShownPicture(folder / name, name, [ShownCaption(words, -3.0, 0.9)] * 3))
-    parts = generate_page("Pictures", ["a tag"], pictures, ["left.jpg: not a picture"], scores=SCORES)
-    return "".join(parts).replace("<head>", "<head>" + ACTIONS, 1)
+        probabilities = (*(0.5 for _ in caption.split()), 0.9)
+        pictures.append(Captioned(folder / name, [Caption(caption, -3.0, probabilities)] * 3))
+    page = captions_page("Pictures", ["a tag"], pictures, ["left.jpg: not a picture"], scores=SCORES)
+    return page.html().replace("<head>", "<head>" + ACTIONS, 1)
 
 
 @pytest.fixture(scope="module", params=[(390, 844), (1280, 900)], ids=["phone", "desktop"])
@@ -80,7 +82,7 @@ def seen(request, tmp_path_factory):
     return json.loads(html.unescape(found)) | {"console": re.findall(r"CONSOLE.*", done.stderr)}
 
 
-def test_the_search_box_finds_by_meaning_by_caption_and_by_name(seen):
+def test_the_search_field_finds_by_meaning_by_caption_and_by_name(seen):
     assert seen["all"] == list(CAPTIONS)
     assert seen["dog"] == ["dog.png"]
     assert seen["puppy"] == ["dog.png"]
@@ -88,7 +90,7 @@ def test_the_search_box_finds_by_meaning_by_caption_and_by_name(seen):
     assert seen["boy.png"] == ["boy.png"]
 
 
-def test_what_no_picture_fits_says_so_and_an_empty_box_brings_all_back(seen):
+def test_what_no_picture_fits_says_so_and_an_empty_field_brings_all_back(seen):
     assert seen["zebra"] == []
     assert seen["said"] == "0 of 4 pictures; unknown: zebra"
     assert sorted(seen["cleared"]) == sorted(CAPTIONS)

@@ -17,7 +17,7 @@ import captioner
 from captioner import generate
 from captioner.inference import Caption
 from captioner.output_formats import Captioned, csv_lines, image_id, text_lines, word_probabilities
-from captioner.page import ShownCaption, ShownPicture, generate_page
+from captioner.page import captions_page
 from eval.metrics.captions.coco_files import read_results
 
 GOOD = ["COCO_val2014_000000391895.jpg", "a.jpg", "b.png"]
@@ -242,12 +242,13 @@ def test_a_cut_caption_has_no_end_mark_and_names_are_quoted():
 
 def test_the_page_escapes_everything_and_shows_what_cannot_be_read(tmp_path):
     bad = "<script>alert('&')</script>"
-    shown = ShownCaption([(bad, 0.5)], -1.0, None)
-    silent = ShownCaption([], -0.1, 0.9)
-    pictures = [ShownPicture(tmp_path / "none.jpg", bad, [shown, silent])]
-    page = "".join(generate_page(bad, [bad], pictures, [bad]))
-    assert bad not in page
+    bad_name = "<script>alert('&')"  # a file's name holds no slash
+    shown = Caption(bad, -1.0, (0.5, 0.5))
+    silent = Caption("", -0.1, (0.9,))
+    page = captions_page(bad, [bad], [Captioned(tmp_path / bad_name, [shown, silent])], [bad]).html()
+    assert bad_name not in page
     assert page.count("<script") == 1  # our own
-    assert page.count(html.escape(bad)) == 8  # title twice, tag, name, caption, left out; searched: name, caption
+    assert page.count(html.escape(bad)) == 6  # title twice, tag, caption, left out, searched text
+    assert page.count(html.escape(bad_name)) == 6 + 4  # and the name: heading, searched text, placeholder twice
     assert "no picture at hand" in page
-    assert "(says nothing)" in page
+    assert "(empty caption)" in page

@@ -101,15 +101,22 @@ def test_a_determiner_goes_with_the_word_after_it():
     assert [(one.words, one.region) for one in moved] == [((0, 3), 2), ((3, 6), 1)]
 
 
-def test_regions_are_described_and_drawn(drawn, capsys):
+def test_regions_are_described_and_drawn(drawn, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     photo = drawn / "photo.png"
     shutil.copy(drawn / "scenes" / "images" / "test_000000.png", photo)
     assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), "--most", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == str(photo)
     assert 1 <= len(lines) - 1 <= 3
-    with Image.open(drawn / "photo_regions.png") as drawing:
+    with Image.open(tmp_path / "drawings" / "photo_regions.png") as drawing:
         assert max(drawing.size) == 900
+    assert not (drawn / "photo_regions.png").exists(), "nothing is drawn beside the photograph"
+    out = ["--out", str(tmp_path / "out.jpg")]
+    assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), *out]) == 0
+    with Image.open(tmp_path / "out.jpg") as drawing:
+        assert drawing.format == "JPEG"
+    capsys.readouterr()
     assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     found = captioner.describe_regions(captioner.load_model(drawn / "writer"), photo)
@@ -150,7 +157,7 @@ def test_a_sentence_is_tied_to_regions(drawn, capsys):
     ("change", "message"),
     [
         (["--image", "nowhere.png"], "nowhere.png"),
-        (["--image", "a.png", "b.png", "--out", "x.png"], "names one picture and 2 photographs were given"),
+        (["--image", "a.png", "b.png", "--out", "x.png"], "--out got the file x.png for 2 drawings, expected a folder"),
         (["--most", "0"], "most got 0, expected 1 or more"),
         (["--checkpoint", "nowhere"], "nowhere holds no config.json"),
         (["--proposals", "detector:x.pb"], "name taps such as regions-grid alike"),
@@ -227,7 +234,7 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
     page = next(tmp_path.glob("grounding-*.html")).read_text()
     assert page.count("data:image/jpeg;base64") == 10
     assert all(
-        words in page for words in ("alignment-best-compact_scenes", "random region", "Sentences and their places")
+        words in page for words in ("alignment-best-compact_scenes", "random region", "Sentences and their regions")
     )
 
 

@@ -81,7 +81,7 @@ def test_broken_pictures_are_skipped_and_listed(tmp_path):
     data = read_osie(tmp_path)
     assert [record.image_id for record in data.records] == ["b.jpg"]
     assert data.skipped[0][0] == "a.jpg"
-    assert "no picture" in data.skipped[0][1]
+    assert "not an image" in data.skipped[0][1]
 
 
 def test_entries_that_are_not_as_osies_are_listed(tmp_path):

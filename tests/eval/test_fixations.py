@@ -25,7 +25,7 @@ from eval.metrics.fixations.evaluate import (
 from eval.metrics.fixations.maps import people_map
 from eval.metrics.fixations.nss_cc_sim_kl import nss
 from eval.metrics.pointing_game import centre_map
-from eval.pages.fixations import LookedAt, ShownMap, fixations_page
+from eval.pages.fixations import MapRow, fixations_page
 from eval.tables.fixations import PEOPLE, build_fixations, fixations_table, protocol_suffix, read_fixation_results
 from vislang.core.errors import ConfigError, DataError, EvalError
 
@@ -216,9 +216,8 @@ def test_the_table_holds_baselines_models_and_people(tmp_path):
 
 
 def test_the_page_needs_nothing_else_and_escapes_names():
-    page = fixations_page(
-        "<b>", [LookedAt("<i>.jpg", [ShownMap("a & b", "data:image/jpeg;base64,AA==")])], tags=["<t>"]
-    )
+    rows = [MapRow("<i>.jpg", [("a & b", "data:image/jpeg;base64,AA==")])]
+    page = fixations_page("<b>", rows, tags=["<t>"]).html()
     assert "&lt;b&gt;" in page
     assert "&lt;i&gt;.jpg" in page
     assert "a &amp; b" in page

@@ -1,6 +1,7 @@
 """Maps over pictures, tiles, training that resumes, and the commands, on the small CNN of the scenes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -179,6 +180,23 @@ def test_the_command_draws_and_ranks(trained, photographs, tmp_path, capsys):
     scores = [row["naturalness"] for row in rows["pictures"]]
     assert scores == sorted(scores)
     assert (len(scores), len(rows["skipped"])) == (8, 1)
+
+
+def test_a_folder_keeps_its_folders_and_no_drawing_is_mapped_again(trained, photographs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / "tree" / name).mkdir(parents=True)
+        shutil.copy(photographs / "1.png", tmp_path / "tree" / name / "dog.png")
+    words = ["--folder", "tree", "--checkpoint", str(trained)]
+    assert map_command.main([*words, "--out", "tree"]) == 0
+    assert capsys.readouterr().err.count("wrote") == 2
+    drawings = [tmp_path / "tree" / name / "dog_unnatural.png" for name in ("a", "b")]
+    assert all(path.is_file() for path in drawings)
+    assert map_command.main([*words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["pictures"]
+    assert sorted(row["image"] for row in rows) == ["tree/a/dog.png", "tree/b/dog.png"]
+    assert map_command.main(["--image", "tree/a/dog.png", "--checkpoint", str(trained)]) == 0
+    assert (tmp_path / "drawings" / "dog_unnatural.png").is_file()
 
 
 def test_bad_input_of_the_commands(trained, tmp_path, capsys):

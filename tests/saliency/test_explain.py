@@ -12,9 +12,10 @@ from captioner.api import load_model
 from saliency import explain
 from saliency.draw import draw_timeline
 from saliency.grid_features import cell_taps, encoded_cells
-from saliency.word_maps import explain_cells
-from saliency.word_page import ExplainedPicture, ExplainedWord, saliency_page
+from saliency.page import explained_image, word_maps_page
+from saliency.word_maps import Explanation, explain_cells
 from vislang.core.errors import ConfigError
+from vislang.features.reading_options import ReadingOptions
 from vislang.images.video import read_frames
 
 av = pytest.importorskip("av")
@@ -71,13 +72,13 @@ def test_without_a_sentence_the_models_own_caption_is_explained(tiny_captioner, 
     assert saliency.explain_image(model, photo, way="original").losses.min() > -1e-5  # divergences
 
 
-def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip):
-    model, seen = load_model(tiny_captioner), []
-    found = saliency.explain_video(model, clip, "a red dog", rate=5, progress=seen.append)
+def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
+    model = load_model(tiny_captioner)
+    found = saliency.explain_video(model, clip, "a red dog", rate=5, options=ReadingOptions(progress=True))
     assert found.maps.shape == (11, 3, 8, 8)
     assert found.in_time.shape == (11, 3)
     np.testing.assert_allclose(found.seconds, np.arange(11) / 5, atol=1e-3)
-    assert sum(seen) == 11
+    assert "11frame" in capsys.readouterr().err.replace(" ", "")
     single = saliency.explain_image(model, next(iter(read_frames(clip))).picture, "a red dog")
     np.testing.assert_allclose(found.losses[0], single.losses[0], atol=2e-3)  # kept in half precision
     np.testing.assert_allclose(found.whole[0], single.whole[0], atol=1e-5)
@@ -87,14 +88,16 @@ def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip):
         saliency.explain_video(model, clip, "a dog", rate=0)
 
 
-def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, photo, capsys):
+def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, photo, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     folder, words = photo.parent, ["--checkpoint", str(tiny_captioner), "--image", str(photo)]
     more = ["--html", str(folder / "p.html"), "--npy", str(folder / "p.npy"), "--sentence", "a red <zebra> dog"]
     assert explain.main([*words, *more]) == 0
     said = capsys.readouterr()
     assert "given: a red zebra dog" in said.out
     assert "a word that the model does not know" in said.out
-    assert Image.open(folder / "photo_words.png").size[0] > 400
+    assert Image.open(tmp_path / "drawings" / "photo_words.png").size[0] > 400
+    assert not (folder / "photo_words.png").exists(), "nothing is drawn beside the photograph"
     assert np.load(folder / "p.npy").shape == (1, 4, 8, 8)
     page = (folder / "p.html").read_text()
     assert page.count('class="map"') == page.count('aria-pressed="false"') == 4
@@ -134,11 +137,15 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
         (["--video", "PHOTO", "--fps", "0"], "--fps got 0, expected frames a second, more than 0"),
         (["--video", "PHOTO", "--html", "x.html"], "--html shows a photograph"),
         (["--image", "PHOTO", "--tile", "3"], "--tile got 3 pixels"),
+        (["--image", "PHOTO", "--out", "x.bmp"], "--out got x.bmp, expected a name such as out.png"),
         (["--image", "PHOTO", "--sentence", " . "], "has no word"),
         (["--video", "TEXT", "--sentence", "a dog"], "no video that can be read"),
     ],
 )
-def test_what_cannot_end_well_is_refused_in_one_line(tiny_captioner, photo, capsys, words, reason):
+def test_what_cannot_end_well_is_refused_in_one_line(
+    tiny_captioner, photo, capsys, words, reason, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     (photo.parent / "text.mp4").write_text("no video")
     places = {"PHOTO": str(photo), "TEXT": str(photo.parent / "text.mp4")}
     words = [places.get(word, word) for word in words]
@@ -159,10 +166,23 @@ def test_captioners_of_vectors_are_asked_for_cells_and_those_of_regions_refused(
 
 
 def test_the_page_shows_what_it_is_given_and_escapes_it():
-    words = [ExplainedWord("<b>", True, 1.25, "data:x"), ExplainedWord("zebra", False, -0.5, "data:y")]
-    page = saliency_page("A & B", [ExplainedPicture("<i>.jpg", "data:z", words, (0.1, 0.0, 0.9, 1.0))])
+    explanation = Explanation(
+        words=("<b>", "zebra"),
+        unknown=(False, True),
+        written=False,
+        way="tilt",
+        losses=np.random.default_rng(0).random((1, 2, 4, 4)),
+        whole=np.zeros((1, 2)),
+        evidence=np.array([1.25, -0.5], np.float32),
+        seen=(0.1, 0.0, 0.9, 1.0),
+        seconds=np.zeros(1),
+    )
+    card = explained_image(Image.new("RGB", (400, 300)), "<i>.jpg", explanation, side=100, pressed=1)
+    page = word_maps_page("A & B", [card]).html()
     assert "A &amp; B" in page
     assert "&lt;b&gt;<small>+1.2</small>" in page
     assert "<b>" not in page
-    assert 'class="strange"' in page
+    assert 'aria-pressed="true" class="unknown"' in page
+    assert "zebra<small>\N{MINUS SIGN}0.5</small>" in page
+    assert page.count('class="map"') == page.count("data:image/png") == 2
     assert "--l:10.00%;--t:0.00%;--w:80.00%;--h:100.00%" in page

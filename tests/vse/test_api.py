@@ -13,6 +13,7 @@ from PIL import Image
 
 import vse
 from vislang.core.errors import CheckpointError, ConfigError, DataError
+from vislang.features.reading_options import ReadingOptions
 from vse import search
 from vse.api import EncodedImages
 from vse.nearest import nearest
@@ -63,7 +64,7 @@ def test_a_mixed_folder_gives_vectors_and_reasons(model, photos):
     assert encoded.vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(np.asarray(encoded), axis=1), 1, rtol=1e-5)
     with pytest.raises(DataError, match="strict"):
-        vse.encode_images(model, photos, strict=True)
+        vse.encode_images(model, photos, options=ReadingOptions(strict=True))
 
 
 def test_the_same_picture_in_every_guise_gives_the_same_vector(model, photos):
@@ -170,9 +171,9 @@ def test_search_indexes_once_and_says_what_it_skipped(checkpoint, photos, tmp_pa
     encoded = []
     from vse.inference import TrainedRanker
 
-    original = TrainedRanker.encode_pictures
+    original = TrainedRanker.encode_images
     monkeypatch.setattr(
-        TrainedRanker, "encode_pictures", lambda m, sources, **o: encoded.extend(sources) or original(m, sources, **o)
+        TrainedRanker, "encode_images", lambda m, sources, o: encoded.extend(sources) or original(m, sources, o)
     )
     code, out, _ = run_search(checkpoint, *words, capsys=capsys)
     assert sorted(path.name for path in encoded) == BAD, "good pictures must come from the index"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.resize import at_input_size
 from vislang.backbones.weights import fingerprint
 from vislang.core.errors import ConfigError, unknown_name
@@ -40,6 +41,20 @@ class LoadedBackbone(ABC):
         """The sha256 of all that the features of a tap hang on."""
         return self.fingerprint
 
+    def own_name(self, text: str) -> str:
+        """Return the name of a feature as `taps` has it, without its "layer:".
+
+        Raises:
+            ConfigError: it is of another preprocessing.
+        """
+        name = FeatureName.parse(text)
+        if name.preprocessing not in ("", self.recipe.name):
+            raise ConfigError(
+                f"{text} is of another preprocessing than {self.recipe.name}, with which {self.name} was loaded; name"
+                f" {name.stored} alone and load the backbone with recipe {name.preprocessing}"
+            )
+        return name.stored
+
     def encode_pictures(
         self, pictures: Sequence[Image.Image], batch: np.ndarray, taps: Sequence[str]
     ) -> dict[str, np.ndarray]:
@@ -62,7 +77,7 @@ class LoadedBackbone(ABC):
         batch = np.asarray(batch, np.float32)
         if batch.ndim != 4 or batch.shape[-1] != 3:
             raise ConfigError(f"backbone {self.name} got images {list(batch.shape)}, expected [B, S, S, 3]")
-        outputs = self._forward(batch, tuple(bare_name(tap) for tap in taps))
+        outputs = self._forward(batch, tuple(self.own_name(tap) for tap in taps))
         return {tap: np.asarray(output, np.float32) for tap, output in zip(taps, outputs, strict=True)}
 
     @abstractmethod
@@ -70,11 +85,6 @@ class LoadedBackbone(ABC):
 
     @abstractmethod
     def _forward(self, batch: np.ndarray, taps: tuple[str, ...]) -> Sequence[Any]: ...
-
-
-def bare_name(tap: str) -> str:
-    """Strip the optional "layer:" from a tap."""
-    return tap.removeprefix("layer:")
 
 
 class KerasBackbone(LoadedBackbone):

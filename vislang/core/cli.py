@@ -27,7 +27,6 @@ def run_command(body: Callable[[], int]) -> int:
     Args:
         body: does the work and returns an exit code.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes bury our one line
     try:
         return body()
     except ToolkitError as error:
@@ -44,7 +43,7 @@ def run_command(body: Callable[[], int]) -> int:
 def import_backend_quietly() -> None:
     """Import Keras and let its backend look for devices, without the notes that TensorFlow writes while it starts.
 
-    They come from C++ and bypass every log level, and would bury the one line that a command has to say.
+    Some come from C++ and bypass every log level, so stderr itself is turned away meanwhile.
     """
     sys.stderr.flush()
     shown = os.dup(2)
@@ -55,6 +54,7 @@ def import_backend_quietly() -> None:
 
         keras.ops.zeros(1)
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it also warns of functions compiled one after another
+        logging.getLogger("absl").setLevel(logging.ERROR)
     finally:
         os.dup2(shown, 2)
         os.close(shown)

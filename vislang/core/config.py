@@ -12,6 +12,18 @@ from vislang.core.errors import ConfigError, unknown_name
 Config = TypeVar("Config")
 
 
+class Options:
+    """Base of the dataclasses of options: an unknown option is a ConfigError that names the nearest, no TypeError."""
+
+    def __new__(cls, *values: Any, **options: Any) -> Any:
+        """Refuse unknown options before the dataclass' own `__init__` does."""
+        known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for name in options:
+            if name not in known:
+                raise unknown_name(f"option of {cls.__name__}", name, known)
+        return super().__new__(cls)
+
+
 def preset(configs: Mapping[str, Config], name: str) -> Config:
     """Look a preset up by name.
 

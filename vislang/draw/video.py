@@ -9,6 +9,7 @@ from PIL import Image
 
 from vislang.core.errors import DataError
 from vislang.core.files import whole_file
+from vislang.images.own_drawings import SOFTWARE
 from vislang.images.video import require_av
 
 _CODECS = ("libx264", "mpeg4")  # the first that this build of FFmpeg has
@@ -32,6 +33,7 @@ def written_video(path: str | Path, size: tuple[int, int], rate: float) -> Itera
             container = av.open(str(part), "w")
         except (ValueError, OSError) as error:
             raise DataError(f"cannot write the video {path} ({error}); expected a name such as out.mp4") from error
+        container.metadata["comment"] = SOFTWARE
         with container:
             codec = next(name for name in _CODECS if name in av.codecs_available)
             stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1000))

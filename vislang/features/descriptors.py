@@ -2,11 +2,13 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from keras import ops
 
+from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import full_recipe_name
 from vislang.core.errors import ConfigError, DataError
 from vislang.features.cache.reader import FeatureCache
@@ -14,16 +16,12 @@ from vislang.features.cache.reader import FeatureCache
 Tensor = Any
 
 
-def split_tap(tap: str, backbone: str) -> tuple[str, str]:
-    """Split a setting such as "pooled" or "pooled@squash-320-tf/v1" into the cache's backbone and tap names."""
-    name, at, recipe = tap.partition("@")
-    return f"{backbone}{at}{recipe}", name
-
-
-def full_tap(tap: str, backbone: str) -> str:
-    """Write out the recipe of a setting such as "pooled@320", so that a checkpoint means the same for ever."""
-    name, at, recipe = tap.partition("@")
-    return f"{name}@{full_recipe_name(backbone, recipe)}" if at else tap
+def full_name(text: str, backbone: str) -> str:
+    """Write out the preprocessing of a feature such as "pooled@320", so that a checkpoint means the same for ever."""
+    name = FeatureName.parse(text)
+    if name.preprocessing:
+        name = replace(name, preprocessing=full_recipe_name(backbone, name.preprocessing) or "")
+    return str(name)
 
 
 def join_taps(features: Sequence[Tensor]) -> Tensor:
@@ -57,7 +55,7 @@ class CachedDescriptors:
     """
 
     def __init__(self, cache: FeatureCache, backbone: str, taps: Sequence[str], ids: Sequence[str]):
-        self._parts = [cache.resident(*split_tap(tap, backbone), ids) for tap in taps]
+        self._parts = [cache.resident(*FeatureName.parse(tap).in_cache(backbone), ids) for tap in taps]
         self.is_resident = all(part.is_resident for part in self._parts)
         self.num_features = sum(part.shape[-1] for part in self._parts)
         vectors = itertools.takewhile(lambda part: len(part.shape) == 2, self._parts[::-1])
@@ -91,7 +89,10 @@ class CachedDescriptors:
 
 def identity(cache: FeatureCache, backbone: str, taps: Sequence[str]) -> dict[str, Any]:
     """Say whose features these are, as checkpoints keep it: {"name": ..., "weights": {tap: sha256}}."""
-    return {"name": backbone, "weights": {tap: cache.key(*split_tap(tap, backbone)).weights for tap in taps}}
+    return {
+        "name": backbone,
+        "weights": {tap: cache.key(*FeatureName.parse(tap).in_cache(backbone)).weights for tap in taps},
+    }
 
 
 def check_weights(cache: FeatureCache, trained_on: Mapping[str, Any]) -> None:
@@ -105,7 +106,7 @@ def check_weights(cache: FeatureCache, trained_on: Mapping[str, Any]) -> None:
         DataError: the fingerprints differ.
     """
     for tap, expected in trained_on["weights"].items():
-        found = cache.key(*split_tap(tap, trained_on["name"])).weights
+        found = cache.key(*FeatureName.parse(tap).in_cache(trained_on["name"])).weights
         if found != expected:
             raise DataError(
                 f"{cache.path}: {trained_on['name']}/{tap} was made with weights {found[:12]}, expected {expected[:12]}"

@@ -83,7 +83,6 @@ def _list_backbones(as_json: bool) -> int:
 
 
 def _extract(args: argparse.Namespace) -> int:
-    from vislang.backbones.base import bare_name
     from vislang.backbones.registry import load_backbone
     from vislang.features.cache.reader import feature_key, open_cache
     from vislang.features.regions.region_features import with_regions
@@ -95,7 +94,7 @@ def _extract(args: argparse.Namespace) -> int:
         skipped += extra
     import_backend_quietly()
     backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.recipe)
-    taps = dict.fromkeys(bare_name(tap.strip()) for tap in args.taps.split(",") if tap.strip())
+    taps = dict.fromkeys(backbone.own_name(tap.strip()) for tap in args.taps.split(",") if tap.strip())
     if not taps:
         raise DataError("--taps names no tap, expected some such as pooled,grid; see --list")
     backbone = with_regions(backbone, list(taps), args.proposals)
@@ -134,9 +133,7 @@ def _compute(
         first = writer.done
         files = [paths[name] for name in ids[first:]]
         with tqdm(total=len(ids), initial=first, unit="image", disable=not progress_is_shown()) as bar:
-            for batch in encode_batches(
-                backbone, files, taps, batch_size=args.batch, strict=args.strict, progress=bar.update
-            ):
+            for batch in encode_batches(backbone, files, taps, batch_size=args.batch, strict=args.strict):
                 if batch.skipped and not may_drop:
                     raise DataError(f"{batch.skipped[0].reason}; the cache holds this image, so it is needed")
                 writer.append(
@@ -145,6 +142,7 @@ def _compute(
                     done=min(writer.done + args.batch, len(ids)),
                     skipped=[(one.source, one.reason) for one in batch.skipped],
                 )
+                bar.update(len(batch.kept) + len(batch.skipped))
         writer.finish()
         skipped += [tuple(one) for one in writer.skipped]
     return len(files)

@@ -1,16 +1,19 @@
 """Pictures to the taps that a trained model reads, its CNN checked against the weights of training."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from vislang.backbones.base import LoadedBackbone
+from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import load_backbone
 from vislang.core.errors import DataError
 from vislang.features.pipeline import Encoded, encode_batches, list_images
+from vislang.features.reading_options import ReadingOptions
 from vislang.features.regions.region_features import with_regions
 
 
@@ -18,40 +21,33 @@ def encode_taps(
     sources: Sequence[Any],
     taps: Sequence[str],
     trained_on: Mapping[str, Any],
-    *,
-    weights: str | Path | None = None,
-    proposals: str | None = None,
-    batch_size: int = 8,
-    strict: bool = False,
-    progress: Callable[[int], None] | None = None,
+    options: ReadingOptions = ReadingOptions(),
 ) -> Iterator[Encoded]:
-    """Encode pictures batch by batch, whatever number of recipes the taps are of.
+    """Encode images batch by batch, whatever number of recipes the taps are of.
 
     Args:
         sources: what `image_sources` gives.
         taps: the `taps` of a model's settings, such as "pooled" or "grid@squash-320-tf/v1".
         trained_on: the model's backbone as `vislang.features.descriptors.identity` wrote it.
-        weights: the backbone's weights file, instead of the usual places.
-        proposals: where the detector is that proposes regions, instead of the usual place.
-        batch_size: pictures in one pass.
-        strict: raise for the first bad picture instead of setting it aside.
-        progress: called with the number of sources just dealt with.
+        options: how they are read.
 
     Raises:
-        DataError: weights other than in training, or a bad picture and `strict`.
+        DataError: weights other than in training, or an unreadable image and `options.strict`.
     """
     streams, names = [], []
     for recipe, of_recipe in _by_recipe(taps).items():
-        plain = [tap.partition("@")[0] for tap in of_recipe]
-        backbone = with_regions(_backbone(trained_on["name"], recipe, weights), plain, proposals)
+        plain = [FeatureName.parse(tap).stored for tap in of_recipe]
+        backbone = _backbone(trained_on["name"], recipe, options.weights)
+        backbone = with_regions(backbone, plain, options.proposals)
         _check(backbone, of_recipe, trained_on["weights"])
-        report = None if streams else progress  # each picture is counted once
-        streams.append(encode_batches(backbone, sources, plain, batch_size=batch_size, strict=strict, progress=report))
+        streams.append(encode_batches(backbone, sources, plain, batch_size=options.batch_size, strict=options.strict))
         names.append(dict(zip(of_recipe, plain, strict=True)))
-    for parts in zip(*streams, strict=True):
-        pairs = zip(parts, names, strict=True)
-        features = {tap: part.features[name] for part, of in pairs if part.kept for tap, name in of.items()}
-        yield Encoded(features, parts[0].kept, parts[0].skipped)
+    with tqdm(total=len(sources), desc="encoding", unit="image", disable=not options.progress) as bar:
+        for parts in zip(*streams, strict=True):
+            pairs = zip(parts, names, strict=True)
+            features = {tap: part.features[name] for part, of in pairs if part.kept for tap, name in of.items()}
+            yield Encoded(features, parts[0].kept, parts[0].skipped)
+            bar.update(len(parts[0].kept) + len(parts[0].skipped))
 
 
 def image_sources(images: Any) -> tuple[list[Any], list[str]]:
@@ -116,7 +112,7 @@ def given_features(images: Any, taps: Sequence[str]) -> dict[str, np.ndarray] | 
 def _by_recipe(taps: Sequence[str]) -> dict[str | None, list[str]]:
     groups: dict[str | None, list[str]] = {}
     for tap in taps:
-        groups.setdefault(tap.partition("@")[2] or None, []).append(tap)
+        groups.setdefault(FeatureName.parse(tap).preprocessing or None, []).append(tap)
     return groups
 
 
@@ -127,7 +123,7 @@ def _backbone(name: str, recipe: str | None, weights: str | Path | None) -> Load
 
 def _check(backbone: LoadedBackbone, taps: Sequence[str], trained_on: Mapping[str, str]) -> None:
     for tap in taps:
-        found = backbone.fingerprint_of(tap.partition("@")[0])
+        found = backbone.fingerprint_of(FeatureName.parse(tap).stored)
         expected = trained_on.get(tap, found)  # an imported model does not know its own
         if expected != found:
             raise DataError(

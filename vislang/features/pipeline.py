@@ -4,7 +4,7 @@ import collections
 import glob
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from vislang.backbones.base import LoadedBackbone
 from vislang.core.errors import ConfigError, DataError
 from vislang.images.decode import SUFFIXES, ImageSource, decode_image, source_name
+from vislang.images.own_drawings import without_own_drawings
 from vislang.images.preprocess import Recipe, prepare
 
 PICTURE_SIDE = 512  # no proposer looks closer
@@ -51,7 +52,6 @@ def encode_images(
     *,
     batch_size: int = 32,
     strict: bool = False,
-    progress: Callable[[int], None] | None = None,
 ) -> Encoded:
     """Encode pictures of any kind.
 
@@ -61,12 +61,11 @@ def encode_images(
         taps: names of the backbone's taps or layers.
         batch_size: pictures in one forward pass.
         strict: raise for the first bad picture instead of setting it aside.
-        progress: called with the number of sources just dealt with.
 
     Raises:
         DataError: a bad picture and `strict`, or no picture at all is usable.
     """
-    batches = list(encode_batches(backbone, sources, taps, batch_size=batch_size, strict=strict, progress=progress))
+    batches = list(encode_batches(backbone, sources, taps, batch_size=batch_size, strict=strict))
     kept = [number for batch in batches for number in batch.kept]
     skipped = [one for batch in batches for one in batch.skipped]
     if not kept:
@@ -83,7 +82,6 @@ def encode_batches(
     *,
     batch_size: int = 32,
     strict: bool = False,
-    progress: Callable[[int], None] | None = None,
 ) -> Iterator[Encoded]:
     """Encode pictures batch by batch, in order, without holding more than a few batches in memory.
 
@@ -107,8 +105,6 @@ def encode_batches(
             features = backbone.encode(usable, taps)
         kept = [start + number for number in good]
         start += len(results)
-        if progress is not None:
-            progress(len(results))
         yield Encoded(features, kept, skipped)
 
 
@@ -117,7 +113,7 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
 
     Args:
         where: a folder (searched to the bottom, sorted), a glob (sorted), a picture, or a text file with one
-            path a line (kept in its order).
+            path a line (kept in its order). Drawings of this toolkit are left out of folders and globs.
         root: what the paths in a text file are relative to; None: the folder of that file.
 
     Raises:
@@ -135,7 +131,7 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
         raise DataError(f"{where}: no such file or folder, expected images, a list of images or a pattern")
     if not paths:
         raise DataError(f"{where}: holds no image, expected files ending in {', '.join(sorted(SUFFIXES))}")
-    return paths
+    return paths if where.is_file() else without_own_drawings(paths, where)
 
 
 def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Path], list[Skipped]]:

@@ -66,6 +66,20 @@ def decode_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, shorter_s
         return _guarded(name, lambda: _upright_rgb(image))
 
 
+def image_size(source: str | os.PathLike | bytes) -> tuple[int, int]:
+    """Return (width, height) of an image as `decode_image` shows it, from its header alone.
+
+    Raises:
+        DataError: no image, or an empty file.
+    """
+    name = source_name(source)
+    file = _open_bytes(name, source)
+    with _guarded(name, lambda: Image.open(file, formats=FORMATS)) as image:
+        width, height = image.size
+        lies = _orientation(image) >= 5  # EXIF orientations 5 to 8 swap the sides
+    return (height, width) if lies else (width, height)
+
+
 def source_name(source: ImageSource) -> str:
     """Say in a few words which picture is meant: its path, or what kind of object it is."""
     if isinstance(source, bytes):

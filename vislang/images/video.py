@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from vislang.core.errors import DataError
+from vislang.images.own_drawings import without_own_drawings
 
 SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".flv", ".ogv"})
 LARGEST_SIDE = 8192
@@ -109,7 +110,7 @@ def survey(path: str | os.PathLike) -> VideoFacts:
 
 
 def list_videos(folder: str | os.PathLike) -> list[Path]:
-    """List the videos of a folder, searched to the bottom, in the order of their names.
+    """List the videos of a folder, searched to the bottom, in the order of their names, without those drawn by us.
 
     Raises:
         DataError: nothing there.
@@ -117,7 +118,7 @@ def list_videos(folder: str | os.PathLike) -> list[Path]:
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not paths:
         raise DataError(f"{folder}: holds no video, expected files ending in {', '.join(sorted(SUFFIXES))}")
-    return paths
+    return without_own_drawings(paths, folder)
 
 
 def require_av() -> Any:

@@ -28,9 +28,9 @@ def read_training(args: argparse.Namespace, presets: Mapping[str, Any]) -> tuple
     """
     config = override(preset(presets, args.config), args.set)
     import_backend_quietly()
-    from vislang.features.descriptors import full_tap
+    from vislang.features.descriptors import full_name
 
-    config = replace(config, taps=tuple(full_tap(tap, args.backbone) for tap in config.taps))
+    config = replace(config, taps=tuple(full_name(tap, args.backbone) for tap in config.taps))
     records = read_dataset(args.dataset, args.data, **reader_options(args.option))
     cache = open_cache(args.cache)
     splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}

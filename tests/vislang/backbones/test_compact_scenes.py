@@ -32,7 +32,8 @@ def test_the_card_belongs_to_the_weights():
     assert card["sha256"] == hashlib.sha256(SCENES_WEIGHTS.read_bytes()).hexdigest()
     assert SCENES_WEIGHTS.stat().st_size < 1_000_000
     assert card["licence"] == "Apache-2.0"
-    assert card["command"].startswith("python -m app.bundle.train_scenes --out pretrained/compact-scenes.weights.h5")
+    command = "python -m app.bundle.train_scenes --out vislang/pretrained/compact-scenes.weights.h5"
+    assert card["command"].startswith(command)
 
 
 def test_trained_cells_tell_new_pairs_of_colour_and_shape(trained):

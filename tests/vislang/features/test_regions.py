@@ -15,7 +15,7 @@ from vislang.features.model_inputs import encode_taps
 from vislang.features.pipeline import encode_images
 from vislang.features.regions.proposals import MOST, choose_regions
 from vislang.features.regions.proposers import GridProposer, load_proposer
-from vislang.features.regions.region_features import region_kind, with_regions
+from vislang.features.regions.region_features import with_regions
 from vislang.features.regions.roi_align import roi_align
 
 unit = st.floats(0, 1, width=32)
@@ -222,8 +222,6 @@ def test_plain_taps_keep_their_fingerprint_and_those_of_regions_have_their_own()
     assert feature_key(both, "pooled") == feature_key(backbone, "pooled")
     assert feature_key(both, "regions-grid").weights != backbone.fingerprint
     assert with_regions(backbone, ["pooled", "grid"]) is backbone
-    assert region_kind("boxes-edges") == "edges"
-    assert region_kind("grid") is None
 
 
 def test_taps_of_two_kinds_are_refused():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vislang.core.errors import DataError
-from vislang.images.decode import decode_image
+from vislang.images.decode import decode_image, image_size
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -254,3 +254,16 @@ def test_any_damage_gives_an_image_or_our_error(kind, data):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(DataError):
         assert decode_image(bytes(content), max_pixels=10_000).mode == "RGB"
+
+
+def test_the_size_of_an_image_is_that_of_the_upright_one(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "phone.jpg"
+    Image.new("RGB", (40, 30)).save(path, exif=exif)
+    assert image_size(path) == decode_image(path).size == (30, 40)
+    Image.new("RGB", (40, 30)).save(path)
+    assert image_size(path) == (40, 30)
+    path.write_text("no image")
+    with pytest.raises(DataError, match="not an image"):
+        image_size(path)

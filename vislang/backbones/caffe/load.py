@@ -19,6 +19,7 @@ from vislang.backbones.caffe.build import build
 from vislang.backbones.caffe.caffemodel import RandomWeights, read_caffemodel, read_mean
 from vislang.backbones.caffe.network import read_network
 from vislang.backbones.caffe.registry import NETWORKS, find_network
+from vislang.backbones.feature_name import BLOB, FeatureName
 from vislang.core.errors import unknown_name
 
 __all__ = ["NETWORKS", "at_taps", "load", "load_named", "read_mean", "tap_names"]
@@ -78,11 +79,15 @@ def at_taps(model: keras.Model, taps: Sequence[str]) -> keras.Model:
 
 def _output(model: keras.Model, tap: str) -> Any:
     layers, blobs = _taps(model)
-    kind, _, name = tap.rpartition(":") if tap.startswith(("blob:", "layer:")) else ("", "", tap)
-    known = blobs if kind == "blob" else layers
-    if name not in known:
-        raise unknown_name("tap", tap, [f"blob:{each}" for each in blobs] if kind == "blob" else layers)
-    return model.get_layer(layers[blobs[name] if kind == "blob" else name]).output
+    name = FeatureName.parse(tap)
+    layer = name.layer
+    if name.kind == BLOB:
+        if layer not in blobs:
+            raise unknown_name("tap", tap, [f"blob:{blob}" for blob in blobs])
+        layer = blobs[layer]
+    elif layer not in layers:
+        raise unknown_name("tap", tap, layers)
+    return model.get_layer(layers[layer]).output
 
 
 def _taps(model: keras.Model) -> tuple[dict[str, str], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Images as small JPEGs inside an HTML page."""
+"""Images inside an HTML page, as data URIs."""
 
 import base64
 import io
@@ -25,19 +25,27 @@ def thumbnail(path: Path | None, *, side: int = THUMBNAIL_SIDE) -> str | None:
     if path is None:
         return None
     try:
-        small = decode_image(path, shorter_side=side)
+        image = decode_image(path, shorter_side=side)
     except DataError:
         return None
-    small.thumbnail((side, side))
-    return data_uri(small)
+    return data_uri(image, side=side)
 
 
-def data_uri(image: Image.Image) -> str:
-    """Encode an RGB image as a JPEG in a data URI.
+def data_uri(image: Image.Image, *, side: int | None = None) -> str:
+    """Encode an image in a data URI: as a JPEG, or as a PNG where it has transparency.
 
     Args:
-        image: PIL image of mode RGB.
+        image: PIL image of mode RGB, RGBA or L.
+        side: longest side, in pixels; larger images are made smaller. None: as it is.
     """
-    jpeg = io.BytesIO()
-    image.save(jpeg, "JPEG", quality=80, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode("ascii")
+    if side is not None and max(image.size) > side:
+        image = image.copy()
+        image.thumbnail((side, side))
+    encoded = io.BytesIO()
+    if image.mode == "RGBA":
+        kind = "png"
+        image.save(encoded, "PNG", optimize=True)
+    else:
+        kind = "jpeg"
+        image.save(encoded, "JPEG", quality=80, optimize=True)
+    return f"data:image/{kind};base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"

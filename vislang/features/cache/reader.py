@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vislang.backbones.base import LoadedBackbone, bare_name
+from vislang.backbones.base import LoadedBackbone
+from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import DataError
 from vislang.features.cache.keys import FeatureKey
 from vislang.features.cache.layout import FLOAT16, StoredTap, extract_command, flat_name, group_name, read_layout
@@ -30,10 +31,9 @@ def open_cache(path: str | os.PathLike) -> "FeatureCache":
 
 def feature_key(backbone: LoadedBackbone, tap: str) -> FeatureKey:
     """Give the key of what a backbone computes at a tap."""
-    versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "pillow")}
-    return FeatureKey(
-        backbone.name, bare_name(tap), backbone.recipe.name, backbone.fingerprint_of(bare_name(tap)), versions
-    )
+    name = backbone.own_name(tap)
+    versions = {library: importlib.metadata.version(library) for library in ("tensorflow", "keras", "pillow")}
+    return FeatureKey(backbone.name, name, backbone.recipe.name, backbone.fingerprint_of(name), versions)
 
 
 class FeatureCache:
@@ -137,7 +137,7 @@ class FeatureCache:
         return np.arange(len(self.ids)) if ids is None else self.positions(ids)
 
     def _find(self, backbone: str, tap: str, expect: FeatureKey | None) -> StoredTap:
-        stored = self._taps.get((flat_name(backbone), flat_name(bare_name(tap))))
+        stored = self._taps.get((flat_name(backbone), flat_name(FeatureName.parse(tap).stored)))
         if stored is None:
             held = ", ".join(f"{group}/{name}" for group, name in self._taps) or "nothing"
             raise DataError(

@@ -17,29 +17,17 @@ import numpy as np
 from PIL import Image
 
 from vislang.backbones.base import LoadedBackbone
+from vislang.backbones.feature_name import REGION_KINDS, FeatureName
 from vislang.core.boxes import areas
 from vislang.core.errors import ConfigError, DataError
 from vislang.features.cache.reader import FeatureCache
-from vislang.features.descriptors import split_tap
 from vislang.features.regions.proposals import MOST, Proposer, choose_regions
 from vislang.features.regions.proposers import load_proposer
 from vislang.features.regions.roi_align import roi_align
 from vislang.images.preprocess import prepare
 
-_WHATS = ("boxes", "regions", "crops", "described")
 _GRID, _POOLED = "grid", "pooled"
 _THREADS = 2
-
-
-def region_kind(tap: str) -> str | None:
-    """Give the kind of proposals that a tap such as "regions-detector" is of; None for any other tap."""
-    what, dash, kind = tap.partition("-")
-    return kind if dash and what in _WHATS else None
-
-
-def boxes_tap(tap: str) -> str:
-    """Name the boxes of a tap of regions: "boxes-KIND" of "regions-KIND", with its recipe if it has one."""
-    return f"boxes-{tap.partition('-')[2]}"
 
 
 def boxes_beside(cache: FeatureCache, backbone: str, tap: str) -> tuple[str, str]:
@@ -56,8 +44,9 @@ def boxes_beside(cache: FeatureCache, backbone: str, tap: str) -> tuple[str, str
     Raises:
         DataError: the boxes are not there, or are not those of the regions.
     """
-    name, boxes = split_tap(boxes_tap(tap), backbone)
-    _, regions = split_tap(tap, backbone)
+    wanted = FeatureName.parse(tap)
+    name, regions = wanted.in_cache(backbone)
+    boxes = wanted.of_kind("boxes").stored
     if cache.key(name, boxes).weights != cache.key(name, regions).weights:
         raise DataError(
             f"{cache.path}: {boxes} are of another detector than {regions} of {name}; extract both into a new cache: "
@@ -77,7 +66,8 @@ def with_regions(backbone: LoadedBackbone, taps: Sequence[str], proposals: str |
     Raises:
         ConfigError: taps of several kinds, or of another kind than `proposals`.
     """
-    kinds = {kind for tap in taps if (kind := region_kind(tap)) is not None}
+    names = [FeatureName.parse(tap) for tap in taps]
+    kinds = {name.proposals for name in names if name.is_of_regions}
     if not kinds:
         return backbone
     if len(kinds) > 1:
@@ -110,13 +100,15 @@ class RegionBackbone(LoadedBackbone):
         width = backbone.taps[_GRID][-1]
         self._kind = proposer.name.partition(":")[0]
         sizes = {"boxes": 5, "regions": width, "crops": width, "described": 2 * width + 4}
-        own: dict[str, tuple[int | None, ...]] = {f"{what}-{self._kind}": (MOST + 1, sizes[what]) for what in _WHATS}
+        own: dict[str, tuple[int | None, ...]] = {
+            f"{what}-{self._kind}": (MOST + 1, sizes[what]) for what in REGION_KINDS
+        }
         super().__init__(backbone.name, backbone.recipe, {**backbone.taps, **own})
         self.model = backbone.model
 
     def fingerprint_of(self, tap: str) -> str:
         """The backbone's own for its own taps; for those of regions the sha256 of it and the proposer's."""
-        if region_kind(tap) is None:
+        if not FeatureName.parse(tap).is_of_regions:
             return self.backbone.fingerprint_of(tap)
         both = f"{self.backbone.fingerprint} {self.proposer.fingerprint} {MOST} {self.proposer.same}"
         return hashlib.sha256(both.encode()).hexdigest()
@@ -134,21 +126,21 @@ class RegionBackbone(LoadedBackbone):
         Returns:
             {tap: float32 [B, ...]}.
         """
-        plain = [tap for tap in taps if region_kind(tap) is None]
+        kinds = {tap: FeatureName.parse(tap).kind for tap in taps}
+        plain = [tap for tap, kind in kinds.items() if kind not in REGION_KINDS]
         features = self.backbone.encode(batch, list(dict.fromkeys([*plain, _GRID])))
         grids = features[_GRID]
         with ThreadPoolExecutor(_THREADS) as threads:  # a detector by itself leaves cores idle
             regions = np.stack(list(threads.map(self._regions, pictures, grids)))
         found = {tap: features[tap] for tap in plain}
-        for tap in taps:
-            what = tap.partition("-")[0] if region_kind(tap) is not None else None
-            if what == "boxes":
+        for tap, kind in kinds.items():
+            if kind == "boxes":
                 found[tap] = regions
-            elif what == "regions":
+            elif kind == "regions":
                 found[tap] = _aligned(grids, regions)
-            elif what == "described":
+            elif kind == "described":
                 found[tap] = described(_aligned(grids, regions), regions)
-            elif what == "crops":
+            elif kind == "crops":
                 found[tap] = np.stack([self._crops(*pair) for pair in zip(pictures, regions, strict=True)])
         return found
 

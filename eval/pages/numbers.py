@@ -1,0 +1,32 @@
+"""The cards of numbers that lead the pages of results with an interval for each metric."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vislang.draw.html.elements import number_card, spread_words
+
+
+def metric_card(
+    title: str,
+    result: Mapping[str, Any],
+    metric: str,
+    *,
+    spread: str | None = None,
+    unit: str = "",
+    full: float = 100.0,
+) -> str:
+    """Return the card of one metric of a result.
+
+    Args:
+        title: plain text.
+        result: with "metrics", "intervals", "deviation" and "per_seed".
+        metric: its name there.
+        spread: how much the seeds differ, in words; None: as the result says.
+        unit: written behind the number.
+        full: where the bar's rail ends.
+    """
+    seeds = [run["metrics"][metric] for run in result["per_seed"]]
+    if spread is None:
+        spread = spread_words(result["deviation"][metric])
+    interval = result["intervals"][metric]
+    return number_card(title, result["metrics"][metric], interval, seeds, spread=spread, unit=unit, full=full)
