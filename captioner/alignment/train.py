@@ -4,12 +4,13 @@ import argparse
 import sys
 from typing import Any
 
+from captioner.alignment.config import ALIGNMENTS
 from vislang.core.cli import run_command, training_parser
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    return training_parser("captioner.alignment.train", __doc__)
+    return training_parser("captioner.alignment.train", __doc__, ALIGNMENTS)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,7 +23,6 @@ def train(args: argparse.Namespace) -> int:
     """Train as asked and say where the checkpoint lies."""
     import json
 
-    from captioner.alignment.config import ALIGNMENTS
     from vislang.training.setup import read_training
 
     config, splits, cache = read_training(args, ALIGNMENTS)

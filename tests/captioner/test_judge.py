@@ -129,7 +129,7 @@ def test_no_say_means_the_plain_beam(network):
 
 
 def test_a_say_without_judges_is_refused():
-    with pytest.raises(ValueError, match="judges 0"):
+    with pytest.raises(ConfigError, match="judges 0"):
         CaptionerConfig(judge_weight=1.0)
     with pytest.raises(ConfigError, match="judge_weight"):
         trained(Captioner(CaptionerConfig(word_dim=4, hidden_dim=4), 9, FEATURES)).options(judge_weight=-1.0)

@@ -12,7 +12,7 @@ from captioner.models.ensemble import Captioner
 from eval.metrics.captions.bleu_rouge_cider import cider
 from eval.metrics.captions.document_frequencies import DocumentFrequencies
 from eval.metrics.captions.ngrams import count_ngrams
-from vislang.core.errors import CheckpointError, DataError
+from vislang.core.errors import CheckpointError, ConfigError, DataError
 from vislang.text.vocabulary import END, PAD, Vocabulary
 
 CONFIG = CaptionerConfig(
@@ -150,7 +150,7 @@ def test_a_say_without_neighbours_is_refused(network):
     with pytest.raises(CheckpointError, match="neighbour_weight=0"):
         model.caption_descriptors(descriptors)
     assert model.caption_descriptors(descriptors, options=model.options(neighbour_weight=0.0))[0]
-    with pytest.raises(ValueError, match="neighbours 0"):
+    with pytest.raises(ConfigError, match="neighbours 0"):
         CaptionerConfig(neighbour_weight=1.0)
-    with pytest.raises(ValueError, match="judges 0"):
+    with pytest.raises(ConfigError, match="judges 0"):
         CaptionerConfig(neighbours=3)

@@ -23,7 +23,7 @@ NO_DROPOUT = ["word_dropout=0", "image_dropout=0", "output_dropout=0"]
 
 def arguments(toy_data, out, *settings):
     words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
-    words += ["--backbone", "toy", "--config", "best", "--seed", "1", "--out", str(out)]
+    words += ["--backbone", "toy", "--preset", "best", "--seed", "1", "--out", str(out)]
     for setting in [*SMALL, *settings]:
         words += ["--set", setting]
     return words
