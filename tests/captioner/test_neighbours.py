@@ -133,7 +133,7 @@ def test_neighbours_choose_among_all_beams_by_the_stated_sum(network):
     for image, found in enumerate(every):
         sentences = np.zeros((1, len(found), 5), np.int32)
         for row, caption in zip(sentences[0], found, strict=True):
-            row[: len(caption.words)] = [WORDS.number(word) for word in caption.words]
+            row[: len(caption.words)] = [WORDS.id(word) for word in caption.words]
         lengths = np.array([len(caption.probabilities) for caption in found])
         merit = np.array([caption.log_prob for caption in found]) / lengths**0.7
         merit = merit + 20.0 * kept.agreement(places[[image]], sentences, 2)[0]

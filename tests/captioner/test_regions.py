@@ -176,7 +176,7 @@ def test_what_the_box_does_not_hold_is_said(drawn, capsys, tmp_path, monkeypatch
     photo = str(drawn / "scenes" / "images" / "test_000001.png")
     for words, name in (([], "region-captioner"), (["--sentence", "a dog"], "aligner")):
         assert regions.main(["--image", photo, *words]) == 2
-        assert f"the box holds no {name}; train one" in capsys.readouterr().err
+        assert f"no bundled {name} found; train one" in capsys.readouterr().err
 
 
 def test_a_bad_photograph_among_good_ones_is_skipped(drawn, tmp_path, capsys):

@@ -151,7 +151,7 @@ def test_the_reward_prefers_what_people_wrote_and_wants_an_end():
 
     def numbers(caption, end=True):
         found = vocabulary.encode(caption.split(), end=end)
-        return found + [END if end else vocabulary.number("the")] * (6 - len(found))
+        return found + [END if end else vocabulary.id("the")] * (6 - len(found))
 
     given = [numbers("a dog runs on grass"), numbers("two cats sleep"), numbers("a dog runs on grass", end=False)]
     scores = reward(np.array([0, 1], np.int32), np.array([given, given], np.int32))
