@@ -38,16 +38,12 @@ export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
 # The small CNN has one size of picture, the others see regions better in a larger one.
 LARGER = $(if $(filter compact,$(BACKBONE)),,--recipe 320)
-# Presets read the regions that they name; those that are made for the detector can read others.
-COMMA := ,
-WHERE = $(PROPOSALS)$(if $(LARGER),@320)
-OTHERS = $(if $(filter detector@320,$(WHERE)),,$(filter best best-whole karpathy,$(ALIGNER)))
-ALIGNER_TAPS = $(if $(OTHERS),--set taps=regions-$(WHERE)$(if $(filter karpathy,$(ALIGNER)),,$(COMMA)boxes-$(WHERE)$(COMMA)pooled \
-  --set whole_cost=0.75 --set proposal_weight=0.65))
-REGION_TAPS = --set taps=described-$(WHERE)
+# Presets made for the regions detector@320 have variants for other regions, such as best-grid@320.
+OTHER_REGIONS = $(filter-out -detector@320,-$(PROPOSALS)$(if $(LARGER),@320))
+ALIGNER_PRESET = $(ALIGNER)$(if $(filter best best-whole karpathy,$(ALIGNER)),$(OTHER_REGIONS))
 SNIPPETS = $(RUNS)/snippets-f8k-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
 BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone compact --seed 0
-TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --config $(PACS_CONFIG) $(if $(filter finetuned,$(PACS_CONFIG)),--backbone $(PACS_BACKBONE))
+TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --preset $(PACS_CONFIG) $(if $(filter finetuned,$(PACS_CONFIG)),--backbone $(PACS_BACKBONE))
 PACS_SUFFIX = $(if $(filter-out finetuned,$(PACS_CONFIG)),-$(PACS_CONFIG))
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
@@ -94,28 +90,28 @@ region-features: features ## add 20 regions of each image of Flickr8K to its cac
 train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); killed, it resumes
 
 train-f8k-ranker: features ## the ranker alone (F8K=DIR CONFIG=best SEEDS="0 1 2")
-	for seed in $(SEEDS); do $(PY) -m vse.train --config $(CONFIG) --seed $$seed $(F8K_TRAINING) \
+	for seed in $(SEEDS); do $(PY) -m vse.train --preset $(CONFIG) --seed $$seed $(F8K_TRAINING) \
 	  --out $(RUNS)/vse-f8k-$(CONFIG)-$$seed || exit $$?; done
 
 train-f8k-captioner: features ## the captioner alone (F8K=DIR CAPTIONER=best SEEDS="0 1 2")
-	for seed in $(SEEDS); do $(PY) -m captioner.train --config $(CAPTIONER) --seed $$seed $(F8K_TRAINING) \
+	for seed in $(SEEDS); do $(PY) -m captioner.train --preset $(CAPTIONER) --seed $$seed $(F8K_TRAINING) \
 	  --out $(RUNS)/cap-f8k-$(CAPTIONER)-$$seed || exit $$?; done
 
 train-f8k-s2vt: ## the captioner that saliency explains alone (F8K=DIR SEEDS="0 1 2")
 	$(MAKE) train-f8k-captioner CAPTIONER=s2vt
 
 train-f8k-aligner: region-features ## the aligner of words and regions alone (F8K=DIR ALIGNER=best SEEDS="0 1 2")
-	for seed in $(SEEDS); do $(PY) -m captioner.alignment.train --config $(ALIGNER) --seed $$seed $(ALIGNER_TAPS) \
-	  $(F8K_TRAINING) --out $(RUNS)/align-f8k-$(ALIGNER)-$$seed || exit $$?; done
+	for seed in $(SEEDS); do $(PY) -m captioner.alignment.train --preset $(ALIGNER_PRESET) --seed $$seed $(F8K_TRAINING) \
+	  --out $(RUNS)/align-f8k-$(ALIGNER)-$$seed || exit $$?; done
 
 train-f8k-regions: train-f8k-aligner ## the captioner of regions alone, on snippets that the first aligner cuts (F8K=DIR SEEDS="0 1 2")
 	test -f $(SNIPPETS)/dataset.json || $(PY) -m captioner.make_snippets --aligner $(RUNS)/align-f8k-$(ALIGNER)-$(firstword $(SEEDS)) \
 	  --data $(F8K) --cache $(F8K_CACHE) --out $(SNIPPETS)
-	for seed in $(SEEDS); do $(PY) -m captioner.train --config regions --seed $$seed $(REGION_TAPS) --dataset karpathy \
+	for seed in $(SEEDS); do $(PY) -m captioner.train --preset regions$(OTHER_REGIONS) --seed $$seed --dataset karpathy \
 	  --data $(SNIPPETS) --cache $(SNIPPETS)/features.h5 --backbone $(BACKBONE) --out $(RUNS)/regions-f8k-$$seed || exit $$?; done
 
 train-vlm: install ## a visual language model for unnaturalness maps (F8K=DIR VLM=best|kato VLM_BACKBONE=NAME)
-	$(PY) -m naturalness.train --config $(VLM) --backbone $(VLM_BACKBONE) --data $(F8K) --limit 1500 --out $(RUNS)/vlm-f8k-$(VLM)
+	$(PY) -m naturalness.train --preset $(VLM) --backbone $(VLM_BACKBONE) --data $(F8K) --limit 1500 --out $(RUNS)/vlm-f8k-$(VLM)
 
 train-pacs: install ## two networks to compare, one of photographs, one of drawings (PACS=DIR SEEDS="0 1 2" PACS_CONFIG=finetuned|scratch)
 	@test -n "$(PACS)" || { echo "error: no folder of PACS; name it: make train-pacs PACS=DIR, which holds photo/dog/*.jpg and so on" >&2; exit 2; }
@@ -131,13 +127,13 @@ pretrained: install ## rebuild what is in the box: distil the small CNN, train a
 
 pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
 	$(MAKE) region-features BACKBONE=compact PROPOSALS=grid
-	$(PY) -m vse.train --config box $(BOX_TRAINING) --out $(RUNS)/box/ranker
-	$(PY) -m captioner.train --config box $(BOX_TRAINING) --out $(RUNS)/box/captioner
-	$(PY) -m captioner.train --config box-s2vt $(BOX_TRAINING) --out $(RUNS)/box/s2vt
-	$(PY) -m naturalness.train --config box --backbone compact --data $(F8K) --limit 2000 --out $(RUNS)/box/naturalness
-	$(PY) -m captioner.alignment.train --config box $(BOX_TRAINING) --out $(RUNS)/box/aligner
+	$(PY) -m vse.train --preset box $(BOX_TRAINING) --out $(RUNS)/box/ranker
+	$(PY) -m captioner.train --preset box $(BOX_TRAINING) --out $(RUNS)/box/captioner
+	$(PY) -m captioner.train --preset box-s2vt $(BOX_TRAINING) --out $(RUNS)/box/s2vt
+	$(PY) -m naturalness.train --preset box --backbone compact --data $(F8K) --limit 2000 --out $(RUNS)/box/naturalness
+	$(PY) -m captioner.alignment.train --preset box $(BOX_TRAINING) --out $(RUNS)/box/aligner
 	$(PY) -m captioner.make_snippets --aligner $(RUNS)/box/aligner --data $(F8K) --cache $(F8K_CACHE) --out $(RUNS)/box/snippets
-	$(PY) -m captioner.train --config box-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/box/snippets \
+	$(PY) -m captioner.train --preset box-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/box/snippets \
 	  --cache $(RUNS)/box/snippets/features.h5 --out $(RUNS)/box/region-captioner
 	$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
 	$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)

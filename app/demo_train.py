@@ -6,8 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, command_parser, run_command
+from captioner.alignment.config import ALIGNMENTS
+from captioner.config import CONFIGS as CAPTIONERS
+from vislang.core.cli import DONE, SKIPPED_SOME, add_settings, command_parser, run_command
+from vislang.core.config import override
+from vse.config import CONFIGS as RANKERS
 
 BACKBONE = "compact_scenes"
 PRESET = "scenes"
@@ -36,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--train", type=int, default=1500, help="training scenes (default: %(default)s)")
     parser.add_argument("--test", type=int, default=300, help="test scenes (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
+    add_settings(parser, trained_configs(), "change one setting of every training; repeatable")
     return parser
 
 
@@ -63,15 +68,20 @@ def demo(args: argparse.Namespace) -> int:
     return DONE
 
 
+def trained_configs() -> dict[str, Any]:
+    """Return the config of each training of the demo."""
+    return {
+        "ranker": RANKERS[PRESET],
+        "captioner": CAPTIONERS[PRESET],
+        "aligner": ALIGNMENTS[PRESET],
+        "region-captioner": CAPTIONERS[f"{PRESET}-regions"],
+    }
+
+
 def check_settings(settings: list[str]) -> None:
     """Refuse a setting that one of the trainings does not know before any of them has begun."""
-    from captioner.alignment.config import ALIGNMENTS
-    from captioner.config import CONFIGS as CAPTIONERS
-    from vislang.core.config import override
-    from vse.config import CONFIGS as RANKERS
-
-    for preset in (RANKERS[PRESET], CAPTIONERS[PRESET], ALIGNMENTS[PRESET], CAPTIONERS[f"{PRESET}-regions"]):
-        override(preset, settings)
+    for config in trained_configs().values():
+        override(config, settings)
 
 
 def ranker_and_captioner(args: argparse.Namespace) -> list[Step]:
@@ -101,7 +111,7 @@ def ranker_and_captioner(args: argparse.Namespace) -> list[Step]:
             extract.main,
             ["--images", str(drawn / "scenes" / "images"), "--backbone", BACKBONE, *taps],
         ),
-        Step("training the ranker", train.main, [*data, *training, "--config", PRESET, "--out", ranker]),
+        Step("training the ranker", train.main, [*data, *training, "--preset", PRESET, "--out", ranker]),
         Step(
             "ranking scenes whose pairs of colour and shape were never trained",
             run.main,
@@ -110,7 +120,7 @@ def ranker_and_captioner(args: argparse.Namespace) -> list[Step]:
         Step(
             "training the captioner",
             captioner_train.main,
-            [*data, *training, "--config", PRESET, "--out", captioner],
+            [*data, *training, "--preset", PRESET, "--out", captioner],
         ),
         Step("drawing more scenes, of the pairs that were trained", scenes.main, ["--out", str(fresh), *more]),
         Step(
@@ -159,7 +169,7 @@ def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
     describer = str(drawn / "describer")
     of_regions = ["--dataset", "karpathy", "--data", str(snippets), "--cache", str(snippets / "features.h5")]
     return [
-        Step("training the aligner", alignment_train.main, [*data, *training, "--config", PRESET, "--out", aligner]),
+        Step("training the aligner", alignment_train.main, [*data, *training, "--preset", PRESET, "--out", aligner]),
         Step(
             "grounding phrases in scenes whose pairs of colour and shape were never trained",
             run.main,
@@ -173,7 +183,7 @@ def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
         Step(
             "training the captioner of regions",
             captioner_train.main,
-            [*of_regions, *training, "--config", f"{PRESET}-regions", "--out", describer],
+            [*of_regions, *training, "--preset", f"{PRESET}-regions", "--out", describer],
         ),
         Step(
             "describing the regions of a new scene",

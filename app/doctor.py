@@ -123,7 +123,7 @@ def boxed_weights() -> Finding:
         for name in names:
             verify(PRETRAINED / name)
     except DataError as error:
-        return Finding("weights in the tree", BROKEN, str(error), "git checkout -- pretrained")
+        return Finding("weights in the tree", BROKEN, str(error), "git checkout -- vislang/pretrained")
     return Finding("weights in the tree", GOOD, ", ".join(names))
 
 

@@ -24,7 +24,8 @@ NUM_WORDS, CELLS, FEATURES, MAX_WORDS = 2600, 49, 1280, 20  # as on Flickr8K wit
 
 def main() -> None:
     args = parse()
-    from captioner.decoding.decoder import DecodeOptions, Decoder
+    from captioner.decoding.decoder import Decoder
+    from captioner.decoding.options import DecodeOptions
 
     network, descriptors = made_up_network(args.preset), made_up_images(args.images)
     mask = np.ones(descriptors.shape[:2], bool)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from captioner.alignment.inference import TrainedAligner
-    from captioner.decoding.decoder import DecodeOptions
+    from captioner.decoding.options import DecodeOptions
     from captioner.inference import Caption, TrainedCaptioner
     from captioner.region_captions import Region
     from vislang.features.pipeline import Skipped
@@ -158,7 +158,7 @@ def caption_images(
         beam: width of the beam; None: that of the model's preset, or `num` where that is more.
         num: captions of each image; there may be fewer.
         options: how images are read; `batch_size` is also that of decoding.
-        **decoding: other fields of `captioner.decoding.decoder.DecodeOptions`, such as max_words=12 or temperature=0.7.
+        **decoding: other fields of `captioner.decoding.options.DecodeOptions`, such as max_words=12 or temperature=0.7.
 
     Raises:
         ConfigError: an unknown option, one that the way of decoding has no use for, or a value that does not fit.
@@ -197,7 +197,7 @@ def decode_options(
     Raises:
         ConfigError: see `caption_images`.
     """
-    from captioner.decoding.decoder import METHODS
+    from captioner.decoding.options import METHODS
 
     asked = {**options, **({} if beam is None else {"beam": beam})}
     for name in asked:

@@ -2,122 +2,114 @@
 
 from dataclasses import dataclass, replace
 
-_CHOICES = {
-    "model": ("mrnn", "lstm", "attend", "s2vt"),
-    "reading_order": ("given", "snake"),
-    "image_scaling": ("none", "unit", "standardised"),
-    "unknown_words": ("skip", "keep"),
-    "optimizer": ("adam", "rmsprop"),
-    "schedule": ("constant", "cosine"),
-    "batching": ("bucketed", "homogeneous", "shuffled", "by_image"),
-    "select_by": ("cider", "perplexity"),
-}
+from vislang.core.config import setting, validate
+from vislang.core.errors import ConfigError
 
-_RANGES = (
-    (
-        "1 or more",
-        "epochs batch_size members block_side word_dim hidden_dim look_dim heads layers judge_word_dim judge_dim "
-        "min_count max_words beam decode_words",
-        lambda value: value >= 1,
-    ),
-    (
-        "0 or more",
-        "grad_clip clip_value l2 length_power self_critical_epochs judges judge_weight neighbours neighbour_weight",
-        lambda value: value >= 0,
-    ),
-    (
-        "0 to below 1",
-        "word_dropout image_dropout output_dropout word_forgetting label_smoothing",
-        lambda value: 0 <= value < 1,
-    ),
-    ("0 to 1", "scheduled_sampling consensus mean_views", lambda value: 0 <= value <= 1),
-    ("more than 0", "learning_rate self_critical_rate", lambda value: value > 0),
-    ("2 or more", "self_critical_samples", lambda value: value >= 2),
-)
+# Region proposals that the presets made for detector@320 can be trained on instead; a preset each, "regions-grid@320".
+OTHER_PROPOSALS = ("detector", "grid", "grid@320", "selective", "selective@320", "edges", "edges@320")
 
 
 @dataclass(frozen=True)
 class CaptionerConfig:
-    """Everything that changes a trained captioner; saved inside its checkpoint. Defaults are the paper's mRNN."""
+    """Everything that changes a trained captioner; saved inside its checkpoint. Defaults are the paper's mRNN.
+
+    Raises:
+        ConfigError: a value outside its range, or settings that contradict each other.
+    """
 
     # words
-    min_count: int = 5  # rarer words become unknown
-    unknown_words: str = "skip"  # in training captions: left out, as the original does, or read as the unknown word
-    max_words: int = 50  # longer training captions are cut
+    min_count: int = setting(5, at_least=1, help="words that occur less often become unknown")
+    # The original leaves unknown words out.
+    unknown_words: str = setting("skip", choices=("skip", "keep"), help="unknown words of training captions")
+    max_words: int = setting(50, at_least=1, help="longer training captions are cut")
     # model
-    model: str = "mrnn"
-    word_dim: int = 512
-    hidden_dim: int = 512
-    layers: int = 1  # "attend": recurrent layers; the second reads what was looked at
-    heads: int = 1  # "attend": ways of looking at once
-    feed_once: bool = True  # "mrnn": the image at the first step only (the paper); the original's code: at every step
-    relu_encoders: bool = False  # "mrnn": image and words pass through ReLU on their way in
-    lstm_tanh: bool = True  # "lstm": the cell's output passes through tanh; the original's code: it does not
-    reading_order: str = "given"  # "s2vt": of the descriptors; "snake": of a grid, every other row backwards
-    block_side: int = 1  # "s2vt": of blocks of cells whose mean is read as one descriptor
-    look_dim: int = 512  # "attend": width of what is looked at, shared among the heads
-    tied_words: bool = False  # "attend": the output layer is the word table
-    judges: int = 0  # bags of words beside the image in one space, which choose among finished captions
-    judge_word_dim: int = 512
-    judge_dim: int = 1024  # of the joint space
+    model: str = setting("mrnn", choices=("mrnn", "lstm", "attend", "s2vt"), help="kind of caption generator")
+    word_dim: int = setting(512, at_least=1, help="width of word vectors")
+    hidden_dim: int = setting(512, at_least=1, help="width of the recurrent state")
+    layers: int = setting(1, at_least=1, help="attend: recurrent layers; the second reads the attended features")
+    heads: int = setting(1, at_least=1, help="attend: attention heads")
+    # The paper shows the image at the first step only, the original's code at every step.
+    feed_once: bool = setting(True, help="mrnn: the image enters at the first step only")
+    relu_encoders: bool = setting(False, help="mrnn: ReLU on the image and word inputs")
+    # The original's code leaves the second tanh out.
+    lstm_tanh: bool = setting(True, help="lstm: the cell's output passes through tanh")
+    reading_order: str = setting(
+        "given", choices=("given", "snake"), help="s2vt: order of the descriptors; snake: every other row backwards"
+    )
+    block_side: int = setting(1, at_least=1, help="s2vt: side of the blocks of cells that are average-pooled")
+    look_dim: int = setting(512, at_least=1, help="attend: width of the attention, shared among the heads")
+    tied_words: bool = setting(False, help="attend: the output layer is the word table")
+    judges: int = setting(0, at_least=0, help="bag-of-words image-text scorers that re-rank finished captions")
+    judge_word_dim: int = setting(512, at_least=1, help="width of the scorers' word vectors")
+    judge_dim: int = setting(1024, at_least=1, help="width of the scorers' joint space")
     # image
-    taps: tuple[str, ...] = ("pooled",)  # as in the ranker; "pooled@320" is of images of that size
-    image_scaling: str = "standardised"  # as it is, length 1, or per dimension by training mean and deviation
+    taps: tuple[str, ...] = setting(("pooled",), help="feature layers, concatenated; pooled@320: of 320-pixel images")
+    image_scaling: str = setting(
+        "standardised",
+        choices=("none", "unit", "standardised"),
+        help="of image features: none, length 1, or by the mean and std of each dimension in training",
+    )
     # regularisation
-    word_dropout: float = 0.5
-    image_dropout: float = 0.5
-    output_dropout: float = 0.5
-    word_forgetting: float = 0.0  # share of words read as unknown in training
-    mean_views: float = 0.0  # share of training images that are read as one descriptor, the mean of theirs
-    label_smoothing: float = 0.0
-    consensus: float = 0.0  # share of a caption's weight that is its CIDEr-D with the image's other captions
-    scheduled_sampling: float = 0.0  # share of words read from the model itself, reached linearly over training
-    l2: float = 1e-8  # times half the sum of squared matrices
+    word_dropout: float = setting(0.5, at_least=0, below=1, help="dropout of word vectors")
+    image_dropout: float = setting(0.5, at_least=0, below=1, help="dropout of image features")
+    output_dropout: float = setting(0.5, at_least=0, below=1, help="dropout before the output layer")
+    word_forgetting: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
+    mean_views: float = setting(0.0, at_least=0, at_most=1, help="share of training images read as their mean alone")
+    label_smoothing: float = setting(0.0, at_least=0, below=1, help="share of the target spread over all words")
+    consensus: float = setting(
+        0.0, at_least=0, at_most=1, help="share of a caption's weight that is its CIDEr-D with the image's others"
+    )
+    scheduled_sampling: float = setting(
+        0.0, at_least=0, at_most=1, help="share of words read from the model itself, reached linearly over training"
+    )
+    l2: float = setting(1e-8, at_least=0, help="weight of half the sum of squared matrices")
     # training
-    optimizer: str = "rmsprop"
-    learning_rate: float = 1e-3
-    schedule: str = "constant"
-    grad_clip: float = 0.0  # global norm
-    clip_value: float = 5.0  # element by element
-    batch_size: int = 100
-    batching: str = "bucketed"
-    epochs: int = 10
-    select_by: str = "perplexity"  # of the dev split, or its CIDEr-D with greedy captions
-    members: int = 1  # generators trained side by side, whose word probabilities are averaged
+    optimizer: str = setting("rmsprop", choices=("adam", "rmsprop"), help="kind of optimiser")
+    learning_rate: float = setting(1e-3, above=0, help="highest learning rate")
+    schedule: str = setting("constant", choices=("constant", "cosine"), help="of the learning rate")
+    grad_clip: float = setting(0.0, at_least=0, help="largest global norm of the gradient; 0: not clipped")
+    clip_value: float = setting(5.0, at_least=0, help="largest element of the gradient; 0: not clipped")
+    batch_size: int = setting(100, at_least=1, help="captions in one update")
+    batching: str = setting(
+        "bucketed",
+        choices=("bucketed", "homogeneous", "shuffled", "by_image"),
+        help="similar lengths together, equal lengths only, at random, or all captions of an image together",
+    )
+    epochs: int = setting(10, at_least=1, help="passes over the training captions")
+    select_by: str = setting(
+        "perplexity", choices=("cider", "perplexity"), help="of dev, which chooses the epoch; cider: greedy captions"
+    )
+    members: int = setting(1, at_least=1, help="generators trained side by side, whose probabilities are averaged")
     # self-critical training on CIDEr-D, after cross-entropy
-    self_critical_epochs: int = 0
-    self_critical_rate: float = 5e-5
-    self_critical_samples: int = 5
+    self_critical_epochs: int = setting(0, at_least=0, help="epochs of self-critical training on CIDEr-D")
+    self_critical_rate: float = setting(5e-5, above=0, help="its learning rate")
+    self_critical_samples: int = setting(5, at_least=2, help="captions it draws for each image")
     # decoding
-    beam: int = 7
-    length_power: float = 0.0  # hypotheses compare by log-probability / length ** length_power
-    decode_words: int = 20  # the end mark included
-    judge_weight: float = 0.0  # of the judges' mean cosine, added to what hypotheses compare by
-    neighbours: int = 0  # training images nearest by the judges, kept with the model
-    neighbour_weight: float = 0.0  # of a hypothesis' CIDEr-D with their captions, added in the same way
+    beam: int = setting(7, at_least=1, help="beam width")
+    length_power: float = setting(
+        0.0, at_least=0, help="hypotheses compare by log-probability / length ** length_power"
+    )
+    decode_words: int = setting(20, at_least=1, help="longest caption, the end mark included")
+    judge_weight: float = setting(0.0, at_least=0, help="re-ranking: weight of the scorers' mean cosine")
+    neighbours: int = setting(0, at_least=0, help="re-ranking: nearest training images by the scorers")
+    neighbour_weight: float = setting(
+        0.0, at_least=0, help="re-ranking: weight of the CIDEr-D with the captions of the nearest training images"
+    )
 
     def __post_init__(self) -> None:
-        for field, known in _CHOICES.items():
-            if getattr(self, field) not in known:
-                raise ValueError(f"setting {field} got {getattr(self, field)!r}, expected one of: {', '.join(known)}")
-        for words, fields, fits in _RANGES:
-            for field in fields.split():
-                if not fits(getattr(self, field)):
-                    raise ValueError(f"setting {field} got {getattr(self, field)}, expected {words}")
-        if not self.taps:
-            raise ValueError("setting taps names no tap, expected some such as pooled")
+        validate(self)
         if self.look_dim % self.heads:
-            raise ValueError(f"setting heads got {self.heads}, expected a divisor of look_dim {self.look_dim}")
+            raise ConfigError(f"setting heads got {self.heads}, expected a divisor of look_dim {self.look_dim}")
         if self.judge_weight and not self.judges:
-            raise ValueError(f"setting judge_weight got {self.judge_weight} with judges 0, expected 1 judge or more")
+            raise ConfigError(f"setting judge_weight got {self.judge_weight} with judges 0, expected 1 judge or more")
         if self.neighbours and not self.judges:
-            raise ValueError(f"setting neighbours got {self.neighbours} with judges 0, expected 1 judge or more")
+            raise ConfigError(f"setting neighbours got {self.neighbours} with judges 0, expected 1 judge or more")
         if self.neighbour_weight and not self.neighbours:
-            raise ValueError(
+            raise ConfigError(
                 f"setting neighbour_weight got {self.neighbour_weight} with neighbours 0, expected 1 neighbour or more"
             )
         if self.tied_words and self.model != "attend":
-            raise ValueError(f"setting tied_words got true with model {self.model!r}; only 'attend' can tie its words")
+            raise ConfigError(f"setting tied_words got true with model {self.model!r}; only 'attend' can tie its words")
 
 
 # Ours, chosen on the dev split of Flickr8K; docs/experiments.md tells how.
@@ -295,3 +287,6 @@ CONFIGS = {
         learning_rate=3e-3,
     ),
 }
+
+for _proposals in OTHER_PROPOSALS:
+    CONFIGS[f"regions-{_proposals}"] = replace(_REGIONS, taps=(f"described-{_proposals}",))

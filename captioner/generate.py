@@ -209,12 +209,12 @@ def print_document(args: argparse.Namespace, way: dict[str, Any], captioned: lis
     import json
 
     from captioner.output_formats import json_row
-    from vislang.core.bundled_models import BOX
+    from vislang.core.bundled_models import BUNDLED
 
     left_out = [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
     images = [json_row(image, args.explain) for image in captioned]
     document = {
-        "checkpoint": shown_name(str(args.checkpoint or BOX[KIND])),
+        "checkpoint": shown_name(str(args.checkpoint or BUNDLED[KIND])),
         **way,
         "images": images,
         "skipped": left_out,

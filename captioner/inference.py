@@ -13,7 +13,8 @@ from keras import ops
 
 from captioner.config import CaptionerConfig
 from captioner.decoding.consensus_reranking import Neighbours, read_neighbours
-from captioner.decoding.decoder import DecodeOptions, Decoder
+from captioner.decoding.decoder import Decoder
+from captioner.decoding.options import DecodeOptions
 from captioner.decoding.step import IMPOSSIBLE
 from captioner.models.ensemble import Captioner
 from captioner.training.cross_entropy import encode_caption, padded

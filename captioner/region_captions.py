@@ -59,7 +59,7 @@ def write_regions(
     if tap is None:
         raise ConfigError(
             f"this captioner reads {', '.join(model.config.taps)} of whole pictures, expected one trained on regions:"
-            " python -m captioner.make_snippets, then python -m captioner.train --dataset karpathy --config regions"
+            " python -m captioner.make_snippets, then python -m captioner.train --dataset karpathy --preset regions"
         )
     boxes, features = _encoded(image, [tap], model.description["backbone"], options)
     real = np.flatnonzero(areas(boxes[:, :4]) > 0)

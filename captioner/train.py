@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from captioner.config import CONFIGS
 from vislang.core.cli import run_command, training_parser
 
 FIRST_PHASE = "cross-entropy"  # folder inside the checkpoint, a checkpoint of its own
@@ -15,7 +16,7 @@ FIRST_PHASE = "cross-entropy"  # folder inside the checkpoint, a checkpoint of i
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    return training_parser("captioner.train", __doc__)
+    return training_parser("captioner.train", __doc__, CONFIGS)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,7 +29,6 @@ def train(args: argparse.Namespace) -> int:
     """Train as asked and say where the checkpoint lies."""
     import json
 
-    from captioner.config import CONFIGS
     from vislang.training.setup import read_training
 
     config, splits, cache = read_training(args, CONFIGS)

@@ -1,6 +1,6 @@
 """Get a data set: `python -m datasets.fetch flickr8k --out data/flickr8k`, or check and link a copy with `--from DIR`.
 
-Downloads resume, every archive is checked before it is unpacked, and the result is read back with the reader itself.
+Interrupted downloads resume; every archive is checked before it is unpacked, and the result is read with its reader.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from datasets.captions.flickr import FLICKR8K, read_flickr8k, read_token_file
 from datasets.download.http import Archive, download
 from datasets.download.zip_files import unpack
-from datasets.records import ImageRecord
+from datasets.records import ImageRecord, captions_of
 from datasets.text_files import first_existing
 from vislang.core.cli import DONE, run_command
 from vislang.core.errors import DataError, unknown_name
@@ -25,11 +25,18 @@ _RELEASE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that can be fetched, and what a whole copy of it holds."""
+    """A data set that can be fetched.
+
+    Attributes:
+        archives: what is downloaded.
+        images_of_split: number of images in each split of a complete copy.
+        captioned_images: number of images in its caption file.
+        terms: of use, printed after fetching.
+    """
 
     archives: tuple[Archive, ...]
     images_of_split: Mapping[str, int]
-    captioned_images: int  # the file of captions covers these, five lines each
+    captioned_images: int
     terms: str
 
 
@@ -42,7 +49,7 @@ SOURCES = {
             Archive("Flickr8k_Dataset.zip", (f"{_RELEASE}/Flickr8k_Dataset.zip",), sha256=None, max_unpacked=4 * 2**30),
         ),
         images_of_split={"train": 6000, "dev": 1000, "test": 1000, "unused": 91},
-        captioned_images=8092,  # 40,460 lines; one image was never published
+        captioned_images=8092,  # 40,460 lines, five an image; one image was never published
         terms="photographs are for non-commercial research; cite Hodosh, Young and Hockenmaier 2013",
     )
 }
@@ -52,16 +59,18 @@ def fetch(source: Source, folder: str | Path, *, timeout: float = 30.0) -> tuple
     """Download what is missing, unpack it into `folder` and check it.
 
     Args:
-        source: what to get.
-        folder: made if need be; an interrupted fetch goes on where it stopped.
+        source: the data set.
+        folder: created if need be; an interrupted fetch resumes where it stopped.
         timeout: seconds without an answer after which a mirror counts as dead.
 
     Raises:
-        DataError: no mirror answers, an archive is damaged or unsafe, or the result is not whole.
+        DataError: no mirror answers, an archive is damaged or unsafe, or the result is incomplete.
     """
     folder = require_writable_folder(folder)
     record = folder / _RECORD
-    done: dict[str, str] = read_json(record, "record of downloads", "delete it") if record.exists() else {}
+    done: dict[str, str] = {}
+    if record.exists():
+        done = read_json(record, "record of downloads", "delete it")
     for archive in source.archives:
         if archive.name in done:
             continue
@@ -74,25 +83,26 @@ def fetch(source: Source, folder: str | Path, *, timeout: float = 30.0) -> tuple
 
 
 def link_copy(source: Source, origin: str | Path, folder: str | Path) -> tuple[ImageRecord, ...]:
-    """Check a copy that is already on this machine, and make `folder` a link to it.
+    """Check a copy that is on this machine, and make `folder` a link to it.
 
     Raises:
-        DataError: the copy is not whole, or `folder` holds something else.
+        DataError: the copy is incomplete, or `folder` holds something else.
     """
-    origin, folder = Path(origin).resolve(), Path(folder)
+    origin = Path(origin).resolve()
+    folder = Path(folder)
     records = check_copy(source, origin)
     if folder.is_symlink():
         folder.unlink()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if folder.resolve() == origin:
             return records
-        raise DataError(f"{folder} is there already and holds other files; delete it or give another --out")
+        raise DataError(f"--out got {folder}, which holds other files; delete it or give another --out")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.is_dir():
             folder.rmdir()
         folder.symlink_to(origin, target_is_directory=True)
-    except OSError as error:  # no right to make links, as on many Windows machines
+    except OSError as error:  # links are not allowed, as on many Windows machines
         raise DataError(f"cannot link {folder} to {origin}: {error.strerror}; give {origin} itself as data") from error
     return records
 
@@ -101,7 +111,7 @@ def check_copy(source: Source, folder: str | Path) -> tuple[ImageRecord, ...]:
     """Read a Flickr8K folder and compare its counts with the published ones.
 
     Raises:
-        DataError: it cannot be read, or is not whole.
+        DataError: it cannot be read, or is incomplete.
     """
     folder = Path(folder)
     records = read_flickr8k(folder, keep_unused=True)
@@ -128,24 +138,30 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
+    return run_command(lambda: run(args))
 
-    def body() -> int:
-        if args.name not in SOURCES:
-            raise unknown_name("data set to fetch", args.name, SOURCES)
-        source = SOURCES[args.name]
-        if args.mirror:
-            source = replace(source, archives=tuple(archive.also_from(args.mirror) for archive in source.archives))
-        if args.origin:
-            records = link_copy(source, args.origin, args.out)
-        else:
-            records = fetch(source, args.out, timeout=args.timeout)
-        print(f"{len(records)} images with {sum(len(record.captions) for record in records)} captions in {args.out}")
-        print(f"note: {source.terms}", file=sys.stderr)
-        return DONE
 
-    return run_command(body)
+def run(args: argparse.Namespace) -> int:
+    """Fetch or link the data set, and print what it holds."""
+    if args.name not in SOURCES:
+        raise unknown_name("data set to fetch", args.name, SOURCES)
+    source = SOURCES[args.name]
+    if args.mirror:
+        source = replace(source, archives=tuple(archive.also_from(args.mirror) for archive in source.archives))
+    if args.origin:
+        report(link_copy(source, args.origin, args.out), source, args.out)
+    else:
+        report(fetch(source, args.out, timeout=args.timeout), source, args.out)
+    return DONE
+
+
+def report(records: Sequence[ImageRecord], source: Source, folder: str) -> None:
+    """Print how much a folder holds, and the terms of use."""
+    sentences, _ = captions_of(records)
+    print(f"{len(records)} images with {len(sentences)} captions in {folder}")
+    print(f"note: {source.terms}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every reader gives: one frozen record per image, and checks that no split leaks into another."""
+"""What every reader returns: one frozen record per image, and a check that no image is in two splits."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ Record = TypeVar("Record", bound=ImageRecord)
 
 
 def of_split(records: Iterable[Record], split: str) -> tuple[Record, ...]:
-    """Give the records of one split, in their order.
+    """Return the records of one split, in their order.
 
     Raises:
         DataError: no record is in that split; the message says which splits there are.
@@ -58,27 +58,29 @@ def of_split(records: Iterable[Record], split: str) -> tuple[Record, ...]:
     return chosen
 
 
-def with_features(records: tuple["ImageRecord", ...], cache: Any) -> tuple["ImageRecord", ...]:
-    """Leave out the images that extraction could not read, and say so on stderr.
+def with_features(records: tuple[ImageRecord, ...], cache: Any) -> tuple[ImageRecord, ...]:
+    """Return the records whose image is in the feature cache; name those left out on stderr.
 
     Args:
         records: images of one split.
         cache: an open feature cache, with `ids` and `path`.
 
     Returns:
-        the records whose image is in the cache; all of them when none is, so that reading the cache says why.
+        All records when none is in the cache, so that reading the cache raises the error.
     """
-    held = set(cache.ids)
-    missing = [record.image_id for record in records if record.image_id not in held]
-    if not missing or len(missing) == len(records):
+    cached = set(cache.ids)
+    kept = tuple(record for record in records if record.image_id in cached)
+    if not kept or len(kept) == len(records):
         return records
-    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    print(f"left out of training: {missing[0]}{more}, not in {cache.path}", file=sys.stderr)
-    return tuple(record for record in records if record.image_id in held)
+    first = next(record.image_id for record in records if record.image_id not in cached)
+    others = len(records) - len(kept) - 1
+    more = f" and {others} more" if others else ""
+    print(f"left out of training: {first}{more}, not in {cache.path}", file=sys.stderr)
+    return kept
 
 
 def check_splits(records: Iterable[Record]) -> tuple[Record, ...]:
-    """Give the records back after proving that every image is listed once and in one split only.
+    """Return the records after checking that every image is listed once and in one split only.
 
     Raises:
         DataError: an image is listed twice, or in two splits.
@@ -88,13 +90,14 @@ def check_splits(records: Iterable[Record]) -> tuple[Record, ...]:
     for record in records:
         other = split_of.setdefault(record.image_id, record.split)
         if other != record.split:
-            overlap = _in_both(records, other, record.split)
+            shared = sorted(_ids_of(records, other) & _ids_of(records, record.split))
             raise DataError(
-                f"splits {other!r} and {record.split!r} share {len(overlap)} images, first {overlap[0]!r},"
-                f" expected none; scores on {record.split!r} would be worthless, remove them from one split list"
+                f"splits {other!r} and {record.split!r} share {len(shared)} images, first {shared[0]!r}, expected none;"
+                f" scores on {record.split!r} would be worthless, remove them from one split list"
             )
     if len(split_of) != len(records):
-        twice = [name for name, count in Counter(record.image_id for record in records).items() if count > 1]
+        counts = Counter(record.image_id for record in records)
+        twice = [image_id for image_id, count in counts.items() if count > 1]
         raise DataError(
             f"{len(twice)} images are listed more than once, first {twice[0]!r} in split {split_of[twice[0]]!r},"
             " expected once each; remove the extra lines"
@@ -103,7 +106,7 @@ def check_splits(records: Iterable[Record]) -> tuple[Record, ...]:
 
 
 def captions_of(records: Iterable[ImageRecord]) -> tuple[list[str], np.ndarray]:
-    """Lay all captions in one list.
+    """Return all captions in one list, and the image of each.
 
     Args:
         records: N images.
@@ -120,13 +123,12 @@ def captions_of(records: Iterable[ImageRecord]) -> tuple[list[str], np.ndarray]:
 
 
 def data_fingerprint(records: Sequence[ImageRecord]) -> str:
-    """Give the sha256 (hex) of ids, splits and captions in order; where the files lie does not matter."""
+    """Compute the SHA-256 (hex) of ids, splits and captions in order; where the files lie does not matter."""
     digest = hashlib.sha256()
     for record in records:
         digest.update(json.dumps([record.image_id, record.split, *record.captions]).encode() + b"\n")
     return digest.hexdigest()
 
 
-def _in_both(records: Iterable[ImageRecord], one: str, other: str) -> list[str]:
-    names = {split: {record.image_id for record in records if record.split == split} for split in (one, other)}
-    return sorted(names[one] & names[other])
+def _ids_of(records: Iterable[ImageRecord], split: str) -> set[str]:
+    return {record.image_id for record in records if record.split == split}

@@ -1,4 +1,4 @@
-"""The table of data sets: a name, and the reader that knows its files."""
+"""The table of data sets: the reader of each name."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -11,6 +11,7 @@ from datasets.captions.flickr30k_entities import EntityNotes, read_entities
 from datasets.captions.karpathy import read_karpathy
 from datasets.captions.msrvtt import read_msrvtt
 from datasets.captions.precomputed import read_precomputed
+from datasets.fixations.csv_file import read_fixations_csv
 from datasets.fixations.mit1003 import read_mit1003
 from datasets.fixations.osie import read_osie
 from datasets.fixations.records import FixationData
@@ -29,21 +30,22 @@ READERS: dict[str, Callable[..., tuple[ImageRecord, ...]]] = {
 }
 FIXATION_READERS: dict[str, Callable[..., FixationData]] = {
     "osie": read_osie,  # fixations.mat and stimuli/*.jpg
-    "mit1003": read_mit1003,  # ALLSTIMULI/*.jpeg and DATA/<person>/<picture>.mat
+    "mit1003": read_mit1003,  # ALLSTIMULI/*.jpeg and DATA/<person>/<image>.mat
+    "csv": read_fixations_csv,  # your own: images and one CSV file
 }
 
 
-def reader_options(settings: Iterable[str]) -> dict[str, str]:
-    """Turn words such as "restval=train" into keyword arguments of a reader.
+def reader_options(words: Iterable[str]) -> dict[str, str]:
+    """Return words such as "restval=train" as keyword arguments of a reader.
 
     Raises:
         ConfigError: a word without "=".
     """
     options = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
+    for word in words:
+        name, equals, value = word.partition("=")
         if not equals:
-            raise ConfigError(f"--option got {setting!r}, expected NAME=VALUE, such as restval=train")
+            raise ConfigError(f"--option got {word!r}, expected NAME=VALUE, such as restval=train")
         options[name] = value
     return options
 
@@ -54,11 +56,11 @@ def read_dataset(name: str, folder: str | Path, /, **options: Any) -> tuple[Imag
     Args:
         name: a key of `READERS`.
         folder: where its files are.
-        options: keyword arguments of that reader, such as `restval="train"` for karpathy.
+        **options: keyword arguments of that reader, such as `restval="train"` for karpathy.
 
     Raises:
         ConfigError: no such data set or option; the message names the nearest.
-        DataError: the files are not as the format says.
+        DataError: the files do not follow the format.
     """
     if name not in READERS:
         raise unknown_name("data set", name, READERS)
@@ -72,44 +74,54 @@ def read_dataset(name: str, folder: str | Path, /, **options: Any) -> tuple[Imag
 def read_named_boxes(
     name: str, folder: str | Path, entities: str | Path | None, image_ids: Iterable[str]
 ) -> dict[str, EntityNotes]:
-    """Read which words of which sentences name which boxes.
+    """Read the phrases of sentences and the boxes that they name.
 
     Args:
         name: a key of `READERS`.
-        folder: where its files are; drawn scenes know their boxes themselves.
-        entities: folder of Flickr30k Entities, for the pictures of Flickr8K and Flickr30K.
-        image_ids: the pictures.
+        folder: where its files are; drawn scenes hold their boxes themselves.
+        entities: folder of Flickr30k Entities, for the images of Flickr8K and Flickr30K.
+        image_ids: the images.
 
     Raises:
-        ConfigError: nothing tells the boxes of this data set.
+        ConfigError: the data set has no boxes of its own and `entities` is None.
         DataError: missing or damaged annotations.
     """
     if name == "scenes":
         return read_scene_entities(folder, image_ids)
     if entities is None:
-        raise ConfigError(f"no boxes of data set {name!r} were named, expected --entities DIR (Flickr30k Entities)")
+        raise ConfigError(f"data set {name!r} has no boxes of its own, expected --entities DIR (Flickr30k Entities)")
     return read_entities(entities, image_ids)
 
 
 def read_fixations(name: str, folder: str | Path, /, **options: Any) -> FixationData:
-    """Read by name where people looked.
+    """Read a data set of fixations by name.
 
     Args:
         name: a key of `FIXATION_READERS`.
         folder: where its files are.
-        options: keyword arguments of that reader, such as `drop_first=True`.
+        **options: keyword arguments of that reader, such as `drop_first=True`.
 
     Raises:
         ConfigError: no such data set; the message names the nearest.
-        DataError: the files are not as the format says, or hold no fixation.
+        DataError: the files do not follow the format, or hold no fixation.
     """
     if name not in FIXATION_READERS:
         raise unknown_name("data set of fixations", name, FIXATION_READERS)
     data = FIXATION_READERS[name](folder, **options)
-    if not any(len(points) for record in data.records for points in record.subjects):
-        first = f", first {data.skipped[0][0]}: {data.skipped[0][1]}" if data.skipped else ""
+    if not _num_fixations(data):
+        first = ""
+        if data.skipped:
+            file, reason = data.skipped[0]
+            first = f", first {file}: {reason}"
         raise DataError(
-            f"{folder} holds no fixation on {len(data.records)} pictures and {len(data.skipped)} files could not be"
+            f"{folder} holds no fixation on {len(data.records)} images and {len(data.skipped)} files could not be"
             f" read{first}; name another folder with --data"
         )
     return data
+
+
+def _num_fixations(data: FixationData) -> int:
+    total = 0
+    for record in data.records:
+        total += sum(map(len, record.subjects))
+    return total

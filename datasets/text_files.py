@@ -1,4 +1,4 @@
-"""The one place that turns text files of data sets into lines and captions, whatever characters they hold."""
+"""Text files of data sets as lines and captions, whatever characters they hold."""
 
 import re
 import unicodedata
@@ -33,12 +33,12 @@ def read_lines(path: Path, next_step: str) -> list[str]:
 
 
 def clean_caption(text: str) -> str:
-    """Make one printable line of a caption: composed Unicode, control characters and line separators as spaces."""
+    """Return a caption as one printable line: composed Unicode, control characters and line separators as spaces."""
     return _BREAKS.sub(" ", unicodedata.normalize("NFC", text)).strip()
 
 
 def first_existing(folder: Path, names: tuple[str, ...], what: str, next_step: str) -> Path:
-    """Give the first of `names` that exists in `folder`.
+    """Return the first of `names` that exists in `folder`.
 
     Raises:
         DataError: none does; the message lists what was looked for.
@@ -46,5 +46,6 @@ def first_existing(folder: Path, names: tuple[str, ...], what: str, next_step: s
     for name in names:
         if (folder / name).exists():
             return folder / name
-    state = "has no" if folder.is_dir() else "is no folder, so it has no"
-    raise DataError(f"{folder} {state} {what}, expected {' or '.join(names)}; {next_step}")
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder, so it has no {what}, expected {' or '.join(names)}; {next_step}")
+    raise DataError(f"{folder} has no {what}, expected {' or '.join(names)}; {next_step}")

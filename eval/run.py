@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from captioner.decoding.options import DecodeOptions
 from eval.results.runs import fill_in_from_training, grouped, model_info, require_kind, training_seconds
-from vislang.core.cli import DONE, progress_is_shown, run_command
+from vislang.core.cli import DONE, add_settings, progress_is_shown, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,10 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
     captions.add_argument("--tokenizer", choices=("ptb", "treebank"), help="(default: ptb where there is Java)")
     captions.add_argument("--decode", default="beam", help="as in captioner.generate (default: %(default)s)")
     captions.add_argument("--beam", type=int, metavar="N", help="width (default: the preset's own)")
-    captions.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE",
-        help="another decoding option, such as neighbour_weight=0; goes into the row's name",
-    )  # fmt: skip
+    note = "another decoding option, such as neighbour_weight=0; goes into the row's name"
+    add_settings(captions, {"decoding": DecodeOptions()}, note)
     fixations = parser.add_argument_group("fixations only", "without --maps and --checkpoint: the baselines alone")
     fixations.add_argument(
         "--maps", action="append", default=[], metavar="[NAME=]DIR",

@@ -55,7 +55,7 @@ class TrainedNaturalness:
 
     def _errors(self, number: int, maps: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
         expert = self.model.experts[number]
-        found = expert.cell_errors(maps[expert.expert.tap][None])
+        found = expert.cell_errors(maps[expert.expert.layer][None])
         return tuple(np.asarray(one[0]) / float(expert.level) for one in found)
 
     def score(self, picture: np.ndarray) -> float:
@@ -64,7 +64,7 @@ class TrainedNaturalness:
         It is minus the mean over the experts that judge of the logarithm of their mean error.
         """
         maps = self.network.maps(picture)
-        means = [np.mean([one.mean() for one in self._errors(number, maps)]) for number in self.config.judges]
+        means = [np.mean([one.mean() for one in self._errors(number, maps)]) for number in self.config.score_experts]
         return -float(np.log(means).mean())
 
     def map(self, picture: np.ndarray, *, odd: bool = False) -> np.ndarray:
@@ -82,13 +82,13 @@ class TrainedNaturalness:
         """
         maps, size = self.network.maps(picture), picture.shape[1::-1]
         if not odd:
-            return self._drawn(self.config.looked_at, maps, size)
-        judged = np.mean([self._drawn(number, maps, size) for number in self.config.judges], axis=0)
+            return self._drawn(self.config.fixation_expert, maps, size)
+        judged = np.mean([self._drawn(number, maps, size) for number in self.config.score_experts], axis=0)
         if self.model.belonging is None:
             return judged
-        tap = self.config.belonging
+        tap = self.config.information_layer
         surprise = np.logaddexp(0.0, np.asarray(self.model.belonging(maps[tap][None])[0]))
-        return over_picture(surprise, self._stride(tap), size) + np.float32(self.config.odd_weight) * judged
+        return over_picture(surprise, self._stride(tap), size) + np.float32(self.config.anomaly_weight) * judged
 
     def _drawn(self, number: int, maps: dict[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
         """Draw the errors of one expert over a picture of a width and height, float32 [H, W]."""
@@ -96,7 +96,7 @@ class TrainedNaturalness:
         shape = (max(one.shape[0] for one in own), max(one.shape[1] for one in own))
         cells = cell_map(own, shape, places=config.places, power=config.power)
         draw = original_picture if config.places == "half_cell" else over_picture
-        return np.asarray(draw(cells, self._stride(self.model.experts[number].expert.tap), size), np.float32)
+        return np.asarray(draw(cells, self._stride(self.model.experts[number].expert.layer), size), np.float32)
 
     def _stride(self, tap: str) -> int:
         return self.network.strides[self.network.taps.index(tap)]
@@ -117,7 +117,7 @@ def load_trained(folder: Path, *, weights: str | Path | None = None) -> TrainedN
     config, backbone = from_json(NaturalnessConfig, description["config"]), description["backbone"]
     model = VisualLanguageModel(config, description["channels"])
     load_weights(model, folder)
-    network = FrozenTaps(backbone["name"], config.taps, mirrored=config.mirrored, weights=weights)
+    network = FrozenTaps(backbone["name"], config.layers, mirrored=config.mirror_padding, weights=weights)
     if network.loaded.fingerprint != backbone["fingerprint"]:
         raise DataError(
             f"the weights of {backbone['name']} are not those that {folder} was trained on; name that file with"

@@ -51,9 +51,9 @@ class ExpertModel(keras.layers.Layer):
         self.variance = constant((4, width), "variance", "ones") if expert.errors == "standardised" else None
         self.importance = constant((width,), "importance", "ones") if expert.errors == "excess" else None
         self.predictors: Any = None
-        if expert.predictor == "lstm":
+        if expert.context == "scan":
             self.predictors = DirectionalPredictors(width, width, depth=config.depth)
-        elif expert.predictor == "linear":
+        elif expert.context == "neighbour":
             self.predictors = LinearPredictors(width)
         self.built = True
 
@@ -156,18 +156,20 @@ class VisualLanguageModel(keras.Model):
 
     Args:
         config: every setting.
-        channels: C of each of `config.taps`.
+        channels: C of each of `config.layers`.
     """
 
     def __init__(self, config: NaturalnessConfig, channels: Sequence[int]):
         super().__init__(name="visual_language_model")
         self.config, self.channels = config, tuple(channels)
-        wide = dict(zip(config.taps, channels, strict=True))
+        wide = dict(zip(config.layers, channels, strict=True))
         self.experts = [
-            ExpertModel(expert, config, wide[expert.tap], name=f"expert_{number}")
-            for number, expert in enumerate(config.parsed)
+            ExpertModel(expert, config, wide[expert.layer], name=f"expert_{number}")
+            for number, expert in enumerate(config.experts)
         ]
-        self.belonging = Belonging(wide[config.belonging], config.reach) if config.belonging else None
+        self.belonging = None
+        if config.information_layer:
+            self.belonging = Belonging(wide[config.information_layer], config.information_distance)
         self.built = True
 
     def call(self, maps: Mapping[str, Tensor]) -> Tensor:
@@ -176,5 +178,5 @@ class VisualLanguageModel(keras.Model):
         Args:
             maps: {tap: float32 [B, H, W, C]}.
         """
-        judges = [self.experts[number] for number in self.config.judges]
-        return sum(one(maps[one.expert.tap]) for one in judges) / len(judges)
+        judges = [self.experts[number] for number in self.config.score_experts]
+        return sum(one(maps[one.expert.layer]) for one in judges) / len(judges)

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command
+from naturalness.config import CONFIGS
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    add_preset,
+    chosen_config,
+    import_backend_quietly,
+    progress_is_shown,
+    run_command,
+)
 
 _BATCH = 32
 _TRIMMED = 2  # cells at the edges of cached maps
@@ -27,8 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--backbone", default="mobilenet_0.75", help="whose layers (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", help="weights of the backbone (default: VISLANG_WEIGHTS)")
-    parser.add_argument("--config", default="best", help="preset (default: %(default)s)")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
+    add_preset(parser, CONFIGS, "best")
     parser.add_argument("--limit", type=int, metavar="N", help="this many pictures, picked at random (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", required=True, type=Path, help="checkpoint folder")
@@ -47,21 +55,19 @@ def train(args: argparse.Namespace) -> int:
     import json
     import time
 
-    from naturalness.config import CONFIGS
     from naturalness.feature_maps import FrozenTaps
     from naturalness.model import VisualLanguageModel
-    from vislang.core.config import override, preset
     from vislang.core.files import require_writable_folder
     from vislang.core.seeds import seed_everything
     from vislang.training.checkpoints import start_or_continue
 
     started = time.monotonic()
-    config = override(preset(CONFIGS, args.config), args.set)
+    config = chosen_config(args, CONFIGS)
     names, paths = pictures(args)
     require_writable_folder(args.out)
     import_backend_quietly()
     seed_everything(args.seed)
-    network = FrozenTaps(args.backbone, config.taps, mirrored=config.mirrored, weights=args.weights)
+    network = FrozenTaps(args.backbone, config.layers, mirrored=config.mirror_padding, weights=args.weights)
     model = VisualLanguageModel(config, network.channels)
     skipped: list[tuple[str, str]] = []
     source = Source(args, network, names, paths, skipped)
@@ -166,7 +172,7 @@ def describe(args: argparse.Namespace, config: Any, network: Any, names: list[st
     fingerprint = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
     return {
         "kind": KIND,
-        "preset": args.config,
+        "preset": args.preset,
         "config": to_json(config),
         "seed": args.seed,
         "channels": list(network.channels),

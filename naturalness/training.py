@@ -31,26 +31,27 @@ def fit_statistics(model: VisualLanguageModel, source: Source, count: int, seed:
         seed: chooses cells where the settings ask for some only.
     """
     config, random = model.config, stream(seed, "cells")
-    distances: dict[str, set[int]] = {tap: set() for tap in config.taps}
+    distances: dict[str, set[int]] = {tap: set() for tap in config.layers}
     for one in model.experts:
-        distances[one.expert.tap] |= {1} if one.expert.predictor == "linear" else set()
+        if one.expert.context == "neighbour":
+            distances[one.expert.layer].add(1)
     if model.belonging is not None:
-        distances[config.belonging].add(config.reach)
-    per_picture = config.vectors // count + 1 if config.vectors else 0
+        distances[config.information_layer].add(config.information_distance)
+    per_picture = config.pca_cells // count + 1 if config.pca_cells else 0
     moments = {
         tap: MapMoments(channels, per_picture=per_picture, distances=distances[tap])
-        for tap, channels in zip(config.taps, model.channels, strict=True)
+        for tap, channels in zip(config.layers, model.channels, strict=True)
     }
     for maps in source():
         for tap, one in moments.items():
             one.add(maps[tap], random)
     for one in model.experts:
-        one.take_statistics(moments[one.expert.tap])
-        if one.expert.predictor == "linear":
-            one.take_fits(fit_directions(moments[one.expert.tap], *one.affine(), config.ridge))
+        one.take_statistics(moments[one.expert.layer])
+        if one.expert.context == "neighbour":
+            one.take_fits(fit_directions(moments[one.expert.layer], *one.affine(), config.ridge))
     if model.belonging is not None:
-        model.belonging.fit(moments[config.belonging], config.ridge)
-    if all(one.expert.predictor != "lstm" for one in model.experts):
+        model.belonging.fit(moments[config.information_layer], config.ridge)
+    if all(one.expert.context != "scan" for one in model.experts):
         _fit_levels(model, source())
 
 
@@ -58,7 +59,7 @@ def _fit_levels(model: VisualLanguageModel, batches: Iterable[Maps]) -> None:
     sums, seen = np.zeros(len(model.experts)), 0
     for maps in batches:
         seen += len(next(iter(maps.values())))
-        sums += [float(ops.sum(one(maps[one.expert.tap]))) for one in model.experts]
+        sums += [float(ops.sum(one(maps[one.expert.layer]))) for one in model.experts]
         if seen >= _FOR_LEVELS:
             break
     for one, total in zip(model.experts, sums, strict=True):
@@ -84,7 +85,7 @@ class ProjectedMaps(keras.utils.PyDataset):
         found: list[list[np.ndarray]] = [[] for _ in experts]
         for maps in source():
             for rows, expert in zip(found, experts, strict=True):
-                rows.append(np.asarray(expert.project(maps[expert.expert.tap])).astype(np.float16))
+                rows.append(np.asarray(expert.project(maps[expert.expert.layer])).astype(np.float16))
         self.maps = [np.concatenate(rows) for rows in found]  # of each expert [N, h, w, K]
         self.start_at(0)
 
@@ -113,7 +114,7 @@ class PredictionTask(keras.Model):
     def __init__(self, model: VisualLanguageModel):
         super().__init__()
         self.language_model = model
-        self.experts = [one for one in model.experts if one.expert.predictor == "lstm"]
+        self.experts = [one for one in model.experts if one.expert.context == "scan"]
         self.built = True
 
     def call(self, projected: tuple[Any, ...]) -> Any:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, progress_is_shown, shown_name
+from preimage.config import CONFIGS
+from vislang.core.cli import DONE, add_preset, chosen_config, progress_is_shown, shown_name
 from vislang.core.errors import ConfigError, DataError
 from vislang.core.files import require_writable_folder, whole_file
 
@@ -49,10 +50,7 @@ def describe_command(
     output.add_argument("--json", action="store_true", help="print one JSON document")
     if presets:
         search = parser.add_argument_group("search")
-        search.add_argument("--preset", choices=presets, default=presets[0], help="(default: %(default)s)")
-        search.add_argument(
-            "--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting; repeatable"
-        )
+        add_preset(search, {name: CONFIGS[name] for name in presets}, presets[0])
         search.add_argument("--seed", type=int, default=0, help="of noise and jitter (default: 0)")
         search.add_argument("--natural", type=Path, metavar="DIR", help="a visual language model, as a prior")
         output.add_argument("--frames", type=Path, metavar="FILE", help="also show the search, as a .gif or an .mp4")
@@ -154,10 +152,8 @@ def search_from_photographs(args: argparse.Namespace, search: Callable[..., Any]
     """
     check_paths(args, *args.image)
     network = opened_network(args)
-    from preimage.config import CONFIGS
-    from vislang.core.config import override
-
-    config, layer = override(CONFIGS[args.preset], args.set), args.layer or default_layer(network)
+    config = chosen_config(args, CONFIGS)
+    layer = args.layer or default_layer(network)
     pictures, natural = network.pictures(args.image), natural_prior(args)
     seeds = [args.seed + number for number in range(len(pictures))]
     with followed_search(args, sum(config.iterations[:stages]), len(pictures)) as running:

@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
+from preimage.config import CONFIGS
+from vislang.core.cli import DONE, SKIPPED_SOME, add_preset, progress_is_shown, run_command, shown_name
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,8 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--channels", nargs="+", type=int, default=[], metavar="N", help="to maximise at each depth of both"
     )
     search = parser.add_argument_group("search")
-    search.add_argument("--preset", choices=("ijcv16", "fourier", "cvpr15"), default="ijcv16", help="(default: ijcv16)")
-    search.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one of its settings")
+    add_preset(search, {name: CONFIGS[name] for name in ("ijcv16", "fourier", "cvpr15")}, "ijcv16")
     search.add_argument("--iterations", type=int, metavar="N", help="of each search, instead of the presets'")
     search.add_argument("--seed", type=int, default=0, help="(default: 0)")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="page to write, such as page.html")

@@ -7,73 +7,66 @@ weight of one means nothing in the other.
 
 from dataclasses import dataclass, replace
 
+from vislang.core.config import setting, validate
 from vislang.core.errors import ConfigError
 
 SIGMA, SIGMA_SIDE = 27098.1157, 227  # norm of a natural picture of this side minus its mean, values 0..255
 B = 80.0  # a usual distance of a pixel from the mean colour, values 0..255
 V = B / 6.5  # a usual difference of neighbours
 
-_CHOICES = {
-    "scaling": ("cvpr15", "ijcv16"),
-    "rule": ("momentum", "adagrad_momentum", "adam"),
-    "rate_unit": ("one", "sigma_squared", "pixels"),
-    "start": ("normal", "uniform", "training", "image"),
-    "parameters": ("pixels", "fourier"),
-    "objective": ("relative", "standardised"),
-}
-
 
 @dataclass(frozen=True)
 class PreimageConfig:
-    """Settings of one search; each field names what it sets.
+    """Settings of one search.
 
     Raises:
-        ValueError: a value outside its range or none of the choices.
+        ConfigError: a value outside its range, or settings that contradict each other.
     """
 
     # the sum
-    data_weight: float = 1.0  # of the objective of inversions and caricatures
-    activation_weight: float = 1.0  # of the objective of maximisations
-    objective: str = "relative"  # of inversions: relative squared error, or "standardised" by the deviation of units
-    scaling: str = "ijcv16"  # of the two priors
-    alpha: float = 6.0
-    alpha_weight: float = 1.0
-    tv_beta: float = 2.0
-    tv_weight: float | None = 1.0  # None: 1, 10 or 100 by the depth of the tap
-    natural_weight: float = 10.0  # of a visual language model, where one is given
-    natural_typical: float = 1.0  # its loss of photographs, from which a picture may not stray; 0: the less the better
-    bound: float = 0.0  # largest distance of a pixel from the mean colour, values 0..255; 0: none
+    data_weight: float = setting(1.0, help="weight of the objective of inversions and caricatures")
+    activation_weight: float = setting(1.0, help="weight of the objective of maximisations")
+    objective: str = setting(
+        "relative",
+        choices=("relative", "standardised"),
+        help="of inversions: relative squared error, or errors in std of the units",
+    )
+    scaling: str = setting("ijcv16", choices=("cvpr15", "ijcv16"), help="units of the alpha and TV priors")
+    alpha: float = setting(6.0, above=0, help="exponent of the alpha-norm prior")
+    alpha_weight: float = setting(1.0, help="weight of the alpha-norm prior")
+    tv_beta: float = setting(2.0, above=0, help="exponent of the total variation prior")
+    tv_weight: float | None = setting(1.0, help="weight of the TV prior; none: 1, 10 or 100 by the layer's depth")
+    natural_weight: float = setting(10.0, help="weight of the prior model, a visual language model, where one is given")
+    natural_typical: float = setting(
+        1.0, help="the prior model's loss of photographs, which the image is held to; 0: the smaller the better"
+    )
+    bound: float = setting(0.0, help="largest distance of a pixel from the mean colour, values 0..255; 0: none")
     # the search
-    parameters: str = "pixels"
-    start: str = "uniform"
-    rule: str = "adagrad_momentum"
-    rate: float = 0.05 * B**2 / 6.0
-    rate_unit: str = "pixels"  # the rate times the number of pixels, sigma squared, or one
-    momentum: float = 0.9
-    iterations: tuple[int, ...] = (300, 50)  # stages; the velocity starts anew in each
-    rates: tuple[float, ...] = (1.0, 0.1)  # of the stages, times `rate`
-    jitter: int = -1  # largest offset in pixels; -1: a quarter of the tap's stride
-    zoom: float = 0.0  # largest change of scale, as a share; with it jitter is no longer of whole pixels
-    still: int = 1  # last stages, which do not jitter
+    parameters: str = setting("pixels", choices=("pixels", "fourier"), help="what is optimised")
+    start: str = setting("uniform", choices=("normal", "uniform", "training", "image"), help="initial image")
+    rule: str = setting(
+        "adagrad_momentum", choices=("momentum", "adagrad_momentum", "adam"), help="update rule of the search"
+    )
+    rate: float = setting(0.05 * B**2 / 6.0, above=0, help="learning rate, in units of rate_unit")
+    rate_unit: str = setting(
+        "pixels", choices=("one", "sigma_squared", "pixels"), help="one, sigma squared or the number of pixels"
+    )
+    momentum: float = setting(0.9, at_least=0, below=1, help="momentum of the update rule")
+    iterations: tuple[int, ...] = setting((300, 50), at_least=1, help="of each stage; the velocity restarts in each")
+    rates: tuple[float, ...] = setting((1.0, 0.1), help="of each stage, times rate")
+    jitter: int = setting(-1, at_least=-1, help="largest offset in pixels; -1: a quarter of the layer's stride")
+    zoom: float = setting(
+        0.0, at_least=0, below=0.5, help="largest change of scale, as a share; jitter is then of parts of pixels"
+    )
+    still: int = setting(1, at_least=0, help="last stages, without jitter")
 
     def __post_init__(self) -> None:
-        for field, known in _CHOICES.items():
-            if getattr(self, field) not in known:
-                raise ValueError(f"setting {field} got {getattr(self, field)!r}, expected one of: {', '.join(known)}")
-        for field, kind in (("iterations", int), ("rates", float)):  # from a command line they come as words
-            try:
-                object.__setattr__(self, field, tuple(kind(value) for value in getattr(self, field)))
-            except ValueError:
-                raise ValueError(f"setting {field} got {getattr(self, field)}, expected numbers") from None
-        if not self.iterations or min(self.iterations) < 1 or len(self.iterations) != len(self.rates):
-            raise ValueError(
-                f"settings iterations={self.iterations} and rates={self.rates}: expected one rate for each stage of"
-                " 1 iteration or more"
+        validate(self)
+        if len(self.iterations) != len(self.rates):
+            raise ConfigError(
+                f"settings iterations got {len(self.iterations)} stages and rates {len(self.rates)}, expected one rate"
+                " for each stage, such as iterations=300,50 and rates=1,0.1"
             )
-        if not 0 <= self.zoom < 0.5:
-            raise ValueError(f"setting zoom got {self.zoom}, expected 0 to below 0.5")
-        if not 0 <= self.momentum < 1 or self.rate <= 0 or self.tv_beta <= 0 or self.alpha <= 0:
-            raise ValueError("settings rate, alpha and tv_beta must be above 0, momentum from 0 to below 1")
 
 
 CONFIGS = {

@@ -81,9 +81,9 @@ def searched(args: argparse.Namespace, network: Any, layer: str, channels: list[
     """Search with priors."""
     from preimage.config import CONFIGS
     from preimage.optimization import searches
-    from vislang.core.config import override
+    from vislang.core.cli import chosen_config
 
-    config = override(CONFIGS[args.preset], args.set)
+    config = chosen_config(args, CONFIGS)
     seeds = [args.seed + number for number in range(len(channels))]
     largest = None
     if args.photos:

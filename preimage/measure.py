@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from preimage.cli import describe_command, opened_network
-from vislang.core.cli import DONE, progress_is_shown, run_command, shown_name
+from preimage.config import CONFIGS
+from vislang.core.cli import DONE, add_settings, progress_is_shown, run_command, shown_name
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--searches", nargs="+", default=["ijcv16", "cvpr15"], metavar="NAME", help="(default: both)")
     parser.add_argument("--natural", type=Path, metavar="DIR", help="a visual language model, as a prior")
     parser.add_argument("--judge", metavar="NAME", help="an independent network with classes")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting of all")
+    add_settings(parser, CONFIGS, "change one setting of all searches; repeatable")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
     parser.add_argument("--name", help="of the results (default: the network's)")
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="(default: %(default)s)")

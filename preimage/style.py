@@ -67,10 +67,10 @@ def style(args: argparse.Namespace) -> int:
     network = opened_network(args)
     from preimage.api import style_images
     from preimage.config import CONFIGS
-    from vislang.core.config import override
+    from vislang.core.cli import chosen_config
 
     pictures, painting = network.pictures(args.image), network.pictures([args.style])
-    iterations = sum(override(CONFIGS[args.preset], args.set).iterations)
+    iterations = sum(chosen_config(args, CONFIGS).iterations)
     with followed_search(args, iterations, len(pictures)) as running:
         seeds = [args.seed + number for number in range(len(pictures))]
         found = style_images(

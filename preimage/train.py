@@ -3,7 +3,7 @@
 Examples:
     python -m preimage.train --data pacs --domains photo --out runs/pacs-photo-0
     python -m preimage.train --data pacs --domains art_painting cartoon sketch --out runs/pacs-drawings-0
-    python -m preimage.train --data pacs --domains photo --config scratch --out runs/pacs-photo-scratch-0
+    python -m preimage.train --data pacs --domains photo --preset scratch --out runs/pacs-photo-scratch-0
 
 All commands of preimage take the folder as --network. Every network gets equally many pictures and updates, unless
 --per-class says otherwise. The last weights are kept; nothing is chosen on dev, which is only measured, and test is not
@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, run_command
+from preimage.classifier.config import CLASSIFIERS
+from vislang.core.cli import DONE, SKIPPED_SOME, add_preset, import_backend_quietly, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,12 +29,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--data", required=True, type=Path, metavar="DIR", help="holds DOMAIN/CLASS/*.jpg, as PACS does"
     )
     parser.add_argument("--domains", required=True, nargs="+", metavar="NAME", help="such as photo")
-    parser.add_argument("--config", default="finetuned", help="preset: finetuned or scratch (default: %(default)s)")
+    add_preset(parser, CLASSIFIERS, "finetuned")
     parser.add_argument(
         "--backbone", metavar="NAME", help="of finetuned; compact is in the box (default: the preset's)"
     )
     parser.add_argument("--weights", metavar="FILE", help="of the backbone (default: VISLANG_WEIGHTS)")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
     parser.add_argument(
         "--per-class", type=int, metavar="N",
         help="pictures of each class, over all domains (default: what the smallest class of any domain has; 0: all)",
@@ -54,16 +54,15 @@ def train(args: argparse.Namespace) -> int:
     """Read pictures, train, and say where the checkpoint lies."""
     import json
 
-    from preimage.classifier.config import CLASSIFIERS
-    from vislang.core.config import override, preset
+    from vislang.core.config import override
     from vislang.core.errors import ConfigError
     from vislang.core.files import require_writable_folder
 
     more = [] if args.backbone is None else [f"backbone={args.backbone}"]
-    config = override(preset(CLASSIFIERS, args.config), [*more, *args.set])
-    if args.backbone and not CLASSIFIERS[args.config].backbone:
+    config = override(CLASSIFIERS[args.preset], [*more, *args.set])
+    if args.backbone and not CLASSIFIERS[args.preset].backbone:
         raise ConfigError(
-            f"--config {args.config} has no backbone, got --backbone {args.backbone}; choose --config finetuned"
+            f"--preset {args.preset} has no backbone, got --backbone {args.backbone}; choose --preset finetuned"
         )
     splits, classes, fingerprint = read_pictures(args)
     require_writable_folder(args.out)
@@ -166,7 +165,7 @@ def describe(
 
     return {
         "kind": KIND,
-        "preset": args.config,
+        "preset": args.preset,
         "config": to_json(config),
         "seed": args.seed,
         "classes": list(classifier.classes),

@@ -2,101 +2,104 @@
 
 from dataclasses import dataclass, replace
 
-_CHOICES = {
-    "tokenizer": ("treebank", "whitespace"),
-    "encoder": ("gru", "bigru", "lstm", "bow"),
-    "sentence_pooling": ("last", "max", "sum"),
-    "image_scaling": ("none", "unit", "standardised"),
-    "image_pooling": ("mean", "attention"),
-    "loss": ("summed_hinge", "hardest_hinge", "softmax"),
-    "optimizer": ("adam", "kiros_adam"),
-    "schedule": ("constant", "cosine", "step"),
-    "batching": ("bucketed", "homogeneous", "shuffled"),
-}
-
-_SIZES = "epochs batch_size embed_dim members max_words word_dim hidden_dim attention_heads step_epochs min_count"
-_RANGES = (
-    ("1 or more", _SIZES, lambda value: value >= 1),
-    ("0 or more", "drop_rarest warmup_updates validate_updates margin grad_clip l2", lambda value: value >= 0),
-    ("0 to below 1", "sentence_dropout word_forgetting image_dropout", lambda value: 0 <= value < 1),
-    ("more than 0", "learning_rate temperature", lambda value: value > 0),
-)
+from vislang.core.config import setting, validate
+from vislang.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class VseConfig:
-    """Everything that changes a trained ranker; saved inside its checkpoint. Defaults are the original's."""
+    """Everything that changes a trained ranker; saved inside its checkpoint. Defaults are the original's.
+
+    Raises:
+        ConfigError: a value outside its range, or settings that contradict each other.
+    """
 
     # words
-    tokenizer: str = "whitespace"
-    min_count: int = 1  # rarer words become unknown
-    drop_rarest: int = 2  # the original counts its words without the two special ones and so loses two
-    append_end: bool = True  # the original reads an end mark after each sentence, single words included
-    max_words: int = 100  # longer sentences are cut
-    # sentence side
-    encoder: str = "gru"
-    word_dim: int = 300
-    hidden_dim: int = 1024
-    sentence_pooling: str = "last"  # the state after the last word; "max" or "sum" over all
-    project_sentences: bool = False  # a linear map after pooling; without one, hidden_dim must be embed_dim
-    sentence_dropout: float = 0.0
-    word_forgetting: float = 0.0  # share of words read as unknown in training
-    # image side
-    # Vectors are joined; a grid or regions are descriptors. "pooled@320" is of images of that size, "pooled@RECIPE" of
-    # any recipe; training writes the recipe's name out in the checkpoint.
-    taps: tuple[str, ...] = ("pooled",)
-    image_scaling: str = "unit"  # of the input: as it is, length 1, or per dimension by training mean and deviation
-    image_pooling: str = "mean"  # "attention" adds learned weightings of the descriptors
-    attention_heads: int = 8
-    image_dropout: float = 0.0
-    normalize_images_in_loss: bool = False  # the original's code: only when ranking; its paper: always
+    tokenizer: str = setting("whitespace", choices=("treebank", "whitespace"), help="how captions become words")
+    min_count: int = setting(1, at_least=1, help="words that occur less often become unknown")
+    # The original counts its words without the two special ones and so loses two.
+    drop_rarest: int = setting(2, at_least=0, help="rarest words that are left out of the vocabulary")
+    # The original reads an end mark after each sentence, single words included.
+    append_end: bool = setting(True, help="sentences end with an end mark")
+    max_words: int = setting(100, at_least=1, help="longer sentences are cut")
+    # sentence encoder
+    encoder: str = setting("gru", choices=("gru", "bigru", "lstm", "bow"), help="sentence encoder")
+    word_dim: int = setting(300, at_least=1, help="width of word vectors")
+    hidden_dim: int = setting(1024, at_least=1, help="width of the recurrent state, per direction")
+    sentence_pooling: str = setting(
+        "last", choices=("last", "max", "sum"), help="state after the last word, or maximum or sum over all words"
+    )
+    project_sentences: bool = setting(
+        False, help="linear map after pooling; without it the pooled width must be embed_dim"
+    )
+    sentence_dropout: float = setting(0.0, at_least=0, below=1, help="dropout in the sentence encoder")
+    word_forgetting: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
+    # image encoder
+    # Training writes the recipe's full name into the checkpoint.
+    taps: tuple[str, ...] = setting(
+        ("pooled",), help="feature layers, concatenated; pooled@320 is of 320-pixel images, pooled@RECIPE of any recipe"
+    )
+    image_scaling: str = setting(
+        "unit",
+        choices=("none", "unit", "standardised"),
+        help="of image features: none, length 1, or by the mean and std of each dimension in training",
+    )
+    image_pooling: str = setting(
+        "mean", choices=("mean", "attention"), help="over an image's descriptors; attention adds learned weightings"
+    )
+    attention_heads: int = setting(8, at_least=1, help="weightings of image_pooling=attention")
+    image_dropout: float = setting(0.0, at_least=0, below=1, help="dropout of image features")
+    # The original's code normalises only when it ranks, its paper always.
+    normalize_images_in_loss: bool = setting(False, help="image embeddings have length 1 in the loss too")
     # joint space and loss
-    embed_dim: int = 1024
-    loss: str = "summed_hinge"
-    margin: float = 0.2  # cosine units
-    warmup_updates: int = 0  # "hardest_hinge" starts as "summed_hinge", without which it may collapse
-    temperature: float = 0.05  # of "softmax", learned from this start
-    same_image_is_negative: bool = True  # the original lets two captions of one image push each other away
+    embed_dim: int = setting(1024, at_least=1, help="width of the joint space")
+    loss: str = setting("summed_hinge", choices=("summed_hinge", "hardest_hinge", "softmax"), help="ranking loss")
+    margin: float = setting(0.2, at_least=0, help="margin of the hinge losses, in units of the cosine")
+    # Without a warm-up the hardest-negative loss may collapse.
+    warmup_updates: int = setting(0, at_least=0, help="first updates of hardest_hinge that use summed_hinge")
+    temperature: float = setting(0.05, above=0, help="initial temperature of the softmax loss, learned")
+    # The original lets two captions of one image push each other away.
+    same_image_is_negative: bool = setting(True, help="other captions of the same image count as negatives")
     # training
-    optimizer: str = "kiros_adam"
-    learning_rate: float = 2e-4
-    schedule: str = "constant"
-    step_epochs: int = 15  # "step": a tenth of the rate after so many epochs
-    grad_clip: float = 2.0  # global norm of the gradient
-    l2: float = 0.0  # times the sum of all squared weights
-    batch_size: int = 128
-    batching: str = "homogeneous"
-    epochs: int = 15
-    validate_updates: int = 100  # 0: once an epoch
-    members: int = 1  # rankers trained side by side, whose scores are averaged
+    optimizer: str = setting("kiros_adam", choices=("adam", "kiros_adam"), help="kiros_adam is the original's Adam")
+    learning_rate: float = setting(2e-4, above=0, help="highest learning rate")
+    schedule: str = setting(
+        "constant", choices=("constant", "cosine", "step"), help="of the learning rate; step divides it by 10"
+    )
+    step_epochs: int = setting(15, at_least=1, help="epochs between the divisions of schedule=step")
+    grad_clip: float = setting(2.0, at_least=0, help="largest global norm of the gradient; 0: not clipped")
+    l2: float = setting(0.0, at_least=0, help="weight of the sum of all squared weights")
+    batch_size: int = setting(128, at_least=1, help="pairs of image and sentence in one update")
+    batching: str = setting(
+        "homogeneous",
+        choices=("bucketed", "homogeneous", "shuffled"),
+        help="similar lengths together, equal lengths only, or at random",
+    )
+    epochs: int = setting(15, at_least=1, help="passes over the training sentences")
+    validate_updates: int = setting(100, at_least=0, help="updates between validations; 0: once an epoch")
+    members: int = setting(1, at_least=1, help="rankers trained side by side, whose scores are averaged")
 
     def __post_init__(self) -> None:
-        for field, known in _CHOICES.items():
-            if getattr(self, field) not in known:
-                raise ValueError(f"setting {field} got {getattr(self, field)!r}, expected one of: {', '.join(known)}")
+        validate(self)
         if not self.project_sentences and self.sentence_width != self.embed_dim:
-            raise ValueError(
+            raise ConfigError(
                 f"sentences are {self.sentence_width} wide and embed_dim is {self.embed_dim}; "
                 "make them equal or set project_sentences=true"
             )
         if (self.encoder == "bow") != (self.sentence_pooling == "sum"):
-            raise ValueError(
+            raise ConfigError(
                 f"encoder {self.encoder!r} got sentence_pooling {self.sentence_pooling!r}; "
                 "'sum' goes with 'bow' and only with it"
             )
-        if not self.taps:
-            raise ValueError("setting taps names no tap, expected some such as pooled")
-        for words, fields, fits in _RANGES:
-            for field in fields.split():
-                if not fits(getattr(self, field)):
-                    raise ValueError(f"setting {field} got {getattr(self, field)}, expected {words}")
 
     @property
     def sentence_width(self) -> int:
         """Width of a sentence before the projection."""
         if self.encoder == "bow":
             return self.word_dim
-        return self.hidden_dim * (2 if self.encoder == "bigru" else 1)
+        if self.encoder == "bigru":
+            return 2 * self.hidden_dim
+        return self.hidden_dim
 
 
 # Ours, chosen on the dev split of Flickr8K; docs/experiments.md tells how.

@@ -5,11 +5,12 @@ import sys
 from typing import Any
 
 from vislang.core.cli import run_command, training_parser
+from vse.config import CONFIGS
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    return training_parser("vse.train", __doc__)
+    return training_parser("vse.train", __doc__, CONFIGS)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,7 +24,6 @@ def train(args: argparse.Namespace) -> int:
     import json
 
     from vislang.training.setup import read_training
-    from vse.config import CONFIGS
 
     config, splits, cache = read_training(args, CONFIGS)
     rows = fit(args, config, splits, cache)

@@ -193,7 +193,7 @@ def make_card(
     return {
         "name": args.name,
         "what": f"{does}; {backbone} features, trained on {trained_on}",
-        "command": f"python -m {_TRAININGS.get(kind, 'captioner.train')} --config {description['preset']}"
+        "command": f"python -m {_TRAININGS.get(kind, 'captioner.train')} --preset {description['preset']}"
         f" --backbone {backbone} --dataset {data['dataset']} --seed {description['seed']}"
         f" {training_place(kind, data['dataset'])} --out runs/box/{args.name}",
         "data": "split train of flickr8k, no fixation; OSIE was only measured"

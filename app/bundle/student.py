@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from app.bundle.config import PupilConfig
 from app.bundle.targets import Lessons
 from vislang.backbones.compact import StandardisedConv2D, build_compact
 from vislang.core.seeds import seed_everything, stream
@@ -20,43 +20,6 @@ from vislang.training.checkpoints import WEIGHTS
 _PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 _HINTED = {40: "stage1_end", 20: "stage2_end"}  # cells a side of a teacher's layer: the pupil's layer that matches it
 _CELLS = "cells"
-
-
-@dataclass(frozen=True)
-class PupilConfig:
-    """How a pupil is built and trained.
-
-    Attributes:
-        size: side of what it sees, in pixels.
-        width: of its layers, see `build_compact`.
-        channels: of its taps.
-        primer_passes: over the first view, with hints: the teacher's shallow layers teach the pupil's.
-        passes: over all views.
-        batch_size: views in one update.
-        learning_rate: of Muon, the highest, after a short rise; it falls along a cosine.
-        mirrored: share of views that are mirrored once more, targets too.
-        mixing: share of batches whose views are laid over one another in pairs, targets likewise (mixup).
-        pooled_weight: of the loss of the mean over cells, beside that of the cells.
-        meaning_weight: of both losses in the directions that carry words.
-        meaning_width: how many such directions; 0: none.
-        precision: of the arithmetic; bfloat16 takes half the time where the processor has it.
-        seed: of everything.
-    """
-
-    size: int = 240
-    width: float = 1.0
-    channels: int = 512
-    primer_passes: int = 6
-    passes: int = 10
-    batch_size: int = 64
-    learning_rate: float = 2.5e-2
-    mirrored: float = 0.5
-    mixing: float = 0.0
-    pooled_weight: float = 0.5
-    meaning_weight: float = 1.0
-    meaning_width: int = 64
-    precision: str = "bfloat16"
-    seed: int = 0
 
 
 def build_pupil(config: PupilConfig, taught: int, hints: dict[str, tuple[int, ...]]) -> tuple[keras.Model, keras.Model]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, import_backend_quietly, progress_is_shown, run_command
+from app.bundle.config import PupilConfig
+from vislang.core.cli import DONE, add_settings, import_backend_quietly, progress_is_shown, run_command
 
 _SUFFIX = ".weights.h5"
 
@@ -32,9 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--views", type=int, default=5, help="of each photograph (default: %(default)s)")
     parser.add_argument("--smallest", type=float, default=0.25, help="share of it in a view (default: %(default)s)")
     parser.add_argument("--colours", type=float, default=0.35, help="change of light in a view (default: %(default)s)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting of the pupil"
-    )
+    add_settings(parser, {"student": PupilConfig()})
     parser.add_argument("--run", required=True, type=Path, metavar="DIR", help="folder of the training")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the weights, and a card beside them")
     parser.add_argument("--json", action="store_true", help="print the last history row as JSON")
@@ -56,7 +55,7 @@ def distill(args: argparse.Namespace) -> int:
     from vislang.features.pipeline import list_images
 
     import_backend_quietly()
-    from app.bundle.student import PupilConfig, train_pupil
+    from app.bundle.student import train_pupil
 
     config = override(PupilConfig(), args.set)
     if args.out:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from datasets.scenes.backgrounds import BACKGROUNDS
-from datasets.scenes.cell_labels import Lessons, draw_lessons, lesson_batch
+from datasets.scenes.cell_labels import LabelledScenes, augmented_batch, draw_labelled_scenes
 from datasets.scenes.draw import pairs_of_split
 from datasets.scenes.shapes import COLOURS, SHAPES
 from vislang.core.bundled_models import sha256_of
@@ -53,7 +53,7 @@ def never_shown() -> np.ndarray:
     """Give float32 [1 + colours, 1 + shapes]: -1e9 for pairs that train never shows, else 0; row and column 0 are 0.
 
     Added to logits, it takes those out of the choice. Without it the network learns from their absence that they are
-    impossible, and calls a fish in a new colour whatever had that colour. This and the recolouring of `lesson_batch`
+    impossible, and calls a fish in a new colour whatever had that colour. This and the recolouring of `augmented_batch`
     together raised the cells of dev named rightly, shape and colour, from 15 % to 72 %.
     """
     table = np.full((1 + len(COLOURS), 1 + len(SHAPES)), -1e9, np.float32)
@@ -97,7 +97,7 @@ def pupil_losses() -> dict[str, Callable[[Any, Any], Any]]:
     return {"background": named} | {loss.__name__: loss for loss in losses}
 
 
-def batches(lessons: Lessons, seed: int) -> Any:
+def batches(scenes: LabelledScenes, seed: int) -> Any:
     """Give shuffled, varied batches as a `keras.utils.PyDataset`."""
     import keras
 
@@ -108,20 +108,20 @@ def batches(lessons: Lessons, seed: int) -> Any:
             self.on_epoch_end()
 
         def __len__(self) -> int:
-            return len(lessons.images) // _BATCH
+            return len(scenes.images) // _BATCH
 
         def __getitem__(self, number: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             rows = np.sort(self.order[number * _BATCH : (number + 1) * _BATCH])
-            return lesson_batch(lessons, rows, stream(seed, "batch", self.epoch, number))
+            return augmented_batch(scenes, rows, stream(seed, "batch", self.epoch, number))
 
         def on_epoch_end(self) -> None:
             self.epoch += 1
-            self.order = stream(seed, "order", self.epoch).permutation(len(lessons.images))
+            self.order = stream(seed, "order", self.epoch).permutation(len(scenes.images))
 
     return Batches()
 
 
-def train_network(lessons: Lessons, epochs: int, seed: int) -> tuple[Any, Any]:
+def train_network(scenes: LabelledScenes, epochs: int, seed: int) -> tuple[Any, Any]:
     """Train.
 
     Returns:
@@ -134,36 +134,36 @@ def train_network(lessons: Lessons, epochs: int, seed: int) -> tuple[Any, Any]:
     seed_everything(seed)
     network = build_compact_scenes()
     pupil = build_pupil(network)
-    steps = epochs * (len(lessons.images) // _BATCH)
+    steps = epochs * (len(scenes.images) // _BATCH)
     warm = max(1, steps // 20)
     rate = keras.optimizers.schedules.CosineDecay(1e-4, steps, warmup_target=_PEAK_RATE, warmup_steps=warm)
     weights = {"cell_shape": 4.0, "cell_colour": 4.0, "present": 2.0, "background": 0.5, "colour_of": 0.5}
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0)
     pupil.compile(optimizer, pupil_losses(), loss_weights=weights)
-    pupil.fit(batches(lessons, seed), epochs=epochs, verbose=2 if progress_is_shown() else 0, shuffle=False)
+    pupil.fit(batches(scenes, seed), epochs=epochs, verbose=2 if progress_is_shown() else 0, shuffle=False)
     network.set_weights([weight.astype(np.float16).astype(np.float32) for weight in network.get_weights()])
     return network, pupil
 
 
-def score(pupil: Any, lessons: Lessons) -> dict[str, float]:
+def score(pupil: Any, scenes: LabelledScenes) -> dict[str, float]:
     """Measure what the heads get right, in per cent of cells that show a thing, or of things.
 
     Args:
         pupil: the network with its heads.
-        lessons: scenes whose pairs of colour and shape it never saw.
+        scenes: scenes whose pairs of colour and shape it never saw.
     """
-    found = pupil.predict(lessons.images.astype(np.float32) / 127.5 - 1, batch_size=128, verbose=0)
-    seen = lessons.cell_shape > 0
-    shape = found["cell_shape"].argmax(-1) == lessons.cell_shape
-    colour = found["cell_colour"].argmax(-1) == lessons.cell_colour
-    present = lessons.colour_of >= 0
+    found = pupil.predict(scenes.images.astype(np.float32) / 127.5 - 1, batch_size=128, verbose=0)
+    seen = scenes.cell_shape > 0
+    shape = found["cell_shape"].argmax(-1) == scenes.cell_shape
+    colour = found["cell_colour"].argmax(-1) == scenes.cell_colour
+    present = scenes.colour_of >= 0
     parts = {
         "cells: shape": shape[seen],
         "cells: colour": colour[seen],
         "cells: shape and colour": (shape & colour)[seen],
         "cells: empty called empty": (found["cell_shape"].argmax(-1) == 0)[~seen],
         "average: shapes present or absent": (found["present"][:, : len(SHAPES)] > 0) == present,
-        "average: background": found["background"].argmax(-1) == lessons.background,
+        "average: background": found["background"].argmax(-1) == scenes.background,
     }
     return {name: round(100 * float(right.mean()), 1) for name, right in parts.items()}
 
@@ -227,8 +227,8 @@ def _run(args: argparse.Namespace) -> int:
     require_writable_folder(out.parent)
     begin = time.monotonic()
     # All drawing comes before TensorFlow starts threads, which forked processes would lose.
-    unseen = draw_lessons("test", _NUM_UNSEEN, SCENE_SEED)
-    network, pupil = train_network(draw_lessons("train", args.scenes, SCENE_SEED), args.epochs, args.seed)
+    unseen = draw_labelled_scenes("test", _NUM_UNSEEN, SCENE_SEED)
+    network, pupil = train_network(draw_labelled_scenes("train", args.scenes, SCENE_SEED), args.epochs, args.seed)
     seconds = time.monotonic() - begin
     scores = score(pupil, unseen)
     digest = save_half(network, out)

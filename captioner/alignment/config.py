@@ -2,115 +2,95 @@
 
 from dataclasses import dataclass, replace
 
+from captioner.config import OTHER_PROPOSALS
 from vislang.backbones.feature_name import FeatureName
-
-_CHOICES = {
-    "recurrent": ("relu", "gru"),
-    "directions": ("sum", "concat"),
-    "image_scaling": ("none", "unit", "standardised", "standardised_unit"),
-    "pooling": ("max", "sum", "soft"),
-    "loss": ("summed_hinge", "softmax"),
-    "optimizer": ("adam", "sgd"),
-    "schedule": ("constant", "cosine"),
-    "batching": ("bucketed", "homogeneous", "shuffled"),
-}
-
-_RANGES = (
-    (
-        "1 or more",
-        "min_count max_words word_dim hidden_dim joint_dim epochs batch_size kept",
-        lambda value: value >= 1,
-    ),
-    (
-        "0 or more",
-        "margin l2 clip_value grad_clip validate_updates same_segment whole_cost proposal_weight whole_weight"
-        " whole_dim bag_dim",
-        lambda value: value >= 0,
-    ),
-    (
-        "0 to below 1",
-        "word_dropout state_dropout region_dropout word_forgetting momentum",
-        lambda value: 0 <= value < 1,
-    ),
-    ("more than 0", "learning_rate temperature softness", lambda value: value > 0),
-)
+from vislang.core.config import setting, validate
+from vislang.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class AlignmentConfig:
-    """Everything that changes a trained aligner; saved inside its checkpoint. Defaults are the paper's."""
+    """Everything that changes a trained aligner; saved inside its checkpoint. Defaults are the paper's.
+
+    Raises:
+        ConfigError: a value outside its range, or settings that contradict each other.
+    """
 
     # words
-    min_count: int = 5  # rarer words become unknown
-    max_words: int = 50  # longer sentences are cut
-    word_dim: int = 300
-    word_vectors: str = ""  # text file of word vectors to start from, "word x y z ..." a line; "": random ones
-    learn_words: bool = False  # the paper keeps them as they are
-    recurrent: str = "relu"
-    hidden_dim: int = 300
-    directions: str = "sum"  # how the states of both directions are joined; or "concat"
-    relu_words: bool = True  # words pass through a last ReLU on their way into the joint space
-    # pairs of the whole picture and the sentence as a whole, each with a space, a score and a loss of its own
-    whole_dim: int = 0  # width of the space of sentences read from the network's states; 0: none
-    bag_dim: int = 0  # of sentences as bags of words, with vectors of their own; 0: none
-    whole_weight: float = 1.0  # of their scores in what pictures and sentences are ranked by; that of words counts 1
+    min_count: int = setting(5, at_least=1, help="words that occur less often become unknown")
+    max_words: int = setting(50, at_least=1, help="longer sentences are cut")
+    word_dim: int = setting(300, at_least=1, help="width of word vectors")
+    word_vectors: str = setting("", help='text file of word vectors to start from, "word x y z ..." a line')
+    learn_words: bool = setting(False, help="word vectors are trained; the paper keeps them fixed")
+    recurrent: str = setting("relu", choices=("relu", "gru"), help="kind of the bidirectional recurrent cell")
+    hidden_dim: int = setting(300, at_least=1, help="width of the recurrent state")
+    directions: str = setting("sum", choices=("sum", "concat"), help="how the states of both directions are joined")
+    relu_words: bool = setting(True, help="words pass through a last ReLU on their way into the joint space")
+    # global embeddings: whole images and sentences, each with a space, a score and a loss of its own
+    whole_dim: int = setting(0, at_least=0, help="width of the global space of sentences as states; 0: none")
+    bag_dim: int = setting(0, at_least=0, help="width of the global space of sentences as bags of words; 0: none")
+    whole_weight: float = setting(1.0, at_least=0, help="weight of the global scores beside the score of the words")
     # regions
-    # boxes-KIND adds place and size; vectors such as pooled come last, and are what the whole picture has beside itself
-    taps: tuple[str, ...] = ("regions-detector@320",)
-    image_scaling: str = "standardised"
-    context: bool = False  # a second map of the whole picture is added to every region, the whole picture included
-    only_whole: bool = False  # the first region alone, the whole picture: an ablation
+    # boxes-KIND adds place and size; vectors such as pooled come last and belong to the whole image alone.
+    taps: tuple[str, ...] = setting(("regions-detector@320",), help="regions-KIND, then boxes-KIND, then vectors")
+    image_scaling: str = setting(
+        "standardised",
+        choices=("none", "unit", "standardised", "standardised_unit"),
+        help="of region features: none, length 1, by the mean and std of each dimension in training, or both",
+    )
+    context: bool = setting(False, help="a second map of the whole image is added to every region")
+    only_whole: bool = setting(False, help="use the whole image alone, without regions: an ablation")
     # joint space and score
-    joint_dim: int = 1000
-    pooling: str = "max"  # of a word's products with the regions; "sum": of the positive ones (DeFrag)
-    softness: float = 0.1  # "soft": temperature of the softmax by which regions share a word
-    normalised: bool = False  # regions of length 1, and the score divided by the summed lengths of the words
-    loss: str = "summed_hinge"
-    margin: float = 1.0
-    temperature: float = 0.05  # of "softmax", learned from this start
-    same_image_is_negative: bool = True
+    joint_dim: int = setting(1000, at_least=1, help="width of the joint space of words and regions")
+    pooling: str = setting(
+        "max", choices=("max", "sum", "soft"), help="of a word's products with the regions; sum: of the positive ones"
+    )
+    softness: float = setting(0.1, above=0, help="temperature of pooling=soft")
+    normalised: bool = setting(False, help="regions have length 1, and the score is divided by the words' summed norms")
+    loss: str = setting("summed_hinge", choices=("summed_hinge", "softmax"), help="ranking loss")
+    margin: float = setting(1.0, at_least=0, help="margin of the hinge loss")
+    temperature: float = setting(0.05, above=0, help="initial temperature of the softmax loss, learned")
+    same_image_is_negative: bool = setting(True, help="other sentences of the same image count as negatives")
     # regularisation
-    word_dropout: float = 0.3
-    state_dropout: float = 0.3
-    region_dropout: float = 0.3
-    word_forgetting: float = 0.0  # share of words read as unknown in training
-    l2: float = 0.0  # times half the sum of squared matrices
+    word_dropout: float = setting(0.3, at_least=0, below=1, help="dropout of word vectors")
+    state_dropout: float = setting(0.3, at_least=0, below=1, help="dropout of recurrent states")
+    region_dropout: float = setting(0.3, at_least=0, below=1, help="dropout of region features")
+    word_forgetting: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
+    l2: float = setting(0.0, at_least=0, help="weight of half the sum of squared matrices")
     # training
-    optimizer: str = "sgd"
-    learning_rate: float = 1e-4
-    momentum: float = 0.9
-    schedule: str = "constant"
-    clip_value: float = 5.0  # element by element
-    grad_clip: float = 0.0  # global norm
-    batch_size: int = 100
-    batching: str = "bucketed"
-    epochs: int = 20
-    validate_updates: int = 0  # 0: once an epoch
-    kept: int = 5  # checkpoints best on dev, which are measured one by one and averaged
-    # decoding
-    same_segment: float = 0.15  # beta of the MRF, in deviations of a sentence's products: neighbours on one region
-    whole_cost: float = 0.0  # of the whole picture as a place of words, in deviations of their product over regions
-    proposal_weight: float = 0.0  # of the logarithm of a proposal's own score, in the same; needs the tap boxes-KIND
+    optimizer: str = setting("sgd", choices=("adam", "sgd"), help="kind of optimiser")
+    learning_rate: float = setting(1e-4, above=0, help="highest learning rate")
+    momentum: float = setting(0.9, at_least=0, below=1, help="of optimizer=sgd")
+    schedule: str = setting("constant", choices=("constant", "cosine"), help="of the learning rate")
+    clip_value: float = setting(5.0, at_least=0, help="largest element of the gradient; 0: not clipped")
+    grad_clip: float = setting(0.0, at_least=0, help="largest global norm of the gradient; 0: not clipped")
+    batch_size: int = setting(100, at_least=1, help="pairs of image and sentence in one update")
+    batching: str = setting(
+        "bucketed",
+        choices=("bucketed", "homogeneous", "shuffled"),
+        help="similar lengths together, equal lengths only, or at random",
+    )
+    epochs: int = setting(20, at_least=1, help="passes over the training sentences")
+    validate_updates: int = setting(0, at_least=0, help="updates between validations; 0: once an epoch")
+    kept: int = setting(5, at_least=1, help="best checkpoints on dev, which are evaluated one by one and averaged")
+    # decoding; weights are in standard deviations of a sentence's products over the regions
+    same_segment: float = setting(0.15, at_least=0, help="beta of the MRF: reward of adjacent words on one region")
+    whole_cost: float = setting(0.0, at_least=0, help="penalty of the whole image as the region of a word")
+    proposal_weight: float = setting(
+        0.0, at_least=0, help="weight of the logarithm of a proposal's own score; needs boxes-KIND in taps"
+    )
 
     def __post_init__(self) -> None:
-        for field, known in _CHOICES.items():
-            if getattr(self, field) not in known:
-                raise ValueError(f"setting {field} got {getattr(self, field)!r}, expected one of: {', '.join(known)}")
-        for words, fields, fits in _RANGES:
-            for field in fields.split():
-                if not fits(getattr(self, field)):
-                    raise ValueError(f"setting {field} got {getattr(self, field)}, expected {words}")
-        if not self.taps:
-            raise ValueError("setting taps names no tap, expected some such as regions-detector")
+        validate(self)
         self._check_taps()
         if self.clip_value and self.grad_clip:
-            raise ValueError(
+            raise ConfigError(
                 f"settings clip_value {self.clip_value} and grad_clip {self.grad_clip}: set one of them to 0"
             )
 
     @property
     def whole_dims(self) -> tuple[int, ...]:
-        """Widths of the spaces of wholes that there are."""
+        """Widths of the global spaces that there are."""
         return tuple(width for width in (self.whole_dim, self.bag_dim) if width)
 
     def _check_taps(self) -> None:
@@ -119,12 +99,12 @@ class AlignmentConfig:
         if has_boxes:
             others = others[1:]
         if first.kind not in ("regions", "crops") or any(name.is_of_regions for name in others):
-            raise ValueError(
+            raise ConfigError(
                 f"setting taps got {','.join(self.taps)}, expected regions-KIND or crops-KIND, then boxes-KIND of the"
                 " same kind and recipe or nothing, then vectors such as pooled or nothing"
             )
         if self.proposal_weight and not has_boxes:
-            raise ValueError(
+            raise ConfigError(
                 f"setting proposal_weight got {self.proposal_weight} with taps {self.taps[0]}, expected"
                 f" {first.of_kind('boxes')} behind it, which holds the scores"
             )
@@ -161,8 +141,18 @@ _BEST = AlignmentConfig(
     whole_cost=2.0,
     proposal_weight=0.5,
 )
-# Proposals of the grid: their scores are nearer to that of the whole picture than a detector's.
-_GRID = {"taps": ("regions-grid", "boxes-grid"), "whole_cost": 0.75, "proposal_weight": 0.65}
+# Proposals of the grid: their scores are nearer to that of the whole image than a detector's.
+_GRID = {"whole_cost": 0.75, "proposal_weight": 0.65}
+_GRID_TAPS = ("regions-grid", "boxes-grid")
+_FOR_OTHER_PROPOSALS = ("best", "best-whole", "karpathy")
+
+
+def _with_proposals(config: AlignmentConfig, proposals: str) -> AlignmentConfig:
+    """Return a preset of the detector for other proposals, such as "grid@320"."""
+    if len(config.taps) == 1:
+        return replace(config, taps=(f"regions-{proposals}",))
+    taps = (f"regions-{proposals}", f"boxes-{proposals}", "pooled")
+    return replace(config, taps=taps, **_GRID)
 
 
 ALIGNMENTS = {
@@ -183,6 +173,7 @@ ALIGNMENTS = {
         whole_dim=128,
         bag_dim=0,
         region_dropout=0.2,
+        taps=_GRID_TAPS,
         **_GRID,
     ),
     # For the drawn scenes: trained within a minute.
@@ -197,6 +188,11 @@ ALIGNMENTS = {
         region_dropout=0.2,
         learning_rate=3e-3,
         epochs=6,
+        taps=_GRID_TAPS,
         **_GRID,
     ),
 }
+
+for _name in _FOR_OTHER_PROPOSALS:
+    for _proposals in OTHER_PROPOSALS:
+        ALIGNMENTS[f"{_name}-{_proposals}"] = _with_proposals(ALIGNMENTS[_name], _proposals)

@@ -4,12 +4,13 @@ import argparse
 import sys
 from typing import Any
 
+from captioner.alignment.config import ALIGNMENTS
 from vislang.core.cli import run_command, training_parser
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    return training_parser("captioner.alignment.train", __doc__)
+    return training_parser("captioner.alignment.train", __doc__, ALIGNMENTS)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,7 +23,6 @@ def train(args: argparse.Namespace) -> int:
     """Train as asked and say where the checkpoint lies."""
     import json
 
-    from captioner.alignment.config import ALIGNMENTS
     from vislang.training.setup import read_training
 
     config, splits, cache = read_training(args, ALIGNMENTS)
@@ -47,7 +47,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     from vislang.core.seeds import seed_everything
     from vislang.features.descriptors import CachedDescriptors
     from vislang.text.tokenizer import tokenize
-    from vislang.text.word_vectors import table_from
+    from vislang.text.word_vectors import embedding_table
     from vislang.training.batching import BATCHING
     from vislang.training.callbacks import ResumableTraining, fit_resumably
     from vislang.training.checkpoints import start_or_continue
@@ -63,7 +63,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     start_or_continue(args.out, description, vocabulary)
     aligner = Aligner(config, len(vocabulary), descriptors.num_features, descriptors.num_beside)
     if config.word_vectors:
-        aligner.start_words_from(table_from(config.word_vectors, vocabulary, config.word_dim))
+        aligner.start_words_from(embedding_table(config.word_vectors, vocabulary, config.word_dim))
     if config.image_scaling.startswith("standardised"):
         aligner.regions.scaling.standardise_with(*descriptors.statistics())
     batches = PairsOfImageAndSentence(

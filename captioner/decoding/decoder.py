@@ -1,4 +1,4 @@
-"""From descriptors to sentences: the options of decoding, and a network compiled with them."""
+"""From descriptors to sentences: a network compiled with the options of decoding."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,20 +9,12 @@ import numpy as np
 from keras import ops
 
 from captioner.decoding.beam_search import beam_search
+from captioner.decoding.options import DecodeOptions
 from captioner.decoding.sampling import sample
 from captioner.decoding.step import IMPOSSIBLE, Tensor, Tree
 from vislang.core.errors import CheckpointError, DataError
 from vislang.core.seeds import stream
 from vislang.training.compile import Spec, compiled
-
-METHODS = ("beam", "greedy", "diverse", "sample")
-
-_RANGES = (
-    ("1 or more", ("width", "num", "max_words"), lambda value: value >= 1),
-    ("0 or more", ("length_power", "judge_weight", "neighbour_weight", "diversity", "seed"), lambda value: value >= 0),
-    ("more than 0", ("temperature",), lambda value: value > 0),
-    ("more than 0, at most 1", ("top_p",), lambda value: 0 < value <= 1),
-)
 
 
 class Network(Protocol):
@@ -35,42 +27,6 @@ class Network(Protocol):
 
     def step(self, memory: Tree, state: Tree, words: Tensor) -> tuple[Tensor, Tree]:
         """Read int32 [H] words; give float32 [H, V] log-probabilities of the next and the next state."""
-
-
-@dataclass(frozen=True)
-class DecodeOptions:
-    """How sentences are found. What belongs to other methods than the chosen one is not looked at."""
-
-    method: str = "beam"
-    num: int = 1  # sentences of each image
-    max_words: int = 20  # the end mark included
-    forbid_repeats: bool = False  # no word follows itself
-    # "beam" and "diverse"; "greedy" is one beam
-    width: int = 5  # beams, over all groups
-    length_power: float = 0.0  # sentences compare by log-probability / length ** length_power
-    judge_weight: float = 0.0  # what the mean cosine of a captioner's judges adds to that once all beams have ended
-    neighbour_weight: float = 0.0  # what the mean CIDEr-D with the captions of nearby training images adds then
-    # "diverse"
-    groups: int | None = None  # one for each beam when None
-    diversity: float = 0.5  # what a word costs for each earlier group that chose it at the same step
-    # "sample"
-    temperature: float = 1.0
-    top_p: float = 1.0  # share of the probability, in the likeliest words, that is drawn from
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"setting method got {self.method!r}, expected one of: {', '.join(METHODS)}")
-        for words, fields, fits in _RANGES:
-            for field in fields:
-                if not fits(getattr(self, field)):
-                    raise ValueError(f"setting {field} got {getattr(self, field)}, expected {words}")
-        if self.method == "greedy" and self.num > 1:
-            raise ValueError(f"setting num got {self.num} with method 'greedy', expected 1; 'beam' finds several")
-        if self.method in ("beam", "diverse") and self.num > self.width:
-            raise ValueError(f"setting num got {self.num}, expected at most the width {self.width}; widen the beam")
-        if self.method == "diverse" and (self.groups is not None) and (self.groups < 1 or self.width % self.groups):
-            raise ValueError(f"setting groups got {self.groups}, expected a divisor of the width {self.width}")
 
 
 @dataclass(frozen=True)

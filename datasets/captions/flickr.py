@@ -1,4 +1,4 @@
-"""Flickr8K and Flickr30K as published: a token file with five captions an image, and lists of the splits.
+"""Flickr8K and Flickr30K as published: a token file with five captions per image, and lists of the splits.
 
 References:
     Flickr8K: Hodosh, Young and Hockenmaier 2013, JAIR 47. Flickr30K: Young et al. 2014, TACL 2.
@@ -18,20 +18,29 @@ _TOKEN_LINE = re.compile(r"([^\t#]+)#([0-9]+)\t(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class FlickrLayout:
-    """Where a Flickr data set keeps its parts; the first name that exists is used."""
+    """Where a Flickr data set keeps its parts; of several names the first that exists is used.
+
+    Attributes:
+        tokens: names of the caption file.
+        lists: {split: names of its list}.
+        images: names of the image folder.
+        next_step: what to do about a missing or damaged file.
+        misprints: {image name that the published caption file spells wrongly: the right one}.
+    """
 
     tokens: tuple[str, ...]
-    lists: Mapping[str, tuple[str, ...]]  # split -> names of its list
+    lists: Mapping[str, tuple[str, ...]]
     images: tuple[str, ...]
     next_step: str
-    misprints: Mapping[str, str] = field(default_factory=dict)  # caption keys that the published file spells wrongly
+    misprints: Mapping[str, str] = field(default_factory=dict)
 
 
 FLICKR8K = FlickrLayout(
     tokens=("Flickr8k.token.txt", "Flickr8k_text/Flickr8k.token.txt"),
     lists={
-        split: (f"Flickr_8k.{split}Images.txt", f"Flickr8k_text/Flickr_8k.{split}Images.txt")
-        for split in ("train", "dev", "test")
+        "train": ("Flickr_8k.trainImages.txt", "Flickr8k_text/Flickr_8k.trainImages.txt"),
+        "dev": ("Flickr_8k.devImages.txt", "Flickr8k_text/Flickr_8k.devImages.txt"),
+        "test": ("Flickr_8k.testImages.txt", "Flickr8k_text/Flickr_8k.testImages.txt"),
     },
     images=("Images", "images", "Flicker8k_Dataset", "Flickr8k_Dataset", "Flickr8k_Dataset/Flicker8k_Dataset"),
     next_step="run: make data-f8k",
@@ -41,8 +50,9 @@ FLICKR8K = FlickrLayout(
 FLICKR30K = FlickrLayout(
     tokens=("results_20130124.token", "flickr30k/results_20130124.token"),
     lists={
-        split: (f"imgs_{name}.txt", f"{name}.txt", f"flickr30k_{name}.txt")
-        for split, name in (("train", "train"), ("dev", "val"), ("test", "test"))
+        "train": ("imgs_train.txt", "train.txt", "flickr30k_train.txt"),
+        "dev": ("imgs_val.txt", "val.txt", "flickr30k_val.txt"),
+        "test": ("imgs_test.txt", "test.txt", "flickr30k_test.txt"),
     },
     images=("flickr30k-images", "flickr30k_images", "Images", "images"),
     next_step="get the token file and images from the authors of Flickr30K and the lists of 29,000/1,014/1,000 names",
@@ -56,9 +66,9 @@ def read_flickr8k(
 
     Args:
         folder: holds `Flickr8k.token.txt`, `Flickr_8k.{train,dev,test}Images.txt` and the images.
-        keep_unused: also give the 91 images that no split lists, as split "unused", after the others.
-        require_images: False gives `path=None` for images that are not there.
-        captions_per_image: so many must each image have.
+        keep_unused: also return the 91 images that no split lists, as split "unused", after the others.
+        require_images: False allows missing image files, with `path=None`.
+        captions_per_image: required number of captions of each image.
 
     Raises:
         DataError: a file or image is missing, a caption line is malformed, counts are wrong, or splits overlap.
@@ -79,7 +89,7 @@ def read_flickr30k(
 def read_token_file(
     path: Path, *, captions_per_image: int = 5, misprints: Mapping[str, str] | None = None, next_step: str
 ) -> dict[str, tuple[str, ...]]:
-    """Read lines `<image>#<k><tab><caption>` into captions by image, ordered by k.
+    """Read lines `<image>#<k><tab><caption>` as {image: captions ordered by k}.
 
     Raises:
         DataError: a malformed line, a caption number that comes twice, or a wrong number of captions.
@@ -88,20 +98,21 @@ def read_token_file(
     lines = read_lines(path, next_step)
     for number, line in enumerate(lines, start=1):
         match = _TOKEN_LINE.fullmatch(line)
-        caption = clean_caption(match[3]) if match else ""
-        if match is None or not caption:
+        if match is None or not clean_caption(match[3]):
             raise DataError(f"{path}:{number}: got {line[:60]!r}, expected 'image.jpg#0<tab>caption'; {next_step}")
         name = (misprints or {}).get(match[1], match[1])
         if int(match[2]) in captions.setdefault(name, {}):
             raise DataError(f"{path}:{number}: caption {match[2]} of {name!r} comes twice, expected once; {next_step}")
-        captions[name][int(match[2])] = caption
+        captions[name][int(match[2])] = clean_caption(match[3])
+    by_image = {}
     for name, by_number in captions.items():
         if len(by_number) != captions_per_image:
             raise DataError(
                 f"{path}: image {name!r} has {len(by_number)} captions, expected {captions_per_image}"
                 f" ({len(lines)} lines for {len(captions)} images); the file is damaged, {next_step}"
             )
-    return {name: tuple(text for _, text in sorted(by_number.items())) for name, by_number in captions.items()}
+        by_image[name] = tuple(text for _, text in sorted(by_number.items()))
+    return by_image
 
 
 def _read(
@@ -116,7 +127,7 @@ def _read(
     for split, names in layout.lists.items():
         split_list = first_existing(folder, names, f"list of {split} images", layout.next_step)
         for line in read_lines(split_list, layout.next_step):
-            name = line.strip() if line.strip().endswith(".jpg") else f"{line.strip()}.jpg"
+            name = line.strip().removesuffix(".jpg") + ".jpg"
             if name not in captions:
                 raise DataError(f"{split_list}: image {name!r} has no caption in {tokens.name}; {layout.next_step}")
             records.append(ImageRecord(name, files.get(name), split, captions[name]))
@@ -128,13 +139,14 @@ def _read(
         )
     if keep_unused:
         listed = {record.image_id for record in records}
-        rest = [name for name in captions if name not in listed and (name in files or not require_images)]
-        records += [ImageRecord(name, files.get(name), "unused", captions[name]) for name in rest]
+        for name in captions:
+            if name not in listed and (name in files or not require_images):
+                records.append(ImageRecord(name, files.get(name), "unused", captions[name]))
     return check_splits(records)
 
 
 def _image_files(folder: Path, layout: FlickrLayout, require_images: bool) -> dict[str, Path]:
-    """Map image names to files with one listing of the folder, not one question to the disk per image."""
+    """Return {image name: file}, from one listing of the folder rather than one look-up per image."""
     if not require_images and not any((folder / name).is_dir() for name in layout.images):
         return {}
     images = first_existing(folder, layout.images, "image folder", layout.next_step)

@@ -1,7 +1,7 @@
-"""Flickr30k Entities: which words of a caption name what, and the boxes that people drew around it.
+"""Flickr30k Entities: the phrases of captions that name something, and the boxes that people drew around it.
 
 References: Plummer et al. 2015, arXiv:1505.04870. Flickr8K's images are among Flickr30K's; the splits of Entities cut
-across those of Flickr8K, so images are asked for by name and never by an Entities split.
+across those of Flickr8K, so images are read by name and never by an Entities split.
 """
 
 import re
@@ -28,11 +28,11 @@ class EntityPhrase:
     """Words of a sentence that name something.
 
     Attributes:
-        entity: its number; phrases of one image with the same number name the same thing.
+        entity: its id; phrases of one image with the same id name the same thing.
         kind: one of KINDS; of several the first.
-        sentence: which of the image's sentences.
-        words: (first, after the last) in it.
-        boxes: float32 [K, 4] in shares of the picture's sides; K is 0 for what cannot be shown.
+        sentence: index of the sentence among the image's.
+        words: (first, after the last) word in it.
+        boxes: float32 [K, 4], x0, y0, x1, y1 as shares of the image's sides; K is 0 for what has no box.
     """
 
     entity: str
@@ -44,10 +44,10 @@ class EntityPhrase:
 
 @dataclass(frozen=True)
 class EntityNotes:
-    """What is known about one image.
+    """The annotations of one image.
 
     Attributes:
-        sentences: each as a tuple of words, punctuation among them.
+        sentences: each as a tuple of words, including punctuation.
         phrases: in reading order.
     """
 
@@ -55,7 +55,7 @@ class EntityNotes:
     phrases: tuple[EntityPhrase, ...]
 
     def words(self, phrase: EntityPhrase) -> str:
-        """Give a phrase as text."""
+        """Return a phrase as text."""
         return " ".join(self.sentences[phrase.sentence][slice(*phrase.words)])
 
 
@@ -64,10 +64,10 @@ def read_entities(folder: str | Path, image_ids: Iterable[str]) -> dict[str, Ent
 
     Args:
         folder: holds `annotations.zip`, or `Annotations` and `Sentences`.
-        image_ids: names whose stem up to the first "_" is the number that Flickr gave the photograph.
+        image_ids: names whose stem up to the first "_" is Flickr's number of the photograph.
 
     Returns:
-        {image_id: notes}, in the order asked for.
+        {image_id: notes}, in the order of `image_ids`.
 
     Raises:
         DataError: missing or damaged files, or an image without annotations.
@@ -82,7 +82,7 @@ def read_entities(folder: str | Path, image_ids: Iterable[str]) -> dict[str, Ent
 
 
 def _reader(folder: Path) -> Callable[[str], str]:
-    """Give a function that reads a file by its name in the archive."""
+    """Return a function that reads a file by its name in the archive."""
     archive_path = folder / "annotations.zip"
     if archive_path.is_file():
         try:
@@ -112,11 +112,12 @@ def _reader(folder: Path) -> Callable[[str], str]:
 
 
 def _boxes(name: str, text: str) -> dict[str, np.ndarray]:
-    """Give {entity: float32 [K, 4]} in shares of the picture's sides."""
+    """Return {entity: float32 [K, 4]} as shares of the image's sides."""
     found: dict[str, list[list[float]]] = {}
     try:
         root = ET.fromstring(text)
-        sides = [float(root.findtext(f"size/{side}", "")) for side in ("width", "height")]
+        width = float(root.findtext("size/width", ""))
+        height = float(root.findtext("size/height", ""))
         for thing in root.findall("object"):
             box = thing.find("bndbox")
             if box is None:
@@ -124,31 +125,44 @@ def _boxes(name: str, text: str) -> dict[str, np.ndarray]:
             corners = [float(box.findtext(edge, "")) for edge in ("xmin", "ymin", "xmax", "ymax")]
             for entity in thing.findall("name"):
                 found.setdefault(entity.text or "", []).append(corners)
-        return {key: np.array(rows, np.float32) / np.array(sides * 2, np.float32) for key, rows in found.items()}
+        sides = np.array([width, height, width, height], np.float32)
+        return {entity: np.array(rows, np.float32) / sides for entity, rows in found.items()}
     except (ET.ParseError, ValueError) as error:
         raise DataError(f"{name} is no annotation of boxes ({error}); {_NEXT}") from error
 
 
 def _notes(name: str, text: str, boxes: dict[str, np.ndarray]) -> EntityNotes:
-    sentences, phrases = [], []
-    nothing = np.zeros((0, 4), np.float32)
-    for number, line in enumerate(text.splitlines()):
+    """Parse sentences such as "[/EN#1/people A man] sits on [/EN#2/other a bench] ."."""
+    sentences = []
+    phrases = []
+    no_boxes = np.zeros((0, 4), np.float32)
+    for sentence, line in enumerate(text.splitlines()):
         words: list[str] = []
-        opened: tuple[str, str, int] | None = None
+        opened = None  # the match of the phrase that is being read
+        start = 0
         for token in line.split():
             opening = _OPENING.fullmatch(token)
             if opening:
-                kind = opening[2].strip("/").partition("/")[0]
-                opened = opening[1], kind if kind in KINDS else "other", len(words)
+                opened = opening
+                start = len(words)
                 continue
-            closes = opened is not None and token.endswith("]")
-            words.append(token[:-1] if closes else token)
-            if closes and opened is not None:
-                entity, kind, start = opened
-                span = (start, len(words))
-                phrases.append(EntityPhrase(entity, kind, number, span, boxes.get(entity, nothing)))
-                opened = None
+            if opened is None or not token.endswith("]"):
+                words.append(token)
+                continue
+            words.append(token[:-1])
+            entity = opened[1]
+            span = (start, len(words))
+            phrases.append(EntityPhrase(entity, _kind(opened[2]), sentence, span, boxes.get(entity, no_boxes)))
+            opened = None
         if opened is not None:
-            raise DataError(f"{name}: a phrase of sentence {number + 1} has no end; {_NEXT}")
+            raise DataError(f"{name}: a phrase of sentence {sentence + 1} has no end; {_NEXT}")
         sentences.append(tuple(words))
     return EntityNotes(tuple(sentences), tuple(phrases))
+
+
+def _kind(path: str) -> str:
+    """Return the first kind of a path such as "/people/clothing"."""
+    kind = path.strip("/").partition("/")[0]
+    if kind in KINDS:
+        return kind
+    return "other"

@@ -1,9 +1,9 @@
-"""What people said about captions of Flickr8K's images, in the form that published correlations were computed from.
+"""Human judgements of captions of Flickr8K's images, as published correlations were computed from them.
 
-Both files judge captions that were written for some image as captions of another. Where a candidate is also one of the
-image's own references, every metric would be at its top for no merit. The published code drops such pairs from the
-experts' file (158 of 5,822), and from the crowd's file it keeps the pairs and drops the reference, for all pairs of
-that image. Both are repeated here.
+Both files rate captions that were written for some image as captions of another. Where a candidate is also one of the
+image's own references, every metric is trivially at its maximum. The published code drops such pairs from the experts'
+file (158 of 5,822); in the crowd's file it keeps the pairs and drops the reference, for all pairs of that image. Both
+are repeated here.
 
 References: Hodosh et al. 2013, JAIR 47, for the judgements; Hessel et al. 2021, arXiv:2104.08718, for the protocol.
 """
@@ -17,20 +17,21 @@ from numpy.typing import NDArray
 
 from vislang.core.errors import DataError
 
-EXPERT_FILE, CROWD_FILE = "ExpertAnnotations.txt", "CrowdFlowerAnnotations.txt"
+EXPERT_FILE = "ExpertAnnotations.txt"
+CROWD_FILE = "CrowdFlowerAnnotations.txt"
 _NEXT_STEP = "get the file anew with Flickr8K's text archive"
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Candidates with what people said of them.
+    """Candidate captions and their human ratings.
 
     Attributes:
         images: P image names, one for each pair of image and candidate.
         candidates: P captions.
-        references: for each pair the captions that it is measured against.
+        references: for each pair the captions that it is compared with.
         ratings: float64 [P, R], higher is better: R experts, 1..4, or one share of "yes", 0..1.
-        own: how many candidates were among their image's own references.
+        own: number of candidates that were among their image's own references.
     """
 
     images: tuple[str, ...]
@@ -45,42 +46,45 @@ def read_expert(path: Path, captions: Mapping[str, Sequence[str]]) -> Judged:
 
     Args:
         path: lines of image, caption id and three ratings, cut by tabs.
-        captions: the captions of each image, in the order of their numbers.
+        captions: the captions of each image, in the order of their ids.
 
     Raises:
         DataError: a missing file, a malformed line, or a name that has no captions.
     """
-    kept, own = [], 0
-    for image, candidate, numbers in _lines(path, captions):
+    kept = []
+    own = 0
+    for image, candidate, ratings in _lines(path, captions):
         if candidate in captions[image]:
             own += 1
         else:
-            kept.append((image, candidate, tuple(captions[image]), numbers))
+            kept.append((image, candidate, tuple(captions[image]), ratings))
     return _judged(path, kept, own)
 
 
 def read_crowd(path: Path, captions: Mapping[str, Sequence[str]]) -> Judged:
-    """Read the crowd's answers: the share of people who said that the caption describes the image.
+    """Read the crowd's ratings: the share of people who said that the caption describes the image.
 
     Args:
         path: lines of image, caption id, share of "yes", number of "yes" and of "no", cut by tabs.
-        captions: the captions of each image, in the order of their numbers.
+        captions: the captions of each image, in the order of their ids.
 
     Raises:
         DataError: a missing file, a malformed line, or a name that has no captions.
     """
     lines = list(_lines(path, captions))
-    left = {image: list(captions[image]) for image, _, _ in lines}
+    references: dict[str, list[str]] = {}
     own = 0
     for image, candidate, _ in lines:
-        if candidate in left[image]:
+        remaining = references.setdefault(image, list(captions[image]))
+        if candidate in remaining:
             own += 1
-            left[image].remove(candidate)
-    return _judged(path, [(image, text, tuple(left[image]), numbers[:1]) for image, text, numbers in lines], own)
+            remaining.remove(candidate)
+    pairs = [(image, candidate, tuple(references[image]), ratings[:1]) for image, candidate, ratings in lines]
+    return _judged(path, pairs, own)
 
 
 def _lines(path: Path, captions: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str, tuple[float, ...]]]:
-    """Give image, candidate and the three numbers of each line."""
+    """Yield image, candidate and the three numbers of each line."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -88,9 +92,9 @@ def _lines(path: Path, captions: Mapping[str, Sequence[str]]) -> Iterator[tuple[
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             image, caption_id, *rest = line.split("\t")
-            owner, _, place = caption_id.rpartition("#")
-            first, second, third = (float(one) for one in rest)
-            candidate = captions[owner][int(place)]
+            owner, _, index = caption_id.rpartition("#")
+            first, second, third = map(float, rest)
+            candidate = captions[owner][int(index)]
         except (ValueError, KeyError, IndexError):
             image = ""
         if image not in captions:

@@ -26,43 +26,47 @@ _FEATURE_SIZE = 4096  # VGG-16 fc7, after ReLU
 def read_karpathy(
     folder: str | Path, *, restval: str | None = None, images: str | Path | None = None
 ) -> tuple[ImageRecord, ...]:
-    """Read dataset.json; records come in the file's order.
+    """Read dataset.json, in the file's order.
 
     Args:
-        folder: holds dataset.json, or is that file. Photographs are looked for in its usual sub-folders.
+        folder: holds dataset.json, or is that file.
         restval: COCO keeps 30,504 images as "restval": "train" adds them to train (as papers do), "drop" leaves
-            them out. Must be chosen where there are any, since results of the two cannot be compared.
-        images: the folder of the photographs; None searches, and gives `path=None` where there is none.
+            them out. Required where there are any, since results of the two cannot be compared.
+        images: the image folder; None looks in the usual sub-folders, and sets `path=None` where there is none.
 
     Raises:
-        DataError: no such file, an entry is malformed, restval is not chosen, a photograph or caption is missing.
+        DataError: no such file, an entry is malformed, restval is not chosen, an image or caption is missing.
     """
     if restval not in (None, "train", "drop"):
         raise DataError(f"restval got {restval!r}, expected 'train' (add those images to train) or 'drop'")
     path = _json_path(Path(folder))
-    photo_folder = _photo_folder(path.parent, images)
+    image_folder = _image_folder(path.parent, images)
     records = []
     for entry in _entries(path):
         split = _SPLITS.get(entry["split"])
         if split is None:
             raise DataError(f"{path}: split {entry['split']!r}, expected one of {', '.join(_SPLITS)}; {_NEXT}")
-        if split == "restval" and restval is None:
-            raise DataError(
-                f"{path} has 'restval' images and they must be chosen explicitly, got restval=None, expected"
-                " restval='train' (113,287 training images of COCO, as in most papers) or restval='drop' (82,783)"
-            )
-        if split == "restval" and restval == "drop":
-            continue
+        if split == "restval":
+            if restval is None:
+                raise DataError(
+                    f"{path} has 'restval' images and got restval=None, expected restval='train' (113,287 training"
+                    " images of COCO, as in most papers) or restval='drop' (82,783)"
+                )
+            if restval == "drop":
+                continue
+            split = "train"
         captions = tuple(clean_caption(_raw(sentence)) for sentence in entry["sentences"])
         if not captions or not all(captions):
             raise DataError(f"{path}: image {entry['filename']!r} has a missing or empty caption; {_NEXT}")
-        photo = None if photo_folder is None else _photo(photo_folder, entry)
-        records.append(ImageRecord(entry["filename"], photo, "train" if split == "restval" else split, captions))
+        image = None
+        if image_folder is not None:
+            image = _image_path(image_folder, entry)
+        records.append(ImageRecord(entry["filename"], image, split, captions))
     return check_splits(records)
 
 
 def read_imgids(folder: str | Path) -> dict[str, int]:
-    """Give the column of each image in vgg_feats.mat: image_id -> imgid, over all splits.
+    """Return the column of each image in vgg_feats.mat, {image_id: imgid}, over all splits.
 
     Raises:
         DataError: no such file, or imgids that are not 0 to N - 1, once each.
@@ -77,11 +81,11 @@ def read_imgids(folder: str | Path) -> dict[str, int]:
 
 
 def read_vgg_feats(path: str | Path, *, num_images: int | None = None) -> np.ndarray:
-    """Read VGG-16 fc7 features (after ReLU, not normalised), with images turned from columns into rows.
+    """Read VGG-16 fc7 features (after ReLU, not normalised), one row per image.
 
     Args:
         path: vgg_feats.mat, of MATLAB v5 or v7.3; its key "feats" is 4096 x N.
-        num_images: N, when known; any other number is an error.
+        num_images: expected N; None: any.
 
     Returns:
         float32 [N, 4096], row i is the image whose imgid is i.
@@ -92,10 +96,11 @@ def read_vgg_feats(path: str | Path, *, num_images: int | None = None) -> np.nda
     path = Path(path)
     feats = _matlab_array(path, "feats")
     if feats.ndim != 2 or feats.shape[0] != _FEATURE_SIZE:
-        turned = feats.ndim == 2 and feats.shape[1] == _FEATURE_SIZE
+        next_step = "extract fc7 features anew"
+        if feats.ndim == 2 and feats.shape[1] == _FEATURE_SIZE:
+            next_step = "it is transposed, save feats.T under the same key"
         raise DataError(
-            f"{path}: feats is {list(feats.shape)}, expected [{_FEATURE_SIZE}, N] with images as columns;"
-            f" {'it is transposed, save feats.T under the same key' if turned else 'extract fc7 features anew'}"
+            f"{path}: feats is {list(feats.shape)}, expected [{_FEATURE_SIZE}, N] with images as columns; {next_step}"
         )
     if num_images is not None and feats.shape[1] != num_images:
         raise DataError(f"{path}: feats holds {feats.shape[1]} images, expected {num_images}; take the same data set's")
@@ -106,7 +111,7 @@ def read_vgg_feats(path: str | Path, *, num_images: int | None = None) -> np.nda
 
 
 def _matlab_array(path: Path, key: str) -> np.ndarray:
-    """Read one array as MATLAB shows it: v7.3 is HDF5 and stores axes in reverse."""
+    """Read one array with MATLAB's axes; v7.3 is HDF5 and stores them in reverse."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
@@ -123,14 +128,16 @@ def _matlab_array(path: Path, key: str) -> np.ndarray:
 
 
 def _json_path(folder: Path) -> Path:
-    return folder if folder.suffix == ".json" else first_existing(folder, _JSON_NAMES, "Karpathy split file", _NEXT)
+    if folder.suffix == ".json":
+        return folder
+    return first_existing(folder, _JSON_NAMES, "Karpathy split file", _NEXT)
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
     document = read_json(path, "Karpathy split file", _NEXT)
-    entries = document.get("images") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not entries:
+    if not isinstance(document, dict) or not isinstance(document.get("images"), list) or not document["images"]:
         raise DataError(f"{path} has no list 'images'; {_NEXT}")
+    entries = document["images"]
     needed = {"filename": str, "imgid": int, "split": str, "sentences": list}
     for number, entry in enumerate(entries):
         for name, kind in needed.items():
@@ -140,22 +147,25 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 
 def _raw(sentence: Any) -> str:
-    """Give the sentence as written, or its tokens where a smaller copy of the file dropped the text."""
+    """Return the sentence as written, or its tokens where a smaller copy of the file dropped the text."""
     if not isinstance(sentence, dict):
         return ""
     return str(sentence.get("raw") or " ".join(map(str, sentence.get("tokens", ()))))
 
 
-def _photo_folder(parent: Path, images: str | Path | None) -> Path | None:
+def _image_folder(parent: Path, images: str | Path | None) -> Path | None:
     if images is None:
         return next((parent / name for name in _IMAGE_FOLDERS if (parent / name).is_dir()), None)
     if not Path(images).is_dir():
-        raise DataError(f"images got {str(images)!r}, which is no folder; give the folder of the photographs")
+        raise DataError(f"images got {str(images)!r}, which is no folder; give the image folder")
     return Path(images)
 
 
-def _photo(folder: Path, entry: dict[str, Any]) -> Path:
+def _image_path(folder: Path, entry: dict[str, Any]) -> Path:
     for candidate in (folder / entry.get("filepath", "") / entry["filename"], folder / entry["filename"]):
         if candidate.exists():
             return candidate
-    raise DataError(f"{folder} has no image {entry['filename']!r}; complete it, or read without photographs elsewhere")
+    raise DataError(
+        f"{folder} has no image {entry['filename']!r}; complete the folder, or move dataset.json away from it to read"
+        " captions alone"
+    )

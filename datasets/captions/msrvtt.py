@@ -1,8 +1,9 @@
-"""MSR-VTT: clips with their sentences, in the layout of its first release.
+"""MSR-VTT: video clips and their sentences, in the layout of the first release.
 
 References: Xu et al. 2016, CVPR (MSR-VTT). 6,513 clips are for training, 497 for validation, 2,990 for testing.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ _NEXT = "get train_val_videodatainfo.json and test_videodatainfo.json of MSR-VTT
 
 
 def read_msrvtt(folder: str | Path, *, dev: int | str = 0) -> tuple[ImageRecord, ...]:
-    """Read clips and sentences; `path` is None where the clip itself is not there.
+    """Read clips and sentences; `path` is None where the clip's file is absent.
 
     Args:
         folder: holds videodatainfo.json, or one or both of the published files, and folders of clips.
-        dev: so many of the training clips, the last, are taken for validation; for subsets that have no clip of it.
+        dev: this many of the last training clips are used for validation, for subsets without validation clips.
 
     Raises:
         DataError: no such file, an entry is malformed, or more clips are asked for dev than there are.
@@ -40,24 +41,29 @@ def read_msrvtt(folder: str | Path, *, dev: int | str = 0) -> tuple[ImageRecord,
 
 def _records(path: Path, clips: dict[str, Path]) -> list[ImageRecord]:
     document = read_json(path, "MSR-VTT annotations", _NEXT)
-    videos, sentences = (_rows(path, document, name) for name in ("videos", "sentences"))
+    videos = _rows(path, document, "videos")
     captions: dict[str, list[str]] = {}
-    for row in sentences:
+    for row in _rows(path, document, "sentences"):
         text = " ".join(clean_caption(str(row.get("caption", ""))).split())
         if text:
             captions.setdefault(str(row.get("video_id")), []).append(text)
     records = []
     for row in videos:
-        name, split = str(row.get("video_id")), _SPLITS.get(str(row.get("split")))
-        if split is None or name not in captions:
-            what = f"split {row.get('split')!r}" if split is None else "no sentence"
-            raise DataError(f"{path}: clip {name!r} has {what}, expected a split of {', '.join(_SPLITS)}; {_NEXT}")
+        name = str(row.get("video_id"))
+        split = _SPLITS.get(str(row.get("split")))
+        if split is None:
+            known = ", ".join(_SPLITS)
+            raise DataError(f"{path}: clip {name!r} has split {row.get('split')!r}, expected one of {known}; {_NEXT}")
+        if name not in captions:
+            raise DataError(f"{path}: clip {name!r} has no sentence, expected one or more; {_NEXT}")
         records.append(ImageRecord(name, clips.get(name), split, tuple(captions[name])))
     return records
 
 
 def _rows(path: Path, document: Any, name: str) -> list[dict[str, Any]]:
-    rows = document.get(name) if isinstance(document, dict) else None
+    rows = None
+    if isinstance(document, dict):
+        rows = document.get(name)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{path} has no list {name!r} of objects; {_NEXT}")
     return rows
@@ -70,11 +76,9 @@ def _count(dev: int | str) -> int:
 
 
 def _with_dev(records: list[ImageRecord], dev: int) -> list[ImageRecord]:
-    training = [number for number, record in enumerate(records) if record.split == "train"]
+    training = [row for row, record in enumerate(records) if record.split == "train"]
     if dev and dev >= len(training):
         raise DataError(f"option dev got {dev}, expected fewer than the {len(training)} training clips")
-    moved = set(training[len(training) - dev :])
-    return [
-        ImageRecord(record.image_id, record.path, "dev", record.captions) if number in moved else record
-        for number, record in enumerate(records)
-    ]
+    for row in training[len(training) - dev :]:
+        records[row] = replace(records[row], split="dev")
+    return records

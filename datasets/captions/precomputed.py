@@ -1,4 +1,4 @@
-"""Captions and features without photographs, as the original ranker's data: <name>_dev_caps.txt, <name>_dev_ims.npy.
+"""Captions and features without images, in the format of Kiros et al.: <name>_dev_caps.txt, <name>_dev_ims.npy.
 
 References:
     Kiros, Salakhutdinov and Zemel 2014, arXiv:1411.2539.
@@ -24,16 +24,16 @@ def read_precomputed(
     splits: tuple[str, ...] = PRECOMPUTED_SPLITS,
     captions_per_image: int = 5,
 ) -> tuple[ImageRecord, ...]:
-    """Read the caption files; ids are made up as `<name>_<split>_<number>` and paths are None.
+    """Read the caption files; ids are `<name>_<split>_<index>` and paths are None.
 
     Args:
         folder: holds `<name>_<split>_caps.txt` and `<name>_<split>_ims.npy`, or a sub-folder `<name>` that does.
         name: such as "f8k"; None takes the folder's own name.
         splits: which to read.
-        captions_per_image: so many consecutive lines belong to one image.
+        captions_per_image: number of consecutive lines that belong to one image.
 
     Raises:
-        DataError: a file is missing, or the numbers of lines and rows do not belong together.
+        DataError: a file is missing, or the numbers of lines and rows do not match.
     """
     folder, name = _resolve(Path(folder), name)
     records = []
@@ -43,9 +43,9 @@ def read_precomputed(
         if "" in captions:
             raise DataError(f"{path}:{captions.index('') + 1}: an empty line, expected a caption; {_NEXT}")
         _rows_per_image(_open_rows(folder, name, split), len(captions), captions_per_image, path)
-        for number, ident in enumerate(_ids(name, split, len(captions) // captions_per_image)):
-            first = number * captions_per_image
-            records.append(ImageRecord(ident, None, split, tuple(captions[first : first + captions_per_image])))
+        for row, image_id in enumerate(_ids(name, split, len(captions) // captions_per_image)):
+            first = row * captions_per_image
+            records.append(ImageRecord(image_id, None, split, tuple(captions[first : first + captions_per_image])))
     return check_splits(records)
 
 
@@ -58,16 +58,19 @@ def read_precomputed_features(
 ) -> tuple[list[str], np.ndarray]:
     """Read the features, one row per image.
 
-    Files that repeat the row of an image for each of its captions are reduced, after checking that the rows agree.
+    Files that repeat the row of an image for each of its captions are reduced, after checking that the rows are equal.
 
     Args:
-        folder: as in `read_precomputed`, and so are the others.
+        folder: as for `read_precomputed`.
+        name: as for `read_precomputed`.
+        splits: as for `read_precomputed`.
+        captions_per_image: as for `read_precomputed`.
 
     Returns:
         The N ids that `read_precomputed` gives, in the same order, and float32 [N, D].
 
     Raises:
-        DataError: counts do not belong together, rows of one image differ, or splits have different widths.
+        DataError: counts do not match, rows of one image differ, or splits have different widths.
     """
     folder, name = _resolve(Path(folder), name)
     ids: list[str] = []
@@ -98,21 +101,22 @@ def _open_rows(folder: Path, name: str, split: str) -> np.ndarray:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"cannot read features {path}: {error}; expected a plain float array, {_NEXT}") from error
-    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f":
-        shape = f"{rows.dtype} {list(rows.shape)}" if isinstance(rows, np.ndarray) else type(rows).__name__
-        raise DataError(f"{path} holds {shape}, expected floats [rows, width]; {_NEXT}")
+    if not isinstance(rows, np.ndarray):
+        raise DataError(f"{path} holds {type(rows).__name__}, expected one array of floats [rows, width]; {_NEXT}")
+    if rows.ndim != 2 or rows.dtype.kind != "f":
+        raise DataError(f"{path} holds {rows.dtype} {list(rows.shape)}, expected floats [rows, width]; {_NEXT}")
     return rows
 
 
 def _rows_per_image(rows: np.ndarray, num_captions: int, captions_per_image: int, path: Path) -> int:
-    """Say how often the row of an image is repeated: once, or once per caption."""
+    """Return how often the row of an image is repeated: once, or once per caption."""
     if num_captions and num_captions % captions_per_image == 0:
         for repeats in (captions_per_image, 1):
             if len(rows) * captions_per_image == num_captions * repeats:
                 return repeats
     raise DataError(
         f"{path} has {num_captions} captions and its _ims.npy has {len(rows)} rows, expected"
-        f" {captions_per_image} captions an image and one row per caption or per image; {_NEXT}"
+        f" {captions_per_image} captions per image and one row per caption or per image; {_NEXT}"
     )
 
 
@@ -131,4 +135,4 @@ def _one_row_per_image(rows: np.ndarray, repeats: int, path: Path) -> np.ndarray
 
 
 def _ids(name: str, split: str, count: int) -> list[str]:
-    return [f"{name}_{split}_{number:06d}" for number in range(count)]
+    return [f"{name}_{split}_{row:06d}" for row in range(count)]

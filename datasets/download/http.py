@@ -1,4 +1,4 @@
-"""One file from one of several mirrors: resumable, with timeouts, checked before anything trusts it."""
+"""Download one file from one of several mirrors: resumable, with timeouts, and checked."""
 
 import hashlib
 import http.client
@@ -16,7 +16,7 @@ from vislang.core.cli import progress_is_shown
 from vislang.core.errors import DataError
 
 _CHUNK = 2**18
-_TRIES = 3  # per mirror; each goes on where the last one stopped
+_TRIES = 3  # per mirror; each resumes where the last one stopped
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Archive:
         name: of the file.
         urls: mirrors, tried in order.
         sha256: hex, or None where the publisher gives none; then only the CRCs inside the zip are checked.
-        max_unpacked: bytes it may hold; more is taken for an attack.
+        max_unpacked: bytes that it may hold; more counts as an attack.
     """
 
     name: str
@@ -36,21 +36,21 @@ class Archive:
     max_unpacked: int
 
     def also_from(self, folder_url: str) -> "Archive":
-        """Give a copy that tries one more mirror first."""
+        """Return a copy that tries one more mirror first."""
         return replace(self, urls=(f"{folder_url.rstrip('/')}/{self.name}", *self.urls))
 
 
 def download(archive: Archive, folder: Path, *, timeout: float) -> tuple[Path, str]:
-    """Get the archive into `folder`.
+    """Download the archive into `folder`.
 
-    Bytes go to `<name>.part`, which a later call continues. A finished file is used as it is, after the same checks,
-    so a file put there by hand is as good as a download.
+    Bytes go to `<name>.part`, which a later call continues. A finished file is used after the same checks, so a file
+    put there by hand is as good as a download.
 
     Returns:
-        The file, and its sha256.
+        The file, and its SHA-256.
 
     Raises:
-        DataError: no mirror answers, or what they give is damaged.
+        DataError: no mirror answers, or the file is damaged.
     """
     target = folder / archive.name
     part = folder / f"{archive.name}.part"
@@ -59,7 +59,7 @@ def download(archive: Archive, folder: Path, *, timeout: float) -> tuple[Path, s
     reasons = []
     for url in archive.urls:
         for _ in range(_TRIES):
-            before = part.stat().st_size if part.exists() else 0
+            before = _size(part)
             try:
                 _continue(url, part, timeout)
                 digest = _checked(archive, part)
@@ -68,7 +68,7 @@ def download(archive: Archive, folder: Path, *, timeout: float) -> tuple[Path, s
             # URLError, timeouts and cut connections are OSErrors; a malformed address is a ValueError.
             except (OSError, ValueError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", None) or error
-                if not part.exists() or part.stat().st_size <= before:
+                if _size(part) <= before:
                     break  # nothing came: another try will not help
         reasons.append(f"{url}: {reason}")
     by_hand = (
@@ -79,36 +79,50 @@ def download(archive: Archive, folder: Path, *, timeout: float) -> tuple[Path, s
 
 def _continue(url: str, part: Path, timeout: float) -> None:
     """Append what is missing to `part`; start again where the mirror cannot continue."""
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    have = _size(part)
+    request = urllib.request.Request(url)
+    if have:
+        request.add_header("Range", f"bytes={have}-")
     try:
         answer = urllib.request.urlopen(request, timeout=timeout)  # noqa: S310 - the URLs are our own table's
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing is left to send; the checks decide whether the file is good
             return
         raise
-    with answer, part.open("ab" if answer.status == 206 else "wb") as stream:
-        have = have if answer.status == 206 else 0
+    mode = "ab"
+    if answer.status != 206:  # the whole file, not the rest of it
+        mode = "wb"
+        have = 0
+    with answer, part.open(mode) as stream:
         length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else None
+        total = None
+        if length:
+            total = have + int(length)
         quiet = not progress_is_shown()
         with tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.name, disable=quiet) as bar:
             _copy(answer.read, stream.write, bar.update)
-    if total is not None and part.stat().st_size < total:
-        raise ConnectionError(f"cut after {part.stat().st_size} of {total} bytes")
+    if total is not None and _size(part) < total:
+        raise ConnectionError(f"cut after {_size(part)} of {total} bytes")
 
 
-def _copy(read: Callable[[int], bytes], write: Callable[[bytes], Any], tell: Callable[[int], Any]) -> None:
+def _size(path: Path) -> int:
+    """Return the bytes of a file, 0 where there is none."""
+    if path.exists():
+        return path.stat().st_size
+    return 0
+
+
+def _copy(read: Callable[[int], bytes], write: Callable[[bytes], Any], count: Callable[[int], Any]) -> None:
     while chunk := read(_CHUNK):
         write(chunk)
-        tell(len(chunk))
+        count(len(chunk))
 
 
 def _checked(archive: Archive, path: Path) -> str:
-    """Prove that a finished file is what it should be, or delete it so that the next run starts afresh.
+    """Check a finished file and return its SHA-256; delete it where it is damaged, so that the next run starts afresh.
 
     Raises:
-        DataError: wrong checksum, or no whole zip file.
+        DataError: wrong checksum, or a damaged zip file.
     """
     digest = hashlib.sha256()
     with path.open("rb") as stream:
@@ -121,8 +135,9 @@ def _checked(archive: Archive, path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as opened:
             size = sum(member.file_size for member in opened.infolist())
-            # A bomb is left to unpack(), which refuses it by its declared size, unread.
-            broken = opened.testzip() if size <= archive.max_unpacked else None
+            broken = None
+            if size <= archive.max_unpacked:  # unpack() refuses larger ones by their declared size, unread
+                broken = opened.testzip()
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         broken = str(error)
     if broken is not None:

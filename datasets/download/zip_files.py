@@ -1,4 +1,4 @@
-"""Zip files of strangers, unpacked member by member into one folder and nowhere else."""
+"""Unpack untrusted zip files, member by member, into one folder and nowhere else."""
 
 import shutil
 import stat
@@ -19,18 +19,21 @@ def unpack(path: Path, folder: Path, *, max_bytes: int) -> int:
     Args:
         path: the zip file.
         folder: where to.
-        max_bytes: all members together may hold so many bytes.
+        max_bytes: limit of the bytes of all members together.
 
     Returns:
-        How many files were written.
+        The number of files in it.
 
     Raises:
-        DataError: a member is absolute, climbs out, is a link, or the whole is too large.
+        DataError: a member is absolute, leads out of the folder or is a link, or the members are too large together.
     """
     with zipfile.ZipFile(path) as archive:
-        members = [member for member in archive.infolist() if not member.is_dir()]
-        members = [member for member in members if not member.filename.startswith("__MACOSX/")]
-        total = sum(member.file_size for member in members)
+        members = []
+        total = 0
+        for member in archive.infolist():
+            if not member.is_dir() and not member.filename.startswith("__MACOSX/"):
+                members.append(member)
+                total += member.file_size
         if total > max_bytes or len(members) > _MAX_MEMBERS:
             raise DataError(
                 f"{path} unpacks to {total} bytes in {len(members)} files, expected at most {max_bytes} bytes in"
@@ -58,7 +61,7 @@ def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> N
     if not target.resolve().is_relative_to(folder.resolve()):  # through a link that was in the folder before
         raise DataError(f"{target} leads out of {folder} through a link; remove the link and run again")
     if target.is_file() and target.stat().st_size == member.file_size:
-        return  # left by an interrupted run, written whole
+        return  # an interrupted run wrote it completely
     # zipfile stops at the declared size and checks the CRC, so a lying header cannot fill the disk.
     with whole_file(target) as part, archive.open(member) as source, part.open("wb") as stream:
         shutil.copyfileobj(source, stream)

@@ -1,4 +1,4 @@
-"""OSIE: 700 pictures of 800x600 with several things in each, looked at freely for 3 s by 15 people.
+"""OSIE: 700 images of 800x600 with several objects each, viewed freely for 3 s by 15 people.
 
 Reference: Xu et al. 2014, Predicting human gaze beyond pixels, Journal of Vision 14(1):28.
 """
@@ -20,12 +20,12 @@ def read_osie(folder: str | Path, *, drop_first: bool = False) -> FixationData:
     """Read OSIE's own files.
 
     Args:
-        folder: holds `fixations.mat` and `stimuli/*.jpg`; pictures that are not there are left out without a word, so
-            that a part of the data set can be used.
-        drop_first: see `datasets.fixations.records.build_record`; the published numbers keep the first one.
+        folder: holds `fixations.mat` and `stimuli/*.jpg`; images that are absent are left out silently, so that a part
+            of the data set can be used.
+        drop_first: see `datasets.fixations.records.build_record`; published scores include the first fixation.
 
     Raises:
-        DataError: no `fixations.mat`, a damaged one, or no pictures.
+        DataError: no `fixations.mat`, a damaged one, or no images.
     """
     folder = Path(folder)
     stimuli = folder / "stimuli"
@@ -34,30 +34,38 @@ def read_osie(folder: str | Path, *, drop_first: bool = False) -> FixationData:
     content = read_mat(folder / "fixations.mat", _NEXT)
     if "fixations" not in content:
         raise DataError(f"{folder / 'fixations.mat'} holds no variable 'fixations'; {_NEXT}")
-    records, skipped = [], []
-    for number, entry in enumerate(content["fixations"].ravel()):
-        name = f"fixations.mat, picture {number + 1}"
+    records: list[FixationRecord] = []
+    skipped: list[tuple[str, str]] = []
+    for number, entry in enumerate(content["fixations"].ravel(), start=1):
+        name = f"fixations.mat, image {number}"
         try:
             image_id = str(entry["img"][0, 0].item())
-            name = image_id if image_id == Path(image_id).name else name
+            if image_id == Path(image_id).name:
+                name = image_id
             if (stimuli / name).is_file():
                 records.append(_record(stimuli / name, entry, drop_first=drop_first))
         except DataError as error:
             skipped.append((name, str(error)))
         except (LookupError, ValueError, TypeError, AttributeError) as error:
-            skipped.append((name, f"not as OSIE's fixations are ({error})"))
+            skipped.append((name, f"not in OSIE's format ({error})"))
     if not records and not skipped:
-        raise DataError(f"{stimuli} holds none of the pictures that fixations.mat names; {_NEXT}")
-    return FixationData(tuple(sorted(records, key=lambda record: record.image_id)), tuple(skipped))
+        raise DataError(f"{stimuli} holds none of the images that fixations.mat names; {_NEXT}")
+    records.sort(key=lambda record: record.image_id)
+    return FixationData(tuple(records), tuple(skipped))
 
 
 def _record(path: Path, entry: Any, *, drop_first: bool) -> FixationRecord:
-    people = [subject[0, 0] for subject in entry["subjects"][0, 0].ravel()]
-    points = [np.stack([_numbers(one["fix_x"]), _numbers(one["fix_y"])], axis=1) for one in people]
-    times = [_numbers(one["fix_duration"]) for one in people]
-    if any(len(one) != len(time) for one, time in zip(points, times, strict=True)):
-        raise ValueError("fewer durations than fixations")
-    return build_record(path.name, path, image_size(path), points, times, drop_first=drop_first)
+    subjects = []
+    durations = []
+    for cell in entry["subjects"][0, 0].ravel():
+        person = cell[0, 0]
+        points = np.stack([_numbers(person["fix_x"]), _numbers(person["fix_y"])], axis=1)
+        times = _numbers(person["fix_duration"])
+        if len(points) != len(times):
+            raise ValueError(f"{len(times)} durations of {len(points)} fixations")
+        subjects.append(points)
+        durations.append(times)
+    return build_record(path.name, path, image_size(path), subjects, durations, drop_first=drop_first)
 
 
 def _numbers(array: Any) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Where people looked in pictures: one frozen record per picture, whatever the files of its data set are like."""
+"""Where people looked in images: one frozen record per image, whatever the files of the data set are like."""
 
 import hashlib
 import json
@@ -15,16 +15,16 @@ from vislang.core.errors import DataError
 
 @dataclass(frozen=True)
 class FixationRecord:
-    """What several people looked at in one picture.
+    """The fixations of several people on one image.
 
     Attributes:
-        image_id: name of its file.
-        path: the picture.
+        image_id: name of the image file.
+        path: the image file.
         size: (width, height) in pixels.
-        subjects: for each person float64 [n, 2], x and y in pixels from the upper left corner, in the order of looking;
-            all inside the picture. A person may have none.
-        durations: for each person float64 [n], milliseconds, or None where the data set does not tell.
-        outside: how many fixations were left out because they lie outside of the picture.
+        subjects: for each person float64 [n, 2], x and y in pixels from the upper left corner, in order of time; all
+            inside the image. A person may have none.
+        durations: for each person float64 [n], milliseconds; None where the data set has no durations.
+        outside: number of fixations that were left out because they lie outside the image.
     """
 
     image_id: str
@@ -40,7 +40,7 @@ class FixationData:
     """What a reader found.
 
     Attributes:
-        records: in the order of the names.
+        records: sorted by image.
         skipped: (file, reason) of what could not be read.
     """
 
@@ -53,31 +53,36 @@ def build_record(
     path: Path,
     size: tuple[int, int],
     subjects: Iterable[NDArray[np.float64]],
-    durations: Iterable[NDArray[np.float64]],
+    durations: Iterable[NDArray[np.float64]] | None,
     *,
     drop_first: bool,
 ) -> FixationRecord:
-    """Make a record, without the first fixation of each person if so asked, and without those outside the picture.
+    """Build a record of the fixations that lie inside the image.
 
-    The first one is dropped before those outside are: if it lies outside, no other takes its place.
+    The first fixation is dropped before those outside are: if it lies outside, no other takes its place.
 
     Args:
         image_id: see `FixationRecord`.
         path: see `FixationRecord`.
         size: see `FixationRecord`.
         subjects: for each person float [n, 2], anywhere; NaN counts as outside.
-        durations: for each person float [n].
-        drop_first: whether the first is left out: it is where the eye was before the picture came.
+        durations: for each person float [n], milliseconds; None: unknown.
+        drop_first: whether to drop each person's first fixation, which is where the eye was before the image appeared.
     """
     start = int(drop_first)
-    kept, times, outside = [], [], 0
-    for points, lengths in zip(subjects, durations, strict=True):
-        points, lengths = points[start:], lengths[start:]
-        inside = ((points >= 0) & (points < size)).all(axis=1)
-        outside += int((~inside).sum())
-        kept.append(points[inside])
-        times.append(lengths[inside])
-    return FixationRecord(image_id, path, size, tuple(kept), tuple(times), outside)
+    inside = []
+    points_inside = []
+    outside = 0
+    for points in subjects:
+        mask: NDArray[np.bool_] = np.all((points >= 0) & (points < size), axis=1)
+        mask[:start] = False
+        outside += int((~mask[start:]).sum())
+        inside.append(mask)
+        points_inside.append(points[mask])
+    durations_inside = None
+    if durations is not None:
+        durations_inside = tuple(times[mask] for times, mask in zip(durations, inside, strict=True))
+    return FixationRecord(image_id, path, size, tuple(points_inside), durations_inside, outside)
 
 
 def read_mat(path: Path, next_step: str) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def read_mat(path: Path, next_step: str) -> dict[str, Any]:
 
 
 def fixations_fingerprint(records: Iterable[FixationRecord]) -> str:
-    """Give the sha256 (hex) of names, sizes and fixations in order; where the files lie does not matter."""
+    """Compute the SHA-256 (hex) of names, sizes and fixations in order; where the files lie does not matter."""
     digest = hashlib.sha256()
     for record in records:
         points = [subject.round(3).tolist() for subject in record.subjects]

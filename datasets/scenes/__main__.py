@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from datasets.records import captions_of
 from datasets.scenes.dataset import write_scenes
 from vislang.core.cli import DONE, run_command
 
@@ -19,15 +20,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
+    return run_command(lambda: draw(args))
 
-    def body() -> int:
-        records = write_scenes(args.out, train=args.train, dev=args.dev, test=args.test, seed=args.seed)
-        print(f"{len(records)} scenes with {sum(len(record.captions) for record in records)} captions in {args.out}")
-        return DONE
 
-    return run_command(body)
+def draw(args: argparse.Namespace) -> int:
+    """Draw the data set, and print what it holds."""
+    records = write_scenes(args.out, train=args.train, dev=args.dev, test=args.test, seed=args.seed)
+    sentences, _ = captions_of(records)
+    print(f"{len(records)} scenes with {len(sentences)} captions in {args.out}")
+    return DONE
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The sentences of a drawn scene: five different ones, each with the words that name a thing marked.
+"""The captions of a drawn scene: five different sentences, with the words that name objects marked.
 
-Every sentence is lower-case words and single spaces, so that any tokenizer cuts it at the same places.
+Every sentence is lower-case words and single spaces, so that every tokenizer gives the same words.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,8 @@ _SIDES = {
     (0, -1): ("above", "over"),
     (0, 1): ("below", "under"),
 }
-_ROWS, _COLUMNS = ("top", "", "bottom"), ("left", "", "right")
+_ROWS = ("top", "", "bottom")
+_COLUMNS = ("left", "", "right")
 
 
 class Thing(Protocol):
@@ -75,7 +76,7 @@ class Thing(Protocol):
 
     @property
     def colour(self) -> str:
-        """As it is said."""
+        """Colour word."""
 
     @property
     def size(self) -> str:
@@ -92,7 +93,7 @@ class Sentence:
 
     Attributes:
         words: so far.
-        spans: (first word, word after the last, numbers of the things named).
+        spans: (first word, word after the last, indices of the objects that they name).
     """
 
     words: list[str] = field(default_factory=list)
@@ -104,7 +105,7 @@ class Sentence:
         return self
 
     def name(self, text: str, *things: int) -> "Sentence":
-        """Add words that name things."""
+        """Add words that name objects."""
         start = len(self.words)
         self.say(text)
         self.spans.append((start, len(self.words), things))
@@ -112,7 +113,7 @@ class Sentence:
 
 
 class Writer:
-    """Writes about one scene.
+    """Writes sentences about one scene.
 
     Args:
         things: the objects, in the order in which they were placed.
@@ -122,14 +123,16 @@ class Writer:
     """
 
     def __init__(self, things: Sequence[Thing], place: str, side: int, random: np.random.Generator):
-        self.things, self.side, self.random = things, side, random
+        self.things = things
+        self.side = side
+        self.random = random
         self._places = PLACES[place]
 
     def sentences(self) -> list[Sentence]:
-        """Give five sentences, in random order; the last kinds leave something out."""
-        several = (self._related, self._place_first, self._listed, self._acting, self._partial)
-        single = (self._located, self._single_place_first, self._alone, self._acting, self._located_only)
-        kinds = single if len(self.things) == 1 else several
+        """Return five sentences, in random order; the last kinds leave something out."""
+        kinds = (self._related, self._place_first, self._listed, self._acting, self._partial)
+        if len(self.things) == 1:
+            kinds = (self._located, self._single_place_first, self._alone, self._acting, self._located_only)
         return [kinds[kind]() for kind in self.random.permutation(5)]
 
     def _related(self) -> Sentence:
@@ -158,13 +161,19 @@ class Writer:
         return self._and_rest(text, rest[1:]).say(self._place())
 
     def _partial(self) -> Sentence:
-        """Leave out the place, a colour, or the third thing."""
+        """Leave out the place, a colour, or the third object."""
         first, second, *rest = self._order()
-        omit = self.random.choice(["place", "colour", "rest" if rest else "place"])
+        omissions = ["place", "colour", "place"]
+        if rest:
+            omissions[-1] = "rest"
+        omit = self.random.choice(omissions)
         text = self._noun(Sentence(), first).say(self._relation(first, second))
         text = self._noun(text, second, coloured=omit != "colour")
-        text = text if omit == "rest" else self._and_rest(text, rest)
-        return text if omit == "place" else text.say(self._place())
+        if omit != "rest":
+            text = self._and_rest(text, rest)
+        if omit != "place":
+            text = text.say(self._place())
+        return text
 
     def _located(self) -> Sentence:
         return self._noun(Sentence(), 0).say(self._location()).say(self._place())
@@ -178,16 +187,23 @@ class Writer:
     def _located_only(self) -> Sentence:
         return self._noun(Sentence().say(self._one_of("a picture of", "just", "")), 0).say(self._location())
 
-    def _noun(self, text: Sentence, number: int, *, coloured: bool = True) -> Sentence:
-        thing = self.things[number]
-        sizes = SIZES[thing.size]
-        size = self._one_of(*sizes) if sizes and self.random.random() < 0.5 else ""
+    def _noun(self, text: Sentence, index: int, *, coloured: bool = True) -> Sentence:
+        """Add a noun phrase such as "a big red ball"."""
+        thing = self.things[index]
+        words = []
+        if SIZES[thing.size] and self.random.random() < 0.5:
+            words.append(self._one_of(*SIZES[thing.size]))
         noun = self._one_of(*NAMES[thing.name])
-        if coloured and self.random.random() < 0.06:
-            words = f"{size} {noun} that is {thing.colour}"
+        if not coloured:
+            words.append(noun)
+        elif self.random.random() < 0.06:
+            words.append(f"{noun} that is {thing.colour}")
         else:
-            words = f"{size} {thing.colour if coloured else ''} {noun}"
-        return text.name(f"{'an' if words.split()[0][0] in 'aeiou' else 'a'} {words}", number)
+            words.append(f"{thing.colour} {noun}")
+        article = "a"
+        if words[0][0] in "aeiou":
+            article = "an"
+        return text.name(" ".join([article, *words]), index)
 
     def _and_rest(self, text: Sentence, rest: Sequence[int]) -> Sentence:
         for thing in rest:
@@ -195,24 +211,30 @@ class Writer:
         return text
 
     def _relation(self, first: int, second: int) -> str:
-        """Say where `first` is, seen from `second`."""
+        """Return where `first` is relative to `second`, in words."""
         if self.random.random() < 0.15:
             return self._one_of(*_BESIDE)
-        (x0, y0), (x1, y1) = self.things[first].centre, self.things[second].centre
-        across = abs(x0 - x1) > abs(y0 - y1)
-        return self._one_of(*_SIDES[(int(np.sign(x0 - x1)), 0) if across else (0, int(np.sign(y0 - y1)))])
+        x0, y0 = self.things[first].centre
+        x1, y1 = self.things[second].centre
+        side = (0, int(np.sign(y0 - y1)))
+        if abs(x0 - x1) > abs(y0 - y1):
+            side = (int(np.sign(x0 - x1)), 0)
+        return self._one_of(*_SIDES[side])
 
     def _location(self) -> str:
+        """Return which ninth of the image the first object is in, in words."""
         x, y = self.things[0].centre
-        names = [_ROWS[min(2, int(3 * y / self.side))], _COLUMNS[min(2, int(3 * x / self.side))]]
-        where = " ".join(name for name in names if name)
-        return f"at the {where}" if where else "in the middle"
+        row = _ROWS[min(2, int(3 * y / self.side))]
+        column = _COLUMNS[min(2, int(3 * x / self.side))]
+        if not row and not column:
+            return "in the middle"
+        return f"at the {row} {column}"
 
     def _place(self) -> str:
         return self._one_of(*self._places)
 
     def _order(self) -> list[int]:
-        return [int(number) for number in self.random.permutation(len(self.things))]
+        return self.random.permutation(len(self.things)).tolist()
 
     def _one_of(self, *texts: str) -> str:
         return texts[int(self.random.integers(len(texts)))]

@@ -1,7 +1,7 @@
 """Drawn scenes as a data set: `python -m datasets.scenes --out DIR` writes it, `read_scenes` reads it.
 
 Dev and test show pairs of colour and shape that train never shows, although train shows each colour and each shape:
-a model that scores well on them has understood both, not remembered pictures.
+they test whether a model combines what it has learned of both.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,10 @@ from tqdm import tqdm
 
 from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
 from datasets.records import ImageRecord, check_splits
-from datasets.scenes.draw import SCENE_SPLITS, SIDE, Phrase, Scene, SceneNotes, SceneObject, draw_scene, pairs_of_split
+from datasets.scenes.draw import SCENE_SPLITS, SIDE, Phrase, SceneNotes, SceneObject, draw_scene
 from vislang.core.cli import progress_is_shown
 from vislang.core.errors import DataError
 from vislang.core.files import read_json, require_writable_folder, write_json
-
-__all__ = ["Scene", "draw_scene", "pairs_of_split", "read_scene_notes", "read_scenes", "write_scenes"]
 
 _ANNOTATIONS = "annotations.json"
 _FORMAT = "drawn-scenes/v1"
@@ -32,12 +30,14 @@ def write_scenes(
     """Draw a data set into a folder: `images/*.png` and `annotations.json`, equal bytes for equal arguments.
 
     Args:
-        folder: made if need be. The annotations are written last, so a half-drawn folder is never read.
-        train: number of training scenes; dev and test likewise.
+        folder: created if need be. The annotations are written last, so an incomplete folder is never read.
+        train: number of training scenes.
+        dev: number of validation scenes.
+        test: number of test scenes.
         seed: equal seeds give equal scenes; a larger data set of a seed begins with the smaller one.
 
     Returns:
-        What `read_scenes` gives.
+        What `read_scenes` returns.
 
     Raises:
         DataError: a count is negative, all are 0, or the folder cannot be written.
@@ -45,50 +45,54 @@ def write_scenes(
     counts = {"train": train, "dev": dev, "test": test}
     if min(counts.values()) < 0 or not any(counts.values()):
         raise DataError(
-            f"scenes to draw got {counts}, expected none below 0 and one above; change --train, --dev or --test"
+            f"scenes to draw got {counts}, expected none below 0 and one above 0; change --train, --dev or --test"
         )
     images = require_writable_folder(Path(folder) / "images")
     (Path(folder) / _ANNOTATIONS).unlink(missing_ok=True)
-    todo = [(split, index) for split, count in counts.items() for index in range(count)]
     entries = []
-    for split, index in tqdm(todo, desc="drawing", disable=not progress_is_shown()):
-        scene = draw_scene(seed, index, split)
-        name = f"{split}_{index:06d}.png"
-        try:
-            Image.fromarray(scene.image).save(images / name)
-        except OSError as error:
-            raise DataError(
-                f"cannot write {images / name}: {error.strerror or error}; free or choose a disk"
-            ) from error
-        entries.append({"file_name": name, "split": split, **_to_json(scene)})
+    with tqdm(total=sum(counts.values()), desc="drawing", disable=not progress_is_shown()) as bar:
+        for split, count in counts.items():
+            for index in range(count):
+                scene = draw_scene(seed, index, split)
+                name = f"{split}_{index:06d}.png"
+                _save(scene.image, images / name)
+                entries.append({"file_name": name, "split": split, **_to_json(scene)})
+                bar.update()
     write_json(Path(folder) / _ANNOTATIONS, {"format": _FORMAT, "seed": seed, "side": SIDE, "images": entries})
     return read_scenes(folder)
+
+
+def _save(image: np.ndarray, path: Path) -> None:
+    """Write uint8 [H, W, 3] as a PNG."""
+    try:
+        Image.fromarray(image).save(path)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}; free or choose a disk") from error
 
 
 def read_scenes(folder: str | Path) -> tuple[ImageRecord, ...]:
     """Read drawn scenes as records, train then dev then test.
 
     Raises:
-        DataError: the folder was not written to its end, is damaged, or an image is missing.
+        DataError: the folder is incomplete or damaged, or an image is missing.
     """
     folder = Path(folder)
-    entries = _entries(folder)
-    there = {path.name for path in (folder / "images").glob("*.png")}
-    missing = [entry["file_name"] for entry in entries if entry["file_name"] not in there]
+    drawn = {path.name for path in (folder / "images").glob("*.png")}
+    records = []
+    for entry in _entries(folder):
+        name = entry["file_name"]
+        records.append(ImageRecord(name, folder / "images" / name, entry["split"], tuple(entry["captions"])))
+    missing = [record.image_id for record in records if record.image_id not in drawn]
     if missing:
-        raise DataError(f"{folder}: {len(missing)} of {len(entries)} scenes are missing, first {missing[0]!r}; {_NEXT}")
-    names = [entry["file_name"] for entry in entries]
-    return check_splits(
-        ImageRecord(name, folder / "images" / name, entry["split"], tuple(entry["captions"]))
-        for name, entry in zip(names, entries, strict=True)
-    )
+        raise DataError(f"{folder}: {len(missing)} of {len(records)} scenes are missing, first {missing[0]!r}; {_NEXT}")
+    return check_splits(records)
 
 
 def read_scene_notes(folder: str | Path) -> dict[str, SceneNotes]:
-    """Read what is known about each scene: image_id -> captions, objects with boxes and masks, phrases, background.
+    """Read the annotations of each scene, {image_id: notes}.
 
     Raises:
-        DataError: the folder was not written to its end, or is damaged.
+        DataError: the folder is incomplete or damaged.
     """
     folder = Path(folder)
     try:
@@ -98,40 +102,41 @@ def read_scene_notes(folder: str | Path) -> dict[str, SceneNotes]:
 
 
 def read_scene_entities(folder: str | Path, image_ids: Iterable[str]) -> dict[str, EntityNotes]:
-    """Read which words name which things of drawn scenes, in the form of `datasets.captions.flickr30k_entities`.
+    """Read the phrases of drawn scenes and their boxes, in the form of `datasets.captions.flickr30k_entities`.
 
     Args:
         folder: written by `write_scenes`.
         image_ids: the scenes.
 
+    Returns:
+        {image_id: notes}, in the order of `image_ids`.
+
     Raises:
-        DataError: the folder was not written to its end, or is damaged.
+        DataError: the folder is incomplete or damaged.
     """
     notes = read_scene_notes(folder)
-    found = {}
-    for image_id in image_ids:
-        scene = notes[image_id]
-        phrases = tuple(
-            EntityPhrase(
-                "+".join(map(str, phrase.objects)),
-                scene.objects[phrase.objects[0]].name,
-                phrase.caption,
-                phrase.words,
-                np.array(phrase.boxes, np.float32) / SIDE,
-            )
-            for phrase in scene.phrases
-            if phrase.objects
-        )
-        found[image_id] = EntityNotes(tuple(tuple(caption.split()) for caption in scene.captions), phrases)
-    return found
+    return {image_id: _entity_notes(notes[image_id]) for image_id in image_ids}
+
+
+def _entity_notes(scene: SceneNotes) -> EntityNotes:
+    sentences = tuple(tuple(caption.split()) for caption in scene.captions)
+    phrases = []
+    for phrase in scene.phrases:
+        if phrase.objects:
+            entity = "+".join(map(str, phrase.objects))
+            kind = scene.objects[phrase.objects[0]].name
+            boxes = np.array(phrase.boxes, np.float32) / SIDE
+            phrases.append(EntityPhrase(entity, kind, phrase.caption, phrase.words, boxes))
+    return EntityNotes(sentences, tuple(phrases))
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
     path = folder / _ANNOTATIONS
     document = read_json(path, "drawn scenes", _NEXT)
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        got = document.get("format") if isinstance(document, dict) else type(document).__name__
-        raise DataError(f"{path} has format {got!r}, expected {_FORMAT!r}; {_NEXT}")
+    if not isinstance(document, dict):
+        raise DataError(f"{path} holds {type(document).__name__}, expected an object of format {_FORMAT!r}; {_NEXT}")
+    if document.get("format") != _FORMAT:
+        raise DataError(f"{path} has format {document.get('format')!r}, expected {_FORMAT!r}; {_NEXT}")
     entries = document.get("images")
     if not isinstance(entries, list) or not all(map(_is_entry, entries)):
         raise DataError(f"{path}: 'images' is no list of file_name, split and captions; {_NEXT}")
@@ -144,59 +149,56 @@ def _is_entry(entry: Any) -> bool:
 
 
 def _to_json(notes: SceneNotes) -> dict[str, Any]:
+    objects = []
+    for thing in notes.objects:
+        values = {
+            "name": thing.name,
+            "colour": thing.colour,
+            "size": thing.size,
+            "centre": list(thing.centre),
+            "box": list(thing.box),
+            "mask_runs": _runs(thing.mask),
+        }
+        objects.append(values)
+    phrases = []
+    for phrase in notes.phrases:
+        phrases.append({"caption": phrase.caption, "words": list(phrase.words), "objects": list(phrase.objects)})
     return {
         "background": notes.background,
         "captions": list(notes.captions),
-        "objects": [
-            {
-                "name": thing.name,
-                "colour": thing.colour,
-                "size": thing.size,
-                "centre": list(thing.centre),
-                "box": list(thing.box),
-                "mask_runs": _runs(thing.mask),
-            }
-            for thing in notes.objects
-        ],
-        "phrases": [
-            {"caption": phrase.caption, "words": list(phrase.words), "objects": list(phrase.objects)}
-            for phrase in notes.phrases
-        ],
+        "objects": objects,
+        "phrases": phrases,
     }
 
 
 def _from_json(entry: dict[str, Any]) -> SceneNotes:
-    objects = tuple(
-        SceneObject(
-            thing["name"],
-            thing["colour"],
-            thing["size"],
-            (float(thing["centre"][0]), float(thing["centre"][1])),
-            tuple(thing["box"]),
-            _mask(thing["mask_runs"]),
-        )
-        for thing in entry["objects"]
-    )
-    phrases = tuple(
-        Phrase(
-            phrase["caption"],
-            (phrase["words"][0], phrase["words"][1]),
-            tuple(phrase["objects"]),
-            tuple(objects[number].box for number in phrase["objects"]),
-        )
-        for phrase in entry["phrases"]
-    )
-    return SceneNotes(tuple(entry["captions"]), objects, phrases, entry["background"])
+    objects = []
+    for values in entry["objects"]:
+        x, y = map(float, values["centre"])
+        mask = _mask(values["mask_runs"])
+        box = tuple(values["box"])
+        objects.append(SceneObject(values["name"], values["colour"], values["size"], (x, y), box, mask))
+    phrases = []
+    for values in entry["phrases"]:
+        first, end = values["words"]
+        indices = tuple(values["objects"])
+        boxes = tuple(objects[index].box for index in indices)
+        phrases.append(Phrase(values["caption"], (first, end), indices, boxes))
+    return SceneNotes(tuple(entry["captions"]), tuple(objects), tuple(phrases), entry["background"])
 
 
 def _runs(mask: np.ndarray) -> str:
-    """Write a mask as lengths of runs, row by row, beginning with a run of False; one string keeps the file small."""
+    """Return a mask as the lengths of its runs, row by row from a run of False; a string keeps the file small."""
     flat = np.concatenate([[False], mask.ravel(), [not mask.ravel()[-1]]])
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     return " ".join(map(str, np.diff(edges, prepend=0)))
 
 
 def _mask(runs: str) -> np.ndarray:
-    """Rebuild bool [H, W] from `_runs`; a wrong total is a ValueError."""
-    lengths = [int(length) for length in runs.split()]
+    """Return bool [H, W] from `_runs`.
+
+    Raises:
+        ValueError: the lengths do not add up to the size of a scene.
+    """
+    lengths = list(map(int, runs.split()))
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(SIDE, SIDE)

@@ -1,4 +1,4 @@
-"""The things that can stand in a drawn scene: fourteen shapes in eight colours, as soft-shaded cut-outs."""
+"""The objects of drawn scenes: fourteen shapes in eight colours, as softly shaded cut-outs."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-SUPERSAMPLE = 3  # drawn three times larger and reduced, so that edges are smooth
+SUPERSAMPLE = 3  # drawn three times larger and reduced, for smooth edges
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (222, 44, 48),
@@ -19,14 +19,16 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "white": (246, 246, 248),
 }
 
-_BROWN, _DARK, _WINDOW = (124, 84, 52), (44, 46, 58), (190, 226, 246)
+_BROWN = (124, 84, 52)
+_DARK = (44, 46, 58)
+_WINDOW = (190, 226, 246)
 
 
 class Pen:
     """Draws into a square whose corners are (0, 0) and (1, 1), y downwards.
 
     Args:
-        colour: of the thing itself, RGB; darker and lighter tones are made from it.
+        colour: of the object, RGB; darker and lighter tones are derived from it.
         pixels: side of the square.
     """
 
@@ -40,21 +42,23 @@ class Pen:
 
     def oval(self, x0: float, y0: float, x1: float, y1: float, fill: tuple[int, ...]) -> None:
         """Fill an ellipse."""
-        self._draw.ellipse([value * self._pixels for value in (x0, y0, x1, y1)], fill=(*fill, 255))
+        self._draw.ellipse(self._scaled(x0, y0, x1, y1), fill=(*fill, 255))
 
     def bar(self, x0: float, y0: float, x1: float, y1: float, fill: tuple[int, ...], corner: float = 0.0) -> None:
         """Fill a rectangle with corners of radius `corner`."""
-        box = [value * self._pixels for value in (x0, y0, x1, y1)]
-        self._draw.rounded_rectangle(box, radius=corner * self._pixels, fill=(*fill, 255))
+        self._draw.rounded_rectangle(self._scaled(x0, y0, x1, y1), radius=corner * self._pixels, fill=(*fill, 255))
 
     def face(self, points: list[tuple[float, float]], fill: tuple[int, ...]) -> None:
         """Fill a polygon."""
-        self._draw.polygon([(x * self._pixels, y * self._pixels) for x, y in points], fill=(*fill, 255))
+        corners = [(x * self._pixels, y * self._pixels) for x, y in points]
+        self._draw.polygon(corners, fill=(*fill, 255))
 
     def half(self, x0: float, y0: float, x1: float, y1: float, start: int, end: int, fill: tuple[int, ...]) -> None:
         """Fill a slice of an ellipse, in degrees clockwise from three o'clock."""
-        box = [value * self._pixels for value in (x0, y0, x1, y1)]
-        self._draw.pieslice(box, start, end, fill=(*fill, 255))
+        self._draw.pieslice(self._scaled(x0, y0, x1, y1), start, end, fill=(*fill, 255))
+
+    def _scaled(self, *corners: float) -> list[float]:
+        return [value * self._pixels for value in corners]
 
 
 def _ball(pen: Pen) -> None:
@@ -71,9 +75,13 @@ def _box(pen: Pen) -> None:
 
 
 def _star(pen: Pen) -> None:
-    angles = [math.pi * step / 5 - math.pi / 2 for step in range(10)]
-    radii = [0.5 if step % 2 == 0 else 0.21 for step in range(10)]
-    points = [(0.5 + r * math.cos(a), 0.53 + r * math.sin(a)) for r, a in zip(radii, angles, strict=True)]
+    points = []
+    for step in range(10):
+        angle = math.pi * step / 5 - math.pi / 2
+        radius = 0.21
+        if step % 2 == 0:
+            radius = 0.5
+        points.append((0.5 + radius * math.cos(angle), 0.53 + radius * math.sin(angle)))
     pen.face(points, pen.base)
     pen.face([points[9], points[0], (0.5, 0.53)], pen.light)
     pen.face([points[1], points[2], (0.5, 0.53)], pen.light)
@@ -81,12 +89,13 @@ def _star(pen: Pen) -> None:
 
 
 def _heart(pen: Pen) -> None:
-    steps = [2 * math.pi * step / 60 for step in range(60)]
-    curve = [
-        (16 * math.sin(t) ** 3, 13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t))
-        for t in steps
-    ]
-    pen.face([(0.5 + x / 35, 0.46 - y / 35) for x, y in curve], pen.base)
+    points = []
+    for step in range(60):
+        t = 2 * math.pi * step / 60
+        x = 16 * math.sin(t) ** 3
+        y = 13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)
+        points.append((0.5 + x / 35, 0.46 - y / 35))
+    pen.face(points, pen.base)
     pen.oval(0.18, 0.2, 0.38, 0.38, pen.light)
 
 
@@ -145,7 +154,8 @@ def _flower(pen: Pen) -> None:
     pen.bar(0.475, 0.5, 0.525, 0.98, (52, 130, 62))
     pen.half(0.24, 0.7, 0.5, 0.94, 180, 360, (66, 150, 72))
     for step in range(6):
-        x, y = 0.5 + 0.21 * math.cos(step * math.pi / 3), 0.33 + 0.21 * math.sin(step * math.pi / 3)
+        x = 0.5 + 0.21 * math.cos(step * math.pi / 3)
+        y = 0.33 + 0.21 * math.sin(step * math.pi / 3)
         pen.oval(x - 0.14, y - 0.14, x + 0.14, y + 0.14, pen.base)
     pen.oval(0.4, 0.23, 0.6, 0.43, (120, 78, 40))
 
@@ -191,16 +201,16 @@ SHAPES: dict[str, Callable[[Pen], None]] = {
 
 
 def cut_out(shape: str, colour: str, pixels: int, random: np.random.Generator) -> Image.Image:
-    """Draw one thing alone.
+    """Draw one object alone.
 
     Args:
         shape: a key of `SHAPES`.
         colour: a key of `COLOURS`; the tone varies a little.
         pixels: side of the square it fills, before reduction.
-        random: decides tone, tilt and direction.
+        random: decides tone, rotation and direction.
 
     Returns:
-        RGBA, alpha 0 outside of the thing.
+        RGBA, alpha 0 outside the object.
     """
     tone = np.clip(np.array(COLOURS[colour]) + random.normal(0, 7, 3), 0, 255).astype(int)
     pen = Pen((int(tone[0]), int(tone[1]), int(tone[2])), pixels)
@@ -213,7 +223,7 @@ def cut_out(shape: str, colour: str, pixels: int, random: np.random.Generator) -
 
 
 def _shaded(image: Image.Image) -> Image.Image:
-    """Light it from the upper left, and give it a soft dark rim that sets it off from any background."""
+    """Light the object from the upper left, with a soft dark rim that sets it off from any background."""
     pixels = np.asarray(image, np.float32)
     rim = np.asarray(image.getchannel("A").filter(ImageFilter.GaussianBlur(image.width / 40)), np.float32) / 255
     ramp = np.linspace(1.0, -1.0, image.width, dtype=np.float32)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vislang.core.boxes import areas, centres, hold, overlaps
+from vislang.core.boxes import areas, centres, contain, overlaps
 from vislang.core.errors import EvalError
 from vislang.core.seeds import stream
 
@@ -139,7 +139,7 @@ def _judged(regions: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndar
     if len(regions) == 0 or len(truth) == 0:
         raise EvalError(f"a phrase has {len(regions)} regions and {len(truth)} true boxes, expected one of each")
     over = np.logical_or.reduce(overlaps(regions, truth) >= ENOUGH, axis=1)
-    return over, np.logical_or.reduce(hold(truth, centres(regions)), axis=0)
+    return over, np.logical_or.reduce(contain(truth, centres(regions)), axis=0)
 
 
 def _chance(hits: int, total: int, drawn: int) -> float:

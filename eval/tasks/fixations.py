@@ -91,12 +91,12 @@ def unnaturalness_of(checkpoint: Path) -> tuple[str, MapOf]:
 
 
 def stored_maps(folder: Path) -> MapOf:
-    """Give a function that reads the map of a record: <picture's name, with or without its suffix>.npy or .png."""
+    """Return a function that reads the map of a record: <image_id, with or without its suffix>.npy or .png."""
 
     def map_of(record: Any) -> Any:
         from vislang.core.errors import DataError
 
-        stem = Path(record.image_id).stem
+        stem = Path(record.image_id).with_suffix("")
         for name in (record.image_id, stem):
             for suffix in _SUFFIXES:
                 if (folder / f"{name}{suffix}").is_file():

@@ -3,56 +3,46 @@
 import math
 from dataclasses import dataclass
 
+from vislang.core.config import setting, validate
+from vislang.core.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """Settings of a network and its training; each field names what it sets.
+    """Settings of a network and its training.
 
     Raises:
-        ValueError: a value outside its range.
+        ConfigError: a value outside its range, or settings that contradict each other.
     """
 
     # the network
-    backbone: str = "mobilenet_0.75"  # of `vislang.backbones.registry.BACKBONES`; "": a small CNN from scratch
-    channels: tuple[int, ...] = (24, 48, 96, 128, 192)  # of the small CNN, a block each
-    recipe: str = "squash-96-tf/v1"  # of the small CNN; a backbone brings its own
-    dropout: float = 0.3  # of the pooled features
-    # the training; its length is counted in updates, so that it does not grow with the pictures
-    batch_size: int = 28
-    updates: int = 96
-    head_updates: int = 24  # first ones, which train the last layer alone
-    save_every: int = 12  # updates; then comes a validation
-    head_rate: float = 1e-2
-    learning_rate: float = 5e-5  # of the other updates; it falls to nearly 0 by a cosine
-    weight_decay: float = 0.0  # of all weights, times the rate
-    label_smoothing: float = 0.1
-    smallest: float = 0.35  # share of a picture's area that is shown at least
-    colours: float = 0.3  # largest change of brightness, contrast and colour
+    backbone: str = setting("mobilenet_0.75", help="pretrained network to fine-tune; empty: a small CNN from scratch")
+    channels: tuple[int, ...] = setting((24, 48, 96, 128, 192), at_least=1, help="of each block of the small CNN")
+    recipe: str = setting("squash-96-tf/v1", help="preprocessing of the small CNN; a backbone brings its own")
+    dropout: float = setting(0.3, at_least=0, below=1, help="dropout of the pooled features")
+    # the training; its length is counted in updates, so that it does not grow with the number of images
+    batch_size: int = setting(28, at_least=1, help="images in one update")
+    updates: int = setting(96, at_least=1, help="updates of the training, a multiple of save_every")
+    head_updates: int = setting(24, at_least=0, help="first updates, which train the last layer alone")
+    save_every: int = setting(12, at_least=1, help="updates between validations")
+    head_rate: float = setting(1e-2, above=0, help="learning rate of the head updates")
+    learning_rate: float = setting(5e-5, above=0, help="highest rate of the other updates; falls along a cosine")
+    weight_decay: float = setting(0.0, at_least=0, help="decay of all weights, times the rate")
+    label_smoothing: float = setting(0.1, at_least=0, below=1, help="share of the target spread over all classes")
+    smallest: float = setting(0.35, above=0, at_most=1, help="smallest share of an image's area in a random crop")
+    colours: float = setting(0.3, at_least=0, below=1, help="largest change of brightness, contrast and colour")
 
     def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "channels", tuple(int(number) for number in self.channels))
-        except ValueError:
-            raise ValueError(f"setting channels got {self.channels}, expected whole numbers such as 32,64") from None
-        if not self.channels or min(self.channels) < 1:
-            raise ValueError(f"setting channels got {self.channels}, expected one or more, each 1 or more")
-        for field in ("batch_size", "updates", "save_every"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"setting {field} got {getattr(self, field)}, expected 1 or more")
+        validate(self)
         if self.updates % self.save_every or self.head_updates % self.save_every:
-            raise ValueError(
+            raise ConfigError(
                 f"settings updates {self.updates} and head_updates {self.head_updates}: expected multiples of"
                 f" save_every {self.save_every}"
             )
-        if not 0 <= self.head_updates < self.updates:
-            raise ValueError(
+        if self.head_updates >= self.updates:
+            raise ConfigError(
                 f"setting head_updates got {self.head_updates}, expected 0 to below updates {self.updates}"
             )
-        for field in ("dropout", "label_smoothing", "colours"):
-            if not 0 <= getattr(self, field) < 1:
-                raise ValueError(f"setting {field} got {getattr(self, field)}, expected 0 to below 1")
-        if not 0 < self.smallest <= 1:
-            raise ValueError(f"setting smallest got {self.smallest}, expected above 0 to 1")
 
     @property
     def epochs(self) -> int:

@@ -1,11 +1,11 @@
-"""The models in the box on real photographs: true words about them, and pictures found by what they show."""
+"""The models that are bundled on real photographs: true words about them, and pictures found by what they show."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from vislang.core.bundled_models import BOX
+from vislang.core.bundled_models import BUNDLED
 
 pytestmark = pytest.mark.realdata
 
@@ -15,7 +15,7 @@ def test_photographs_are_captioned_from_the_box(real_data, capsys):
 
     assert main(["--folder", str(real_data / "photos"), "--json"]) == 0
     said = capsys.readouterr()
-    assert said.err.startswith(f"using the {BOX['captioner']} in the box")
+    assert said.err.startswith(f"using the bundled {BUNDLED['captioner']}")
     captions = {Path(row["image"]).stem: row["captions"][0]["caption"] for row in json.loads(said.out)["images"]}
     assert "dog" in captions["pets"]
     assert len(set(captions.values())) > len(captions) / 2
@@ -37,13 +37,13 @@ def test_regions_are_described_and_words_placed_from_the_box(real_data, capsys, 
     photo = real_data / "photos" / "pets.jpg"
     assert main(["--image", str(photo), "--json", "--out", str(tmp_path / "regions.png")]) == 0
     said = capsys.readouterr()
-    assert said.err.startswith("using the region-captioner in the box")
+    assert said.err.startswith("using the bundled region-captioner")
     (found,) = json.loads(said.out)["images"]
     assert any("dog" in region["words"] for region in found["regions"])
     assert (tmp_path / "regions.png").is_file()
     assert main(["--image", str(photo), "--sentence", "a dog on the grass", "--json"]) == 0
     said = capsys.readouterr()
-    assert said.err.startswith(f"using the {BOX['aligner']} in the box")
+    assert said.err.startswith(f"using the bundled {BUNDLED['aligner']}")
     (found,) = json.loads(said.out)["images"]
     assert " ".join(region["words"] for region in found["regions"]) == "a dog on the grass"
 
@@ -55,7 +55,7 @@ def test_words_are_explained_from_the_box(real_data, capsys, tmp_path):
     words = ["--image", str(photo), "--sentence", "two dogs on the grass and a zebra", "--out", str(tmp_path / "w.png")]
     assert main([*words, "--html", str(tmp_path / "w.html"), "--json"]) == 0
     said = capsys.readouterr()
-    assert said.err.startswith(f"using the {BOX['captioner']} in the box")
+    assert said.err.startswith(f"using the bundled {BUNDLED['captioner']}")
     evidence = {row["word"]: row["evidence"] for row in json.loads(said.out)["words"]}
     assert evidence["dogs"] > 1.0
     assert evidence["grass"] > 0.5

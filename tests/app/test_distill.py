@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from app.bundle.caption_directions import meaning_directions, word_table
-from app.bundle.student import Batches, Measure, PupilConfig, hint_loss, lesson_loss, train_pupil
+from app.bundle.config import PupilConfig
+from app.bundle.student import Batches, Measure, hint_loss, lesson_loss, train_pupil
 from app.bundle.targets import Lessons, fit_subject
 from vislang.core.seeds import stream
 from vislang.images.augment import WHOLE, View, as_input, random_view, show

@@ -52,8 +52,8 @@ def test_swapped_weights_in_the_tree_are_broken(tmp_path, monkeypatch):
     monkeypatch.setattr("vislang.core.bundled_models.PRETRAINED", tmp_path / "pretrained")
     (tmp_path / "pretrained" / "compact-scenes.weights.h5").write_bytes(b"something else")
     finding = doctor.boxed_weights()
-    assert (finding.state, finding.mend) == (BROKEN, "git checkout -- pretrained")
-    assert "damaged or was swapped" in finding.found
+    assert (finding.state, finding.mend) == (BROKEN, "git checkout -- vislang/pretrained")
+    assert "of its model card" in finding.found
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -302,7 +302,7 @@ def toy_regions(toy_data, tmp_path_factory) -> Path:
 
 def arguments(toy_data, cache, out, *settings, config="best", seed=1):
     words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(cache), "--backbone", "toy"]
-    words += ["--config", config, "--seed", str(seed), "--out", str(out)]
+    words += ["--preset", config, "--seed", str(seed), "--out", str(out)]
     small = ["taps=regions-toy,boxes-toy", "hidden_dim=24", "word_dim=16", "joint_dim=24", "batch_size=20"]
     for setting in [*small, "min_count=1", *settings]:
         words += ["--set", setting]
@@ -448,8 +448,8 @@ def test_word_vectors_from_a_file_stay_as_they_are(toy_data, toy_regions, tmp_pa
     assert train_alignment.main(words) == 0
     model = read_aligner(tmp_path / "run")
     table = np.asarray(model.network.words.table.embeddings)
-    assert table[model.vocabulary.number("dog")].tolist() == [1, 2, 3, 4]
-    assert np.abs(table[model.vocabulary.number("boat")]).max() <= 0.1
+    assert table[model.vocabulary.id("dog")].tolist() == [1, 2, 3, 4]
+    assert np.abs(table[model.vocabulary.id("boat")]).max() <= 0.1
 
 
 def test_mistakes_are_one_line(toy_data, toy_regions, tmp_path, capsys, learned):
@@ -459,9 +459,8 @@ def test_mistakes_are_one_line(toy_data, toy_regions, tmp_path, capsys, learned)
         (["--set", "taps=described-toy"], "expected regions-KIND or crops-KIND"),
         (["--set", "taps=regions-toy"], "expected boxes-toy behind it"),
         (["--set", "pooling=mean"], "pooling got 'mean', expected one of"),
-        (["--set", "taps="], "names no tap"),
+        (["--set", "taps="], "taps got nothing, expected one or more"),
         (["--set", "word_vectors=nowhere.txt"], "nowhere.txt"),
-        (["--config", "bset"], "did you mean best"),
     ]
     for change, message in cases:
         words = [*arguments(toy_data, toy_regions, tmp_path / "run"), *change]

@@ -9,10 +9,11 @@ import pytest
 from keras import ops
 
 from captioner.decoding.beam_search import beam_search
-from captioner.decoding.decoder import DecodeOptions, Decoder
+from captioner.decoding.decoder import Decoder
+from captioner.decoding.options import DecodeOptions
 from captioner.decoding.sampling import sample
 from captioner.decoding.step import FORBIDDEN, IMPOSSIBLE
-from vislang.core.errors import CheckpointError, DataError
+from vislang.core.errors import CheckpointError, ConfigError, DataError
 from vislang.text.vocabulary import END, PAD, START, UNKNOWN
 
 V = 7  # four special words and three others
@@ -426,5 +427,5 @@ def test_a_network_that_gives_nan_is_an_error(method):
     ],
 )
 def test_impossible_options_are_refused_in_one_line(options, message):
-    with pytest.raises(ValueError, match=f"^{message}$"):
+    with pytest.raises(ConfigError, match=f"^{message}"):
         DecodeOptions(**options)

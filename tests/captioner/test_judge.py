@@ -100,7 +100,7 @@ def test_judges_choose_among_all_beams_by_the_stated_sum(network):
     judged = model.caption_descriptors(descriptors, options=model.options(num=2, judge_weight=30.0))
     changed = cut = 0
     for image, (found, chosen) in enumerate(zip(every, judged, strict=True)):
-        numbers = [[WORDS.number(word) for word in caption.words] for caption in found]
+        numbers = [[WORDS.id(word) for word in caption.words] for caption in found]
         fits = [
             np.mean([fit_by_hand(judge, descriptors[[image]], [one])[0] for judge in network.judges]) for one in numbers
         ]
@@ -129,7 +129,7 @@ def test_no_say_means_the_plain_beam(network):
 
 
 def test_a_say_without_judges_is_refused():
-    with pytest.raises(ValueError, match="judges 0"):
+    with pytest.raises(ConfigError, match="judges 0"):
         CaptionerConfig(judge_weight=1.0)
     with pytest.raises(ConfigError, match="judge_weight"):
         trained(Captioner(CaptionerConfig(word_dim=4, hidden_dim=4), 9, FEATURES)).options(judge_weight=-1.0)

@@ -7,6 +7,7 @@ import pytest
 from captioner.config import CaptionerConfig
 from captioner.models.ensemble import Captioner, shifted
 from captioner.models.s2vt import block_means, snake
+from vislang.core.errors import ConfigError
 from vislang.text.vocabulary import START
 from vislang.training.compile import compiled
 
@@ -249,12 +250,12 @@ def test_each_dropout_acts_in_training_only(model, dropout):
         ({"model": "gru"}, "model got 'gru', expected one of: mrnn, lstm, attend, s2vt"),
         ({"heads": 3, "look_dim": 8}, "heads got 3, expected a divisor of look_dim 8"),
         ({"tied_words": True}, "only 'attend' can tie its words"),
-        ({"taps": ()}, "names no tap"),
+        ({"taps": ()}, "taps got nothing, expected one or more"),
         ({"scheduled_sampling": 1.5}, "scheduled_sampling got 1.5, expected 0 to 1"),
         ({"label_smoothing": 1.0}, "label_smoothing got 1.0, expected 0 to below 1"),
         ({"self_critical_samples": 1}, "self_critical_samples got 1, expected 2 or more"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         CaptionerConfig(**changes)

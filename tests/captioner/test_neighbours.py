@@ -12,7 +12,7 @@ from captioner.models.ensemble import Captioner
 from eval.metrics.captions.bleu_rouge_cider import cider
 from eval.metrics.captions.document_frequencies import DocumentFrequencies
 from eval.metrics.captions.ngrams import count_ngrams
-from vislang.core.errors import CheckpointError, DataError
+from vislang.core.errors import CheckpointError, ConfigError, DataError
 from vislang.text.vocabulary import END, PAD, Vocabulary
 
 CONFIG = CaptionerConfig(
@@ -133,7 +133,7 @@ def test_neighbours_choose_among_all_beams_by_the_stated_sum(network):
     for image, found in enumerate(every):
         sentences = np.zeros((1, len(found), 5), np.int32)
         for row, caption in zip(sentences[0], found, strict=True):
-            row[: len(caption.words)] = [WORDS.number(word) for word in caption.words]
+            row[: len(caption.words)] = [WORDS.id(word) for word in caption.words]
         lengths = np.array([len(caption.probabilities) for caption in found])
         merit = np.array([caption.log_prob for caption in found]) / lengths**0.7
         merit = merit + 20.0 * kept.agreement(places[[image]], sentences, 2)[0]
@@ -150,7 +150,7 @@ def test_a_say_without_neighbours_is_refused(network):
     with pytest.raises(CheckpointError, match="neighbour_weight=0"):
         model.caption_descriptors(descriptors)
     assert model.caption_descriptors(descriptors, options=model.options(neighbour_weight=0.0))[0]
-    with pytest.raises(ValueError, match="neighbours 0"):
+    with pytest.raises(ConfigError, match="neighbours 0"):
         CaptionerConfig(neighbour_weight=1.0)
-    with pytest.raises(ValueError, match="judges 0"):
+    with pytest.raises(ConfigError, match="judges 0"):
         CaptionerConfig(neighbours=3)

@@ -50,7 +50,7 @@ def drawn(tmp_path_factory) -> Path:
     words = ["--aligner", str(folder / "aligner"), "--dataset", "scenes", *place, "--out", str(folder / "pairs")]
     assert snippets.main([*words, "--least", "0"]) == 0
     words = ["--dataset", "karpathy", "--data", str(folder / "pairs"), "--cache", str(folder / "pairs" / "features.h5")]
-    words += ["--backbone", "compact_scenes", "--config", "regions", "--out", str(folder / "writer"), *small]
+    words += ["--backbone", "compact_scenes", "--preset", "regions", "--out", str(folder / "writer"), *small]
     more = ["taps=described-grid", "min_count=1", "epochs=10", "learning_rate=0.02", "batch_size=32"]
     assert train.main([*words, *[word for one in more for word in ("--set", one)]]) == 0
     return folder
@@ -176,7 +176,7 @@ def test_what_the_box_does_not_hold_is_said(drawn, capsys, tmp_path, monkeypatch
     photo = str(drawn / "scenes" / "images" / "test_000001.png")
     for words, name in (([], "region-captioner"), (["--sentence", "a dog"], "aligner")):
         assert regions.main(["--image", photo, *words]) == 2
-        assert f"the box holds no {name}; train one" in capsys.readouterr().err
+        assert f"no bundled {name} found; train one" in capsys.readouterr().err
 
 
 def test_a_bad_photograph_among_good_ones_is_skipped(drawn, tmp_path, capsys):
@@ -246,7 +246,7 @@ def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
     card = cards(tmp_path / "box")["aligner"]
     (result,) = (tmp_path / "results").glob("alignment-*.json")
     assert card["scores"]["rsum"] == round(json.loads(result.read_text())["metrics"]["rsum"], 1)
-    assert card["command"].startswith("python -m captioner.alignment.train --config best")
+    assert card["command"].startswith("python -m captioner.alignment.train --preset best")
     photo = drawn / "scenes" / "images" / "test_000001.png"
     parts = [
         captioner.place_words(captioner.load_aligner(one / "aligner"), photo, "a red heart")

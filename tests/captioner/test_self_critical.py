@@ -23,7 +23,7 @@ NO_DROPOUT = ["word_dropout=0", "image_dropout=0", "output_dropout=0"]
 
 def arguments(toy_data, out, *settings):
     words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
-    words += ["--backbone", "toy", "--config", "best", "--seed", "1", "--out", str(out)]
+    words += ["--backbone", "toy", "--preset", "best", "--seed", "1", "--out", str(out)]
     for setting in [*SMALL, *settings]:
         words += ["--set", setting]
     return words
@@ -151,7 +151,7 @@ def test_the_reward_prefers_what_people_wrote_and_wants_an_end():
 
     def numbers(caption, end=True):
         found = vocabulary.encode(caption.split(), end=end)
-        return found + [END if end else vocabulary.number("the")] * (6 - len(found))
+        return found + [END if end else vocabulary.id("the")] * (6 - len(found))
 
     given = [numbers("a dog runs on grass"), numbers("two cats sleep"), numbers("a dog runs on grass", end=False)]
     scores = reward(np.array([0, 1], np.int32), np.array([given, given], np.int32))

@@ -34,7 +34,7 @@ ALONE = ["members=1", "judge_weight=0", "judges=0", "neighbours=0", "neighbour_w
 
 def arguments(toy_data, out, *settings, config="best", seed=1):
     words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
-    words += ["--backbone", "toy", "--config", config, "--seed", str(seed), "--out", str(out)]
+    words += ["--backbone", "toy", "--preset", config, "--seed", str(seed), "--out", str(out)]
     for setting in [*SMALL, *settings]:
         words += ["--set", setting]
     return words
@@ -211,11 +211,10 @@ def test_a_damaged_checkpoint_is_refused(finished, tmp_path, damage):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--config", "bset"], "unknown preset 'bset'; did you mean best"),
         (["--set", "epoch=3"], "did you mean epochs"),
         (["--set", "model=gru"], "model got 'gru', expected one of"),
         (["--set", "heads=5"], "heads got 5, expected a divisor of look_dim 24"),
-        (["--set", "taps="], "names no tap"),
+        (["--set", "taps="], "taps got nothing, expected one or more"),
         (["--option", "restvall=drop"], "did you mean restval"),
         (["--backbone", "vgg19"], "has no vgg19/grid, it holds"),
         (["--set", "taps=region"], "has no toy/region"),

@@ -244,7 +244,7 @@ def test_a_copy_is_checked_and_linked(copy, tmp_path):
 def test_other_files_are_not_replaced(copy, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
-    with pytest.raises(DataError, match="mine is there already and holds other files"):
+    with pytest.raises(DataError, match="mine, which holds other files"):
         link_copy(tiny_source("http://x"), copy, tmp_path / "mine")
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot link .*data to .*copy: "):

@@ -88,7 +88,7 @@ def test_entries_that_are_not_as_osies_are_listed(tmp_path):
     seen = {"a.jpg": [([1.0, 2.0], [3.0, 4.0], [11])], "b.jpg": SEEN["b.jpg"]}
     data = read_osie(write_osie(tmp_path, seen))
     assert [record.image_id for record in data.records] == ["b.jpg"]
-    assert data.skipped == (("a.jpg", "not as OSIE's fixations are (fewer durations than fixations)"),)
+    assert data.skipped == (("a.jpg", "not in OSIE's format (1 durations of 2 fixations)"),)
 
 
 def test_what_is_no_osie_is_refused(tmp_path):
@@ -107,7 +107,7 @@ def test_what_is_no_osie_is_refused(tmp_path):
 
 def test_none_of_the_named_pictures(tmp_path):
     write_osie(tmp_path, {"absent.jpg": SEEN["absent.jpg"]})
-    with pytest.raises(DataError, match="none of the pictures"):
+    with pytest.raises(DataError, match="none of the images"):
         read_osie(tmp_path)
 
 
@@ -118,7 +118,7 @@ def test_an_unknown_data_set_names_the_nearest(tmp_path):
 
 def test_a_data_set_without_any_fixation_is_refused(tmp_path):
     write_osie(tmp_path, {"a.jpg": [([-1.0], [1.0], [5])]})
-    with pytest.raises(DataError, match="no fixation on 1 pictures"):
+    with pytest.raises(DataError, match="no fixation on 1 images"):
         read_fixations("osie", tmp_path)
 
 

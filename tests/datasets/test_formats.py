@@ -59,7 +59,7 @@ def test_karpathy_finds_photographs(karpathy):
 
 def test_karpathy_restval_must_be_chosen(tmp_path):
     write_karpathy(tmp_path, [karpathy_entry(0, "train"), karpathy_entry(1, "restval")], "dataset_coco.json")
-    with pytest.raises(DataError, match="'restval' images and they must be chosen explicitly, got restval=None"):
+    with pytest.raises(DataError, match="'restval' images and got restval=None, expected restval='train'"):
         read_karpathy(tmp_path)
     assert [record.split for record in read_karpathy(tmp_path, restval="train")] == ["train", "train"]
     assert [record.split for record in read_karpathy(tmp_path, restval="drop")] == ["train"]
@@ -180,7 +180,7 @@ def test_coco_with_lists(coco):
     contents = {"train": ["train2014_1", "train2014_2"], "dev": ["val2014_4"], "test": ["val2014_3"]}
     for split, names in contents.items():
         (lists / f"{split}.txt").write_text("".join(f"COCO_{name}.jpg\n" for name in names))
-    with pytest.raises(DataError, match="1 images are in no list of .*must be chosen explicitly, got restval=None"):
+    with pytest.raises(DataError, match="1 images are in no list of .*got restval=None, expected restval='train'"):
         read_coco(coco, split_lists=lists)
     splits = [record.split for record in read_coco(coco, split_lists=lists, restval="train")]
     assert splits == ["train", "train", "test", "dev", "train"]

@@ -104,7 +104,7 @@ def test_a_captioner_is_trained_on_frames_and_explains_clips(clips, capsys):
     small += ["neighbours=0", "neighbour_weight=0"]
     out = clips / "captioner"
     words = ["--dataset", "msrvtt", "--data", str(clips), "--option", "dev=3", "--cache", str(cache), "--out", str(out)]
-    words += ["--config", "s2vt", "--backbone", "compact_scenes", *[word for one in small for word in ("--set", one)]]
+    words += ["--preset", "s2vt", "--backbone", "compact_scenes", *[word for one in small for word in ("--set", one)]]
     assert train.main(words) == 0
     model = load_model(out)
     found = saliency.explain_video(model, clips / "videos" / "video2.mp4", "a blue clip", rate=5)

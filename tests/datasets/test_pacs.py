@@ -65,7 +65,7 @@ def test_balanced_gives_each_class_equally_many_from_each_domain(pacs):
     assert set(chosen) <= set(train)
     assert chosen == balanced(of_domains(train, ("cartoon", "sketch")), 7)
     assert set(balanced(train, 3)) <= set(balanced(train, 6))
-    with pytest.raises(ConfigError, match=r"30 pictures of each class take 15 of sketch/cat, which has 12"):
+    with pytest.raises(ConfigError, match=r"30 images of each class take 15 of sketch/cat, which has 12"):
         balanced(of_domains(train, ("cartoon", "sketch")), 30)
     with pytest.raises(ConfigError, match="expected 1 or more"):
         balanced(train, 0)
@@ -77,8 +77,8 @@ def test_balanced_gives_each_class_equally_many_from_each_domain(pacs):
     ("names", "reason"),
     [
         (None, "no such folder; expected DOMAIN/CLASS"),
-        ({}, "holds no folders of pictures"),
-        ({"photo": {"dog": ["1.jpg"] * 1}}, "photo/dog has 1 pictures, expected 4 or more"),
+        ({}, "holds no folders of images"),
+        ({"photo": {"dog": ["1.jpg"] * 1}}, "photo/dog has 1 images, expected 4 or more"),
         (
             {"photo": {"dog": list("abcd"), "cat": [f"{n}.jpg" for n in range(4)]}},
             None,  # files that are no pictures make no class

@@ -8,7 +8,7 @@ from datasets.registry import read_dataset
 from datasets.scenes.__main__ import main
 from datasets.scenes.backgrounds import BACKGROUNDS
 from datasets.scenes.captions import NAMES, PLACES, SIZES, VERBS
-from datasets.scenes.cell_labels import draw_lessons, lesson_batch
+from datasets.scenes.cell_labels import augmented_batch, draw_labelled_scenes
 from datasets.scenes.dataset import read_scene_notes, read_scenes, write_scenes
 from datasets.scenes.draw import SCENE_SPLITS, SIDE, draw_scene, pairs_of_split
 from datasets.scenes.shapes import COLOURS, SHAPES
@@ -233,7 +233,7 @@ def test_damaged_annotations(folder, tmp_path, change, message):
 
 def test_annotations_that_are_no_object(folder, tmp_path):
     (tmp_path / "annotations.json").write_text("[]")
-    with pytest.raises(DataError, match="has format 'list'"):
+    with pytest.raises(DataError, match="holds list, expected an object of format"):
         read_scenes(tmp_path)
 
 
@@ -246,7 +246,7 @@ def test_damaged_masks(folder, tmp_path, runs):
 
 @pytest.fixture(scope="module")
 def lessons():
-    return draw_lessons("dev", 5, seed=4, workers=1)
+    return draw_labelled_scenes("dev", 5, seed=4, workers=1)
 
 
 def test_lessons_tell_what_is_in_each_cell(lessons):
@@ -265,13 +265,13 @@ def test_lessons_tell_what_is_in_each_cell(lessons):
 
 def test_lessons_do_not_depend_on_the_number_of_processes(lessons, monkeypatch):
     monkeypatch.setattr("datasets.scenes.cell_labels._PART", 3)
-    parallel = draw_lessons("dev", 5, seed=4, workers=2)
+    parallel = draw_labelled_scenes("dev", 5, seed=4, workers=2)
     np.testing.assert_array_equal(parallel.images, lessons.images)
     np.testing.assert_array_equal(parallel.background, lessons.background)
 
 
 def test_recoloured_lessons_keep_shapes_and_forget_colours(lessons):
-    images, answers = lesson_batch(lessons, np.arange(5).repeat(8), np.random.default_rng(0))
+    images, answers = augmented_batch(lessons, np.arange(5).repeat(8), np.random.default_rng(0))
     assert images.dtype == np.float32
     assert images.min() >= -1
     assert images.max() <= 1

@@ -302,6 +302,28 @@ def test_a_missing_map_is_told_and_the_rest_is_judged(osie_like, tmp_path):
     assert (tmp_path / "fixations-osie-blur0.md").is_file()
 
 
+def test_your_own_fixations_are_judged_with_images_of_one_name_in_two_folders(tmp_path, capsys):
+    from eval.run import main
+
+    lines = ["image,subject,x,y"]
+    for number, record in enumerate(seen(4)):
+        image = tmp_path / "mine" / f"folder{number % 2}" / f"{number // 2}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", record.size).save(image)
+        name = image.relative_to(tmp_path / "mine")
+        for person, points in enumerate(record.subjects):
+            lines += [f"{name},{person},{x},{y}" for x, y in points]
+        scores = tmp_path / "maps" / name.with_suffix(".npy")
+        scores.parent.mkdir(parents=True, exist_ok=True)
+        np.save(scores, right_map(record).astype(np.float32))
+    (tmp_path / "mine" / "looks.csv").write_text("\n".join(lines))
+    words = ["--dataset", "csv", "--data", tmp_path / "mine", "--called", "lab", "--maps", tmp_path / "maps"]
+    assert main(["--task", "fixations", *map(str, words), "--out", str(tmp_path / "out"), "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result["dataset"] == "lab"
+    assert result["methods"]["maps"]["sauc_exact"]["mean"] > 0.9
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

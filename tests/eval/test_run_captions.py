@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from captioner.decoding.decoder import DecodeOptions
+from captioner.decoding.options import DecodeOptions
 from eval import document_frequencies, run
 from eval.metrics.captions.coco_files import read_results
 

@@ -15,9 +15,11 @@ from naturalness.maps import cell_map, original_picture, over_picture
 from vislang.core.errors import CheckpointError, ConfigError
 
 SMALL = ["--backbone", "compact_scenes"]
-BEST = ["--set", "experts=grid:linear,grid:scene:channels:excess", "--set", "mirrored=32"]
-BEST += ["--set", "belonging=grid", "--set", "reach=3"]
-LSTM = ["--set", "experts=grid:lstm:components:square", "--set", "mirrored=0", "--set", "updates=6"]
+TWO_EXPERTS = [{"layer": "grid"}, {"layer": "grid", "context": "scene", "space": "channels", "errors": "excess"}]
+BEST = ["--set", f"experts={json.dumps(TWO_EXPERTS)}", "--set", "mirror_padding=32"]
+BEST += ["--set", "information_layer=grid", "--set", "information_distance=3"]
+LSTM = ["--set", 'experts=[{"layer": "grid", "context": "scan", "errors": "square"}]', "--set", "mirror_padding=0"]
+LSTM += ["--set", "updates=6"]
 LSTM += ["--set", "save_every=2", "--set", "drop_every=4", "--set", "batch_size=3", "--set", "learning_rate=1"]
 
 
@@ -111,7 +113,7 @@ def test_scores_maps_and_losses_of_a_picture(trained, photographs):
     assert np.abs(unnaturalness_map(model, pixels, odd=True) - unnaturalness_map(model, pixels)).max() > 1e-3
     losses = np.asarray(model.loss(np.stack([pixels, pixels[::-1]]).astype(np.float32)))
     assert losses.shape == (2,)
-    each = [[one.mean() for one in model.errors(pixels)[number]] for number in model.config.judges]
+    each = [[one.mean() for one in model.errors(pixels)[number]] for number in model.config.score_experts]
     assert losses[0] == pytest.approx(np.mean([np.mean(one) for one in each]), rel=1e-4)
     assert naturalness_score(model, pixels) == pytest.approx(-np.mean([np.log(np.mean(one)) for one in each]), rel=1e-4)
 
@@ -130,7 +132,7 @@ def test_torn_photographs_are_less_natural_with_the_model_in_the_box(real_data):
 
 
 def test_training_that_was_stopped_ends_as_if_it_had_not_been(photographs, tmp_path, monkeypatch):
-    words = ["--images", str(photographs), *SMALL, "--config", "kato", *LSTM]
+    words = ["--images", str(photographs), *SMALL, "--preset", "kato", *LSTM]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert train.main([*words, "--out", str(whole)]) == 0
     begin = training.MomentumForgotten.on_epoch_begin

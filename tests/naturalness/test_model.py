@@ -1,5 +1,7 @@
 """The visual language model against slow definitions: moments, components, predictors, errors, gradients."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from naturalness.model import ExpertModel, VisualLanguageModel, ramp
 from naturalness.predictors.linear import fit_directions
 from naturalness.predictors.lstm import DIRECTIONS, DirectionalPredictors
 from naturalness.predictors.statistics import MapMoments
+from vislang.core.config import from_json, override, to_json
 from vislang.core.errors import ConfigError
 
 CHANNELS = 4
@@ -18,9 +21,15 @@ def maps_of(shape=(3, 6, 5, CHANNELS), seed=0):
     return maps.astype(np.float32)
 
 
-def expert_of(text: str, **changes) -> ExpertModel:
-    config = NaturalnessConfig((text,), **changes)
-    return ExpertModel(config.parsed[0], config, CHANNELS)
+LINEAR = Expert("x")
+LINEAR_CHANNELS = Expert("x", space="channels", errors="square")
+LSTM = Expert("x", context="scan", errors="square")
+SCENE = Expert("x", context="scene", space="channels", errors="excess")
+
+
+def expert_of(expert: Expert, **changes) -> ExpertModel:
+    config = NaturalnessConfig((expert,), **changes)
+    return ExpertModel(config.experts[0], config, CHANNELS)
 
 
 def turned(maps, direction):
@@ -118,7 +127,7 @@ def test_linear_predictors_are_least_squares(number):
 
 
 def test_standardised_errors_of_the_training_pictures_are_one_on_average():
-    expert, maps, moments = expert_of("x:linear", ridge=0.0), maps_of((6, 8, 8, CHANNELS)), MapMoments(CHANNELS)
+    expert, maps, moments = expert_of(LINEAR, ridge=0.0), maps_of((6, 8, 8, CHANNELS)), MapMoments(CHANNELS)
     moments.add(maps, np.random.default_rng(0))
     expert.take_statistics(moments)
     expert.take_fits(fit_directions(moments, *expert.affine(), 0.0))
@@ -127,7 +136,7 @@ def test_standardised_errors_of_the_training_pictures_are_one_on_average():
 
 
 def test_the_affine_map_is_the_projection():
-    expert, moments = expert_of("x:linear"), MapMoments(CHANNELS)
+    expert, moments = expert_of(LINEAR), MapMoments(CHANNELS)
     moments.add(maps_of(), np.random.default_rng(0))
     expert.take_statistics(moments)
     projection, offset = expert.affine()
@@ -135,7 +144,7 @@ def test_the_affine_map_is_the_projection():
 
 
 def test_excess_of_the_scene_worked_by_hand():
-    expert = expert_of("x:scene:channels:excess")
+    expert = expert_of(SCENE)
     expert.importance.assign([0.5, 0.5, 0, 0])
     maps = np.zeros((1, 2, 2, CHANNELS), np.float32)
     maps[0, 0, 0] = [4, 0, 9, 0]  # means 1, 0, 2.25, 0: 3 above in the first channel, below nowhere that counts
@@ -151,7 +160,7 @@ def test_the_ramp_of_five_cells():
 
 
 def test_a_picture_upside_down_swaps_down_and_up():
-    expert = expert_of("x:lstm:components:square", ramp=True)
+    expert = expert_of(LSTM, ramp=True)
     for weight in expert.trainable_weights:
         weight.assign(np.random.default_rng(3).normal(0, 0.5, weight.shape[1:])[None].repeat(4, axis=0))
     expert.axes.assign(np.eye(CHANNELS, 2))
@@ -162,17 +171,17 @@ def test_a_picture_upside_down_swaps_down_and_up():
 
 
 def test_a_constant_map_with_a_perfect_predictor_has_no_error():
-    expert = expert_of("x:linear:channels:square")
+    expert = expert_of(LINEAR_CHANNELS)
     expert.predictors.kernel.assign(np.eye(CHANNELS)[None].repeat(4, axis=0))
     for errors in expert.cell_errors(np.ones((1, 3, 4, CHANNELS), np.float32)):
         np.testing.assert_array_equal(errors, 0)
 
 
-@pytest.mark.parametrize("text", ["x:lstm:components:square", "x:linear", "x:scene:channels:excess"])
-def test_gradients_of_the_loss_equal_finite_differences(text):
+@pytest.mark.parametrize("kind", [LSTM, LINEAR, SCENE])
+def test_gradients_of_the_loss_equal_finite_differences(kind):
     import tensorflow as tf
 
-    expert, maps = expert_of(text, ramp=True), maps_of((1, 3, 4, CHANNELS))
+    expert, maps = expert_of(kind, ramp=True), maps_of((1, 3, 4, CHANNELS))
     random = np.random.default_rng(5)
     for weight in expert.weights:
         if weight.name not in ("deviation", "variance", "level", "importance"):
@@ -194,33 +203,56 @@ def test_components_that_are_kept():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"experts": ("x:oracle",)}, "predictor got 'oracle', expected one of: lstm, linear, scene"),
-        ({"experts": ("x:linear:channels:mild",)}, "errors of an expert got 'mild'"),
-        ({"experts": ("x:linear:channels:square:more",)}, "expected TAP:PREDICTOR:SPACE:ERRORS"),
-        ({"experts": ()}, "setting experts is empty"),
-        ({"mirrored": 20}, "expected a multiple of 32 pixels"),
-        ({"looked_at": 5}, "setting looked_at got 5 with 2 experts"),
+        ({"experts": ("x",)}, "setting experts got x, expected a list of Expert"),
+        ({"experts": ()}, "setting experts got nothing, expected one or more"),
+        ({"mirror_padding": 20}, "expected a multiple of 32 pixels"),
+        ({"fixation_expert": 5}, "setting fixation_expert got 5 with 2 experts, expected -2 to 1"),
         ({"depth": 0}, "setting depth got 0"),
         ({"places": "edge"}, "setting places got 'edge'"),
         ({"updates": 1500}, "expected multiples of save_every"),
     ],
 )
 def test_settings_that_cannot_be(changes, message):
-    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+    with pytest.raises(ConfigError, match=message):
         NaturalnessConfig(**changes)
 
 
-def test_a_typo_in_a_setting_is_named():
-    from vislang.core.config import override
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('[{"layer": "x", "context": "oracle"}]', "context got 'oracle', expected one of: neighbour, scene, scan"),
+        ('[{"layer": "x", "errors": "mild"}]', "errors got 'mild', expected one of"),
+        ('[{"layer": "x", "eror": "mild"}]', "did you mean errors"),
+        ('[{"context": "scene"}]', "Expert got no layer, expected text"),
+        ("x:scene", "expected a JSON list of objects of layer, context, space, errors"),
+    ],
+)
+def test_experts_that_cannot_be(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        override(CONFIGS["best"], [f"experts={setting}"])
 
-    with pytest.raises(ConfigError, match="mirored"):
-        override(CONFIGS["best"], ["mirored=0"])
+
+def test_experts_survive_json():
+    config = override(CONFIGS["best"], ['experts=[{"layer": "x", "context": "scene"}]', "information_layer=y"])
+    assert config.experts == (Expert("x", context="scene"),)
+    assert from_json(NaturalnessConfig, json.loads(json.dumps(to_json(config)))) == config
+    assert config.layers == ("x", "y")
+
+
+def test_a_typo_in_a_setting_is_named():
+    with pytest.raises(ConfigError, match="mirror_pading"):
+        override(CONFIGS["best"], ["mirror_pading=0"])
 
 
 def test_the_loss_of_a_model_is_the_mean_over_the_experts_that_judge():
-    experts = ("a:linear:channels:square", "b:scene:channels:square", "a:scene:channels:excess")
+    experts = (
+        Expert("a", space="channels", errors="square"),
+        Expert("b", context="scene", space="channels", errors="square"),
+        Expert("a", context="scene", space="channels", errors="excess"),
+    )
     config = NaturalnessConfig(experts)
-    assert (config.judges, NaturalnessConfig(experts[:1]).judges) == ((0, 1), (0,))
+    assert config.score_experts == (0, 1)
+    assert NaturalnessConfig(experts[:1]).score_experts == (0,)
     model = VisualLanguageModel(config, [CHANNELS, CHANNELS])
     maps = {"a": maps_of(), "b": maps_of(seed=1)}
     expected = (np.asarray(model.experts[0](maps["a"])) + np.asarray(model.experts[1](maps["b"]))) / 2

@@ -195,7 +195,7 @@ def test_settings_that_cannot_be_are_refused():
         {"rate": 0.0},
         {"zoom": 0.5},
     ):
-        with pytest.raises(ValueError, match="setting"):
+        with pytest.raises(ConfigError, match="setting"):
             PreimageConfig(**wrong)
 
 

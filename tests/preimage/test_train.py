@@ -35,7 +35,7 @@ def pacs(tmp_path_factory):
 
 
 def arguments(pacs, out, *settings, config="scratch", domains=("photo",), seed=1, more=()):
-    words = ["--data", pacs, "--domains", *domains, "--config", config, "--out", out, "--seed", seed, *more]
+    words = ["--data", pacs, "--domains", *domains, "--preset", config, "--out", out, "--seed", seed, *more]
     for setting in settings:
         words += ["--set", setting]
     return list(map(str, words))
@@ -172,9 +172,8 @@ def test_a_broken_picture_is_left_out_and_told(pacs, tmp_path, capsys):
     ("change", "reason"),
     [
         ({"domains": ["phto"]}, "unknown domain 'phto'; did you mean photo"),
-        ({"config": "scrtch"}, "unknown preset 'scrtch'; did you mean scratch"),
-        ({"more": ["--backbone", "compact"]}, "--config scratch has no backbone, got --backbone compact"),
-        ({"more": ["--per-class", "99"]}, "99 pictures of each class take 99 of photo/lake, which has 5"),
+        ({"more": ["--backbone", "compact"]}, "--preset scratch has no backbone, got --backbone compact"),
+        ({"more": ["--per-class", "99"]}, "99 images of each class take 99 of photo/lake, which has 5"),
         ({"config": "finetuned", "more": ["--backbone", "compat"]}, "backbone got 'compat', expected one of: compact"),
     ],
 )
@@ -189,7 +188,7 @@ def test_what_cannot_be_trained_is_refused_in_one_line(pacs, tmp_path, capsys, c
     ("settings", "reason"),
     [
         ({"channels": ()}, "channels"),
-        ({"channels": ("a",)}, "expected whole numbers"),
+        ({"channels": ("a",)}, "channels got a, expected a whole number, or several separated by commas"),
         ({"updates": 0}, "updates got 0"),
         ({"updates": 50, "save_every": 12}, "expected multiples of save_every 12"),
         ({"head_updates": 96}, "head_updates got 96"),
@@ -198,7 +197,7 @@ def test_what_cannot_be_trained_is_refused_in_one_line(pacs, tmp_path, capsys, c
     ],
 )
 def test_settings_out_of_range_are_refused(settings, reason):
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(ConfigError, match=reason):
         ClassifierConfig(**settings)
 
 

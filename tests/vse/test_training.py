@@ -23,7 +23,7 @@ SMALL = ["hidden_dim=16", "embed_dim=16", "word_dim=8", "batch_size=16", "projec
 
 def arguments(toy_data, out, *settings, config="kiros", seed=1):
     words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
-    words += ["--backbone", "toy", "--config", config, "--seed", str(seed), "--out", str(out)]
+    words += ["--backbone", "toy", "--preset", config, "--seed", str(seed), "--out", str(out)]
     for setting in [*SMALL, *settings]:
         words += ["--set", setting]
     return words
@@ -145,7 +145,6 @@ def test_a_finished_run_is_left_as_it_is(toy_data, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--config", "bset"], "unknown preset 'bset'; did you mean best"),
         (["--set", "margn=1"], "did you mean margin"),
         (["--set", "encoder=rnn"], "encoder got 'rnn', expected one of"),
         (["--set", "project_sentences=false", "--set", "embed_dim=8"], "set project_sentences=true"),
@@ -154,7 +153,7 @@ def test_a_finished_run_is_left_as_it_is(toy_data, tmp_path):
         (["--set", "sentence_dropout=2"], "sentence_dropout got 2.0, expected 0 to below 1"),
         (["--set", "learning_rate=0"], "learning_rate got 0.0, expected more than 0"),
         (["--set", "validate_updates=-1"], "validate_updates got -1, expected 0 or more"),
-        (["--set", "taps="], "names no tap"),
+        (["--set", "taps="], "taps got nothing, expected one or more"),
         (["--option", "restval"], "expected NAME=VALUE"),
         (["--option", "restvall=drop"], "did you mean restval"),
         (["--dataset", "flikr8k"], "did you mean flickr8k"),

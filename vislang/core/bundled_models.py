@@ -1,6 +1,7 @@
-"""The box: models that this project trained itself and ships. Each has a card, and what is not its card's is refused.
+"""Bundled models: trained by this project and shipped with it. A file whose SHA-256 differs from its model card's is
+rejected.
 
-`pretrained/NAME.json` is the card of the weights file `NAME.weights.h5` or of the checkpoint folder `NAME/`.
+`pretrained/NAME.json` is the model card of the weights file `NAME.weights.h5` or of the checkpoint folder `NAME/`.
 """
 
 import hashlib
@@ -12,37 +13,45 @@ from vislang.core.errors import DataError
 from vislang.core.files import read_json
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
-BOX = {  # kind of model: its folder in the box
+BUNDLED = {  # kind of model: its folder in PRETRAINED
     "vse": "ranker",
     "captioner": "captioner",
     "aligner": "aligner",
     "naturalness": "naturalness",
 }
 _WEIGHTS = ".weights.h5"
-_MEND = "restore it with: git checkout -- pretrained"
+_MEND = "restore it with: git checkout -- vislang/pretrained"
 
 
 def cards(folder: Path | None = None) -> dict[str, dict[str, Any]]:
-    """Read all cards, by the name of the weights file or checkpoint folder that each is about, sorted.
+    """Read all model cards, sorted.
+
+    Args:
+        folder: where they are; None: with the bundled models.
+
+    Returns:
+        {name of the weights file or checkpoint folder: card}.
 
     Raises:
         DataError: a card that cannot be read or lacks its sha256.
     """
     found = {}
     for path in sorted((folder or PRETRAINED).glob("*.json")):
-        card = read_json(path, "card", _MEND)
-        hashes = card.get("sha256") if isinstance(card, dict) else None
-        if not isinstance(hashes, (str, dict)):
-            raise DataError(f"card {path} holds no sha256; {_MEND}")
-        found[path.stem + _WEIGHTS * isinstance(hashes, str)] = card
+        card = read_json(path, "model card", _MEND)
+        if not isinstance(card, dict) or not isinstance(card.get("sha256"), (str, dict)):
+            raise DataError(f"model card {path} holds no sha256; {_MEND}")
+        name = path.stem
+        if isinstance(card["sha256"], str):
+            name += _WEIGHTS
+        found[name] = card
     return found
 
 
 def verify(path: Path) -> None:
-    """Compare a weights file, or each file of a checkpoint folder, with the card that lies beside it.
+    """Compare a weights file, or each file of a checkpoint folder, with the model card beside it.
 
     Raises:
-        DataError: it has no card, is missing, or is another file than its card says.
+        DataError: it has no card, is missing, or differs from its card.
     """
     card = cards(path.parent).get(path.name)
     if card is None:
@@ -54,49 +63,53 @@ def verify(path: Path) -> None:
         _verify_file(path / name, sha256)
     more = sorted(file.name for file in path.iterdir() if file.name not in card["sha256"])
     if more:
-        raise DataError(f"{path} also holds {', '.join(more)}, of which its card says nothing; delete it")
+        raise DataError(f"{path} also holds {', '.join(more)}, which its card does not list; delete it")
 
 
 def find_checkpoint(kind: str, given: str | Path | None = None) -> Path:
-    """Say where a model is: the folder that is given, or one in the box, verified.
+    """Return the folder of a checkpoint; a bundled one is verified.
 
     Args:
-        kind: of model; those of BOX are in it.
-        given: a checkpoint folder, or the name of one in the box; None: the one that the box has of this kind.
+        kind: of model.
+        given: a checkpoint folder, or the name of a bundled model; None: the bundled model of this kind.
 
     Raises:
-        DataError: the one in the box is not the one of its card, or there is none of this kind.
+        DataError: a bundled model differs from its card, or there is none of this kind.
     """
-    if given is None and kind not in BOX:
-        raise _not_in_the_box(kind)
-    boxed = PRETRAINED / (BOX[kind] if given is None else str(given))
-    if given is not None and (Path(given).exists() or boxed.parent != PRETRAINED or not boxed.is_dir()):
-        boxed = Path(given)
-    if boxed.resolve().parent == PRETRAINED.resolve():
-        verify(boxed)
-    return boxed
+    if given is None:
+        if kind not in BUNDLED:
+            raise _not_bundled(kind)
+        folder = PRETRAINED / BUNDLED[kind]
+    else:
+        folder = Path(given)
+        bundled = PRETRAINED / str(given)
+        if not folder.exists() and bundled.parent == PRETRAINED and bundled.is_dir():
+            folder = bundled
+    if folder.resolve().parent == PRETRAINED.resolve():
+        verify(folder)
+    return folder
 
 
 def say_which(kind: str, given: Path | None, name: str | None = None) -> None:
-    """Tell on stderr that a command was given no model and takes the one in the box.
+    """Print on stderr that a command was given no model and uses a bundled one.
 
     Raises:
         DataError: there is none.
     """
     if given is None:
-        name = name or BOX.get(kind, kind)
+        name = name or BUNDLED.get(kind, kind)
         card = cards().get(name)
         if card is None:
-            raise _not_in_the_box(name)
-        print(f"using the {name} in the box: {card['what']}; another: --checkpoint DIR", file=sys.stderr)
+            raise _not_bundled(name)
+        print(f"using the bundled {name}: {card['what']}; another: --checkpoint DIR", file=sys.stderr)
 
 
-def _not_in_the_box(name: str) -> DataError:
-    return DataError(f"the box holds no {name}; train one (make help) and name its folder: --checkpoint DIR")
+def _not_bundled(name: str) -> DataError:
+    return DataError(f"no bundled {name} found; train one (see make help) and pass --checkpoint DIR")
 
 
 def sha256_of(path: Path) -> str:
-    """Give the sha256 of a file."""
+    """Compute the SHA-256 (hex) of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -105,4 +118,4 @@ def _verify_file(path: Path, expected: str) -> None:
         raise DataError(f"{path} is missing; {_MEND}")
     found = sha256_of(path)
     if found != expected:
-        raise DataError(f"{path} is damaged or was swapped: sha256 {found}, its card says {expected}; {_MEND}")
+        raise DataError(f"{path} has sha256 {found}, expected {expected} of its model card; {_MEND}")

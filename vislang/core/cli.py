@@ -6,12 +6,13 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vislang.core.errors import ToolkitError
+from vislang.core.config import Config, override, preset, settings_table
+from vislang.core.errors import ConfigError, ToolkitError
 
 DONE = 0
 USER_ERROR = 2
@@ -155,12 +156,65 @@ def add_weights(parser: Options) -> None:
     )
 
 
-def add_preset(parser: Options, presets: Iterable[str], default: str) -> None:
-    """Add `--preset` and `--set`: `args.preset`, a str, and `args.set`, a list of "field=value"."""
-    parser.add_argument("--preset", default=default, help=f"{', '.join(presets)} (default: {default})")
+def add_preset(parser: Options, presets: Mapping[str, Any], default: str) -> None:
+    """Add `--preset`, and what `add_settings` adds: `args.preset`, a str; `chosen_config` reads them."""
+
+    def known(name: str) -> str:
+        try:
+            preset(presets, name)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return name
+
+    names = ", ".join(presets)
+    parser.add_argument("--preset", type=known, default=default, metavar="NAME", help=f"{names} (default: {default})")
+    add_settings(parser, presets)
+
+
+def add_settings(parser: Options, configs: Mapping[str, Any], note: str = "change one setting; repeatable") -> None:
+    """Add `--set` and `--list-settings`: `args.set`, a list of "field=value".
+
+    Args:
+        parser: where they are added.
+        configs: config of each preset, or, for a command without presets, of each thing that has settings.
+        note: help of `--set`.
+    """
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=note)
     parser.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting; repeatable"
-    )
+        "--list-settings", action=_ListSettings, nargs="?", metavar="NAME", default=argparse.SUPPRESS, configs=configs,
+        help="print every setting with its default, range and meaning, and exit; NAME: of this preset",
+    )  # fmt: skip
+
+
+def chosen_config(args: argparse.Namespace, presets: Mapping[str, Config]) -> Config:
+    """Return the config that `--preset` and `--set` ask for.
+
+    Raises:
+        ConfigError: an unknown preset or field, or a value that does not fit.
+    """
+    return override(preset(presets, args.preset), args.set)
+
+
+class _ListSettings(argparse.Action):
+    """Print the settings of one preset, or of everything that has settings, and exit."""
+
+    def __init__(self, *args: Any, configs: Mapping[str, Any], **options: Any):
+        super().__init__(*args, **options)
+        self.configs = configs
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        name = values or getattr(namespace, "preset", None)
+        names = list(self.configs)
+        if name:
+            names = [name]
+        try:
+            tables = [f"{name}\n{settings_table(preset(self.configs, name))}" for name in names]
+        except ConfigError as error:
+            parser.exit(USER_ERROR, f"error: {error}\n")
+        print("\n\n".join(tables))
+        parser.exit()
 
 
 def add_batch_size(parser: Options, default: int = 8) -> None:
@@ -180,20 +234,20 @@ def add_json(parser: Options) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def training_parser(module: str, description: str | None) -> CommandParser:
+def training_parser(module: str, description: str | None, presets: Mapping[str, Any]) -> CommandParser:
     """Describe the command line that every training over cached features has.
 
     Args:
         module: the command, such as "vse.train".
         description: what `--help` says first.
+        presets: config of each preset; "best" is the default.
     """
     parser = command_parser(module, description)
     parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
     parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
     parser.add_argument("--cache", required=True, type=Path, help="feature cache made by vislang.features.extract")
     parser.add_argument("--backbone", default="mobilenet_v2", help="whose features (default: %(default)s)")
-    parser.add_argument("--config", default="best", help="preset (default: %(default)s)")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one setting")
+    add_preset(parser, presets, "best")
     parser.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as restval=train"
     )

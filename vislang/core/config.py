@@ -1,7 +1,12 @@
-"""Settings: frozen dataclasses, changed by `field=value` words, saved as JSON. A typo stops the run."""
+"""Settings: frozen dataclasses of described fields, changed by `field=value` words and saved as JSON.
+
+A field is declared as `beam: int = setting(7, at_least=1, help="beam width")`; the class calls `validate(self)` in its
+`__post_init__`.
+"""
 
 import ast
 import dataclasses
+import json
 import typing
 from collections.abc import Iterable, Mapping
 from types import UnionType
@@ -10,6 +15,103 @@ from typing import Any, TypeVar
 from vislang.core.errors import ConfigError, unknown_name
 
 Config = TypeVar("Config")
+
+_METADATA = "setting"
+_TYPE_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "none"}
+_WIDEST = 40  # characters that a column of the table is aligned to
+_LITERALS = {"true": "True", "false": "False", "none": "None"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a field means and which values it takes; of a tuple, each member.
+
+    Attributes:
+        help: one line for `--list-settings`.
+        choices: the strings that it may be; empty: any.
+        at_least: smallest value.
+        above: value that it must exceed.
+        at_most: largest value.
+        below: value that it must stay below.
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+
+    def allows(self, value: Any) -> bool:
+        """Return whether a value of the right type is one of the choices or in the range; None always is."""
+        if value is None:
+            return True
+        if self.choices:
+            return value in self.choices
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+    @property
+    def range(self) -> str:
+        """The values in words, such as "0 to below 1"; "" where there is no limit."""
+        if self.choices:
+            return f"one of: {', '.join(self.choices)}"
+        if self.at_least is not None and self.at_most is not None:
+            return f"{self.at_least:g} to {self.at_most:g}"
+        if self.at_least is not None and self.below is not None:
+            return f"{self.at_least:g} to below {self.below:g}"
+        words = []
+        if self.at_least is not None:
+            words.append(f"{self.at_least:g} or more")
+        if self.above is not None:
+            words.append(f"more than {self.above:g}")
+        if self.at_most is not None:
+            words.append(f"at most {self.at_most:g}")
+        if self.below is not None:
+            words.append(f"below {self.below:g}")
+        return ", ".join(words)
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,  # noqa: A002
+    choices: Iterable[str] = (),
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """Declare a field of a config; see `Setting` for the arguments. Without a default the field must be given."""
+    limits = Setting(help, tuple(choices), at_least, above, at_most, below)
+    return dataclasses.field(default=default, metadata={_METADATA: limits})
+
+
+def validate(config: Any) -> None:
+    """Check type and range of every field; meant for a config's `__post_init__`.
+
+    Raises:
+        ConfigError: the first value of a wrong type, outside its range or none of its choices, or an empty tuple.
+    """
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        limits = field.metadata.get(_METADATA, Setting(""))
+        members = value if isinstance(value, tuple) else (value,)
+        expected = ""
+        if not _fits(value, hints[field.name]):
+            expected = _type_words(hints[field.name])
+        elif not members:
+            expected = "one or more, separated by commas"
+        elif not all(limits.allows(member) for member in members):
+            expected = limits.range
+        if expected:
+            got = repr(value) if isinstance(value, str) else _shown(value)
+            raise ConfigError(f"setting {field.name} got {got}, expected {expected}{_example(field)}")
 
 
 class Options:
@@ -25,7 +127,7 @@ class Options:
 
 
 def preset(configs: Mapping[str, Config], name: str) -> Config:
-    """Look a preset up by name.
+    """Return a preset by its name.
 
     Raises:
         ConfigError: no such preset; the message names the nearest.
@@ -40,79 +142,130 @@ def override(config: Config, settings: Iterable[str]) -> Config:
 
     Args:
         config: an instance of a frozen dataclass.
-        settings: words such as "margin=0.1"; tuples are written "a,b".
+        settings: words such as "margin=0.1"; tuples are written "a,b", and tuples of dataclasses as JSON.
 
     Raises:
-        ConfigError: no '=', unknown field, or a value of the wrong type.
+        ConfigError: no '=', unknown field, or a value of the wrong type or outside its range.
     """
     changes = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
+    for word in settings:
+        name, equals, text = word.partition("=")
         if not equals:
-            raise ConfigError(f"--set got {setting!r}, expected field=value, such as --set margin=0.1")
-        changes[name] = _parse(name, text, _field_types(config, name))
-    return _replace(config, changes)
+            raise ConfigError(f"--set got {word!r}, expected field=value, such as --set margin=0.1")
+        changes[name] = _parse(name, text, _hint(type(config), name))
+    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """Turn a config into a dictionary of plain values."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(config).items()
-    }
+    """Return a config as a dictionary of plain values."""
+    values = dataclasses.asdict(config)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def from_json(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """Rebuild a config that `to_json` wrote.
+    """Rebuild a config that `to_json` wrote; fields that are absent take their defaults.
 
     Raises:
-        ConfigError: a field that `kind` does not have, or a value of the wrong type.
+        ConfigError: a field that `kind` does not have, one that it needs, or a value that does not fit.
     """
-    default = kind()
-    changes = {}
-    for name, value in values.items():
-        kinds = _field_types(default, name)
-        value = tuple(value) if tuple in kinds and isinstance(value, list) else value
-        if not _fits(value, kinds):
-            raise ConfigError(f"setting {name} holds {value!r}, expected {_names(kinds)}")
-        changes[name] = value
-    return _replace(default, changes)
+    changes = {name: _from_plain(value, _hint(kind, name)) for name, value in values.items()}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if field.default is dataclasses.MISSING and field.name not in changes:
+            raise ConfigError(f"{kind.__name__} got no {field.name}, expected {_type_words(_hint(kind, field.name))}")
+    return kind(**changes)
 
 
-def _replace(config: Config, changes: dict[str, Any]) -> Config:
-    try:
-        return dataclasses.replace(config, **changes)  # type: ignore[type-var]
-    except ValueError as error:  # raised by a config's own __post_init__ checks
-        raise ConfigError(str(error)) from error
-
-
-def _field_types(config: Any, name: str) -> tuple[type, ...]:
+def settings_table(config: Any) -> str:
+    """Return a line for each field: its name, value, range and meaning, in columns."""
     hints = typing.get_type_hints(type(config))
+    rows = [("field", "default", "range", "help")]
+    for field in dataclasses.fields(config):
+        limits = field.metadata.get(_METADATA, Setting(""))
+        allowed = limits.range or _type_words(hints[field.name])
+        rows.append((field.name, _shown(getattr(config, field.name)), allowed.removeprefix("one of: "), limits.help))
+    widths = [min(_WIDEST, max(len(row[column]) for row in rows)) for column in range(3)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append("  ".join([*cells, row[3]]).rstrip())
+    return "\n".join(lines)
+
+
+def _hint(kind: type, name: str) -> Any:
+    hints = typing.get_type_hints(kind)
     if name not in hints:
-        raise unknown_name(f"setting of {type(config).__name__}", name, hints)
-    hint = hints[name]
-    members = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    return tuple(typing.get_origin(member) or member for member in members)
+        raise unknown_name(f"setting of {kind.__name__}", name, hints, "see --list-settings")
+    return hints[name]
 
 
-def _parse(name: str, text: str, kinds: tuple[type, ...]) -> Any:
-    if tuple in kinds:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if str in kinds:
-        return None if text == "None" and type(None) in kinds else text
-    try:
-        value = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
-    except (ValueError, SyntaxError):
-        value = text
-    if float in kinds and type(value) is int:
-        value = float(value)
-    if not _fits(value, kinds):
-        raise ConfigError(f"setting {name} got {text!r}, expected {_names(kinds)}")
-    return value
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
 
 
-def _fits(value: Any, kinds: tuple[type, ...]) -> bool:
+def _member(hint: Any) -> Any:
+    """Return the X of tuple[X, ...]; None for anything else."""
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    member = _member(hint)
+    if member is not None:
+        return isinstance(value, tuple) and all(_fits(one, member) for one in value)
+    kinds = _alternatives(hint)
     return type(value) in kinds or (float in kinds and type(value) is int)
 
 
-def _names(kinds: tuple[type, ...]) -> str:
-    return " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+def _parse(name: str, text: str, hint: Any) -> Any:
+    member = _member(hint)
+    if dataclasses.is_dataclass(member):
+        try:
+            return _from_plain(json.loads(text), hint)
+        except json.JSONDecodeError:
+            fields = ", ".join(field.name for field in dataclasses.fields(member))
+            raise ConfigError(f"setting {name} got {text!r}, expected a JSON list of objects of {fields}") from None
+    if member is not None:
+        return tuple(_parse(name, part.strip(), member) for part in text.split(",") if part.strip())
+    kinds = _alternatives(hint)
+    if str in kinds:
+        return None if text == "None" and type(None) in kinds else text
+    try:
+        value = ast.literal_eval(_LITERALS.get(text.lower(), text))
+    except (ValueError, SyntaxError):
+        return text
+    return float(value) if float in kinds and type(value) is int else value
+
+
+def _from_plain(value: Any, hint: Any) -> Any:
+    """Turn lists of JSON into tuples, and their dictionaries into the dataclass that the hint names."""
+    member = _member(hint)
+    if member is None or not isinstance(value, list):
+        return value
+    if not dataclasses.is_dataclass(member):
+        return tuple(value)
+    return tuple(from_json(member, one) if isinstance(one, dict) else one for one in value)  # type: ignore[arg-type]
+
+
+def _type_words(hint: Any) -> str:
+    member = _member(hint)
+    if dataclasses.is_dataclass(member):
+        return f"a list of {member.__name__}"  # type: ignore[union-attr]
+    if member is not None:
+        return f"{_TYPE_WORDS[member]}, or several separated by commas"
+    return " or ".join(_TYPE_WORDS[kind] for kind in _alternatives(hint))
+
+
+def _shown(value: Any) -> str:
+    """Write a value as `--set` takes it."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, tuple) and value:
+        if any(dataclasses.is_dataclass(one) for one in value):
+            return json.dumps([dataclasses.asdict(one) for one in value])
+        return ",".join(_shown(one) for one in value)
+    return "nothing" if value in ("", ()) else str(value)
+
+
+def _example(field: dataclasses.Field) -> str:
+    if field.default in (dataclasses.MISSING, None, ""):
+        return ""
+    return f", such as {field.name}={_shown(field.default)}"

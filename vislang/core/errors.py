@@ -1,9 +1,9 @@
-"""The errors a user can mend. Every message says what, got, expected and the next command."""
+"""Errors that a user can fix. Every message says what, got, expected and the next command."""
 
 import difflib
 from collections.abc import Iterable
 
-_LISTED = 20  # names in one message; the layers of a network are hundreds
+_LISTED = 20  # names in one message; a network has hundreds of layers
 
 
 class ToolkitError(Exception):
@@ -15,7 +15,7 @@ class ConfigError(ToolkitError):
 
 
 class DataError(ToolkitError):
-    """A data set, image, feature cache or output path that cannot be used as asked."""
+    """A data set, image, feature cache or output path that cannot be used."""
 
 
 class CheckpointError(ToolkitError):
@@ -23,20 +23,24 @@ class CheckpointError(ToolkitError):
 
 
 class EvalError(ToolkitError):
-    """Scores or truth that no honest number can be computed from."""
+    """Scores or ground truth from which no valid number can be computed."""
 
 
 def unknown_name(kind: str, got: str, known: Iterable[str], next_step: str = "") -> ConfigError:
-    """Build the error for a name that is in no table, with the nearest names that are.
+    """Build the error for an unknown name, with the nearest known names.
 
     Args:
         kind: what the name stands for, such as "backbone".
         got: the name as the user wrote it.
-        known: the names that would have worked, the usual ones first.
+        known: the known names, the usual ones first.
         next_step: a closing sentence, such as the command that lists them.
     """
     names = list(dict.fromkeys(known))
     near = difflib.get_close_matches(got, names, n=3, cutoff=0.5)
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of: {', '.join(names[:_LISTED])}{more}"
-    return ConfigError(f"unknown {kind} {got!r}; {hint}{' ' + next_step if next_step else ''}")
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    else:
+        hint = f"expected one of: {', '.join(names[:_LISTED])}"
+        if len(names) > _LISTED:
+            hint += f" and {len(names) - _LISTED} more"
+    return ConfigError(f"unknown {kind} {got!r}; {hint} {next_step}".rstrip())

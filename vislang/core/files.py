@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written beside their target, then renamed over it."""
+"""Files that are complete or absent: written beside their target, then renamed over it."""
 
 import contextlib
 import json
@@ -19,9 +19,9 @@ UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZip
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on leaving without an error, move it over `path`.
+    """Yield a temporary path beside `path`, and move it over `path` on leaving without an error.
 
-    Killed at any moment, `path` holds either its old content or all of the new one.
+    Even after a crash, `path` holds either its old content or all of the new one.
 
     Raises:
         DataError: the folder cannot be written, or the disk is full.
@@ -42,7 +42,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         part.replace(path)
     except OSError as error:
         raise DataError(
-            f"cannot write {path}: {error.strerror or error}; nothing was changed, free or choose another place"
+            f"cannot write {path}: {error.strerror or error}; nothing was changed, free space or choose another place"
         ) from error
     finally:
         if part is not None:
@@ -50,13 +50,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text as a whole file."""
+    """Write UTF-8 text as one complete file."""
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write a JSON document as a whole file, readable by people and by diff."""
+    """Write an indented JSON document as one complete file."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -65,8 +65,8 @@ def read_json(path: str | Path, what: str, next_step: str) -> Any:
 
     Args:
         path: the file.
-        what: what it is for the user, such as "checkpoint settings".
-        next_step: the command or action that mends a missing or broken file.
+        what: what it is to the user, such as "checkpoint settings".
+        next_step: what to do about a missing or damaged file.
 
     Raises:
         DataError: the file is missing, unreadable or no JSON.
@@ -74,15 +74,15 @@ def read_json(path: str | Path, what: str, next_step: str) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"not JSON ({error})"
+        reason = getattr(error, "strerror", None) or f"not JSON ({error})"
         raise DataError(f"{what} {path}: {reason}; {next_step}") from error
 
 
 def require_writable_folder(path: str | Path) -> Path:
-    """Make the folder and prove it can be written before hours of work depend on it.
+    """Create the folder if need be, and check that it can be written before hours of work depend on it.
 
     Raises:
-        DataError: it cannot be made or written.
+        DataError: it cannot be created or written.
     """
     path = Path(path)
     try:
@@ -91,7 +91,7 @@ def require_writable_folder(path: str | Path) -> Path:
             pass
     except OSError as error:
         raise DataError(
-            f"cannot write into {path}: {error.strerror or error}; choose another folder or mend its permissions"
+            f"cannot write into {path}: {error.strerror or error}; choose another folder or change its permissions"
         ) from error
     return path
 
@@ -103,5 +103,5 @@ def _umask() -> int:
 
 
 def file_name(text: str) -> str:
-    """Replace what cannot stand in a file name, such as the slashes of a backbone's path, by underscores."""
+    """Replace characters that a file name cannot hold, such as the slashes of a path, by underscores."""
     return re.sub(r"[^\w.@+-]+", "_", text).strip("_")

@@ -1,4 +1,4 @@
-"""Weights files in half precision, compressed; Keras turns the numbers back into float32 when it loads them."""
+"""Compressed weights files in half precision; Keras converts the numbers back to float32 when it loads them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from vislang.core.errors import DataError
 from vislang.core.files import whole_file
 
 MANTISSA = 10  # bits of a float16's mantissa
-_SMALL = 4096  # numbers; compressing fewer is not worth it
+_SMALL = 4096  # numbers; smaller arrays are not compressed
 
 
 def halve(source: Path, target: Path, *, bits: int = MANTISSA, step: float = 0.0) -> None:
@@ -19,9 +19,9 @@ def halve(source: Path, target: Path, *, bits: int = MANTISSA, step: float = 0.0
         source: a `.weights.h5` file.
         target: the file to write; equal sources give equal bytes.
         bits: of the mantissa that are kept, 1 to 10; the others are 0, which compresses well: 8 bits take three
-            quarters of the room of 10, at a relative error of at most 1/512.
-        step: above 0, the numbers of each large array are rounded to multiples of a power of two, the largest that is
-            at most so many of the array's deviations: 1/8 takes less than half of the room of 8 bits.
+            quarters of the size of 10, at a relative error of at most 1/512.
+        step: if above 0, round the numbers of each large array to multiples of the largest power of two that is at
+            most `step` standard deviations of the array: 1/8 takes less than half of the size of 8 bits.
 
     Raises:
         DataError: the source cannot be read, or a number is too large for half precision, beyond 65504.
@@ -29,7 +29,7 @@ def halve(source: Path, target: Path, *, bits: int = MANTISSA, step: float = 0.0
     try:
         old = h5py.File(source, "r")
     except OSError as error:
-        raise DataError(f"{source} cannot be read as a weights file ({error}); train or copy it anew") from error
+        raise DataError(f"{source} cannot be read as a weights file ({error}); train again or copy it anew") from error
     with old, whole_file(target) as part, h5py.File(part, "w") as new:
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -38,7 +38,7 @@ def halve(source: Path, target: Path, *, bits: int = MANTISSA, step: float = 0.0
             else:
                 values = item[()]
                 if step and values.dtype == np.float32 and values.size >= _SMALL:
-                    values = stepped(values, step)
+                    values = quantised(values, step)
                 made = _store(new, name, _rounded(source, name, values, bits))
             for key, value in item.attrs.items():
                 made.attrs[key] = value
@@ -60,26 +60,31 @@ def _rounded(source: Path, name: str, values: np.ndarray, bits: int) -> np.ndarr
     if values.dtype not in (np.float32, np.float16):
         return values
     with np.errstate(over="ignore"):
-        rounded = shortened(values.astype(np.float16), MANTISSA - bits)
+        rounded = with_short_mantissa(values.astype(np.float16), MANTISSA - bits)
     if not np.isfinite(rounded).all() and np.isfinite(values).all():
         raise DataError(f"{source}: {name} reaches {np.abs(values).max():.3g}, beyond half precision; keep float32")
     return rounded
 
 
-def stepped(values: np.ndarray, step: float) -> np.ndarray:
-    """Round to multiples of the largest power of two that is at most `step` deviations; equal numbers stay."""
-    deviation = float(values.std())
-    if not deviation:
+def quantised(values: np.ndarray, step: float) -> np.ndarray:
+    """Round numbers to multiples of the largest power of two that is at most `step` standard deviations.
+
+    Args:
+        values: float32, any shape; an array of equal numbers is returned as it is.
+        step: see `halve`.
+    """
+    std = float(values.std())
+    if not std:
         return values
-    unit = np.float32(2.0 ** np.floor(np.log2(step * deviation)))
+    unit = np.float32(2.0 ** np.floor(np.log2(step * std)))
     return np.round(values / unit) * unit
 
 
-def shortened(values: np.ndarray, dropped: int) -> np.ndarray:
-    """Round float16 numbers to the nearest with so many zeros at the end of the mantissa, ties to even."""
+def with_short_mantissa(values: np.ndarray, dropped: int) -> np.ndarray:
+    """Round float16 numbers so that the last `dropped` bits of the mantissa are 0, ties to even."""
     if not dropped:
         return values
-    whole = values.view(np.uint16).astype(np.uint32)
-    even = (whole >> dropped) & 1
-    kept = (whole + (1 << (dropped - 1)) - 1 + even) >> dropped << dropped
-    return kept.astype(np.uint16).view(np.float16)
+    pattern = values.view(np.uint16).astype(np.uint32)
+    is_odd = (pattern >> dropped) & 1
+    rounded = (pattern + (1 << (dropped - 1)) - 1 + is_odd) >> dropped << dropped
+    return rounded.astype(np.uint16).view(np.float16)

@@ -1,4 +1,4 @@
-"""What a number came from: the commit, the day, the versions of the libraries."""
+"""Where a result comes from: the commit, the date and the versions of the libraries."""
 
 import datetime
 import importlib.metadata
@@ -12,17 +12,20 @@ _PACKAGES = ("numpy", "keras", "tensorflow", "h5py", "nltk", "pillow")
 
 
 def provenance(folder: str | Path = _HERE) -> dict[str, Any]:
-    """Give commit, state of the working tree, date and versions, for a result's JSON.
+    """Return commit, state of the working tree, date and versions, for a result's JSON.
 
     Args:
-        folder: any folder of the checkout, this one's by default; outside of git, "commit" and "dirty" are None.
+        folder: any folder of the checkout, this file's by default; outside git, "commit" and "dirty" are None.
     """
     commit = _git(folder, "rev-parse", "HEAD")
-    # The results themselves do not count: the first of a run that writes several would make the others dirty.
+    # Results do not count: the first of a run that writes several would make the others dirty.
     changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)results")
+    dirty = None
+    if commit is not None and changes is not None:
+        dirty = bool(changes)
     return {
         "commit": commit,
-        "dirty": None if commit is None or changes is None else bool(changes),
+        "dirty": dirty,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "versions": {"python": platform.python_version(), **_versions()},
     }

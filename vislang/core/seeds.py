@@ -1,4 +1,4 @@
-"""The one place that seeds: Keras and its backend for weights and dropout, named NumPy streams for data."""
+"""Random numbers: Keras and its backend for weights and dropout, named NumPy generators for data."""
 
 import hashlib
 
@@ -17,11 +17,11 @@ def seed_everything(seed: int) -> None:
 
 
 def stream(seed: int, *name: str | int) -> np.random.Generator:
-    """Give a generator of its own for one purpose, so that adding a purpose never shifts another.
+    """Return the generator of one purpose; generators of different names are independent.
 
     Args:
         seed: the run's seed.
-        name: what it is for, such as ("batches", epoch); equal names give equal streams.
+        *name: what it is for, such as "batches", epoch; equal names give equal generators.
     """
     digest = hashlib.sha256(repr((seed, *name)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))

@@ -1,4 +1,4 @@
-"""The one tokenizer: a sentence to lower-case words, the same in training, search and scoring."""
+"""The tokenizer of training, search and scoring: a sentence as lower-case words."""
 
 import functools
 import re
@@ -15,8 +15,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 def tokenize(sentence: str) -> list[str]:
     """Split a sentence into lower-case words by Penn Treebank rules, without punctuation.
 
-    Works on raw text and on text that is already tokenized ("a dog ."). Needs no download: nltk's
-    word rules are applied to the sentence as a whole.
+    Works on raw text and on text that is already tokenized ("a dog ."). Applies NLTK's word rules to the whole
+    sentence, without its sentence splitter, which would need a download.
 
     Args:
         sentence: any text; control characters and line separators count as spaces.
@@ -26,11 +26,10 @@ def tokenize(sentence: str) -> list[str]:
 
 
 def tokenize_split(words: Sequence[str]) -> tuple[list[str], list[tuple[int, int]]]:
-    """Tokenize a sentence that is already words, such as that of an annotation.
+    """Tokenize a sentence that is already split into words, such as that of an annotation.
 
     Returns:
-        the tokens, and for each given word (first, after the last) of the tokens it became: none for punctuation, two
-        for "dog's".
+        The tokens, and for each word (first, after the last) of its tokens: none for punctuation, two for "dog's".
     """
     tokens: list[str] = []
     spans = []
@@ -42,7 +41,7 @@ def tokenize_split(words: Sequence[str]) -> tuple[list[str], list[tuple[int, int
 
 
 def split_words(sentence: str) -> list[str]:
-    """Split at white space and keep case and punctuation, as the original ranker's data expects."""
+    """Split at white space, keeping case and punctuation, as the data of Kiros et al. expects."""
     return sentence.split()
 
 

@@ -54,7 +54,7 @@ def describe_run(
     data = {"dataset": args.dataset, "folder": str(args.data), "cache": str(args.cache), "options": args.option}
     return {
         "kind": kind,
-        "preset": args.config,
+        "preset": args.preset,
         "config": to_json(config),
         "seed": args.seed,
         "num_features": num_features,

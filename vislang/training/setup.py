@@ -7,8 +7,7 @@ from typing import Any
 
 from datasets.records import ImageRecord, data_fingerprint, of_split, with_features
 from datasets.registry import read_dataset, reader_options
-from vislang.core.cli import import_backend_quietly
-from vislang.core.config import override, preset
+from vislang.core.cli import chosen_config, import_backend_quietly
 from vislang.core.files import require_writable_folder
 from vislang.features.cache.reader import FeatureCache, open_cache
 from vislang.text.vocabulary import Vocabulary
@@ -26,7 +25,7 @@ def read_training(args: argparse.Namespace, presets: Mapping[str, Any]) -> tuple
     Raises:
         ToolkitError: an unknown name or setting, or files that are missing, damaged or cannot be written.
     """
-    config = override(preset(presets, args.config), args.set)
+    config = chosen_config(args, presets)
     import_backend_quietly()
     from vislang.features.descriptors import full_name
 

@@ -40,12 +40,12 @@ def test_trained_cells_tell_new_pairs_of_colour_and_shape(trained):
     """Mean cells of each shape and colour in train must also be the nearest where a shape has a colour it never had."""
     import keras
 
-    from datasets.scenes.cell_labels import draw_lessons
+    from datasets.scenes.cell_labels import draw_labelled_scenes
 
     grid = keras.Model(trained.input, trained.get_layer("grid").output)
 
     def cells(split, count):
-        lessons = draw_lessons(split, count, seed=99, workers=1)
+        lessons = draw_labelled_scenes(split, count, seed=99, workers=1)
         features = grid.predict(lessons.images.astype(np.float32) / 127.5 - 1, verbose=0)
         seen = lessons.cell_shape > 0
         return features[seen], lessons.cell_shape[seen], lessons.cell_colour[seen]

@@ -1,5 +1,6 @@
 """Options that every command shares, their errors, and the program's name."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ from vislang.core.cli import (
     add_model,
     add_models,
     add_preset,
+    add_settings,
+    chosen_config,
     command_parser,
     program_name,
 )
+from vislang.core.config import setting
 
 
 def parser():
@@ -76,8 +80,70 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(words, message, capsys):
     assert capsys.readouterr().err == f"error: {message}; see python -m captioner.generate --help\n"
 
 
-def test_presets_are_listed_in_the_help():
+@dataclass(frozen=True)
+class Settings:
+    margin: float = setting(0.2, at_least=0, help="margin of the loss")
+
+
+PRESETS = {"best": Settings(), "kiros": Settings(0.5)}
+
+
+def preset_parser():
     made = command_parser("vse.train", None)
-    add_preset(made, ["best", "kiros"], "best")
-    assert "best, kiros (default: best)" in made.format_help()
-    assert made.parse_args(["--set", "a=1", "--set", "b=2"]).set == ["a=1", "b=2"]
+    made.add_argument("--out", required=True)
+    add_preset(made, PRESETS, "best")
+    return made
+
+
+def test_presets_are_listed_in_the_help():
+    assert "best, kiros (default: best)" in preset_parser().format_help()
+
+
+def test_a_preset_is_chosen_and_changed():
+    assert chosen_config(preset_parser().parse_args(["--out", "x"]), PRESETS) == Settings()
+    args = preset_parser().parse_args(["--out", "x", "--preset", "kiros"])
+    assert chosen_config(args, PRESETS) == Settings(0.5)
+    args = preset_parser().parse_args(["--out", "x", "--set", "margin=0.1", "--set", "margin=0.3"])
+    assert chosen_config(args, PRESETS) == Settings(0.3)
+
+
+def test_an_unknown_preset_ends_with_the_nearest_name(capsys):
+    with pytest.raises(SystemExit) as ended:
+        preset_parser().parse_args(["--preset", "bset"])
+    assert ended.value.code == 2
+    assert "unknown preset 'bset'; did you mean best?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "default"),
+    [
+        (["--list-settings"], "0.2"),
+        (["--list-settings", "kiros"], "0.5"),
+        (["--preset", "kiros", "--list-settings"], "0.5"),
+    ],
+)
+def test_settings_are_listed_without_the_required_options(words, default, capsys):
+    with pytest.raises(SystemExit) as ended:
+        preset_parser().parse_args(words)
+    assert not ended.value.code
+    name, header, row = capsys.readouterr().out.splitlines()
+    assert name in PRESETS
+    assert header.split() == ["field", "default", "range", "help"]
+    assert row.split() == ["margin", default, *["0", "or", "more", "margin", "of", "the", "loss"]]
+
+
+def test_settings_of_an_unknown_preset_are_not_listed(capsys):
+    with pytest.raises(SystemExit) as ended:
+        preset_parser().parse_args(["--list-settings", "kirso"])
+    assert ended.value.code == 2
+    assert "did you mean kiros" in capsys.readouterr().err
+
+
+def test_a_command_without_presets_lists_everything_that_has_settings(capsys):
+    made = command_parser("app.demo", None)
+    add_settings(made, {"ranker": Settings(), "captioner": Settings(1.0)})
+    with pytest.raises(SystemExit):
+        made.parse_args(["--list-settings"])
+    out = capsys.readouterr().out
+    assert out.startswith("ranker\nfield")
+    assert "\n\ncaptioner\nfield" in out

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vislang.core.errors import DataError
-from vislang.core.half_precision import halve, shortened
+from vislang.core.half_precision import halve, with_short_mantissa
 
 
 def model():
@@ -40,12 +40,12 @@ def test_a_number_beyond_half_precision_is_refused_and_nothing_written(tmp_path)
 
 def test_short_mantissas_are_the_nearest_and_even_between_two():
     values = np.array([1.0, 1.001, 1.002, 1 + 2**-9, 1 + 3 * 2**-9, -0.3, 0.0, 1e-7, 60000], np.float16)
-    short = shortened(values, 2)
+    short = with_short_mantissa(values, 2)
     assert (short.view(np.uint16) & 3 == 0).all()
     np.testing.assert_allclose(short[:-2], values[:-2], rtol=1 / 512)
     assert short[3] == 1.0  # a tie
     assert short[4] == 1 + 2**-7  # another, whose even neighbour is above
-    assert shortened(values, 0) is values
+    assert with_short_mantissa(values, 0) is values
 
 
 def test_many_weights_are_compressed_and_load_as_they_are(tmp_path):
@@ -58,7 +58,7 @@ def test_many_weights_are_compressed_and_load_as_they_are(tmp_path):
     assert sizes[8] < 0.9 * sizes[10] < 0.9 * 2 * 60_300
     again = keras.Sequential([keras.Input((200,)), keras.layers.Dense(300)])
     again.load_weights(tmp_path / "8.weights.h5")
-    expected = shortened(large.get_weights()[0].astype(np.float16), 2)
+    expected = with_short_mantissa(large.get_weights()[0].astype(np.float16), 2)
     np.testing.assert_array_equal(again.get_weights()[0], expected)
 
 

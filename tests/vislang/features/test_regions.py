@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from vislang.backbones.registry import load_backbone
-from vislang.core.boxes import WHOLE, areas, centres, hold, overlaps, suppress
+from vislang.core.boxes import WHOLE, areas, centres, contain, overlaps, suppress
 from vislang.core.errors import ConfigError, DataError
 from vislang.features.cache.reader import feature_key, open_cache
 from vislang.features.extract import main as extract
@@ -47,14 +47,14 @@ def test_overlap_of_hand_worked_boxes():
 
 def test_suppression_keeps_the_better_of_two_that_are_nearly_one():
     boxes = np.array([[0, 0, 1, 1], [0, 0, 1, 0.9], [0, 0, 0.3, 0.3]])
-    assert suppress(boxes, np.array([0.2, 0.9, 0.5]), threshold=0.7, most=9).tolist() == [1, 2]
-    assert suppress(boxes, np.array([0.2, 0.9, 0.5]), threshold=0.95, most=2).tolist() == [1, 2]
+    assert suppress(boxes, np.array([0.2, 0.9, 0.5]), threshold=0.7, limit=9).tolist() == [1, 2]
+    assert suppress(boxes, np.array([0.2, 0.9, 0.5]), threshold=0.95, limit=2).tolist() == [1, 2]
 
 
 def test_a_box_holds_its_edges_and_its_centre():
     boxes = np.array([[0.1, 0.2, 0.5, 0.6]])
     points = np.concatenate([centres(boxes), [[0.1, 0.2], [0.5, 0.6], [0.51, 0.4]]])
-    assert hold(boxes, points)[0].tolist() == [True, True, True, False]
+    assert contain(boxes, points)[0].tolist() == [True, True, True, False]
 
 
 def align_slowly(grid, box, samples):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from vislang.core.errors import CheckpointError, DataError
 from vislang.text.tokenizer import split_words, tokenize
 from vislang.text.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
+from vislang.text.word_vectors import embedding_table
 
 SENTENCES = [["a", "dog", "runs"], ["a", "dog"], ["a", "cat"]]
 
@@ -66,3 +67,30 @@ def test_json_round_trip_and_damage():
         Vocabulary.from_json({"words": ["a"]})
     with pytest.raises(CheckpointError, match="not distinct"):
         Vocabulary(["a", "a"])
+
+
+def test_word_vectors_of_known_words_are_read(tmp_path):
+    (tmp_path / "vectors.txt").write_text("dog 1 2 3\nat name@domain.com 4 5 6\n\na 7 8 9\nboat 1 1 1\n\n")
+    vocabulary = Vocabulary(["dog", "at", "a", "cat"])
+    table = embedding_table(tmp_path / "vectors.txt", vocabulary, 3)
+    assert table.shape == (8, 3)
+    assert table[vocabulary.id("dog")].tolist() == [1, 2, 3]
+    assert table[vocabulary.id("a")].tolist() == [7, 8, 9]
+    assert np.abs(table[[vocabulary.id("at"), vocabulary.id("cat")]]).max() <= 0.1
+    np.testing.assert_array_equal(table, embedding_table(tmp_path / "vectors.txt", vocabulary, 3))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dog 1 2 3 4\n", r"line 1: 'dog' has 4 numbers, expected 3; set word_dim=4"),
+        ("dog\n", r"line 1: 'dog' has 0 numbers, expected 3"),
+        ("boat 1 2 3\n", "holds none of the 5 words"),
+        (None, "cannot be read as word vectors"),
+    ],
+)
+def test_word_vectors_that_do_not_fit_are_refused(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "vectors.txt").write_text(text)
+    with pytest.raises(DataError, match=message):
+        embedding_table(tmp_path / "vectors.txt", Vocabulary(["dog"]), 3)

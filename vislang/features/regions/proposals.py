@@ -53,7 +53,7 @@ def choose_regions(boxes: np.ndarray, scores: np.ndarray, *, same: float, most: 
     boxes = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0.0, 1.0)
     real = areas(boxes) > 0
     boxes, scores = boxes[real], np.asarray(scores, np.float32)[real]
-    kept = suppress(boxes, scores, threshold=same, most=most)
+    kept = suppress(boxes, scores, threshold=same, limit=most)
     regions = np.zeros((1 + most, 5), np.float32)
     regions[0] = [*WHOLE, 1.0]
     regions[1 : 1 + len(kept)] = np.concatenate([boxes[kept], scores[kept, None]], axis=1)
