@@ -27,7 +27,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
-    package_data={"vislang": ["pretrained/*.json", "pretrained/*.h5", "pretrained/*/*", "draw/html/assets/*"]},
+    package_data={
+        "": ["py.typed"],
+        "vislang": ["pretrained/*.json", "pretrained/*.h5", "pretrained/*/*", "draw/html/assets/*"],
+    },
     install_requires=[
         "tensorflow>=2.21,<2.23",
         "keras>=3.15,<4",

@@ -67,7 +67,7 @@ def untrained_captioner(folder: Path) -> Path:
 def one_picture(checkpoint: Path, rounds: int) -> float:
     """Time the ways from cells to losses, and print them."""
     from captioner.api import load_model
-    from saliency.methods.gradient import tilt_losses
+    from saliency.methods.gradient import gradient_losses
     from saliency.methods.single_descriptor import query_losses
 
     model = load_model(checkpoint)
@@ -78,7 +78,7 @@ def one_picture(checkpoint: Path, rounds: int) -> float:
         "a decoder pass for each cell": lambda: [cell_by_cell(model, cell, numbers) for cell in cells],
         "the same, compiled": lambda: [query_losses(model, cell[None], numbers) for cell in cells],
         "cells as one batch": lambda: query_losses(model, cells, numbers),
-        "tilt": lambda: tilt_losses(model, grid, numbers),
+        "tilt": lambda: gradient_losses(model, grid, numbers),
     }
     slow, batch = np.array(ways["a decoder pass for each cell"]()), ways["cells as one batch"]()
     assert np.abs(slow - batch).max() < 1e-3, "both ways must give the same losses"

@@ -1,5 +1,21 @@
-"""Captions for photographs: recurrent generators over image descriptors, and the ways of decoding them."""
+"""Captions for images: recurrent generators over image descriptors, decoding, and alignment of words with regions."""
 
-from captioner.api import caption_images, describe_regions, load_aligner, load_model, place_words
+from captioner.api import (
+    CaptionedImages,
+    caption_images,
+    describe_regions,
+    ground_phrases,
+    load_aligner,
+    load_model,
+)
+from vislang.features.reading_options import ReadingOptions
 
-__all__ = ["caption_images", "describe_regions", "load_aligner", "load_model", "place_words"]
+__all__ = [
+    "CaptionedImages",
+    "ReadingOptions",
+    "caption_images",
+    "describe_regions",
+    "ground_phrases",
+    "load_aligner",
+    "load_model",
+]

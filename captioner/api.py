@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vislang.core.errors import ConfigError, DataError
+from vislang.core.model_kinds import require_kind
 from vislang.features.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
@@ -87,55 +88,73 @@ def load_aligner(path: str | Path | None = None) -> "TrainedAligner":
 
 
 def describe_regions(
-    model: "TrainedCaptioner", image: Any, *, most: int = 8, options: ReadingOptions = ReadingOptions()
+    model: "TrainedCaptioner", image: Any, *, max_regions: int = 8, options: ReadingOptions = ReadingOptions()
 ) -> "list[Region]":
-    """Write what is in the regions of a picture; first come those whose boxes and words are surest.
+    """Describe the regions of an image; those with the most certain boxes and captions come first.
 
     Args:
-        model: a captioner trained on snippets (`captioner.make_snippets`).
-        image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
-        most: regions at most; they differ in place and in words.
+        model: a captioner trained on regions (`captioner.make_snippets`), such as the bundled "region-captioner".
+        image: one image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
+        max_regions: regions, at most; they differ in place and in words.
         options: how the image is read.
 
     Raises:
-        ConfigError: a captioner of whole pictures, or `most` below 1.
-        DataError: a bad picture, or weights other than in training.
+        CheckpointError: a model of another kind.
+        ConfigError: a captioner of whole images, several images, or `max_regions` below 1.
+        DataError: an unreadable image, or weights other than in training.
+
+    Example:
+        >>> import captioner
+        >>> regions = captioner.describe_regions(captioner.load_model("region-captioner"), "drawn.png", max_regions=3)
+        >>> len(regions), len(regions[0].box)
+        (3, 4)
     """
-    from captioner.region_captions import write_regions
+    from captioner import region_captions
+    from vislang.features.model_inputs import one_image
 
-    if most < 1:
-        raise ConfigError(f"most got {most}, expected 1 or more")
-    return write_regions(model, image, most, options)
+    require_kind(model, "captioner")
+    if max_regions < 1:
+        raise ConfigError(f"max_regions got {max_regions}, expected 1 or more")
+    return region_captions.describe_regions(model, one_image(image), max_regions, options)
 
 
-def place_words(
+def ground_phrases(
     model: "TrainedAligner",
     image: Any,
     sentence: str,
     *,
-    same: float | None = None,
+    beta: float | None = None,
     options: ReadingOptions = ReadingOptions(),
 ) -> "list[Region]":
-    """Say which region each part of a sentence is about.
+    """Find the region of an image that each phrase of a sentence is about.
 
     Args:
         model: from `load_aligner`.
-        image: see `describe_regions`.
+        image: as for `describe_regions`.
         sentence: any text.
-        same: what neighbours on one region are worth, in deviations of the sentence's products: 0 gives each word its
-            own region, 10 puts the sentence on one; None: as the model's settings say.
+        beta: how much words side by side prefer one region, in standard deviations of the sentence's products: 0 finds
+            a region for each word, 10 one for the sentence; None: as the model's settings say.
         options: how the image is read.
 
     Returns:
-        the parts in the order of the sentence.
+        the phrases in the order of the sentence.
 
     Raises:
-        ConfigError: a sentence without a word.
-        DataError: a bad picture, or weights other than in training.
-    """
-    from captioner.region_captions import tie_words
+        CheckpointError: a model of another kind.
+        ConfigError: a sentence without words, several images, or a negative `beta`.
+        DataError: an unreadable image, or weights other than in training.
 
-    return tie_words(model, image, sentence, same, options)
+    Example:
+        >>> import captioner
+        >>> phrases = captioner.ground_phrases(captioner.load_aligner(), "drawn.png", "a dog catches a red frisbee")
+        >>> " ".join(phrase.text for phrase in phrases)
+        'a dog catches a red frisbee'
+    """
+    from captioner import region_captions
+    from vislang.features.model_inputs import one_image
+
+    require_kind(model, "aligner")
+    return region_captions.ground_phrases(model, one_image(image), sentence, beta, options)
 
 
 def caption_images(
@@ -163,9 +182,16 @@ def caption_images(
     Raises:
         ConfigError: an unknown option, one that the way of decoding has no use for, or a value that does not fit.
         DataError: no usable image, weights other than in training, or features of another width.
+
+    Example:
+        >>> import captioner
+        >>> found = captioner.caption_images(captioner.load_model(), ["drawn.png"], num=2)
+        >>> found.names, len(found.captions[0])
+        (['drawn.png'], 2)
     """
     from vislang.features.model_inputs import given_features, image_sources
 
+    require_kind(model, "captioner")
     chosen = decode_options(model, decode=decode, beam=beam, num=num, **decoding)
     features = given_features(images, model.config.taps)
     if features is not None:

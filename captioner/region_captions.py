@@ -26,29 +26,27 @@ class Region:
 
     Attributes:
         box: corners in shares of the picture's sides; (0, 0, 1, 1) is the whole picture.
-        words: what is said of it.
-        score: of written words the mean natural logarithm of their probabilities; of a sentence's words their strength
-            (see `captioner.alignment.segments.Segment`). Higher is surer of the words.
+        text: the words of this region.
+        score: of a written caption the mean natural logarithm of its words' probabilities; of a phrase of a sentence
+            its strength (`captioner.alignment.segments.Segment`). Higher is more certain.
     """
 
     box: tuple[float, float, float, float]
-    words: str
+    text: str
     score: float
 
     def to_json(self) -> dict[str, Any]:
         """Give plain JSON values."""
-        return {"box": [round(edge, 4) for edge in self.box], "words": self.words, "score": round(self.score, 4)}
+        return {"box": [round(edge, 4) for edge in self.box], "text": self.text, "score": round(self.score, 4)}
 
 
-def write_regions(
-    model: TrainedCaptioner, image: Any, most: int, options: ReadingOptions = ReadingOptions()
-) -> list[Region]:
-    """Write a snippet for the regions of a picture and keep the surest boxes and words that differ in both.
+def describe_regions(model: TrainedCaptioner, image: Any, max_regions: int, options: ReadingOptions) -> list[Region]:
+    """Caption the regions of an image, and keep the most certain ones that differ in place and in words.
 
     Args:
         model: trained on what `captioner.make_snippets` wrote.
-        image: a path, bytes, a PIL image or an array.
-        most: regions kept.
+        image: what `vislang.images.decode.decode_image` takes.
+        max_regions: regions kept, at most.
         options: how the image is read.
 
     Raises:
@@ -67,23 +65,23 @@ def write_regions(
     whole, found, doubts = [], [], []
     for row, one in zip(real, captions, strict=True):
         if one and one[0].text:
-            score = one[0].log_prob / max(len(one[0].probabilities), 1)
+            score = float(one[0].log_prob) / max(len(one[0].probabilities), 1)
             region = Region(_corners(boxes[row]), one[0].text, score)
             if row == 0:
                 whole.append(region)
                 continue
             found.append(region)
             doubts.append(-score - float(np.log(max(boxes[row, 4], 1e-6))))  # of the words, and of the box
-    return least_doubtful(found, doubts, most) or whole
+    return least_doubtful(found, doubts, max_regions) or whole
 
 
-def least_doubtful(found: Sequence[Region], doubts: Sequence[float], most: int) -> list[Region]:
+def least_doubtful(found: Sequence[Region], doubts: Sequence[float], max_regions: int) -> list[Region]:
     """Keep the regions that are least in doubt and whose place and words are not there yet.
 
     Args:
         found: N regions.
         doubts: N numbers, small for those to keep.
-        most: at most so many.
+        max_regions: regions kept, at most.
     """
     kept: list[Region] = []
     for number in np.argsort(doubts, kind="stable"):
@@ -91,31 +89,27 @@ def least_doubtful(found: Sequence[Region], doubts: Sequence[float], most: int) 
         repeats = [
             other
             for other in kept
-            if other.words == one.words or overlaps(np.array([one.box]), np.array([other.box]))[0, 0] >= _SAME
+            if other.text == one.text or overlaps(np.array([one.box]), np.array([other.box]))[0, 0] >= _SAME
         ]
-        if not repeats and len(kept) < most:
+        if not repeats and len(kept) < max_regions:
             kept.append(one)
     return kept
 
 
-def tie_words(
-    model: TrainedAligner,
-    image: Any,
-    sentence: str,
-    same: float | None,
-    options: ReadingOptions = ReadingOptions(),
+def ground_phrases(
+    model: TrainedAligner, image: Any, sentence: str, beta: float | None, options: ReadingOptions
 ) -> list[Region]:
-    """Cut a sentence into runs of words and tie each to the region that it is about.
+    """Divide a sentence into phrases and find the region that each is about.
 
     Args:
         model: from `captioner.load_aligner`.
-        image: a path, bytes, a PIL image or an array.
+        image: what `vislang.images.decode.decode_image` takes.
         sentence: any text.
-        same: beta of the MRF, see `captioner.alignment.segments.segment_sentences`.
+        beta: of the MRF; see `captioner.alignment.segments.segment_sentences`.
         options: how the image is read.
 
     Returns:
-        the parts in the order of the sentence.
+        the phrases in the order of the sentence.
 
     Raises:
         ConfigError: a sentence without a word.
@@ -124,11 +118,15 @@ def tie_words(
     words = sentence.split()
     boxes, features = _encoded(image, model.config.taps, model.description["backbone"], options)
     regions = model.encode_descriptors(join_taps([features[tap] for tap in model.config.taps]))
-    (segments,) = segment_sentences(model, regions, [words], same)
+    (segments,) = segment_sentences(model, regions, [words], beta)
     segments = with_determiners(words, segments)
     if not segments:
-        raise ConfigError(f"the sentence {sentence!r} has no word, expected some such as: a dog on the grass")
-    return [Region(_corners(boxes[one.region]), " ".join(words[slice(*one.words)]), one.strength) for one in segments]
+        raise ConfigError(f"the sentence has no words after tokenisation: {sentence!r}")
+    found = []
+    for segment in segments:
+        text = " ".join(words[slice(*segment.words)])
+        found.append(Region(_corners(boxes[segment.region]), text, float(segment.strength)))
+    return found
 
 
 def _encoded(

@@ -48,7 +48,7 @@ def describe(args: argparse.Namespace) -> int:
     """Describe each photograph, print and draw."""
     import json
 
-    from captioner.api import describe_regions, load_aligner, load_model, place_words
+    from captioner.api import describe_regions, ground_phrases, load_aligner, load_model
     from vislang.core.bundled_models import PRETRAINED, say_which
     from vislang.core.errors import ConfigError, DataError
     from vislang.draw.image_files import plan_drawings
@@ -72,9 +72,9 @@ def describe(args: argparse.Namespace) -> int:
     for image in args.image:
         try:
             if args.sentence is None:
-                found = describe_regions(model, image, most=args.most, options=options)
+                found = describe_regions(model, image, max_regions=args.most, options=options)
             else:
-                found = place_words(aligner, image, args.sentence, same=args.same, options=options)
+                found = ground_phrases(aligner, image, args.sentence, beta=args.same, options=options)
         except DataError as error:
             if args.strict or len(failed) == len(args.image) - 1:  # nothing could be used
                 raise
@@ -100,7 +100,7 @@ def write_drawing(path: Path, image: str, found: list[Any]) -> None:
     from vislang.images.decode import decode_image
 
     boxes = np.array([one.box for one in found], np.float32).reshape(-1, 4)
-    drawing = draw_regions(decode_image(image), boxes, [one.words for one in found])
+    drawing = draw_regions(decode_image(image), boxes, [one.text for one in found])
     save_image(path, drawing)
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
 
@@ -110,7 +110,7 @@ def print_regions(image: str, found: list[Any]) -> None:
     print(shown_name(image))
     for one in found:
         left, top, right, bottom = (round(100 * share) for share in one.box)
-        print(f"  {left:3d} {top:3d} {right:3d} {bottom:3d}  {one.words}")
+        print(f"  {left:3d} {top:3d} {right:3d} {bottom:3d}  {one.text}")
 
 
 if __name__ == "__main__":

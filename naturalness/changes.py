@@ -57,11 +57,11 @@ def measure(args: argparse.Namespace) -> int:
         random = stream(args.seed, "changes", number)
         top, left = random.integers(0, (SIDE - PART) // 32 + 1, 2) * 32
         place = np.s_[top : top + PART, left : left + PART]
-        before = model.map(picture, odd=True)
+        before = model.map(picture, kind="anomaly")
         for name, change in CHANGES.items():
             changed = picture.copy()
             changed[place] = change(picture[place], other[place], random)
-            noticed[name].append(bool(model.map(changed, odd=True)[place].mean() > before[place].mean()))
+            noticed[name].append(bool(model.map(changed, kind="anomaly")[place].mean() > before[place].mean()))
         torn = shuffled(picture, TORN, random)
         noticed["torn"].append(model.score(torn) < model.score(picture))
     preset, backbone = model.description["preset"], model.description["backbone"]["name"]

@@ -10,8 +10,10 @@ from naturalness.config import NaturalnessConfig
 from naturalness.feature_maps import FrozenTaps
 from naturalness.maps import cell_map, original_picture, over_picture
 from naturalness.model import VisualLanguageModel
+from vislang.core.errors import unknown_name
 
 KIND = "naturalness"
+MAPS = ("fixation", "anomaly")
 Tensor = Any
 
 
@@ -67,21 +69,26 @@ class TrainedNaturalness:
         means = [np.mean([one.mean() for one in self._errors(number, maps)]) for number in self.config.score_experts]
         return -float(np.log(means).mean())
 
-    def map(self, picture: np.ndarray, *, odd: bool = False) -> np.ndarray:
-        """Give how unnatural each place of a picture is.
+    def map(self, picture: np.ndarray, *, kind: str = "fixation") -> np.ndarray:
+        """Compute how unnatural each pixel of an image is.
 
         Args:
             picture: uint8 [H, W, 3], RGB.
-            odd: what does not belong: log(1 + r), r how many times likelier a cell is anywhere than with those far from
-                it (see `naturalness.predictors.mutual_information`), and a little of the errors of the experts that
-                judge, or these alone
-                where the settings name no tap for it; otherwise where people look.
+            kind: "fixation", the errors of the expert that predicts where people look; "anomaly": log(1 + r), r how
+                many times likelier a cell is anywhere than with those far from it
+                (`naturalness.predictors.mutual_information`), and a little of the errors of the experts that judge, or
+                these alone where the settings name no tap for it.
 
         Returns:
             float32 [H, W], 0 or more; not smoothed. Of preset `kato`, the original's picture, blurred, 0 to 255.
+
+        Raises:
+            ConfigError: an unknown kind, or an image that is too small.
         """
+        if kind not in MAPS:
+            raise unknown_name("kind of map", kind, MAPS)
         maps, size = self.network.maps(picture), picture.shape[1::-1]
-        if not odd:
+        if kind == "fixation":
             return self._drawn(self.config.fixation_expert, maps, size)
         judged = np.mean([self._drawn(number, maps, size) for number in self.config.score_experts], axis=0)
         if self.model.belonging is None:

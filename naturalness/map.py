@@ -123,7 +123,7 @@ def draw(args: argparse.Namespace, model: Any, pixels: Any, drawing: Path | None
 
     if drawing is None and args.npy is None:
         return
-    found = model.map(pixels, odd=args.odd)
+    found = model.map(pixels, kind="anomaly" if args.odd else "fixation")
     if args.npy:
         with whole_file(args.npy) as part, part.open("wb") as stream:
             np.save(stream, found, allow_pickle=False)

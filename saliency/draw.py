@@ -130,7 +130,7 @@ def _tiles(
 
 def _is_published_size(explanation: Explanation) -> bool:
     """Say whether the original's own drawing, made for 8 x 8 cells, is to be used."""
-    return explanation.way == "original" and explanation.losses.shape[2:] == (8, 8)
+    return explanation.method == "original" and explanation.losses.shape[2:] == (8, 8)
 
 
 def _resized(levels: np.ndarray, size: tuple[int, int]) -> Any:

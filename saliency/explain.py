@@ -32,9 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
     parser.add_argument(
-        "--way", choices=("tilt", "original"), default="tilt",
-        help="what the picture tilted towards each place would say, or each cell alone with the steps and constants of"
-        " the published code (default: %(default)s)",
+        "--method", choices=("gradient", "original"), default="gradient",
+        help="gradient of each word's loss by the features of each cell, or each cell alone as in the published code"
+        " (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--fps", type=float, metavar="N", help=f"video: frames looked at in a second (default: {_RATE:g})"
@@ -115,7 +115,8 @@ def explain_picture(args: argparse.Namespace, model: Any, drawing: Path | None) 
     from vislang.images.decode import decode_image
 
     picture = decode_image(args.image)
-    found = explain_image(model, picture, args.sentence, way=args.way, options=ReadingOptions(weights=args.weights))
+    options = ReadingOptions(weights=args.weights)
+    found = explain_image(model, picture, args.sentence, method=args.method, options=options)
     if drawing:
         save_image(drawing, draw_words(picture, found, tile=args.tile))
         said_written(drawing)
@@ -142,7 +143,7 @@ def explain_film(args: argparse.Namespace, model: Any, drawing: Path | None) -> 
         print(f"{shown_name(str(args.video))} {facts.cut}; what comes before is explained", file=sys.stderr)
     count = int(facts.seconds * rate) + 1
     options = ReadingOptions(weights=args.weights, progress=progress_is_shown())
-    found = explain_video(model, args.video, args.sentence, rate=rate, way=args.way, options=options)
+    found = explain_video(model, args.video, args.sentence, fps=rate, method=args.method, options=options)
     if drawing:
         with tqdm(total=count, desc="drawing", unit="frame", disable=not progress_is_shown()) as bar:
             write_clip(drawing, args.video, found, rate=rate, tile=args.tile, progress=bar.update)
@@ -180,7 +181,7 @@ def document(args: argparse.Namespace, found: Any) -> dict[str, Any]:
     return {
         "source": shown_name(str(args.image or args.video)),
         "written_by_the_model": found.written,
-        "way": found.way,
+        "method": found.method,
         "seen": [round(edge, 4) for edge in found.seen],
         "seconds": found.seconds.round(3).tolist(),
         "words": words,

@@ -32,13 +32,13 @@ def explain_clip(
     path: str | Path,
     sentence: str | None,
     *,
-    rate: float,
-    way: str,
+    fps: float,
+    method: str,
     options: ReadingOptions = ReadingOptions(),
 ) -> Explanation:
-    """See `saliency.explain_video`."""
-    if not rate > 0:
-        raise ConfigError(f"rate got {rate}, expected frames a second, more than 0")
+    """Explain a video; the arguments and errors are those of `saliency.explain_video`."""
+    if not fps > 0:
+        raise ConfigError(f"fps got {fps}, expected frames per second, more than 0")
     pictures = spread_frames(path, CLIP_FRAMES)
     reading = replace(options, progress=False)  # one bar for all frames
     whole = np.stack([cells.mean(axis=(0, 1)) for cells in encoded_cells(model, pictures, reading)])
@@ -47,12 +47,12 @@ def explain_clip(
     losses: list[np.ndarray] = []
     of_frames: list[np.ndarray] = []
     times: list[float] = []
-    cells_of_frames = _cells(model, sampled_frames(path, rate), times, reading)
-    if way == "original":
+    cells_of_frames = _cells(model, sampled_frames(path, fps), times, reading)
+    if method == "original":
         cells_of_frames = smoothed_in_time(cells_of_frames)
     with tqdm(desc="explaining", unit="frame", disable=not options.progress) as bar:
         for cells in _batches(cells_of_frames):
-            found = cell_losses(model, cells, numbers, way=way, whole=whole if written else None)
+            found = cell_losses(model, cells, numbers, method=method, whole=whole if written else None)
             losses.append(found[0].astype(np.float16))  # of a long clip they are all that stays
             of_frames.append(found[1])
             bar.update(len(cells))
@@ -60,7 +60,7 @@ def explain_clip(
         words=tuple(words),
         unknown=unknown(numbers),
         written=written,
-        way=way,
+        method=method,
         losses=np.concatenate(losses),
         whole=np.concatenate(of_frames),
         evidence=evidence(model, whole, numbers),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from saliency.methods.gradient import tilt_losses
+from saliency.methods.gradient import gradient_losses
 from saliency.methods.ramanishka import original_maps
 from saliency.methods.single_descriptor import divergences, query_losses
 from saliency.methods.windows import cell_chances, stretched
@@ -17,7 +17,7 @@ from vislang.core.errors import ConfigError
 from vislang.text.tokenizer import tokenize
 from vislang.text.vocabulary import UNKNOWN
 
-WAYS = ("tilt", "original")
+METHODS = ("gradient", "original")
 POOLING = ("mean", "max", "sum", "joint")
 CLIP_FRAMES = 26  # read as one clip, as in the original
 
@@ -26,28 +26,28 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Explanation:
-    """What each cell of each frame loses of each word, and the maps that follow.
+    """The loss of each word at each cell of each frame, and the maps that follow.
 
     Attributes:
-        words: T of them, as the captioner reads them.
+        words: T words, as the captioner reads them.
         unknown: whether each is a word that the captioner does not know; it is read as the unknown word, and its map
-            says where rare words come from, not where this one does.
+            shows where rare words come from, not this one.
         written: whether the captioner wrote the sentence; if not, it was given.
-        way: "tilt", or "original" with the cells, steps and constants of the published code.
-        losses: float [F, T, R, C], of tilts towards each cell (`saliency.methods.gradient`); of the original, of each
-            cell alone:
-            KL(p_t || q_(t,i)) of a written sentence, -log q_(t,i)(w_t) of a given one.
-        whole: float [F, T], the same for each frame as a whole, seen as the mean of its cells.
-        evidence: float32 [T], log p(word | picture) - log p(word | average picture), both given the words before it:
-            above 0, the picture speaks for the word.
-        seen: the part of the picture that the grid divides, in shares of its sides.
+        method: "gradient", or "original" with the cells, steps and constants of the published code.
+        losses: float [F, T, R, C]: of "gradient", the loss of each word for a small step towards each cell
+            (`saliency.methods.gradient`); of "original", that of each cell alone, KL(p_t || q_(t,i)) of a written
+            sentence and -log q_(t,i)(w_t) of a given one.
+        whole: float [F, T], the same for each frame as a whole, encoded as the mean of its cells.
+        evidence: float32 [T], the log-likelihood ratio log p(word | image) - log p(word | average image), both given
+            the words before it; above 0, the image speaks for the word.
+        seen: the part of the image that the grid covers, in shares of its sides: left, top, right, bottom.
         seconds: float [F], when each frame is shown.
     """
 
     words: tuple[str, ...]
     unknown: tuple[bool, ...]
     written: bool
-    way: str
+    method: str
     losses: np.ndarray
     whole: np.ndarray
     evidence: np.ndarray
@@ -56,12 +56,12 @@ class Explanation:
 
     @functools.cached_property
     def maps(self) -> np.ndarray:
-        """A map for each frame and word, float32 [F, T, R, C], 0 to 1: spatio-temporal saliency.
+        """Spatio-temporal saliency: a map for each frame and word, float32 [F, T, R, C], 0 to 1.
 
-        Of a tilt, the chance that the window which the word is about, in any frame, holds the cell, stretched to 0 to
-        1 over all frames; of the original, what its code draws.
+        Of "gradient", the probability that the window which the word is about holds the cell, scaled to 0 to 1 over all
+        frames; of "original", what the published code draws.
         """
-        if self.way == "original":
+        if self.method == "original":
             return original_maps(self.losses).astype(np.float32)
         return stretched(cell_chances(self.losses))
 
@@ -73,24 +73,25 @@ class Explanation:
         return np.divide(scores - low, high - low, out=np.zeros_like(scores), where=high > low)
 
     def phrase_map(self, first: int, last: int, pooling: str = "mean") -> np.ndarray:
-        """Give the map of several words, float [R, C], of the first frame.
+        """Return the map of several words, float [R, C], of the first frame.
 
         Args:
-            first: number of the first word.
-            last: number after the last word, above `first`.
-            pooling: "mean", "max" or "sum" of the words' maps, of a tilt of their chances, in which a word that tells
-                nothing weighs little; "joint": one window for all words, whose losses add up (not of the original).
+            first: index of the first word.
+            last: index after the last word, above `first`.
+            pooling: "mean", "max" or "sum" of the words' maps, of "gradient" before they are scaled, so that a word
+                without a place counts little; "joint": one window for all words, whose losses add up (not of
+                "original").
 
         Raises:
-            ConfigError: no word, or an unknown pooling.
+            ConfigError: no words, or an unknown pooling.
         """
-        known = POOLING if self.way == "tilt" else POOLING[:-1]
+        known = POOLING if self.method == "gradient" else POOLING[:-1]
         if pooling not in known or not 0 <= first < last <= len(self.words):
             raise ConfigError(
                 f"words {first} to {last} of {len(self.words)} with pooling {pooling!r}; expected some words, and one"
                 f" of {', '.join(known)}"
             )
-        if self.way == "original":
+        if self.method == "original":
             return getattr(np, pooling)(self.maps[0, first:last], axis=0)
         losses = self.losses[:1, first:last]
         if pooling == "joint":
@@ -104,7 +105,7 @@ def explain_cells(
     cells: np.ndarray,
     sentence: str | None = None,
     *,
-    way: str = "tilt",
+    method: str = "gradient",
     seen: Box = (0.0, 0.0, 1.0, 1.0),
     seconds: np.ndarray | None = None,
 ) -> Explanation:
@@ -114,7 +115,7 @@ def explain_cells(
         model: from `captioner.load_model`.
         cells: float [F, R, C, D], the descriptors of a grid for each frame.
         sentence: any text; None: the caption that the model writes.
-        way: one of WAYS.
+        method: one of METHODS.
         seen: see `Explanation`.
         seconds: see `Explanation`; None: a frame a second.
 
@@ -124,12 +125,12 @@ def explain_cells(
     whole = cells.reshape(-1, cells.shape[-1]) if len(cells) == 1 else clip_descriptors(cells)
     written = sentence is None
     words, numbers = write_sentence(model, whole) if sentence is None else read_sentence(model, sentence)
-    losses, of_frames = cell_losses(model, cells, numbers, way=way, whole=whole if written else None)
+    losses, of_frames = cell_losses(model, cells, numbers, method=method, whole=whole if written else None)
     return Explanation(
         words=tuple(words),
         unknown=unknown(numbers),
         written=written,
-        way=way,
+        method=method,
         losses=losses,
         whole=of_frames,
         evidence=evidence(model, whole, numbers),
@@ -139,7 +140,7 @@ def explain_cells(
 
 
 def cell_losses(
-    model: Any, cells: np.ndarray, numbers: np.ndarray, *, way: str, whole: np.ndarray | None
+    model: Any, cells: np.ndarray, numbers: np.ndarray, *, method: str, whole: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the `losses` and `whole` of an `Explanation`.
 
@@ -147,16 +148,16 @@ def cell_losses(
         model: a trained captioner.
         cells: float [F, R, C, D].
         numbers: int32 [T], the sentence.
-        way: one of WAYS.
+        method: one of METHODS.
         whole: float [N, D], what the model wrote the sentence from; None: it was given.
 
     Raises:
         ConfigError: an unknown way.
     """
-    if way not in WAYS:
-        raise ConfigError(f"way got {way!r}, expected one of: {', '.join(WAYS)}")
-    if way == "tilt":
-        of_frames, slopes = tilt_losses(model, cells, numbers)
+    if method not in METHODS:
+        raise ConfigError(f"method got {method!r}, expected one of: {', '.join(METHODS)}")
+    if method == "gradient":
+        of_frames, slopes = gradient_losses(model, cells, numbers)
         return of_frames[..., None, None] + slopes, of_frames
     frames, rows, columns, width = cells.shape
     flat = np.asarray(cells, np.float32).reshape(frames, rows * columns, width)

@@ -1,6 +1,6 @@
-"""The public face of the ranker. Keras is imported inside the functions, so that importing `vse` costs nothing."""
+"""The public functions of the ranker. Keras is imported inside them: importing `vse` costs nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vislang.core.errors import ConfigError, DataError
+from vislang.core.model_kinds import require_kind
 from vislang.features.reading_options import ReadingOptions
 from vse.nearest import nearest
 
 if TYPE_CHECKING:
     from vislang.features.pipeline import Skipped
     from vse.inference import TrainedRanker
+
+_KIND = "vse"
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class EncodedImages:
 
     Attributes:
         vectors: float32 [K, D], each of length 1.
-        names: K names: the path of each image, or its number in the input.
+        names: K names: the path of each image, or its index in the input.
         skipped: the images that could not be used, each with `source` and `reason`.
     """
 
@@ -39,73 +42,109 @@ class EncodedImages:
 
 @dataclass(frozen=True)
 class Match:
-    """An answer: the caption or the image's name, its number among the candidates, and its cosine, -1 to 1."""
+    """One result of a search.
+
+    Attributes:
+        name: the caption, or the name of the image.
+        index: its index among the candidates.
+        score: its cosine similarity to the query, -1 to 1.
+    """
 
     name: str
-    number: int
+    index: int
     score: float
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """The results of a search for each of several queries; iterating yields `matches`.
+
+    Attributes:
+        names: Q queries: the sentence, or the name of the image.
+        matches: Q lists, the best match first.
+        skipped: the images that could not be used, each with `source` and `reason`.
+    """
+
+    names: list[str]
+    matches: list[list[Match]]
+    skipped: "list[Skipped]" = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.matches)
+
+    def __iter__(self) -> Iterator[list[Match]]:
+        return iter(self.matches)
 
 
 def load_model(path: str | Path | None = None) -> "TrainedRanker":
     """Load a trained ranker.
 
     Args:
-        path: a checkpoint folder; the name of a model in the box; or a model file of the original (".npz", with its
-            ".dictionary.pkl" beside it, read without running anything from it). None: the ranker in the box.
+        path: a checkpoint folder, or the name of a bundled model; or a model file of the original (".npz", with its
+            ".dictionary.pkl" beside it, read without running anything from it). None: the bundled ranker.
 
     Raises:
-        CheckpointError: missing, damaged or of another kind; the message says what to do.
-        DataError: a model of the box that is not the one of its card.
+        CheckpointError: missing, damaged or of another kind.
+        DataError: a bundled model that differs from its model card.
     """
     if path is not None and Path(path).is_file():
         from vse.kiros.load_released import read_original
 
         return read_original(path)
     from vislang.core.bundled_models import find_checkpoint
-    from vse.inference import KIND, read_ranker
+    from vse.inference import read_ranker
 
-    return read_ranker(find_checkpoint(KIND, path))
+    return read_ranker(find_checkpoint(_KIND, path))
 
 
-def encode_sentences(model: "TrainedRanker", sentences: Sequence[str], *, batch_size: int = 256) -> np.ndarray:
+def encode_sentences(model: "TrainedRanker", sentences: str | Sequence[str], *, batch_size: int = 256) -> np.ndarray:
     """Encode sentences.
 
     Args:
         model: from `load_model`.
-        sentences: raw text; unknown words are read as the unknown word.
-        batch_size: sentences in one pass; similar lengths go together.
+        sentences: one sentence or several, as raw text; unknown words are read as the unknown word.
+        batch_size: sentences in one forward pass; similar lengths go together.
 
     Returns:
         float32 [M, D], each of length 1.
+
+    Example:
+        >>> import vse
+        >>> model = vse.load_model()
+        >>> vse.encode_sentences(model, ["a dog on the grass", "a red car"]).shape
+        (2, 384)
     """
-    if isinstance(sentences, str):
-        sentences = [sentences]
-    return model.encode_sentences(sentences, batch_size=batch_size)
+    require_kind(model, _KIND)
+    if batch_size < 1:
+        raise ConfigError(f"batch_size got {batch_size}, expected 1 or more")
+    return model.encode_sentences(_several(sentences), batch_size=batch_size)
 
 
-def encode_images(
-    model: "TrainedRanker",
-    images: Any,
-    *,
-    options: ReadingOptions = ReadingOptions(),
-) -> EncodedImages:
+def encode_images(model: "TrainedRanker", images: Any, *, options: ReadingOptions = ReadingOptions()) -> EncodedImages:
     """Encode images, or features of them.
 
     Args:
         model: from `load_model`.
-        images: a path, a folder, a glob, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a sequence of
-            these; or features of the model's backbone: float [N, F], or {tap: float [N, ...]}.
+        images: a path, a folder, a glob, bytes, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a
+            list of any of these; or features of the model's backbone: float [N, F], or {tap: float [N, ...]}.
         options: how they are read; with batches of 8, the preset "best" stays near 1 GB.
 
     Raises:
         DataError: no usable image, weights other than in training, or features of another width.
+
+    Example:
+        >>> import vse
+        >>> encoded = vse.encode_images(vse.load_model(), "drawn.png")
+        >>> encoded.names, encoded.vectors.shape
+        (['drawn.png'], (1, 384))
     """
     from vislang.features.model_inputs import given_features, image_sources
 
+    require_kind(model, _KIND)
     features = given_features(images, model.config.taps)
     if features is not None:
         vectors = model.encode_features(features)
-        return EncodedImages(vectors, [str(number) for number in range(len(vectors))])
+        return EncodedImages(vectors, [str(index) for index in range(len(vectors))])
     sources, names = image_sources(images)
     parts: list[np.ndarray] = []
     kept: list[int] = []
@@ -120,81 +159,136 @@ def encode_images(
 
 
 def retrieve_captions(
-    model: "TrainedRanker", images: Any, captions: Sequence[str], *, vectors: np.ndarray | None = None, top: int = 5
-) -> list[list[Match]]:
-    """Find the captions that fit each image best.
+    model: "TrainedRanker",
+    images: Any,
+    captions: str | Sequence[str],
+    *,
+    vectors: np.ndarray | None = None,
+    top: int = 5,
+    options: ReadingOptions = ReadingOptions(),
+) -> Retrieved:
+    """Find the captions that describe each image best.
 
     Args:
         model: from `load_model`.
         images: as for `encode_images`, or its result.
         captions: the candidates.
-        vectors: their encoding, float32 [M, D], if it is known already.
-        top: answers per image.
+        vectors: what `encode_sentences` returned for them, float32 [M, D]; None: they are encoded.
+        top: matches of each image.
+        options: how the images are read.
 
-    Returns:
-        a list of matches for each image, best first.
+    Raises:
+        ConfigError: `top` below 1.
+        DataError: as `encode_images`, or another number of vectors than captions.
+
+    Example:
+        >>> import vse
+        >>> found = vse.retrieve_captions(vse.load_model(), "drawn.png", ["a dog", "a red car"], top=1)
+        >>> found.names, len(found.matches[0])
+        (['drawn.png'], 1)
     """
-    encoded = images if isinstance(images, EncodedImages) else encode_images(model, images)
-    vectors = encode_sentences(model, captions) if vectors is None else vectors
-    return _matches(encoded.vectors, vectors, captions, top)
+    encoded = _encoded(model, images, options)
+    captions = _several(captions)
+    if vectors is None:
+        vectors = encode_sentences(model, captions)
+    return Retrieved(encoded.names, _matches(encoded.vectors, vectors, captions, top), encoded.skipped)
 
 
 def retrieve_images(
-    model: "TrainedRanker", sentences: str | Sequence[str], images: Any, *, top: int = 5
-) -> list[list[Match]]:
+    model: "TrainedRanker",
+    images: Any,
+    sentences: str | Sequence[str],
+    *,
+    top: int = 5,
+    options: ReadingOptions = ReadingOptions(),
+) -> Retrieved:
     """Find the images that fit each sentence best.
 
     Args:
         model: from `load_model`.
-        sentences: one query or several.
         images: the candidates, as for `encode_images`, or its result.
-        top: answers per sentence.
+        sentences: one query or several.
+        top: matches of each sentence.
+        options: how the images are read.
 
-    Returns:
-        a list of matches for each sentence, best first.
+    Raises:
+        ConfigError: `top` below 1.
+        DataError: as `encode_images`.
+
+    Example:
+        >>> import vse
+        >>> (matches,) = vse.retrieve_images(vse.load_model(), ["drawn.png"], "a red car")
+        >>> matches[0].name, matches[0].index
+        ('drawn.png', 0)
     """
-    encoded = images if isinstance(images, EncodedImages) else encode_images(model, images)
-    return _matches(encode_sentences(model, sentences), encoded.vectors, encoded.names, top)
+    encoded = _encoded(model, images, options)
+    sentences = _several(sentences)
+    matches = _matches(encode_sentences(model, sentences), encoded.vectors, encoded.names, top)
+    return Retrieved(sentences, matches, encoded.skipped)
 
 
 def regularities(
     model: "TrainedRanker",
+    images: Any,
     image: Any,
     negative: str,
     positive: str,
-    images: Any,
     *,
     top: int = 5,
     rerank: bool = False,
+    options: ReadingOptions = ReadingOptions(),
 ) -> list[Match]:
-    """Do arithmetic in the joint space: image - negative word + positive word, and the images nearest to it.
+    """Find the images nearest to image - negative word + positive word in the joint space.
 
     Published to work with a linear sentence encoder only: train with the preset "kiros-bow".
 
     Args:
         model: from `load_model`.
-        image: one image, as for `encode_images`.
-        negative: the word to take away, such as "blue".
-        positive: the word to add, such as "red".
         images: the candidates, as for `encode_images`, or its result.
-        top: number of answers.
-        rerank: order the answers by their similarity to their own mean.
+        image: one image to start from, as for `encode_images`.
+        negative: the word to subtract, such as "blue".
+        positive: the word to add, such as "red".
+        top: number of matches.
+        rerank: order the matches by their similarity to their own mean.
+        options: how the images are read.
 
     References: Kiros et al. 2014, arXiv:1411.2539, section 3.3.
+
+    Raises:
+        ConfigError: `top` below 1, or several images to start from.
+        DataError: as `encode_images`.
+
+    Example:
+        >>> import vse
+        >>> matches = vse.regularities(vse.load_model(), ["drawn.png"], "drawn.png", "blue", "red")
+        >>> matches[0].name
+        'drawn.png'
     """
-    encoded = images if isinstance(images, EncodedImages) else encode_images(model, images)
-    start = encode_images(model, image, options=ReadingOptions(strict=True)).vectors
-    if len(start) != 1:
-        raise ConfigError(f"regularities got {len(start)} images to start from, expected one")
-    taken, added = encode_sentences(model, [negative, positive])
-    query = start[0] - taken + added
+    from vislang.features.model_inputs import one_image
+
+    encoded = _encoded(model, images, options)
+    (start,) = encode_images(model, [one_image(image)], options=options).vectors
+    subtracted, added = encode_sentences(model, [negative, positive])
+    query = start - subtracted + added
     query /= max(float(np.linalg.norm(query)), 1e-12)
     (found,) = _matches(query[None], encoded.vectors, encoded.names, top)
     if rerank:
-        vectors = encoded.vectors[[match.number for match in found]]
+        vectors = encoded.vectors[[match.index for match in found]]
         order = np.argsort(-(vectors @ vectors.mean(axis=0)), kind="stable")
-        found = [found[number] for number in order]
+        found = [found[rank] for rank in order]
     return found
+
+
+def _several(sentences: str | Sequence[str]) -> list[str]:
+    if isinstance(sentences, str):
+        return [sentences]
+    return list(sentences)
+
+
+def _encoded(model: "TrainedRanker", images: Any, options: ReadingOptions) -> EncodedImages:
+    if isinstance(images, EncodedImages):
+        return images
+    return encode_images(model, images, options=options)
 
 
 def _matches(queries: np.ndarray, candidates: np.ndarray, names: Sequence[str], top: int) -> list[list[Match]]:
@@ -202,8 +296,9 @@ def _matches(queries: np.ndarray, candidates: np.ndarray, names: Sequence[str], 
         raise ConfigError(f"top got {top}, expected 1 or more")
     if len(candidates) != len(names):
         raise DataError(f"{len(candidates)} vectors were given for {len(names)} candidates; expected one each")
-    found = zip(*nearest(queries, candidates, top), strict=True)
-    return [
-        [Match(names[number], int(number), float(score)) for number, score in zip(numbers, scores, strict=True)]
-        for numbers, scores in found
-    ]
+    indices, scores = nearest(queries, candidates, top)
+    found = []
+    for of_query, values in zip(indices, scores, strict=True):
+        pairs = zip(of_query, values, strict=True)
+        found.append([Match(names[index], int(index), float(score)) for index, score in pairs])
+    return found

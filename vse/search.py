@@ -53,7 +53,7 @@ def search(args: argparse.Namespace) -> int:
     encoded = open_index(args, model)
     found: list[dict[str, Any]] = []
     if args.text is not None:
-        (matches,) = retrieve_images(model, args.text, encoded, top=args.top)
+        (matches,) = retrieve_images(model, encoded, args.text, top=args.top)
         found = [{"image": shown_name(match.name), "score": round(match.score, 4)} for match in matches]
     elif args.image is not None:
         query = encode_images(model, args.image, options=ReadingOptions(weights=args.weights, strict=True)).vectors

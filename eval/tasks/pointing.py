@@ -14,9 +14,9 @@ KIND = "captioner"
 _SHOWN = 12  # pictures on the page
 SIDE = 113  # cells of a side at which maps are judged; odd, so that one is in the middle
 METHODS = {  # name: way and pooling of the words of a phrase
-    "model": ("tilt", "mean"),
-    "model, max of words": ("tilt", "max"),
-    "model, words together": ("tilt", "joint"),
+    "model": ("gradient", "mean"),
+    "model, max of words": ("gradient", "max"),
+    "model, words together": ("gradient", "joint"),
     "original": ("original", "mean"),
     "original, max of words": ("original", "max"),
 }
@@ -94,7 +94,7 @@ def phrase_maps(model: Any, cells: Any, notes: Any) -> Iterator[tuple[Any, dict[
         if not phrases or not tokens:
             continue
         ways = {way for way, _ in METHODS.values()}
-        found = {way: explain_cells(model, cells[None], " ".join(tokens), way=way) for way in ways}
+        found = {way: explain_cells(model, cells[None], " ".join(tokens), method=way) for way in ways}
         for phrase in phrases:
             first, last = spans[phrase.words[0]][0], spans[phrase.words[1] - 1][1]
             maps = {

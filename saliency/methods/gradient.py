@@ -24,7 +24,7 @@ from vislang.training.compile import compiled_gradient
 _ROWS = 512  # words of pictures in one pass: memory grows with it
 
 
-def tilt_losses(model: Any, cells: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def gradient_losses(model: Any, cells: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Give the loss of each word for the mean of each picture, and its slope towards each cell.
 
     Args:

@@ -121,7 +121,7 @@ def test_regions_are_described_and_drawn(drawn, capsys, tmp_path, monkeypatch):
     document = json.loads(capsys.readouterr().out)
     found = captioner.describe_regions(captioner.load_model(drawn / "writer"), photo)
     assert document["images"][0]["regions"] == [one.to_json() for one in found]
-    assert len({one.words for one in found}) == len(found)
+    assert len({one.text for one in found}) == len(found)
 
 
 def test_the_command_describes_a_photograph_as_training_saw_it(drawn):
@@ -132,10 +132,10 @@ def test_the_command_describes_a_photograph_as_training_saw_it(drawn):
         picture, region = record.image_id.split("#")
         with open_cache(drawn / "pairs" / "features.h5") as cache:
             cached = model.caption_cached(cache, [record.image_id])[0][0].text
-        found = captioner.describe_regions(model, drawn / "scenes" / "images" / picture, most=20)
+        found = captioner.describe_regions(model, drawn / "scenes" / "images" / picture, max_regions=20)
         with open_cache(drawn / "cache.h5") as cache:
             box = cache.read("compact_scenes", "boxes-grid", [picture])[0, int(region), :4].astype(float)
-        same = [one.words for one in found if np.allclose(one.box, box, atol=1e-3)]
+        same = [one.text for one in found if np.allclose(one.box, box, atol=1e-3)]
         assert same in ([], [cached])  # none where another region has the same words or place
         compared += len(same)
     assert compared
@@ -192,8 +192,8 @@ def test_a_captioner_of_whole_pictures_and_an_empty_sentence_are_refused(drawn, 
     photo = drawn / "scenes" / "images" / "test_000001.png"
     with pytest.raises(ConfigError, match="expected one trained on regions"):
         captioner.describe_regions(captioner.load_model(tiny_captioner), photo)
-    with pytest.raises(ConfigError, match="has no word"):
-        captioner.place_words(captioner.load_aligner(drawn / "aligner"), photo, " . ")
+    with pytest.raises(ConfigError, match="has no words"):
+        captioner.ground_phrases(captioner.load_aligner(drawn / "aligner"), photo, " . ")
 
 
 def test_regions_that_are_kept_differ_in_place_and_words():
@@ -249,10 +249,10 @@ def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
     assert card["command"].startswith("python -m captioner.alignment.train --preset best")
     photo = drawn / "scenes" / "images" / "test_000001.png"
     parts = [
-        captioner.place_words(captioner.load_aligner(one / "aligner"), photo, "a red heart")
+        captioner.ground_phrases(captioner.load_aligner(one / "aligner"), photo, "a red heart")
         for one in (drawn, tmp_path / "box")
     ]
-    assert [part.words for part in parts[0]] == [part.words for part in parts[1]]
+    assert [part.text for part in parts[0]] == [part.text for part in parts[1]]
     assert pack.main([*words, "--checkpoint", str(drawn / "writer"), "--name", "writer"]) == 2
     assert "expected --entities DIR" in capsys.readouterr().err
 

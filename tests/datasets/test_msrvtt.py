@@ -28,7 +28,7 @@ def clips(tmp_path_factory):
     for number in range(8):
         colour, name = COLOURS[number % 4], f"video{number}"
         with av.open(str(folder / "videos" / f"{name}.mp4"), "w") as container:
-            stream = container.add_stream("libx264", rate=5)
+            stream = container.add_stream("libx264", fps=5)
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
             for _ in range(6):
                 container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (64, 48), colour))))
@@ -107,7 +107,7 @@ def test_a_captioner_is_trained_on_frames_and_explains_clips(clips, capsys):
     words += ["--preset", "s2vt", "--backbone", "compact_scenes", *[word for one in small for word in ("--set", one)]]
     assert train.main(words) == 0
     model = load_model(out)
-    found = saliency.explain_video(model, clips / "videos" / "video2.mp4", "a blue clip", rate=5)
+    found = saliency.explain_video(model, clips / "videos" / "video2.mp4", "a blue clip", fps=5)
     assert found.maps.shape == (6, 3, 8, 8)
     assert not any(found.unknown)
 

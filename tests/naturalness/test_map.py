@@ -110,7 +110,7 @@ def test_scores_maps_and_losses_of_a_picture(trained, photographs):
     model, pixels = load_model(trained), np.asarray(Image.open(photographs / "0.png"))
     assert np.isfinite(naturalness_score(model, pixels))
     assert unnaturalness_map(model, pixels).shape == (128, 160)
-    assert np.abs(unnaturalness_map(model, pixels, odd=True) - unnaturalness_map(model, pixels)).max() > 1e-3
+    assert np.abs(unnaturalness_map(model, pixels, kind="anomaly") - unnaturalness_map(model, pixels)).max() > 1e-3
     losses = np.asarray(model.loss(np.stack([pixels, pixels[::-1]]).astype(np.float32)))
     assert losses.shape == (2,)
     each = [[one.mean() for one in model.errors(pixels)[number]] for number in model.config.score_experts]

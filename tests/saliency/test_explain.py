@@ -32,7 +32,7 @@ def photo(tmp_path):
 def clip(tmp_path):
     path = tmp_path / "clip.mp4"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=5)
+        stream = container.add_stream("libx264", fps=5)
         stream.width, stream.height, stream.pix_fmt = 66, 48, "yuv420p"
         for number in range(11):
             frame = Image.new("RGB", (66, 48), (20 * number, 100, 50))
@@ -69,12 +69,12 @@ def test_without_a_sentence_the_models_own_caption_is_explained(tiny_captioner, 
     (cells,) = encoded_cells(model, [photo])
     (captions,) = model.caption_descriptors(cells.reshape(1, 64, -1))
     assert list(found.words) == captions[0].words
-    assert saliency.explain_image(model, photo, way="original").losses.min() > -1e-5  # divergences
+    assert saliency.explain_image(model, photo, method="original").losses.min() > -1e-5  # divergences
 
 
 def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
     model = load_model(tiny_captioner)
-    found = saliency.explain_video(model, clip, "a red dog", rate=5, options=ReadingOptions(progress=True))
+    found = saliency.explain_video(model, clip, "a red dog", fps=5, options=ReadingOptions(progress=True))
     assert found.maps.shape == (11, 3, 8, 8)
     assert found.in_time.shape == (11, 3)
     np.testing.assert_allclose(found.seconds, np.arange(11) / 5, atol=1e-3)
@@ -82,10 +82,10 @@ def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
     single = saliency.explain_image(model, next(iter(read_frames(clip))).picture, "a red dog")
     np.testing.assert_allclose(found.losses[0], single.losses[0], atol=2e-3)  # kept in half precision
     np.testing.assert_allclose(found.whole[0], single.whole[0], atol=1e-5)
-    original = saliency.explain_video(model, clip, "a red dog", rate=5, way="original")
+    original = saliency.explain_video(model, clip, "a red dog", fps=5, method="original")
     assert original.maps.shape == (11, 3, 8, 8)
-    with pytest.raises(ConfigError, match="rate got 0, expected frames a second"):
-        saliency.explain_video(model, clip, "a dog", rate=0)
+    with pytest.raises(ConfigError, match="fps got 0, expected frames per second"):
+        saliency.explain_video(model, clip, "a dog", fps=0)
 
 
 def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, photo, capsys, tmp_path, monkeypatch):
@@ -121,7 +121,7 @@ def test_the_command_writes_a_video_of_its_speed_and_length(tiny_captioner, clip
 
 
 def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
-    found = saliency.explain_video(load_model(tiny_captioner), clip, "a red dog and a cat", rate=5)
+    found = saliency.explain_video(load_model(tiny_captioner), clip, "a red dog and a cat", fps=5)
     timeline, place_of = draw_timeline(found, 300)
     assert timeline.width == 300
     assert timeline.height % 2 == 0
@@ -170,7 +170,7 @@ def test_the_page_shows_what_it_is_given_and_escapes_it():
         words=("<b>", "zebra"),
         unknown=(False, True),
         written=False,
-        way="tilt",
+        method="gradient",
         losses=np.random.default_rng(0).random((1, 2, 4, 4)),
         whole=np.zeros((1, 2)),
         evidence=np.array([1.25, -0.5], np.float32),

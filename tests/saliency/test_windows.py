@@ -6,7 +6,7 @@ import pytest
 from captioner.config import CaptionerConfig
 from captioner.inference import TrainedCaptioner
 from captioner.models.ensemble import Captioner
-from saliency.methods.gradient import tilt_losses
+from saliency.methods.gradient import gradient_losses
 from saliency.methods.windows import cell_chances, grid_windows, stretched
 from saliency.word_maps import Explanation, cell_losses, clip_descriptors
 from vislang.core.errors import ConfigError
@@ -28,7 +28,7 @@ def test_slopes_are_what_a_small_step_towards_each_cell_changes(model):
     captioner = trained_captioner(model)
     cells = np.random.default_rng(2).normal(size=(2, 2, 3, 3)).astype(np.float32)
     sentence = np.array([4, 6, 5, 7], np.int32)
-    losses, slopes = tilt_losses(captioner, cells, sentence)
+    losses, slopes = gradient_losses(captioner, cells, sentence)
     assert losses.shape == (2, 4)
     assert slopes.shape == (2, 4, 2, 3)
     step = 1e-2
@@ -48,12 +48,12 @@ def test_pictures_one_by_one_are_as_all_at_once_and_a_word_hangs_on_the_words_be
     captioner = trained_captioner("s2vt")
     cells = np.random.default_rng(3).normal(size=(300, 2, 2, 3))
     sentence = np.array([4, 6, 5, 7], np.int32)
-    losses, slopes = tilt_losses(captioner, cells, sentence)
+    losses, slopes = gradient_losses(captioner, cells, sentence)
     for number in (0, 127, 128, 299):
-        one = tilt_losses(captioner, cells[number : number + 1], sentence)
+        one = gradient_losses(captioner, cells[number : number + 1], sentence)
         np.testing.assert_allclose(one[0][0], losses[number], atol=1e-5)
         np.testing.assert_allclose(one[1][0], slopes[number], atol=1e-5)
-    shorter = tilt_losses(captioner, cells[:2], sentence[:2])[1]
+    shorter = gradient_losses(captioner, cells[:2], sentence[:2])[1]
     np.testing.assert_allclose(shorter, slopes[:2, :2], atol=1e-5)
 
 
@@ -116,13 +116,13 @@ def test_a_word_that_tells_nothing_gets_a_hill_in_the_middle():
     assert hill[0, 0] < hill[0, 3] < hill[3, 3]
 
 
-def explanation(losses: np.ndarray, way: str = "tilt") -> Explanation:
+def explanation(losses: np.ndarray, method: str = "gradient") -> Explanation:
     words = tuple("abcd"[: losses.shape[1]])
     return Explanation(
         words=words,
         unknown=tuple(False for _ in words),
         written=False,
-        way=way,
+        method=method,
         losses=losses,
         whole=losses.mean(axis=(2, 3)),
         evidence=np.zeros(len(words), np.float32),
@@ -166,7 +166,7 @@ def test_the_original_way_asks_each_cell_alone(written):
     captioner = trained_captioner("lstm")
     cells = np.random.default_rng(2).normal(size=(2, 2, 3, 3)).astype(np.float32)
     sentence, whole = np.array([4, 6], np.int32), cells.reshape(-1, 3)
-    losses, of_frames = cell_losses(captioner, cells, sentence, way="original", whole=whole if written else None)
+    losses, of_frames = cell_losses(captioner, cells, sentence, method="original", whole=whole if written else None)
     assert losses.shape == (2, 2, 2, 3)
     full = np.asarray(captioner.network.word_log_probs(whole[None], np.ones((1, 12), bool), sentence[None]))[0]
     for frame in range(2):
@@ -176,8 +176,8 @@ def test_the_original_way_asks_each_cell_alone(written):
             expected = (np.exp(full) * (full - q)).sum(axis=-1) if written else -q[[0, 1], sentence]
             found = of_frames[frame] if place == "all" else losses[frame][:, *place]
             np.testing.assert_allclose(found, expected, atol=1e-5)
-    with pytest.raises(ConfigError, match="way got 'other', expected one of: tilt, original"):
-        cell_losses(captioner, cells, sentence, way="other", whole=None)
+    with pytest.raises(ConfigError, match="method got 'other', expected one of: gradient, original"):
+        cell_losses(captioner, cells, sentence, method="other", whole=None)
 
 
 def test_a_clip_is_read_as_at_most_26_frames():

@@ -98,12 +98,12 @@ def test_bad_requests_are_refused(model, photos, tmp_path):
     with pytest.raises(DataError, match="none of 1 images could be encoded"):
         vse.encode_images(model, photos / "letter.jpg")
     with pytest.raises(ConfigError, match="top got 0"):
-        vse.retrieve_images(model, "a dog", photos / "alpha.png", top=0)
+        vse.retrieve_images(model, photos / "alpha.png", "a dog", top=0)
     with pytest.raises(DataError, match="1 vectors were given for 2 candidates"):
         vse.retrieve_captions(model, photos / "alpha.png", ["a", "b"], vectors=np.zeros((1, 24), np.float32))
     two = [photos / "alpha.png", photos / "cmyk.jpg"]
-    with pytest.raises(ConfigError, match="2 images to start from, expected one"):
-        vse.regularities(model, two, "red", "blue", two)
+    with pytest.raises(ConfigError, match="got 2 images, expected one"):
+        vse.regularities(model, two, two, "red", "blue")
 
 
 def test_sentences_do_not_depend_on_their_batch(model):
@@ -122,10 +122,10 @@ def test_retrieval_ranks_by_cosine(model, photos):
     found = vse.retrieve_captions(model, encoded, captions, top=2)
     for row, matches in enumerate(found):
         scores = encoded.vectors[row] @ vectors.T
-        assert [match.number for match in matches] == np.argsort(-scores)[:2].tolist()
+        assert [match.index for match in matches] == np.argsort(-scores)[:2].tolist()
         assert matches[0].score == pytest.approx(scores.max(), abs=1e-6)
-        assert matches[0].name == captions[matches[0].number]
-    (matches,) = vse.retrieve_images(model, "a dog", encoded, top=99)
+        assert matches[0].name == captions[matches[0].index]
+    (matches,) = vse.retrieve_images(model, encoded, "a dog", top=99)
     assert len(matches) == len(GOOD)
     assert matches[0].score >= matches[-1].score
 
@@ -134,11 +134,11 @@ def test_regularities_follow_the_arithmetic(model, photos):
     encoded = vse.encode_images(model, [photos / name for name in GOOD])
     query = encoded.vectors[0] - vse.encode_sentences(model, "red")[0] + vse.encode_sentences(model, "blue")[0]
     expected = np.argsort(-(encoded.vectors @ query))[:4].tolist()
-    found = vse.regularities(model, photos / GOOD[0], "red", "blue", encoded, top=4)
-    assert [match.number for match in found] == expected
-    again = vse.regularities(model, photos / GOOD[0], "red", "blue", encoded, top=4, rerank=True)
+    found = vse.regularities(model, encoded, photos / GOOD[0], "red", "blue", top=4)
+    assert [match.index for match in found] == expected
+    again = vse.regularities(model, encoded, photos / GOOD[0], "red", "blue", top=4, rerank=True)
     chosen = encoded.vectors[expected]
-    assert [match.number for match in again] == [expected[n] for n in np.argsort(-(chosen @ chosen.mean(0)))]
+    assert [match.index for match in again] == [expected[n] for n in np.argsort(-(chosen @ chosen.mean(0)))]
 
 
 @settings(deadline=None, max_examples=50)

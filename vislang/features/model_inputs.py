@@ -1,20 +1,24 @@
 """Pictures to the taps that a trained model reads, its CNN checked against the weights of training."""
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+import glob
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import load_backbone
-from vislang.core.errors import DataError
+from vislang.core.errors import ConfigError, DataError
 from vislang.features.pipeline import Encoded, encode_batches, list_images
 from vislang.features.reading_options import ReadingOptions
 from vislang.features.regions.region_features import with_regions
+from vislang.images.decode import ImageSource
 
 
 def encode_taps(
@@ -51,31 +55,61 @@ def encode_taps(
 
 
 def image_sources(images: Any) -> tuple[list[Any], list[str]]:
-    """Lay out what a user may hand over as a list of pictures.
+    """List the images that a user may hand over in many forms.
 
     Args:
-        images: a path, a folder, a glob, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a sequence.
+        images: a path, a folder, a glob, a text file of paths, the bytes of a file, a PIL image, a uint8 array [H, W],
+            [H, W, 3], [H, W, 4] or [N, H, W, 3], or an iterable of any of these.
 
     Returns:
-        the pictures, and a name for each: its path, or its number.
+        the images, each as `vislang.images.decode.decode_image` takes it, and a name for each: its path, or its index.
 
     Raises:
-        DataError: none at all.
+        DataError: none at all, a folder or glob without images, or something that is no image.
     """
-    if isinstance(images, str | Path):
-        paths = list_images(images)
-        return list(paths), [str(path) for path in paths]
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        images = list(images)
-    if isinstance(images, np.ndarray) or not isinstance(images, Sequence):
-        images = [images]
-    sources: list[Any] = []
-    for image in images:
-        folder = isinstance(image, str | Path) and Path(image).is_dir()
-        sources += list_images(image) if folder else [image]
+    if isinstance(images, str | os.PathLike):
+        sources: list[Any] = list(list_images(images))
+    else:
+        sources = list(_each_image(images))
     if not sources:
         raise DataError("no image was given, expected paths, a folder, arrays or features")
-    return sources, [str(one) if isinstance(one, str | Path) else str(number) for number, one in enumerate(sources)]
+    names = [os.fspath(one) if isinstance(one, str | os.PathLike) else str(index) for index, one in enumerate(sources)]
+    return sources, names
+
+
+def one_image(image: Any) -> ImageSource:
+    """Return the only image of what a user hands over, in any form that `image_sources` takes.
+
+    Raises:
+        ConfigError: there are several.
+        DataError: there is none.
+    """
+    sources, _ = image_sources(image)
+    if len(sources) != 1:
+        raise ConfigError(f"got {len(sources)} images, expected one; call the function for each of them")
+    return sources[0]
+
+
+def _each_image(images: Any) -> Iterator[ImageSource]:
+    """Yield images one by one; a file is not looked at: one that is missing is found when it is read."""
+    if isinstance(images, str | os.PathLike):
+        path = os.fspath(images)
+        if os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path)):
+            yield from list_images(path)
+        else:
+            yield images
+    elif isinstance(images, np.ndarray) and images.ndim == 4:
+        yield from images
+    elif isinstance(images, bytes | Image.Image | np.ndarray):
+        yield images
+    elif isinstance(images, Iterable) and not isinstance(images, Mapping):
+        for some in images:
+            yield from _each_image(some)
+    else:
+        raise DataError(
+            f"got {type(images).__name__}, expected images: paths, folders, globs, bytes, PIL images, uint8 arrays, or"
+            " a list of these"
+        )
 
 
 def given_features(images: Any, taps: Sequence[str]) -> dict[str, np.ndarray] | None:

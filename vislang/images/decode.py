@@ -88,7 +88,9 @@ def source_name(source: ImageSource) -> str:
         return f"{source.dtype} array {list(source.shape)}"
     if isinstance(source, Image.Image):
         return f"{source.mode} image {source.width}x{source.height}"
-    return os.fspath(source)
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    raise DataError(f"got {type(source).__name__}, expected an image: a path, bytes, a PIL image or a uint8 array")
 
 
 def _open_bytes(name: str, source: str | os.PathLike | bytes) -> io.BytesIO:
