@@ -127,12 +127,12 @@ def followed_search(args: argparse.Namespace, iterations: int, columns: int) -> 
     """
     from tqdm import tqdm
 
-    from vislang.draw.image_grid import sheet_of
+    from vislang.draw.image_grid import image_grid
 
     frames: list[Any] = []
 
     def keep(_: int, pictures: Any) -> None:
-        frames.append(sheet_of([pictures[first : first + columns] for first in range(0, len(pictures), columns)]))
+        frames.append(image_grid([pictures[first : first + columns] for first in range(0, len(pictures), columns)]))
 
     with tqdm(total=iterations, desc="searching", unit="step", disable=not progress_is_shown()) as bar:
         every = max(1, iterations // 60)
@@ -187,9 +187,9 @@ def write_frames(path: Path, frames: Sequence[Any]) -> None:
 def write_sheet(path: Path, rows: Sequence[Any]) -> None:
     """Draw rows of pictures, float [B, S, S, 3] RGB 0..255 each, and write them."""
     from vislang.draw.image_files import save_image
-    from vislang.draw.image_grid import sheet_of
+    from vislang.draw.image_grid import image_grid
 
-    save_image(path, sheet_of(rows))
+    save_image(path, image_grid(rows))
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from saliency.methods.ramanishka import SIDE, rendered
 from saliency.word_maps import Explanation
-from vislang.draw.heatmap import TileSheet, enlarged, overlay
+from vislang.draw.heatmap import LabelledTiles, enlarge, overlay
 from vislang.draw.video import written_video
 from vislang.images.video import sampled_frames
 
@@ -27,7 +27,7 @@ def draw_words(picture: Image.Image, explanation: Explanation, *, tile: int = 24
         tile: pixels of the longer side of a tile.
     """
     sheet = _sheet(picture, explanation, tile)
-    return sheet.drawn(_tiles(picture, explanation, explanation.maps[0], sheet.tile_size))
+    return sheet.draw(_tiles(picture, explanation, explanation.maps[0], sheet.tile_size))
 
 
 def write_clip(
@@ -60,7 +60,7 @@ def write_clip(
     with written_video(path, (width, height + timeline.height), rate) as add:
         for frame, of_frame in zip(sampled_frames(source, rate), maps, strict=False):
             canvas = Image.new("RGB", (width, height + timeline.height))
-            canvas.paste(sheet.drawn(_tiles(frame.picture, explanation, of_frame, sheet.tile_size)), (0, 0))
+            canvas.paste(sheet.draw(_tiles(frame.picture, explanation, of_frame, sheet.tile_size)), (0, 0))
             canvas.paste(timeline, (0, height))
             across = place_of(frame.seconds)
             ImageDraw.Draw(canvas).line([(across, height), (across, height + timeline.height)], _CURSOR, 2)
@@ -113,9 +113,9 @@ def _legend(
     return placed, down + _LINE + 4
 
 
-def _sheet(picture: Image.Image, explanation: Explanation, tile: int) -> TileSheet:
+def _sheet(picture: Image.Image, explanation: Explanation, tile: int) -> LabelledTiles:
     size = (SIDE, SIDE) if _is_published_size(explanation) else picture.size
-    return TileSheet(explanation.words, size, faint=explanation.unknown, tile=tile)
+    return LabelledTiles(explanation.words, size, faint=explanation.unknown, tile=tile)
 
 
 def _tiles(
@@ -125,7 +125,7 @@ def _tiles(
     small = picture.resize(size, Image.Resampling.BILINEAR)
     if _is_published_size(explanation):
         return [overlay(small, _resized(rendered(one), size)) for one in maps]
-    return [overlay(small, enlarged(one, size, explanation.seen)) for one in maps]
+    return [overlay(small, enlarge(one, size, explanation.seen)) for one in maps]
 
 
 def _is_published_size(explanation: Explanation) -> bool:

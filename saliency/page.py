@@ -6,7 +6,7 @@ from html import escape
 from PIL import Image
 
 from saliency.word_maps import Explanation
-from vislang.draw.heatmap import veil
+from vislang.draw.heatmap import transparent_map
 from vislang.draw.html.elements import note
 from vislang.draw.html.page import Page
 from vislang.draw.html.thumbnails import data_uri
@@ -96,9 +96,9 @@ def explained_image(
     """
     left, top, right, bottom = (100 * edge for edge in explanation.seen)
     place = f"--l:{left:.2f}%;--t:{top:.2f}%;--w:{right - left:.2f}%;--h:{bottom - top:.2f}%"
-    maps = "".join(
-        f'<img class="map" style="{place}" src="{data_uri(veil(scores))}" alt="">' for scores in explanation.maps[0]
-    )
+    maps = ""
+    for scores in explanation.maps[0]:
+        maps += f'<img class="map" style="{place}" src="{data_uri(transparent_map(scores))}" alt="">'
     buttons = "".join(_button(explanation, index, index == pressed) for index in range(len(explanation.words)))
     sentence = escape(" ".join(explanation.words))
     return (

@@ -85,7 +85,7 @@ def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], 
 def phrase_maps(model: Any, cells: Any, notes: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Give each phrase that has a box, and its map by each method."""
     from saliency.word_maps import explain_cells
-    from vislang.draw.heatmap import enlarged
+    from vislang.draw.heatmap import enlarge
     from vislang.text.tokenizer import tokenize_split
 
     for row, sentence in enumerate(notes.sentences):
@@ -101,7 +101,7 @@ def phrase_maps(model: Any, cells: Any, notes: Any) -> Iterator[tuple[Any, dict[
                 name: found[way].phrase_map(first, last, pooling) if last > first else found[way].maps[0].mean(axis=0)
                 for name, (way, pooling) in METHODS.items()
             }
-            yield phrase, {name: enlarged(scores, (SIDE, SIDE)) for name, scores in maps.items()}
+            yield phrase, {name: enlarge(scores, (SIDE, SIDE)) for name, scores in maps.items()}
 
 
 def judge_baselines(records: Sequence[Any], notes: Any) -> dict[str, list[Any]]:

@@ -1,4 +1,4 @@
-"""Sheets of pictures, set in rows."""
+"""Images in rows, as one image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,21 +6,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-_GAP, _PAPER = 4, 255
+_GAP = 4
+_PAPER = 255
 
 
-def sheet_of(rows: Sequence[Any]) -> Image.Image:
-    """Draw rows of pictures of one size.
+def image_grid(rows: Sequence[Any]) -> Image.Image:
+    """Draw rows of images of one size.
 
     Args:
-        rows: float or uint8 [B, S, S, 3] each, RGB 0..255; a shorter row leaves white.
+        rows: float or uint8 [B, S, S, 3] each, RGB 0..255; a shorter row leaves white at its end.
     """
     height, width = np.asarray(rows[0]).shape[1:3]
     columns = max(len(row) for row in rows)
     size = (len(rows) * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3)
     paper = np.full(size, _PAPER, np.uint8)
-    for number, row in enumerate(rows):
-        for column, picture in enumerate(row):
-            top, left = _GAP + number * (height + _GAP), _GAP + column * (width + _GAP)
+    for row, pictures in enumerate(rows):
+        top = _GAP + row * (height + _GAP)
+        for column, picture in enumerate(pictures):
+            left = _GAP + column * (width + _GAP)
             paper[top : top + height, left : left + width] = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
     return Image.fromarray(paper)

@@ -17,15 +17,15 @@ _CODECS = ("libx264", "mpeg4")  # the first that this build of FFmpeg has
 
 @contextlib.contextmanager
 def written_video(path: str | Path, size: tuple[int, int], rate: float) -> Iterator[Callable[[Image.Image], None]]:
-    """Give a function that adds a frame to a new video, which stands at `path` when all went well.
+    """Yield a function that adds a frame, an RGB image, to a new video; the file appears when all went well.
 
     Args:
-        path: such as out.mp4; its ending says the container.
+        path: such as out.mp4; its suffix names the container.
         size: width and height of the frames, even numbers.
-        rate: frames a second.
+        rate: frames per second.
 
     Raises:
-        DataError: an ending that is no video's, or the file cannot be written.
+        DataError: a suffix that is no video's, or the file cannot be written.
     """
     av = require_av()
     with whole_file(path) as part:
