@@ -125,7 +125,7 @@ def made_up_network(preset: str):
 
     seed_everything(0)
     network = Captioner(CONFIGS[preset], NUM_WORDS, FEATURES)
-    network.start_from(stream(0, "benchmark").normal(0, 2, NUM_WORDS).astype(np.float32))
+    network.set_output_bias(stream(0, "benchmark").normal(0, 2, NUM_WORDS).astype(np.float32))
     return network
 
 

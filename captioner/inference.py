@@ -12,8 +12,8 @@ import numpy as np
 from keras import ops
 
 from captioner.config import CaptionerConfig
-from captioner.decoding.consensus_reranking import Neighbours, read_neighbours
-from captioner.decoding.decoder import Decoder
+from captioner.decoding.consensus_reranking import ConsensusReranker, read_consensus_reranker
+from captioner.decoding.decoder import Decoder, Sentences
 from captioner.decoding.options import DecodeOptions
 from captioner.decoding.step import IMPOSSIBLE
 from captioner.models.ensemble import Captioner
@@ -60,13 +60,13 @@ class TrainedCaptioner:
         network: the generators.
         vocabulary: the words they know.
         description: the checkpoint's config.json: preset, settings, seed, backbone and data.
-        neighbours: training images and their captions; None where the settings ask for none or training has not ended.
+        consensus: training images and their captions; None where the settings ask for none or training has not ended.
     """
 
     network: Captioner
     vocabulary: Vocabulary
     description: dict[str, Any]
-    neighbours: Neighbours | None = None
+    consensus: ConsensusReranker | None = None
 
     @property
     def config(self) -> CaptionerConfig:
@@ -118,7 +118,7 @@ class TrainedCaptioner:
             DataError: features of another width than the model was trained on.
         """
         descriptors, mask = self._checked(descriptors, mask)
-        words, log_probs = self._found(descriptors, mask, options or self.options(), numbers)  # [B, K, T], [B, K]
+        words, log_probs = self._decode(descriptors, mask, options or self.options(), numbers)  # [B, K, T], [B, K]
         chosen = self._chosen_log_probs(descriptors, mask, words)
         return [
             [
@@ -129,40 +129,59 @@ class TrainedCaptioner:
             for image in range(len(words))
         ]
 
-    def _found(
+    def _decode(
         self, descriptors: Tensor, mask: Tensor, options: DecodeOptions, numbers: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Decode; where judges or neighbours have a say, decode all beams and let them reorder."""
-        weighed = options.method in ("beam", "diverse") and (options.judge_weight or options.neighbour_weight)
-        every = replace(options, num=options.width if weighed else options.num, judge_weight=0.0, neighbour_weight=0.0)
-        found = self.decoder(every)(descriptors, mask, numbers)
-        words, log_probs = np.asarray(found.words), np.asarray(found.log_probs)
-        if not weighed:
-            return words, log_probs
-        merit = self._merit(descriptors, mask, words, log_probs, options)
-        best = np.argsort(-np.where(found.exists, merit, -np.inf), axis=1, kind="stable")[:, : options.num]
-        return np.take_along_axis(words, best[..., None], axis=1), np.take_along_axis(log_probs, best, axis=1)
+        """Decode, and re-rank all beams where scorers or the consensus have a weight.
 
-    def _merit(
-        self, descriptors: Tensor, mask: Tensor, words: np.ndarray, log_probs: np.ndarray, options: DecodeOptions
+        Args:
+            descriptors: float32 [B, N, F].
+            mask: bool [B, N].
+            options: how to decode.
+            numbers: as for `caption_descriptors`.
+
+        Returns:
+            int32 [B, K, T] words, padded with the end mark, and float32 [B, K] log-probabilities, best first.
+        """
+        beams = options.method in ("beam", "diverse")
+        reranked = beams and (options.judge_weight > 0 or options.neighbour_weight > 0)
+        num = options.width if reranked else options.num
+        decoder = self.decoder(replace(options, num=num, judge_weight=0.0, neighbour_weight=0.0))
+        sentences = decoder(descriptors, mask, numbers)
+        if not reranked:
+            return sentences.words, sentences.log_probs
+        scores = self._rerank_scores(descriptors, mask, sentences, options)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : options.num]
+        words = np.take_along_axis(sentences.words, best[..., None], axis=1)
+        return words, np.take_along_axis(sentences.log_probs, best, axis=1)
+
+    def _rerank_scores(
+        self, descriptors: Tensor, mask: Tensor, sentences: Sentences, options: DecodeOptions
     ) -> np.ndarray:
-        """Give float [B, K], what sentences [B, K, T] compare by; those cut for want of room come last, as they are."""
-        flat = until_end(words.reshape(-1, words.shape[-1]))
-        merit = log_probs / (flat != PAD).sum(axis=1).reshape(log_probs.shape) ** options.length_power
-        if options.judge_weight and self.network.judges:
-            fit = np.asarray(self.network.predict_fit(descriptors, mask, ops.convert_to_tensor(flat)))
-            merit = merit + options.judge_weight * fit.reshape(log_probs.shape)
+        """Compute what finished sentences are re-ranked by, float64 [B, K].
+
+        It is log P / length ** length_power + judge_weight * cosine + neighbour_weight * CIDEr-D. Sentences cut at the
+        maximum length come last, in the order of decoding.
+        """
+        words = sentences.words
+        rows = until_end(words.reshape(-1, words.shape[-1]))  # [B * K, T]
+        lengths = (rows != PAD).sum(axis=1).reshape(words.shape[:2])
+        scores = sentences.log_probs / lengths**options.length_power
+        if options.judge_weight and self.network.scorers:
+            cosines = self.network.predict_scores(descriptors, mask, ops.convert_to_tensor(rows))
+            scores = scores + options.judge_weight * np.asarray(cosines).reshape(scores.shape)
         if options.neighbour_weight:
-            if self.neighbours is None:
+            if self.consensus is None:
                 raise CheckpointError(
                     "this captioner keeps no training captions: its settings ask for none, or its training has not "
                     "ended; decode with neighbour_weight=0, or run its training command again to the end"
                 )
-            sentences = np.where(flat == END, PAD, flat).reshape(words.shape)
-            places = np.asarray(self.network.predict_places(descriptors, mask))
-            agreement = self.neighbours.agreement(places, sentences, self.config.neighbours)
-            merit = merit + options.neighbour_weight * agreement
-        return np.where((words == END).any(axis=-1), merit, IMPOSSIBLE)
+            embeddings = np.asarray(self.network.predict_image_embeddings(descriptors, mask))
+            without_end = np.where(rows == END, PAD, rows).reshape(words.shape)
+            agreement = self.consensus.scores(embeddings, without_end, self.config.neighbours)
+            scores = scores + options.neighbour_weight * agreement
+        scores = np.where((words == END).any(axis=-1), scores, IMPOSSIBLE)
+        return np.where(sentences.exists, scores, -np.inf)
 
     def caption_cached(
         self,
@@ -237,17 +256,19 @@ class TrainedCaptioner:
             mask: bool [B, N], or None.
         """
         descriptors, mask = self._checked(descriptors, mask)
-        return np.asarray(self.network.predict_chosen(descriptors, mask, ops.convert_to_tensor(words, "int32")))
+        return np.asarray(
+            self.network.predict_caption_log_probs(descriptors, mask, ops.convert_to_tensor(words, "int32"))
+        )
 
-    def average_descriptor(self) -> np.ndarray:
-        """Give float32 [F], the mean of the training images' descriptors; zeros where the settings kept none."""
-        return np.array(self.network.generators[0].image.shift[1])
+    def mean_descriptor(self) -> np.ndarray:
+        """Return the mean of the training images' descriptors, float32 [F]; zeros unless features are standardised."""
+        return np.array(self.network.generators[0].scaling.each_shift)
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The sha256 of the weights, the words and the neighbours: two models with equal ones write alike."""
+        """The sha256 of the weights, the words and the training captions: two models with equal ones write alike."""
         digest = hashlib.sha256(json.dumps([self.description["backbone"], self.vocabulary.words]).encode())
-        kept = [] if self.neighbours is None else [self.neighbours.vectors, self.neighbours.words]
+        kept = [] if self.consensus is None else [self.consensus.embeddings, self.consensus.words]
         for array in [*self.network.weights, *kept]:
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -268,10 +289,8 @@ class TrainedCaptioner:
 
     def _chosen_log_probs(self, descriptors: Tensor, mask: Tensor, words: np.ndarray) -> np.ndarray:
         """Give float32 [B, K, T] for decoded words [B, K, T]; 0 after the end mark."""
-        images, ranks, steps = words.shape
-        repeated = [ops.repeat(one, ranks, axis=0) for one in (descriptors, mask)]
-        flat = until_end(words.reshape(-1, steps))
-        return self.given_log_probs(repeated[0], flat, repeated[1]).reshape(words.shape)
+        flat = until_end(words.reshape(-1, words.shape[-1]))
+        return self.given_log_probs(descriptors, flat, mask).reshape(words.shape)
 
     def _caption(self, words: np.ndarray, log_prob: float, chosen: np.ndarray) -> Caption:
         real = until_end(words[None])[0] != PAD
@@ -306,4 +325,4 @@ def read_captioner(folder: str | Path) -> TrainedCaptioner:
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
     checkpoints.load_weights(network, folder)
-    return TrainedCaptioner(network, vocabulary, description, read_neighbours(folder))
+    return TrainedCaptioner(network, vocabulary, description, read_consensus_reranker(folder))

@@ -91,10 +91,10 @@ def consensus_captions(
     chosen = np.zeros(len(neighbours), np.int64)
     for query, images in enumerate(neighbours):
         numbers = np.concatenate([captions_of_image[image] for image in images]).astype(np.int64)
-        likeness = np.array(similarity(numbers), np.float64)
-        np.fill_diagonal(likeness, -np.inf)
+        similarities = np.array(similarity(numbers), np.float64)
+        np.fill_diagonal(similarities, -np.inf)
         others = min(agreeing, len(numbers) - 1)
         # Sorted before they are summed, so that equal captions get equal sums whatever their order.
-        best = -np.sort(-likeness, axis=1)[:, :others]
+        best = -np.sort(-similarities, axis=1)[:, :others]
         chosen[query] = numbers[np.argmax(best.sum(axis=1))]
     return chosen

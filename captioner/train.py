@@ -61,9 +61,9 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     description = describe(args, KIND, config, splits, cache, descriptors.num_features)
     captioner = Captioner(config, len(vocabulary), descriptors.num_features)
     words = [[encode_caption(caption, config, vocabulary) for caption in record.captions] for record in splits["train"]]
-    captioner.start_from(start_biases([caption for image in words for caption in image], len(vocabulary)))
+    captioner.set_output_bias(start_biases([caption for image in words for caption in image], len(vocabulary)))
     if config.image_scaling == "standardised":
-        captioner.standardise_with(*descriptors.statistics())
+        captioner.set_feature_statistics(*descriptors.statistics())
     trained = TrainedCaptioner(captioner, vocabulary, description)
     run = Run(args, trained, descriptors, cache, splits)
     if config.self_critical_epochs:
@@ -71,7 +71,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     else:
         rows = cross_entropy(run, words, args.out)
     if config.neighbours:
-        keep_neighbours(run, words)
+        save_consensus_reranker(run, words)
     return rows
 
 
@@ -159,8 +159,8 @@ def self_critical(run: Run, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return run.train(task, batches, keeper, first=config.epochs, epochs=config.self_critical_epochs)
 
 
-def keep_neighbours(run: Run, words: list[list[list[int]]]) -> None:
-    """Write where the training images lie by the best weights, and their captions, into the checkpoint.
+def save_consensus_reranker(run: Run, words: list[list[list[int]]]) -> None:
+    """Write the embeddings of the training images by the best weights, and their captions, into the checkpoint.
 
     Args:
         run: what was trained.
@@ -168,20 +168,23 @@ def keep_neighbours(run: Run, words: list[list[list[int]]]) -> None:
     """
     from keras import ops
 
-    from captioner.decoding.consensus_reranking import Neighbours
+    from captioner.decoding.consensus_reranking import ConsensusReranker
     from captioner.training.cross_entropy import padded
     from vislang.training import checkpoints
 
     network = run.trained.network
     checkpoints.load_weights(network, run.args.out)
-    places = [
-        np.asarray(network.predict_places(block, ops.ones(block.shape[:2], "bool")), np.float16)
+    embeddings = [
+        np.asarray(network.predict_image_embeddings(block, ops.ones(block.shape[:2], "bool")), np.float16)
         for block in run.descriptors.blocks(64)
     ]
     captions = padded([caption[:-1] for image in words for caption in image])
     captions = captions.astype(np.min_scalar_type(captions.max()))
     image_of_caption = np.repeat(np.arange(len(words), dtype=np.int32), [len(image) for image in words])
-    Neighbours(np.concatenate(places), captions, image_of_caption).save(run.args.out)
+    reranker = ConsensusReranker(
+        embeddings=np.concatenate(embeddings), words=captions, image_of_caption=image_of_caption
+    )
+    reranker.save(run.args.out)
 
 
 def validate(trained: Any, cache: Any, records: tuple) -> dict[str, float]:

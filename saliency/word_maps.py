@@ -211,6 +211,6 @@ def evidence(model: Any, descriptors: np.ndarray, numbers: np.ndarray) -> np.nda
         descriptors: float [N, D], all of the picture.
         numbers: int32 [T], the sentence.
     """
-    average = model.average_descriptor()
+    average = model.mean_descriptor()
     seen = model.given_log_probs(descriptors[None], numbers[None])[0]
     return seen - model.given_log_probs(average[None, None], numbers[None])[0]

@@ -71,7 +71,7 @@ def tiny_captioner(tmp_path_factory) -> Path:
     vocabulary = Vocabulary(["a", "dog", "cat", "red", "blue", "it's", "<b>", "&"])  # words that HTML must escape
     width = backbone.taps["grid"][-1]
     captioner = Captioner(config, len(vocabulary), width)
-    captioner.start_from(np.linspace(0, 2, len(vocabulary), dtype=np.float32))
+    captioner.set_output_bias(np.linspace(0, 2, len(vocabulary), dtype=np.float32))
     description = {"kind": KIND, "preset": "tiny", "config": to_json(config), "seed": 0, "num_features": width}
     description |= {"backbone": {"name": "compact_scenes", "weights": {"grid": backbone.fingerprint}}, "data": {}}
     checkpoints.start_checkpoint(folder, description, vocabulary)

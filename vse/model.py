@@ -3,7 +3,6 @@
 Letters: B batch, T steps, E word width, H state width, D joint width, N descriptors, F feature width.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,16 +12,13 @@ from keras import ops
 
 from vislang.text.vocabulary import PAD, UNKNOWN
 from vislang.training.compile import compiled
+from vislang.training.feature_scaling import FeatureScaling, unit_length
+from vislang.training.losses import logit_scale
 from vse.config import VseConfig
 from vse.kiros.gru import OriginalGRUCell
 
 Tensor = Any
 _NEVER = -1e4  # score of a padded step: below any state, and exp() of it is 0
-
-
-def unit_length(vectors: Tensor) -> Tensor:
-    """Scale float32 [..., D] to length 1; a zero vector stays zero instead of becoming NaN."""
-    return ops.normalize(vectors, axis=-1, epsilon=1e-12)
 
 
 class SentenceEncoder(keras.layers.Layer):
@@ -99,9 +95,7 @@ class ImageEncoder(keras.layers.Layer):
         self.config = config
         self.linear = keras.layers.Dense(config.embed_dim, name="linear")
         self.dropout = keras.layers.Dropout(config.image_dropout)
-        # Rows: of the mean over descriptors, of single descriptors. Known from the training images, never learned.
-        self.shift = self.add_weight(shape=(2, num_features), initializer="zeros", trainable=False, name="shift")
-        self.scale = self.add_weight(shape=(2, num_features), initializer="ones", trainable=False, name="scale")
+        self.scaling = FeatureScaling(config.image_scaling, num_features)
         self.attention = self.attended = None
         if config.image_pooling == "attention":
             self.attention = keras.layers.Dense(config.attention_heads, use_bias=False, name="attention")
@@ -113,28 +107,15 @@ class ImageEncoder(keras.layers.Layer):
             if layer is not None:
                 layer.build((None, input_shape[-1]))
 
-    def standardise_with(self, means: np.ndarray, deviations: np.ndarray) -> None:
-        """Take the statistics of the training images.
-
-        Args:
-            means: float32 [2, F], of the mean over descriptors and of single descriptors.
-            deviations: float32 [2, F] >= 0; a dimension that never varies is left at its own scale.
-        """
-        self.shift.assign(means)
-        self.scale.assign(1.0 / np.where(deviations > 1e-6, deviations, 1.0))
-
     def call(self, descriptors: Tensor, training: bool = False) -> Tensor:
         """Encode float32 [B, N, F] to float32 [B, D] of any length."""
-        pooled = ops.mean(descriptors, axis=1)  # [B, F]
-        if self.config.image_scaling == "unit":
-            pooled = unit_length(pooled)
-        pooled = (pooled - self.shift[0]) * self.scale[0]
+        pooled = self.scaling.mean(descriptors)  # [B, F]
         vector = self.linear(self.dropout(pooled, training=training))
         if self.attention is not None:
-            cells = (descriptors - self.shift[1]) * self.scale[1]
+            cells = self.scaling.each(descriptors)
             weights = ops.softmax(self.attention(cells), axis=1)  # [B, N, heads]
-            looked_at = ops.mean(ops.matmul(ops.swapaxes(weights, 1, 2), cells), axis=1)  # [B, F]
-            vector = vector + self.attended(self.dropout(looked_at, training=training))
+            attended = ops.mean(ops.matmul(ops.swapaxes(weights, 1, 2), cells), axis=1)  # [B, F]
+            vector = vector + self.attended(self.dropout(attended, training=training))
         return vector
 
 
@@ -155,13 +136,18 @@ class Ranker(keras.Model):
         self.sentence_encoders = [SentenceEncoder(config, num_words) for _ in range(config.members)]
         self.image_encoders = [ImageEncoder(config, num_features) for _ in range(config.members)]
         start = keras.initializers.Constant(-np.log(config.temperature))
-        self.log_sharpness = self.add_weight(
-            shape=(config.members,), initializer=start, trainable=config.loss == "softmax", name="log_sharpness"
+        self.log_logit_scale = self.add_weight(
+            shape=(config.members,), initializer=start, trainable=config.loss == "softmax", name="log_logit_scale"
         )
         for sentence_encoder, image_encoder in zip(self.sentence_encoders, self.image_encoders, strict=True):
             sentence_encoder.build((None, None))
             image_encoder.build((None, None, num_features))
         self.built = True
+
+    def set_feature_statistics(self, means: np.ndarray, stds: np.ndarray) -> None:
+        """Set the statistics of the training images' features, float32 [2, F] each (`FeatureScaling`)."""
+        for encoder in self.image_encoders:
+            encoder.scaling.set_statistics(means, stds)
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         """Score every image of a batch against every sentence of it.
@@ -176,8 +162,7 @@ class Ranker(keras.Model):
         sentences = self.sentences(inputs["words"], training)
         scores = ops.matmul(images, ops.swapaxes(sentences, 1, 2))
         if self.config.loss == "softmax":
-            sharpness = ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))  # as CLIP bounds it
-            scores = scores * sharpness[:, None, None]
+            scores = scores * logit_scale(self.log_logit_scale)[:, None, None]
         return scores
 
     def images(self, descriptors: Tensor, training: bool = False, *, normalize: bool = True) -> Tensor:

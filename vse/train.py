@@ -62,8 +62,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
 
     ranker = Ranker(config, len(vocabulary), descriptors.num_features)
     if config.image_scaling == "standardised":
-        for encoder, statistics in zip(ranker.image_encoders, [descriptors.statistics()] * config.members, strict=True):
-            encoder.standardise_with(*statistics)
+        ranker.set_feature_statistics(*descriptors.statistics())
     task = RankingTask(ranker, descriptors)
     batches = PairBatches(
         [encode_words(sentence, config, vocabulary) for sentence in sentences],

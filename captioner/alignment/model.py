@@ -19,9 +19,10 @@ from keras import ops
 from captioner.alignment.config import AlignmentConfig
 from captioner.alignment.scores import max_scores, products, soft_scores, sum_scores
 from captioner.models.cells import ReluCell
-from captioner.models.image_features import ImageScaling
 from vislang.text.vocabulary import PAD, UNKNOWN
 from vislang.training.compile import compiled
+from vislang.training.feature_scaling import FeatureScaling, unit_length
+from vislang.training.losses import logit_scale
 
 Tensor = Any
 Fragments = tuple[Tensor, Tensor, Tensor]  # vectors, which of them are real, and the wholes
@@ -114,7 +115,7 @@ class RegionEncoder(keras.layers.Layer):
     def __init__(self, config: AlignmentConfig, num_features: int, num_beside: int = 0, **options: Any):
         super().__init__(**options)
         self.config, self.num_own = config, num_features - num_beside
-        self.scaling = ImageScaling(config.image_scaling, num_features)
+        self.scaling = FeatureScaling(config.image_scaling, num_features)
         self.linear = keras.layers.Dense(config.joint_dim)
         self.whole_linear = keras.layers.Dense(config.whole_dim) if config.whole_dim else None
         self.bag_linear = keras.layers.Dense(config.bag_dim) if config.bag_dim else None
@@ -140,7 +141,7 @@ class RegionEncoder(keras.layers.Layer):
         if self.context is not None:
             vectors = vectors + self.context(scaled[:, 0])[:, None]
         if self.config.normalised:
-            vectors = ops.normalize(vectors, axis=-1, epsilon=1e-12)
+            vectors = unit_length(vectors)
         wholes = [layer(scaled[:, 0]) for layer in (self.whole_linear, self.bag_linear) if layer is not None]
         return vectors, there, ops.concatenate([scaled[:, 0, :0], *wholes], axis=-1)
 
@@ -159,11 +160,11 @@ class Aligner(keras.Model):
         super().__init__(**options)
         self.config, self.num_features = config, num_features
         self.words, self.regions = WordEncoder(config, num_words), RegionEncoder(config, num_features, num_beside)
-        self.log_sharpness = self.add_weight(
+        self.log_logit_scale = self.add_weight(
             shape=(1 + len(config.whole_dims),),
             initializer=keras.initializers.Constant(-math.log(config.temperature) if config.loss == "softmax" else 0.0),
             trainable=config.loss == "softmax",
-            name="log_sharpness",
+            name="log_logit_scale",
         )
         self._graphs: dict[str, Callable] = {}
         self.built = True
@@ -195,15 +196,12 @@ class Aligner(keras.Model):
         divided by its temperature.
         """
         found = self._fragments(regions, regions_there, words, words_there)[None]
-        sharpness = ops.exp(ops.minimum(self.log_sharpness, math.log(100.0)))[:, None, None]  # as CLIP bounds it
         start = 0
         for width in self.config.whole_dims:
-            images, sentences = (
-                ops.normalize(one[:, start : start + width], axis=-1, epsilon=1e-12) for one in (pictures, wholes)
-            )
+            images, sentences = (unit_length(one[:, start : start + width]) for one in (pictures, wholes))
             found = ops.concatenate([found, ops.matmul(images, ops.transpose(sentences))[None]])
             start += width
-        return found * sharpness
+        return found * logit_scale(self.log_logit_scale)[:, None, None]
 
     def _fragments(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
         similarity = products(regions, words)

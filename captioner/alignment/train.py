@@ -65,7 +65,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     if config.word_vectors:
         aligner.start_words_from(embedding_table(config.word_vectors, vocabulary, config.word_dim))
     if config.image_scaling.startswith("standardised"):
-        aligner.regions.scaling.standardise_with(*descriptors.statistics())
+        aligner.regions.scaling.set_statistics(*descriptors.statistics())
     batches = PairsOfImageAndSentence(
         [encode_sentence(sentence, config, vocabulary) for sentence in sentences],
         image_of_sentence,

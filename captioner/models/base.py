@@ -1,4 +1,4 @@
-"""What every generator of sentences answers, and what they share: image scaling, word table, output biases."""
+"""The interface of a caption generator, and what all of them share: feature scaling, word table, output biases."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,7 +9,7 @@ from keras import ops
 
 from captioner.config import CaptionerConfig
 from captioner.models.cells import uniform
-from captioner.models.image_features import ImageScaling
+from vislang.training.feature_scaling import FeatureScaling
 
 Tensor = Any
 Memory = dict[str, Tensor]
@@ -17,7 +17,7 @@ State = list[Tensor]
 
 
 class Generator(keras.layers.Layer, ABC):
-    """Writes a sentence word by word. A subclass is one published model, or ours.
+    """Generate a sentence word by word. A subclass is one published model, or ours.
 
     Letters: B images, N descriptors of F features, T steps, V words, H hypotheses (the same number for each image,
     those of one image side by side).
@@ -28,10 +28,12 @@ class Generator(keras.layers.Layer, ABC):
         num_features: F.
     """
 
-    def __init__(self, config: CaptionerConfig, num_words: int, num_features: int, **options: Any):
-        super().__init__(**options)
-        self.config, self.num_words, self.num_features = config, num_words, num_features
-        self.image = ImageScaling(config.image_scaling, num_features)
+    def __init__(self, config: CaptionerConfig, num_words: int, num_features: int):
+        super().__init__()
+        self.config = config
+        self.num_words = num_words
+        self.num_features = num_features
+        self.scaling = FeatureScaling(config.image_scaling, num_features)
         self.words = keras.layers.Embedding(num_words, config.word_dim, embeddings_initializer=uniform())
         self.word_dropout = keras.layers.Dropout(config.word_dropout)
         self.image_dropout = keras.layers.Dropout(config.image_dropout)
@@ -39,48 +41,70 @@ class Generator(keras.layers.Layer, ABC):
         self.output_bias = self.add_weight(shape=(num_words,), initializer="zeros", name="output_bias")
         self.words.build((None,))
 
-    def start_from(self, log_frequencies: np.ndarray) -> None:
-        """Start the output biases at float32 [V] log word frequencies, so that training need not learn those."""
+    def set_output_bias(self, log_frequencies: np.ndarray) -> None:
+        """Set the output bias to float32 [V] log word frequencies, so that training need not learn them."""
         self.output_bias.assign(log_frequencies)
 
     @abstractmethod
-    def look(self, descriptors: Tensor, mask: Tensor, training: bool = False) -> Memory:
-        """Give what decoding needs of each image, a dictionary of tensors [B, ...].
+    def encode(self, descriptors: Tensor, mask: Tensor, training: bool = False) -> Memory:
+        """Encode images into what decoding reads at every step.
 
         Args:
             descriptors: float32 [B, N, F].
             mask: bool [B, N], True for real descriptors.
             training: with dropout.
+
+        Returns:
+            a dictionary of float32 tensors [B, ...].
         """
 
     @abstractmethod
-    def begin(self, memory: Memory) -> State:
-        """Give the state before the first word, a list of tensors [B, ...]."""
+    def initial_state(self, memory: Memory) -> State:
+        """Return the state before the first word, a list of float32 tensors [B, ...]."""
 
     @abstractmethod
     def logits(self, memory: Memory, words: Tensor, training: bool = False) -> Tensor:
-        """Give float32 [B, T, V] for int32 [B, T], the words read: the first is the start mark."""
+        """Return the logits of all next words at once (teacher forcing).
+
+        Args:
+            memory: from `encode`, for B images.
+            words: int32 [B, T], the words read: first the start mark.
+            training: with dropout.
+
+        Returns:
+            float32 [B, T, V].
+        """
 
     @abstractmethod
     def next_logits(self, memory: Memory, state: State, words: Tensor) -> tuple[Tensor, State]:
-        """Read one word for each hypothesis.
+        """Read one word of each hypothesis.
 
         Args:
-            memory: from `look`, for B images.
-            state: tensors [H, ...].
+            memory: from `encode`, for B images.
+            state: float32 tensors [H, ...].
             words: int32 [H].
 
         Returns:
-            float32 [H, V] and the next state.
+            float32 [H, V] logits of the next word, and the next state.
         """
 
 
-def for_each_hypothesis(of_image: Tensor, hypotheses: Tensor) -> Tensor:
-    """Repeat [B, ...] to [H, ...], each image's row for its hypotheses.
+def for_each_hypothesis(image_rows: Tensor, hypotheses: Tensor) -> Tensor:
+    """Repeat the row of each image for its hypotheses.
 
     Args:
-        of_image: a part of the memory.
-        hypotheses: anything with H rows.
+        image_rows: any dtype, [B, ...].
+        hypotheses: anything [H, ...], H a multiple of B.
+
+    Returns:
+        [H, ...]; hypothesis h belongs to image h // (H / B).
     """
-    times = ops.shape(hypotheses)[0] // ops.shape(of_image)[0]
-    return ops.repeat(of_image, times, axis=0)
+    times = ops.shape(hypotheses)[0] // ops.shape(image_rows)[0]
+    return ops.repeat(image_rows, times, axis=0)
+
+
+def dense(units: int, num_inputs: int, activation: str | None = None, **options: Any) -> keras.layers.Dense:
+    """Return a built dense layer from float32 [..., num_inputs] to [..., units]."""
+    layer = keras.layers.Dense(units, activation=activation, **options)
+    layer.build((None, num_inputs))
+    return layer

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from captioner.config import CaptionerConfig
-from captioner.models.base import Generator, Memory, State, for_each_hypothesis
+from captioner.models.base import Generator, Memory, State, dense, for_each_hypothesis
 from captioner.models.cells import ReluCell, uniform, zero_state
 
 Tensor = Any
@@ -20,55 +20,54 @@ class MultimodalRnn(Generator):
     References: Karpathy and Fei-Fei 2015, arXiv:1412.2306, section 3.2.
     """
 
-    def __init__(self, config: CaptionerConfig, num_words: int, num_features: int, **options: Any):
-        super().__init__(config, num_words, num_features, **options)
+    def __init__(self, config: CaptionerConfig, num_words: int, num_features: int):
+        super().__init__(config, num_words, num_features)
         units = config.hidden_dim
-        self.from_image = keras.layers.Dense(units, kernel_initializer=uniform())
-        self.from_word = keras.layers.Dense(units, kernel_initializer=uniform())
+        self.from_image = dense(units, num_features, kernel_initializer=uniform())
+        self.from_word = dense(units, config.word_dim, kernel_initializer=uniform())
         self.cell = ReluCell(units)
         self.recurrent = keras.layers.RNN(self.cell, return_sequences=True)
         small = keras.initializers.RandomUniform(-0.01, 0.01)
         self.output_words = self.add_weight(shape=(units, num_words), initializer=small, name="output_words")
-        self.from_image.build((None, num_features))
-        self.from_word.build((None, config.word_dim))
         self.recurrent.build((None, None, units))
         self.built = True
 
-    def look(self, descriptors: Tensor, mask: Tensor, training: bool = False) -> Memory:
-        """See `Generator.look`."""
-        vector = self.from_image(self.image.mean(descriptors, mask))
+    def encode(self, descriptors: Tensor, mask: Tensor, training: bool = False) -> Memory:
+        """Project the mean descriptor, "image" float32 [B, U]."""
+        vector = self.from_image(self.scaling.mean(descriptors, mask))
         if self.config.relu_encoders:
             vector = ops.relu(vector)
-        return {"image": self.image_dropout(vector, training=training)}  # [B, H]
+        return {"image": self.image_dropout(vector, training=training)}
 
-    def begin(self, memory: Memory) -> State:
-        """See `Generator.begin`; the last part counts the steps."""
+    def initial_state(self, memory: Memory) -> State:
+        """Return zeros, and the number of steps taken, float32 [B, 1]."""
         return [*zero_state(self.cell, memory["image"]), ops.zeros_like(memory["image"][:, :1])]
 
     def logits(self, memory: Memory, words: Tensor, training: bool = False) -> Tensor:
-        """See `Generator.logits`."""
-        inputs = self._read(words, training)  # [B, T, H]
-        image = memory["image"][:, None]  # [B, 1, H]
+        """Return float32 [B, T, V] logits; all arguments as in `Generator.logits`."""
+        inputs = self._project_words(words, training)  # [B, T, U]
+        image = memory["image"][:, None]  # [B, 1, U]
         if self.config.feed_once:
             inputs = ops.concatenate([inputs[:, :1] + image, inputs[:, 1:]], axis=1)
         else:
             inputs = inputs + image
-        return self._words_from(self.recurrent(inputs), training)
+        return self._word_logits(self.recurrent(inputs), training)
 
     def next_logits(self, memory: Memory, state: State, words: Tensor) -> tuple[Tensor, State]:
-        """See `Generator.next_logits`."""
+        """Read one word of each hypothesis; all arguments as in `Generator.next_logits`."""
         hidden, steps = state
         image = for_each_hypothesis(memory["image"], words)
         if self.config.feed_once:
             image = ops.where(steps == 0, image, 0.0)
-        hidden, _ = self.cell(self._read(words, False) + image, [hidden])
-        return self._words_from(hidden, False), [hidden, steps + 1]
+        hidden, _ = self.cell(self._project_words(words, False) + image, [hidden])
+        return self._word_logits(hidden, False), [hidden, steps + 1]
 
-    def _read(self, words: Tensor, training: bool) -> Tensor:
+    def _project_words(self, words: Tensor, training: bool) -> Tensor:
+        """Return W_hx x_t, float32 [..., U], of int32 [...] words."""
         vectors = self.words(words)
         if self.config.relu_encoders:
             vectors = ops.relu(vectors)
         return self.from_word(self.word_dropout(vectors, training=training))
 
-    def _words_from(self, hidden: Tensor, training: bool) -> Tensor:
+    def _word_logits(self, hidden: Tensor, training: bool) -> Tensor:
         return ops.matmul(self.output_dropout(hidden, training=training), self.output_words) + self.output_bias

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from datasets.records import ImageRecord
-from eval.metrics.captions.bleu_rouge_cider import cider
+from eval.metrics.captions.cider import cider
 from eval.metrics.captions.document_frequencies import DocumentFrequencies
 from eval.metrics.captions.ngrams import count_ngrams
 from vislang.text.tokenizer import tokenize

@@ -149,8 +149,8 @@ class CaptionTask(keras.Model):
             squares = ops.stack([ops.sum(ops.square(matrix)) for matrix in matrices])
             self.add_loss(0.5 * config.l2 * ops.sum(squares))
         if training:
-            for judge in self.captioner.judges:
-                self.add_loss(judge.loss(given["descriptors"], given["mask"], words, inputs["rows"], owners))
+            for scorer in self.captioner.scorers:
+                self.add_loss(scorer.loss(given["descriptors"], given["mask"], words, inputs["rows"], owners))
         return self.captioner({**given, "words": read}, training=training)
 
     def _partly_sampled(self, given: dict[str, Tensor], read: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ class SelfCriticalTask(keras.Model):
         words = given["words"]
         samples, steps = words.shape[1:]
         flat = ops.reshape(words, (-1, steps))
-        log_probs = self.captioner.log_probs_of_many(given["descriptors"], given["mask"], flat, training=training)
+        log_probs = self.captioner.word_log_probs(given["descriptors"], given["mask"], flat, training=training)
         log_probs = ops.log_softmax(permitted(log_probs, flat, FORBIDDEN, False), axis=-1)
         chosen = ops.take_along_axis(log_probs, flat[..., None], axis=-1)[..., 0]  # [B * S, T]
         ended = ops.cumsum(ops.cast(ops.equal(flat, END), "int32"), axis=1) - ops.cast(ops.equal(flat, END), "int32")
@@ -114,8 +114,8 @@ class SelfCriticalTask(keras.Model):
     def prepare(self, updates_per_epoch: int) -> None:
         """Choose the optimiser, with all state built, so that an earlier run can be taken up."""
         config = self.captioner.config
-        for judge in self.captioner.judges:
-            judge.trainable = False  # the reward says nothing about them
+        for scorer in self.captioner.scorers:
+            scorer.trainable = False  # the reward says nothing about them
         optimizer = make_optimizer(after_cross_entropy(config), updates_per_epoch * config.self_critical_epochs)
         optimizer.build(self.captioner.trainable_variables)
         self.compile(optimizer=optimizer, loss=lambda rows, terms: ops.mean(terms))

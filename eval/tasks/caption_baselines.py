@@ -18,7 +18,8 @@ from captioner.nearest_neighbour_baselines import (
     standardised,
 )
 from datasets.records import ImageRecord, captions_of
-from eval.metrics.captions.pairwise_cider import CaptionSimilarity
+from eval.metrics.captions.cider import PairwiseCider
+from eval.metrics.captions.ngrams import word_rows
 from eval.metrics.captions.ptb_tokenizer import treebank_tokenize
 from eval.metrics.captions.score import Captions
 from vislang.core.errors import DataError
@@ -64,13 +65,14 @@ def borrow_captions(
     started = time.perf_counter()
     training = [record for record in training if record.captions]
     neighbours, key = nearest_training_images(cache_path, backbone, training, images)
-    sentences, _ = captions_of(training)
+    sentences, image_of_caption = captions_of(training)
     ends = np.cumsum([len(record.captions) for record in training]).tolist()
     numbers = [list(range(end - len(record.captions), end)) for record, end in zip(training, ends, strict=True)]
     nearest, found_nearest = first_captions(neighbours, numbers), time.perf_counter()
     words = treebank_tokenize(sentences)  # needs no Java, so that the choice is the same everywhere
-    similarity = CaptionSimilarity([[words[number] for number in image] for image in numbers])
-    consensus = consensus_captions(neighbours, numbers, similarity.between)
+    rows = word_rows(words)
+    pairwise_cider = PairwiseCider(rows, image_of_caption)
+    consensus = consensus_captions(neighbours, numbers, lambda captions: pairwise_cider(rows[captions], captions))
     features = {
         "backbone": {"name": key.backbone, "weights": key.weights},
         "features": f"{TAP}@{key.recipe}, standardised, Euclidean distance",

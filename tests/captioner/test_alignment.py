@@ -37,7 +37,7 @@ def aligner_of(**changes) -> Aligner:
     for weight in aligner.trainable_weights:
         weight.assign(random.normal(0, 0.6, weight.shape))
     shift, scale = random.normal(size=(2, NUM_FEATURES)), random.uniform(0.5, 2, (2, NUM_FEATURES))
-    aligner.regions.scaling.standardise_with(shift, scale)
+    aligner.regions.scaling.set_statistics(shift, scale)
     return aligner
 
 
@@ -83,7 +83,7 @@ def test_the_papers_score_is_that_of_its_equations():
     descriptors = pictures()
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
     scaling = aligner.regions.scaling
-    scaled = (descriptors - double(scaling.shift)[1]) * double(scaling.scale)[1]
+    scaled = (descriptors - double(scaling.each_shift)) * double(scaling.each_scale)
     regions = [affine(aligner.regions.linear, scaled[image, : 3 if image == 1 else 4]) for image in range(3)]
     words = [words_by_hand(aligner.words, row[row > 0]) for row in WORDS]
     assert found.shape == (1, 3, 3)
@@ -148,7 +148,7 @@ def test_context_adds_the_whole_picture_to_every_region():
     descriptors = pictures()
     found = np.asarray(aligner.regions(descriptors.astype(np.float32))[0])
     scaling = aligner.regions.scaling
-    scaled = (descriptors - double(scaling.shift)[1]) * double(scaling.scale)[1]
+    scaled = (descriptors - double(scaling.each_shift)) * double(scaling.each_scale)
     beside = scaled[:, :1] @ double(aligner.regions.context.kernel)
     np.testing.assert_allclose(found, affine(aligner.regions.linear, scaled) + beside, rtol=1e-4, atol=1e-5)
 
@@ -175,11 +175,11 @@ def test_the_loss_of_a_hand_worked_batch():
 
 def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_weighted_sum():
     aligner = aligner_of(whole_dim=11, loss="softmax", normalised=True, whole_weight=3.0)
-    aligner.log_sharpness.assign([0.0, 1.0])
+    aligner.log_logit_scale.assign([0.0, 1.0])
     descriptors = pictures()
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
     scaling = aligner.regions.scaling
-    scaled = (descriptors[:, 0] - double(scaling.shift)[1]) * double(scaling.scale)[1]
+    scaled = (descriptors[:, 0] - double(scaling.each_shift)) * double(scaling.each_scale)
     wholes = affine(aligner.regions.whole_linear, scaled)
     sentences = np.asarray(aligner.words(WORDS)[2])
     for image in range(3):
@@ -194,11 +194,11 @@ def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_
 
 def test_a_bag_of_words_is_one_more_score():
     aligner = aligner_of(whole_dim=4, bag_dim=5, loss="softmax", normalised=True, whole_weight=2.0)
-    aligner.log_sharpness.assign([0.0, 0.0, np.log(2.0)])
+    aligner.log_logit_scale.assign([0.0, 0.0, np.log(2.0)])
     descriptors = pictures()
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
     scaling = aligner.regions.scaling
-    scaled = (descriptors[:, 0] - double(scaling.shift)[1]) * double(scaling.scale)[1]
+    scaled = (descriptors[:, 0] - double(scaling.each_shift)) * double(scaling.each_scale)
     images = affine(aligner.regions.bag_linear, scaled)
     sentences = np.array([double(aligner.words.bag.embeddings)[row[row > 0]].sum(axis=0) for row in WORDS])
     cosines = images @ sentences.T / np.outer(np.linalg.norm(images, axis=1), np.linalg.norm(sentences, axis=1))

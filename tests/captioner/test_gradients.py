@@ -41,7 +41,7 @@ def task_of(**changes) -> CaptionTask:
     random = np.random.default_rng(5)
     for weight in captioner.trainable_weights:
         weight.assign(random.normal(0, 0.6, weight.shape))
-    captioner.standardise_with(random.normal(size=(2, NUM_FEATURES)), random.uniform(0.5, 2, (2, NUM_FEATURES)))
+    captioner.set_feature_statistics(random.normal(size=(2, NUM_FEATURES)), random.uniform(0.5, 2, (2, NUM_FEATURES)))
     task = CaptionTask(captioner, Table())
     task.prepare(1)
     return task

@@ -6,7 +6,7 @@ import pytest
 
 from captioner.config import CaptionerConfig
 from captioner.models.ensemble import Captioner, shifted
-from captioner.models.s2vt import block_means, snake
+from captioner.models.s2vt import block_means, snake_order
 from vislang.core.errors import ConfigError
 from vislang.text.vocabulary import START
 from vislang.training.compile import compiled
@@ -44,7 +44,7 @@ def captioner_of(**changes) -> Captioner:
     random = np.random.default_rng(1)
     for weight in captioner.trainable_weights:
         weight.assign(random.normal(0, 0.6, weight.shape))
-    captioner.standardise_with(random.normal(size=(2, NUM_FEATURES)), random.uniform(0.5, 2, (2, NUM_FEATURES)))
+    captioner.set_feature_statistics(random.normal(size=(2, NUM_FEATURES)), random.uniform(0.5, 2, (2, NUM_FEATURES)))
     return captioner
 
 
@@ -76,7 +76,7 @@ def test_word_by_word_equals_all_at_once_for_several_hypotheses_of_each_image(ch
     mask[1, 2:] = False
     every = [np.repeat(part, HYPOTHESES, axis=0) for part in (descriptors, mask)]
     at_once = np.asarray(captioner.word_log_probs(*every, words))
-    np.testing.assert_allclose(captioner.log_probs_of_many(descriptors, mask, words), at_once, atol=1e-5)
+    np.testing.assert_allclose(captioner.word_log_probs(descriptors, mask, words), at_once, atol=1e-5)
     np.testing.assert_allclose(stepwise(captioner, descriptors, mask, words), at_once, atol=1e-5)
     np.testing.assert_allclose(np.exp(at_once).sum(-1), 1, atol=1e-5)
     assert at_once.std(axis=(0, 1)).min() > 1e-3  # else the images and words would make no difference
@@ -134,8 +134,8 @@ def test_a_sequence_is_read_in_the_order_of_the_settings(order, read):
 
 
 def test_what_makes_no_square_is_read_as_it_comes():
-    np.testing.assert_array_equal(snake(26), np.arange(26))
-    np.testing.assert_array_equal(snake(4), [0, 1, 3, 2])
+    np.testing.assert_array_equal(snake_order(26), np.arange(26))
+    np.testing.assert_array_equal(snake_order(4), [0, 1, 3, 2])
 
 
 def test_blocks_of_a_grid_are_the_means_of_what_the_mask_lets_through():
@@ -163,7 +163,7 @@ def test_reading_in_training_is_the_same_reading(block_side):
     generator = captioner_of(model="s2vt", reading_order="snake", block_side=block_side, **still).generators[0]
     descriptors, mask = descriptors_of(9)
     mask[1, 5:] = False
-    at_work, in_training = (generator.look(descriptors, mask, training=training) for training in (False, True))
+    at_work, in_training = (generator.encode(descriptors, mask, training=training) for training in (False, True))
     for name, expected in at_work.items():
         np.testing.assert_allclose(in_training[name], expected, atol=1e-6)
 
@@ -173,7 +173,7 @@ def test_attention_sums_to_one_over_what_is_there():
     descriptors, mask = descriptors_of(4)
     mask[2, 1:3] = False
     hidden = np.random.default_rng(4).normal(size=(IMAGES, 3, 8)).astype(np.float32)
-    weights = np.asarray(generator.attention(generator.look(descriptors, mask), hidden))
+    weights = np.asarray(generator.attention(generator.encode(descriptors, mask), hidden))
     assert weights.shape == (IMAGES, 2, 3, 4)
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
     assert weights[2, :, :, 1:3].max() == 0.0 < weights[:2].min()
@@ -200,7 +200,7 @@ def test_chosen_log_probabilities_are_those_of_the_words_and_zero_for_padding():
         words[1, 3:] = 0
         table = np.asarray(captioner.word_log_probs(descriptors, mask, words))
         expected = np.take_along_axis(table, words[..., None], axis=-1)[..., 0] * (words != 0)
-        np.testing.assert_allclose(captioner.predict_chosen(descriptors, mask, words), expected, atol=1e-5)
+        np.testing.assert_allclose(captioner.predict_caption_log_probs(descriptors, mask, words), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", ["mrnn", "lstm", "attend", "s2vt"])
@@ -222,7 +222,7 @@ def test_every_matrix_starts_from_numbers_of_its_own_that_follow_the_seed(model)
 def test_start_biases_reach_every_member():
     captioner = captioner_of(model="attend", members=2)
     biases = np.linspace(-1, 0, NUM_WORDS).astype(np.float32)
-    captioner.start_from(biases)
+    captioner.set_output_bias(biases)
     for generator in captioner.generators:
         np.testing.assert_array_equal(generator.output_bias, biases)
 

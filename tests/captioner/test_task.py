@@ -162,7 +162,7 @@ class Recorder(keras.Model):
 
     def __init__(self, config: CaptionerConfig, probabilities: np.ndarray | None = None):
         super().__init__()
-        self.config, self.probabilities, self.read, self.judges = config, probabilities, [], []
+        self.config, self.probabilities, self.read, self.scorers = config, probabilities, [], []
         self.built = True
 
     def call(self, inputs, training=False):

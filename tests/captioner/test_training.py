@@ -235,17 +235,17 @@ def test_a_loss_that_is_no_number_ends_the_run(toy_data, tmp_path, capsys):
     assert "the loss became" in capsys.readouterr().err
 
 
-def test_the_training_images_stay_with_the_model_as_neighbours(toy_data, tmp_path):
+def test_the_training_images_stay_with_the_model_for_consensus_reranking(toy_data, tmp_path):
     settings = ["epochs=1", "taps=grid", "members=1", "judges=1", "neighbours=3"]
     assert train.main(arguments(toy_data, tmp_path / "run", *settings)) == 0
     records, cache = of_split(read_dataset("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
     model = read_captioner(tmp_path / "run")
     seen = cache.read("toy", "grid", [one.image_id for one in records]).reshape(len(records), -1, cache_width(cache))
-    places = np.asarray(model.network.predict_places(seen, np.ones(seen.shape[:2], bool)))
-    np.testing.assert_allclose(model.neighbours.vectors, places, atol=1e-3)
-    written = [row[row > 0].tolist() + [END] for row in model.neighbours.words]
+    embeddings = np.asarray(model.network.predict_image_embeddings(seen, np.ones(seen.shape[:2], bool)))
+    np.testing.assert_allclose(model.consensus.embeddings, embeddings, atol=1e-3)
+    written = [row[row > 0].tolist() + [END] for row in model.consensus.words]
     assert written == captions_as_numbers(model, toy_data, "train")
-    assert model.neighbours.image_of_caption.tolist() == np.arange(len(records)).repeat(5).tolist()
+    assert model.consensus.image_of_caption.tolist() == np.arange(len(records)).repeat(5).tolist()
     dev = [one.image_id for one in of_split(read_dataset("karpathy", toy_data), "dev")]
     assert len(model.caption_cached(cache, dev)) == len(dev)
 

@@ -9,7 +9,8 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
-from eval.metrics.captions.bleu_rouge_cider import bleu, bleu_from_statistics, cider, rouge_l
+from eval.metrics.captions.bleu_rouge import bleu, bleu_from_statistics, rouge_l
+from eval.metrics.captions.cider import cider
 from eval.metrics.captions.document_frequencies import DocumentFrequencies
 from eval.metrics.captions.ngrams import count_ngrams
 from vislang.core.errors import EvalError

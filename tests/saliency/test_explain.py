@@ -56,7 +56,7 @@ def test_a_picture_is_explained_word_by_word(tiny_captioner, photo):
 
 def test_evidence_compares_the_picture_with_the_average_one(tiny_captioner, photo):
     model = load_model(tiny_captioner)
-    average = model.average_descriptor()
+    average = model.mean_descriptor()
     same = explain_cells(model, np.broadcast_to(average, (1, 8, 8, len(average))), "a red dog")
     np.testing.assert_allclose(same.evidence, 0.0, atol=1e-5)
     assert np.abs(saliency.explain_image(model, photo, "a red dog").evidence).max() > 1e-3

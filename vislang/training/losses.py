@@ -4,12 +4,22 @@ In all of them `scores` is float32 [B, B] with scores[i, j] the similarity of im
 the diagonal, and `negatives` is bool [B, B], True where image i and sentence j do not belong together.
 """
 
+import math
 from typing import Any
 
 from keras import ops
 
 Tensor = Any
 _EXCLUDED = -1e9  # far below any score, and finite, so that gradients stay numbers
+_MAX_LOG_SCALE = math.log(100.0)
+
+
+def logit_scale(log_scale: Tensor) -> Tensor:
+    """Return the factor of a softmax's logits, 1 / temperature, from its learned logarithm; at most 100.
+
+    References: Radford et al. 2021 (CLIP), arXiv:2103.00020, section 2.5.
+    """
+    return ops.exp(ops.minimum(log_scale, _MAX_LOG_SCALE))
 
 
 def hinge_costs(scores: Tensor, negatives: Tensor, margin: float) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.metrics.bootstrap import RESAMPLES, Difference
-from eval.metrics.captions.bleu_rouge_cider import bleu_from_statistics
+from eval.metrics.captions.bleu_rouge import bleu_from_statistics
 from eval.metrics.captions.meteor_formula import meteor_from_statistics
 from eval.metrics.captions.score import BLEU_NAMES, CaptionScores
 from vislang.core.errors import EvalError

@@ -101,6 +101,16 @@ def count_ngrams(candidates: Sequence[str], references: Sequence[Sequence[str]])
     )
 
 
+def word_rows(captions: Sequence[str]) -> Ints:
+    """Turn captions into rows of word ids, int64 [M, T], 1 or more in the order of appearance, padded with 0."""
+    ids: dict[str, int] = {}
+    rows = [[ids.setdefault(word, len(ids) + 1) for word in caption.split()] for caption in captions]
+    result = np.zeros((len(rows), max(map(len, rows), default=0)), np.int64)
+    for target, row in zip(result, rows, strict=True):
+        target[: len(row)] = row
+    return result
+
+
 def require_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     """Refuse candidates and references that do not belong together.
 

@@ -13,7 +13,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.metrics.captions.bleu_rouge_cider import bleu, cider, rouge_l
+from eval.metrics.captions.bleu_rouge import bleu, rouge_l
+from eval.metrics.captions.cider import cider
 from eval.metrics.captions.coco_files import ImageId, references_of
 from eval.metrics.captions.document_frequencies import DocumentFrequencies
 from eval.metrics.captions.meteor import Meteor, MeteorScores

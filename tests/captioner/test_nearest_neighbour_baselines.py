@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from captioner.nearest_neighbour_baselines import consensus_captions, first_captions, nearest_images, standardised
-from eval.metrics.captions.bleu_rouge_cider import cider
+from eval.metrics.captions.cider import PairwiseCider, cider
 from eval.metrics.captions.document_frequencies import DocumentFrequencies
-from eval.metrics.captions.ngrams import count_ngrams
-from eval.metrics.captions.pairwise_cider import CaptionSimilarity
+from eval.metrics.captions.ngrams import count_ngrams, word_rows
 
 WORDS = ["a", "dog", "runs", "on", "the", "grass", "cat", "sits", "red", "ball"]
 
@@ -50,32 +49,22 @@ def test_the_first_caption_of_the_nearest_image_is_borrowed():
     assert first_captions(np.array([[2, 0], [1, 2]]), [[0, 1], [2], [3, 4]]).tolist() == [3, 2]
 
 
-def test_similarity_is_cider_of_each_pair():
-    captions = made_up_captions()
-    captions[3][1] = "dog dog dog runs dog dog"
-    captions[4][0] = "dog dog cat"
-    captions[5][2] = ""
-    flat = [caption for image in captions for caption in image]
-    numbers = np.array([10, 12, 0, 35, 17, 10])
-    found = CaptionSimilarity(captions).between(numbers)
-    expected = [[slow_cider(flat[one], flat[other], captions) for other in numbers] for one in numbers]
-    np.testing.assert_allclose(found, expected, atol=1e-9)
-    assert found[0, 1] != pytest.approx(found[1, 0])  # clipping makes CIDEr-D one-sided
-
-
 @pytest.mark.parametrize("agreeing", [2, 100])
 def test_the_consensus_is_that_of_the_slow_definition(agreeing):
     captions = made_up_captions(seed=4)
     flat = [caption for image in captions for caption in image]
     numbers_of = [list(range(3 * image, 3 * image + 3)) for image in range(len(captions))]
     neighbours = np.random.default_rng(0).permuted(np.tile(np.arange(12), (5, 1)), axis=1)[:, :4]
-    found = consensus_captions(neighbours, numbers_of, CaptionSimilarity(captions).between, agreeing=agreeing)
+    rows = word_rows(flat)
+    pairwise = PairwiseCider(rows, np.repeat(np.arange(12), 3))
+    similarity = lambda numbers: pairwise(rows[numbers], numbers)  # noqa: E731
+    found = consensus_captions(neighbours, numbers_of, similarity, agreeing=agreeing)
     for images, chosen in zip(neighbours, found, strict=True):
         candidates = [number for image in images for number in numbers_of[image]]
         value = {}
         for one in candidates:
-            likeness = [slow_cider(flat[one], flat[other], captions) for other in candidates if other != one]
-            value[one] = sum(sorted(likeness, reverse=True)[:agreeing])
+            similarities = [slow_cider(flat[one], flat[other], captions) for other in candidates if other != one]
+            value[one] = sum(sorted(similarities, reverse=True)[:agreeing])
         assert value[chosen] == pytest.approx(max(value.values()))
 
 
@@ -87,11 +76,11 @@ def test_the_consensus_of_one_caption_is_that_caption_and_ties_go_to_the_nearer_
 
 
 def test_agreeing_captions_win_over_one_that_is_a_little_like_all():
-    likeness = np.full((6, 6), 0.4)
-    likeness[:3, :3] = 0.9  # three that agree; with all others counted, number 5 would win
-    likeness[5, :] = likeness[:, 5] = 0.8
+    similarities = np.full((6, 6), 0.4)
+    similarities[:3, :3] = 0.9  # three that agree; with all others counted, number 5 would win
+    similarities[5, :] = similarities[:, 5] = 0.8
     rows = [[number] for number in range(6)]
     images = np.arange(6)[None, ::-1]
-    between = lambda numbers: likeness[np.ix_(numbers, numbers)]  # noqa: E731
+    between = lambda numbers: similarities[np.ix_(numbers, numbers)]  # noqa: E731
     assert consensus_captions(images, rows, between, agreeing=2).tolist()[0] in (0, 1, 2)
     assert consensus_captions(images, rows, between).tolist() == [5]

@@ -1,7 +1,7 @@
-"""BLEU, ROUGE-L and CIDEr-D of tokenized captions, equal to pycocoevalcap's.
+"""BLEU and ROUGE-L of tokenized captions, equal to pycocoevalcap's.
 
 All take N candidates and, for each, its references; a caption is a string of words joined by blanks. Scores are
-pycocoevalcap's own: BLEU and ROUGE-L 0..1, CIDEr-D 0..10; higher is better. Tables print them times 100.
+pycocoevalcap's own, 0..1; higher is better. Tables print them times 100.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.metrics.captions.document_frequencies import DocumentFrequencies
 from eval.metrics.captions.ngrams import ORDERS, NgramCounts, require_pairs
 
 Floats = NDArray[np.float64]
 
 _TINY, _SMALL = 1e-15, 1e-9  # pycocoevalcap's guards against 0/0; they show in the scores of very short captions
-CIDER_SIGMA = 6.0  # of CIDEr-D's penalty on other lengths, in words
 _BETA = 1.2  # weight of recall in ROUGE-L
 
 
@@ -62,36 +60,6 @@ def bleu_from_statistics(statistics: Floats) -> Floats:
     means = np.cumprod(precisions, axis=-1) ** (1 / np.arange(1, ORDERS + 1))
     ratio = (words + _TINY) / (closest + _SMALL)
     return means * np.where(ratio < 1, np.exp(1 - 1 / np.minimum(ratio, 1)), 1)[..., None]
-
-
-def cider(ngrams: NgramCounts, *, df: DocumentFrequencies | None = None) -> Floats:
-    """Compute CIDEr-D for each image, float64 [N], 0..10; the score of the set is the mean.
-
-    Args:
-        ngrams: the counted captions.
-        df: frequencies of a large collection; None takes them from the references given, as published scores
-            do, which makes every score depend on the set and gives 0 for a single image.
-
-    References: Vedantam et al. 2015, arXiv:1411.5726, with the clipping and the length penalty of CIDEr-D.
-    """
-    num_images, num_references = len(ngrams.candidate_length), len(ngrams.reference_length)
-    image = ngrams.image_of_reference
-    log_images = np.log(float(num_images)) if df is None else df.log_images
-    total = np.zeros(num_references)
-    for order, grams in enumerate(ngrams.orders, start=1):
-        images_with = grams.images_with if df is None else df.images_with(ngrams.spelled(order))
-        weight = log_images - np.log(np.maximum(images_with, 1))  # [G], inverse document frequency
-        candidate = grams.candidate_count * weight[grams.candidate_gram]
-        reference = grams.reference_count * weight[grams.reference_gram]
-        clipped = np.minimum(np.append(candidate, 0)[grams.partner], reference)  # partner -1 takes the 0 at the end
-        product = _sums(grams.reference, clipped * reference, num_references)  # [M]
-        candidate_norm = np.sqrt(_sums(grams.candidate_image, candidate**2, num_images))
-        norms = candidate_norm[image] * np.sqrt(_sums(grams.reference, reference**2, num_references))
-        total += np.divide(product, norms, out=product, where=norms != 0)
-    # pycocoevalcap counts a caption's length in its pairs of words, so 0 and 1 word are equally long.
-    delta = np.maximum(ngrams.candidate_length - 1, 0)[image] - np.maximum(ngrams.reference_length - 1, 0)
-    total *= np.exp(-(delta**2) / (2 * CIDER_SIGMA**2))
-    return 10 / ORDERS * _sums(image, total, num_images) / np.bincount(image)
 
 
 def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
