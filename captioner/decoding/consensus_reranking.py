@@ -34,7 +34,7 @@ class ConsensusReranker:
         object.__setattr__(self, "cider", PairwiseCider(self.words, self.image_of_caption))
 
     def nearest(self, embeddings: np.ndarray, count: int) -> np.ndarray:
-        """Return the `count` training images of highest cosine with each of float [B, D], int [B, count], best first."""
+        """Return int [B, count], the training images of highest cosine with each row of float [B, D], best first."""
         scores = np.asarray(embeddings, np.float32) @ self.embeddings.astype(np.float32).T
         return np.argsort(-scores, axis=1, kind="stable")[:, :count]
 
