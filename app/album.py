@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command, shown_name
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    command_parser,
+    import_backend_quietly,
+    progress_is_shown,
+    run_command,
+    shown_name,
+)
 
 _LARGE = 1200  # pixels of the longer side of the images on the page
 _SMALL = 640  # where there are many
@@ -17,7 +25,7 @@ _MANY = 150
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m app.album", description=__doc__)
+    parser = command_parser("app.album", __doc__)
     parser.add_argument("--photos", required=True, metavar="DIR", help="a folder, a pattern, or a text file of paths")
     parser.add_argument("--out", type=Path, default=Path("runs/album.html"), help="(default: %(default)s)")
     parser.add_argument("--captioner", type=Path, metavar="NAME|DIR", help="trained captioner (default: bundled)")

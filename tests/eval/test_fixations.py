@@ -347,7 +347,7 @@ def test_the_data_must_be_named(capsys):
 
     with pytest.raises(SystemExit):
         main(["--task", "fixations"])
-    assert "expected --data DIR; then --checkpoint or --maps DIR" in capsys.readouterr().err
+    assert "expected --data DIR; then --model or --maps DIR" in capsys.readouterr().err
 
 
 def test_the_model_in_the_box_is_judged(tmp_path):
