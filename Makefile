@@ -71,7 +71,7 @@ doctor: install ## say what works on this machine, what is missing, and how to m
 	$(PY) -m app.doctor --data $(F8K)
 
 demo: install ## all abilities of the bundled models on one page, in a minute; PHOTOS=DIR: captions and search of your folder
-	$(if $(PHOTOS),$(PY) -m app.album --photos "$(patsubst ~/%,$(HOME)/%,$(PHOTOS))" --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m app.demo --out $(RUNS)/demo/index.html)
+	$(if $(PHOTOS),$(PY) -m app.album --images "$(patsubst ~/%,$(HOME)/%,$(PHOTOS))" --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m app.demo --out $(RUNS)/demo/index.html)
 
 demo-train: install ## train everything on scenes that it draws, and make pages and drawings: 8 minutes, no data
 	$(PY) -m app.demo_train --out $(RUNS)/demo-train

@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="FILE|DIR",
-        help="where to draw (default: drawings/NAME_unnatural.png; with --folder: no drawing)",
+        help="where to draw (default: drawings/NAME_unnatural.png; of several images: none)",
     )
     parser.add_argument(
         "--overlay", action="store_true", help="lay the map over the picture instead of drawing it in grey"
