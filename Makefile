@@ -71,7 +71,7 @@ doctor: install ## say what works on this machine, what is missing, and how to m
 	$(PY) -m app.doctor --data $(F8K)
 
 demo: install ## all abilities of the bundled models on one page, in a minute; PHOTOS=DIR: captions and search of your folder
-	$(if $(PHOTOS),$(PY) -m app.album --photos "$(patsubst ~/%,$(HOME)/%,$(PHOTOS))" --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m app.demo --out $(RUNS)/demo/index.html)
+	$(if $(PHOTOS),$(PY) -m app.album --images "$(patsubst ~/%,$(HOME)/%,$(PHOTOS))" --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m app.demo --out $(RUNS)/demo/index.html)
 
 demo-train: install ## train everything on scenes that it draws, and make pages and drawings: 8 minutes, no data
 	$(PY) -m app.demo_train --out $(RUNS)/demo-train
@@ -105,7 +105,7 @@ train-f8k-aligner: region-features ## the aligner of words and regions alone (F8
 	  --out $(RUNS)/align-f8k-$(ALIGNER)-$$seed || exit $$?; done
 
 train-f8k-regions: train-f8k-aligner ## the captioner of regions alone, on snippets that the first aligner cuts (F8K=DIR SEEDS="0 1 2")
-	test -f $(SNIPPETS)/dataset.json || $(PY) -m captioner.make_snippets --aligner $(RUNS)/align-f8k-$(ALIGNER)-$(firstword $(SEEDS)) \
+	test -f $(SNIPPETS)/dataset.json || $(PY) -m captioner.make_snippets --model $(RUNS)/align-f8k-$(ALIGNER)-$(firstword $(SEEDS)) \
 	  --data $(F8K) --cache $(F8K_CACHE) --out $(SNIPPETS)
 	for seed in $(SEEDS); do $(PY) -m captioner.train --preset regions$(OTHER_REGIONS) --seed $$seed --dataset karpathy \
 	  --data $(SNIPPETS) --cache $(SNIPPETS)/features.h5 --backbone $(BACKBONE) --out $(RUNS)/regions-f8k-$$seed || exit $$?; done
@@ -127,36 +127,36 @@ pretrained: install ## rebuild what is in the box: distil the small CNN, train a
 
 pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
 	$(MAKE) region-features BACKBONE=compact PROPOSALS=grid
-	$(PY) -m vse.train --preset box $(BOX_TRAINING) --out $(RUNS)/box/ranker
-	$(PY) -m captioner.train --preset box $(BOX_TRAINING) --out $(RUNS)/box/captioner
-	$(PY) -m captioner.train --preset box-s2vt $(BOX_TRAINING) --out $(RUNS)/box/s2vt
-	$(PY) -m naturalness.train --preset box --backbone compact --data $(F8K) --limit 2000 --out $(RUNS)/box/naturalness
-	$(PY) -m captioner.alignment.train --preset box $(BOX_TRAINING) --out $(RUNS)/box/aligner
-	$(PY) -m captioner.make_snippets --aligner $(RUNS)/box/aligner --data $(F8K) --cache $(F8K_CACHE) --out $(RUNS)/box/snippets
-	$(PY) -m captioner.train --preset box-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/box/snippets \
-	  --cache $(RUNS)/box/snippets/features.h5 --out $(RUNS)/box/region-captioner
-	$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
-	$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
-	$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/s2vt --name explainer --data $(F8K) --cache $(F8K_CACHE) --step 0.125
-	$(if $(OSIE),$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
-	$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/aligner --name aligner --data $(F8K) --cache $(F8K_CACHE) --step 0.25 \
+	$(PY) -m vse.train --preset box $(BOX_TRAINING) --out $(RUNS)/bundled/ranker
+	$(PY) -m captioner.train --preset box $(BOX_TRAINING) --out $(RUNS)/bundled/captioner
+	$(PY) -m captioner.train --preset box-s2vt $(BOX_TRAINING) --out $(RUNS)/bundled/explainer
+	$(PY) -m naturalness.train --preset box --backbone compact --data $(F8K) --limit 2000 --out $(RUNS)/bundled/naturalness
+	$(PY) -m captioner.alignment.train --preset box $(BOX_TRAINING) --out $(RUNS)/bundled/aligner
+	$(PY) -m captioner.make_snippets --model $(RUNS)/bundled/aligner --data $(F8K) --cache $(F8K_CACHE) --out $(RUNS)/bundled/snippets
+	$(PY) -m captioner.train --preset box-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/bundled/snippets \
+	  --cache $(RUNS)/bundled/snippets/features.h5 --out $(RUNS)/bundled/region-captioner
+	$(PY) -m app.bundle.pack --model $(RUNS)/bundled/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
+	$(PY) -m app.bundle.pack --model $(RUNS)/bundled/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
+	$(PY) -m app.bundle.pack --model $(RUNS)/bundled/explainer --name explainer --data $(F8K) --cache $(F8K_CACHE) --step 0.125
+	$(if $(OSIE),$(PY) -m app.bundle.pack --model $(RUNS)/bundled/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
+	$(PY) -m app.bundle.pack --model $(RUNS)/bundled/aligner --name aligner --data $(F8K) --cache $(F8K_CACHE) --step 0.25 \
 	  $(addprefix --entities ,$(ENTITIES))
-	$(if $(ENTITIES),$(PY) -m app.bundle.pack --checkpoint $(RUNS)/box/region-captioner --name region-captioner --data $(F8K) \
+	$(if $(ENTITIES),$(PY) -m app.bundle.pack --model $(RUNS)/bundled/region-captioner --name region-captioner --data $(F8K) \
 	  --cache $(F8K_CACHE) --step 0.25 --entities $(ENTITIES))
 
 eval: install ## rank and caption the test split with every trained run; writes results/ and pages
 	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)$(PACS_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
-	$(if $(VSE_RUNS),$(PY) -m eval.run --split test --out results $(addprefix --checkpoint ,$(VSE_RUNS)))
-	$(if $(CAP_RUNS),$(PY) -m eval.run --task captions --split test --out results $(addprefix --checkpoint ,$(CAP_RUNS)))
+	$(if $(VSE_RUNS),$(PY) -m eval.run --split test --out results $(addprefix --model ,$(VSE_RUNS)))
+	$(if $(CAP_RUNS),$(PY) -m eval.run --task captions --split test --out results $(addprefix --model ,$(CAP_RUNS)))
 	$(if $(ALIGN_RUNS),$(PY) -m eval.run --task alignment --split test --out results $(addprefix --entities ,$(ENTITIES)) \
-	  $(addprefix --checkpoint ,$(ALIGN_RUNS)))
+	  $(addprefix --model ,$(ALIGN_RUNS)))
 	$(if $(and $(REGION_RUNS),$(ENTITIES)),$(PY) -m eval.run --task regions --split test --out results --entities $(ENTITIES) \
-	  --data $(F8K) --cache $(F8K_CACHE) $(addprefix --checkpoint ,$(REGION_RUNS) $(CAP_RUNS)))
+	  --data $(F8K) --cache $(F8K_CACHE) $(addprefix --model ,$(REGION_RUNS) $(CAP_RUNS)))
 	$(if $(and $(S2VT_RUNS),$(ENTITIES)),$(PY) -m eval.run --task pointing --split test --out results --entities $(ENTITIES) \
-	  $(addprefix --checkpoint ,$(S2VT_RUNS)))
+	  $(addprefix --model ,$(S2VT_RUNS)))
 	$(if $(and $(VLM_RUNS),$(OSIE)),$(PY) -m eval.run --task fixations --data $(OSIE) --centre-prior multiply --out results \
-	  $(addprefix --checkpoint ,$(VLM_RUNS)))
-	$(if $(PACS_RUNS),$(PY) -m eval.run --task classification --split test --out results $(addprefix --checkpoint ,$(PACS_RUNS)) \
+	  $(addprefix --model ,$(VLM_RUNS)))
+	$(if $(PACS_RUNS),$(PY) -m eval.run --task classification --split test --out results $(addprefix --model ,$(PACS_RUNS)) \
 	  || test $$? = 3)
 
 df: install ## store Flickr8K's n-gram weights for CIDEr in runs/df (F8K=DIR), for --df flickr8k-train

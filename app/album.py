@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command, shown_name
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    add_images,
+    add_models,
+    add_strict,
+    command_parser,
+    import_backend_quietly,
+    progress_is_shown,
+    run_command,
+    shown_name,
+)
 
 _LARGE = 1200  # pixels of the longer side of the images on the page
 _SMALL = 640  # where there are many
@@ -17,13 +28,12 @@ _MANY = 150
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m app.album", description=__doc__)
-    parser.add_argument("--photos", required=True, metavar="DIR", help="a folder, a pattern, or a text file of paths")
+    parser = command_parser("app.album", __doc__)
+    add_images(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/album.html"), help="(default: %(default)s)")
-    parser.add_argument("--captioner", type=Path, metavar="NAME|DIR", help="trained captioner (default: bundled)")
-    parser.add_argument("--ranker", type=Path, metavar="NAME|DIR", help="trained ranker (default: bundled)")
-    parser.add_argument("--title", help="of the page (default: the folder's name)")
-    parser.add_argument("--strict", action="store_true", help="stop at the first unreadable image")
+    add_models(parser, "a trained captioner, a trained ranker, or both (default: the bundled ones)")
+    parser.add_argument("--title", help="of the page (default: the name of the first folder)")
+    add_strict(parser)
     return parser
 
 
@@ -39,34 +49,58 @@ def write_album(args: argparse.Namespace) -> int:
     from captioner.page import captions_page
     from vislang.core.errors import DataError
     from vislang.core.files import require_writable_folder
-    from vislang.features.pipeline import list_images
+    from vislang.features.pipeline import find_images
     from vse.api import load_model as load_ranker
 
-    paths = list_images(args.photos)
+    paths, missing = find_images(args.images, strict=args.strict)
+    models = models_by_kind(args.models)
     require_writable_folder(args.out.parent)
     started = time.monotonic()
     import_backend_quietly()
-    captioner = load_captioner(args.captioner)
-    ranker = load_ranker(args.ranker)
+    captioner = load_captioner(models.get("captioner"))
+    ranker = load_ranker(models.get("vse"))
     encoded = caption_and_encode(captioner, ranker, paths, strict=args.strict)
     images = encoded.images
+    skipped = [*missing, *encoded.skipped]
     if not images:
-        raise DataError(f"none of {len(paths)} images could be used; the first: {encoded.skipped[0].reason}")
+        raise DataError(f"none of {len(paths)} images could be used; the first: {skipped[0].reason}")
     seconds = time.monotonic() - started
-    title = args.title or f"{len(images):,} images in {shown_name(Path(args.photos).name)}"
+    title = args.title or f"{len(images):,} images in {shown_name(Path(args.images[0]).name)}"
     tags = [f"backbone {ranker.backbone}", f"{seconds:.0f} s on this machine", "captions and search without a network"]
     page = captions_page(
         title,
         tags,
         images,
-        [shown_name(one.reason) for one in encoded.skipped],
+        [shown_name(one.reason) for one in skipped],
         side=_LARGE if len(images) <= _MANY else _SMALL,
         scores=word_scores(ranker, encoded.vectors),
         command="app.album",
     )
     page.write(args.out)
-    print(f"{len(images)} images, {len(encoded.skipped)} left out; open in a browser:\n  {args.out.resolve()}")
-    return SKIPPED_SOME if encoded.skipped else DONE
+    print(f"{len(images)} images, {len(skipped)} left out; open in a browser:\n  {args.out.resolve()}")
+    return SKIPPED_SOME if skipped else DONE
+
+
+def models_by_kind(given: Sequence[Path]) -> dict[str, Path]:
+    """Return the checkpoints of a command that takes one captioner and one ranker, by kind: "captioner", "vse".
+
+    Raises:
+        ConfigError: another kind, or two of a kind.
+        DataError: no checkpoint.
+    """
+    from vislang.core.bundled_models import find_checkpoint
+    from vislang.core.errors import ConfigError
+    from vislang.core.files import read_json
+    from vislang.training.checkpoints import CONFIG
+
+    models: dict[str, Path] = {}
+    for folder in given:
+        file = find_checkpoint("captioner", folder) / CONFIG
+        kind = read_json(file, "checkpoint settings", "name a folder that training wrote").get("kind")
+        if kind not in ("captioner", "vse") or kind in models:
+            raise ConfigError(f"--model {folder} is of kind {kind!r}, expected one captioner and one ranker at most")
+        models[kind] = folder
+    return models
 
 
 @dataclass(frozen=True)

@@ -212,17 +212,17 @@ def captions_and_search(ranker: Any, encoded: Any) -> str:
         "Search",
         found,
         text="The five images nearest to each query in the joint space of images and sentences, with their cosine.",
-        command=f'python -m vse.search --index photos/ --text "{QUERIES[0]}"',
+        command=f'vislang search --images photos/ --text "{QUERIES[0]}"',
     )
 
 
 def regions(models: Models, path: Path, sentence: str) -> str:
     """Return an image with descriptions of its regions, and with the region of each part of a sentence."""
-    from captioner.api import describe_regions, place_words
+    from captioner.api import describe_regions, ground_phrases
     from vislang.draw.html.elements import section
 
-    described = describe_regions(models.region_captioner, path, most=5)
-    grounded = place_words(models.aligner, path, sentence)
+    described = describe_regions(models.region_captioner, path, max_regions=5)
+    grounded = ground_phrases(models.aligner, path, sentence)
     left = _region_card(path, described, "Descriptions of regions")
     right = _region_card(path, grounded, sentence)
     return section(

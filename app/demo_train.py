@@ -103,7 +103,7 @@ def ranker_and_captioner(args: argparse.Namespace) -> list[Step]:
     taps = ["--taps", "pooled,grid,regions-grid,boxes-grid", "--cache", str(drawn / "features.h5")]
     # Of pairs that were never trained the captioner names the colour and, nearly always, another thing.
     more = ["--train", str(_SHOWN), "--dev", "0", "--test", "0", "--seed", str(args.seed + 1)]
-    models = ["--ranker", ranker, "--captioner", captioner, "--title", "Scenes never seen before"]
+    models = ["--model", ranker, captioner, "--title", "Scenes never seen before"]
     return [
         Step("drawing scenes", scenes.main, ["--out", str(drawn / "scenes"), *counts]),
         Step(
@@ -115,7 +115,7 @@ def ranker_and_captioner(args: argparse.Namespace) -> list[Step]:
         Step(
             "ranking scenes whose pairs of colour and shape were never trained",
             run.main,
-            ["--checkpoint", ranker, *data, "--split", "test", "--out", str(args.out / "results")],
+            ["--model", ranker, *data, "--split", "test", "--out", str(args.out / "results")],
         ),
         Step(
             "training the captioner",
@@ -126,7 +126,7 @@ def ranker_and_captioner(args: argparse.Namespace) -> list[Step]:
         Step(
             "captioning scenes that were never trained, and making the page",
             album.main,
-            ["--photos", str(fresh / "images"), "--out", str(args.out / "album.html"), *models],
+            ["--images", str(fresh / "images"), "--out", str(args.out / "album.html"), *models],
         ),
     ]
 
@@ -137,7 +137,7 @@ def words_of_scenes(args: argparse.Namespace) -> list[Step]:
     from eval import run
     from saliency import explain
 
-    captioner = ["--checkpoint", str(_folder(args) / "captioner")]
+    captioner = ["--model", str(_folder(args) / "captioner")]
     sentence = draw_scene(args.seed + 1, 0, "train").captions[0]
     drawn = ["--sentence", sentence, "--out", str(args.out / "words.png"), "--html", str(args.out / "words.html")]
     return [
@@ -149,7 +149,7 @@ def words_of_scenes(args: argparse.Namespace) -> list[Step]:
         Step(
             "making a page of the maps of the words of a caption",
             explain.main,
-            ["--image", _fresh_scene(args), *captioner, *drawn],
+            ["--images", _fresh_scene(args), *captioner, *drawn],
         ),
     ]
 
@@ -173,12 +173,12 @@ def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
         Step(
             "grounding phrases in scenes whose pairs of colour and shape were never trained",
             run.main,
-            ["--task", "alignment", "--checkpoint", aligner, *data, "--out", str(args.out / "results")],
+            ["--task", "alignment", "--model", aligner, *data, "--out", str(args.out / "results")],
         ),
         Step(
             "cutting captions into descriptions of regions",
             make_snippets.main,
-            ["--aligner", aligner, *data, "--out", str(snippets)],
+            ["--model", aligner, *data, "--out", str(snippets)],
         ),
         Step(
             "training the captioner of regions",
@@ -188,7 +188,7 @@ def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
         Step(
             "describing the regions of a new scene",
             regions.main,
-            ["--image", _fresh_scene(args), "--checkpoint", describer, "--out", str(args.out / "regions.png")],
+            ["--images", _fresh_scene(args), "--model", describer, "--out", str(args.out / "regions.png")],
         ),
     ]
 
@@ -199,7 +199,7 @@ def unusual_places(args: argparse.Namespace) -> Step:
 
     drawn = ["--overlay", "--out", str(args.out / "unnatural.png")]
     title = "mapping what draws the eye in a new scene"
-    return Step(title, naturalness_map.main, ["--image", _fresh_scene(args), *drawn])
+    return Step(title, naturalness_map.main, ["--images", _fresh_scene(args), *drawn])
 
 
 def _fresh_scene(args: argparse.Namespace) -> str:

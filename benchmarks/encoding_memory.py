@@ -1,6 +1,6 @@
 """Peak memory of `vse.encode_images` on a folder with a decompression bomb and broken files among photographs.
 
-Run: python benchmarks/encoding_memory.py [--checkpoint DIR --folder DIR]
+Run: python benchmarks/encoding_memory.py [--model DIR --images DIR]
 Claim: under 1.5 GB with MobileNetV2, TensorFlow included. The last line is the ratio to that bound.
 """
 
@@ -65,15 +65,15 @@ def untrained_ranker(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, help="a trained ranker (default: an untrained one over MobileNetV2)")
-    parser.add_argument("--folder", type=Path, help="pictures (default: drawn)")
+    parser.add_argument("--model", type=Path, help="a trained ranker (default: an untrained one over MobileNetV2)")
+    parser.add_argument("--images", type=Path, help="pictures (default: drawn)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder, checkpoint = args.folder or Path(name) / "photos", args.checkpoint or Path(name) / "ranker"
-        if args.folder is None:
+        folder, checkpoint = args.images or Path(name) / "photos", args.model or Path(name) / "ranker"
+        if args.images is None:
             folder.mkdir()
             draw_folder(folder)
-        if args.checkpoint is None:
+        if args.model is None:
             checkpoint.mkdir()
             untrained_ranker(checkpoint)
         root = Path(__file__).resolve().parent.parent

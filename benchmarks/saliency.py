@@ -105,7 +105,7 @@ def of_videos(checkpoint: Path, folder: Path, lengths: list[int]) -> None:
     """Explain videos of several lengths, each in a process of its own."""
     for seconds in lengths:
         clip = draw_video(folder / f"{seconds}.mp4", seconds)
-        words = ["--video", str(clip), "--sentence", SENTENCE, "--checkpoint", str(checkpoint)]
+        words = ["--video", str(clip), "--sentence", SENTENCE, "--model", str(checkpoint)]
         command = [sys.executable, "-m", "saliency.explain", *words, "--out", str(folder / "out.mp4"), "--tile", "160"]
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,34 +1,35 @@
 """Command: write captions for photographs, as text, JSON, CSV, COCO results or a page with the pictures."""
 
 import argparse
-import glob
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    add_images,
+    add_model,
+    add_strict,
+    add_weights,
+    command_parser,
+    progress_is_shown,
+    run_command,
+    shown_name,
+)
 
 KIND = "captioner"
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m captioner.generate", description=__doc__)
-    pictures = parser.add_argument_group("photographs", "without these two: a list of paths on stdin, one a line")
-    pictures.add_argument(
-        "--image", nargs="+", action="extend", default=[], metavar="FILE", help='files, folders or "*.jpg"; repeatable'
-    )
-    pictures.add_argument("--folder", action="append", default=[], metavar="DIR", help="all in it; repeatable")
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="NAME|DIR",
-        help="folder of a trained captioner (default: the one in the box)",
-    )
-    parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
-    parser.add_argument("--strict", action="store_true", help="stop at the first bad photograph")
+    parser = command_parser("captioner.generate", __doc__)
+    add_images(parser, "image files, folders or patterns (default: paths on stdin, one a line)")
+    add_model(parser, "captioner")
+    add_weights(parser)
+    add_strict(parser)
     _describe_decoding(parser.add_argument_group("decoding (default: as the preset says)"))
     output = parser.add_argument_group("output (default: a line for each photograph, its path, a tab, the caption)")
     form = output.add_mutually_exclusive_group()
@@ -79,12 +80,15 @@ def generate(args: argparse.Namespace) -> int:
     from vislang.core.cli import import_backend_quietly
     from vislang.core.config import to_json
     from vislang.core.errors import DataError
+    from vislang.features.pipeline import find_images
 
-    paths, skipped = find_pictures(args)
+    paths, skipped = find_images(args.images or paths_on_stdin(), strict=args.strict)
+    for one in skipped:
+        print_skipped(one)
     check_outputs(args, paths)
-    say_which(KIND, args.checkpoint)
+    say_which(KIND, args.model)
     import_backend_quietly()
-    model = load_model(args.checkpoint)
+    model = load_model(args.model)
     names = ["beam", "max_words", "length_power", "judge_weight", "neighbour_weight"]
     names += ["groups", "diversity", "temperature", "top_p", "seed"]
     asked = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
@@ -101,44 +105,6 @@ def generate(args: argparse.Namespace) -> int:
         tags = [f"preset {model.description.get('preset')}", model.description["backbone"]["name"], way]
         write_page(args.html, tags, captioned, skipped)
     return SKIPPED_SOME if skipped else DONE
-
-
-def find_pictures(args: argparse.Namespace) -> tuple[list[Path], list[Any]]:
-    """List the photographs, each once and in the order asked for, and what was asked for and is not there.
-
-    Raises:
-        ConfigError: nothing was asked for.
-        DataError: nothing is there, or something is not and `--strict`.
-    """
-    from vislang.core.errors import ConfigError, DataError
-    from vislang.features.pipeline import Skipped
-
-    words = [*args.image, *args.folder] or paths_on_stdin()
-    if not words:
-        raise ConfigError("no photograph was given, expected --image FILE, --folder DIR or a list of paths on stdin")
-    paths: dict[str, Path] = {}
-    missing: list[Skipped] = []
-    for word in words:
-        try:
-            for path in pictures_at(word):
-                paths.setdefault(os.path.abspath(path), path)
-        except DataError as error:
-            if args.strict:
-                raise
-            missing.append(Skipped(word, str(error)))
-            print_skipped(missing[-1])
-    if not paths:
-        raise DataError(f"no photograph was found; the first: {missing[0].reason}")
-    return list(paths.values()), missing
-
-
-def pictures_at(word: str) -> list[Path]:
-    """List what a path, a folder or a pattern stands for; a file that is not there is found out when it is read."""
-    from vislang.features.pipeline import list_images
-
-    if os.path.isdir(word) or (glob.has_magic(word) and not os.path.exists(word)):
-        return list_images(word)
-    return [Path(word)]
 
 
 def paths_on_stdin() -> list[str]:
@@ -214,7 +180,7 @@ def print_document(args: argparse.Namespace, way: dict[str, Any], captioned: lis
     left_out = [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
     images = [json_row(image, args.explain) for image in captioned]
     document = {
-        "checkpoint": shown_name(str(args.checkpoint or BUNDLED[KIND])),
+        "model": shown_name(str(args.model or BUNDLED[KIND])),
         **way,
         "images": images,
         "skipped": left_out,

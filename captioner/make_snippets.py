@@ -12,27 +12,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, import_backend_quietly, progress_is_shown, run_command
+from vislang.core.cli import (
+    DONE,
+    add_model,
+    command_parser,
+    import_backend_quietly,
+    progress_is_shown,
+    run_command,
+)
 
 _PICTURES = 128
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m captioner.make_snippets", description=__doc__)
-    parser.add_argument("--aligner", required=True, type=Path, metavar="NAME|DIR", help="a trained aligner")
+    parser = command_parser("captioner.make_snippets", __doc__)
+    add_model(parser, "aligner")
     parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
     parser.add_argument("--data", required=True, type=Path, help="folder of the data set; test takes no part")
     parser.add_argument("--cache", required=True, type=Path, help="feature cache with the aligner's regions")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument("--beta", type=float, metavar="B", help="coupling of adjacent words (default: the preset's)")
     parser.add_argument(
-        "--same", type=float, metavar="BETA", help="of the MRF (default: as the aligner's settings say)"
-    )
-    parser.add_argument(
-        "--least",
+        "--min-score",
         type=float,
         default=0.5,
-        help="strength of a snippet, see captioner.alignment.segments (default: %(default)s)",
+        help="lowest score of a snippet, see captioner.alignment.segments (default: %(default)s)",
     )
     return parser
 
@@ -50,13 +55,15 @@ def write_snippets(args: argparse.Namespace) -> int:
     from datasets.records import of_split, with_features
     from datasets.registry import read_dataset
     from vislang.backbones.feature_name import FeatureName
+    from vislang.core.bundled_models import say_which
     from vislang.core.errors import ConfigError, DataError
     from vislang.core.files import require_writable_folder
     from vislang.features.cache.reader import open_cache
     from vislang.text.tokenizer import tokenize
 
+    say_which("aligner", args.model)
     import_backend_quietly()
-    model = load_aligner(args.aligner)
+    model = load_aligner(args.model)
     if FeatureName.parse(model.config.taps[0]).kind != "regions":
         raise ConfigError(f"the aligner reads {model.config.taps[0]}; snippets need one trained on regions-KIND")
     require_writable_folder(args.out)
@@ -66,7 +73,7 @@ def write_snippets(args: argparse.Namespace) -> int:
         joins = JOINS | learned_joins(tokenize(text) for record in splits["train"] for text in record.captions)
         entries = [entry for name, some in splits.items() for entry in align(model, cache, some, name, joins, args)]
         if not entries:
-            raise DataError(f"no part of a caption is as strong as --least {args.least:g}, expected some; lower it")
+            raise DataError(f"no part of a caption scores {args.min_score:g} or more; lower --min-score")
         write_data_set(args.out, entries, model, cache)
     count = sum(len(entry["sentences"]) for entry in entries)
     print(f"{args.out}: {count:,} snippets of {len(entries):,} regions")
@@ -91,10 +98,10 @@ def align(
             images = model.encode_cached(cache, [record.image_id for record in some])
             sentences = [tokenize(caption) for record in some for caption in record.captions]
             owners = np.array([row for row, record in enumerate(some) for _ in record.captions])
-            found = segment_sentences(model, images[owners], sentences, args.same)
+            found = segment_sentences(model, images[owners], sentences, args.beta)
             for row, words, segments in zip(owners, sentences, found, strict=True):
                 for segment in with_determiners(words, segments):
-                    if segment.strength >= args.least:
+                    if segment.strength >= args.min_score:
                         key = some[row].image_id, segment.region
                         entries.setdefault(key, []).extend(names_in(words[slice(*segment.words)], joins))
             bar.update(len(some))

@@ -1,8 +1,8 @@
 """Command: describe the regions of photographs, or say which region each part of a sentence is about.
 
 Examples:
-    python -m captioner.regions --image dog.jpg --out dog_regions.png
-    python -m captioner.regions --image dog.jpg --sentence "a dog catches a red frisbee" --json
+    vislang regions --images dog.jpg --out dog_regions.png
+    vislang regions --images dog.jpg --sentence "a dog catches a red frisbee" --json
 """
 
 import argparse
@@ -10,31 +10,40 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, run_command, shown_name
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    add_images,
+    add_json,
+    add_model,
+    add_strict,
+    add_weights,
+    command_parser,
+    import_backend_quietly,
+    run_command,
+    shown_name,
+)
 
 _IN_THE_BOX = "region-captioner"
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m captioner.regions", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--image", nargs="+", action="extend", required=True, metavar="FILE", help="photographs")
+    parser = command_parser("captioner.regions", __doc__)
+    add_images(parser)
     parser.add_argument("--sentence", metavar="TEXT", help="tie its words to regions instead of writing snippets")
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="NAME|DIR",
-        help="a captioner trained on snippets, or with --sentence an aligner (default: the one in the box)",
-    )  # fmt: skip
-    parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
+    add_model(parser, "region captioner, with --sentence of an aligner")
+    add_weights(parser)
     parser.add_argument("--proposals", metavar="WHERE", help="the detector, such as detector:FILE.pb")
-    parser.add_argument("--most", type=int, default=8, metavar="N", help="regions described (default: %(default)s)")
-    parser.add_argument("--same", type=float, metavar="BETA", help="with --sentence: larger, fewer parts")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE|DIR", help="where to draw (default: drawings/PHOTO_regions.png)"
+        "--max-regions", type=int, default=8, metavar="N", help="regions described (default: %(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document; draws only with --out")
-    parser.add_argument("--strict", action="store_true", help="stop at the first bad photograph")
+    parser.add_argument("--beta", type=float, metavar="B", help="with --sentence: larger gives fewer parts")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE|DIR", help="where to draw (default: drawings/IMAGE_regions.png)"
+    )
+    add_json(parser)
+    add_strict(parser)
     return parser
 
 
@@ -52,31 +61,36 @@ def describe(args: argparse.Namespace) -> int:
     from vislang.core.bundled_models import PRETRAINED, say_which
     from vislang.core.errors import ConfigError, DataError
     from vislang.draw.image_files import plan_drawings
+    from vislang.features.pipeline import find_images
     from vislang.features.reading_options import ReadingOptions
 
-    if args.same is not None and args.sentence is None:
-        raise ConfigError("--same cuts a sentence, expected --sentence TEXT with it")
+    paths, missing = find_images(args.images, strict=args.strict)
+    if args.beta is not None and args.sentence is None:
+        raise ConfigError("--beta divides a sentence into parts, expected --sentence TEXT with it")
     drawings = {}
     if args.out or not args.json:
-        planned = plan_drawings(args.out, [Path(image) for image in args.image], "_regions.png")
-        drawings = dict(zip(args.image, planned, strict=True))
+        planned = plan_drawings(args.out, paths, "_regions.png")
+        drawings = {str(path): drawing for path, drawing in zip(paths, planned, strict=True)}
     import_backend_quietly()
     options = ReadingOptions(weights=args.weights, proposals=args.proposals)
     if args.sentence is None:
-        say_which("captioner", args.checkpoint, _IN_THE_BOX)
-        model = load_model(args.checkpoint or PRETRAINED / _IN_THE_BOX)
+        say_which("captioner", args.model, _IN_THE_BOX)
+        model = load_model(args.model or PRETRAINED / _IN_THE_BOX)
     else:
-        say_which("aligner", args.checkpoint)
-        aligner = load_aligner(args.checkpoint)
-    documents, failed = [], []
-    for image in args.image:
+        say_which("aligner", args.model)
+        aligner = load_aligner(args.model)
+    documents = []
+    failed = [one.reason for one in missing]
+    for reason in failed:
+        print(f"skipped {shown_name(reason)}", file=sys.stderr)
+    for image in map(str, paths):
         try:
             if args.sentence is None:
-                found = describe_regions(model, image, max_regions=args.most, options=options)
+                found = describe_regions(model, image, max_regions=args.max_regions, options=options)
             else:
-                found = ground_phrases(aligner, image, args.sentence, beta=args.same, options=options)
+                found = ground_phrases(aligner, image, args.sentence, beta=args.beta, options=options)
         except DataError as error:
-            if args.strict or len(failed) == len(args.image) - 1:  # nothing could be used
+            if args.strict or not documents and image == str(paths[-1]):  # nothing could be used
                 raise
             failed.append(str(error))
             print(f"skipped {shown_name(str(error))}", file=sys.stderr)

@@ -15,7 +15,7 @@ from datasets.download.http import Archive, download
 from datasets.download.zip_files import unpack
 from datasets.records import ImageRecord, captions_of
 from datasets.text_files import first_existing
-from vislang.core.cli import DONE, run_command
+from vislang.core.cli import DONE, command_parser, run_command
 from vislang.core.errors import DataError, unknown_name
 from vislang.core.files import read_json, require_writable_folder, write_json
 
@@ -128,7 +128,7 @@ def check_copy(source: Source, folder: str | Path) -> tuple[ImageRecord, ...]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m datasets.fetch", description="Download and check a data set.")
+    parser = command_parser("datasets.fetch", "Download and check a data set.")
     parser.add_argument("name", help=f"which: {', '.join(SOURCES)}")
     parser.add_argument("--out", required=True, help="folder to put it in")
     parser.add_argument("--from", dest="origin", metavar="DIR", help="check and link this copy, download nothing")

@@ -34,17 +34,17 @@ def model_cards(folder: Path) -> str:
 
 
 def _card(card: Mapping[str, Any]) -> str:
-    lines = [f"## {card['name']}", "", f"{card['what'][0].upper()}{card['what'][1:]}.", ""]
+    lines = [f"## {card['name']}", "", f"{card['description']}.", ""]
     rows = {
-        "Good at": card.get("good at"),
-        "Bad at": card.get("bad at"),
+        "Intended use": card.get("intended_use"),
+        "Limitations": card.get("limitations"),
         "Data": card.get("data"),
         "Scores": _scores(card.get("scores")),
         "Trained by": f"`{card['command']}`",
         "Date and commit": f"{card.get('date')}, {str(card.get('commit'))[:8]}",
-        "Stored as": card.get("stored as"),
+        "Stored as": card.get("stored_as"),
         "Licence": card.get("licence"),
-        "Terms of the data": card.get("terms of the data"),
+        "Terms of the data": card.get("data_terms"),
     }
     for name, value in rows.items():
         if value:

@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from vislang.core.cli import DONE, run_command
+from vislang.core.cli import DONE, command_parser, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m eval.compare", description=__doc__)
+    parser = command_parser("eval.compare", __doc__)
     for letter in "ab":
         parser.add_argument(letter, type=Path, help="checkpoint that eval.run has ranked, or its ranks-....npz")
     parser.add_argument("--dataset", help="as in eval.run (default: the only one that A was ranked on)")

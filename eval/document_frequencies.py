@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from vislang.core.cli import DONE, run_command
+from vislang.core.cli import DONE, command_parser, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m eval.document_frequencies", description=__doc__)
+    parser = command_parser("eval.document_frequencies", __doc__)
     parser.add_argument("--dataset", required=True, help="name of the reader, such as flickr8k")
     parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
     parser.add_argument("--split", default="train", help="(default: %(default)s)")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vislang.core.cli import DONE, run_command
+from vislang.core.cli import DONE, command_parser, run_command
 
 if TYPE_CHECKING:
     from datasets.captions.human_judgements import Judged
@@ -18,7 +18,7 @@ METEOR_TIMEOUT = 3600.0  # seconds for one answer: the crowd's 47,830 pairs are 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m eval.metric_agreement", description=__doc__)
+    parser = command_parser("eval.metric_agreement", __doc__)
     parser.add_argument("--data", required=True, type=Path, help="Flickr8K's folder, with both Annotations.txt")
     parser.add_argument("--out", default=Path("results"), type=Path, help="folder to write (default: %(default)s)")
     parser.add_argument("--tokenizer", choices=("ptb", "treebank"), help="(default: ptb where there is Java)")

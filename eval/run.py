@@ -12,21 +12,26 @@ from typing import Any
 
 from captioner.decoding.options import DecodeOptions
 from eval.results.runs import fill_in_from_training, grouped, model_info, require_kind, training_seconds
-from vislang.core.cli import DONE, add_settings, progress_is_shown, run_command
+from vislang.core.cli import (
+    DONE,
+    add_json,
+    add_models,
+    add_settings,
+    command_parser,
+    progress_is_shown,
+    run_command,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m eval.run", description=__doc__)
+    parser = command_parser("eval.run", __doc__)
     tasks = ("ranking", "captions", "alignment", "regions", "pointing", "fixations", "classification")
     parser.add_argument("--task", choices=tasks, default="ranking", help="(default: %(default)s)")
-    parser.add_argument(
-        "--checkpoint", action="append", default=[], type=Path, metavar="DIR",
-        help="a trained model; several with equal settings and other seeds become one row, mean and deviation",
-    )  # fmt: skip
+    add_models(parser, "trained models; those that differ in their seed alone become one row: mean and std")
     parser.add_argument("--data", type=Path, help="folder of the data set (default: where it was trained from)")
     parser.add_argument("--dataset", help="name of the reader (default: the one it was trained with)")
-    parser.add_argument("--called", metavar="NAME", help="name in the tables, such as coco (default: --dataset)")
+    parser.add_argument("--dataset-name", metavar="NAME", help="name in the tables, such as coco (default: --dataset)")
     parser.add_argument("--split", default="test", help="(default: %(default)s)")
     parser.add_argument("--cache", type=Path, help="feature cache (default: the one it was trained from)")
     parser.add_argument(
@@ -35,9 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--protocol", choices=("full", "five-folds"), default="full", help="(default: %(default)s)")
     parser.add_argument("--out", default=Path("results"), type=Path, help="folder to write (default: %(default)s)")
     parser.add_argument("--name", help="name of the row (default: preset and backbone)")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    add_json(parser)
     parser.add_argument("--entities", type=Path, metavar="DIR", help="alignment, regions, pointing: Flickr30k Entities")
-    captions = parser.add_argument_group("captions only", "without --checkpoint and --results: the baselines alone")
+    captions = parser.add_argument_group("captions only", "without --model and --results: the baselines alone")
     captions.add_argument("--results", type=Path, metavar="FILE", help="score these captions, in COCO's results form")
     captions.add_argument(
         "--references", type=Path, metavar="FILE", help="COCO annotations or {id: [captions]} (default: the data set)"
@@ -49,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     captions.add_argument("--beam", type=int, metavar="N", help="width (default: the preset's own)")
     note = "another decoding option, such as neighbour_weight=0; goes into the row's name"
     add_settings(captions, {"decoding": DecodeOptions()}, note)
-    fixations = parser.add_argument_group("fixations only", "without --maps and --checkpoint: the baselines alone")
+    fixations = parser.add_argument_group("fixations only", "without --maps and --model: the baselines alone")
     fixations.add_argument(
         "--maps", action="append", default=[], metavar="[NAME=]DIR",
         help="judge these maps: one .npy or grey .png for each picture, named as it; can be given again",
@@ -75,8 +80,8 @@ def main(argv: list[str] | None = None) -> int:
         from eval.tasks.captions import evaluate_captions
 
         return run_command(lambda: evaluate_captions(args))
-    if args.task in ("alignment", "regions", "pointing", "classification") and not args.checkpoint:
-        parser.error("the following arguments are required: --checkpoint")
+    if args.task in ("alignment", "regions", "pointing", "classification") and not args.models:
+        parser.error("the following arguments are required: --model")
     if args.task == "alignment":
         from eval.tasks.alignment import evaluate_alignment
 
@@ -91,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
         return run_command(lambda: evaluate_pointing(args))
     if args.task == "fixations":
         if args.data is None:
-            parser.error("--task fixations needs a data set, expected --data DIR; then --checkpoint or --maps DIR")
+            parser.error("--task fixations needs a data set, expected --data DIR; then --model or --maps DIR")
         from eval.tasks.fixations import evaluate_fixations
 
         return run_command(lambda: evaluate_fixations(args))
@@ -101,8 +106,8 @@ def main(argv: list[str] | None = None) -> int:
         return run_command(lambda: evaluate_regions(args))
     if args.results or args.references or args.against:
         parser.error("--results, --references and --against score captions, expected --task captions with them")
-    if not args.checkpoint:
-        parser.error("the following arguments are required: --checkpoint")
+    if not args.models:
+        parser.error("the following arguments are required: --model")
     return run_command(lambda: evaluate(args))
 
 
@@ -115,14 +120,14 @@ def evaluate(args: argparse.Namespace) -> int:
     from eval.tables.retrieval import markdown_table
     from vislang.core.files import file_name, require_writable_folder, write_json
 
-    require_kind(args.checkpoint, "vse")
+    require_kind(args.models, "vse")
     fill_in_from_training(args, "vse")
     records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
     require_writable_folder(args.out)
     embedded = []
-    for number, checkpoint in enumerate(args.checkpoint, start=1):
+    for number, checkpoint in enumerate(args.models, start=1):
         if progress_is_shown():
-            print(f"encoding with {checkpoint} ({number} of {len(args.checkpoint)})", file=sys.stderr)
+            print(f"encoding with {checkpoint} ({number} of {len(args.models)})", file=sys.stderr)
         embedded.append(ranked(args, checkpoint, records))
     rows = [build_row(args, name, runs, records) for name, runs in grouped(embedded, args.name).items()]
     for result, _ in rows:
@@ -175,7 +180,8 @@ def ranked(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any]) -
     seconds = time.perf_counter() - started
     queries = queries_fingerprint([record.image_id for record in records], sentences)
     try:
-        path = ranks_path(checkpoint, dataset=args.called or args.dataset, split=args.split, protocol=args.protocol)
+        dataset = args.dataset_name or args.dataset
+        path = ranks_path(checkpoint, dataset=dataset, split=args.split, protocol=args.protocol)
         save_ranks(path, SavedRanks(folds, queries))
     except DataError as error:  # a checkpoint on a read-only disk can still be ranked
         print(f"note: eval.compare will not find these ranks: {error}", file=sys.stderr)
@@ -190,7 +196,7 @@ def build_row(args: argparse.Namespace, name: str, runs: list[dict[str, Any]], r
 
     setup = Setup(
         name=name,
-        dataset=args.called or args.dataset,
+        dataset=args.dataset_name or args.dataset,
         split=args.split,
         protocol=args.protocol,
         config=runs[0]["info"]["config"],
@@ -209,7 +215,7 @@ def write_tables(args: argparse.Namespace, rows: list[tuple], records: Sequence[
     from vislang.core.files import file_name, write_text
 
     sentences, owners = captions_of(records)
-    dataset = args.called or args.dataset
+    dataset = args.dataset_name or args.dataset
     results = read_results(args.out, dataset, args.split)
     best, shown = max(rows, key=lambda row: row[0]["metrics"]["rsum"])
     collection = Collection([r.image_id for r in records], [r.path for r in records], sentences, owners.tolist())

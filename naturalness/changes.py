@@ -6,7 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vislang.core.cli import DONE, import_backend_quietly, progress_is_shown, run_command
+from vislang.core.cli import (
+    DONE,
+    add_model,
+    add_weights,
+    command_parser,
+    import_backend_quietly,
+    progress_is_shown,
+    run_command,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,9 +25,9 @@ TORN = 28  # pixels of the pieces of a torn photograph
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m naturalness.changes", description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="a trained model (default: the one in the box)")
-    parser.add_argument("--weights", metavar="FILE", help="weights of its CNN (default: VISLANG_WEIGHTS)")
+    parser = command_parser("naturalness.changes", __doc__)
+    add_model(parser, "visual language model")
+    add_weights(parser)
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of the data set")
     parser.add_argument("--dataset", default="flickr8k", help="name of its reader (default: %(default)s)")
     parser.add_argument("--split", default="dev", help="(default: %(default)s)")
@@ -50,7 +58,7 @@ def measure(args: argparse.Namespace) -> int:
     pictures = read_pictures(args)
     require_writable_folder(args.out)
     import_backend_quietly()
-    model = load_model(args.checkpoint, weights=args.weights)
+    model = load_model(args.model, weights=args.weights)
     noticed: dict[str, list[bool]] = {name: [] for name in (*CHANGES, "torn")}
     for number in tqdm(range(len(pictures)), disable=not progress_is_shown()):
         picture, other = pictures[number], pictures[(number + 1) % len(pictures)]

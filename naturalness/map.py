@@ -5,31 +5,43 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command, shown_name
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    add_images,
+    add_json,
+    add_model,
+    add_weights,
+    command_parser,
+    import_backend_quietly,
+    progress_is_shown,
+    run_command,
+    shown_name,
+)
 
 _BLUR = 0.03  # deviation of the Gaussian that smooths a drawing, in shares of the width
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m naturalness.map", description=__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--image", type=Path, metavar="FILE", help="a photograph of any size")
-    source.add_argument("--folder", metavar="WHERE", help="folder or pattern: rank its pictures")
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="a trained model (default: the one in the box)")
-    parser.add_argument("--weights", metavar="FILE", help="weights of its CNN (default: VISLANG_WEIGHTS)")
+    parser = command_parser("naturalness.map", __doc__)
+    add_images(parser, "image files, folders or patterns; several are ranked from least to most natural")
+    add_model(parser, "visual language model")
+    add_weights(parser)
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE|DIR",
-        help="where to draw (default: drawings/NAME_unnatural.png; with --folder: no drawing)",
+        help="where to draw (default: drawings/NAME_unnatural.png; of several images: none)",
     )
     parser.add_argument(
         "--overlay", action="store_true", help="lay the map over the picture instead of drawing it in grey"
     )
-    parser.add_argument("--odd", action="store_true", help="what does not belong, instead of what draws the eye")
+    parser.add_argument(
+        "--anomaly", action="store_true", help="map what does not belong, instead of predicting fixations"
+    )
     parser.add_argument("--npy", type=Path, metavar="FILE", help="also write the map, float32 [H, W], not smoothed")
-    parser.add_argument("--json", action="store_true", help="print scores as JSON; draws only what --out names")
+    add_json(parser)
     return parser
 
 
@@ -43,16 +55,17 @@ def map_pictures(args: argparse.Namespace) -> int:
     """Load the model, look at the pictures, draw and print."""
     import json
 
-    paths = list_paths(args)
+    paths, missing = list_paths(args)
     drawings = plan_maps(args, paths)
     from vislang.core.bundled_models import say_which
 
-    say_which("naturalness", args.checkpoint)
+    say_which("naturalness", args.model)
     import_backend_quietly()
     from naturalness.api import load_model
 
-    model = load_model(args.checkpoint, weights=args.weights)
+    model = load_model(args.model, weights=args.weights)
     scores, skipped = look_at_all(args, model, paths, drawings)
+    skipped += [(shown_name(one.source), one.reason) for one in missing]
     if args.json:
         rows = [{"image": shown_name(str(path)), "naturalness": round(score, 4)} for path, score in scores]
         print(json.dumps({"pictures": rows, "skipped": [list(one) for one in skipped]}, ensure_ascii=False))
@@ -64,21 +77,19 @@ def map_pictures(args: argparse.Namespace) -> int:
     return SKIPPED_SOME if skipped else DONE
 
 
-def list_paths(args: argparse.Namespace) -> list[Path]:
+def list_paths(args: argparse.Namespace) -> tuple[list[Path], list[Any]]:
     """List the pictures, and refuse before any work what cannot end well."""
-    from vislang.core.errors import ConfigError, DataError
+    from vislang.core.errors import ConfigError
     from vislang.core.files import require_writable_folder
-    from vislang.features.pipeline import list_images
+    from vislang.features.pipeline import find_images
 
-    if args.folder and args.npy:
-        raise ConfigError("--npy writes one map, got --folder; name one picture with --image")
+    paths, missing = find_images(args.images)
+    args.folder = len(paths) > 1 or bool(missing)
+    if args.npy and args.folder:
+        raise ConfigError(f"--npy writes one map, got {len(paths)} images; name one with --images")
     if args.npy:
         require_writable_folder(args.npy.parent)
-    if args.folder:
-        return list_images(args.folder)
-    if not args.image.is_file():
-        raise DataError(f"{shown_name(str(args.image))}: no such file, expected a photograph")
-    return [args.image]
+    return paths, missing
 
 
 def plan_maps(args: argparse.Namespace, paths: list[Path]) -> list[Path | None]:
@@ -108,7 +119,7 @@ def look_at_all(
             scores.append((path, model.score(pixels)))
             draw(args, model, pixels, drawing)
         except ToolkitError as error:
-            if args.image:
+            if not args.folder:
                 raise
             skipped.append((shown_name(str(path)), str(error)))
     return sorted(scores, key=lambda row: row[1]), skipped
@@ -123,7 +134,7 @@ def draw(args: argparse.Namespace, model: Any, pixels: Any, drawing: Path | None
 
     if drawing is None and args.npy is None:
         return
-    found = model.map(pixels, kind="anomaly" if args.odd else "fixation")
+    found = model.map(pixels, kind="anomaly" if args.anomaly else "fixation")
     if args.npy:
         with whole_file(args.npy) as part, part.open("wb") as stream:
             np.save(stream, found, allow_pickle=False)

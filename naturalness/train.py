@@ -12,6 +12,7 @@ from vislang.core.cli import (
     SKIPPED_SOME,
     add_preset,
     chosen_config,
+    command_parser,
     import_backend_quietly,
     progress_is_shown,
     run_command,
@@ -23,7 +24,7 @@ _TRIMMED = 2  # cells at the edges of cached maps
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m naturalness.train", description=__doc__)
+    parser = command_parser("naturalness.train", __doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--images", metavar="WHERE", help="folder, pattern, or text file with a path a line")
     source.add_argument("--data", type=Path, metavar="DIR", help="folder of a data set, whose training split is taken")

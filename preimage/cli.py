@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from preimage.config import CONFIGS
-from vislang.core.cli import DONE, add_preset, chosen_config, progress_is_shown, shown_name
+from vislang.core.cli import DONE, add_preset, chosen_config, command_parser, progress_is_shown, shown_name
 from vislang.core.errors import ConfigError, DataError
 from vislang.core.files import require_writable_folder, whole_file
 
@@ -32,9 +32,7 @@ def describe_command(
         draws: whether the command draws a picture, `--out`.
         network: the default.
     """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {module}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(module, description)
     group = parser.add_argument_group("network")
     group.add_argument(
         "--network", default=network, metavar="NAME|FILE|DIR",

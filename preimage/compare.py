@@ -17,14 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from preimage.config import CONFIGS
-from vislang.core.cli import DONE, SKIPPED_SOME, add_preset, progress_is_shown, run_command, shown_name
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    add_preset,
+    command_parser,
+    progress_is_shown,
+    run_command,
+    shown_name,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m preimage.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("preimage.compare", __doc__)
     parser.add_argument("networks", nargs=2, metavar="NETWORK", help="A and B: what --network of preimage.invert takes")
     parser.add_argument("--images", required=True, type=Path, metavar="DIR", help="pictures, or a list of them")
     for letter, end in (("A", ""), ("B", "-b")):

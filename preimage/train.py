@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from preimage.classifier.config import CLASSIFIERS
-from vislang.core.cli import DONE, SKIPPED_SOME, add_preset, import_backend_quietly, run_command
+from vislang.core.cli import DONE, SKIPPED_SOME, add_preset, command_parser, import_backend_quietly, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m preimage.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("preimage.train", __doc__)
     parser.add_argument(
         "--data", required=True, type=Path, metavar="DIR", help="holds DOMAIN/CLASS/*.jpg, as PACS does"
     )

@@ -3,9 +3,9 @@
 Without --sentence, of the caption that the model writes itself.
 
 Examples:
-    python -m saliency.explain --image dog.jpg
-    python -m saliency.explain --image dog.jpg --sentence "a dog catches a red frisbee" --html dog.html
-    python -m saliency.explain --video clip.mp4 --sentence "a man rides a bike" --out maps.mp4
+    vislang explain --images dog.jpg
+    vislang explain --images dog.jpg --sentence "a dog catches a red frisbee" --html dog.html
+    vislang explain --video clip.mp4 --sentence "a man rides a bike" --out maps.mp4
 """
 
 import argparse
@@ -13,24 +13,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, import_backend_quietly, progress_is_shown, run_command, shown_name
+from vislang.core.cli import (
+    DONE,
+    add_images,
+    add_json,
+    add_model,
+    add_weights,
+    command_parser,
+    import_backend_quietly,
+    progress_is_shown,
+    run_command,
+    shown_name,
+)
 
 _RATE = 8.0  # frames a second, of videos
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m saliency.explain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--image", type=Path, metavar="FILE", help="a photograph")
-    what.add_argument("--video", type=Path, metavar="FILE", help="a video")
+    parser = command_parser("saliency.explain", __doc__)
+    add_images(parser)
+    parser.add_argument("--video", type=Path, metavar="FILE", help="explain a video instead of images")
     parser.add_argument("--sentence", metavar="TEXT", help="(default: the model's own caption)")
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="NAME|DIR", help="any captioner of pictures (default: the one in the box)"
-    )
-    parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
+    add_model(parser, "captioner")
+    add_weights(parser)
     parser.add_argument(
         "--method", choices=("gradient", "original"), default="gradient",
         help="gradient of each word's loss by the features of each cell, or each cell alone as in the published code"
@@ -46,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--html", type=Path, metavar="FILE", help="image: also write a page; over a word, its map shows"
     )
     parser.add_argument("--npy", type=Path, metavar="FILE", help="also write the maps, float32 [frames, words, R, C]")
-    parser.add_argument("--json", action="store_true", help="print one JSON document; draws only with --out")
+    add_json(parser)
     parser.add_argument("--tile", type=int, default=240, metavar="PIXELS", help="longer side of a tile (default: 240)")
     return parser
 
@@ -63,12 +69,13 @@ def explain(args: argparse.Namespace) -> int:
 
     from saliency.api import load_model
 
+    args.image = only_image(args)
     drawing = check(args)
     from vislang.core.bundled_models import say_which
 
-    say_which("captioner", args.checkpoint)
+    say_which("captioner", args.model)
     import_backend_quietly()
-    model = load_model(args.checkpoint)
+    model = load_model(args.model)
     found = explain_picture(args, model, drawing) if args.image else explain_film(args, model, drawing)
     if args.npy:
         write_maps(args.npy, found)
@@ -77,6 +84,21 @@ def explain(args: argparse.Namespace) -> int:
     else:
         print_words(args, found)
     return DONE
+
+
+def only_image(args: argparse.Namespace) -> Path | None:
+    """Return the image to explain, or None for a video."""
+    from vislang.core.errors import ConfigError
+    from vislang.features.pipeline import find_images
+
+    if args.video and args.images:
+        raise ConfigError("--images and --video were both given, expected one of them; run the command twice")
+    if args.video:
+        return None
+    paths, _ = find_images(args.images, strict=True)
+    if len(paths) > 1:
+        raise ConfigError(f"--images got {len(paths)} images, expected one; run the command for each")
+    return paths[0]
 
 
 def check(args: argparse.Namespace) -> Path | None:
@@ -93,7 +115,7 @@ def check(args: argparse.Namespace) -> Path | None:
     if args.html and args.video:
         raise ConfigError("--html shows a photograph, got --video; draw the video with --out FILE.mp4")
     if args.fps is not None and args.image:
-        raise ConfigError("--fps is for videos, got --image; leave one out")
+        raise ConfigError("--fps is for videos, got --images; leave one out")
     if args.fps is not None and not args.fps > 0:
         raise ConfigError(f"--fps got {args.fps:g}, expected frames a second, more than 0")
     if args.tile < 32:

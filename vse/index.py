@@ -1,4 +1,4 @@
-"""An index of a folder of photographs: encoded once, and again only where a file is new or changed."""
+"""An index of image files: encoded once, and again only where a file is new or changed."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import numpy as np
 
 from vislang.core.errors import DataError
 from vislang.core.files import UNREADABLE, whole_file
-from vislang.features.pipeline import Skipped, list_images
+from vislang.features.pipeline import Skipped, find_images
 from vislang.features.reading_options import ReadingOptions
 from vse.api import EncodedImages
 
@@ -21,30 +21,33 @@ if TYPE_CHECKING:
 SAVE_EVERY = 2000  # pictures; what an interrupted first indexing can lose
 
 
-def index_folder(
+def index_images(
     model: "TrainedRanker",
-    folder: str | Path,
+    images: Sequence[str | Path],
     *,
     store: Path | None = None,
     options: ReadingOptions = ReadingOptions(),
 ) -> EncodedImages:
-    """Encode the pictures of a folder, reusing what an earlier call stored.
+    """Encode image files, reusing what an earlier call with the same `images` stored.
 
     Args:
         model: from `vse.load_model`.
-        folder: a folder, glob or list of pictures.
+        images: files, folders, patterns or text files of paths.
         store: folder of stored indexes; None: VISLANG_INDEX, or ~/.cache/vislang/index.
         options: how they are read.
 
     Raises:
         DataError: no usable picture.
     """
-    paths = list_images(folder)
+    found, skipped = find_images([str(image) for image in images], strict=options.strict)
+    paths = [path for path in found if path.is_file()]
+    skipped += [Skipped(str(path), f"{path}: no such file") for path in found if not path.is_file()]
+    if not paths or (options.strict and skipped):
+        raise DataError(f"{skipped[0].reason}, expected image files, folders or patterns")
     stamps = [_stamp(path) for path in paths]
-    file = index_file(model, folder, store, options.weights)
+    file = index_file(model, images, store, options.weights)
     known = _read(file, model.width)
     new = [index for index, stamp in enumerate(stamps) if stamp not in known]
-    skipped: list[Skipped] = []
     unsaved = 0
     for vectors, kept, bad in model.encode_images([paths[index] for index in new], options):
         for index, vector in zip(kept, vectors, strict=True):
@@ -57,19 +60,21 @@ def index_folder(
     _write(file, stamps, known)
     usable = [number for number, stamp in enumerate(stamps) if stamp in known]
     if not usable:
-        raise DataError(f"{folder}: none of {len(paths)} images could be encoded; the first: {skipped[0].reason}")
+        raise DataError(f"none of {len(paths)} images could be encoded; the first: {skipped[0].reason}")
     vectors = np.stack([known[stamps[number]] for number in usable])
     return EncodedImages(vectors, [str(paths[number]) for number in usable], skipped)
 
 
 def index_file(
-    model: "TrainedRanker", folder: str | Path, store: Path | None = None, weights: str | Path | None = None
+    model: "TrainedRanker",
+    images: Sequence[str | Path],
+    store: Path | None = None,
+    weights: str | Path | None = None,
 ) -> Path:
-    """Give the file that holds the index of a folder made by this very model and weights file."""
+    """Return the file that holds the index of `images` by this very model and weights file."""
     store = store or Path(os.environ.get("VISLANG_INDEX") or Path.home() / ".cache" / "vislang" / "index")
-    digest = hashlib.sha256(
-        json.dumps([str(Path(folder).resolve()), model.fingerprint, weights and str(weights)]).encode()
-    )
+    places = [str(Path(image).resolve()) for image in images]
+    digest = hashlib.sha256(json.dumps([places, model.fingerprint, weights and str(weights)]).encode())
     return store / f"{digest.hexdigest()[:24]}.npz"
 
 

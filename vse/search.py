@@ -5,26 +5,34 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown, run_command, shown_name
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    add_images,
+    add_json,
+    add_model,
+    add_strict,
+    add_weights,
+    command_parser,
+    progress_is_shown,
+    run_command,
+    shown_name,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m vse.search", description=__doc__)
-    parser.add_argument(
-        "--index", required=True, metavar="FOLDER_OR_CACHE", help="photographs, or a feature cache (.h5)"
-    )
+    parser = command_parser("vse.search", __doc__)
+    add_images(parser, "image files, folders or patterns, or one feature cache (.h5)")
     query = parser.add_argument_group("query (one of them, or neither to index only)")
     query.add_argument("--text", help="a sentence")
-    query.add_argument("--image", help="a photograph to find similar ones of")
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="NAME|DIR", help="folder of a trained ranker (default: the one in the box)"
-    )
-    parser.add_argument("--weights", help="weights file of its backbone (default: VISLANG_WEIGHTS, then a download)")
-    parser.add_argument("--top", type=int, default=5, help="number of answers (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    query.add_argument("--like", metavar="IMAGE", help="an image to find similar ones of")
+    add_model(parser, "ranker")
+    add_weights(parser)
+    parser.add_argument("--top", type=int, default=5, metavar="K", help="number of results (default: %(default)s)")
+    add_json(parser)
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the pictures found")
-    parser.add_argument("--strict", action="store_true", help="stop at the first bad picture")
+    add_strict(parser)
     return parser
 
 
@@ -43,22 +51,22 @@ def search(args: argparse.Namespace) -> int:
     from vse.api import encode_images, load_model, retrieve_images
     from vse.nearest import nearest
 
-    if args.text is not None and args.image is not None:
-        raise ConfigError("--text and --image were both given, expected one query; run the command twice")
+    if args.text is not None and args.like is not None:
+        raise ConfigError("--text and --like were both given, expected one query; run the command twice")
     if args.top < 1:
         raise ConfigError(f"--top got {args.top}, expected 1 or more")
-    say_which("vse", args.checkpoint)
+    say_which("vse", args.model)
     import_backend_quietly()
-    model = load_model(args.checkpoint)
+    model = load_model(args.model)
     encoded = open_index(args, model)
     found: list[dict[str, Any]] = []
     if args.text is not None:
         (matches,) = retrieve_images(model, encoded, args.text, top=args.top)
         found = [{"image": shown_name(match.name), "score": round(match.score, 4)} for match in matches]
-    elif args.image is not None:
-        query = encode_images(model, args.image, options=ReadingOptions(weights=args.weights, strict=True)).vectors
+    elif args.like is not None:
+        query = encode_images(model, args.like, options=ReadingOptions(weights=args.weights, strict=True)).vectors
         if len(query) != 1:
-            raise ConfigError(f"--image got {len(query)} pictures, expected one; name a file")
+            raise ConfigError(f"--like got {len(query)} pictures, expected one; name a file")
         numbers, scores = nearest(query[:1], encoded.vectors, args.top)
         pairs = zip(numbers[0], scores[0], strict=True)
         found = [
@@ -73,13 +81,13 @@ def open_index(args: argparse.Namespace, model: Any) -> Any:
     from vislang.features.cache.reader import open_cache
     from vislang.features.reading_options import ReadingOptions
     from vse.api import EncodedImages
-    from vse.index import index_folder
+    from vse.index import index_images
 
-    if Path(args.index).suffix in (".h5", ".hdf5"):
-        cache = open_cache(args.index)
+    if len(args.images) == 1 and Path(args.images[0]).suffix in (".h5", ".hdf5"):
+        cache = open_cache(args.images[0])
         return EncodedImages(model.encode_cached(cache, cache.ids), list(cache.ids))
     options = ReadingOptions(weights=args.weights, strict=args.strict, progress=progress_is_shown())
-    return index_folder(model, args.index, options=options)
+    return index_images(model, args.images, options=options)
 
 
 def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) -> None:
@@ -88,9 +96,9 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
 
     skipped = [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in encoded.skipped]
     if args.html:
-        write_page(args.html, args.text or args.image or "", found)
+        write_page(args.html, args.text or args.like or "", found)
     if args.json:
-        query = {"text": args.text, "image": args.image}
+        query = {"text": args.text, "like": args.like}
         print(json.dumps({**query, "indexed": len(encoded), "results": found, "skipped": skipped}, ensure_ascii=False))
         return
     for one in skipped:
@@ -98,7 +106,7 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
     for row in found:
         print(f"{row['score']:.3f}\t{row['image']}")
     if not found:
-        print(f"{len(encoded)} images are indexed; search them with --text or --image")
+        print(f"{len(encoded)} images are indexed; search them with --text or --like")
 
 
 def write_page(path: Path, query: str, found: list[dict[str, Any]]) -> None:

@@ -8,14 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from app.bundle.config import PupilConfig
-from vislang.core.cli import DONE, add_settings, import_backend_quietly, progress_is_shown, run_command
+from app.bundle.model_card import read_model_card
+from vislang.core.cli import (
+    DONE,
+    add_settings,
+    command_parser,
+    import_backend_quietly,
+    progress_is_shown,
+    run_command,
+)
 
 _SUFFIX = ".weights.h5"
+_CARD = "compact"
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m app.bundle.train", description=__doc__)
+    parser = command_parser("app.bundle.train", __doc__)
     parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
     parser.add_argument("--data", required=True, type=Path, help="its folder: train is shown, dev is validated on")
     parser.add_argument("--images", action="append", default=[], metavar="DIR", help="more photographs; repeatable")
@@ -144,30 +153,31 @@ def make_card(args: argparse.Namespace, config: Any, plain: Any, about: dict[str
     from vislang.core.config import to_json
     from vislang.core.provenance import provenance
 
-    made, side = provenance(), plain.get_layer("grid").output.shape[1]
+    made = provenance()
+    card = read_model_card(_CARD)
+    side = plain.get_layer("grid").output.shape[1]
     more = [Path(folder).name for folder in args.images]
     words = [f"python -m app.bundle.train --data data/{args.dataset}", *(f"--images {name}" for name in more)]
     words += [f"--{name} {getattr(args, name)}" for name in ("teachers", "hints", "views", "smallest", "colours")]
-    words += [f"--run runs/distill/{args.run.name}", f"--out pretrained/{args.out.name}"]
+    words += [f"--run runs/distill/{args.run.name}", f"--out vislang/pretrained/{args.out.name}"]
     return {
         "name": args.out.name.removesuffix(_SUFFIX),
-        "what": f"small CNN for photographs, {plain.count_params():,} weights; input {config.size}x{config.size} RGB,"
+        "description": f"{card.description}; {plain.count_params():,} weights; input {config.size}x{config.size} RGB,"
         f" recipe squash-{config.size}-tf/v1; taps grid {side}x{side}x{config.channels}, pooled {config.channels}",
         "command": " ".join([*words, *(f"--set {setting}" for setting in args.set)]),
         "settings": to_json(config),
         "data": f"{about['photographs']:,} photographs and drawings: split train of {args.dataset}"
         f"{''.join(f' and {name}' for name in more)}; none of a dev or test split; validated on dev",
-        "teachers": "MobileNets of keras.applications, trained on ImageNet: their answers were learned, none of their"
-        " weights are in here",
+        "teachers": "MobileNets of keras.applications, trained on ImageNet; only their activations were learned from",
         "commit": made["commit"],
         "date": made["date"],
         "seconds": about["seconds"],
         "scores": about["scores"],
-        "good at": "everyday photographs: people, dogs, sport, water, streets, the matter of its training pictures",
-        "bad at": "what these do not show: rare objects, fine classes, small text, medical or aerial pictures",
+        "intended_use": card.intended_use,
+        "limitations": card.limitations,
         "licence": "Apache-2.0",
-        "terms of the data": "the photographs were used for research under their own terms; none is in here",
-        "stored as": "float16",
+        "data_terms": "the images were used for research under their own terms; none is stored",
+        "stored_as": "float16",
         "sha256": sha256_of(args.out),
     }
 

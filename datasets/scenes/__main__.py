@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from datasets.records import captions_of
 from datasets.scenes.dataset import write_scenes
-from vislang.core.cli import DONE, run_command
+from vislang.core.cli import DONE, command_parser, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m datasets.scenes", description="Draw a data set of scenes.")
+    parser = command_parser("datasets.scenes", "Draw a data set of scenes.")
     parser.add_argument("--out", required=True, help="folder to write")
     for split, count in (("train", 1500), ("dev", 200), ("test", 300)):
         parser.add_argument(f"--{split}", type=int, default=count, help=f"number of {split} scenes (default {count})")

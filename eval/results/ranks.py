@@ -51,7 +51,7 @@ def only_dataset(run: str | Path, *, split: str, protocol: str) -> str:
     found = sorted(path.name[len(start) : -len(end)] for path in folder.glob(f"{start}*{end}"))
     if len(found) != 1:
         got = f"ranks on {', '.join(found)}" if found else f"no ranks on split {split!r} ({protocol})"
-        todo = "choose with --dataset" if found else f"first: python -m eval.run --checkpoint {run} --split {split}"
+        todo = "choose with --dataset" if found else f"first: python -m eval.run --model {run} --split {split}"
         raise DataError(f"{run} has {got}, expected one data set; {todo}")
     return found[0]
 

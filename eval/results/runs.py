@@ -43,14 +43,14 @@ def fill_in_from_training(args: argparse.Namespace, kind: str) -> None:
 
     if args.dataset and args.data and args.cache:
         return
-    trained_on = read_description(args.checkpoint[0], kind)[0].get("data", {})
+    trained_on = read_description(args.models[0], kind)[0].get("data", {})
     try:
         args.dataset = args.dataset or trained_on["dataset"]
         args.data = args.data or Path(trained_on["folder"])
         args.cache = args.cache or Path(trained_on["cache"])
     except KeyError as error:
         raise CheckpointError(
-            f"{args.checkpoint[0]} does not say what it was trained on; give --dataset, --data and --cache"
+            f"{args.models[0]} does not say what it was trained on; give --dataset, --data and --cache"
         ) from error
     if args.dataset == trained_on["dataset"]:
         args.option = args.option or trained_on.get("options", [])
@@ -116,7 +116,7 @@ def grouped(runs: list[dict[str, Any]], name: str | None, kind: str = "vse") -> 
         ).append(one)
     fingerprints = [one["info"]["weights_fingerprint"] for one in runs]
     if len(set(fingerprints)) < len(fingerprints):
-        raise EvalError("two checkpoints hold the same weights, so they are no two seeds; give each --checkpoint once")
+        raise EvalError("two checkpoints hold the same weights, so they are no two seeds; give each --model once")
     for same in rows.values():
         seeds = [one["info"]["seed"] for one in same]
         if len(set(seeds)) < len(seeds):

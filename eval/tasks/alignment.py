@@ -24,7 +24,7 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
     from eval.tables.retrieval import Setup, build_result, markdown_table, read_results
     from vislang.core.files import file_name, require_writable_folder, write_json, write_text
 
-    require_kind(args.checkpoint, KIND)
+    require_kind(args.models, KIND)
     fill_in_from_training(args, KIND)
     records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
     require_writable_folder(args.out)
@@ -32,8 +32,8 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
     if args.entities or args.dataset == "scenes":
         ids = [record.image_id for record in records]
         notes = read_named_boxes(args.dataset, args.data, args.entities, ids)
-    measured = [measure(args, checkpoint, records, notes) for checkpoint in args.checkpoint]
-    dataset = args.called or args.dataset
+    measured = [measure(args, checkpoint, records, notes) for checkpoint in args.models]
+    dataset = args.dataset_name or args.dataset
     results = []
     for name, runs in grouped(measured, args.name, "alignment").items():
         config, fingerprint = runs[0]["info"]["config"], data_fingerprint(records)

@@ -48,8 +48,8 @@ def evaluate_captions(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: options that do not go together.
     """
-    if args.results and args.checkpoint:
-        raise ConfigError("--results and --checkpoint were both given, expected one of them; use two runs")
+    if args.results and args.models:
+        raise ConfigError("--results and --model were both given, expected one of them; use two runs")
     if not args.results and (args.against or args.references):
         raise ConfigError("--against and --references need --results FILE, the captions to score")
     if args.results:
@@ -59,18 +59,18 @@ def evaluate_captions(args: argparse.Namespace) -> int:
 
 def measure_captioners(args: argparse.Namespace) -> int:
     """Caption a split with every checkpoint, borrow the baselines' captions, score, write and print."""
-    require_kind(args.checkpoint, "captioner")
-    if args.checkpoint:
+    require_kind(args.models, "captioner")
+    if args.models:
         fill_in_from_training(args, "captioner")
     elif not (args.dataset and args.data and args.cache):
         raise ConfigError(
-            "neither --checkpoint nor --results was given; the baselines alone need --dataset, --data and --cache"
+            "neither --model nor --results was given; the baselines alone need --dataset, --data and --cache"
         )
     every = read_dataset(args.dataset, args.data, **reader_options(args.option))
     records = of_split(every, args.split)
     df = find_table(args.df) if args.df else None
     require_writable_folder(args.out)
-    runs = [captioned(args, checkpoint, records) for checkpoint in args.checkpoint]
+    runs = [captioned(args, checkpoint, records) for checkpoint in args.models]
     named = {name + decoding_words(args): same for name, same in grouped(runs, args.name, "captioner").items()}
     borrowed = borrowed_rows(args, runs, every, records)
     references: References = {record.image_id: record.captions for record in records}
@@ -99,7 +99,7 @@ def build_row(
     """Give the result of one row from the runs that it holds, before and after they were scored."""
     setup = CaptionSetup(
         name=name,
-        dataset=args.called or args.dataset,
+        dataset=args.dataset_name or args.dataset,
         split=args.split,
         system=same[0]["system"],
         config=same[0]["info"]["config"],
@@ -159,7 +159,7 @@ def captioned(args: argparse.Namespace, checkpoint: Path, records: Sequence[Imag
 
 def keep_captions(args: argparse.Namespace, folder: Path, captions: Captions, words: str) -> None:
     """Write captions in COCO's form, so that eval.run --results can compare them with others later."""
-    path = folder / file_name(f"captions{words}-{args.called or args.dataset}-{args.split}.json")
+    path = folder / file_name(f"captions{words}-{args.dataset_name or args.dataset}-{args.split}.json")
     try:
         write_results(path, captions)
     except DataError as error:  # a checkpoint on a read-only disk can still be measured
@@ -217,7 +217,7 @@ def write_tables(
     records: Sequence[ImageRecord],
 ) -> None:
     """Write the Markdown table and the page over all caption results of this data set and split."""
-    dataset = args.called or args.dataset
+    dataset = args.dataset_name or args.dataset
     results = read_caption_results(args.out, dataset, args.split)
     best, shown = max(built, key=lambda row: (row[0]["system"] == CAPTIONER, row[0]["metrics"].get("cider", 0.0)))
     of_run = scores[shown["key"]]

@@ -24,15 +24,15 @@ def evaluate_classification(args: argparse.Namespace) -> int:
     from vislang.core.files import file_name, require_writable_folder, write_json, write_text
     from vislang.training.checkpoints import read_settings
 
-    require_kind(args.checkpoint, KIND)
-    described = [read_settings(checkpoint, KIND) for checkpoint in args.checkpoint]
+    require_kind(args.models, KIND)
+    described = [read_settings(checkpoint, KIND) for checkpoint in args.models]
     records = pictures_of(args, described)
     require_writable_folder(args.out)
     skipped: dict[str, str] = {}
-    measured = [measure(*one, records, skipped) for one in zip(args.checkpoint, described, strict=True)]
+    measured = [measure(*one, records, skipped) for one in zip(args.models, described, strict=True)]
     records = [record for record in records if record.image_id not in skipped]
     truth = {record.image_id: (record.domain, record.label) for record in records}
-    dataset, fingerprint, results = args.called or args.dataset or "pacs", data_fingerprint(records), []
+    dataset, fingerprint, results = args.dataset_name or args.dataset or "pacs", data_fingerprint(records), []
     for name, runs in grouped(measured, args.name, "classification").items():
         place = {"name": name.removeprefix("classification-"), "dataset": dataset, "split": args.split}
         place |= {"data_fingerprint": fingerprint, **runs[0]["place"]}
@@ -62,7 +62,7 @@ def pictures_of(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -
     data = args.data or Path(described[0]["data"]["folder"])
     records = read_pacs(data)
     records = records if args.split == _ALL else of_split(records, args.split)
-    for checkpoint, description in zip(args.checkpoint, described, strict=True):
+    for checkpoint, description in zip(args.models, described, strict=True):
         if list(classes_of(records)) != description["classes"]:
             raise EvalError(
                 f"{checkpoint} knows the classes {', '.join(description['classes'])}, {data} has"

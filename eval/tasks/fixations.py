@@ -70,7 +70,7 @@ def map_methods(args: argparse.Namespace) -> dict[str, MapOf]:
         if name in methods:
             raise ConfigError(f"--maps got the name {name!r} twice; give them other names: --maps NAME=DIR")
         methods[name] = stored_maps(folder)
-    for checkpoint in args.checkpoint:
+    for checkpoint in args.models:
         name, map_of = unnaturalness_of(checkpoint)
         if name in methods:
             raise ConfigError(f"two methods are called {name!r}; judge {checkpoint} alone, or name its maps")
@@ -244,7 +244,7 @@ def _place(args: argparse.Namespace, records: Sequence[Any]) -> dict[str, Any]:
     from datasets.fixations.records import fixations_fingerprint
 
     return {
-        "dataset": args.called or args.dataset or "osie",
+        "dataset": args.dataset_name or args.dataset or "osie",
         "data_fingerprint": fixations_fingerprint(records),
         "pictures": len(records),
         "fixations": sum(len(points) for record in records for points in record.subjects),

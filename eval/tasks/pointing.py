@@ -31,14 +31,14 @@ def evaluate_pointing(args: argparse.Namespace) -> int:
     from eval.tables.pointing import build_pointing, pointing_table, read_pointing
     from vislang.core.files import file_name, require_writable_folder, write_json, write_text
 
-    require_kind(args.checkpoint, KIND)
+    require_kind(args.models, KIND)
     fill_in_from_training(args, KIND)
     records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
     require_writable_folder(args.out)
     notes = read_named_boxes(args.dataset, args.data, args.entities, [record.image_id for record in records])
     baselines = judge_baselines(records, notes)
-    measured = [measure(args, checkpoint, records, notes) for checkpoint in args.checkpoint]
-    dataset, results = args.called or args.dataset, []
+    measured = [measure(args, checkpoint, records, notes) for checkpoint in args.models]
+    dataset, results = args.dataset_name or args.dataset, []
     for name, runs in grouped(measured, args.name, "pointing").items():
         place = {"name": name, "dataset": dataset, "split": args.split, "data_fingerprint": data_fingerprint(records)}
         results.append(build_pointing(place, runs, baselines))

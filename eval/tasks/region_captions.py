@@ -26,7 +26,7 @@ def evaluate_regions(args: argparse.Namespace) -> int:
     from vislang.core.errors import ConfigError
     from vislang.core.files import file_name, require_writable_folder, write_json, write_text
 
-    require_kind(args.checkpoint, KIND)
+    require_kind(args.models, KIND)
     if args.data is None or args.cache is None:
         raise ConfigError("--task regions needs --data and --cache of the pictures, not of the snippets")
     args.dataset = args.dataset or "flickr8k"
@@ -36,7 +36,7 @@ def evaluate_regions(args: argparse.Namespace) -> int:
     ids = [record.image_id for record in records]
     boxes, references = named_boxes(records, read_named_boxes(args.dataset, args.data, args.entities, ids))
     measured = []
-    for checkpoint in args.checkpoint:
+    for checkpoint in args.models:
         started = time.perf_counter()
         model = load_model(checkpoint)
         captions = caption_boxes(model, args.cache, records, boxes)
@@ -44,7 +44,7 @@ def evaluate_regions(args: argparse.Namespace) -> int:
         info = model_info(model.description, model.fingerprint, seconds)
         spent = time.perf_counter() - started
         measured.append({"info": info, "captions": captions, "seconds": spent, "of": what_it_reads(model)})
-    dataset = args.called or args.dataset
+    dataset = args.dataset_name or args.dataset
     results = []
     for name, runs in grouped(measured, args.name, "regions").items():
         place = {"name": name, "dataset": dataset, "split": args.split, "data_fingerprint": data_fingerprint(records)}

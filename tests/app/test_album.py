@@ -34,8 +34,8 @@ def test_the_text_that_is_searched_holds_name_and_all_captions(tmp_path):
 
 def test_the_album_captions_what_it_can_read_and_lists_the_rest(tiny_captioner, tiny_ranker, album, tmp_path, capsys):
     out = tmp_path / "album.html"
-    models = ["--captioner", str(tiny_captioner), "--ranker", str(tiny_ranker)]
-    assert main(["--photos", str(album), "--out", str(out), *models]) == 3
+    models = ["--model", str(tiny_captioner), str(tiny_ranker)]
+    assert main(["--images", str(album), "--out", str(out), *models]) == 3
     said = capsys.readouterr()
     assert "3 images, 2 left out" in said.out
     assert str(out) in said.out
@@ -52,7 +52,15 @@ def test_mistakes_end_in_one_line_and_write_nothing(tiny_ranker, album, tmp_path
     out = tmp_path / "album.html"
     none, other = str(tmp_path / "none"), tmp_path / "other"
     shutil.copytree(tiny_ranker, other)
-    for words in (["--photos", none], ["--photos", str(album), "--ranker", none]):
-        assert main([*words, "--captioner", str(other), "--out", str(out)]) == 2
-        assert capsys.readouterr().err.count("\n") == 1
+    models = ["--model", str(tiny_ranker)]
+    mistakes = [
+        (["--images", f"{none}*.jpg", *models], "no image was found"),
+        (["--images", str(album), *models, none], "none"),
+        (["--images", str(album), *models, str(other)], "is of kind 'vse', expected one captioner and one ranker"),
+    ]
+    for words, message in mistakes:
+        assert main([*words, "--out", str(out)]) == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1
     assert not out.exists()

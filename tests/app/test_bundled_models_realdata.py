@@ -13,7 +13,7 @@ pytestmark = pytest.mark.realdata
 def test_photographs_are_captioned_from_the_box(real_data, capsys):
     from captioner.generate import main
 
-    assert main(["--folder", str(real_data / "photos"), "--json"]) == 0
+    assert main(["--images", str(real_data / "photos"), "--json"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith(f"using the bundled {BUNDLED['captioner']}")
     captions = {Path(row["image"]).stem: row["captions"][0]["caption"] for row in json.loads(said.out)["images"]}
@@ -26,7 +26,7 @@ def test_photographs_are_found_from_the_box(real_data, capsys, tmp_path, monkeyp
     from vse.search import main
 
     monkeypatch.setenv("VISLANG_INDEX", str(tmp_path))
-    assert main(["--index", str(real_data / "photos"), "--text", "two dogs", "--top", "3", "--json"]) == 0
+    assert main(["--images", str(real_data / "photos"), "--text", "two dogs", "--top", "3", "--json"]) == 0
     found = [Path(row["image"]).stem for row in json.loads(capsys.readouterr().out)["results"]]
     assert "pets" in found
 
@@ -35,13 +35,13 @@ def test_regions_are_described_and_words_placed_from_the_box(real_data, capsys, 
     from captioner.regions import main
 
     photo = real_data / "photos" / "pets.jpg"
-    assert main(["--image", str(photo), "--json", "--out", str(tmp_path / "regions.png")]) == 0
+    assert main(["--images", str(photo), "--json", "--out", str(tmp_path / "regions.png")]) == 0
     said = capsys.readouterr()
     assert said.err.startswith("using the bundled region-captioner")
     (found,) = json.loads(said.out)["images"]
     assert any("dog" in region["words"] for region in found["regions"])
     assert (tmp_path / "regions.png").is_file()
-    assert main(["--image", str(photo), "--sentence", "a dog on the grass", "--json"]) == 0
+    assert main(["--images", str(photo), "--sentence", "a dog on the grass", "--json"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith(f"using the bundled {BUNDLED['aligner']}")
     (found,) = json.loads(said.out)["images"]
@@ -52,7 +52,14 @@ def test_words_are_explained_from_the_box(real_data, capsys, tmp_path):
     from saliency.explain import main
 
     photo, clip = real_data / "photos" / "pets.jpg", real_data / "msrvtt" / "videos" / "video176.mp4"
-    words = ["--image", str(photo), "--sentence", "two dogs on the grass and a zebra", "--out", str(tmp_path / "w.png")]
+    words = [
+        "--images",
+        str(photo),
+        "--sentence",
+        "two dogs on the grass and a zebra",
+        "--out",
+        str(tmp_path / "w.png"),
+    ]
     assert main([*words, "--html", str(tmp_path / "w.html"), "--json"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith(f"using the bundled {BUNDLED['captioner']}")

@@ -1,23 +1,25 @@
-"""The doctor tells what is wrong and how to mend it, and never breaks itself."""
+"""The doctor says what is wrong and which command fixes it, and never breaks itself."""
 
 import json
 import shutil
+import sys
 from importlib import metadata
 
 import pytest
 
 from app import doctor
 from app.doctor import BROKEN, GOOD, OPTIONAL
+from vislang.core.bundled_models import RESTORE
 
 
 def test_this_machine_can_work_and_is_told_so_in_json(tmp_path, capsys):
     assert doctor.main(["--data", str(tmp_path), "--json"]) == 0
     found = {one["part"]: one for one in json.loads(capsys.readouterr().out)}
-    assert found["packages"]["state"] == found["weights in the tree"]["state"] == GOOD
+    assert found["packages"]["state"] == found["bundled models"]["state"] == found["package names"]["state"] == GOOD
     assert "tensorflow" in found["packages"]["found"]
     assert found["Flickr8K"]["state"] == OPTIONAL
-    assert "make data-f8k" in found["Flickr8K"]["mend"]
-    assert all(one["mend"] or one["state"] == GOOD for one in found.values())
+    assert "vislang fetch flickr8k" in found["Flickr8K"]["fix"]
+    assert all(one["fix"] or one["state"] == GOOD for one in found.values())
 
 
 def test_a_package_that_is_missing_or_too_old_stops_everything(monkeypatch, capsys):
@@ -28,7 +30,15 @@ def test_a_package_that_is_missing_or_too_old_stops_everything(monkeypatch, caps
     assert len(lines) == 2
     assert "numpy is" in lines[0]
     assert "expected >=999; no-such-package is not installed" in lines[0]
-    assert lines[1].split() == ["to", "mend:", "make", "install"]
+    assert lines[1].strip() == f"fix: {sys.executable} -m pip install 'numpy>=999' 'no-such-package'"
+
+
+def test_a_package_that_two_projects_own_is_named(monkeypatch):
+    owners = {"datasets": ["datasets", "vislang-toolkit"], "vse": ["vislang-toolkit"], "numpy": ["numpy"]}
+    monkeypatch.setattr(metadata, "packages_distributions", lambda: owners)
+    finding = doctor.check_names()
+    assert finding.state == BROKEN
+    assert finding.found.endswith(": datasets (datasets)")
 
 
 def test_a_java_that_is_missing_or_does_not_start_is_told_apart(tmp_path, monkeypatch):
@@ -36,23 +46,23 @@ def test_a_java_that_is_missing_or_does_not_start_is_told_apart(tmp_path, monkey
     (tmp_path / "bin" / "java").write_text("#!/bin/sh\nexit 3\n")
     (tmp_path / "bin" / "java").chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    assert "does not start" in doctor.java().found
+    assert "does not start" in doctor.check_java().found
     (tmp_path / "bin" / "java").write_text("#!/bin/sh\necho 'openjdk version \"21.0.1\" 2023' >&2\n")
-    assert doctor.java().state == GOOD
-    assert doctor.java().found.startswith("21.0.1, ")
+    assert doctor.check_java().state == GOOD
+    assert doctor.check_java().found.startswith("21.0.1, ")
     monkeypatch.delenv("JAVA_HOME")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr("eval.metrics.captions.java._bundled_java", lambda: None)
-    assert doctor.java().state == OPTIONAL
-    assert "METEOR" in doctor.java().found
+    assert doctor.check_java().state == OPTIONAL
+    assert "METEOR" in doctor.check_java().found
 
 
-def test_swapped_weights_in_the_tree_are_broken(tmp_path, monkeypatch):
+def test_swapped_bundled_weights_are_broken(tmp_path, monkeypatch):
     shutil.copytree(doctor.Path(doctor.__file__).parents[1] / "vislang" / "pretrained", tmp_path / "pretrained")
     monkeypatch.setattr("vislang.core.bundled_models.PRETRAINED", tmp_path / "pretrained")
     (tmp_path / "pretrained" / "compact-scenes.weights.h5").write_bytes(b"something else")
-    finding = doctor.boxed_weights()
-    assert (finding.state, finding.mend) == (BROKEN, "git checkout -- vislang/pretrained")
+    finding = doctor.check_bundled_models()
+    assert (finding.state, finding.fix) == (BROKEN, RESTORE)
     assert "of its model card" in finding.found
 
 
@@ -62,7 +72,7 @@ def test_weights_of_the_backbone_are_found_or_named(tmp_path, monkeypatch, there
     monkeypatch.setenv("HOME", str(tmp_path))
     if there:
         (tmp_path / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5").touch()
-    finding = doctor.backbone_weights()
+    finding = doctor.check_backbone_weights()
     assert finding.state == (GOOD if there else OPTIONAL)
     monkeypatch.setenv("VISLANG_WEIGHTS", str(tmp_path / "nowhere"))
-    assert "expected a folder" in doctor.backbone_weights().found
+    assert "expected a folder" in doctor.check_backbone_weights().found

@@ -1,11 +1,12 @@
-"""Packing a trained model into the box."""
+"""Bundling a trained model: its weights, its evaluation, its model card."""
 
 import json
 
 import numpy as np
 import pytest
 
-from app.bundle.pack import main
+from app.bundle.model_card import read_model_card
+from app.bundle.pack import PACKED_MODELS, main
 from vislang.core.bundled_models import cards, verify
 from vislang.core.config import to_json
 from vislang.text.vocabulary import Vocabulary
@@ -37,26 +38,28 @@ def ranker(folder, toy_data, **changes):
 
 
 def words(tmp_path, toy_data):
-    places = {"checkpoint": tmp_path / "run", "data": toy_data, "cache": toy_data / "features.h5"}
-    places |= {"results": tmp_path / "results", "out": tmp_path / "box", "name": "ranker"}
+    places = {"model": tmp_path / "run", "data": toy_data, "cache": toy_data / "features.h5"}
+    places |= {"results": tmp_path / "results", "out": tmp_path / "bundled", "name": "ranker"}
     return [word for name, place in places.items() for word in (f"--{name}", str(place))]
 
 
-def test_a_packed_model_scores_as_its_card_says_and_names_no_place(toy_data, tmp_path, capsys):
+def test_a_bundled_model_scores_as_its_card_says_and_names_no_local_path(toy_data, tmp_path, capsys):
     import vse
 
     network = ranker(tmp_path / "run", toy_data)
     assert main(words(tmp_path, toy_data)) == 0
-    assert sorted(path.name for path in (tmp_path / "box").iterdir()) == ["ranker", "ranker.json"]
-    verify(tmp_path / "box" / "ranker")
-    card = cards(tmp_path / "box")["ranker"]
+    assert sorted(path.name for path in (tmp_path / "bundled").iterdir()) == ["ranker", "ranker.json"]
+    verify(tmp_path / "bundled" / "ranker")
+    card = cards(tmp_path / "bundled")["ranker"]
     (result,) = (tmp_path / "results").glob("vse-*.json")
     metrics = json.loads(result.read_text())["metrics"]
     assert card["scores"]["i2t_r10"] == round(metrics["i2t_r10"], 1)
     assert card["intervals"].keys() >= {"i2t_r1", "t2i_r10"}
     assert card["seconds"] == 3.0
-    assert str(toy_data) not in (tmp_path / "box" / "ranker" / "config.json").read_text()
-    loaded = vse.load_model(tmp_path / "box" / "ranker").network
+    assert card["intended_use"].startswith("Retrieval of everyday photographs")
+    assert "--preset box" in card["command"]
+    assert str(toy_data) not in (tmp_path / "bundled" / "ranker" / "config.json").read_text()
+    loaded = vse.load_model(tmp_path / "bundled" / "ranker").network
     for found, expected in zip(loaded.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1 / 400, atol=1e-5)
 
@@ -64,15 +67,39 @@ def test_a_packed_model_scores_as_its_card_says_and_names_no_place(toy_data, tmp
 def test_packing_again_replaces_and_a_fault_leaves_what_was_there(toy_data, tmp_path, capsys):
     ranker(tmp_path / "run", toy_data)
     assert main(words(tmp_path, toy_data)) == 0
-    before = (tmp_path / "box" / "ranker.json").read_text()
+    before = (tmp_path / "bundled" / "ranker.json").read_text()
     (tmp_path / "run" / "model.weights.h5").write_bytes(b"broken")
     assert main(words(tmp_path, toy_data)) in (1, 2)
-    assert (tmp_path / "box" / "ranker.json").read_text() == before
-    verify(tmp_path / "box" / "ranker")
+    assert (tmp_path / "bundled" / "ranker.json").read_text() == before
+    verify(tmp_path / "bundled" / "ranker")
 
 
 @pytest.mark.parametrize("kept", [{"neighbours": 20}])
 def test_a_model_that_keeps_training_captions_is_refused(toy_data, tmp_path, capsys, kept):
     ranker(tmp_path / "run", toy_data, **kept)
     assert main(words(tmp_path, toy_data)) == 2
-    assert "keeps captions of its training data" in capsys.readouterr().err
+    assert "holds captions of its training data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words_of_error", "more"),
+    [
+        ("holds a model of kind 'vse', expected 'captioner' for explainer", ["--name", "explainer"]),
+        ("invalid choice: 'rnaker'", ["--name", "rnaker"]),
+    ],
+)
+def test_a_model_of_another_kind_is_refused(toy_data, tmp_path, capsys, words_of_error, more):
+    ranker(tmp_path / "run", toy_data)
+    try:
+        code = main([*words(tmp_path, toy_data), *more])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert words_of_error in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [*PACKED_MODELS, "compact", "compact-scenes"])
+def test_every_bundled_model_has_its_prose(name):
+    card = read_model_card(name)
+    assert all(10 < len(text) < 200 for text in (card.description, card.intended_use, card.limitations))
+    assert cards()[name if name in PACKED_MODELS else f"{name}.weights.h5"]["limitations"] == card.limitations

@@ -37,14 +37,14 @@ def run(tiny_captioner, monkeypatch, capsys):
 
     def command(*words, stdin=b"", checkpoint=tiny_captioner):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = generate.main(["--checkpoint", str(checkpoint), *map(str, words)])
+        code = generate.main(["--model", str(checkpoint), *map(str, words)])
         return code, *capsys.readouterr()
 
     return command
 
 
 def test_text_is_a_line_for_each_photograph(run, album, expected):
-    code, out, err = run("--folder", album)
+    code, out, err = run("--images", album)
     assert code == SKIPPED_SOME
     assert out == "".join(f"{path}\t{captions[0].text}\n" for path, captions in expected.items())
     assert [line.split(":")[0] for line in err.splitlines()] == [
@@ -54,7 +54,7 @@ def test_text_is_a_line_for_each_photograph(run, album, expected):
 
 def test_several_captions_are_indented_and_explained(run, album, expected):
     path = str(album / "a.jpg")
-    code, out, _ = run("--image", path, "--num", 2, "--explain")
+    code, out, _ = run("--images", path, "--num", 2, "--explain")
     lines = out.splitlines()
     assert code == DONE
     assert lines[0] == path
@@ -67,7 +67,7 @@ def test_several_captions_are_indented_and_explained(run, album, expected):
 
 
 def test_json_holds_captions_words_and_what_was_skipped(run, album, expected, tiny_captioner):
-    code, out, _ = run("--folder", album, "--num", 2, "--json", "--explain", "--length-power", 0)
+    code, out, _ = run("--images", album, "--num", 2, "--json", "--explain", "--length-power", 0)
     document = json.loads(out)
     assert code == SKIPPED_SOME
     assert [one["image"] for one in document["images"]] == list(expected)
@@ -82,14 +82,14 @@ def test_json_holds_captions_words_and_what_was_skipped(run, album, expected, ti
 
 
 def test_lines_of_json_and_rows_of_csv(run, album, expected):
-    code, out, _ = run("--folder", album, "--num", 2, "--jsonl")
+    code, out, _ = run("--images", album, "--num", 2, "--jsonl")
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == SKIPPED_SOME
     assert {row["image"]: [one["caption"] for one in row["captions"]] for row in rows} == {
         path: [caption.text for caption in captions] for path, captions in expected.items()
     }
     assert "words" not in rows[0]["captions"][0]
-    _, out, _ = run("--folder", album, "--num", 2, "--csv")
+    _, out, _ = run("--images", album, "--num", 2, "--csv")
     table = list(csv.DictReader(io.StringIO(out)))
     assert [(row["image"], row["rank"], row["caption"]) for row in table] == [
         (path, str(rank), caption.text)
@@ -100,7 +100,7 @@ def test_lines_of_json_and_rows_of_csv(run, album, expected):
 
 def test_files_are_written_beside_the_text(run, album, expected, tmp_path):
     results, page = tmp_path / "new" / "results.json", tmp_path / "page.html"
-    code, out, err = run("--folder", album, "--num", 2, "--coco-results", results, "--html", page)
+    code, out, err = run("--images", album, "--num", 2, "--coco-results", results, "--html", page)
     assert code == SKIPPED_SOME
     assert len(out.splitlines()) == 9
     first = {Path(path).name: captions[0].text for path, captions in expected.items()}
@@ -116,8 +116,8 @@ def test_files_are_written_beside_the_text(run, album, expected, tmp_path):
 
 
 def test_photographs_come_once_and_in_order(run, album):
-    words = ("--image", album / "b.png", album / "[ab].*", f"{album}/../{album.name}/a.jpg")
-    code, out, _ = run(*words, "--image", album / "b.png")
+    words = ("--images", album / "b.png", album / "[ab].*", f"{album}/../{album.name}/a.jpg")
+    code, out, _ = run(*words, "--images", album / "b.png")
     assert code == DONE
     assert [line.split("\t")[0] for line in out.splitlines()] == [str(album / "b.png"), str(album / "a.jpg")]
 
@@ -135,12 +135,12 @@ def test_odd_names_do_not_break_the_output(run, album, tmp_path):
     for path in odd:
         shutil.copy(album / "b.png", path)
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xfe.jpg")).write_text("Dear Sir")
-    code, out, err = run("--folder", tmp_path)
+    code, out, err = run("--images", tmp_path)
     assert code == SKIPPED_SOME
     assert len(out.splitlines()) == 3
     assert "two\\nlines.png\t" in out
     assert "\ufffd.jpg" in err
-    _, out, _ = run("--folder", tmp_path, "--json")
+    _, out, _ = run("--images", tmp_path, "--json")
     document = json.loads(out)
     assert sorted(os.path.basename(one["image"]) for one in document["images"]) == [
         "[1].png",
@@ -148,13 +148,13 @@ def test_odd_names_do_not_break_the_output(run, album, tmp_path):
         "\ufffd.png",
     ]
     assert "\ufffd.jpg" in document["skipped"][0]["reason"]
-    code, out, _ = run("--image", os.fsdecode(odd[1]))
+    code, out, _ = run("--images", os.fsdecode(odd[1]))
     assert (code, len(out.splitlines())) == (DONE, 1)
 
 
 def test_what_is_not_there_is_listed_and_the_rest_is_done(run, album, tmp_path):
     missing = [album / "none.jpg", album / "none*.jpg", tmp_path]
-    code, out, err = run("--image", *missing, album / "a.jpg")
+    code, out, err = run("--images", *missing, album / "a.jpg")
     assert code == SKIPPED_SOME
     assert len(out.splitlines()) == 1
     assert len(err.splitlines()) == 3
@@ -170,19 +170,19 @@ def test_mistakes_are_one_line_and_leave_files_alone(run, album, tmp_path, tiny_
     shutil.copy(album / "a.jpg", tmp_path / "twin" / "a.jpg")
     photo = album / "a.jpg"
     for words, message in [
-        ((), "no photograph was given"),
-        (("--folder", tmp_path / "empty"), "holds no image"),
-        (("--image", album / "none*.jpg"), "holds no image"),
-        (("--image", album / "letter.jpg", "--coco-results", results), "none of 1 photographs could be captioned"),
-        (("--folder", album, "--strict", "--coco-results", results), "strict"),
-        (("--image", album / "none.jpg", photo, "--strict"), "strict"),
-        (("--image", tmp_path / "empty", photo, "--strict"), "holds no image"),
-        (("--image", photo, tmp_path / "twin" / "a.jpg", "--coco-results", results), "both 'a.jpg'"),
-        (("--image", photo, "--html", tmp_path), "expected a file"),
-        (("--image", photo, "--html", results / "page.html"), "cannot write"),
-        (("--image", photo, "--beam", 2, "--num", 3), "num got 3 with beam 2"),
-        (("--image", photo, "--seed", 1), "seed is for decode sample"),
-        (("--image", photo, "--weights", tmp_path / "none.h5"), "none.h5"),
+        ((), "no image was given"),
+        (("--images", tmp_path / "empty"), "holds no image"),
+        (("--images", album / "none*.jpg"), "holds no image"),
+        (("--images", album / "letter.jpg", "--coco-results", results), "none of 1 photographs could be captioned"),
+        (("--images", album, "--strict", "--coco-results", results), "strict"),
+        (("--images", album / "none.jpg", photo, "--strict"), "strict"),
+        (("--images", tmp_path / "empty", photo, "--strict"), "holds no image"),
+        (("--images", photo, tmp_path / "twin" / "a.jpg", "--coco-results", results), "both 'a.jpg'"),
+        (("--images", photo, "--html", tmp_path), "expected a file"),
+        (("--images", photo, "--html", results / "page.html"), "cannot write"),
+        (("--images", photo, "--beam", 2, "--num", 3), "num got 3 with beam 2"),
+        (("--images", photo, "--seed", 1), "seed is for decode sample"),
+        (("--images", photo, "--weights", tmp_path / "none.h5"), "none.h5"),
     ]:
         code, _, err = run(*words)
         assert code == MISTAKE, words
@@ -190,13 +190,13 @@ def test_mistakes_are_one_line_and_leave_files_alone(run, album, tmp_path, tiny_
         assert message in err.splitlines()[-1]
         assert "Traceback" not in err
     assert results.read_text() == "kept"
-    code, _, err = run("--image", photo, checkpoint=tmp_path)
+    code, _, err = run("--images", photo, checkpoint=tmp_path)
     assert (code, err.count("\n")) == (MISTAKE, 1)
     assert "holds no config.json" in err
 
 
 def test_a_document_is_printed_even_when_every_photograph_is_bad(run, album):
-    code, out, _ = run("--image", album / "letter.jpg", album / "empty.jpg", "--json")
+    code, out, _ = run("--images", album / "letter.jpg", album / "empty.jpg", "--json")
     assert code == MISTAKE
     assert json.loads(out)["images"] == []
     assert len(json.loads(out)["skipped"]) == 2
@@ -209,7 +209,7 @@ def test_every_way_of_decoding(run, album):
         ("--decode", "diverse", "--beam", 4, "--groups", 2, "--diversity", 1, "--num", 3),
         ("--decode", "sample", "--temperature", 0.7, "--top-p", 0.9, "--seed", 4, "--num", 3),
     ):
-        code, out, _ = run("--image", album / "a.jpg", "--json", *words)
+        code, out, _ = run("--images", album / "a.jpg", "--json", *words)
         (image,) = json.loads(out)["images"]
         assert code == DONE
         assert len(image["captions"]) == (1 if words[1] == "greedy" else 3)

@@ -47,8 +47,8 @@ def drawn(tmp_path_factory) -> Path:
     small = [word for one in ("epochs=2", "word_dim=16", "hidden_dim=16") for word in ("--set", one)]
     words = ["--dataset", "scenes", *place, "--backbone", "compact_scenes", "--out", str(folder / "aligner"), *small]
     assert train_alignment.main([*words, "--set", "taps=regions-grid,boxes-grid", "--set", "kept=2"]) == 0
-    words = ["--aligner", str(folder / "aligner"), "--dataset", "scenes", *place, "--out", str(folder / "pairs")]
-    assert snippets.main([*words, "--least", "0"]) == 0
+    words = ["--model", str(folder / "aligner"), "--dataset", "scenes", *place, "--out", str(folder / "pairs")]
+    assert snippets.main([*words, "--min-score", "0"]) == 0
     words = ["--dataset", "karpathy", "--data", str(folder / "pairs"), "--cache", str(folder / "pairs" / "features.h5")]
     words += ["--backbone", "compact_scenes", "--preset", "regions", "--out", str(folder / "writer"), *small]
     more = ["taps=described-grid", "min_count=1", "epochs=10", "learning_rate=0.02", "batch_size=32"]
@@ -105,7 +105,7 @@ def test_regions_are_described_and_drawn(drawn, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photo = drawn / "photo.png"
     shutil.copy(drawn / "scenes" / "images" / "test_000000.png", photo)
-    assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), "--most", "3"]) == 0
+    assert regions.main(["--images", str(photo), "--model", str(drawn / "writer"), "--max-regions", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == str(photo)
     assert 1 <= len(lines) - 1 <= 3
@@ -113,11 +113,11 @@ def test_regions_are_described_and_drawn(drawn, capsys, tmp_path, monkeypatch):
         assert max(drawing.size) == 900
     assert not (drawn / "photo_regions.png").exists(), "nothing is drawn beside the photograph"
     out = ["--out", str(tmp_path / "out.jpg")]
-    assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), *out]) == 0
+    assert regions.main(["--images", str(photo), "--model", str(drawn / "writer"), *out]) == 0
     with Image.open(tmp_path / "out.jpg") as drawing:
         assert drawing.format == "JPEG"
     capsys.readouterr()
-    assert regions.main(["--image", str(photo), "--checkpoint", str(drawn / "writer"), "--json"]) == 0
+    assert regions.main(["--images", str(photo), "--model", str(drawn / "writer"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     found = captioner.describe_regions(captioner.load_model(drawn / "writer"), photo)
     assert document["images"][0]["regions"] == [one.to_json() for one in found]
@@ -143,12 +143,12 @@ def test_the_command_describes_a_photograph_as_training_saw_it(drawn):
 
 def test_a_sentence_is_tied_to_regions(drawn, capsys):
     photo = drawn / "scenes" / "images" / "test_000001.png"
-    words = ["--image", str(photo), "--checkpoint", str(drawn / "aligner"), "--json"]
+    words = ["--images", str(photo), "--model", str(drawn / "aligner"), "--json"]
     words += ["--sentence", "a red heart , on the beach"]
     assert regions.main(words) == 0
     found = json.loads(capsys.readouterr().out)["images"][0]["regions"]
     assert " ".join(one["words"] for one in found) == "a red heart , on the beach"
-    assert regions.main([*words, "--same", "1000", "--out", str(drawn / "one.png")]) == 0
+    assert regions.main([*words, "--beta", "1000", "--out", str(drawn / "one.png")]) == 0
     assert len(json.loads(capsys.readouterr().out)["images"][0]["regions"]) == 1
     assert (drawn / "one.png").is_file()
 
@@ -156,17 +156,20 @@ def test_a_sentence_is_tied_to_regions(drawn, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--image", "nowhere.png"], "nowhere.png"),
-        (["--image", "a.png", "b.png", "--out", "x.png"], "--out got the file x.png for 2 drawings, expected a folder"),
-        (["--most", "0"], "most got 0, expected 1 or more"),
-        (["--checkpoint", "nowhere"], "nowhere holds no config.json"),
+        (["--images", "nowhere.png"], "nowhere.png"),
+        (
+            ["--images", "a.png", "b.png", "--out", "x.png"],
+            "--out got the file x.png for 2 drawings, expected a folder",
+        ),
+        (["--max-regions", "0"], "most got 0, expected 1 or more"),
+        (["--model", "nowhere"], "nowhere holds no config.json"),
         (["--proposals", "detector:x.pb"], "name taps such as regions-grid alike"),
     ],
 )
 def test_mistakes_are_one_line_with_exit_code_2(drawn, capsys, change, message):
     photo = str(drawn / "scenes" / "images" / "test_000001.png")
-    usual = [] if "--image" in change else ["--image", photo]
-    checkpoint = [] if "--checkpoint" in change else ["--checkpoint", str(drawn / "writer")]
+    usual = [] if "--images" in change else ["--images", photo]
+    checkpoint = [] if "--model" in change else ["--model", str(drawn / "writer")]
     assert regions.main([*usual, *checkpoint, *change]) == 2
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
 
@@ -175,14 +178,14 @@ def test_what_the_box_does_not_hold_is_said(drawn, capsys, tmp_path, monkeypatch
     monkeypatch.setattr("vislang.core.bundled_models.PRETRAINED", tmp_path)
     photo = str(drawn / "scenes" / "images" / "test_000001.png")
     for words, name in (([], "region-captioner"), (["--sentence", "a dog"], "aligner")):
-        assert regions.main(["--image", photo, *words]) == 2
+        assert regions.main(["--images", photo, *words]) == 2
         assert f"no bundled {name} found; train one" in capsys.readouterr().err
 
 
 def test_a_bad_photograph_among_good_ones_is_skipped(drawn, tmp_path, capsys):
     (tmp_path / "letter.png").write_text("Dear Sir")
     photo = drawn / "scenes" / "images" / "test_000002.png"
-    words = ["--checkpoint", str(drawn / "writer"), "--json", "--image", str(tmp_path / "letter.png"), str(photo)]
+    words = ["--model", str(drawn / "writer"), "--json", "--images", str(tmp_path / "letter.png"), str(photo)]
     assert regions.main(words) == 3
     document = json.loads(capsys.readouterr().out)
     assert (len(document["images"]), len(document["skipped"])) == (1, 1)
@@ -215,7 +218,7 @@ def test_labels_lie_inside_and_do_not_cover_each_other():
 
 
 def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
-    words = ["--task", "alignment", "--checkpoint", str(drawn / "aligner"), "--split", "test", "--out", str(tmp_path)]
+    words = ["--task", "alignment", "--model", str(drawn / "aligner"), "--split", "test", "--out", str(tmp_path)]
     assert run.main([*words, "--json"]) == 0
     ranking, grounding = json.loads(capsys.readouterr().out)
     assert (ranking["kind"], ranking["checkpoints_per_seed"], ranking["num_images"]) == ("retrieval", 2, 10)
@@ -241,7 +244,7 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
 def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
     words = ["--data", str(drawn / "scenes"), "--cache", str(drawn / "cache.h5"), "--step", "0.125"]
     words += ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "box")]
-    assert pack.main([*words, "--checkpoint", str(drawn / "aligner"), "--name", "aligner"]) == 0
+    assert pack.main([*words, "--model", str(drawn / "aligner"), "--name", "aligner"]) == 0
     verify(tmp_path / "box" / "aligner")
     card = cards(tmp_path / "box")["aligner"]
     (result,) = (tmp_path / "results").glob("alignment-*.json")
@@ -253,14 +256,14 @@ def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
         for one in (drawn, tmp_path / "box")
     ]
     assert [part.text for part in parts[0]] == [part.text for part in parts[1]]
-    assert pack.main([*words, "--checkpoint", str(drawn / "writer"), "--name", "writer"]) == 2
+    assert pack.main([*words, "--model", str(drawn / "writer"), "--name", "region-captioner"]) == 2
     assert "expected --entities DIR" in capsys.readouterr().err
 
 
 def test_boxes_are_captioned_by_models_of_regions_and_of_whole_pictures(drawn, tiny_captioner, tmp_path, capsys):
     words = ["--task", "regions", "--dataset", "scenes", "--data", str(drawn / "scenes"), "--split", "test"]
     words += ["--cache", str(drawn / "cache.h5"), "--out", str(tmp_path), "--tokenizer", "treebank", "--json"]
-    assert run.main([*words, "--checkpoint", str(drawn / "writer"), "--checkpoint", str(tiny_captioner)]) == 0
+    assert run.main([*words, "--model", str(drawn / "writer"), "--model", str(tiny_captioner)]) == 0
     results = {one["reads"]: one for one in json.loads(capsys.readouterr().out)}
     assert set(results) == {"regions", "whole pictures"}
     notes = read_scene_entities(drawn / "scenes", [f"test_{number:06d}.png" for number in range(10)])
@@ -277,5 +280,5 @@ def test_boxes_are_captioned_by_models_of_regions_and_of_whole_pictures(drawn, t
         assert phrases == [notes[picture].words(one) for one in notes[picture].phrases if one.entity == entity]
     table = next(tmp_path.glob("region-captions-*.md")).read_text()
     assert "| **regions-regions-compact_scenes** | **regions** |" in table
-    assert run.main([*words[:2], "--checkpoint", str(drawn / "writer")]) == 2
+    assert run.main([*words[:2], "--model", str(drawn / "writer")]) == 2
     assert "needs --data and --cache" in capsys.readouterr().err

@@ -133,7 +133,7 @@ def study(tmp_path_factory):
 
 
 def test_the_command_writes_results_and_a_table(study, tmp_path, capsys):
-    runs = [word for seed in (0, 1) for word in ("--checkpoint", str(study / f"run-{seed}"))]
+    runs = [word for seed in (0, 1) for word in ("--model", str(study / f"run-{seed}"))]
     assert main(["--task", "classification", *runs, "--out", str(tmp_path)]) == 0
     assert "| tiny, none | photo | 20 |" in capsys.readouterr().out
     result = json.loads((tmp_path / "classification-tiny-photo-20-none-pacs-test.json").read_text())
@@ -158,7 +158,7 @@ def test_the_command_writes_results_and_a_table(study, tmp_path, capsys):
     ],
 )
 def test_pictures_of_training_are_refused(study, tmp_path, capsys, words, reason):
-    line = ["--task", "classification", "--checkpoint", str(study / "run-0"), "--out", str(tmp_path / "out"), *words]
+    line = ["--task", "classification", "--model", str(study / "run-0"), "--out", str(tmp_path / "out"), *words]
     assert main(line) == 2
     assert reason in capsys.readouterr().err
     assert not list(tmp_path.glob("out/*.json"))
@@ -168,8 +168,8 @@ def test_other_classes_and_kinds_are_refused(study, tmp_path, capsys, tiny_ranke
     (tmp_path / "photo" / "dog").mkdir(parents=True)
     for number in range(4):
         (tmp_path / "photo" / "dog" / f"{number}.png").touch()
-    line = ["--task", "classification", "--checkpoint", str(study / "run-0"), "--out", str(tmp_path / "out")]
+    line = ["--task", "classification", "--model", str(study / "run-0"), "--out", str(tmp_path / "out")]
     assert main([*line, "--data", str(tmp_path)]) == 2
     assert "knows the classes lake, rose" in capsys.readouterr().err
-    assert main(["--task", "classification", "--checkpoint", str(tiny_ranker), "--out", str(tmp_path / "out")]) == 2
+    assert main(["--task", "classification", "--model", str(tiny_ranker), "--out", str(tmp_path / "out")]) == 2
     assert "expected 'classifier' for --task classification" in capsys.readouterr().err

@@ -317,7 +317,7 @@ def test_your_own_fixations_are_judged_with_images_of_one_name_in_two_folders(tm
         scores.parent.mkdir(parents=True, exist_ok=True)
         np.save(scores, right_map(record).astype(np.float32))
     (tmp_path / "mine" / "looks.csv").write_text("\n".join(lines))
-    words = ["--dataset", "csv", "--data", tmp_path / "mine", "--called", "lab", "--maps", tmp_path / "maps"]
+    words = ["--dataset", "csv", "--data", tmp_path / "mine", "--dataset-name", "lab", "--maps", tmp_path / "maps"]
     assert main(["--task", "fixations", *map(str, words), "--out", str(tmp_path / "out"), "--json"]) == 0
     (result,) = json.loads(capsys.readouterr().out)
     assert result["dataset"] == "lab"
@@ -347,7 +347,7 @@ def test_the_data_must_be_named(capsys):
 
     with pytest.raises(SystemExit):
         main(["--task", "fixations"])
-    assert "expected --data DIR; then --checkpoint or --maps DIR" in capsys.readouterr().err
+    assert "expected --data DIR; then --model or --maps DIR" in capsys.readouterr().err
 
 
 def test_the_model_in_the_box_is_judged(tmp_path):

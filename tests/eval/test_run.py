@@ -11,6 +11,7 @@ from eval import compare, run
 from eval.metrics.ranking import Ranks
 from eval.results.ranks import SavedRanks, load_ranks, ranks_path, save_ranks
 from vislang.core.errors import DataError, EvalError
+from vislang.core.files import file_name
 
 RECORDS = tuple(
     ImageRecord(f"{i}.jpg", None, "test" if i < 20 else "train", (f"first {i}", f"second {i}")) for i in range(25)
@@ -41,7 +42,7 @@ def place(tmp_path, monkeypatch):
 
 
 def command(place, *names, more=()):
-    words = [word for name in names for word in ("--checkpoint", str(place / "runs" / name))]
+    words = [word for name in names for word in ("--model", str(place / "runs" / name))]
     return [*words, "--dataset", "flickr8k", "--data", "d", "--cache", "c", "--out", str(place / "results"), *more]
 
 
@@ -70,7 +71,9 @@ def test_a_later_run_keeps_the_earlier_rows(place):
 
 
 def test_machines_get_json(place, capsys):
-    assert run.main(command(place, "best-0-3", more=["--json", "--protocol", "five-folds", "--called", "coco"])) == 0
+    assert (
+        run.main(command(place, "best-0-3", more=["--json", "--protocol", "five-folds", "--dataset-name", "coco"])) == 0
+    )
     (result,) = json.loads(capsys.readouterr().out)
     assert (result["dataset"], result["protocol"], result["setting"]) == ("coco", "five-folds", "5x4")
     assert (place / "results" / "vse-best-tiny-coco-test-five-folds.json").is_file()
@@ -155,7 +158,7 @@ def test_compare_finds_the_data_set_that_was_ranked(tmp_path):
     from vislang.core.errors import DataError
 
     where = {"split": "test", "protocol": "full"}
-    with pytest.raises(DataError, match="no ranks on split 'test'.*first: python -m eval.run --checkpoint"):
+    with pytest.raises(DataError, match="no ranks on split 'test'.*first: python -m eval.run --model"):
         only_dataset(tmp_path, **where)
     (tmp_path / "ranks-karpathy-test-full.npz").touch()
     assert only_dataset(tmp_path, **where) == "karpathy"
@@ -175,7 +178,7 @@ def test_half_trained_runs_are_not_averaged_in(tmp_path):
 
 
 def test_names_with_paths_make_one_file():
-    assert run.file_name("vse-best-/models/x y.keras-flickr8k-test") == "vse-best-_models_x_y.keras-flickr8k-test"
+    assert file_name("vse-best-/models/x y.keras-flickr8k-test") == "vse-best-_models_x_y.keras-flickr8k-test"
 
 
 def test_a_seed_twice_is_refused():

@@ -120,7 +120,7 @@ def test_files_that_cannot_be_scored_end_with_one_line(place, capsys, document, 
 def test_options_that_do_not_go_together_end_with_one_line(place, capsys):
     cases = {
         "nothing to score against": ["--results", str(place / "good.json")],
-        "--results and --checkpoint were both given": ["--results", "x", "--checkpoint", "y"],
+        "--results and --model were both given": ["--results", "x", "--model", "y"],
         "--against and --references need --results": ["--against", "x"],
         "the baselines alone need --dataset, --data and --cache": [],
     }
@@ -203,7 +203,7 @@ def captioners(place, toy_data, monkeypatch):
     places = ["--cache", str(toy_data / "features.h5"), "--out", str(place / "out")]
 
     def measure(*names, more=()):
-        words = [word for name in names for word in ("--checkpoint", str(place / "runs" / name))]
+        words = [word for name in names for word in ("--model", str(place / "runs" / name))]
         return run.main(["--task", "captions", *words, *toy_words(toy_data), *places, *more])
 
     yield measure
@@ -234,7 +234,7 @@ def test_seeds_share_a_row_beside_the_baselines_and_everything_is_written(captio
 
 
 def test_the_page_shows_pictures_or_names_and_runs_nothing(captioners, place):
-    captioners("best-0-a_dog", more=["--called", "<script>"])
+    captioners("best-0-a_dog", more=["--dataset-name", "<script>"])
     page = (place / "out" / "captions-_script_-test.html").read_text()
     assert "<script" not in page
     assert "Picked at random from the rest" in page
@@ -301,5 +301,5 @@ def test_users_mistakes_with_checkpoints_end_with_one_line(captioners, place, ca
         assert words in error
         assert error.count("\n") == 1
     (place / "runs" / "best-1-a_cat" / "config.json").write_text('{"kind": "captioner"}')
-    assert run.main(["--checkpoint", str(place / "runs" / "best-1-a_cat")]) == 2
+    assert run.main(["--model", str(place / "runs" / "best-1-a_cat")]) == 2
     assert "this one with: --task captions" in capsys.readouterr().err

@@ -168,14 +168,14 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
 
 def test_the_command_draws_and_ranks(trained, photographs, tmp_path, capsys):
     picture, out, numbers = photographs / "2.png", tmp_path / "map.png", tmp_path / "map.npy"
-    words = ["--image", str(picture), "--checkpoint", str(trained), "--out", str(out), "--npy", str(numbers)]
+    words = ["--images", str(picture), "--model", str(trained), "--out", str(out), "--npy", str(numbers)]
     assert map_command.main([*words, "--overlay"]) == 0
     assert Image.open(out).size == (160, 128)
     assert np.load(numbers).shape == (128, 160)
     capsys.readouterr()
     (photographs / "broken.png").write_bytes(b"no picture")
     try:
-        assert map_command.main(["--folder", str(photographs), "--checkpoint", str(trained), "--json"]) == 3
+        assert map_command.main(["--images", str(photographs), "--model", str(trained), "--json"]) == 3
     finally:
         (photographs / "broken.png").unlink()
     rows = json.loads(capsys.readouterr().out)
@@ -189,7 +189,7 @@ def test_a_folder_keeps_its_folders_and_no_drawing_is_mapped_again(trained, phot
     for name in ("a", "b"):
         (tmp_path / "tree" / name).mkdir(parents=True)
         shutil.copy(photographs / "1.png", tmp_path / "tree" / name / "dog.png")
-    words = ["--folder", "tree", "--checkpoint", str(trained)]
+    words = ["--images", "tree", "--model", str(trained)]
     assert map_command.main([*words, "--out", "tree"]) == 0
     assert capsys.readouterr().err.count("wrote") == 2
     drawings = [tmp_path / "tree" / name / "dog_unnatural.png" for name in ("a", "b")]
@@ -197,14 +197,14 @@ def test_a_folder_keeps_its_folders_and_no_drawing_is_mapped_again(trained, phot
     assert map_command.main([*words, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["pictures"]
     assert sorted(row["image"] for row in rows) == ["tree/a/dog.png", "tree/b/dog.png"]
-    assert map_command.main(["--image", "tree/a/dog.png", "--checkpoint", str(trained)]) == 0
+    assert map_command.main(["--images", "tree/a/dog.png", "--model", str(trained)]) == 0
     assert (tmp_path / "drawings" / "dog_unnatural.png").is_file()
 
 
-def test_bad_input_of_the_commands(trained, tmp_path, capsys):
-    assert map_command.main(["--image", str(tmp_path / "none.jpg"), "--checkpoint", str(trained)]) == 2
-    assert map_command.main(["--folder", str(tmp_path), "--npy", str(tmp_path / "x.npy")]) == 2
+def test_bad_input_of_the_commands(trained, photographs, tmp_path, capsys):
+    assert map_command.main(["--images", str(tmp_path / "none.jpg"), "--model", str(trained)]) == 2
+    assert map_command.main(["--images", str(photographs), "--npy", str(tmp_path / "x.npy")]) == 2
     assert train.main(["--images", str(tmp_path), *SMALL, "--cache", "x.h5", "--out", str(tmp_path / "o")]) == 2
     said = capsys.readouterr().err
-    for words in ("no such file", "--npy writes one map", "name it with --data"):
+    for words in ("No such file", "--npy writes one map", "name it with --data"):
         assert words in said

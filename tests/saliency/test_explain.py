@@ -90,7 +90,7 @@ def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
 
 def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, photo, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder, words = photo.parent, ["--checkpoint", str(tiny_captioner), "--image", str(photo)]
+    folder, words = photo.parent, ["--model", str(tiny_captioner), "--images", str(photo)]
     more = ["--html", str(folder / "p.html"), "--npy", str(folder / "p.npy"), "--sentence", "a red <zebra> dog"]
     assert explain.main([*words, *more]) == 0
     said = capsys.readouterr()
@@ -111,7 +111,7 @@ def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, pho
 def test_the_command_writes_a_video_of_its_speed_and_length(tiny_captioner, clip, capsys):
     out = clip.parent / "out.mp4"
     words = ["--video", str(clip), "--sentence", "a red dog", "--fps", "5", "--out", str(out), "--tile", "64", "--json"]
-    assert explain.main(["--checkpoint", str(tiny_captioner), *words]) == 0
+    assert explain.main(["--model", str(tiny_captioner), *words]) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(told["words"][0]["in_time"]) == len(told["seconds"]) == 11
     frames = list(read_frames(out))
@@ -131,14 +131,14 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--image", "nothing.jpg"], "no such file, expected a photograph"),
+        (["--images", "nothing.jpg"], "nothing.jpg: no such file"),
         (["--video", "nothing.mp4"], "no such file, expected a video"),
-        (["--image", "PHOTO", "--fps", "3"], "--fps is for videos"),
+        (["--images", "PHOTO", "--fps", "3"], "--fps is for videos"),
         (["--video", "PHOTO", "--fps", "0"], "--fps got 0, expected frames a second, more than 0"),
         (["--video", "PHOTO", "--html", "x.html"], "--html shows a photograph"),
-        (["--image", "PHOTO", "--tile", "3"], "--tile got 3 pixels"),
-        (["--image", "PHOTO", "--out", "x.bmp"], "--out got x.bmp, expected a name such as out.png"),
-        (["--image", "PHOTO", "--sentence", " . "], "has no word"),
+        (["--images", "PHOTO", "--tile", "3"], "--tile got 3 pixels"),
+        (["--images", "PHOTO", "--out", "x.bmp"], "--out got x.bmp, expected a name such as out.png"),
+        (["--images", "PHOTO", "--sentence", " . "], "has no word"),
         (["--video", "TEXT", "--sentence", "a dog"], "no video that can be read"),
     ],
 )
@@ -149,7 +149,7 @@ def test_what_cannot_end_well_is_refused_in_one_line(
     (photo.parent / "text.mp4").write_text("no video")
     places = {"PHOTO": str(photo), "TEXT": str(photo.parent / "text.mp4")}
     words = [places.get(word, word) for word in words]
-    assert explain.main(["--checkpoint", str(tiny_captioner), *words]) == 2
+    assert explain.main(["--model", str(tiny_captioner), *words]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert reason in line
     assert not list(photo.parent.glob("*_words*"))

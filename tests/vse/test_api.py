@@ -155,13 +155,13 @@ def test_nearest_equals_a_full_sort(num_queries, num_candidates, top, seed):
 
 
 def run_search(checkpoint, *words, capsys):
-    code = search.main(["--checkpoint", str(checkpoint), *map(str, words)])
+    code = search.main(["--model", str(checkpoint), *map(str, words)])
     return code, *capsys.readouterr()
 
 
 def test_search_indexes_once_and_says_what_it_skipped(checkpoint, photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
-    words = ("--index", photos, "--text", "a red dog", "--top", 3, "--json")
+    words = ("--images", photos, "--text", "a red dog", "--top", 3, "--json")
     code, out, _ = run_search(checkpoint, *words, capsys=capsys)
     answer = json.loads(out)
     assert code == 3  # done, but some pictures were skipped
@@ -184,7 +184,7 @@ def test_search_by_image_finds_itself_first(checkpoint, photos, tmp_path, capsys
     monkeypatch.setenv("VISLANG_INDEX", str(tmp_path))
     page = tmp_path / "page.html"
     code, out, err = run_search(
-        checkpoint, "--index", photos, "--image", photos / "deep.png", "--html", page, capsys=capsys
+        checkpoint, "--images", photos, "--like", photos / "deep.png", "--html", page, capsys=capsys
     )
     assert code == 3
     assert out.splitlines()[0].startswith("1.000\t")
@@ -196,28 +196,28 @@ def test_search_by_image_finds_itself_first(checkpoint, photos, tmp_path, capsys
 def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
     for words, message in [
-        (("--index", photos, "--text", "a", "--image", "b"), "both given"),
-        (("--index", photos, "--text", "a", "--top", 0), "--top got 0"),
-        (("--index", photos, "--text", "a", "--strict"), "strict"),
-        (("--index", photos / "alpha.png", "--image", photos / "[ap]*.png"), "2 pictures, expected one"),
-        (("--index", tmp_path / "none", "--text", "a"), "no such file or folder"),
-        (("--index", tmp_path / "none.h5", "--text", "a"), "none.h5"),
+        (("--images", photos, "--text", "a", "--like", "b"), "both given"),
+        (("--images", photos, "--text", "a", "--top", 0), "--top got 0"),
+        (("--images", photos, "--text", "a", "--strict"), "strict"),
+        (("--images", photos / "alpha.png", "--like", photos / "[ap]*.png"), "2 pictures, expected one"),
+        (("--images", tmp_path / "none", "--text", "a"), "no such file"),
+        (("--images", tmp_path / "none.h5", "--text", "a"), "none.h5"),
     ]:
         code, _, err = run_search(checkpoint, *words, capsys=capsys)
         assert code == 2, words
         assert message in err.splitlines()[-1]
-    assert search.main(["--checkpoint", str(tmp_path), "--index", str(photos)]) == 2
+    assert search.main(["--model", str(tmp_path), "--images", str(photos)]) == 2
     assert "holds no config.json" in capsys.readouterr().err
 
 
 def test_a_damaged_index_is_made_anew(model, photos, tmp_path):
-    from vse.index import index_file, index_folder
+    from vse.index import index_file, index_images
 
-    first = index_folder(model, photos, store=tmp_path)
-    stored = index_file(model, photos, tmp_path)
+    first = index_images(model, [photos], store=tmp_path)
+    stored = index_file(model, [photos], tmp_path)
     stored.write_bytes(stored.read_bytes()[:-60])
     assert isinstance(first, EncodedImages)
-    np.testing.assert_allclose(index_folder(model, photos, store=tmp_path).vectors, first.vectors, atol=1e-6)
+    np.testing.assert_allclose(index_images(model, [photos], store=tmp_path).vectors, first.vectors, atol=1e-6)
 
 
 def test_damaged_checkpoints_are_refused(checkpoint, tmp_path):

@@ -20,7 +20,10 @@ BUNDLED = {  # kind of model: its folder in PRETRAINED
     "naturalness": "naturalness",
 }
 _WEIGHTS = ".weights.h5"
-_MEND = "restore it with: git checkout -- vislang/pretrained"
+_CHECKOUT = PRETRAINED.parent.parent
+RESTORE = "reinstall: pip install --force-reinstall --no-deps WHEEL, with the wheel that was installed"
+if (_CHECKOUT / ".git").exists():
+    RESTORE = f"restore it with: git -C {_CHECKOUT} checkout -- vislang/pretrained"
 
 
 def cards(folder: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -37,9 +40,9 @@ def cards(folder: Path | None = None) -> dict[str, dict[str, Any]]:
     """
     found = {}
     for path in sorted((folder or PRETRAINED).glob("*.json")):
-        card = read_json(path, "model card", _MEND)
+        card = read_json(path, "model card", RESTORE)
         if not isinstance(card, dict) or not isinstance(card.get("sha256"), (str, dict)):
-            raise DataError(f"model card {path} holds no sha256; {_MEND}")
+            raise DataError(f"model card {path} holds no sha256; {RESTORE}")
         name = path.stem
         if isinstance(card["sha256"], str):
             name += _WEIGHTS
@@ -55,7 +58,7 @@ def verify(path: Path) -> None:
     """
     card = cards(path.parent).get(path.name)
     if card is None:
-        raise DataError(f"{path} has no card {path.name.removesuffix(_WEIGHTS)}.json beside it; {_MEND}")
+        raise DataError(f"{path} has no card {path.name.removesuffix(_WEIGHTS)}.json beside it; {RESTORE}")
     if isinstance(card["sha256"], str):
         _verify_file(path, card["sha256"])
         return
@@ -101,11 +104,11 @@ def say_which(kind: str, given: Path | None, name: str | None = None) -> None:
         card = cards().get(name)
         if card is None:
             raise _not_bundled(name)
-        print(f"using the bundled {name}: {card['what']}; another: --checkpoint DIR", file=sys.stderr)
+        print(f"using the bundled {name}: {card['description']}; another: --model DIR", file=sys.stderr)
 
 
 def _not_bundled(name: str) -> DataError:
-    return DataError(f"no bundled {name} found; train one (see make help) and pass --checkpoint DIR")
+    return DataError(f"no bundled {name} found; train one (see make help) and pass --model DIR")
 
 
 def sha256_of(path: Path) -> str:
@@ -115,7 +118,7 @@ def sha256_of(path: Path) -> str:
 
 def _verify_file(path: Path, expected: str) -> None:
     if not path.is_file():
-        raise DataError(f"{path} is missing; {_MEND}")
+        raise DataError(f"{path} is missing; {RESTORE}")
     found = sha256_of(path)
     if found != expected:
-        raise DataError(f"{path} has sha256 {found}, expected {expected} of its model card; {_MEND}")
+        raise DataError(f"{path} has sha256 {found}, expected {expected} of its model card; {RESTORE}")

@@ -89,7 +89,7 @@ class CommandParser(argparse.ArgumentParser):
         return parsed
 
 
-def command_parser(module: str, description: str | None) -> CommandParser:
+def command_parser(module: str, description: str | None) -> argparse.ArgumentParser:
     """Make the parser of a command; `add_images`, `add_model` and so on add the options that many commands have.
 
     Args:
@@ -138,14 +138,13 @@ def add_model(parser: Options, kind: str, default: str = "the bundled one") -> N
     )
 
 
-def add_models(parser: Options, kind: str) -> None:
-    """Add `--model` for commands that take several: `args.model`, a list of Path, empty by default.
+def add_models(parser: Options, help: str) -> None:  # noqa: A002
+    """Add `--model` for commands that take several: `args.models`, a list of Path, empty by default.
 
     Both `--model A B` and `--model A --model B` work.
     """
     parser.add_argument(
-        "--model", type=Path, nargs="+", action="extend", default=[], metavar="NAME|DIR",
-        help=f"checkpoint folders of one trained {kind} or more",
+        "--model", dest="models", type=Path, nargs="+", action="extend", default=[], metavar="DIR", help=help
     )  # fmt: skip
 
 
@@ -234,7 +233,7 @@ def add_json(parser: Options) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def training_parser(module: str, description: str | None, presets: Mapping[str, Any]) -> CommandParser:
+def training_parser(module: str, description: str | None, presets: Mapping[str, Any]) -> argparse.ArgumentParser:
     """Describe the command line that every training over cached features has.
 
     Args:

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from vislang.core.version import __version__
+
 _HERE = Path(__file__).resolve().parent
 _PACKAGES = ("numpy", "keras", "tensorflow", "h5py", "nltk", "pillow")
 
@@ -27,7 +29,7 @@ def provenance(folder: str | Path = _HERE) -> dict[str, Any]:
         "commit": commit,
         "dirty": dirty,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"vislang": __version__, "python": platform.python_version(), **_versions()},
     }
 
 

@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from vislang.core.cli import DONE, run_command
+from vislang.core.cli import DONE, command_parser, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="python -m vislang.features.convert", description=__doc__)
+    parser = command_parser("vislang.features.convert", __doc__)
     kind = parser.add_mutually_exclusive_group(required=True)
     kind.add_argument("--karpathy", type=Path, metavar="DIR", help="folder with dataset.json and vgg_feats.mat")
     kind.add_argument("--precomputed", type=Path, metavar="DIR", help="folder with NAME_{train,dev,test}_ims.npy")

@@ -11,7 +11,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    add_batch_size,
+    add_json,
+    add_strict,
+    add_weights,
+    command_parser,
+    import_backend_quietly,
+    progress_is_shown,
+    run_command,
+)
 from vislang.core.errors import DataError
 
 SHOWN = 10  # skipped images named on the screen; --json names all
@@ -19,9 +30,9 @@ SHOWN = 10  # skipped images named on the screen; --json names all
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m vislang.features.extract",
-        description="Compute CNN features of images and add them to a feature cache. Interrupted, it goes on when "
+    parser = command_parser(
+        "vislang.features.extract",
+        "Compute CNN features of images and add them to a feature cache. Interrupted, it goes on when "
         "called again. Unreadable images are left out and listed; the exit code is then 3.",
     )
     parser.add_argument("--list", action="store_true", help="list backbones, their taps and recipes, and stop")
@@ -45,11 +56,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--proposals", metavar="WHERE", help="where the detector is: detector:FILE.pb, FOLDER, hub:NAME"
     )
     parser.add_argument("--cache", metavar="FILE", help="the cache to make or to add to, such as runs/f8k.h5")
-    parser.add_argument("--weights", metavar="FILE", help="weights file (default: VISLANG_WEIGHTS, then a download)")
+    add_weights(parser)
     parser.add_argument("--recipe", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
-    parser.add_argument("--batch", type=int, default=32, help="images in one forward pass (default: %(default)s)")
-    parser.add_argument("--strict", action="store_true", help="end at the first unreadable image")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    add_batch_size(parser, 32)
+    add_strict(parser)
+    add_json(parser)
     return parser
 
 
@@ -128,18 +139,18 @@ def _compute(
     from vislang.features.pipeline import encode_batches
 
     ids, taps = list(paths), [key.tap for key in keys]
-    job = {"sources": _digest(paths), "batch": args.batch}
+    job = {"sources": _digest(paths), "batch": args.batch_size}
     with CacheWriter(args.cache, keys, job) as writer:
         first = writer.done
         files = [paths[name] for name in ids[first:]]
         with tqdm(total=len(ids), initial=first, unit="image", disable=not progress_is_shown()) as bar:
-            for batch in encode_batches(backbone, files, taps, batch_size=args.batch, strict=args.strict):
+            for batch in encode_batches(backbone, files, taps, batch_size=args.batch_size, strict=args.strict):
                 if batch.skipped and not may_drop:
                     raise DataError(f"{batch.skipped[0].reason}; the cache holds this image, so it is needed")
                 writer.append(
                     [ids[first + number] for number in batch.kept],
                     batch.features,
-                    done=min(writer.done + args.batch, len(ids)),
+                    done=min(writer.done + args.batch_size, len(ids)),
                     skipped=[(one.source, one.reason) for one in batch.skipped],
                 )
                 bar.update(len(batch.kept) + len(batch.skipped))

@@ -10,7 +10,16 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown, run_command
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    add_json,
+    add_weights,
+    command_parser,
+    import_backend_quietly,
+    progress_is_shown,
+    run_command,
+)
 from vislang.core.errors import DataError
 
 TAP = "frames"
@@ -18,19 +27,15 @@ TAP = "frames"
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m vislang.features.extract_videos",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("vislang.features.extract_videos", __doc__)
     parser.add_argument("--videos", required=True, metavar="DIR", help="folder, searched to the bottom")
     parser.add_argument("--backbone", required=True, metavar="NAME", help="as in vislang.features.extract")
     parser.add_argument("--cache", required=True, metavar="FILE", help="the cache to make")
     parser.add_argument("--frames", type=int, default=26, metavar="N", help="of each video (default: %(default)s)")
-    parser.add_argument("--weights", metavar="FILE", help="weights file (default: VISLANG_WEIGHTS, then a download)")
+    add_weights(parser)
     parser.add_argument("--recipe", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
     parser.add_argument("--strict", action="store_true", help="end at the first video that cannot be read")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    add_json(parser)
     return parser
 
 

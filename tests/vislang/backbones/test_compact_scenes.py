@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from app.bundle.train_scenes import SCENE_SEED, main, never_shown, pupil_losses, save_half
+from app.bundle.train_scenes import SCENE_SEED, head_losses, main, save_half, unseen_pair_mask
 from vislang.backbones.compact_scenes import INPUT_SIZE, SCENES_WEIGHTS, build_compact_scenes
 
 
@@ -45,10 +45,10 @@ def test_trained_cells_tell_new_pairs_of_colour_and_shape(trained):
     grid = keras.Model(trained.input, trained.get_layer("grid").output)
 
     def cells(split, count):
-        lessons = draw_labelled_scenes(split, count, seed=99, workers=1)
-        features = grid.predict(lessons.images.astype(np.float32) / 127.5 - 1, verbose=0)
-        seen = lessons.cell_shape > 0
-        return features[seen], lessons.cell_shape[seen], lessons.cell_colour[seen]
+        scenes = draw_labelled_scenes(split, count, seed=99, workers=1)
+        features = grid.predict(scenes.images.astype(np.float32) / 127.5 - 1, verbose=0)
+        seen = scenes.cell_shape > 0
+        return features[seen], scenes.cell_shape[seen], scenes.cell_colour[seen]
 
     features, shapes, colours = cells("train", 160)
     unseen, unseen_shapes, unseen_colours = cells("test", 40)
@@ -64,20 +64,20 @@ def test_trained_cells_tell_new_pairs_of_colour_and_shape(trained):
     assert share_right(colours, unseen_colours) > 0.8  # chance is 0.13; 0.94 when written
 
 
-def test_pairs_that_are_never_shown_leave_the_choice():
-    table = never_shown()
+def test_unseen_pairs_are_masked():
+    table = unseen_pair_mask()
     assert (table < 0).sum() == 42
     assert (table[0] == 0).all()
     assert (table[:, 0] == 0).all()
 
 
-def test_losses_ignore_what_is_unknown_or_never_shown():
-    losses = pupil_losses()
+def test_losses_ignore_unknown_labels_and_unseen_pairs():
+    losses = head_losses()
     logits = np.zeros((1, 8, 8, 15), np.float32)
     labels = np.zeros((1, 8, 8, 2), np.int32)
     assert float(losses["cell_shape"](labels, logits)) == pytest.approx(np.log(15))
     labels[..., 1] = 1  # one colour: the shapes that train never shows in it do not compete
-    allowed = int((never_shown()[1] == 0).sum())
+    allowed = int((unseen_pair_mask()[1] == 0).sum())
     assert allowed < 15
     assert float(losses["cell_shape"](labels, logits)) == pytest.approx(np.log(allowed))
     labels[..., 1] = -1

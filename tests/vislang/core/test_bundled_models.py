@@ -6,7 +6,16 @@ import shutil
 import pytest
 
 from vislang.backbones.registry import load_backbone
-from vislang.core.bundled_models import BUNDLED, PRETRAINED, cards, find_checkpoint, say_which, sha256_of, verify
+from vislang.core.bundled_models import (
+    BUNDLED,
+    PRETRAINED,
+    RESTORE,
+    cards,
+    find_checkpoint,
+    say_which,
+    sha256_of,
+    verify,
+)
 from vislang.core.errors import DataError
 
 NAME = "compact-scenes.weights.h5"
@@ -21,7 +30,7 @@ def copy(tmp_path, monkeypatch):
     made.mkdir()
     for name in ("config.json", "model.weights.h5"):
         (made / name).write_text(f"the {name}")
-    card = {"what": "a toy", "sha256": {path.name: sha256_of(path) for path in made.iterdir()}}
+    card = {"description": "a toy", "sha256": {path.name: sha256_of(path) for path in made.iterdir()}}
     made.with_suffix(".json").write_text(json.dumps(card))
     monkeypatch.setattr("vislang.core.bundled_models.PRETRAINED", folder)
     monkeypatch.delenv("VISLANG_WEIGHTS", raising=False)
@@ -43,7 +52,7 @@ def test_a_changed_file_is_refused_with_its_name_and_both_hashes(copy):
     with pytest.raises(DataError) as refused:
         load_backbone("compact_scenes")
     said = json.loads((copy / "compact-scenes.json").read_text())["sha256"]
-    assert all(words in str(refused.value) for words in (NAME, said, "has sha256", "git checkout"))
+    assert all(words in str(refused.value) for words in (NAME, said, "has sha256", RESTORE))
 
 
 def test_a_card_that_is_missing_or_says_nothing_is_refused(copy):
@@ -91,7 +100,7 @@ def test_a_folder_of_ones_own_goes_before_a_name_in_the_box(copy, tmp_path, monk
 def test_commands_say_in_one_line_that_they_take_the_box(copy, capsys):
     say_which("vse", None)
     said = capsys.readouterr().err
-    assert said == f"using the bundled {BUNDLED['vse']}: a toy; another: --checkpoint DIR\n"
+    assert said == f"using the bundled {BUNDLED['vse']}: a toy; another: --model DIR\n"
     say_which("vse", copy)
     assert capsys.readouterr().err == ""
 

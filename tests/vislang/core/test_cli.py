@@ -52,10 +52,10 @@ def test_one_model_or_several():
     assert parser().parse_args(["--model", "runs/a"]).model == Path("runs/a")
     assert parser().parse_args([]).model is None
     several = command_parser("eval.run", None)
-    add_models(several, "ranker")
-    assert several.parse_args(["--model", "a", "--model", "b"]).model == [Path("a"), Path("b")]
-    assert several.parse_args(["--model", "a", "b"]).model == [Path("a"), Path("b")]
-    assert several.parse_args([]).model == []
+    add_models(several, "trained rankers")
+    assert several.parse_args(["--model", "a", "--model", "b"]).models == [Path("a"), Path("b")]
+    assert several.parse_args(["--model", "a", "b"]).models == [Path("a"), Path("b")]
+    assert several.parse_args([]).models == []
 
 
 def test_the_program_is_named_as_it_was_called():

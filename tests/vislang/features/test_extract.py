@@ -77,7 +77,7 @@ def arguments(images, model, cache, *more) -> list[str]:
         model,
         "--recipe",
         RECIPE,
-        "--batch",
+        "--batch-size",
         "4",
         *more,
         "--cache",
