@@ -25,7 +25,7 @@ PICTURES, LAYER = 16, "conv_pw_5_relu"
 def main() -> None:
     args = parse()
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # from its own folder this file would be the package
-    from preimage.networks.network import load_network
+    from preimage.networks.loading import load_network
 
     network = load_network("mobilenet_0.75", weights="random", size=args.size)
     against_peer(network, args.steps, args.rounds)
@@ -43,36 +43,36 @@ def parse() -> argparse.Namespace:
 
 def batch_against_singles(network, steps: int, rounds: int) -> float:
     """Time the ways to invert 16 pictures, and print them."""
-    from preimage.config import CONFIGS
+    from preimage.config import search_config
     from preimage.optimization.objectives import Inversion
     from preimage.optimization.optimizer import ImageOptimizer
-    from preimage.optimization.priors import priors
-    from preimage.optimization.searches import drawn_noise, invert
-    from vislang.core.config import override
+    from preimage.optimization.priors import with_priors
+    from preimage.optimization.searches import invert, spectral_noise
+    from preimage.options import SearchOptions
 
-    config = override(CONFIGS["ijcv16"], [f"iterations={steps}", "rates=1"])
-    pictures = drawn_noise(network, PICTURES)
-    target = network.encode(pictures, [LAYER])[LAYER]
-    share = network.field(LAYER).side / network.size
-    term = sum(priors(config, share), config.data_weight * Inversion(LAYER, target))
-    search, rows = ImageOptimizer(network, term, config), range(PICTURES)
+    config = search_config("ijcv16", [f"iterations={steps}", "rates=1"])
+    images = spectral_noise(network, PICTURES)
+    target = network.encode(images, [LAYER])[LAYER]
+    term = with_priors(config.data_weight * Inversion(LAYER, target), network, LAYER, config)
+    search = ImageOptimizer(network, term, config)
+    rows = range(PICTURES)
 
     def singles_compiled_once() -> np.ndarray:
-        found = [search.run(seeds=[row], term=term.of_rows([row])).pictures for row in rows]
+        found = [search.run(term=term.of_rows([row]), options=SearchOptions(seed=row)).images for row in rows]
         return np.concatenate(found)
 
     def singles() -> None:
         for row in rows:
-            invert(network, pictures[row : row + 1], LAYER, config, seeds=[row])
+            invert(network, images[row : row + 1], LAYER, config, options=SearchOptions(seed=row))
 
     ways: dict[str, Callable] = {
-        "one batch, compiled once": lambda: search.run(seeds=rows).pictures,
+        "one batch, compiled once": lambda: search.run().images,
         "single runs, compiled once": singles_compiled_once,
     }
     apart = np.abs(ways["one batch, compiled once"]() - singles_compiled_once()).mean()
     assert apart < 0.5, f"both ways must give the same pictures, got {apart} of 255 apart"
     best = fastest(ways, rounds)
-    calls = {"one batch, one call": lambda: invert(network, pictures, LAYER, config, seeds=rows)}
+    calls = {"one batch, one call": lambda: invert(network, images, LAYER, config)}
     calls["single calls"] = singles
     for name, way in calls.items():  # each compiles anew, so that nothing has to be warmed up
         started = time.perf_counter()
@@ -97,15 +97,15 @@ def against_peer(network, steps: int, rounds: int) -> None:
         return
     import keras
 
-    from preimage.config import CONFIGS
+    from preimage.config import search_config
     from preimage.optimization.objectives import Activation, unit_directions
     from preimage.optimization.optimizer import ImageOptimizer
-    from preimage.optimization.priors import priors
-    from vislang.core.config import override
+    from preimage.optimization.priors import with_priors
 
-    directions = unit_directions(network.shape(LAYER), [7] * PICTURES, whole=True)
-    config = override(CONFIGS["ijcv16"], [f"iterations={steps}", "rates=1", "still=0", "jitter=4"])
-    search = ImageOptimizer(network, sum(priors(config, 1.0), 1.0 * Activation(LAYER, directions)), config)
+    directions = unit_directions(LAYER, network.shape(LAYER), [7] * PICTURES, channel_mean=True)
+    config = search_config("ijcv16", [f"iterations={steps}", "rates=1", "still=0", "jitter=4"])
+    term = with_priors(1.0 * Activation(LAYER, directions), network, LAYER, config)
+    search = ImageOptimizer(network, term, config)
     peer = ActivationMaximization(keras.Model(network.model.input, network.output(LAYER)), clone=False)
     seeds = np.random.default_rng(0).uniform(-1, 1, (PICTURES, network.size, network.size, 3)).astype(np.float32)
 
@@ -115,7 +115,7 @@ def against_peer(network, steps: int, rounds: int) -> None:
             input_modifiers=[Jitter(jitter=4)], regularizers=[TotalVariation2D(weight=1.0)], steps=steps,
         )  # fmt: skip
 
-    best = fastest({"ours": lambda: search.run(seeds=range(PICTURES)), "tf-keras-vis": peers_way}, rounds)
+    best = fastest({"ours": search.run, "tf-keras-vis": peers_way}, rounds)
     print(f"a step of maximising a channel, {PICTURES} pictures at once:")
     for name, spent in best.items():
         print(f"  {name}: {1000 * spent / steps:.0f} ms")

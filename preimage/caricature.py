@@ -1,43 +1,48 @@
-"""Command: exaggerate in a photograph what a layer sees in it.
+"""Command: exaggerate the features that a layer has of an image.
 
 Example:
-    python -m preimage.caricature --image cat.jpg --network mobilenet_0.75 --layer conv_pw_11_relu --out caricature.png
+    python -m preimage.caricature --images cat.jpg --model mobilenet_0.75 --layer conv_pw_11_relu --out caricature.png
 
-The sheet shows the photographs as the network sees them and, below, their caricatures. gain says how many times the
-photograph's own features are in the caricature.
+The sheet shows the images at the network's size and, below, their caricatures. gain is the projection of the
+caricature's features onto the image's own, 1 for the image itself.
 """
 
 import argparse
 import sys
-from typing import Any
 
-from preimage.cli import add_images, describe_command, search_from_photographs
-from vislang.core.cli import run_command
+from preimage.cli import add_search, network_parser, report_search, search_inputs, search_options
+from vislang.core.cli import CommandParser, add_images, add_strict, run_command
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = describe_command("preimage.caricature", __doc__, ("ijcv16", "fourier", "cvpr15"))
+    parser = network_parser("preimage.caricature", __doc__)
     add_images(parser)
+    add_strict(parser)
     parser.add_argument("--layer", metavar="NAME", help="(default: the deepest map)")
+    add_search(parser, ("ijcv16", "fourier", "cvpr15"))
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
+    """Run the command; `vislang.core.cli` lists the exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: caricature(args))
 
 
 def caricature(args: argparse.Namespace) -> int:
     """Search, draw and print."""
+    from preimage.config import search_config
+    from preimage.image_synthesis import caricature_images
 
-    def search(*found: Any, **running: Any) -> Any:
-        from preimage.optimization import searches
-
-        return searches.caricature_of(*found, **running)
-
-    return search_from_photographs(args, search, stages=1)
+    config = search_config(args.preset, args.set)
+    inputs = search_inputs(args)
+    with search_options(args, config.iterations[0]) as options:
+        found = caricature_images(
+            inputs.network, inputs.images, inputs.layer, preset=args.preset, settings=args.set,
+            prior_model=inputs.prior_model, options=options,
+        )  # fmt: skip
+    return report_search(args, inputs, found)
 
 
 if __name__ == "__main__":

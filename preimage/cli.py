@@ -1,168 +1,213 @@
-"""What the commands of this package share: their options, their pictures, and the files that they write."""
+"""What the commands of this package share: options, inputs, and the files that they write."""
 
 import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from preimage.config import CONFIGS
-from vislang.core.cli import DONE, add_preset, chosen_config, command_parser, progress_is_shown, shown_name
+from preimage.options import SearchOptions
+from vislang.core.cli import (
+    DONE,
+    SKIPPED_SOME,
+    CommandParser,
+    add_json,
+    add_preset,
+    command_parser,
+    progress_is_shown,
+    shown_name,
+)
 from vislang.core.errors import ConfigError, DataError
 from vislang.core.files import require_writable_folder, whole_file
 
 _FRAMES_PER_SECOND = 12
+_FRAMES = 60  # of a video of a search, at least
 
 
-def describe_command(
-    module: str,
-    description: str | None,
-    presets: Sequence[str] = (),
-    *,
-    draws: bool = True,
-    network: str = "compact",
-) -> argparse.ArgumentParser:
-    """Describe the options that all commands have.
+@dataclass(frozen=True)
+class SearchInputs:
+    """What a search starts from.
+
+    Attributes:
+        network: the network.
+        images: paths of images.
+        missing: arguments that stand for no image, each with `source` and `reason`.
+        layer: whose features.
+        prior_model: a model of natural images as a further prior, or None.
+    """
+
+    network: Any
+    images: list[Path]
+    missing: list[Any]
+    layer: str
+    prior_model: Callable[[Any], Any] | None
+
+
+def network_parser(
+    module: str, description: str | None, *, default: str = "compact", output: str = "image to write, such as out.png"
+) -> CommandParser:
+    """Make a parser with the options of a command on one network.
 
     Args:
         module: such as "preimage.invert".
         description: what `--help` says first.
-        presets: the first is the default; none: the command does not search.
-        draws: whether the command draws a picture, `--out`.
-        network: the default.
+        default: network without `--model`.
+        output: help of `--out`; "": the command writes no file.
     """
     parser = command_parser(module, description)
     group = parser.add_argument_group("network")
     group.add_argument(
-        "--network", default=network, metavar="NAME|FILE|DIR",
-        help="such as mobilenet_0.75, vgg19_block3, squeezenet_v1.1, a folder that preimage.train wrote, a .keras file,"
-        f" caffe:VGG_CNN_S or a .prototxt file (default: %(default)s{', the one in the box' * (network == 'compact')})",
+        "--model", default=default, metavar="NAME|FILE|DIR",
+        help="such as compact (bundled), mobilenet_0.75, vgg19_block3, squeezenet_v1.1, a folder that preimage.train"
+        " wrote, a .keras file, caffe:VGG_CNN_S or a .prototxt file (default: %(default)s)",
     )  # fmt: skip
-    group.add_argument("--weights", metavar="FILE", help="instead of VISLANG_WEIGHTS, the box and Keras' download")
+    group.add_argument("--weights", metavar="FILE", help="instead of VISLANG_WEIGHTS, bundled weights and a download")
     group.add_argument("--recipe", metavar="NAME", help="of preprocessing; needed for .keras files")
-    group.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures (default: the network's own)")
-    output = parser.add_argument_group("output")
-    if draws:
-        output.add_argument("--out", type=Path, required=True, metavar="FILE", help="picture to draw, such as out.png")
-    output.add_argument("--json", action="store_true", help="print one JSON document")
-    if presets:
-        search = parser.add_argument_group("search")
-        add_preset(search, {name: CONFIGS[name] for name in presets}, presets[0])
-        search.add_argument("--seed", type=int, default=0, help="of noise and jitter (default: 0)")
-        search.add_argument("--natural", type=Path, metavar="DIR", help="a visual language model, as a prior")
-        output.add_argument("--frames", type=Path, metavar="FILE", help="also show the search, as a .gif or an .mp4")
+    group.add_argument("--size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
+    if output:
+        parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=output)
+    add_json(parser)
     return parser
 
 
-def add_images(parser: argparse.ArgumentParser, name: str = "--image") -> None:
-    """Describe the option that takes photographs."""
-    parser.add_argument(name, nargs="+", required=True, type=Path, metavar="FILE", help="photographs")
+def add_search(parser: CommandParser, presets: Sequence[str]) -> None:
+    """Add the options of a search; the first preset is the default."""
+    group = parser.add_argument_group("search")
+    add_preset(group, {name: CONFIGS[name] for name in presets}, presets[0])
+    add_seed(group)
+    add_prior_model(group)
+    group.add_argument("--frames", type=Path, metavar="FILE", help="also write the search as a .gif or an .mp4")
 
 
-def add_labels(parser: argparse.ArgumentParser) -> None:
-    """Describe the option that names classes."""
+def add_seed(parser: Any) -> None:
+    """Add `--seed`."""
+    parser.add_argument("--seed", type=int, default=0, help="of noise and jitter (default: %(default)s)")
+
+
+def add_prior_model(parser: Any) -> None:
+    """Add `--prior-model`, which `prior_model_of` loads."""
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE",
+        "--prior-model", type=Path, metavar="NAME|DIR", help="checkpoint of a visual language model, as a further prior"
+    )
+
+
+def add_labels(parser: Any, option: str = "--labels") -> None:
+    """Add the option that names classes."""
+    parser.add_argument(
+        option, type=Path, metavar="FILE",
         help="class names, one a line (default: the network's own, or ImageNet's in VISLANG_WEIGHTS or of Keras)",
     )  # fmt: skip
 
 
-def require_files(*sources: Path) -> None:
-    """Refuse files that are not there."""
-    for source in sources:
-        if not source.is_file():
-            raise DataError(f"{shown_name(str(source))}: no such file, expected a photograph")
-
-
-def check_paths(args: argparse.Namespace, *sources: Path) -> None:
-    """Refuse, before any work is done, files that are not there and places that cannot be written."""
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse, before any work is done, files that cannot be written: `--out` and `--frames`."""
     from vislang.draw.image_files import check_image_path
 
-    require_files(*sources)
-    frames = getattr(args, "frames", None)
-    if frames is not None and frames.suffix.lower() not in (".gif", ".mp4"):
-        raise ConfigError(f"--frames got {frames.name}, expected a name such as search.gif or search.mp4")
     check_image_path(args.out)
-    if frames is not None:
-        require_writable_folder(frames.parent)
+    frames = getattr(args, "frames", None)
+    if frames is None:
+        return
+    if frames.suffix.lower() not in (".gif", ".mp4"):
+        raise ConfigError(f"--frames got {frames.name}, expected a name such as search.gif or search.mp4")
+    require_writable_folder(frames.parent)
 
 
-def opened_network(args: argparse.Namespace) -> Any:
-    """Load the network that was asked for."""
+def require_files(*paths: Path | None) -> None:
+    """Refuse files that do not exist."""
+    for path in paths:
+        if path is not None and not path.is_file():
+            raise DataError(f"{shown_name(str(path))}: no such file, expected an image")
+
+
+def refuse_options(args: argparse.Namespace, names: Sequence[str], reason: str) -> None:
+    """Refuse options that would be ignored.
+
+    Args:
+        args: of the command.
+        names: attributes of `args`.
+        reason: follows the option in the message, such as "is for channels, got --classes".
+    """
+    for name in names:
+        if getattr(args, name) not in (None, False, []):
+            raise ConfigError(f"--{name.replace('_', '-')} {reason}; leave it out")
+
+
+def load_network_of(args: argparse.Namespace) -> Any:
+    """Load the network that `--model`, `--weights`, `--recipe` and `--size` name."""
     from vislang.core.cli import import_backend_quietly
 
     import_backend_quietly()
     from preimage.api import load_network
 
-    return load_network(args.network, weights=args.weights, size=args.size, recipe=args.recipe)
+    return load_network(args.model, weights=args.weights, size=args.size, recipe=args.recipe)
 
 
-def natural_prior(args: argparse.Namespace) -> Callable[[Any], Any] | None:
-    """Load the model of pictures that was asked for as a prior."""
-    if args.natural is None:
+def prior_model_of(args: argparse.Namespace) -> Callable[[Any], Any] | None:
+    """Load the model of natural images that `--prior-model` names."""
+    if args.prior_model is None:
         return None
     from naturalness.api import load_model
 
-    return load_model(args.natural).loss
+    return load_model(args.prior_model).loss
 
 
-def default_layer(network: Any) -> str:
-    """Choose the deepest map: the tap "grid", or the last layer with places."""
-    if "grid" in network.taps:
-        return "grid"
-    return [layer.name for layer in network.model.layers if len(getattr(layer.output, "shape", ())) == 4][-1]
+def search_inputs(args: argparse.Namespace) -> SearchInputs:
+    """Check outputs, list the images and load the models of a search from images."""
+    from vislang.features.pipeline import find_images
+
+    check_outputs(args)
+    images, missing = find_images(args.images, strict=args.strict)
+    network = load_network_of(args)
+    from preimage.networks.layers import deepest_map
+
+    return SearchInputs(network, images, missing, args.layer or deepest_map(network), prior_model_of(args))
 
 
 @contextlib.contextmanager
-def followed_search(args: argparse.Namespace, iterations: int, columns: int) -> Iterator[dict[str, Any]]:
-    """Give the arguments of a search that draw its progress and keep its frames; write the frames at the end.
-
-    Args:
-        args: of the command.
-        iterations: how many the search takes.
-        columns: pictures in a row of a frame.
-    """
+def progress_bar(description: str, total: int | None = None, unit: str = "step") -> Iterator[Any]:
+    """Yield a `tqdm` bar, shown on stderr only where a person looks at it."""
     from tqdm import tqdm
 
-    from vislang.draw.image_grid import image_grid
+    with tqdm(total=total, desc=description, unit=unit, disable=not progress_is_shown()) as bar:
+        yield bar
+
+
+@contextlib.contextmanager
+def search_options(args: argparse.Namespace, iterations: int, columns: int | None = None) -> Iterator[SearchOptions]:
+    """Yield the options of a search that show its progress and keep its frames; write the frames at the end.
+
+    Args:
+        args: of the command; without `--strict`, unreadable images are skipped.
+        iterations: of the search.
+        columns: images in a row of a frame; None: all in one.
+    """
+    from vislang.draw.image_grid import sheet_of
 
     frames: list[Any] = []
 
-    def keep(_: int, pictures: Any) -> None:
-        frames.append(image_grid([pictures[first : first + columns] for first in range(0, len(pictures), columns)]))
+    def keep(_: int, images: Any) -> None:
+        frames.append(sheet_of(rows_of(images, columns or len(images))))
 
-    with tqdm(total=iterations, desc="searching", unit="step", disable=not progress_is_shown()) as bar:
-        every = max(1, iterations // 60)
-        watching = {"watch": keep, "watch_every": every} if args.frames else {}
-        yield {"progress": bar.update, **watching}
-    if args.frames:
+    strict = getattr(args, "strict", False)
+    with progress_bar("searching", iterations) as bar:
+        options = SearchOptions(seed=args.seed, progress=bar.update, strict=strict)
+        if args.frames is not None:
+            options = replace(options, watch=keep, watch_every=max(1, iterations // _FRAMES))
+        yield options
+    if args.frames is not None:
         write_frames(args.frames, frames)
 
 
-def search_from_photographs(args: argparse.Namespace, search: Callable[..., Any], *, stages: int | None = None) -> int:
-    """Search from photographs for what a layer makes of them, then draw and print; gives the exit code.
-
-    Args:
-        args: of the command.
-        search: one of `preimage.optimization.searches`, called as search(network, pictures, layer, config, ...).
-        stages: how many of the preset's it runs; None: all.
-    """
-    check_paths(args, *args.image)
-    network = opened_network(args)
-    config = chosen_config(args, CONFIGS)
-    layer = args.layer or default_layer(network)
-    pictures, natural = network.pictures(args.image), natural_prior(args)
-    seeds = [args.seed + number for number in range(len(pictures))]
-    with followed_search(args, sum(config.iterations[:stages]), len(pictures)) as running:
-        found = search(network, pictures, layer, config, natural=natural, seeds=seeds, **running)
-    write_sheet(args.out, [pictures, found.pictures])
-    print_measures(args, search_facts(args, network, layer), [shown_name(str(path)) for path in args.image], found)
-    return DONE
+def rows_of(images: Any, columns: int) -> list[Any]:
+    """Split images [B, S, S, 3] into rows of so many."""
+    return [images[first : first + columns] for first in range(0, len(images), columns)]
 
 
 def write_frames(path: Path, frames: Sequence[Any]) -> None:
-    """Write pictures as a GIF or an MP4; the last one stays for a second."""
+    """Write PIL images as a GIF or an MP4; the last one stays for a second."""
     from vislang.images.own_drawings import SOFTWARE
 
     frames = [*frames, *[frames[-1]] * (_FRAMES_PER_SECOND - 1)]
@@ -183,33 +228,47 @@ def write_frames(path: Path, frames: Sequence[Any]) -> None:
 
 
 def write_sheet(path: Path, rows: Sequence[Any]) -> None:
-    """Draw rows of pictures, float [B, S, S, 3] RGB 0..255 each, and write them."""
+    """Draw rows of images, float [B, S, S, 3] RGB 0..255 each, and write them."""
     from vislang.draw.image_files import save_image
-    from vislang.draw.image_grid import image_grid
+    from vislang.draw.image_grid import sheet_of
 
-    save_image(path, image_grid(rows))
+    save_image(path, sheet_of(rows))
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
 
 
-def print_measures(args: argparse.Namespace, facts: dict[str, Any], names: Sequence[str], found: Any) -> None:
-    """Print what the pictures reach, a line for each or one JSON document."""
-    import json
+def report_search(args: argparse.Namespace, inputs: SearchInputs, found: Any) -> int:
+    """Write inputs and found images as a sheet and print what they reach; returns the exit code."""
+    found = replace(found, skipped=(*inputs.missing, *found.skipped))
+    write_sheet(args.out, [found.inputs, found.images])
+    print_measures(args, inputs.network, inputs.layer, found.names, found)
+    return report_skipped(found.skipped)
 
-    values = {name: [float(value) for value in measure] for name, measure in found.measures.items()}
-    if args.json:
-        rows = [
-            {"name": name, **{measure: round(row[number], 6) for measure, row in values.items()}}
-            for number, name in enumerate(names)
-        ]
-        print(json.dumps({**facts, "pictures": rows}, ensure_ascii=False, allow_nan=False))
+
+def print_measures(args: argparse.Namespace, network: Any, layer: str, names: Sequence[str], found: Any) -> None:
+    """Print what images reach, a line for each or one JSON document.
+
+    Args:
+        args: of the command.
+        network: that was searched in.
+        layer: whose features.
+        names: of the images.
+        found: `preimage.optimization.optimizer.Preimages`.
+    """
+    rows = []
+    for index, name in enumerate(names):
+        row: dict[str, Any] = {"name": shown_name(name)}
+        for measure, values in found.measures.items():
+            row[measure] = float(values[index])
+        rows.append(row)
+    if not args.json:
+        for row in rows:
+            measures = [f"{measure} {value:.4g}" for measure, value in row.items() if measure != "name"]
+            print(f"{row['name']}: {', '.join(measures)}")
         return
-    for number, name in enumerate(names):
-        print(f"{name}: " + ", ".join(f"{measure} {row[number]:.4g}" for measure, row in values.items()))
-
-
-def search_facts(args: argparse.Namespace, network: Any, layer: str) -> dict[str, Any]:
-    """Give what made the pictures, for the JSON document."""
-    return {
+    for row in rows:
+        for measure in found.measures:
+            row[measure] = round(row[measure], 6)
+    print_json({
         "network": network.name,
         "size": network.size,
         "layer": layer,
@@ -217,4 +276,25 @@ def search_facts(args: argparse.Namespace, network: Any, layer: str) -> dict[str
         "settings": args.set,
         "seed": args.seed,
         "out": shown_name(str(args.out)),
-    }
+        "images": rows,
+        "skipped": skipped_rows(found.skipped),
+    })  # fmt: skip
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print a JSON document on one line."""
+    import json
+
+    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def skipped_rows(skipped: Sequence[Any]) -> list[dict[str, str]]:
+    """Return skipped images for JSON."""
+    return [{**asdict(image), "source": shown_name(image.source)} for image in skipped]
+
+
+def report_skipped(skipped: Sequence[Any]) -> int:
+    """Print the images that could not be read to stderr, and return the exit code."""
+    for image in skipped:
+        print(f"skipped {shown_name(image.source)}: {image.reason}", file=sys.stderr)
+    return SKIPPED_SOME if skipped else DONE

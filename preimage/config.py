@@ -5,9 +5,10 @@ Olah et al., Feature Visualization, Distill 2017 ("fourier"). The first two scal
 weight of one means nothing in the other.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from vislang.core.config import setting, validate
+from vislang.core.config import override, preset, setting, validate
 from vislang.core.errors import ConfigError
 
 SIGMA, SIGMA_SIDE = 27098.1157, 227  # norm of a natural picture of this side minus its mean, values 0..255
@@ -138,13 +139,26 @@ CONFIGS = {
 }
 
 
+def search_config(name: str, settings: Iterable[str] = ()) -> PreimageConfig:
+    """Return a preset with changes.
+
+    Args:
+        name: in CONFIGS.
+        settings: changes, such as ["data_weight=300"].
+
+    Raises:
+        ConfigError: an unknown preset or setting.
+    """
+    return override(preset(CONFIGS, name), settings)
+
+
 def first_stage(config: PreimageConfig) -> PreimageConfig:
-    """Keep the first stage alone, as maximisation and caricatures do; it jitters."""
+    """Return the first stage alone, with jitter, as maximisation and caricatures use it."""
     return replace(config, iterations=config.iterations[:1], rates=config.rates[:1], still=0)
 
 
 def with_iterations(config: PreimageConfig, first: int) -> PreimageConfig:
-    """Give the first stage so many iterations, and later ones in proportion.
+    """Return settings with so many iterations in the first stage, and in later ones in proportion.
 
     Raises:
         ConfigError: less than 1.

@@ -1,98 +1,118 @@
-"""Command: which pixels made a unit answer? Bring its activation back to the picture, by one of three rules.
+"""Command: which pixels cause a unit's activation? Project it back to the image, by one of three ReLU rules.
 
 Examples:
-    python -m preimage.deconv --image cat.jpg --out deconv.png
-    python -m preimage.deconv --image photos/*.jpg --channel 17 --top 9 --layer stage2_end --out channel17.png
+    python -m preimage.deconv --images cat.jpg --out deconv.png
+    python -m preimage.deconv --images photos/ --channel 17 --top 9 --layer stage2_end --out channel17.png
 
-Without --channel, of the strongest unit of each photograph. With --top, of the patches that a channel answers to most,
-each cut out to what the unit sees.
+Without --channel, the largest activation of each image is projected. With --top, those of the images with the largest
+activations of the channel, each cropped to the unit's receptive field.
 """
 
 import argparse
 import sys
 from typing import Any
 
-from preimage.cli import add_images, check_paths, default_layer, describe_command, opened_network, write_sheet
-from vislang.core.cli import DONE, SKIPPED_SOME, run_command, shown_name
+from preimage.cli import (
+    check_outputs,
+    load_network_of,
+    network_parser,
+    print_json,
+    report_skipped,
+    skipped_rows,
+    write_sheet,
+)
+from vislang.core.cli import CommandParser, add_images, add_strict, run_command, shown_name
 from vislang.core.errors import ConfigError
 
 _RULES = ("deconvnet", "guided", "gradient")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = describe_command("preimage.deconv", __doc__)
+    parser = network_parser("preimage.deconv", __doc__)
     add_images(parser)
+    add_strict(parser)
     parser.add_argument("--layer", metavar="NAME", help="(default: the deepest map)")
     parser.add_argument("--channel", type=int, metavar="N", help="counted from 0")
-    parser.add_argument("--rule", choices=(*_RULES, "all"), default="all", help="(default: one row for each)")
-    parser.add_argument("--top", type=int, metavar="K", help="show the K photographs that the channel answers to most")
+    parser.add_argument("--relu-rule", choices=(*_RULES, "all"), default="all", help="(default: a row for each)")
+    parser.add_argument("--top", type=int, metavar="K", help="the K images with the largest activations of the channel")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
+    """Run the command; `vislang.core.cli` lists the exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: deconv(args))
 
 
 def deconv(args: argparse.Namespace) -> int:
     """Project, draw and print."""
-    import json
+    from vislang.features.pipeline import find_images
 
-    check_paths(args, *args.image)
+    check_outputs(args)
     if args.top is not None and (args.channel is None or args.top < 1):
         raise ConfigError(f"--top got {args.top} and --channel {args.channel}, expected 1 or more of one channel")
-    network = opened_network(args)
-    from preimage.backprop.top_patches import close_ups
+    paths, missing = find_images(args.images, strict=args.strict)
+    network = load_network_of(args)
+    from preimage.api import deconv_images
+    from preimage.backprop.deconvnet import as_colours
+    from preimage.networks.layers import deepest_map
 
-    layer = network.unclipped(args.layer or default_layer(network))
-    sources, pictures, directions, skipped = units(args, network, layer)
-    rules = _RULES if args.rule == "all" else (args.rule,)
-    rows, answers = projected(network, pictures, layer, directions, rules)
-    rows = [pictures, *rows]
-    write_sheet(args.out, rows if args.top is None else [close_ups(network, layer, row, directions) for row in rows])
-    found = [
-        {"name": shown_name(str(source)), "activation": round(float(answer), 6)}
-        for source, answer in zip(sources, answers, strict=True)
-    ]
-    if args.json:
-        facts = {"network": network.name, "layer": layer, "channel": args.channel, "rules": list(rules)}
-        print(json.dumps({**facts, "pictures": found}, ensure_ascii=False, allow_nan=False))
-    else:
-        for row in found:
-            print(f"{row['name']}: activation {row['activation']:.4g}")
-    for source, reason in skipped:
-        print(f"skipped {shown_name(str(source))}: {reason}", file=sys.stderr)
-    return SKIPPED_SOME if skipped else DONE
+    layer = network.before_relu(args.layer or deepest_map(network))
+    rules = list(_RULES) if args.relu_rule == "all" else [args.relu_rule]
+    names, images, patches, skipped = chosen_images(args, network, layer, paths)
+    rows: list[Any] = [images]
+    for rule in rules:
+        projections = deconv_images(network, images, layer, channel=args.channel, relu_rule=rule)
+        rows.append(as_colours(projections.images))
+    if patches:
+        rows = [[patch.enlarged(image) for patch, image in zip(patches, row, strict=True)] for row in rows]
+    write_sheet(args.out, rows)
+    activations = projections.activations.tolist()
+    skipped = [*missing, *skipped]
+    print_activations(args, network, layer, rules, dict(zip(names, activations, strict=True)), skipped)
+    return report_skipped(skipped)
 
 
-def units(args: argparse.Namespace, network: Any, layer: str) -> tuple[Any, Any, Any, Any]:
-    """Choose the units: sources, pictures, directions, and what was skipped."""
+def chosen_images(args: argparse.Namespace, network: Any, layer: str, paths: Any) -> tuple[Any, Any, Any, Any]:
+    """Return names, images float32 [B, S, S, 3], patches (() without --top) and skipped images."""
     import numpy as np
 
-    from preimage.backprop.deconvnet import strongest_unit
-    from preimage.backprop.top_patches import top_patches
+    from preimage.api import top_patches
+    from preimage.networks.image_inputs import read_images
 
-    sources, skipped = args.image, []
-    if args.top is not None:
-        patches, skipped = top_patches(network, layer, args.channel, args.image, count=args.top)
-        sources = [patch.source for patch in patches]
-        pictures = np.stack([patch.picture for patch in patches])
-    else:
-        pictures = network.pictures(sources)
-    features = network.encode(pictures, [layer])[layer]
-    if args.channel is not None and not 0 <= args.channel < features.shape[-1]:
-        raise ConfigError(f"--channel got {args.channel}, expected 0 to {features.shape[-1] - 1} of layer {layer}")
-    return sources, pictures, strongest_unit(features, args.channel), skipped
+    if args.top is None:
+        read = read_images(network, paths, strict=args.strict)
+        return read.names, read.images, (), read.skipped
+    found = top_patches(network, paths, layer, args.channel, count=args.top, strict=args.strict)
+    images = np.stack([patch.image for patch in found.patches])
+    return found.names, images, found.patches, found.skipped
 
 
-def projected(network: Any, pictures: Any, layer: str, directions: Any, rules: tuple[str, ...]) -> tuple[Any, Any]:
-    """Give a row of pictures for each rule, and the activations."""
-    from preimage.backprop.deconvnet import project, shown
-
-    rows = [shown(project(network, pictures, layer, directions, rule=rule)) for rule in rules]
-    return rows, directions.reshape(len(directions), -1).sum(axis=1)
+def print_activations(
+    args: argparse.Namespace,
+    network: Any,
+    layer: str,
+    rules: list[str],
+    activations: dict[str, float],
+    skipped: list[Any],
+) -> None:
+    """Print the activation of each image, a line for each or one JSON document."""
+    if not args.json:
+        for name, activation in activations.items():
+            print(f"{shown_name(name)}: activation {activation:.4g}")
+        return
+    rows = []
+    for name, activation in activations.items():
+        rows.append({"name": shown_name(name), "activation": round(activation, 6)})
+    print_json({
+        "network": network.name,
+        "layer": layer,
+        "channel": args.channel,
+        "relu_rules": rules,
+        "images": rows,
+        "skipped": skipped_rows(skipped),
+    })  # fmt: skip
 
 
 if __name__ == "__main__":

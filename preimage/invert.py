@@ -1,64 +1,77 @@
-"""Command: what does a layer keep of a photograph? Find pictures that it cannot tell from the photograph.
+"""Command: what does a layer keep of an image? Search for images with the same features.
 
 Examples:
-    python -m preimage.invert --image cat.jpg --out inverted.png
-    python -m preimage.invert --image cat.jpg dog.jpg --network mobilenet_0.75 --layer conv_pw_5_relu --out inverted.png
-    python -m preimage.invert --image cat.jpg --preset cvpr15 --frames search.gif --out inverted.png
+    python -m preimage.invert --images cat.jpg --out inverted.png
+    python -m preimage.invert --images cat.jpg dog.jpg --model mobilenet_0.75 --layer conv_pw_5_relu --out inverted.png
+    python -m preimage.invert --images cat.jpg --preset cvpr15 --frames search.gif --out inverted.png
 
-The sheet shows the photographs as the network sees them and, below, what was found. feature_error is the squared
-distance to the photograph's features over their squared norm.
+The sheet shows the images at the network's size and, below, their inversions. feature_error is the squared distance
+to the image's features over their squared norm.
 """
 
 import argparse
 import sys
 from typing import Any
 
-from preimage.cli import add_images, describe_command, search_from_photographs
-from vislang.core.cli import run_command
+from preimage.cli import add_search, network_parser, report_search, search_inputs, search_options
+from vislang.core.cli import CommandParser, add_images, add_strict, run_command
 
-_MASKS = ("all", "central", "first-half", "second-half")
+_PARTS = ("all", "central", "first-half", "second-half")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = describe_command("preimage.invert", __doc__, ("ijcv16", "cvpr15", "kato", "fourier"))
+    parser = network_parser("preimage.invert", __doc__)
     add_images(parser)
+    add_strict(parser)
     parser.add_argument("--layer", metavar="NAME", help="(default: the deepest map)")
     parser.add_argument(
-        "--only", choices=_MASKS, default="all", help="the middle 5x5 cells, or half of the channels (default: all)"
+        "--only", choices=_PARTS, default="all", help="invert the middle 5x5 cells, or half of the channels alone"
     )
+    add_search(parser, ("ijcv16", "cvpr15", "kato", "fourier"))
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
+    """Run the command; `vislang.core.cli` lists the exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: invert(args))
 
 
 def invert(args: argparse.Namespace) -> int:
     """Search, draw and print."""
+    from preimage.config import search_config
+    from preimage.image_synthesis import invert_images
 
-    def search(network: Any, pictures: Any, layer: str, config: Any, **running: Any) -> Any:
-        from preimage.optimization import searches
+    config = search_config(args.preset, args.set)
+    inputs = search_inputs(args)
+    mask = mask_of(args.only, inputs.network.shape(inputs.layer))
+    with search_options(args, sum(config.iterations)) as options:
+        found = invert_images(
+            inputs.network, inputs.images, inputs.layer, preset=args.preset, settings=args.set, mask=mask,
+            prior_model=inputs.prior_model, options=options,
+        )  # fmt: skip
+    return report_search(args, inputs, found)
 
-        return searches.invert(
-            network, pictures, layer, config, mask=mask_of(args.only, network.shape(layer)), **running
-        )
 
-    return search_from_photographs(args, search)
+def mask_of(part: str, shape: tuple[int, ...]) -> Any:
+    """Return the mask of a part of the features of a shape, float32; None: all of them.
 
-
-def mask_of(only: str, shape: tuple[int, ...]) -> Any:
-    """Give the mask of the features that count; None: all."""
+    Raises:
+        ConfigError: the middle of features without positions.
+    """
     from preimage.optimization.objectives import central_cells, channel_half
     from vislang.core.errors import ConfigError
 
-    if only == "central":
+    if part == "central":
         if len(shape) != 3:
             raise ConfigError(f"--only central is for maps, got a layer of shape {shape}; choose another layer")
         return central_cells(shape)
-    return None if only == "all" else channel_half(shape[-1], 1 if only == "first-half" else 2)
+    if part == "first-half":
+        return channel_half(shape[-1], 1)
+    if part == "second-half":
+        return channel_half(shape[-1], 2)
+    return None
 
 
 if __name__ == "__main__":

@@ -1,154 +1,167 @@
-"""Command: what does a unit, a channel or a class look for? Find the pictures that it answers to most.
+"""Command: what do units, channels or classes respond to? Search for images that maximise their activations.
 
 Examples:
-    python -m preimage.maximize --channel 3 17 200 --out channels.png
-    python -m preimage.maximize --network mobilenet_0.75 --class goldfish pug --out classes.png
-    python -m preimage.maximize --channel 5 --whole --photos holidays/*.jpg --preset ijcv16 --out channel.png
+    python -m preimage.maximize --channels 3 17 200 --out channels.png
+    python -m preimage.maximize --model mobilenet_0.75 --classes goldfish pug --out classes.png
+    python -m preimage.maximize --channels 5 --channel-mean --images holidays/ --preset ijcv16 --out channel.png
+    python -m preimage.maximize --channels 3 17 --noise --out filters.png
 
-With --noise, filters are seen from white noise instead, in 20 steps without a prior.
+With --noise, filters appear from white noise in 20 gradient steps on the channel's mean, without a prior.
 """
 
 import argparse
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from preimage.cli import (
     add_labels,
-    check_paths,
-    default_layer,
-    describe_command,
-    followed_search,
-    natural_prior,
-    opened_network,
+    add_search,
+    check_outputs,
+    load_network_of,
+    network_parser,
     print_measures,
-    search_facts,
+    prior_model_of,
+    refuse_options,
+    report_skipped,
+    rows_of,
+    search_options,
     write_sheet,
 )
-from vislang.core.cli import DONE, run_command
+from vislang.core.cli import CommandParser, add_strict, run_command
 from vislang.core.errors import ConfigError, DataError, unknown_name
 
 _COLUMNS = 5
+_PRESET = "robust"
+_NOISE_STEPS = 20
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = describe_command("preimage.maximize", __doc__, ("robust", "fourier", "ijcv16", "cvpr15"))
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--channel", nargs="+", type=int, metavar="N", help="counted from 0, one picture each")
-    what.add_argument("--class", dest="classes", nargs="+", metavar="NAME|N", help="one picture each")
-    parser.add_argument("--layer", metavar="NAME", help="of --channel (default: the deepest map)")
-    parser.add_argument("--contrast", action="store_true", help="show what is found with the contrast of photographs")
-    parser.add_argument("--whole", action="store_true", help="the channel's mean, instead of the unit in its middle")
+    parser = network_parser("preimage.maximize", __doc__)
+    units = parser.add_mutually_exclusive_group(required=True)
+    units.add_argument("--channels", nargs="+", type=int, metavar="N", help="counted from 0, one image each")
+    units.add_argument("--classes", nargs="+", metavar="NAME|N", help="one image each")
+    parser.add_argument("--layer", metavar="NAME", help="of --channels (default: the deepest map)")
+    parser.add_argument("--channel-mean", action="store_true", help="maximise the mean over the map, not its middle")
+    parser.add_argument("--match-contrast", action="store_true", help="give the images the contrast of photographs")
     add_labels(parser)
     parser.add_argument(
-        "--photos", nargs="+", type=Path, default=[], metavar="FILE", help="whose largest responses set the scale"
-    )
-    parser.add_argument("--judge", metavar="NAME", help="an independent network: where it ranks the classes")
-    parser.add_argument("--noise", action="store_true", help="filters from white noise, the report's recipe")
+        "--images", nargs="+", action="extend", default=[], metavar="IMAGE",
+        help="photographs whose largest activations set the scale of the objective (default: noise)",
+    )  # fmt: skip
+    add_strict(parser)
+    parser.add_argument("--second-network", metavar="NAME", help="which also ranks the classes in the images")
+    parser.add_argument("--noise", action="store_true", help="filters from white noise")
+    add_search(parser, (_PRESET, "fourier", "ijcv16", "cvpr15"))
+    parser.set_defaults(preset=None)  # so that one that is ignored can be refused
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
+    """Run the command; `vislang.core.cli` lists the exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: maximize(args))
 
 
 def maximize(args: argparse.Namespace) -> int:
     """Search, draw and print."""
-    check_paths(args, *args.photos)
-    if args.noise and args.classes:
-        raise ConfigError("--noise sees filters, got --class; choose --channel")
-    if args.judge and not args.classes:
-        raise ConfigError("--judge ranks classes, got --channel; choose --class")
-    network = opened_network(args)
+    if args.classes:
+        refuse_options(args, ("noise", "layer", "channel_mean"), "is for --channels, got --classes")
+    else:
+        refuse_options(args, ("labels", "second_network"), "is for --classes, got --channels")
+    if args.noise:
+        refused = ("preset", "set", "prior_model", "images", "strict", "channel_mean", "match_contrast")
+        refuse_options(args, refused, "has no effect on --noise, which maximises the channel's mean without a prior")
+    elif args.preset is None:
+        args.preset = _PRESET
+    check_outputs(args)
+    missing: list[Any] = []
+    if args.images:
+        from vislang.features.pipeline import find_images
+
+        args.images, missing = find_images(args.images, strict=args.strict)
+    network = load_network_of(args)
+    from preimage.networks.layers import deepest_map
     from preimage.networks.network import SCORES
 
-    layer = SCORES if args.classes else args.layer or default_layer(network)
-    channels = args.channel or class_numbers(args, network)
-    found = from_noise(args, network, layer, channels) if args.noise else searched(args, network, layer, channels)
-    if args.judge:
-        found.measures["judge_rank"] = judge_ranks(args, network, found.pictures, channels)
-    rows = [found.pictures[first : first + _COLUMNS] for first in range(0, len(channels), _COLUMNS)]
-    write_sheet(args.out, rows)
-    names = args.classes or [f"{layer} {channel}" for channel in channels]
-    print_measures(args, search_facts(args, network, layer), names, found)
-    return DONE
+    layer = SCORES if args.classes else args.layer or deepest_map(network)
+    channels = args.channels or class_indices(args, network)
+    found = searched(args, network, layer, channels)
+    found = replace(found, skipped=(*missing, *found.skipped))
+    if args.second_network:
+        found.measures["second_network_rank"] = second_network_ranks(args, network, found.images, channels)
+    write_sheet(args.out, rows_of(found.images, _COLUMNS))
+    print_measures(args, network, layer, args.classes or found.names, found)
+    return report_skipped(found.skipped)
 
 
 def searched(args: argparse.Namespace, network: Any, layer: str, channels: list[int]) -> Any:
-    """Search with priors."""
-    from preimage.config import CONFIGS
-    from preimage.optimization import searches
-    from vislang.core.cli import chosen_config
+    """Maximise channels, with priors or from white noise."""
+    from preimage.config import search_config
+    from preimage.image_synthesis import filters_from_noise, maximize_units
 
-    config = chosen_config(args, CONFIGS)
-    seeds = [args.seed + number for number in range(len(channels))]
-    largest = None
-    if args.photos:
-        largest = searches.largest_responses(network, layer, channels, network.pictures(args.photos))
-    with followed_search(args, config.iterations[0], _COLUMNS) as running:
-        return searches.maximize(
-            network, layer, channels, config,
-            whole=args.whole,
-            contrast=args.contrast, largest=largest, natural=natural_prior(args), seeds=seeds, **running,
+    if args.noise:
+        with search_options(args, _NOISE_STEPS, _COLUMNS) as options:
+            return filters_from_noise(network, layer, channels, steps=_NOISE_STEPS, options=options)
+    config = search_config(args.preset, args.set)
+    with search_options(args, config.iterations[0], _COLUMNS) as options:
+        return maximize_units(
+            network, layer, channels, preset=args.preset, settings=args.set, channel_mean=args.channel_mean,
+            match_contrast=args.match_contrast, images=args.images or None, prior_model=prior_model_of(args),
+            options=options,
         )  # fmt: skip
 
 
-def from_noise(args: argparse.Namespace, network: Any, layer: str, channels: list[int]) -> Any:
-    """See filters from white noise; networks that expect values around 0 and 1 are fed by their recipe."""
-    import numpy as np
-
-    from preimage.optimization.optimizer import Preimages
-    from preimage.optimization.white_noise import filters_from_noise, takes_raw
-
-    pictures = filters_from_noise(network, layer, channels, raw=takes_raw(network), seed=args.seed)
-    features = network.encode(pictures, [layer])[layer].reshape(len(pictures), -1, network.shape(layer)[-1])
-    means = features.mean(axis=1)[np.arange(len(channels)), channels]
-    return Preimages(pictures, np.zeros((0, len(channels)), np.float32), {"mean_activation": means})
-
-
-def judge_ranks(args: argparse.Namespace, network: Any, pictures: Any, channels: list[int]) -> Any:
-    """Give the place, from 0, at which the judge sees each class in its picture, int [B].
+def second_network_ranks(args: argparse.Namespace, network: Any, images: Any, classes: list[int]) -> Any:
+    """Return the rank, from 0, that a second network gives each class in its image, int [B].
 
     Raises:
-        ConfigError: the judge has other classes.
+        ConfigError: it has other classes.
     """
     from preimage.api import load_network
-    from preimage.comparison.per_layer import resized
-    from preimage.networks.class_labels import class_names
-    from preimage.networks.network import SCORES
+    from preimage.comparison.class_agreement import class_scores
+    from preimage.networks.class_labels import class_names, class_ranks
 
-    judge = load_network(args.judge)
-    known, own = class_names(judge), class_names(network, args.labels)
-    if known is None or own is None or not {own[number] for number in channels} <= set(known):
-        raise ConfigError(f"--judge {args.judge} does not know all of these classes by name; choose another network")
-    scores = judge.encode(resized(pictures, judge.size), [SCORES])[SCORES]
-    places = [known.index(own[number]) for number in channels]
-    return (scores > scores[range(len(places)), places][:, None]).sum(axis=1)
+    second = load_network(args.second_network)
+    names = class_names(network, args.labels)
+    second_names = class_names(second)
+    if names is None or second_names is None or not {names[index] for index in classes} <= set(second_names):
+        raise ConfigError(
+            f"--second-network {args.second_network} does not have all of these classes by name; choose another network"
+        )
+    indices = [second_names.index(names[index]) for index in classes]
+    return class_ranks(class_scores(second, images), indices)
 
 
-def class_numbers(args: argparse.Namespace, network: Any) -> list[int]:
-    """Give the numbers of classes that were asked for by number or by name.
+def class_indices(args: argparse.Namespace, network: Any) -> list[int]:
+    """Return the indices of classes that were asked for by index or by name.
 
     Raises:
         ConfigError: an unknown name.
-        DataError: names where nobody named the classes.
+        DataError: names for a network without class names.
     """
-    from preimage.networks.class_labels import class_names, require_classes
+    from preimage.networks.class_labels import class_names, require_classes, synonyms_of
 
     require_classes(network)
     if all(word.isdecimal() for word in args.classes):
         return [int(word) for word in args.classes]
     names = class_names(network, args.labels)
     if names is None:
-        raise DataError(f"nobody named the classes of network {network.name}; give --labels FILE or numbers")
-    synonyms = {part.strip(): number for number, line in reversed(list(enumerate(names))) for part in line.split(",")}
+        raise DataError(f"network {network.name} has no class names; give --labels FILE or class indices")
+    indices: dict[str, int] = {}
+    for index, line in enumerate(names):
+        for name in synonyms_of(line):
+            indices.setdefault(name, index)
+    found = []
     for word in args.classes:
-        if not word.isdecimal() and word not in synonyms:
-            raise unknown_name("class", word, synonyms, "see python -m preimage.classify --json")
-    return [int(word) if word.isdecimal() else synonyms[word] for word in args.classes]
+        if word.isdecimal():
+            found.append(int(word))
+        elif word in indices:
+            found.append(indices[word])
+        else:
+            raise unknown_name("class", word, indices, "see python -m preimage.classify --json")
+    return found
 
 
 if __name__ == "__main__":

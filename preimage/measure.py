@@ -1,118 +1,130 @@
-"""Command: how well are layers inverted, by which search, and is what was found still recognised? One table.
+"""Command: how well are layers inverted, by which search, and are inversions still recognised? One table.
 
 Examples:
-    python -m preimage.measure --network mobilenet_0.75 --images photos/ --layers conv_pw_3_relu,conv_pw_11_relu
+    python -m preimage.measure --model mobilenet_0.75 --images photos/ --layers conv_pw_3_relu conv_pw_11_relu
         --searches ijcv16 cvpr15 --out results
-    python -m preimage.measure --network mobilenet_0.75 --images photos/ --layers conv_pw_13_relu
-        --searches ijcv16 ijcv16+natural natural --natural runs/vlm-f8k-best --judge squeezenet_v1.1 --out results
+    python -m preimage.measure --model mobilenet_0.75 --images photos/ --layers conv_pw_13_relu --searches ijcv16
+        ijcv16+prior prior --prior-model runs/vlm-f8k-best --second-network squeezenet_v1.1 --out results
 
-A search is a preset; "+natural" adds the model of pictures to its priors, "natural" alone has no other. The judge is a
-network that the search never sees: it is asked for the class that it gives the photograph.
+A search is a preset; "+prior" adds the prior model to its priors, "prior" uses no other. The second network takes no
+part in the search: it is tested whether it predicts the class of the image for the inversion.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from preimage.cli import describe_command, opened_network
+from preimage.cli import (
+    add_prior_model,
+    add_seed,
+    load_network_of,
+    network_parser,
+    print_json,
+    prior_model_of,
+    progress_bar,
+    report_skipped,
+    write_sheet,
+)
 from preimage.config import CONFIGS
-from vislang.core.cli import DONE, add_settings, progress_is_shown, run_command, shown_name
+from vislang.core.cli import CommandParser, add_images, add_settings, add_strict, run_command
+
+_MEASURES = ("feature_error", "distance", "gradients", "same_class", "second_network_top1", "second_network_top5")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = describe_command("preimage.measure", __doc__, draws=False)
-    parser.add_argument("--images", required=True, type=Path, metavar="DIR", help="pictures, or a list of them")
-    parser.add_argument("--limit", type=int, default=10, metavar="N", help="pictures, evenly spread (default: 10)")
-    parser.add_argument("--layers", required=True, metavar="A,B", help="taps")
+    parser = network_parser("preimage.measure", __doc__, output="")
+    add_images(parser)
+    add_strict(parser)
+    parser.add_argument("--limit", type=int, default=10, metavar="N", help="images, evenly spread (default: 10)")
+    parser.add_argument("--layers", required=True, nargs="+", metavar="NAME", help="layers to invert")
     parser.add_argument("--searches", nargs="+", default=["ijcv16", "cvpr15"], metavar="NAME", help="(default: both)")
-    parser.add_argument("--natural", type=Path, metavar="DIR", help="a visual language model, as a prior")
-    parser.add_argument("--judge", metavar="NAME", help="an independent network with classes")
+    add_prior_model(parser)
+    parser.add_argument("--second-network", metavar="NAME", help="another network with classes")
     add_settings(parser, CONFIGS, "change one setting of all searches; repeatable")
-    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    add_seed(parser)
     parser.add_argument("--name", help="of the results (default: the network's)")
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="(default: %(default)s)")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw what was found, a row for each search")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw the inversions, a row for each search")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
+    """Run the command; `vislang.core.cli` lists the exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: measure(args))
 
 
 def measure(args: argparse.Namespace) -> int:
     """Search, write `inversions-<name>.json` and print the table."""
-    import json
-
-    from preimage.cli import natural_prior, write_sheet
+    from vislang.core.errors import DataError
     from vislang.core.files import file_name, require_writable_folder, write_json
+    from vislang.draw.image_files import check_image_path
+    from vislang.features.pipeline import find_images
 
-    for folder in (args.out, *([args.sheet.parent] if args.sheet else [])):
-        require_writable_folder(folder)
-    network = opened_network(args)
+    require_writable_folder(args.out)
+    if args.sheet is not None:
+        check_image_path(args.sheet, "--sheet")
+    paths, missing = find_images(args.images, strict=args.strict)
+    network = load_network_of(args)
     from preimage.api import load_network
-    from preimage.comparison.inversion_errors import in_numbers
+    from preimage.networks.image_inputs import read_images
     from vislang.core.provenance import provenance
 
-    judge, names = load_network(args.judge) if args.judge else None, chosen_images(args)
-    pictures = network.pictures(names)
-    found = followed(args, network, pictures, natural=natural_prior(args), judge=judge)
-    rows = [in_numbers(one) for one in found]
-    told = {
-        "kind": "inversions", "name": args.name or Path(network.name).name, "network": network.name,
-        "size": network.size, "judge": args.judge, "settings": args.set, "seed": args.seed,
-        "images": [path.name for path in names], "rows": rows, **provenance(),
+    second_network = None
+    if args.second_network is not None:
+        second_network = load_network(args.second_network)
+    read = read_images(network, paths, strict=args.strict, most=args.limit)
+    if len(read.names) < 2:
+        raise DataError(f"got {len(read.names)} images to invert, expected 2 or more; give more images")
+    found = measured(args, network, read.images, prior_model_of(args), second_network)
+    rows = [inversions.to_json() for inversions in found]
+    name = args.name or Path(network.name).name
+    document = {
+        "kind": "inversions", "name": name, "network": network.name, "size": network.size,
+        "second_network": args.second_network, "settings": args.set, "seed": args.seed,
+        "images": [Path(path).name for path in read.names], "rows": rows, **provenance(),
     }  # fmt: skip
-    write_json(args.out / file_name(f"inversions-{told['name']}.json"), told)
-    if args.sheet:
-        write_sheet(args.sheet, [pictures, *(one.pictures for one in found)])
-    print(json.dumps(told, allow_nan=False) if args.json else table(rows), end="\n" if args.json else "")
-    return DONE
+    write_json(args.out / file_name(f"inversions-{name}.json"), document)
+    if args.sheet is not None:
+        write_sheet(args.sheet, [read.images, *(inversions.images for inversions in found)])
+    if args.json:
+        print_json(document)
+    else:
+        print(table(rows))
+    return report_skipped([*missing, *read.skipped])
 
 
-def chosen_images(args: argparse.Namespace) -> list[Path]:
-    """Give some of the pictures, evenly spread over all."""
-    import numpy as np
+def measured(args: argparse.Namespace, network: Any, images: Any, prior_model: Any, second_network: Any) -> list[Any]:
+    """Search with a progress bar."""
+    from preimage.comparison.inversion_errors import config_of_search, measure_inversions
+    from preimage.options import SearchOptions
 
-    from vislang.core.errors import DataError
-    from vislang.features.pipeline import list_images
-
-    paths = list_images(args.images)
-    rows = np.linspace(0, len(paths) - 1, max(0, min(args.limit, len(paths)))).round().astype(int)
-    if len(rows) < 2:
-        raise DataError(f"{shown_name(str(args.images))}: {len(rows)} pictures to invert, expected 2 or more")
-    return [paths[row] for row in rows]
-
-
-def followed(args: argparse.Namespace, network: Any, pictures: Any, **models: Any) -> Any:
-    """Search with a bar of progress."""
-    from tqdm import tqdm
-
-    from preimage.comparison.inversion_errors import measure_inversions, search_settings
-
-    layers = [layer.strip() for layer in args.layers.split(",") if layer.strip()]
-    steps = sum(sum(search_settings(name, args.set)[0].iterations) for name in args.searches)
-    with tqdm(total=len(layers) * steps, unit="step", disable=not progress_is_shown()) as bar:
+    iterations = 0
+    for search in args.searches:
+        iterations += sum(config_of_search(search, args.set).iterations)
+    with progress_bar("inverting", len(args.layers) * iterations) as bar:
         return measure_inversions(
-            network, pictures, layers, args.searches, settings=args.set, seed=args.seed, progress=bar.update, **models
-        )
+            network, images, args.layers, args.searches, prior_model=prior_model, second_network=second_network,
+            settings=args.set, options=SearchOptions(seed=args.seed, progress=bar.update),
+        )  # fmt: skip
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Give the numbers as a Markdown table."""
-    names = ("feature_error", "distance", "gradients", "same_class", "judge_top1", "judge_top5")
-    shown = [name for name in names if name in rows[0]]
-    lines = [f"| layer | search | {' | '.join(shown)} |", "|---" * (len(shown) + 2) + "|"]
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the measures as a Markdown table."""
+    measures = [name for name in _MEASURES if name in rows[0]]
+    lines = [f"| layer | search | {' | '.join(measures)} |", "|---" * (len(measures) + 2) + "|"]
     for row in rows:
-        values = (
-            f"{row[name]:.3g} ± {row[name + '_deviation']:.2g}" if name + "_deviation" in row else f"{row[name]:g}"
-            for name in shown
-        )
-        lines.append(f"| {row['layer']} | {row['search']} | {' | '.join(values)} |")
-    return "\n".join(lines) + "\n"
+        cells = [row["layer"], row["search"]]
+        for name in measures:
+            if f"{name}_std" in row:
+                cells.append(f"{row[name]:.3g} ± {row[f'{name}_std']:.2g}")
+            else:
+                cells.append(f"{row[name]:g}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

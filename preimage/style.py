@@ -1,37 +1,44 @@
-"""Command: paint a photograph in the style of another picture.
+"""Command: transfer the style of an image to others.
 
 Examples:
-    python -m preimage.style --image cat.jpg --style waves.jpg --network vgg19_block3 --out painted.png
-    python -m preimage.style --image cat.jpg --style waves.jpg --colour luminance --out painted.png
-    python -m preimage.style --image cat.jpg --style waves.jpg --regions cat_mask.png waves_mask.png --out painted.png
+    python -m preimage.style --images cat.jpg --style waves.jpg --model vgg19_block3 --out painted.png
+    python -m preimage.style --images cat.jpg --style waves.jpg --colour luminance --out painted.png
+    python -m preimage.style --images cat.jpg --style waves.jpg --regions cat_mask.png waves_mask.png --out painted.png
 
-The sheet shows the photographs and the style, and below what was painted.
+The sheet shows the images and the style and, below, the stylised images.
 """
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from preimage.cli import (
-    add_images,
-    check_paths,
-    describe_command,
-    followed_search,
-    opened_network,
+    add_search,
+    check_outputs,
+    load_network_of,
+    network_parser,
     print_measures,
-    search_facts,
+    prior_model_of,
+    report_skipped,
+    require_files,
+    search_options,
     write_sheet,
 )
-from vislang.core.cli import DONE, run_command, shown_name
+from preimage.options import StyleOptions
+from vislang.core.cli import CommandParser, add_images, add_strict, run_command
 from vislang.core.errors import ConfigError
 
+_MOST_REGIONS = 16
 
-def build_parser() -> argparse.ArgumentParser:
+
+def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = describe_command("preimage.style", __doc__, ("style",))
+    parser = network_parser("preimage.style", __doc__)
     add_images(parser)
-    parser.add_argument("--style", type=Path, required=True, metavar="FILE", help="whose textures are taken")
+    add_strict(parser)
+    parser.add_argument("--style", type=Path, required=True, metavar="FILE", help="image whose textures are used")
     parser.add_argument("--content-layer", metavar="NAME", help="whose maps are kept (default: a middle one)")
     parser.add_argument(
         "--style-layers", nargs="+", default=[], metavar="NAME", help="(default: one of each of the first five sizes)"
@@ -40,66 +47,81 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--style-weight", type=float, default=10.0, metavar="W", help="(default: %(default)s)")
     parser.add_argument(
         "--normalisation", choices=("relative", "paper", "port", "neural-style"), default="relative",
-        help="of Gram matrices; the weights mean something else in each (default: %(default)s)",
+        help="of Gram matrices; weights are relative to it (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--colour", choices=("none", "pca", "chol", "sym", "luminance"), default="none",
-        help="keep the photograph's colours: paint with a style in its colours, or with luminance alone",
+        help="keep the image's colours: match the style's colours to them, or transfer luminance alone",
     )  # fmt: skip
     parser.add_argument(
-        "--regions", nargs=2, type=Path, metavar=("PHOTO", "STYLE"), help="pictures whose grey levels number regions"
+        "--regions", nargs=2, type=Path, metavar=("CONTENT", "STYLE"), help="images whose grey levels are regions"
     )
-    parser.add_argument("--texture", type=Path, metavar="FILE", help="whose fine strokes are first put on the style")
+    parser.add_argument("--texture", type=Path, metavar="FILE", help="image whose fine texture is put on the style")
+    add_search(parser, ("style",))
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
+    """Run the command; `vislang.core.cli` lists the exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: style(args))
 
 
 def style(args: argparse.Namespace) -> int:
     """Search, draw and print."""
-    check_paths(args, *args.image, args.style, *(args.regions or []), *([args.texture] if args.texture else []))
-    if args.natural is not None:
-        raise ConfigError("--natural is for inversion, maximisation and caricatures; leave it out")
-    network = opened_network(args)
-    from preimage.api import style_images
-    from preimage.config import CONFIGS
-    from vislang.core.cli import chosen_config
+    from preimage.config import search_config
+    from vislang.features.pipeline import find_images
 
-    pictures, painting = network.pictures(args.image), network.pictures([args.style])
-    iterations = sum(chosen_config(args, CONFIGS).iterations)
-    with followed_search(args, iterations, len(pictures)) as running:
-        seeds = [args.seed + number for number in range(len(pictures))]
+    check_outputs(args)
+    require_files(args.style, args.texture, *(args.regions or ()))
+    config = search_config(args.preset, args.set)
+    paths, missing = find_images(args.images, strict=args.strict)
+    network = load_network_of(args)
+    from preimage.image_synthesis import style_images
+
+    style_image = network.resized(args.style)
+    style_options = StyleOptions(
+        content_layer=args.content_layer,
+        style_layers=tuple(args.style_layers),
+        content_weight=args.content_weight,
+        style_weight=args.style_weight,
+        normalisation=args.normalisation,
+        colour=args.colour,
+    )
+    with search_options(args, sum(config.iterations)) as options:
         found = style_images(
-            network, pictures, args.style, preset=args.preset, settings=args.set, content_layer=args.content_layer,
-            style_layers=args.style_layers, regions=read_regions(args, network), texture=args.texture,
-            content_weight=args.content_weight, style_weight=args.style_weight, normalisation=args.normalisation,
-            colour=args.colour, running={**running, "seeds": seeds},
+            network, paths, style_image[None], preset=args.preset, settings=args.set, style_options=style_options,
+            regions=read_regions(args, network), texture=args.texture, prior_model=prior_model_of(args),
+            options=options,
         )  # fmt: skip
-    write_sheet(args.out, [[*pictures, *painting], found.pictures])
-    names = [shown_name(str(path)) for path in args.image]
-    print_measures(args, search_facts(args, network, "style"), names, found)
-    return DONE
+    found = replace(found, skipped=(*missing, *found.skipped))
+    write_sheet(args.out, [[*found.inputs, style_image], found.images])
+    print_measures(args, network, "style", found.names, found)
+    return report_skipped(found.skipped)
 
 
 def read_regions(args: argparse.Namespace, network: Any) -> Any:
-    """Read both maps of regions: their grey levels, sorted, become 0, 1, ..."""
-    if not args.regions:
-        return None
+    """Read both maps of regions, int [S, S]: their grey levels, sorted, become 0, 1, ...; None without --regions.
+
+    Raises:
+        ConfigError: a map with too many grey levels.
+    """
     import numpy as np
     from PIL import Image
 
     from vislang.images.decode import decode_image
 
+    if not args.regions:
+        return None
     side = (network.size, network.size)
-    maps = [decode_image(path).convert("L").resize(side, Image.Resampling.NEAREST) for path in args.regions]
-    levels = [np.unique(np.asarray(part), return_inverse=True) for part in maps]
-    if len(levels[0][0]) > 16:
-        raise ConfigError(f"{args.regions[0]} has {len(levels[0][0])} grey levels, expected one for each of 16 regions")
-    return tuple(inverse.reshape(side) for _, inverse in levels)
+    regions = []
+    for path in args.regions:
+        grey = decode_image(path).convert("L").resize(side, Image.Resampling.NEAREST)
+        levels, indices = np.unique(np.asarray(grey), return_inverse=True)
+        if len(levels) > _MOST_REGIONS:
+            raise ConfigError(f"{path} has {len(levels)} grey levels, expected at most {_MOST_REGIONS}, one per region")
+        regions.append(indices.reshape(side))
+    return tuple(regions)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def measure(
     network = load_network(str(checkpoint))
     for record in records:
         try:
-            answers[record.image_id] = classify_images(network, [record.path], top=1)[0][0].name
+            answers[record.image_id] = classify_images(network, record.path, top=1).labels[0][0].name
         except DataError as error:
             skipped[record.image_id] = str(error)
     config = description["config"]

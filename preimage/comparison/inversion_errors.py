@@ -1,137 +1,152 @@
-"""How well layers are inverted: several searches, at several layers, from the same pictures, in one table.
+"""How well layers are inverted: several searches, at several layers, from the same images, in one table.
 
-A search is the name of a preset; "PRESET+natural" adds a model of pictures to its priors; "natural" leaves that model
+A search is the name of a preset; "PRESET+prior" adds a model of natural images to its priors; "prior" leaves that model
 as the only prior.
 
-References: Mahendran & Vedaldi, CVPR 2015 and IJCV 2016; Kato & Harada 2015 for the model of pictures.
+References: Mahendran & Vedaldi, CVPR 2015 and IJCV 2016; Kato & Harada 2015 for the model of natural images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from preimage.comparison.per_layer import gradients_kept, resized, same_class
-from preimage.comparison.similarity import mean_pairwise_distance
-from preimage.config import CONFIGS, PreimageConfig
-from preimage.networks.network import SCORES, Network
+from preimage.comparison.class_agreement import predicted_class_ranks, same_class
+from preimage.comparison.similarity import gradient_similarities, mean_pairwise_distance
+from preimage.config import PreimageConfig, search_config
+from preimage.networks.class_labels import require_classes
+from preimage.networks.network import Network
 from preimage.optimization import searches
-from vislang.core.config import override
-from vislang.core.config import preset as find_preset
+from preimage.optimization.priors import PriorModel
+from preimage.options import SearchOptions
 from vislang.core.errors import ConfigError
 
-ALONE, ADDED = "natural", "+natural"
-NATURAL_PRESET = "ijcv16"  # whose search "natural" takes, without its priors
+ALONE = "prior"
+ADDED = "+prior"
+_PRIOR_PRESET = "ijcv16"  # whose search "prior" uses, without its priors
 
 
 @dataclass(frozen=True)
-class Inverted:
-    """What one search makes of B pictures at one layer.
+class LayerInversions:
+    """Inversions of B images by one search at one layer.
 
     Attributes:
         search: its name.
-        layer: the tap.
-        pictures: float32 [B, S, S, 3], RGB 0..255.
+        layer: the inverted layer.
+        images: float32 [B, S, S, 3], RGB 0..255, the inversions.
         feature_error: float64 [B], ||f - f0||^2 / ||f0||^2.
-        distance: float64 [B], ||f - f0|| over the mean distance between two pictures.
+        distance: float64 [B], ||f - f0|| over the mean distance between two images.
         gradients: float64 [B], 0..1, intersection of the histograms of gradient orientations.
-        same_class: bool [B], the network itself gives the inversion the class of the picture; None without classes.
-        recognised: int [B], the place, from 0, of the picture's class among those that the judge sees in the
-            inversion; None without a judge.
+        same_class: bool [B], the network predicts the image's class for the inversion; None without classes.
+        second_network_rank: int [B], the rank, from 0, of the class that a second network predicts for the image among
+            its classes of the inversion; None without one.
     """
 
     search: str
     layer: str
-    pictures: np.ndarray
+    images: np.ndarray
     feature_error: np.ndarray
     distance: np.ndarray
     gradients: np.ndarray
     same_class: np.ndarray | None
-    recognised: np.ndarray | None
+    second_network_rank: np.ndarray | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return means, standard deviations and the error of each image."""
+        row: dict[str, Any] = {"search": self.search, "layer": self.layer, "images": len(self.images)}
+        for name in ("feature_error", "distance", "gradients"):
+            values = getattr(self, name)
+            row[name] = round(float(values.mean()), 5)
+            row[f"{name}_std"] = round(float(values.std(ddof=1)), 5)
+        if self.same_class is not None:
+            row["same_class"] = round(100 * float(self.same_class.mean()), 1)
+        if self.second_network_rank is not None:
+            for top in (1, 5):
+                row[f"second_network_top{top}"] = round(100 * float((self.second_network_rank < top).mean()), 1)
+        row["feature_errors"] = self.feature_error.round(6).tolist()
+        return row
 
 
-def search_settings(search: str, settings: Sequence[str] = ()) -> tuple[PreimageConfig, bool]:
-    """Give the settings of a search by its name, and whether it needs a model of pictures.
+def needs_prior_model(search: str) -> bool:
+    """Return whether a search uses a model of natural images."""
+    return search in (ALONE, "kato") or search.endswith(ADDED)
+
+
+def config_of_search(search: str, settings: Sequence[str] = ()) -> PreimageConfig:
+    """Return the settings of a search by its name.
 
     Args:
-        search: see the module.
-        settings: changes, such as ["natural_weight=3"].
+        search: a preset, "PRESET+prior" or "prior".
+        settings: changes, such as ["data_weight=3"].
 
     Raises:
         ConfigError: an unknown preset or setting.
     """
     if search == ALONE:
-        return replace(override(CONFIGS[NATURAL_PRESET], settings), alpha_weight=0.0, tv_weight=0.0), True
-    needed = search.endswith(ADDED) or search == "kato"
-    return override(find_preset(CONFIGS, search.removesuffix(ADDED)), settings), needed
+        return replace(search_config(_PRIOR_PRESET, settings), alpha_weight=0.0, tv_weight=0.0)
+    return search_config(search.removesuffix(ADDED), settings)
 
 
 def measure_inversions(
     network: Network,
-    pictures: np.ndarray,
+    images: np.ndarray,
     layers: Sequence[str],
     names: Sequence[str],
     *,
-    natural: Callable[[Any], Any] | None = None,
-    judge: Network | None = None,
+    prior_model: PriorModel | None = None,
+    second_network: Network | None = None,
     settings: Sequence[str] = (),
-    seed: int = 0,
-    progress: Callable[[int], Any] | None = None,
-) -> list[Inverted]:
-    """Invert pictures by each search at each layer.
+    options: SearchOptions = SearchOptions(),
+) -> list[LayerInversions]:
+    """Invert images by each search at each layer.
 
     Args:
-        network: see `preimage.networks.network`.
-        pictures: float32 [B, S, S, 3], RGB 0..255, B of 2 or more.
-        layers: the taps.
-        names: the searches; see the module.
-        natural: a model of pictures; see `preimage.optimization.priors.Natural`.
-        judge: an independent network with classes.
+        network: from `load_network`.
+        images: float32 [B, S, S, 3], RGB 0..255, B of 2 or more.
+        layers: their names.
+        names: of the searches; see the module.
+        prior_model: a model of natural images.
+        second_network: one with classes, that the searches do not use.
         settings: changes of all presets.
-        seed: of the first picture; the others have the numbers behind it. All searches start alike.
-        progress: called with 1 after each iteration.
+        options: of all searches, which start alike.
 
     Raises:
-        ConfigError: an unknown layer, search or setting, or a search that needs `natural` without it.
+        ConfigError: an unknown layer, search or setting, a search that needs `prior_model` without it, or
+            `prior_model` for searches that do not use it.
     """
-    plans = [(name, *search_settings(name, settings)) for name in names]
-    for name, _, needed in plans:
-        if needed and natural is None:
-            raise ConfigError(f"search {name} needs a model of pictures; train one: python -m naturalness.train")
-    seeds = [seed + number for number in range(len(pictures))]
-    found = []
+    configs = {name: config_of_search(name, settings) for name in names}
+    needing = [name for name in names if needs_prior_model(name)]
+    if needing and prior_model is None:
+        raise ConfigError(
+            f"search {needing[0]} needs a model of natural images; train one: python -m naturalness.train"
+        )
+    if prior_model is not None and not needing:
+        raise ConfigError(f"searches {', '.join(names)} do not use the prior model; add {names[0]}{ADDED} or {ALONE}")
+    if second_network is not None:
+        require_classes(second_network)
+    rows = []
     for layer in layers:
-        target = network.encode(pictures, [layer])[layer]
-        norms = np.linalg.norm(target.reshape(len(pictures), -1).astype(np.float64), axis=1)
+        target = network.encode(images, [layer])[layer]
+        norms = np.linalg.norm(target.reshape(len(images), -1).astype(np.float64), axis=1)
         scale = norms / mean_pairwise_distance(target)
-        for name, config, needed in plans:
-            prior = natural if needed else None
-            made = searches.invert(network, pictures, layer, config, natural=prior, seeds=seeds, progress=progress)
-            error = made.measures["feature_error"]
-            kept = [gradients_kept(*pair) for pair in zip(pictures, made.pictures, strict=True)]
-            own, told = same_class(network, pictures, made.pictures), recognised_at(judge, pictures, made.pictures)
-            found.append(Inverted(name, layer, made.pictures, error, np.sqrt(error) * scale, np.array(kept), own, told))
-    return found
-
-
-def recognised_at(judge: Network | None, pictures: np.ndarray, inversions: np.ndarray) -> np.ndarray | None:
-    """Give the place, from 0, of the judge's class of each picture among its classes of the inversion, int [B]."""
-    if judge is None:
-        return None
-    true, scores = (judge.encode(resized(one, judge.size), [SCORES])[SCORES] for one in (pictures, inversions))
-    own = np.take_along_axis(scores, true.argmax(axis=1)[:, None], axis=1)
-    return (scores > own).sum(axis=1)
-
-
-def in_numbers(row: Inverted) -> dict[str, Any]:
-    """Give the numbers of one search at one layer, for JSON: means, deviations, and each picture's error."""
-    told: dict[str, Any] = {"search": row.search, "layer": row.layer, "pictures": len(row.pictures)}
-    for name in ("feature_error", "distance", "gradients"):
-        values = getattr(row, name)
-        told |= {name: round(float(values.mean()), 5), f"{name}_deviation": round(float(values.std(ddof=1)), 5)}
-    if row.same_class is not None:
-        told["same_class"] = round(100 * float(row.same_class.mean()), 1)
-    if row.recognised is not None:
-        told |= {f"judge_top{top}": round(100 * float((row.recognised < top).mean()), 1) for top in (1, 5)}
-    return told | {"feature_errors": [round(float(value), 6) for value in row.feature_error]}
+        for name, config in configs.items():
+            prior = prior_model if needs_prior_model(name) else None
+            found = searches.invert(network, images, layer, config, prior_model=prior, options=options)
+            error = found.measures["feature_error"]
+            ranks = None
+            if second_network is not None:
+                ranks = predicted_class_ranks(second_network, images, found.images)
+            rows.append(
+                LayerInversions(
+                    search=name,
+                    layer=layer,
+                    images=found.images,
+                    feature_error=error,
+                    distance=np.sqrt(error) * scale,
+                    gradients=gradient_similarities(images, found.images),
+                    same_class=same_class(network, images, found.images),
+                    second_network_rank=ranks,
+                )
+            )
+    return rows

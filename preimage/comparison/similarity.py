@@ -1,4 +1,4 @@
-"""Measures between features, between pictures and between answers, in NumPy; none of them knows a network.
+"""Similarity of features, of images and of predictions, in NumPy; no network is involved.
 
 References: Kornblith et al., Similarity of Neural Network Representations Revisited, 2019, arXiv:1905.00414;
 Nguyen, Raghu & Kornblith 2021, arXiv:2010.15327 (the debiased form), after Song et al., JMLR 2012;
@@ -15,19 +15,19 @@ _LUMINANCE = np.array([0.2989, 0.5870, 0.1140])  # ITU-R BT.601
 
 
 def linear_cka(x: NDArray, y: NDArray, *, debiased: bool = True) -> float:
-    """Give the linear centred kernel alignment of two sets of features of the same inputs.
+    """Return the linear centred kernel alignment of two sets of features of the same inputs.
 
     ||Y'X||^2 / (||X'X|| ||Y'Y||) of centred columns, computed from the n x n Gram matrices, whose inner product
-    <XX', YY'> is the same number and which are the smaller where features are many.
+    <XX', YY'> is the same number and which are smaller where there are many features.
 
     Args:
-        x: float [n, ...], flattened behind the first axis.
+        x: float [n, ...], flattened after the first axis.
         y: float [n, ...].
         debiased: with the unbiased estimator of HSIC, for n small against the number of features, where the plain form
             is near 1 whatever the features are.
 
     Returns:
-        0..1, higher is more alike; debiased about 0 for what has nothing in common, and then also below 0; NaN where
+        0..1, higher is more similar; debiased about 0, and then also below 0, for unrelated features; NaN where
         the features of either do not differ between inputs.
 
     Raises:
@@ -37,7 +37,7 @@ def linear_cka(x: NDArray, y: NDArray, *, debiased: bool = True) -> float:
 
 
 def centred_gram(features: NDArray, *, debiased: bool = True) -> NDArray[np.float64]:
-    """Give the Gram matrix [n, n] of features with centred columns, for `alignment`; arguments as of `linear_cka`."""
+    """Return the Gram matrix [n, n] of features with centred columns; arguments as of `linear_cka`."""
     flat = np.asarray(features).reshape(len(features), -1)
     flat = flat - flat.mean(axis=0)
     gram = (flat @ flat.T).astype(np.float64)
@@ -45,7 +45,7 @@ def centred_gram(features: NDArray, *, debiased: bool = True) -> NDArray[np.floa
 
 
 def alignment(gram: NDArray, other: NDArray) -> float:
-    """Give the cosine between two centred Gram matrices, float [n, n] both: CKA.
+    """Return the cosine between two centred Gram matrices, float [n, n] both: CKA.
 
     Raises:
         ConfigError: matrices of other inputs.
@@ -61,56 +61,59 @@ def _u_centred(gram: NDArray) -> NDArray[np.float64]:
     n = len(gram)
     if n < 4:
         raise ConfigError(f"debiased alignment got {n} inputs, expected 4 or more; give more, or debiased=False")
-    bare = gram - np.diag(np.diag(gram))
-    sums = bare.sum(axis=0) / (n - 2)
-    centred = bare - sums[:, None] - sums[None, :] + sums.sum() / (n - 1)
+    off_diagonal = gram - np.diag(np.diag(gram))
+    sums = off_diagonal.sum(axis=0) / (n - 2)
+    centred = off_diagonal - sums[:, None] - sums[None, :] + sums.sum() / (n - 1)
     np.fill_diagonal(centred, 0.0)
     return centred
 
 
 def mean_pairwise_distance(features: NDArray) -> float:
-    """Give the mean Euclidean distance between the features of two inputs, float [n, ...] with n of 2 or more."""
+    """Return the mean Euclidean distance between the features of two inputs, float [n, ...] with n of 2 or more."""
     gram = centred_gram(features, debiased=False)
     squares = np.diag(gram)
     rows, columns = np.triu_indices(len(gram), 1)
     return float(np.sqrt(np.maximum(squares[rows] + squares[columns] - 2 * gram[rows, columns], 0.0)).mean())
 
 
-def orientation_histogram(picture: NDArray, bins: int = BINS) -> NDArray[np.float64]:
-    """Give how a picture's gradients are spread over orientations, each with its magnitude as weight.
+def orientation_histogram(image: NDArray, bins: int = BINS) -> NDArray[np.float64]:
+    """Return the histogram of an image's gradient orientations, weighted by gradient magnitude.
 
-    Sobel gradients of the luminance with repeated edges. Angles are in degrees, counted against the clock from the
+    Sobel gradients of the luminance with repeated edges. Angles are in degrees, counter-clockwise from the
     direction to the right; a bin holds its upper end, and the first also -180.
 
     Args:
-        picture: float or uint8 [H, W, 3] RGB, or [H, W].
+        image: float or uint8 [H, W, 3] RGB, or [H, W].
         bins: from -180 to 180 degrees.
 
     Returns:
-        float64 [bins], of sum 1; of sum 0 for a picture without any gradient.
+        float64 [bins], of sum 1; of sum 0 for an image without any gradient.
     """
-    grey = np.asarray(picture, np.float64)
+    grey = np.asarray(image, np.float64)
     grey = np.pad(grey @ _LUMINANCE if grey.ndim == 3 else grey, 1, "edge")
     across = grey[:, 2:] - grey[:, :-2]
     across = across[:-2] + 2 * across[1:-1] + across[2:]
     down = grey[2:] - grey[:-2]
     down = down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]
     angles = np.degrees(np.arctan2(-down, across))
-    places = np.clip(np.ceil((angles + 180.0) * bins / 360.0).astype(int) - 1, 0, bins - 1)
-    masses = np.bincount(places.ravel(), np.hypot(across, down).ravel(), bins)
+    indices = np.clip(np.ceil((angles + 180.0) * bins / 360.0).astype(int) - 1, 0, bins - 1)
+    masses = np.bincount(indices.ravel(), np.hypot(across, down).ravel(), bins)
     return masses / max(masses.sum(), 1e-300)
 
 
 def histogram_intersection(one: NDArray, other: NDArray) -> float:
-    """Give the sum of the smaller of each bin: 0..1 for histograms of sum 1, and 1 where they are equal."""
+    """Return the sum of the bin-wise minimum: 0..1 for histograms of sum 1, and 1 where they are equal."""
     return float(np.minimum(one, other).sum())
 
 
-def same_answers(scores: NDArray, others: NDArray) -> NDArray[np.bool_]:
-    """Say for each picture whether two rows of class scores, float [B, C] both, have their largest in one place."""
-    return np.asarray(scores).argmax(axis=1) == np.asarray(others).argmax(axis=1)
+def gradient_similarities(images: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """Return the intersection, 0..1, of the orientation histograms of each pair of images, float64 [B].
 
-
-def classification_consistency(scores: NDArray, others: NDArray) -> float:
-    """Give the share 0..1 of pictures that keep their class; arguments as of `same_answers`."""
-    return float(same_answers(scores, others).mean())
+    Args:
+        images: float [B, H, W, 3], RGB 0..255.
+        others: float [B, H, W, 3], RGB 0..255.
+    """
+    similarities = []
+    for image, other in zip(images, others, strict=True):
+        similarities.append(histogram_intersection(orientation_histogram(image), orientation_histogram(other)))
+    return np.array(similarities)

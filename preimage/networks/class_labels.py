@@ -1,4 +1,4 @@
-"""The classes of a network: what they are called, and how likely each is for a picture."""
+"""The classes of a network: their names, and their probabilities for an image."""
 
 import contextlib
 import os
@@ -6,14 +6,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from preimage.networks.network import SCORES, Network
 from vislang.core.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from preimage.networks.network import Network
+from vislang.features.pipeline import Skipped
 
 IMAGENET = 1000  # classes; some networks have the background as one more, before them
 BACKGROUND = "background"
@@ -21,33 +19,48 @@ _LABELS = "imagenet_labels.txt"  # in VISLANG_WEIGHTS, one a line
 
 
 @dataclass(frozen=True)
-class Guess:
-    """A class that a network chose.
+class PredictedClass:
+    """A class and its probability.
 
     Attributes:
-        number: of the class, from 0.
-        name: of the class; its number in words where nobody named it.
+        index: of the class, from 0.
+        name: of the class; its index as text where the network has no class names.
         probability: 0..1.
     """
 
-    number: int
+    index: int
     name: str
     probability: float
 
 
-def classify(
-    network: "Network", pictures: np.ndarray, *, top: int = 5, names: Sequence[str] | None = None
-) -> list[list[Guess]]:
-    """Give the likeliest classes of pictures.
+@dataclass(frozen=True)
+class Classifications:
+    """The likeliest classes of images.
+
+    Attributes:
+        names: B names: path or index of each image.
+        labels: for each image its likeliest classes, the most probable first.
+        skipped: images that could not be read, each with `source` and `reason`.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[tuple[PredictedClass, ...], ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+def likeliest_classes(
+    network: Network, images: np.ndarray, *, top: int = 5, names: Sequence[str] | None = None
+) -> list[tuple[PredictedClass, ...]]:
+    """Return the likeliest classes of images.
 
     Args:
-        network: see `preimage.networks.network`.
-        pictures: float32 [B, S, S, 3], RGB 0..255.
+        network: from `load_network`.
+        images: float32 [B, S, S, 3], RGB 0..255.
         top: how many; no more than there are.
-        names: of all classes, see `class_names`; None: their numbers.
+        names: of all classes, from `class_names`; None: their indices.
 
     Returns:
-        for each picture `top` guesses, the likeliest first; of equal ones the class of the lower number.
+        for each image `top` classes, the most probable first; of equal ones the class of the lower index.
 
     Raises:
         ConfigError: a network without classes, or `top` below 1.
@@ -55,27 +68,34 @@ def classify(
     if top < 1:
         raise ConfigError(f"top got {top}, expected 1 or more")
     found = []
-    for row in probabilities(network, pictures):
-        order = np.argsort(-row, kind="stable")[:top]
-        found.append([Guess(int(k), names[k] if names else str(k), float(row[k])) for k in order])
+    for row in probabilities(network, images):
+        classes = []
+        for index in np.argsort(-row, kind="stable")[:top].tolist():
+            name = names[index] if names else str(index)
+            classes.append(PredictedClass(index, name, float(row[index])))
+        found.append(tuple(classes))
     return found
 
 
-def probabilities(network: "Network", pictures: np.ndarray) -> np.ndarray:
-    """Give the probability of each class for each picture, float64 [B, C]; rows sum to 1.
+def probabilities(network: Network, images: np.ndarray) -> np.ndarray:
+    """Return the probability of each class for each image float32 [B, S, S, 3], float64 [B, C]; rows sum to 1.
 
     Raises:
         ConfigError: a network without classes.
     """
-    from preimage.networks.network import SCORES
-
     require_classes(network)
-    scores = network.encode(pictures, [SCORES])[SCORES].astype(np.float64)
+    scores = network.encode(images, [SCORES])[SCORES].astype(np.float64)
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def require_classes(network: "Network") -> None:
+def class_ranks(scores: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """Return the rank, from 0, of one class of each row of scores float [B, C], int [B]."""
+    own = np.take_along_axis(scores, np.asarray(classes)[:, None], axis=1)
+    return (scores > own).sum(axis=1)
+
+
+def require_classes(network: Network) -> None:
     """Refuse a network that does not end in a softmax.
 
     Raises:
@@ -88,18 +108,18 @@ def require_classes(network: "Network") -> None:
         )
 
 
-def class_names(network: "Network", labels: str | Path | None = None) -> tuple[str, ...] | None:
-    """Give the names of a network's classes in their order.
+def class_names(network: Network, labels: str | Path | None = None) -> tuple[str, ...] | None:
+    """Return the names of a network's classes in their order.
 
     They come from `labels`, else from the network, else, where it has as many classes as ImageNet, from the file
     imagenet_labels.txt in VISLANG_WEIGHTS, or from Keras, which downloads them.
 
     Args:
         network: one with classes.
-        labels: a text file with one name a line, with or without the background first; synonyms stand behind commas.
+        labels: a text file with one name a line, with or without the background first; synonyms follow commas.
 
     Returns:
-        as many as the network has classes, or None where nobody knows.
+        as many as the network has classes, or None where they are unknown.
 
     Raises:
         ConfigError: a network without classes.
@@ -108,20 +128,27 @@ def class_names(network: "Network", labels: str | Path | None = None) -> tuple[s
     require_classes(network)
     count = int(network.model.output_shape[-1])
     if labels is not None:
-        return _fitting(_read(Path(labels)), count, labels)
+        return _aligned(_read_lines(Path(labels)), count, labels)
     if network.classes:
         return network.classes
     if count not in (IMAGENET, IMAGENET + 1):
         return None
     folder = os.environ.get("VISLANG_WEIGHTS")
-    path = Path(folder) / _LABELS if folder else None
-    if path is not None and path.is_file():
-        return _fitting(_read(path), count, path)
+    if folder and (Path(folder) / _LABELS).is_file():
+        path = Path(folder) / _LABELS
+        return _aligned(_read_lines(path), count, path)
     downloaded = _downloaded_names()
-    return None if downloaded is None else _fitting(downloaded, count, "Keras")
+    if downloaded is None:
+        return None
+    return _aligned(downloaded, count, "Keras")
 
 
-def _read(path: Path) -> list[str]:
+def synonyms_of(line: str) -> list[str]:
+    """Return the names that a line of a label file holds, separated by commas."""
+    return [part.strip() for part in line.split(",")]
+
+
+def _read_lines(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
@@ -132,8 +159,8 @@ def _read(path: Path) -> list[str]:
     return lines
 
 
-def _fitting(names: Sequence[str], count: int, source: str | Path) -> tuple[str, ...]:
-    """Bring names and classes together: either may have the background before the others."""
+def _aligned(names: Sequence[str], count: int, source: str | Path) -> tuple[str, ...]:
+    """Align names with classes: either may have the background before the others."""
     if len(names) == count + 1:
         names = names[1:]
     elif len(names) == count - 1:
@@ -146,12 +173,12 @@ def _fitting(names: Sequence[str], count: int, source: str | Path) -> tuple[str,
 
 
 def _downloaded_names() -> list[str] | None:
-    """Give the names that Keras has of ImageNet; None where it cannot get them."""
+    """Return the ImageNet class names of Keras; None where it cannot get them."""
     import keras
 
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a progress bar must not mix with a command's JSON
             rows = keras.applications.imagenet_utils.decode_predictions(np.eye(IMAGENET), top=1)
-    except Exception:  # urllib, ssl, json and Keras each raise their own; numbers do without
+    except Exception:  # urllib, ssl, json and Keras each raise their own; class indices are printed instead
         return None
     return [row[0][1].replace("_", " ") for row in rows]

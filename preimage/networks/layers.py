@@ -1,4 +1,4 @@
-"""Which taps of a network stand for its depths, and which taps of two networks stand for the same depth."""
+"""Which layers of a network to show, and which layers of two networks correspond."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from preimage.networks.network import Network
+from preimage.networks.network import Network, activation_name
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import ConfigError
 
@@ -14,105 +14,127 @@ _ENDS = {"ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "Add", "Concatenate"
 _FOLLOWS = {"ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "BatchNormalization"}
 
 
-def depth_taps(network: Network) -> list[str]:
-    """Give the maps at which a step of a network ends, in its order.
+def deepest_map(network: Network) -> str:
+    """Return the layer "grid", or the last layer whose output is a map.
 
-    They are the layers that all of the picture passes (none inside the branches of a block) and that end in an
-    activation, a sum or a concatenation, but those that only squeeze for the next one or have filtered each channel by
-    itself; where a network has none, all maps.
+    Raises:
+        ConfigError: no output is a map.
+    """
+    if "grid" in network.layer_names:
+        return "grid"
+    for layer in reversed(network.model.layers):
+        if len(getattr(layer.output, "shape", ())) == 4:
+            return layer.name
+    raise ConfigError(f"network {network.name} has no layer whose output is a map; name one: --layer NAME")
+
+
+def block_ends(network: Network) -> list[str]:
+    """Return the maps at which the blocks of a network end, in its order.
+
+    They are the layers that all data passes (none inside the branches of a block) and that end in an activation, a sum
+    or a concatenation, except bottlenecks of the next layer and depthwise convolutions; where a network has none, all
+    maps.
     """
     layers = network.model.layers
     consumers = _consumers(layers)
-    last, ends, maps = 0, [], []
-    for number, layer in enumerate(layers):
+    last = 0
+    ends = []
+    maps = []
+    for index, layer in enumerate(layers):
         shape = tuple(getattr(layer.output, "shape", ()))
-        if number and len(shape) == 4 and (shape[1] or 2) > 1:
+        if index and len(shape) == 4 and (shape[1] or 2) > 1:
             maps.append(layer.name)
-            if last <= number and _is_end(layer, [layers[other] for other in consumers[number]]):
+            if last <= index and _is_end(layer, [layers[other] for other in consumers[index]]):
                 ends.append(layer.name)
-        last = max([last, *consumers[number]])
-    wide = [
-        name for name, following in zip(ends, [*ends[1:], None], strict=True) if not _squeezes(network, name, following)
-    ]
-    return [name for name in wide if not _is_depthwise(network.model.get_layer(name))] or maps
+        last = max([last, *consumers[index]])
+    wide = []
+    for name, following in zip(ends, [*ends[1:], None], strict=True):
+        if not _is_bottleneck(network, name, following) and not _is_depthwise(network.model.get_layer(name)):
+            wide.append(name)
+    return wide or maps
 
 
-def spread(taps: Sequence[str], count: int) -> list[str]:
-    """Choose up to `count` taps, evenly spread, the last among them."""
+def evenly_spaced_layers(layers: Sequence[str], count: int) -> list[str]:
+    """Choose up to `count` layers, evenly spread, the last among them.
+
+    Raises:
+        ConfigError: `count` below 1.
+    """
     if count < 1:
-        raise ConfigError(f"got {count} depths, expected 1 or more")
-    places = np.linspace(0, len(taps), min(count, len(taps)) + 1)[1:]
-    return [taps[round(place) - 1] for place in places]
+        raise ConfigError(f"got {count} layers, expected 1 or more")
+    positions = np.linspace(0, len(layers), min(count, len(layers)) + 1)[1:]
+    return [layers[round(position) - 1] for position in positions]
 
 
-def matched_taps(network: Network, taps: Sequence[str], other: Network) -> list[str]:
-    """Find the taps of another network that are as deep as given ones.
+def matched_layers(network: Network, layers: Sequence[str], other: Network) -> list[str]:
+    """Find the layers of another network that are as deep as given ones.
 
     Args:
-        network: of the taps.
-        taps: the shallow ones first.
+        network: that has the layers.
+        layers: the shallow ones first.
         other: the network to search.
 
     Returns:
-        one a tap: of the same name where the other network has all of them; else those that together differ least in
-        the logarithm (base 2) of their stride plus the share of the network's weight layers before them, each
-        deeper than the one before it as far as there are enough.
+        one per layer: those of the same names where the other network has all of them; otherwise those that together
+        differ least in the logarithm (base 2) of their stride plus the share of the network's weight layers before
+        them, each deeper than the one before it as far as there are enough.
     """
-    if set(taps) <= set(other.taps):
-        return list(taps)
-    candidates = depth_taps(other)
-    costs = [
-        [abs(_octaves(network, tap) - _octaves(other, name)) + abs(_share(network, tap) - _share(other, name))
-         for name in candidates]
-        for tap in taps
-    ]  # fmt: skip
-    return [candidates[place] for place in cheapest_rise(np.array(costs))]
+    if set(layers) <= set(other.layer_names):
+        return list(layers)
+    candidates = block_ends(other)
+    own = _depths(network, layers)
+    others = _depths(other, candidates)
+    costs = np.abs(own[:, None] - others[None]).sum(axis=-1)
+    return [candidates[column] for column in cheapest_path(costs)]
 
 
-def cheapest_rise(costs: np.ndarray) -> list[int]:
-    """Choose a column of each row, each to the right of the one above, of the least sum of costs.
+def cheapest_path(costs: np.ndarray) -> list[int]:
+    """Choose a column of each row, each to the right of the one above, with the least sum of costs.
 
     Args:
         costs: float [rows, columns]; with fewer columns than rows, a column may serve several rows.
     """
     rows, columns = costs.shape
     step = 1 if columns >= rows else 0
-    sums, came = costs[0], []
+    sums = costs[0]
+    previous = []
     for row in costs[1:]:
-        first = [int(sums[: place + 1].argmin()) for place in range(columns)]
+        first = [int(sums[: column + 1].argmin()) for column in range(columns)]
         best = np.concatenate([np.full(step, np.inf), sums[first][: columns - step]])
-        came.append([0] * step + first[: columns - step])
+        previous.append([0] * step + first[: columns - step])
         sums = best + row
-    places = [int(sums.argmin())]
-    for back in reversed(came):
-        places.append(back[places[-1]])
-    return places[::-1]
+    path = [int(sums.argmin())]
+    for back in reversed(previous):
+        path.append(back[path[-1]])
+    return path[::-1]
 
 
 def _consumers(layers: Sequence[Any]) -> list[list[int]]:
-    """Give for each layer the numbers of those that read it."""
-    numbers = {id(layer): number for number, layer in enumerate(layers)}
-    found: list[list[int]] = [[] for _ in layers]
-    for number, layer in enumerate(layers):
+    """Return for each layer the indices of those that read it."""
+    indices = {id(layer): index for index, layer in enumerate(layers)}
+    consumers: list[list[int]] = [[] for _ in layers]
+    for index, layer in enumerate(layers):
         for node in layer._inbound_nodes:
             for tensor in node.input_tensors:
-                source = numbers.get(id(tensor._keras_history[0]))
+                source = indices.get(id(tensor._keras_history[0]))
                 if source is not None:
-                    found[source].append(number)
-    return found
+                    consumers[source].append(index)
+    return consumers
 
 
 def _is_end(layer: Any, consumers: Sequence[Any]) -> bool:
-    fused = getattr(getattr(layer, "activation", None), "__name__", "linear") not in ("linear", "softmax")
+    fused = activation_name(layer) not in ("linear", "softmax")
     followed = len(consumers) == 1 and type(consumers[0]).__name__ in _FOLLOWS
     return (type(layer).__name__ in _ENDS or fused) and not followed
 
 
-def _squeezes(network: Network, name: str, following: str | None) -> bool:
+def _is_bottleneck(network: Network, name: str, following: str | None) -> bool:
+    """Return whether the next map has the same sides and more channels."""
     if following is None:
         return False
-    (*sides, width), (*next_sides, next_width) = network.shape(name), network.shape(following)
-    return sides == next_sides and width < next_width
+    shape = network.shape(name)
+    next_shape = network.shape(following)
+    return shape[:-1] == next_shape[:-1] and shape[-1] < next_shape[-1]
 
 
 def _is_depthwise(layer: Any) -> bool:
@@ -121,15 +143,17 @@ def _is_depthwise(layer: Any) -> bool:
     return type(layer).__name__ == "DepthwiseConv2D"
 
 
-def _octaves(network: Network, tap: str) -> float:
-    shape = network.shape(tap)
-    return float(np.log2(network.size / shape[0])) if len(shape) == 3 else float(np.log2(network.size))
-
-
-def _share(network: Network, tap: str) -> float:
-    """Give the share 0..1 of a network's layers with kernels that lie at or before a tap."""
-    layers = network.model.layers
-    weighty = [bool(layer.get_weights()) and type(layer).__name__ != "BatchNormalization" for layer in layers]
-    name = network.output(str(replace(FeatureName.parse(tap), before_relu=False)))._keras_history[0].name
-    place = next((number for number, layer in enumerate(layers) if layer.name == name), len(layers) - 1)
-    return sum(weighty[: place + 1]) / max(sum(weighty), 1)
+def _depths(network: Network, layers: Sequence[str]) -> np.ndarray:
+    """Return float [L, 2]: log2 of the stride of layers, and the share of weight layers at or before them."""
+    weighted = []
+    for layer in network.model.layers:
+        weighted.append(bool(layer.weights) and type(layer).__name__ != "BatchNormalization")
+    indices = {layer.name: index for index, layer in enumerate(network.model.layers)}
+    depths = np.zeros((len(layers), 2))
+    for row, name in enumerate(layers):
+        shape = network.shape(name)
+        side = shape[0] if len(shape) == 3 else 1
+        layer = network.output(str(replace(FeatureName.parse(name), before_relu=False)))._keras_history[0]
+        index = indices.get(layer.name, len(weighted) - 1)
+        depths[row] = np.log2(network.size / side), sum(weighted[: index + 1]) / max(sum(weighted), 1)
+    return depths

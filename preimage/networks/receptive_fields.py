@@ -1,4 +1,4 @@
-"""How much of a picture a unit sees: side, step and place of receptive fields, read off a network's layers.
+"""Receptive fields: how much of an image a unit sees, computed from a network's layers.
 
 Reference: Araujo, Norris & Sim, Computing Receptive Fields of Convolutional Neural Networks, Distill 2019.
 """
@@ -8,13 +8,13 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Field:
-    """The receptive fields of one layer, along one side of the picture.
+class ReceptiveField:
+    """The receptive fields of one layer's units, along one side of the image.
 
     Attributes:
-        side: pixels that a unit sees.
+        side: pixels that a unit depends on.
         stride: pixels between neighbouring units.
-        start: the first pixel of the first unit's field; below 0 where it hangs over the edge.
+        start: first pixel of the first unit's field; below 0 where it extends beyond the edge.
     """
 
     side: int = 1
@@ -22,53 +22,59 @@ class Field:
     start: int = 0
 
 
-def field_of(output: Any, size: int) -> Field:
-    """Give the fields of a symbolic output.
+def receptive_field_of(output: Any, size: int) -> ReceptiveField:
+    """Compute the receptive fields of a symbolic output.
 
     Args:
         output: a tensor of a functional Keras model.
         size: side of the model's input in pixels.
 
     Returns:
-        what lies behind several paths sees the widest of them; dense layers and global means see the whole picture.
+        the widest over all paths; units of dense layers and global means depend on the whole image.
     """
-    found: dict[int, Field] = {}
+    fields: dict[int, ReceptiveField] = {}
     stack = [output]
     while stack:  # depth first; a network may be deeper than Python's own stack
         tensor = stack[-1]
         layer, node_index, _ = tensor._keras_history
         sources = layer._inbound_nodes[node_index].input_tensors
-        waiting = [source for source in sources if id(source) not in found]
+        waiting = [source for source in sources if id(source) not in fields]
         if waiting:
             stack += waiting
             continue
         stack.pop()
-        seen = [found[id(source)] for source in sources]
-        found[id(tensor)] = _behind(layer, sources, seen, size) if seen else Field()
-    field = found[id(output)]
+        fields[id(tensor)] = _after(layer, sources, [fields[id(source)] for source in sources], size)
+    field = fields[id(output)]
     return replace(field, side=min(field.side, size))
 
 
-def _behind(layer: Any, sources: list[Any], seen: list[Field], size: int) -> Field:
-    if _sees_everything(layer, sources):
-        return Field(size, size, 0)
-    field = Field(max(f.side for f in seen), max(f.stride for f in seen), min(f.start for f in seen))
+def _after(layer: Any, sources: list[Any], inputs: list[ReceptiveField], size: int) -> ReceptiveField:
+    """Return the fields of a layer's output, by those of its inputs; none of these: the image itself."""
+    if not inputs:
+        return ReceptiveField()
+    if _is_global(layer, sources):
+        return ReceptiveField(size, size, 0)
+    field = ReceptiveField(
+        side=max(one.side for one in inputs),
+        stride=max(one.stride for one in inputs),
+        start=min(one.start for one in inputs),
+    )
     if type(layer).__name__ == "ZeroPadding2D":
         return replace(field, start=field.start - layer.padding[0][0] * field.stride)
     kernel = _first(layer, "kernel_size", "pool_size")
     if kernel is None:
         return field
-    stride, dilation = _first(layer, "strides") or 1, _first(layer, "dilation_rate", "dilation") or 1
-    reach = (kernel - 1) * dilation
+    stride = _first(layer, "strides") or 1
+    reach = (kernel - 1) * (_first(layer, "dilation_rate", "dilation") or 1)
     before = _first(layer, "pad") or 0
     if getattr(layer, "padding", None) == "same":
         side = sources[0].shape[1] or size // field.stride
         before = max((-(-side // stride) - 1) * stride + reach + 1 - side, 0) // 2
     start = field.start - before * field.stride
-    return Field(field.side + reach * field.stride, field.stride * stride, start)
+    return ReceptiveField(field.side + reach * field.stride, field.stride * stride, start)
 
 
-def _sees_everything(layer: Any, sources: list[Any]) -> bool:
+def _is_global(layer: Any, sources: list[Any]) -> bool:
     kind = type(layer).__name__
     if kind.startswith("Global") or kind in ("Flatten", "InnerProduct"):
         return True
@@ -76,6 +82,7 @@ def _sees_everything(layer: Any, sources: list[Any]) -> bool:
 
 
 def _first(layer: Any, *names: str) -> int | None:
+    """Return the first side of the first of these attributes that a layer has."""
     for name in names:
         value = getattr(layer, name, None)
         if value is not None:

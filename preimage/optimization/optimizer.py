@@ -1,7 +1,7 @@
-"""The one optimiser: moves a batch of pictures until the sum of terms is small, each picture on its own.
+"""Gradient search over a batch of images: minimise a sum of terms, each image on its own.
 
-Norms, updates, starts and jitter are per picture and every picture has a seed, so that a batch of B pictures gives what
-B runs of one give. Letters: B pictures, H x H pixels of the canvas, S x S pixels of what the network sees.
+Norms, updates, starts and jitter are per image and every image has a seed, so that a batch of B images gives what
+B runs of one give. Letters: B images, H x H pixels of the canvas, S x S pixels of the network's input.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,33 +14,41 @@ from keras import ops
 from preimage.config import B, PreimageConfig
 from preimage.networks.network import Network
 from preimage.optimization.parameterization import PARAMETERS
-from preimage.optimization.priors import sigma, within_bound
-from preimage.optimization.terms import Seen, Tensor, Term
-from preimage.optimization.update_rules import RULES
+from preimage.optimization.priors import clip_colour_norms, sigma
+from preimage.optimization.terms import SearchState, Tensor, Term
+from preimage.options import SearchOptions
 from vislang.core.errors import ConfigError
 from vislang.core.seeds import stream
+from vislang.features.pipeline import Skipped
 from vislang.training.compile import compiled, compiled_gradient
 
-TRAINING_DEVIATION = np.array([58.393, 57.12, 57.375], np.float32)  # of ImageNet's pixels, RGB 0..255
+TRAINING_STD = np.array([58.393, 57.12, 57.375], np.float32)  # of ImageNet's pixels, RGB 0..255
 _LARGEST_JITTER = 32
-_CHECK_EVERY = 25  # iterations between looks at the loss, which have to wait for the device
-
-Watch = Callable[[int, np.ndarray], None]  # iteration counted from 1, pictures as in `Preimages`
+_CHECK_EVERY = 25  # iterations between checks of the loss, each of which waits for the device
+_BETA_1 = 0.9  # Kingma & Ba 2014, arXiv:1412.6980
+_BETA_2 = 0.999
+_EPSILON = 1e-8
 
 
 @dataclass(frozen=True)
 class Preimages:
-    """What a search has found.
+    """Images found by a search.
 
     Attributes:
-        pictures: float32 [B, S, S, 3], RGB 0..255.
+        images: float32 [B, S, S, 3], RGB 0..255.
         losses: float32 [iterations, B], the sum of terms before each update.
-        measures: what the last pictures reach, by name, float [B] each.
+        measures: {name: float [B]}, what the last images reach.
+        names: B names: path or index of each input image; "LAYER CHANNEL" of maximisations.
+        skipped: input images that could not be read, each with `source` and `reason`.
+        inputs: float32 [B, S, S, 3], RGB 0..255, the input images at the network's size; None: there are none.
     """
 
-    pictures: np.ndarray
+    images: np.ndarray
     losses: np.ndarray
     measures: dict[str, np.ndarray] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    inputs: np.ndarray | None = None
 
 
 class ImageOptimizer:
@@ -49,185 +57,225 @@ class ImageOptimizer:
     Args:
         network: whose features the terms read.
         term: what is minimised: objective and priors, added.
-        config: the settings of the search; those of the sum are not read here.
+        config: settings of the search; weights of terms are not read here.
     """
 
     def __init__(self, network: Network, term: Term, config: PreimageConfig):
-        self.network, self.term, self.config = network, term, config
-        network.prepare(term.taps)
+        self.network = network
+        self.term = term
+        self.config = config
+        network.build(term.layers)
         self.jitter = _jitter(network, term, config)
         self.side = network.size + self.jitter
         self._parameters = PARAMETERS[config.parameters](network.mean)
-        self._rule, self._memories = RULES[config.rule]
+        self._rule, self._moments = UPDATE_RULES[config.rule]
         self._steps: dict[tuple[tuple[int, ...], ...], Callable] = {}
 
     @property
     def iterations(self) -> int:
-        """How many a run takes."""
+        """Number of iterations of a run."""
         return sum(self.config.iterations)
 
     def run(
-        self,
-        pictures: np.ndarray | None = None,
-        *,
-        seeds: Sequence[int] = (0,),
-        term: Term | None = None,
-        watch: Watch | None = None,
-        watch_every: int = 10,
-        progress: Callable[[int], Any] | None = None,
+        self, start: np.ndarray | None = None, *, term: Term | None = None, options: SearchOptions = SearchOptions()
     ) -> Preimages:
         """Search.
 
         Args:
-            pictures: float32 [B, S, S, 3], RGB 0..255, to start from; None: noise.
-            seeds: of each picture's noise and jitter.
+            start: float32 [B, S, S, 3], RGB 0..255, images to start from; None: noise.
             term: of the same structure as the optimiser's own, with other arrays; None: the optimiser's own.
-            watch: called with the pictures every `watch_every` iterations and at the end.
-            watch_every: see there.
-            progress: called with 1 after each iteration.
+            options: of the search.
 
         Raises:
-            ConfigError: arrays, pictures and seeds for different numbers of pictures, or a search that diverges.
+            ConfigError: different numbers of targets and images to start from, or a search that diverges.
         """
         arrays = [np.asarray(array, np.float32) for array in (term or self.term).arrays]
-        _check_counts(arrays, pictures, len(seeds))
-        canvas = ops.convert_to_tensor(self._start(pictures, seeds))
+        seeds = range(options.seed, options.seed + _batch_size(arrays, start))
+        canvas = ops.convert_to_tensor(self._start(start, seeds))
         step = self._step(tuple(canvas.shape), [array.shape for array in arrays])
         tensors = [ops.convert_to_tensor(array) for array in arrays]
-        losses, done = [], 0
-        for stage, (count, share) in enumerate(zip(self.config.iterations, self.config.rates, strict=True)):
-            memory = ops.zeros((self._memories, *canvas.shape), "float32")
-            rate = np.float32(self._rate() * share)
-            views = self._views(stage, count, seeds)
-            for number in range(count):
-                view, turn = np.ascontiguousarray(views[:, number]), np.float32(number + 1)
-                canvas, memory, loss = step(canvas, memory, rate, turn, view, *tensors)
+        losses: list[Tensor] = []
+        for stage, (iterations, factor) in enumerate(zip(self.config.iterations, self.config.rates, strict=True)):
+            moments = ops.zeros((self._moments, *canvas.shape), "float32")
+            rate = np.float32(self._rate() * factor)
+            crops = self._crops(stage, iterations, seeds)
+            for index in range(iterations):
+                crop = np.ascontiguousarray(crops[:, index])
+                canvas, moments, loss = step(canvas, moments, rate, np.float32(index + 1), crop, *tensors)
                 losses.append(loss)
-                done += 1
-                if done % _CHECK_EVERY == 0:
-                    _check_finite(loss, done)
-                if watch is not None and (done % watch_every == 0 or done == self.iterations):
-                    watch(done, self._shown(canvas))
-                if progress is not None:
-                    progress(1)
-        _check_finite(losses[-1], done)
+                self._report(len(losses), loss, canvas, options)
+        _check_finite(losses[-1], len(losses))
         return Preimages(self._shown(canvas), np.stack([ops.convert_to_numpy(loss) for loss in losses]))
+
+    def _report(self, done: int, loss: Tensor, canvas: Tensor, options: SearchOptions) -> None:
+        """Check the loss and call what watches the search, after so many iterations."""
+        if done % _CHECK_EVERY == 0:
+            _check_finite(loss, done)
+        if options.watch is not None and (done % options.watch_every == 0 or done == self.iterations):
+            options.watch(done, self._shown(canvas))
+        if options.progress is not None:
+            options.progress(1)
 
     def _step(self, shape: tuple[int, ...], arrays: Sequence[tuple[int, ...]]) -> Callable:
         """Compile one update for batches of one shape."""
         key = (shape, *arrays)
         if key not in self._steps:
             specs = [((shape[0], 3), "float32"), *((array, "float32") for array in arrays)]
-            slope_of = compiled_gradient(self._loss, (shape, "float32"), *specs)
-            bound = self.config.bound if self.config.parameters == "pixels" else 0.0
+            loss_and_gradient = compiled_gradient(self._loss, (shape, "float32"), *specs)
+            bound = 0.0
+            if self.config.parameters == "pixels":
+                bound = self.config.bound
 
             def step(
-                canvas: Tensor, memory: Tensor, rate: Tensor, turn: Tensor, views: Tensor, *arrays: Tensor
+                canvas: Tensor, moments: Tensor, rate: Tensor, iteration: Tensor, crops: Tensor, *arrays: Tensor
             ) -> tuple[Tensor, Tensor, Tensor]:
-                losses, slope = slope_of(canvas, views, *arrays)
-                canvas, memory = self._rule(canvas, slope, memory, rate, turn, self.config.momentum)
-                return within_bound(canvas, bound) if bound else canvas, memory, losses
+                losses, gradient = loss_and_gradient(canvas, crops, *arrays)
+                canvas, moments = self._rule(canvas, gradient, moments, rate, iteration, self.config.momentum)
+                if bound:
+                    canvas = clip_colour_norms(canvas, bound)
+                return canvas, moments, losses
 
-            memory = ((self._memories, *shape), "float32")
-            scalars = [((), "float32"), ((), "float32")]
-            self._steps[key] = compiled(step, (shape, "float32"), memory, *scalars, *specs)
+            moments = ((self._moments, *shape), "float32")
+            scalar = ((), "float32")
+            self._steps[key] = compiled(step, (shape, "float32"), moments, scalar, scalar, *specs)
         return self._steps[key]
 
-    def _loss(self, parameters: Tensor, views: Tensor, *arrays: Tensor) -> Tensor:
-        """Give the sum of terms, float32 [B]."""
+    def _loss(self, parameters: Tensor, crops: Tensor, *arrays: Tensor) -> Tensor:
+        """Return the sum of terms of each image, float32 [B]."""
         centred = self._parameters.centred(parameters)
-        pictures = self._cropped(centred, views) + self.network.mean
-        seen = Seen(centred, pictures, self.network.features(pictures, self.term.taps))
-        return self.term(seen, arrays)
+        images = self._cropped(centred, crops) + self.network.mean
+        state = SearchState(centred, images, self.network.features(images, self.term.layers))
+        return self.term(state, arrays)
 
-    def _cropped(self, canvas: Tensor, views: Tensor) -> Tensor:
-        """Give what the network sees, float32 [B, S, S, 3]."""
+    def _cropped(self, canvas: Tensor, crops: Tensor) -> Tensor:
+        """Return the network's input float32 [B, S, S, 3]: the crops, each [top, left, scale], of the canvas."""
         size = self.network.size
         if self.config.zoom:
-            rows, columns = (_bilinear(views[:, axis], views[:, 2], size, self.side) for axis in (0, 1))
+            rows = _bilinear(crops[:, 0], crops[:, 2], size, self.side)
+            columns = _bilinear(crops[:, 1], crops[:, 2], size, self.side)
             return ops.einsum("bsh,bhwc,btw->bstc", rows, canvas, columns)
         if not self.jitter:
             return canvas
-        places = ops.cast(views, "int32")
-        parts = [
-            ops.slice(canvas[row], (places[row, 0], places[row, 1], 0), (size, size, 3))
-            for row in range(canvas.shape[0])
-        ]
+        corners = ops.cast(crops, "int32")
+        parts = []
+        for row in range(canvas.shape[0]):
+            image = canvas[row]
+            parts.append(ops.slice(image, (corners[row, 0], corners[row, 1], 0), (size, size, 3)))
         return ops.stack(parts)
 
     def _rate(self) -> float:
+        """Return the learning rate of the first stage in the unit of the preset."""
         units = {"one": 1.0, "sigma_squared": sigma(self.side) ** 2, "pixels": float(self.side**2)}
         return self.config.rate * units[self.config.rate_unit]
 
-    def _start(self, pictures: np.ndarray | None, seeds: Sequence[int]) -> np.ndarray:
-        """Give the first parameters, float32 [B, H, H, 3]."""
-        shape = (self.side, self.side, 3)
-        if pictures is not None:
+    def _start(self, images: np.ndarray | None, seeds: Sequence[int]) -> np.ndarray:
+        """Return the first parameters, float32 [B, H, H, 3]."""
+        if images is not None:
             low = self.jitter // 2
-            edges = ((0, 0), (low, self.jitter - low), (low, self.jitter - low), (0, 0))
-            padded = np.pad(np.asarray(pictures, np.float32), edges, "edge")
+            edges = (low, self.jitter - low)
+            padded = np.pad(np.asarray(images, np.float32), ((0, 0), edges, edges, (0, 0)), "edge")
             return self._parameters.encoded(padded - self.network.mean)
         if self.config.start == "image":
-            raise ConfigError("this preset starts from given pictures, got none; give them or --set start=uniform")
-        draws = [stream(seed, "preimage", "start") for seed in seeds]
-        if self.config.parameters == "fourier":
-            return np.stack([self._parameters.noise(shape, random) for random in draws])
-        return np.stack([_noise(self.config.start, shape, random) for random in draws])
+            raise ConfigError("this preset starts from given images, got none; give them or --set start=uniform")
+        shape = (self.side, self.side, 3)
+        noise = []
+        for seed in seeds:
+            random = stream(seed, "preimage", "start")
+            if self.config.parameters == "fourier":
+                noise.append(self._parameters.noise(shape, random))
+            else:
+                noise.append(_noise(self.config.start, shape, random))
+        return np.stack(noise)
 
-    def _views(self, stage: int, count: int, seeds: Sequence[int]) -> np.ndarray:
-        """Give float32 [B, count, 3], top, left and scale of what is seen; the last stages keep to the middle."""
-        middle, zoom = self.jitter // 2, self.config.zoom
-        views = np.tile(np.array([middle, middle, 1.0], np.float32), (len(seeds), count, 1))
+    def _crops(self, stage: int, iterations: int, seeds: Sequence[int]) -> np.ndarray:
+        """Return float32 [B, iterations, 3]: top, left and scale of the crop; the last stages use the middle."""
+        zoom = self.config.zoom
+        middle = self.jitter // 2
+        crops = np.tile(np.array([middle, middle, 1.0], np.float32), (len(seeds), iterations, 1))
         if stage >= len(self.config.iterations) - self.config.still:
-            return views
-        for row, seed in zip(views, seeds, strict=True):
+            return crops
+        for row, seed in zip(crops, seeds, strict=True):
             random = stream(seed, "preimage", "jitter", stage)
             if not zoom:
-                row[:, :2] = random.integers(0, self.jitter + 1, (count, 2))
+                row[:, :2] = random.integers(0, self.jitter + 1, (iterations, 2))
                 continue
-            row[:, 2] = random.uniform(1 - zoom, 1 + zoom, count)
+            row[:, 2] = random.uniform(1 - zoom, 1 + zoom, iterations)
             room = self.side - self.network.size * row[:, 2:]  # below 0, edges are repeated
-            row[:, :2] = random.uniform(0, 1, (count, 2)) * room
-        return views
+            row[:, :2] = random.uniform(0, 1, (iterations, 2)) * room
+        return crops
 
     def _shown(self, parameters: Tensor) -> np.ndarray:
-        """Give the middle of the canvas, float32 [B, S, S, 3], RGB 0..255."""
-        low, size = self.jitter // 2, self.network.size
+        """Return the middle of the canvas, float32 [B, S, S, 3], RGB 0..255."""
+        low = self.jitter // 2
+        high = low + self.network.size
         centred = ops.convert_to_numpy(self._parameters.centred(parameters))
-        return np.clip(centred[:, low : low + size, low : low + size] + self.network.mean, 0.0, 255.0)
+        return np.clip(centred[:, low:high, low:high] + self.network.mean, 0.0, 255.0)
+
+
+def momentum(
+    x: Tensor, gradient: Tensor, moments: Tensor, rate: Any, iteration: Any, decay: float
+) -> tuple[Tensor, Tensor]:
+    """Update v <- decay v - rate g; x <- x + v. `moments` is [1, ...]: v."""
+    velocity = decay * moments[0] - rate * gradient
+    return x + velocity, velocity[None]
+
+
+def adagrad_momentum(
+    x: Tensor, gradient: Tensor, moments: Tensor, rate: Any, iteration: Any, decay: float
+) -> tuple[Tensor, Tensor]:
+    """Update G <- decay G + g^2; v <- decay v - g / (1 / rate + sqrt(G)); x <- x + v. `moments` is [2, ...]: v, G."""
+    squares = decay * moments[1] + ops.square(gradient)
+    velocity = decay * moments[0] - gradient / (1.0 / rate + ops.sqrt(squares))
+    return x + velocity, ops.stack([velocity, squares])
+
+
+def adam(
+    x: Tensor, gradient: Tensor, moments: Tensor, rate: Any, iteration: Any, decay: float
+) -> tuple[Tensor, Tensor]:
+    """Update by Adam with bias correction; iterations count from 1, `moments` is [2, ...]: both moments."""
+    first = _BETA_1 * moments[0] + (1 - _BETA_1) * gradient
+    second = _BETA_2 * moments[1] + (1 - _BETA_2) * ops.square(gradient)
+    mean = first / (1 - _BETA_1**iteration)
+    spread = second / (1 - _BETA_2**iteration)
+    return x - rate * mean / (ops.sqrt(spread) + _EPSILON), ops.stack([first, second])
+
+
+UPDATE_RULES = {"momentum": (momentum, 1), "adagrad_momentum": (adagrad_momentum, 2), "adam": (adam, 2)}
 
 
 def _bilinear(first: Tensor, scale: Tensor, size: int, side: int) -> Tensor:
-    """Give float32 [B, size, side], the share of each row of the canvas in each row that is seen."""
+    """Return float32 [B, size, side], the weight of each row of the canvas in each row of the crop."""
     steps = (np.arange(size, dtype=np.float32) + 0.5)[None]
-    places = ops.clip(first[:, None] + steps * scale[:, None] - 0.5, 0.0, side - 1.0)
-    return ops.relu(1.0 - ops.abs(places[:, :, None] - np.arange(side, dtype=np.float32)))
+    positions = ops.clip(first[:, None] + steps * scale[:, None] - 0.5, 0.0, side - 1.0)
+    return ops.relu(1.0 - ops.abs(positions[:, :, None] - np.arange(side, dtype=np.float32)))
 
 
 def _jitter(network: Network, term: Term, config: PreimageConfig) -> int:
     if config.jitter >= 0:
         return config.jitter
-    stride = max((network.field(tap).stride for tap in term.taps), default=1)
+    stride = max((network.receptive_field(layer).stride for layer in term.layers), default=1)
     return min(max(round(stride / 4), 1), _LARGEST_JITTER)
 
 
 def _noise(start: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+    """Return float32 noise of a shape, RGB minus the mean colour."""
     if start == "normal":
         noise = random.standard_normal(shape, np.float32)
         return noise * np.float32(sigma(shape[0]) / np.linalg.norm(noise))
     if start == "training":
-        return random.standard_normal(shape, np.float32) * TRAINING_DEVIATION
+        return random.standard_normal(shape, np.float32) * TRAINING_STD
     noise = random.uniform(-1.0, 1.0, shape).astype(np.float32)
     return noise * np.float32(B / np.sqrt(3) / np.quantile(noise, 0.95))
 
 
-def _check_counts(arrays: Sequence[np.ndarray], pictures: np.ndarray | None, count: int) -> None:
-    counts = {len(array) for array in arrays} | ({len(pictures)} if pictures is not None else set()) | {count}
+def _batch_size(arrays: Sequence[np.ndarray], start: np.ndarray | None) -> int:
+    """Return how many images are searched for."""
+    counts = {len(array) for array in arrays}
+    if start is not None:
+        counts.add(len(start))
     if len(counts) > 1:
-        raise ConfigError(
-            f"got {count} seeds, targets of {sorted({len(array) for array in arrays})} pictures and"
-            f" {'no' if pictures is None else len(pictures)} pictures to start from; expected one of each for each"
-        )
+        raise ConfigError(f"got targets and images to start from for {sorted(counts)} images, expected equally many")
+    return counts.pop() if counts else 1
 
 
 def _check_finite(losses: Any, done: int) -> None:

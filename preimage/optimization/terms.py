@@ -2,8 +2,8 @@
 
     0.5 * Inversion(...) + TotalVariation(...)
 
-A term gives one number for each picture, from that picture alone, so that pictures in one batch do not see each other.
-Letters: B pictures, H x W pixels of the canvas, S x S pixels of what the network sees.
+A term gives one number per image, computed from that image alone, so that the images of a batch are independent.
+Letters: B images, H x W pixels of the canvas, S x S pixels of the network's input.
 """
 
 import copy
@@ -13,42 +13,43 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 Tensor = Any
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The pictures at one moment of a search.
+class SearchState:
+    """The images at one iteration of a search.
 
     Attributes:
         centred: float32 [B, H, W, 3], RGB 0..255 minus the mean colour.
-        pictures: float32 [B, S, S, 3], RGB 0..255, the part of the canvas that the network sees now.
-        features: {tap: float32 [B, ...]} of `pictures`.
+        images: float32 [B, S, S, 3], RGB 0..255, the crop of the canvas that is the network's input now.
+        features: {layer: float32 [B, ...]} of `images`.
     """
 
     centred: Tensor
-    pictures: Tensor
+    images: Tensor
     features: Mapping[str, Tensor]
 
 
 class Term(ABC):
-    """One term, smaller is better.
+    """One term of the loss; lower is better.
 
     Attributes:
-        taps: whose features it needs.
-        arrays: what it knows of each picture, float32 [B, ...]; given back to it as tensors at each call.
+        layers: whose features it reads.
+        arrays: its constants of each image, float32 [B, ...]; passed back to it as tensors at each call.
     """
 
-    taps: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     arrays: tuple[np.ndarray, ...] = ()
 
     @abstractmethod
-    def __call__(self, seen: Seen, arrays: Sequence[Tensor]) -> Tensor:
-        """Give float32 [B]."""
+    def __call__(self, state: SearchState, arrays: Sequence[Tensor]) -> Tensor:
+        """Return the loss of each image, float32 [B]."""
 
     def of_rows(self, rows: Any) -> "Term":
-        """Give the same term for some of its pictures.
+        """Return the same term for some of its images.
 
         Args:
             rows: an index into the first axis that keeps it, such as [3] or slice(0, 4).
@@ -58,10 +59,9 @@ class Term(ABC):
         return part
 
     def __add__(self, other: "Term") -> "Term":
-        return Sum([(1.0, self), (1.0, other)]) if isinstance(other, Term) else NotImplemented
-
-    def __radd__(self, other: Any) -> "Term":
-        return self if isinstance(other, (int, float)) and other == 0 else NotImplemented  # for the built-in sum
+        if not isinstance(other, Term):
+            return NotImplemented
+        return Sum([(1.0, self), (1.0, other)])
 
     def __mul__(self, weight: float) -> "Term":
         return Sum([(float(weight), self)])
@@ -70,10 +70,10 @@ class Term(ABC):
 
 
 class Sum(Term):
-    """Weighted terms.
+    """Weighted sum of terms.
 
     Args:
-        parts: (weight, term); sums among them are taken apart.
+        parts: (weight, term); nested sums are flattened.
     """
 
     def __init__(self, parts: Sequence[tuple[float, Term]]):
@@ -81,17 +81,29 @@ class Sum(Term):
         for weight, term in parts:
             inner = term.parts if isinstance(term, Sum) else [(1.0, term)]
             self.parts += [(weight * factor, part) for factor, part in inner]
-        self.taps = tuple(dict.fromkeys(tap for _, term in self.parts for tap in term.taps))
-        self.arrays = tuple(array for _, term in self.parts for array in term.arrays)
+        layers: list[str] = []
+        arrays: list[np.ndarray] = []
+        for _, term in self.parts:
+            layers += term.layers
+            arrays += term.arrays
+        self.layers = tuple(dict.fromkeys(layers))
+        self.arrays = tuple(arrays)
 
-    def __call__(self, seen: Seen, arrays: Sequence[Tensor]) -> Tensor:
-        """Give float32 [B]."""
-        total, rest = 0.0, list(arrays)
+    def __call__(self, state: SearchState, arrays: Sequence[Tensor]) -> Tensor:
+        """Return the sum of each image, float32 [B]."""
+        total = 0.0
+        first = 0
         for weight, term in self.parts:
-            own, rest = rest[: len(term.arrays)], rest[len(term.arrays) :]
-            total = total + weight * term(seen, own)
+            last = first + len(term.arrays)
+            total = total + weight * term(state, arrays[first:last])
+            first = last
         return total
 
     def of_rows(self, rows: Any) -> "Term":
-        """Give the same sum for some of its pictures."""
+        """Return the same sum for some of its images."""
         return Sum([(weight, term.of_rows(rows)) for weight, term in self.parts])
+
+
+def per_image(values: Tensor) -> Tensor:
+    """Return the sum of each row of [B, ...], [B]."""
+    return ops.sum(values, axis=tuple(range(1, len(values.shape))))

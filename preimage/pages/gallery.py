@@ -1,4 +1,4 @@
-"""The parts of the page that shows all of one network; each calls the public functions and says its own command."""
+"""The sections of the page that shows one network; each calls the public functions and shows its own command."""
 
 import argparse
 import shlex
@@ -9,283 +9,298 @@ from typing import Any
 
 import numpy as np
 
-from preimage import api
-from preimage.backprop.deconvnet import RULES, shown, strongest_unit
-from preimage.backprop.top_patches import close_ups
-from preimage.comparison.per_layer import standing_out
+from preimage import api, image_synthesis
+from preimage.backprop.deconvnet import RELU_RULES, as_colours
+from preimage.comparison.layer_analysis import distinctive_channels
 from preimage.config import CONFIGS, with_iterations
 from preimage.networks.class_labels import class_names
-from preimage.networks.layers import depth_taps, spread
+from preimage.networks.image_inputs import evenly_spaced_rows, read_images
+from preimage.networks.layers import block_ends, evenly_spaced_layers
 from preimage.networks.network import SCORES, Network
-from preimage.optimization.white_noise import takes_raw
+from preimage.options import Progress, SearchOptions
 from preimage.pages.panels import cell, head, panels
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError
 from vislang.draw.html.elements import section
+from vislang.features.pipeline import Skipped
 
-_LOOKED_AT = 100  # photographs that say which channels stand out and which patches are strongest
+_READ = 100  # images that the distinctive channels and largest activations are found in
+_LAYERS = 4
 _PATCHES = 3
-
-Progress = Callable[[int], Any]
 
 
 @dataclass(frozen=True)
-class Subject:
+class GalleryInputs:
     """What the page is about.
 
     Attributes:
         network: the network.
-        pictures: float32 [B, S, S, 3], RGB 0..255, those shown.
+        images: float32 [B, S, S, 3], RGB 0..255, those shown.
         paths: of them.
-        looked_at: paths of all photographs that were read.
-        layers: the depths.
+        all_images: float32 [N, S, S, 3], RGB 0..255, all that were read.
+        all_paths: of them.
+        layers: the layers shown.
         channels: of the deepest of them.
         args: of the command.
-        skipped: (name, reason) of photographs that cannot be read.
+        skipped: images that could not be read.
     """
 
     network: Network
-    pictures: np.ndarray
-    paths: list[Path]
-    looked_at: list[Path]
+    images: np.ndarray
+    paths: list[str]
+    all_images: np.ndarray
+    all_paths: tuple[str, ...]
     layers: list[str]
     channels: list[int]
     args: argparse.Namespace
-    skipped: list[tuple[str, str]]
+    skipped: tuple[Skipped, ...]
 
     @property
     def names(self) -> list[str]:
-        """File names of the photographs shown."""
-        return [path.name for path in self.paths]
+        """File names of the images shown."""
+        return [Path(path).name for path in self.paths]
 
-    def command(self, name: str, *words: Any, images: Sequence[Path] = ()) -> str:
-        """Give the command that makes one part alone."""
-        line = ["python", "-m", f"preimage.{name}", "--network", self.network.name]
+    def command(self, name: str, *words: Any, images: Sequence[str] = ()) -> str:
+        """Return the command that makes one section alone."""
+        line = ["python", "-m", f"preimage.{name}", "--model", self.network.name]
         for option in ("weights", "recipe", "size"):
             value = getattr(self.args, option)
-            line += [f"--{option}", str(value)] if value is not None else []
-        line += ["--image", *map(str, images)] if images else []
+            if value is not None:
+                line += [f"--{option}", str(value)]
+        if images:
+            line += ["--images", *images]
         return shlex.join([*line, *map(str, words), "--out", f"{name}.png"])
 
     def settings(self, preset: str) -> list[str]:
-        """Give the changes of a preset, as `--set` takes them."""
+        """Return the changes of a preset, as `--set` takes them."""
         if self.args.iterations is None:
             return []
-        counts = with_iterations(CONFIGS[preset], self.args.iterations).iterations
-        return [f"iterations={','.join(map(str, counts))}"]
+        iterations = with_iterations(CONFIGS[preset], self.args.iterations).iterations
+        return [f"iterations={','.join(map(str, iterations))}"]
 
-    def searched(self, preset: str) -> list[str]:
-        """Give the words of a command that searches as here."""
-        changes = [word for change in self.settings(preset) for word in ("--set", change)]
-        return ["--preset", preset, *changes, "--seed", str(self.args.seed)]
+    def search_words(self, preset: str) -> list[str]:
+        """Return the options of a command that searches as here."""
+        words = ["--preset", preset]
+        for change in self.settings(preset):
+            words += ["--set", change]
+        return [*words, "--seed", str(self.args.seed)]
 
-    def seeds(self, count: int) -> list[int]:
-        """Give a seed for each of so many pictures."""
-        return [self.args.seed + number for number in range(count)]
+    def options(self, progress: Progress) -> SearchOptions:
+        """Return the options of a search."""
+        return SearchOptions(seed=self.args.seed, progress=progress)
 
 
 @dataclass(frozen=True)
-class Made:
-    """A part of the page: its HTML and its numbers."""
+class GallerySection:
+    """A section of the page: its HTML and its measures."""
 
     html: str
     measures: dict[str, Any] = field(default_factory=dict)
 
 
-def chosen(network: Network, images: Sequence[Path], args: argparse.Namespace) -> Subject:
-    """Read the photographs and choose depths and channels.
+def gallery_inputs(network: Network, paths: Sequence[Path], args: argparse.Namespace) -> GalleryInputs:
+    """Read the images and choose layers and channels.
 
     Raises:
-        ConfigError: an unknown layer or channel.
-        DataError: no photograph that can be read.
+        ConfigError: an unknown layer or channel, or class names for a network without classes.
+        DataError: no image can be read.
     """
-    layers = list(args.layers) or spread(depth_taps(network), 4)
+    if args.labels is not None:
+        class_names(network, args.labels)
+    layers = list(args.layers) or evenly_spaced_layers(block_ends(network), _LAYERS)
     for layer in layers:
         network.output(layer)
-    places = np.linspace(0, len(images) - 1, min(_LOOKED_AT, len(images))).round().astype(int)
-    pictures, kept, skipped = [], [], []
-    for path in (images[place] for place in places):
-        try:
-            pictures.append(network.pictures([path])[0])
-            kept.append(path)
-        except DataError as error:
-            skipped.append((str(path), str(error)))
-    if not kept:
-        raise DataError(f"none of {len(places)} pictures can be read; give photographs")
-    rows = [int(row) for row in np.linspace(0, len(kept) - 1, min(args.limit, len(kept))).round()]
+    network.require_channels(layers[-1], args.channels)
+    if args.limit < 1:
+        raise ConfigError(f"--limit got {args.limit}, expected 1 or more")
+    read = read_images(network, list(paths), strict=args.strict, most=_READ)
+    rows = evenly_spaced_rows(len(read.names), args.limit)
     channels = list(args.channels)
     if not channels:
-        features = network.encode(np.stack(pictures), [layers[-1]])[layers[-1]]
-        answers = features.reshape(len(kept), -1, features.shape[-1]).max(axis=1)
-        channels = [*dict.fromkeys(standing_out(answers, rows).tolist())]
-    if not all(0 <= channel < network.shape(layers[-1])[-1] for channel in channels):
-        raise ConfigError(f"--channels got {channels}, expected 0 to {network.shape(layers[-1])[-1] - 1}")
-    stacked = np.stack([pictures[row] for row in rows])
-    return Subject(network, stacked, [kept[row] for row in rows], kept, layers, channels, args, skipped)
-
-
-def inversions(subject: Subject, progress: Progress) -> Made:
-    """Show what each depth keeps of the photographs."""
-    errors, columns = _searched_by_depth(
-        subject, api.invert_images, "feature_error", "inversion of", "error {:.2f}", progress
+        features = network.encode(read.images, [layers[-1]])[layers[-1]]
+        activations = features.reshape(len(features), -1, features.shape[-1]).max(axis=1)
+        channels = list(dict.fromkeys(distinctive_channels(activations, rows).tolist()))
+    return GalleryInputs(
+        network=network,
+        images=read.images[rows],
+        paths=[read.names[row] for row in rows],
+        all_images=read.images,
+        all_paths=read.names,
+        layers=layers,
+        channels=channels,
+        args=args,
+        skipped=read.skipped,
     )
-    words = "What each depth keeps: pictures that it cannot tell from the photograph. Error: ||f - f0||^2 / ||f0||^2."
-    command = subject.command(
-        "invert", "--layer", subject.layers[-1], *subject.searched("ijcv16"), images=subject.paths
+
+
+def inversions(inputs: GalleryInputs, progress: Progress) -> GallerySection:
+    """Invert each layer."""
+    errors, columns = _searched_by_layer(
+        inputs, image_synthesis.invert_images, "feature_error", "inversion of", "error {:.2f}", progress
     )
-    return Made(section("Inversions", _by_depth(subject, columns), text=words, command=command), errors)
+    text = "What each layer keeps: images with the same features. Error: ||f - f0||^2 / ||f0||^2."
+    command = inputs.command(
+        "invert", "--layer", inputs.layers[-1], *inputs.search_words("ijcv16"), images=inputs.paths
+    )
+    return GallerySection(section("Inversions", _by_layer(inputs, columns), text=text, command=command), errors)
 
 
-def classes(subject: Subject, progress: Progress) -> Made | None:
-    """Show what the classes that the network sees in the photographs look for."""
-    if not subject.network.has_classes:
+def classes(inputs: GalleryInputs, progress: Progress) -> GallerySection | None:
+    """Maximise the classes that are predicted for the images."""
+    if not inputs.network.has_classes:
         return None
-    scores = subject.network.encode(subject.pictures, [SCORES])[SCORES]
-    numbers = [*dict.fromkeys(scores.argmax(axis=1).tolist())]
-    names = class_names(subject.network, subject.args.labels)
-    found = _maximised(subject, SCORES, numbers, progress)
-    cells = [
-        cell(picture, f"class {number}", names[number] if names else f"class {number}")
-        for number, picture in zip(numbers, found.pictures, strict=True)
-    ]
-    words = "What the network looks for in the classes that it sees in the photographs."
-    command = subject.command("maximize", "--class", *numbers, "--contrast", *subject.searched("robust"))
-    ranks = dict(zip(map(str, numbers), map(int, found.measures["rank"]), strict=True))
-    return Made(section("Classes", panels([], [cells]), text=words, command=command), {"rank": ranks})
-
-
-def channels(subject: Subject, progress: Progress) -> Made:
-    """Show what channels of the deepest layer look for."""
-    layer = subject.layers[-1]
-    found = _maximised(subject, layer, subject.channels, progress, whole=True)
-    cells = [
-        cell(picture, f"channel {channel} of {layer}", f"channel {channel}")
-        for channel, picture in zip(subject.channels, found.pictures, strict=True)
-    ]
-    words = f"What channels of {layer} look for: by default those that stand out in the photographs."
-    command = subject.command(
-        "maximize", "--layer", layer, "--channel", *subject.channels, "--whole", "--contrast",
-        *subject.searched("robust"),
-    )  # fmt: skip
-    return Made(section("Channels", panels([], [cells]), text=words, command=command))
-
-
-def caricatures(subject: Subject, progress: Progress) -> Made:
-    """Show what each depth sees, exaggerated."""
-    gains, columns = _searched_by_depth(
-        subject, api.caricature_images, "gain", "caricature by", "{:.1f} times", progress
-    )
-    words = "What each depth sees, exaggerated, and how many times the photograph's own features are in it."
-    layer = subject.layers[-1]
-    command = subject.command("caricature", "--layer", layer, *subject.searched("ijcv16"), images=subject.paths)
-    return Made(section("Caricatures", _by_depth(subject, columns), text=words, command=command), gains)
-
-
-def ways_back(subject: Subject, progress: Progress) -> Made:
-    """Show the strongest patches of channels, and three ways from their answers back to the pixels."""
-    layer = subject.network.unclipped(subject.layers[-1])
-    rows, answers, sources = [], {}, []
-    for channel in subject.channels[:3]:
-        patches, _ = api.top_patches(
-            subject.network, layer, channel, subject.looked_at, count=_PATCHES, progress=progress
-        )
-        sources = sources or [patch.source for patch in patches]  # of the channel that the command shows
-        answers[str(channel)] = [round(patch.activation, 6) for patch in patches]
-        close = _close_ups(subject, layer, channel, np.stack([patch.picture for patch in patches]))
-        for number, answer in enumerate(answers[str(channel)]):
-            first = cell(close["patch"][number], f"patch, channel {channel}", f"channel {channel}, {answer:.2f}")
-            rows.append([first, *(cell(close[rule][number], f"{rule}, channel {channel}") for rule in RULES)])
-    words = (
-        f"The patches that channels of {layer} answer to most among {len(subject.looked_at)} photographs, and which"
-        " pixels made them answer, by three rules of passing a ReLU backwards."
-    )
-    command = subject.command(
-        "deconv", "--layer", layer, "--channel", subject.channels[0], "--top", len(sources), images=sources
-    )
-    heads = [head(kind) for kind in ("patch", *RULES)]
-    return Made(section("Patches and ways back", panels(heads, rows), text=words, command=command), answers)
-
-
-def white_noise(subject: Subject, progress: Progress) -> Made:
-    """Show filters as they appear out of white noise."""
+    scores = inputs.network.encode(inputs.images, [SCORES])[SCORES]
+    indices = list(dict.fromkeys(scores.argmax(axis=1).tolist()))
+    names = class_names(inputs.network, inputs.args.labels)
+    found = _maximised(inputs, SCORES, indices, progress)
     cells = []
-    for layer in subject.layers:
-        chosen_channels = [channel % subject.network.shape(layer)[-1] for channel in subject.channels[:2]]
-        found = api.filters_from_noise(
-            subject.network, subject.network.unclipped(layer), chosen_channels, raw=takes_raw(subject.network),
-            seed=subject.args.seed, progress=progress,
-        )  # fmt: skip
-        cells += [
-            cell(picture, f"channel {channel} of {layer} from noise", f"{layer}, channel {channel}")
-            for channel, picture in zip(chosen_channels, found, strict=True)
-        ]
-    words = "Filters out of white noise: 20 steps up the slope of a channel's mean answer, without any prior."
-    layer = subject.network.unclipped(subject.layers[-1])
-    command = subject.command(
-        "maximize", "--layer", layer, "--channel", *subject.channels[:2], "--noise", "--seed", subject.args.seed
+    ranks = {}
+    for index, image, rank in zip(indices, found.images, found.measures["rank"], strict=True):
+        cells.append(cell(image, f"class {index}", names[index] if names else f"class {index}"))
+        ranks[str(index)] = int(rank)
+    text = "Images that maximise the scores of the classes predicted for the photographs."
+    command = inputs.command("maximize", "--classes", *indices, "--match-contrast", *inputs.search_words("robust"))
+    return GallerySection(section("Classes", panels([], [cells]), text=text, command=command), {"rank": ranks})
+
+
+def channels(inputs: GalleryInputs, progress: Progress) -> GallerySection:
+    """Maximise channels of the deepest layer."""
+    layer = inputs.layers[-1]
+    found = _maximised(inputs, layer, inputs.channels, progress, channel_mean=True)
+    cells = []
+    for channel, image in zip(inputs.channels, found.images, strict=True):
+        cells.append(cell(image, f"channel {channel} of {layer}", f"channel {channel}"))
+    text = f"Images that maximise channels of {layer}: by default the most distinctive ones of the photographs."
+    command = inputs.command(
+        "maximize", "--layer", layer, "--channels", *inputs.channels, "--channel-mean", "--match-contrast",
+        *inputs.search_words("robust"),
+    )  # fmt: skip
+    return GallerySection(section("Channels", panels([], [cells]), text=text, command=command))
+
+
+def caricatures(inputs: GalleryInputs, progress: Progress) -> GallerySection:
+    """Exaggerate the features of each layer."""
+    gains, columns = _searched_by_layer(
+        inputs, image_synthesis.caricature_images, "gain", "caricature by", "{:.1f} times", progress
     )
-    return Made(section("Filters from white noise", panels([], [cells]), text=words, command=command))
+    text = "The features of each layer, exaggerated, and how many times the photograph's own features they contain."
+    words = inputs.search_words("ijcv16")
+    command = inputs.command("caricature", "--layer", inputs.layers[-1], *words, images=inputs.paths)
+    return GallerySection(section("Caricatures", _by_layer(inputs, columns), text=text, command=command), gains)
 
 
-def style(subject: Subject, progress: Progress) -> Made | None:
-    """Show the photographs painted like another picture."""
-    if subject.args.style is None:
-        return None
-    painting = subject.network.pictures([subject.args.style])
-    found = api.style_images(
-        subject.network, subject.pictures, subject.args.style, settings=subject.settings("style"),
-        running={"seeds": subject.seeds(len(subject.pictures)), "progress": progress},
-    )  # fmt: skip
-    above = [cell(picture, name, name) for picture, name in zip(subject.pictures, subject.names, strict=True)]
-    above.append(cell(painting[0], "style", f"style: {subject.args.style.name}"))
-    below = [cell(picture, f"{name}, painted") for picture, name in zip(found.pictures, subject.names, strict=True)]
-    words = "The photographs with the textures of another picture. Networks of VGG's kind do it best."
-    command = subject.command("style", "--style", subject.args.style, *subject.searched("style"), images=subject.paths)
-    losses = [round(float(loss), 6) for loss in found.measures["loss"]]
-    return Made(section("Painted", panels([], [above, below]), text=words, command=command), {"loss": losses})
+def projections(inputs: GalleryInputs, progress: Progress) -> GallerySection:
+    """Project the largest activations of channels back to the pixels."""
+    layer = inputs.network.before_relu(inputs.layers[-1])
+    rows = []
+    activations = {}
+    sources: Sequence[str] = ()
+    for channel in inputs.channels[:3]:
+        found = api.top_patches(
+            inputs.network, list(inputs.all_paths), layer, channel, count=_PATCHES, progress=progress
+        )
+        sources = sources or found.names  # of the channel that the command shows
+        activations[str(channel)] = [round(patch.activation, 6) for patch in found.patches]
+        images = np.stack([patch.image for patch in found.patches])
+        projected = [_projected(inputs, layer, channel, images, rule) for rule in RELU_RULES]
+        for index, patch in enumerate(found.patches):
+            words = f"channel {channel}, {patch.activation:.2f}"
+            cells = [cell(patch.enlarged(patch.image), f"patch, channel {channel}", words)]
+            for rule, colours in zip(RELU_RULES, projected, strict=True):
+                shown = None if colours is None else patch.enlarged(colours[index])
+                cells.append(cell(shown, f"{rule}, channel {channel}"))
+            rows.append(cells)
+    text = (
+        f"The patches with the largest activations of channels of {layer} in {len(inputs.all_paths)} photographs, and"
+        " the pixels that cause them, by three backward rules of ReLUs."
+    )
+    command = inputs.command(
+        "deconv", "--layer", layer, "--channel", inputs.channels[0], "--top", len(sources), images=sources
+    )
+    heads = [head(kind) for kind in ("patch", *RELU_RULES)]
+    html = section("Patches and projections", panels(heads, rows), text=text, command=command)
+    return GallerySection(html, activations)
 
 
-PARTS = (inversions, classes, channels, caricatures, ways_back, white_noise, style)
-
-
-def _searched_by_depth(
-    subject: Subject, search: Callable[..., Any], measure: str, called: str, caption: str, progress: Progress
-) -> tuple[dict[str, list[float]], list[list[str]]]:
-    """Search from the photographs at each depth; gives a measure by depth, and a column of panels for each."""
-    reached, columns = {}, []
-    for layer in subject.layers:
-        found = search(
-            subject.network, subject.pictures, layer, settings=subject.settings("ijcv16"),
-            seeds=subject.seeds(len(subject.pictures)), progress=progress,
-        )  # fmt: skip
-        reached[layer] = [round(float(value), 6) for value in found.measures[measure]]
-        columns.append([
-            cell(picture, f"{called} {layer}, {name}", caption.format(value))
-            for picture, name, value in zip(found.pictures, subject.names, reached[layer], strict=True)
-        ])  # fmt: skip
-    return reached, columns
-
-
-def _by_depth(subject: Subject, columns: Sequence[Sequence[str]]) -> str:
-    first = [cell(picture, name, name) for picture, name in zip(subject.pictures, subject.names, strict=True)]
-    rows = list(zip(first, *columns, strict=True))
-    return panels([head("photograph"), *map(head, subject.layers)], rows)
-
-
-def _maximised(subject: Subject, layer: str, numbers: Sequence[int], progress: Progress, **options: Any) -> Any:
-    return api.maximize_units(
-        subject.network, layer, numbers, settings=subject.settings("robust"), contrast=True,
-        seeds=subject.seeds(len(numbers)), progress=progress, **options,
-    )  # fmt: skip
-
-
-def _close_ups(subject: Subject, layer: str, channel: int, pictures: np.ndarray) -> dict[str, list[Any]]:
-    """Give what a channel's unit sees of each picture, and of what each rule brings back; None where a rule cannot."""
-    directions = strongest_unit(subject.network.encode(pictures, [layer])[layer], channel)
-    close: dict[str, list[Any]] = {"patch": close_ups(subject.network, layer, list(pictures), directions)}
-    for rule in RULES:
+def white_noise(inputs: GalleryInputs, progress: Progress) -> GallerySection:
+    """Maximise channels from white noise."""
+    cells = []
+    for layer in inputs.layers:
+        indices = [channel % inputs.network.shape(layer)[-1] for channel in inputs.channels[:2]]
         try:
-            back = api.deconv_images(subject.network, pictures, layer, channel=channel, rule=rule)
-            close[rule] = close_ups(subject.network, layer, list(shown(back)), directions)
-        except ConfigError:  # a layer on the way that the rule says nothing about
-            close[rule] = [None] * len(pictures)
-    return close
+            found = image_synthesis.filters_from_noise(inputs.network, layer, indices, options=inputs.options(progress))
+        except ConfigError:  # a channel that does not depend on the noise
+            cells.append(cell(None, f"{layer} from noise", f"{layer}: no gradient"))
+            continue
+        for channel, image in zip(indices, found.images, strict=True):
+            cells.append(cell(image, f"channel {channel} of {layer} from noise", f"{layer}, channel {channel}"))
+    text = "Filters from white noise: 20 gradient steps on a channel's mean activation, without a prior."
+    command = inputs.command(
+        "maximize", "--layer", inputs.layers[-1], "--channels", *inputs.channels[:2], "--noise", "--seed",
+        inputs.args.seed,
+    )  # fmt: skip
+    return GallerySection(section("Filters from white noise", panels([], [cells]), text=text, command=command))
+
+
+def style(inputs: GalleryInputs, progress: Progress) -> GallerySection | None:
+    """Transfer the style of an image."""
+    path = inputs.args.style
+    if path is None:
+        return None
+    found = image_synthesis.style_images(
+        inputs.network, inputs.images, path, settings=inputs.settings("style"), options=inputs.options(progress)
+    )
+    above = []
+    below = []
+    for name, image, stylised in zip(inputs.names, inputs.images, found.images, strict=True):
+        above.append(cell(image, name, name))
+        below.append(cell(stylised, f"{name}, stylised"))
+    above.append(cell(inputs.network.resized(path), "style", f"style: {path.name}"))
+    text = "The photographs with the textures of another image. Networks of the VGG family give the best ones."
+    command = inputs.command("style", "--style", path, *inputs.search_words("style"), images=inputs.paths)
+    losses = found.measures["loss"].round(6).tolist()
+    return GallerySection(section("Style", panels([], [above, below]), text=text, command=command), {"loss": losses})
+
+
+PARTS = (inversions, classes, channels, caricatures, projections, white_noise, style)
+
+
+def _searched_by_layer(
+    inputs: GalleryInputs, search: Callable[..., Any], measure: str, kind: str, caption: str, progress: Progress
+) -> tuple[dict[str, list[float]], list[list[str]]]:
+    """Search from the images at each layer; returns a measure by layer, and a column of panels for each."""
+    measured = {}
+    columns = []
+    for layer in inputs.layers:
+        found = search(
+            inputs.network, inputs.images, layer, settings=inputs.settings("ijcv16"), options=inputs.options(progress)
+        )
+        measured[layer] = [round(float(value), 6) for value in found.measures[measure]]
+        cells = []
+        for name, image, value in zip(inputs.names, found.images, measured[layer], strict=True):
+            cells.append(cell(image, f"{kind} {layer}, {name}", caption.format(value)))
+        columns.append(cells)
+    return measured, columns
+
+
+def _by_layer(inputs: GalleryInputs, columns: Sequence[Sequence[str]]) -> str:
+    """Return panels of the images beside a column for each layer."""
+    first = [cell(image, name, name) for image, name in zip(inputs.images, inputs.names, strict=True)]
+    heads = [head("photograph"), *map(head, inputs.layers)]
+    return panels(heads, list(zip(first, *columns, strict=True)))
+
+
+def _maximised(
+    inputs: GalleryInputs, layer: str, indices: Sequence[int], progress: Progress, *, channel_mean: bool = False
+) -> Any:
+    return image_synthesis.maximize_units(
+        inputs.network, layer, indices, settings=inputs.settings("robust"), channel_mean=channel_mean,
+        match_contrast=True, options=inputs.options(progress),
+    )  # fmt: skip
+
+
+def _projected(inputs: GalleryInputs, layer: str, channel: int, images: np.ndarray, rule: str) -> np.ndarray | None:
+    """Return projections uint8 [B, S, S, 3] by one rule; None where the rule does not cover a layer in between."""
+    try:
+        return as_colours(api.deconv_images(inputs.network, images, layer, channel=channel, relu_rule=rule).images)
+    except ConfigError:
+        return None

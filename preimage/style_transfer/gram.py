@@ -1,6 +1,6 @@
-"""Style and content: Gram matrices of feature maps, and the maps themselves.
+"""Style and content losses: Gram matrices of feature maps, and the maps themselves.
 
-Letters: B pictures, h x w cells, C channels, R regions, M = h w.
+Letters: B images, h x w cells, C channels, R regions, M = h w.
 
 References: Gatys, Ecker & Bethge 2015, arXiv:1508.06576; Gatys et al., Controlling Perceptual Factors, CVPR 2017,
 arXiv:1611.07865 (regions); jcjohnson/neural-style.
@@ -13,29 +13,29 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
-from preimage.optimization.objectives import per_picture
-from preimage.optimization.terms import Seen, Tensor, Term
+from preimage.optimization.terms import SearchState, Tensor, Term, per_image
 from vislang.core.errors import unknown_name
 
 # How a Gram matrix and the difference of two are scaled. "paper": F F' over all cells and squared differences over
-# 4 C^2 M^2, here with each matrix over its own M, so that pictures of two sizes compare; "port": the authors' later
+# 4 C^2 M^2, here with each matrix over its own M, so that images of two sizes compare; "port": the authors' later
 # code, F F' / M and the mean squared difference, times 1000 / C^2; "neural-style": F F' / (C M), mean squared.
 # "relative", ours: squared differences over the squares of the target, so that weights mean the same in any network.
 NORMALISATIONS = ("relative", "paper", "port", "neural-style")
 
 
 def gram(features: Tensor, guides: Tensor | None = None, normalisation: str = "relative") -> Tensor:
-    """Give the Gram matrices of maps.
+    """Return the Gram matrices of maps.
 
     Args:
         features: float32 [B, h, w, C].
-        guides: float32 [B, h, w, R], how much each cell belongs to each region; None: one region, all of it.
+        guides: float32 [B, h, w, R], weight of each cell in each region; None: one region of all cells.
         normalisation: one of NORMALISATIONS.
 
     Returns:
-        float32 [B, R, C, C], each over the cells that count.
+        float32 [B, R, C, C], each over the cells of its region.
     """
-    channels, cells = features.shape[-1], features.shape[1] * features.shape[2]
+    channels = features.shape[-1]
+    cells = features.shape[1] * features.shape[2]
     rows = ops.reshape(features, (-1, 1, cells, channels))
     count = float(cells)
     if guides is not None:
@@ -46,14 +46,17 @@ def gram(features: Tensor, guides: Tensor | None = None, normalisation: str = "r
     return product / channels if normalisation == "neural-style" else product
 
 
-class Style(Term):
-    """The squared distance of Gram matrices from those of another picture, summed over layers and regions.
+class StyleLoss(Term):
+    """Squared distance of Gram matrices from those of another image, summed over layers and regions.
 
     Args:
-        targets: {tap: float [B, R, C, C]} of `gram`, with the same normalisation.
-        guides: {tap: float [B, h, w, R]} of the pictures that are made; None: all cells.
+        targets: {layer: float [B, R, C, C]} of `gram`, with the same normalisation.
+        guides: {layer: float [B, h, w, R]} of the images that are made; None: all cells.
         normalisation: one of NORMALISATIONS.
-        weights: of the layers; None: all alike, with sum 1 ("relative", "paper") or each 1.
+        weights: of the layers; None: equal ones, with sum 1 ("relative", "paper") or each 1.
+
+    Raises:
+        ConfigError: an unknown normalisation.
     """
 
     def __init__(
@@ -65,66 +68,73 @@ class Style(Term):
     ):
         if normalisation not in NORMALISATIONS:
             raise unknown_name("normalisation", normalisation, NORMALISATIONS)
-        self.taps, self.normalisation = tuple(targets), normalisation
-        each = 1.0 / len(targets) if normalisation in ("relative", "paper") else 1.0
-        self.weights = [each] * len(targets) if weights is None else list(weights)
-        self.guided = guides is not None
+        self.layers = tuple(targets)
+        self.normalisation = normalisation
+        if weights is None:
+            equal = 1.0 / len(targets) if normalisation in ("relative", "paper") else 1.0
+            weights = [equal] * len(targets)
+        self.weights = list(weights)
+        self.guided = bool(guides)
         arrays = [np.asarray(target, np.float32) for target in targets.values()]
-        self.arrays = (*arrays, *(np.asarray(guides[tap], np.float32) for tap in targets)) if guides else tuple(arrays)
+        if guides:
+            arrays += [np.asarray(guides[layer], np.float32) for layer in targets]
+        self.arrays = tuple(arrays)
 
-    def __call__(self, seen: Seen, arrays: Sequence[Tensor]) -> Tensor:
-        """Give float32 [B]."""
-        targets, guides = arrays[: len(self.taps)], arrays[len(self.taps) :]
+    def __call__(self, state: SearchState, arrays: Sequence[Tensor]) -> Tensor:
+        """Return the loss of each image, float32 [B]."""
         total = 0.0
-        for number, (tap, weight) in enumerate(zip(self.taps, self.weights, strict=True)):
-            own = gram(seen.features[tap], guides[number] if self.guided else None, self.normalisation)
-            difference = per_picture(ops.square(own - targets[number]))
-            total = total + weight * difference / self._divisor(targets[number])
+        for index, (layer, weight) in enumerate(zip(self.layers, self.weights, strict=True)):
+            guides = arrays[len(self.layers) + index] if self.guided else None
+            own = gram(state.features[layer], guides, self.normalisation)
+            difference = per_image(ops.square(own - arrays[index]))
+            total = total + weight * difference / self._divisor(arrays[index])
         return total
 
     def _divisor(self, target: Tensor) -> Any:
-        """Give what the summed squared difference of one layer is divided by."""
+        """Return what the summed squared difference of one layer is divided by."""
         if self.normalisation == "relative":
-            return per_picture(ops.square(target))
+            return per_image(ops.square(target))
         square = float(target.shape[-1]) ** 2
         return {"paper": 4.0 * square, "port": square**2 / 1000.0, "neural-style": square}[self.normalisation]
 
 
-class Content(Term):
+class ContentLoss(Term):
     """Half the summed squared difference of maps ("paper"), its mean ("port", "neural-style"), or relative as in style.
 
     Args:
-        tap: whose maps.
+        layer: whose maps.
         target: float [B, ...].
         normalisation: one of NORMALISATIONS.
     """
 
-    def __init__(self, tap: str, target: np.ndarray, normalisation: str = "relative"):
-        self.taps, self.arrays = (tap,), (np.asarray(target, np.float32),)
-        self.normalisation, self.count = normalisation, float(np.prod(target.shape[1:]))
+    def __init__(self, layer: str, target: np.ndarray, normalisation: str = "relative"):
+        self.layers = (layer,)
+        self.arrays = (np.asarray(target, np.float32),)
+        self.normalisation = normalisation
+        self.count = float(np.prod(target.shape[1:]))
 
-    def __call__(self, seen: Seen, arrays: Sequence[Tensor]) -> Tensor:
-        """Give float32 [B]."""
+    def __call__(self, state: SearchState, arrays: Sequence[Tensor]) -> Tensor:
+        """Return the loss of each image, float32 [B]."""
         (target,) = arrays
-        difference = per_picture(ops.square(seen.features[self.taps[0]] - target))
+        difference = per_image(ops.square(state.features[self.layers[0]] - target))
         if self.normalisation == "relative":
-            return difference / per_picture(ops.square(target))
+            return difference / per_image(ops.square(target))
         return 0.5 * difference if self.normalisation == "paper" else difference / self.count
 
 
 def guides_of(regions: np.ndarray, cells: tuple[int, int], count: int) -> np.ndarray:
-    """Bring a map of regions to a layer's cells.
+    """Resize a map of regions to a layer's cells.
 
     Args:
-        regions: int [H, W], the number of each pixel's region, from 0.
+        regions: int [H, W], index of each pixel's region, from 0.
         cells: h and w.
         count: R.
 
     Returns:
         float32 [h, w, R], the share of each region in each cell.
     """
-    shares = [
-        Image.fromarray((regions == number).astype(np.float32)).resize(cells[::-1], Image.Resampling.BOX)
-        for number in range(count)
-    ]
-    return np.stack([np.asarray(share, np.float32) for share in shares], axis=-1)
+    guides = np.zeros((*cells, count), np.float32)
+    for region in range(count):
+        mask = Image.fromarray((regions == region).astype(np.float32))
+        guides[..., region] = mask.resize(cells[::-1], Image.Resampling.BOX)
+    return guides

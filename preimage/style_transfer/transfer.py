@@ -1,173 +1,161 @@
-"""Style transfer: a picture with the content of one and the textures of another."""
+"""Style transfer: an image with the content of one and the textures of another."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from preimage.config import PreimageConfig
 from preimage.networks.network import Network
 from preimage.optimization.optimizer import ImageOptimizer, Preimages
-from preimage.optimization.priors import priors
+from preimage.optimization.priors import PriorModel, with_priors
 from preimage.optimization.terms import Term
+from preimage.options import SearchOptions, StyleOptions
 from preimage.style_transfer.colour import CONTROLS, MATCHES, luminance, matched_colours, matched_luminance, with_chroma
-from preimage.style_transfer.gram import Content, Style, gram, guides_of
+from preimage.style_transfer.gram import ContentLoss, StyleLoss, gram, guides_of
 from vislang.core.errors import ConfigError, unknown_name
 
-
-@dataclass(frozen=True)
-class StyleControls:
-    """What is transferred and how.
-
-    Attributes:
-        content_layer: whose maps are kept.
-        style_layers: whose Gram matrices are matched.
-        content_weight: of the content term.
-        style_weight: of the style term.
-        normalisation: see `preimage.style_transfer.gram.NORMALISATIONS`; weights mean something else in each.
-        colour: "none"; "pca", "chol", "sym", the style in the content's colours; "luminance", grey textures only.
-    """
-
-    content_layer: str
-    style_layers: tuple[str, ...]
-    content_weight: float = 1.0
-    style_weight: float = 10.0
-    normalisation: str = "relative"
-    colour: str = "none"
+Regions = tuple[np.ndarray, np.ndarray]  # int [S, S] of the contents and of the style
+_TEXTURE_CONTENT_WEIGHT = 0.2
+_SMALLEST_SIDE = 4  # of the maps whose Gram matrices are matched
 
 
-def stylise(
+def transfer_style(
     network: Network,
-    contents: np.ndarray,
+    images: np.ndarray,
     style: np.ndarray,
-    controls: StyleControls,
+    style_options: StyleOptions,
     config: PreimageConfig,
     *,
-    regions: tuple[np.ndarray, np.ndarray] | None = None,
-    seeds: Sequence[int] | None = None,
-    **running: Any,
+    regions: Regions | None = None,
+    prior_model: PriorModel | None = None,
+    options: SearchOptions = SearchOptions(),
 ) -> Preimages:
-    """Paint pictures in the style of another.
+    """Search for images with the content of given ones and the textures of a style.
 
     Args:
-        network: see `preimage.networks.network`.
-        contents: float32 [B, S, S, 3], RGB 0..255.
-        style: float32 [S, S, 3].
-        controls: see `StyleControls`.
+        network: from `load_network`.
+        images: float32 [B, S, S, 3], RGB 0..255, the contents.
+        style: float32 [S, S, 3], RGB 0..255.
+        style_options: what is matched.
         config: settings; "start=image" starts from the contents.
-        regions: int [S, S] of the contents and of the style, numbers of regions from 0; each region takes the textures
-            of the style's region of the same number.
-        seeds: of each picture's noise; None: 0, 1, ...
-        **running: `watch`, `watch_every` and `progress` of `ImageOptimizer.run`.
-
-    Returns:
-        with the measure "loss", what was minimised.
-
-    Raises:
-        ConfigError: an unknown control, or regions that the other picture does not have.
+        regions: as of `preimage.style_images`, which also describes measures and errors.
+        prior_model: a model of natural images as a further prior.
+        options: of the search.
     """
-    if controls.colour not in CONTROLS:
-        raise unknown_name("colour control", controls.colour, CONTROLS)
-    if controls.colour in MATCHES and len(contents) > 1:
-        parts = [
-            stylise(network, contents[row : row + 1], style, controls, config, regions=regions,
-                    seeds=None if seeds is None else [seeds[row]], **running)
-            for row in range(len(contents))
-        ]  # fmt: skip
+    colour = style_options.colour
+    if colour not in CONTROLS:
+        raise unknown_name("colour control", colour, CONTROLS)
+    if colour in MATCHES and len(images) > 1:  # each image needs a style in its own colours
+        parts = []
+        for row in range(len(images)):
+            parts.append(
+                transfer_style(
+                    network, images[row : row + 1], style, style_options, config, regions=regions,
+                    prior_model=prior_model, options=replace(options, seed=options.seed + row),
+                )
+            )  # fmt: skip
         return _joined(parts)
-    seen, style = _in_colours(contents, style, controls.colour)
-    term = _term(network, seen, style, controls, config, regions)
-    start = seen if config.start == "image" else None
-    search = ImageOptimizer(network, term, config)
-    found = search.run(start, seeds=range(len(contents)) if seeds is None else seeds, **running)
-    pictures = with_chroma(found.pictures, contents) if controls.colour == "luminance" else found.pictures
-    return replace(found, pictures=pictures, measures={"loss": found.losses[-1]})
+    contents = images
+    if colour in MATCHES:
+        style = matched_colours(style, images[0], colour)
+    elif colour == "luminance":
+        contents = luminance(images)
+        style = matched_luminance(luminance(style), contents)
+    style_options = with_default_layers(style_options, network)
+    losses = _losses(network, contents, style, style_options, regions)
+    term = with_priors(losses, network, style_options.style_layers[-1], config, prior_model)
+    start = contents if config.start == "image" else None
+    found = ImageOptimizer(network, term, config).run(start, options=options)
+    stylised = found.images
+    if colour == "luminance":
+        stylised = with_chroma(stylised, images)
+    return replace(found, images=stylised, measures={"loss": found.losses[-1]}, inputs=images)
 
 
-def finer_style(
+def with_fine_texture(
     network: Network, style: np.ndarray, texture: np.ndarray, layers: Sequence[str], config: PreimageConfig
 ) -> np.ndarray:
     """Put the fine texture of one style on the coarse forms of another, for use as a style.
 
     Args:
-        network: see `preimage.networks.network`.
-        style: float32 [S, S, 3], whose forms are kept.
-        texture: float32 [S, S, 3], whose strokes are taken.
+        network: from `load_network`.
+        style: float32 [S, S, 3], RGB 0..255, whose forms are kept.
+        texture: float32 [S, S, 3], RGB 0..255, whose texture is used.
         layers: shallow ones, such as up to relu2_1 of VGG-19; the deepest also holds the forms.
         config: settings.
 
     Returns:
         float32 [S, S, 3], RGB 0..255.
     """
-    controls = StyleControls(layers[-1], tuple(layers), content_weight=0.2)
-    return stylise(network, style[None], texture, controls, config).pictures[0]
+    style_options = StyleOptions(layers[-1], tuple(layers), content_weight=_TEXTURE_CONTENT_WEIGHT)
+    return transfer_style(network, style[None], texture, style_options, config).images[0]
 
 
-def default_layers(network: Network) -> tuple[str, tuple[str, ...]]:
-    """Choose the layer of the content and those of the style: the first and last maps of up to five sizes."""
-    sides: dict[int, list[str]] = {}
+def with_default_layers(style_options: StyleOptions, network: Network) -> StyleOptions:
+    """Choose the layers that are not named: maps of up to five sizes.
+
+    Raises:
+        ConfigError: a network without maps, where layers have to be chosen.
+    """
+    if style_options.content_layer and style_options.style_layers:
+        return style_options
+    layers_by_side: dict[int, list[str]] = {}
     for layer in network.model.layers[1:]:
         shape = layer.output.shape
-        if len(shape) == 4 and shape[1] and shape[1] >= 4:
-            sides.setdefault(int(shape[1]), []).append(layer.name)
-    rows = list(sides.values())[:5]
-    if not rows:
-        raise ConfigError(f"network {network.name} has no maps to take textures from")
-    style = tuple(names[min(2, len(names) - 1)] for names in rows)
-    return rows[-1][-1], style
+        if len(shape) == 4 and shape[1] and shape[1] >= _SMALLEST_SIDE:
+            layers_by_side.setdefault(int(shape[1]), []).append(layer.name)
+    sizes = list(layers_by_side.values())[:5]
+    if not sizes:
+        raise ConfigError(f"network {network.name} has no maps to match textures of; choose another network")
+    third_of_each = tuple(names[min(2, len(names) - 1)] for names in sizes)
+    return replace(
+        style_options,
+        content_layer=style_options.content_layer or sizes[-1][-1],
+        style_layers=style_options.style_layers or third_of_each,
+    )
 
 
-def _in_colours(contents: np.ndarray, style: np.ndarray, colour: str) -> tuple[np.ndarray, np.ndarray]:
-    if colour in MATCHES:
-        return contents, matched_colours(style, contents[0], colour)
-    if colour == "luminance":
-        grey = luminance(contents)
-        return grey, matched_luminance(luminance(style), grey)
-    return contents, style
-
-
-def _term(
-    network: Network,
-    contents: np.ndarray,
-    style: np.ndarray,
-    controls: StyleControls,
-    config: PreimageConfig,
-    regions: tuple[np.ndarray, np.ndarray] | None,
+def _losses(
+    network: Network, contents: np.ndarray, style: np.ndarray, style_options: StyleOptions, regions: Regions | None
 ) -> Term:
-    layers = list(controls.style_layers)
-    own, other = network.encode(contents, [controls.content_layer]), network.encode(style[None], layers)
-    guides, style_guides = _guides(network, layers, regions)
-    targets, made = {}, {}
+    """Return the weighted sum of content and style loss."""
+    layers = style_options.style_layers
+    normalisation = style_options.normalisation
+    features = network.encode(style[None], layers)
+    guides: dict[str, np.ndarray] = {}
+    targets = {}
     for layer in layers:
-        target = gram(other[layer], style_guides and style_guides[layer][None], controls.normalisation)
-        targets[layer] = np.repeat(np.asarray(target), len(contents), axis=0)
-        if guides:
-            made[layer] = np.repeat(guides[layer][None], len(contents), axis=0)
-    content = Content(controls.content_layer, own[controls.content_layer], controls.normalisation)
-    textures = Style(targets, made or None, controls.normalisation)
-    share = network.field(layers[-1]).side / network.size
-    return sum(priors(config, share), controls.content_weight * content + controls.style_weight * textures)
+        style_guides = None
+        if regions is not None:
+            content_regions, style_regions = _region_guides(network, layer, regions)
+            guides[layer] = np.repeat(content_regions[None], len(contents), axis=0)
+            style_guides = style_regions[None]
+        target = np.asarray(gram(features[layer], style_guides, normalisation))
+        targets[layer] = np.repeat(target, len(contents), axis=0)
+    content_layer = style_options.content_layer
+    content_features = network.encode(contents, [content_layer])[content_layer]
+    content_loss = ContentLoss(content_layer, content_features, normalisation)
+    style_loss = StyleLoss(targets, guides, normalisation)
+    return style_options.content_weight * content_loss + style_options.style_weight * style_loss
 
 
-def _guides(
-    network: Network, layers: Sequence[str], regions: tuple[np.ndarray, np.ndarray] | None
-) -> tuple[dict[str, np.ndarray] | None, dict[str, np.ndarray] | None]:
-    if regions is None:
-        return None, None
-    numbers = [sorted(set(np.unique(part).tolist())) for part in regions]
-    if numbers[0] != numbers[1] or numbers[0] != list(range(len(numbers[0]))):
+def _region_guides(network: Network, layer: str, regions: Regions) -> tuple[np.ndarray, np.ndarray]:
+    """Return the guides float32 [h, w, R] of the contents and of the style."""
+    indices, style_indices = (np.unique(part).tolist() for part in regions)
+    if indices != style_indices or indices != list(range(len(indices))):
         raise ConfigError(
-            f"the content has regions {numbers[0]}, the style {numbers[1]}; expected 0, 1, ... and the same in both"
+            f"the content has regions {indices}, the style {style_indices}; expected 0, 1, ... and the same in both"
         )
-    both = [{layer: guides_of(part, network.shape(layer)[:2], len(numbers[0])) for layer in layers} for part in regions]
-    return both[0], both[1]
+    cells = network.shape(layer)[:2]
+    return guides_of(regions[0], cells, len(indices)), guides_of(regions[1], cells, len(indices))
 
 
 def _joined(parts: Sequence[Preimages]) -> Preimages:
-    names = parts[0].measures
+    """Join searches of one image each."""
     return Preimages(
-        np.concatenate([part.pictures for part in parts]),
-        np.concatenate([part.losses for part in parts], axis=1),
-        {name: np.concatenate([part.measures[name] for part in parts]) for name in names},
+        images=np.concatenate([part.images for part in parts]),
+        losses=np.concatenate([part.losses for part in parts], axis=1),
+        measures={"loss": np.concatenate([part.measures["loss"] for part in parts])},
+        inputs=np.concatenate([part.inputs for part in parts]),
     )

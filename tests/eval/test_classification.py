@@ -145,7 +145,7 @@ def test_the_command_writes_results_and_a_table(study, tmp_path, capsys):
 
     network = preimage.load_network(study / "run-1")
     for record in test:
-        expected = preimage.classify_images(network, [record.path], top=1)[0][0].name
+        expected = preimage.classify_images(network, record.path, top=1).labels[0][0].name
         assert result["answers"][record.image_id]["said"][1] == expected
 
 

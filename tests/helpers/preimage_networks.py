@@ -13,7 +13,7 @@ SIZE = 16
 
 
 def tiny_model(size: int = SIZE, classes: int = 4) -> keras.Model:
-    """Give a network with a batch normalisation, a pooling, a shortcut and class scores."""
+    """Return a network with a batch normalisation, a pooling, a shortcut and class scores."""
     image = keras.Input((size, size, 3))
     x = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name="first")(image)
     x = keras.layers.MaxPooling2D(2, name="pool")(x)
@@ -33,12 +33,12 @@ def tiny_model(size: int = SIZE, classes: int = 4) -> keras.Model:
 
 
 def tiny_network(size: int = SIZE, recipe: str = "squash-64-tf/v1") -> Network:
-    """Give the tiny model as a network."""
+    """Return the tiny model as a network."""
     return Network("tiny", tiny_model(size), replace(find_recipe(recipe), size=size, shorter_side=size))
 
 
 def photographs(count: int, size: int = SIZE) -> np.ndarray:
-    """Draw smooth pictures, float32 [count, size, size, 3], RGB 0..255."""
+    """Draw smooth images, float32 [count, size, size, 3], RGB 0..255."""
     random = np.random.default_rng(2)
     coarse = random.uniform(20, 235, (count, 4, 4, 3))
     return np.kron(coarse, np.ones((1, size // 4, size // 4, 1))).astype(np.float32)

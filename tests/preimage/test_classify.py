@@ -10,7 +10,7 @@ from preimage_networks import photographs, tiny_model, tiny_network
 
 import preimage
 from preimage import classify as command
-from preimage.networks.class_labels import class_names, classify, probabilities
+from preimage.networks.class_labels import class_names, likeliest_classes, probabilities
 from preimage.networks.network import Network
 from vislang.core.errors import ConfigError, DataError
 from vislang.images.preprocess import find_recipe
@@ -33,20 +33,20 @@ def test_probabilities_are_those_of_the_network(network):
     pictures = photographs(3)
     expected = network.model.predict(pictures / 127.5 - 1, verbose=0)
     np.testing.assert_allclose(probabilities(network, pictures), expected, atol=1e-6)
-    found = classify(network, pictures, top=3, names=["cat", "dog", "fish", "bird"])
-    for guesses, row in zip(found, expected, strict=True):
-        assert [one.number for one in guesses] == np.argsort(-row)[:3].tolist()
-        assert [one.probability for one in guesses] == pytest.approx(np.sort(row)[::-1][:3], abs=1e-6)
-        assert guesses[0].name == ["cat", "dog", "fish", "bird"][guesses[0].number]
-    assert len(classify(network, pictures, top=99)[0]) == 4
-    assert classify(network, pictures)[0][0].name == str(found[0][0].number)
+    found = likeliest_classes(network, pictures, top=3, names=["cat", "dog", "fish", "bird"])
+    for classes, row in zip(found, expected, strict=True):
+        assert [one.index for one in classes] == np.argsort(-row)[:3].tolist()
+        assert [one.probability for one in classes] == pytest.approx(np.sort(row)[::-1][:3], abs=1e-6)
+        assert classes[0].name == ["cat", "dog", "fish", "bird"][classes[0].index]
+    assert len(likeliest_classes(network, pictures, top=99)[0]) == 4
+    assert likeliest_classes(network, pictures)[0][0].name == str(found[0][0].index)
 
 
 def test_of_equal_classes_the_lower_number_comes_first(network):
     even = tiny_network()
     even.model.get_layer("classes").set_weights([np.zeros((8, 4)), np.zeros(4)])
-    assert [one.number for one in classify(even, photographs(1))[0]] == [0, 1, 2, 3]
-    assert [one.probability for one in classify(even, photographs(1))[0]] == [0.25] * 4
+    assert [one.index for one in likeliest_classes(even, photographs(1))[0]] == [0, 1, 2, 3]
+    assert [one.probability for one in likeliest_classes(even, photographs(1))[0]] == [0.25] * 4
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_names_come_from_keras_where_no_file_has_them(monkeypatch):
 
 def test_what_has_no_classes_or_other_names_is_refused(network, tmp_path):
     headless = Network("bare", keras.Model(network.model.input, network.model.get_layer("last").output), network.recipe)
-    for call in (class_names, lambda one: classify(one, photographs(1))):
+    for call in (class_names, lambda one: likeliest_classes(one, photographs(1))):
         with pytest.raises(ConfigError, match="network bare has no classes: it ends in the layer last"):
             call(headless)
     with pytest.raises(ConfigError, match="top got 0"):
-        classify(network, photographs(1), top=0)
+        likeliest_classes(network, photographs(1), top=0)
     with pytest.raises(DataError, match="No such file"):
         class_names(network, tmp_path / "none.txt")
     (tmp_path / "two.txt").write_text("a\nb\n")
@@ -116,12 +116,12 @@ def folder(tmp_path_factory):
 
 
 def words(folder, *more):
-    return ["--network", str(folder / "tiny.keras"), "--recipe", "squash-64-tf/v1", *map(str, more)]
+    return ["--model", str(folder / "tiny.keras"), "--recipe", "squash-64-tf/v1", *map(str, more)]
 
 
 def test_the_command_prints_lines_and_json(folder, capsys):
     pictures = [folder / "pictures" / "0.png", folder / "pictures" / "1.png"]
-    line = ["--image", *pictures, "--labels", folder / "labels.txt", "--top", 2]
+    line = ["--images", *pictures, "--labels", folder / "labels.txt", "--top", 2]
     assert command.main(words(folder, *line)) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == str(pictures[0])
@@ -129,37 +129,38 @@ def test_the_command_prints_lines_and_json(folder, capsys):
     assert len(said) == 6
     assert command.main(words(folder, *line, "--json")) == 0
     told = json.loads(capsys.readouterr().out)
-    assert [one["name"] for one in told["pictures"]] == [str(path) for path in pictures]
+    assert [one["name"] for one in told["images"]] == [str(path) for path in pictures]
     network = preimage.load_network(str(folder / "tiny.keras"), recipe="squash-64-tf/v1")
     found = preimage.classify_images(network, pictures, top=2, labels=folder / "labels.txt")
-    assert told["pictures"][1]["classes"] == [
-        {"number": one.number, "name": one.name, "probability": round(one.probability, 6)} for one in found[1]
+    assert found.names == tuple(map(str, pictures))
+    assert told["images"][1]["classes"] == [
+        {"index": one.index, "name": one.name, "probability": round(one.probability, 6)} for one in found.labels[1]
     ]
 
 
 def test_the_command_skips_what_it_cannot_read_in_a_folder(folder, capsys):
     (folder / "pictures" / "bad.png").write_text("no picture")
-    assert command.main(words(folder, "--folder", folder / "pictures", "--json")) == 3
+    assert command.main(words(folder, "--images", folder / "pictures", "--json")) == 3
     said = capsys.readouterr()
     told = json.loads(said.out)
-    assert len(told["pictures"]) == 2
-    assert told["pictures"][0]["classes"][0]["name"].isdecimal()
-    assert "bad.png" in told["skipped"][0][0]
-    assert "nobody named the classes" in said.err
+    assert len(told["images"]) == 2
+    assert told["images"][0]["classes"][0]["name"].isdecimal()
+    assert "bad.png" in told["skipped"][0]["source"]
+    assert "has no class names" in said.err
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (["--image", "none.png"], "no such file"),
-        (["--image", "labels.txt"], "labels.txt"),
-        (["--image", "pictures/0.png", "--top", "0"], "--top got 0, expected 1 or more"),
-        (["--image", "pictures/0.png", "--network", "compact_scenes"], "network compact_scenes has no classes"),
+        (["--images", "none.png"], "No such file"),
+        (["--images", "labels.txt"], "none of 4 images can be read"),
+        (["--images", "pictures/0.png", "--top", "0"], "--top got 0, expected 1 or more"),
+        (["--images", "pictures/0.png", "--model", "compact_scenes"], "network compact_scenes has no classes"),
     ],
 )
 def test_what_cannot_be_classified_is_refused_in_one_line(folder, capsys, line, reason):
     placed = [str(folder / word) if "." in word else word for word in line]
-    more = [] if "--network" in line else words(folder)
+    more = [] if "--model" in line else words(folder)
     assert command.main([*placed, *more]) == 2
     (told,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
     assert reason in told

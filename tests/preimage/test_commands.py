@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from preimage_networks import photographs, tiny_model, tiny_network
 
+import preimage
 from preimage import caricature, deconv, invert, maximize, style
 from vislang.images.video import read_frames
 
@@ -30,16 +31,16 @@ def folder(tmp_path_factory):
 
 
 def words(folder, *more):
-    return ["--network", str(folder / "tiny.keras"), "--recipe", "squash-64-tf/v1", *map(str, more)]
+    return ["--model", str(folder / "tiny.keras"), "--recipe", "squash-64-tf/v1", *map(str, more)]
 
 
 def test_invert_draws_a_sheet_prints_errors_and_shows_the_search(folder, capsys):
     out, frames = folder / "inverted.png", folder / "search.gif"
-    pictures = ["--image", folder / "0.png", folder / "1.png", "--out", out, "--frames", frames]
+    pictures = ["--images", folder / "0.png", folder / "1.png", "--out", out, "--frames", frames]
     assert invert.main(words(folder, *pictures, "--layer", "second", "--json", *SHORT)) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["layer"], told["preset"], told["size"], len(told["pictures"])) == ("second", "ijcv16", 64, 2)
-    assert 0 < told["pictures"][0]["feature_error"] < 2
+    assert (told["layer"], told["preset"], told["size"], len(told["images"])) == ("second", "ijcv16", 64, 2)
+    assert 0 < told["images"][0]["feature_error"] < 2
     assert Image.open(out).size == (2 * 68 + 4, 2 * 68 + 4)
     assert Image.open(frames).n_frames > 1
     first = out.read_bytes()
@@ -50,60 +51,78 @@ def test_invert_draws_a_sheet_prints_errors_and_shows_the_search(folder, capsys)
 
 def test_invert_can_look_at_a_part_of_the_features(folder):
     for only in ("central", "first-half"):
-        line = ["--image", folder / "0.png", "--out", folder / "part.png", "--only", only, "--layer", "first"]
+        line = ["--images", folder / "0.png", "--out", folder / "part.png", "--only", only, "--layer", "first"]
         assert invert.main(words(folder, *line, *SHORT)) == 0
 
 
 def test_maximize_takes_channels_and_classes_by_name(folder, capsys):
-    line = [
-        "--class",
-        "hound",
-        "3",
-        "--labels",
-        folder / "labels.txt",
-        "--out",
-        folder / "classes.png",
-        "--json",
-        "--contrast",
-    ]
+    line = ["--classes", "hound", "3", "--labels", folder / "labels.txt", "--out", folder / "classes.png"]
+    line += ["--json", "--match-contrast"]
     assert maximize.main(words(folder, *line, "--set", "iterations=3")) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["layer"] == "scores"
-    assert [row["name"] for row in told["pictures"]] == ["hound", "3"]
-    assert {"activation", "rank"} <= set(told["pictures"][0])
-    line = ["--channel", 1, 2, "--layer", "second", "--photos", folder / "0.png", "--out", folder / "c.png", "--whole"]
-    assert maximize.main(words(folder, *line, "--preset", "ijcv16", *SHORT)) == 0
-    assert "second 1: activation" in capsys.readouterr().out
-    line = ["--channel", 1, "--layer", "pre:third", "--noise", "--out", folder / "noise.png"]
-    assert maximize.main(words(folder, *line)) == 0
-    assert "mean_activation" in capsys.readouterr().out
+    assert [row["name"] for row in told["images"]] == ["hound", "3"]
+    assert {"activation", "rank"} <= set(told["images"][0])
+    line = ["--channels", 1, 2, "--layer", "second", "--channel-mean", "--images", folder / "0.png", folder / "bad.png"]
+    assert maximize.main(words(folder, *line, "--out", folder / "c.png", "--preset", "ijcv16", *SHORT)) == 3
+    said = capsys.readouterr()
+    assert "second 1: activation" in said.out
+    assert "skipped" in said.err
+
+
+def test_maximize_shows_filters_from_noise_and_their_frames(folder, capsys):
+    line = ["--channels", 1, "--layer", "last", "--noise", "--out", folder / "noise.png", "--json"]
+    assert maximize.main(words(folder, *line, "--frames", folder / "noise.gif")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["preset"] is None
+    assert told["images"][0]["mean_activation"] != 0.0
+    assert Image.open(folder / "noise.gif").n_frames > 1
+    network = preimage.load_network(folder / "tiny.keras", recipe="squash-64-tf/v1")
+    expected = preimage.filters_from_noise(network, "last", [1]).images[0]
+    sheet = np.asarray(Image.open(folder / "noise.png"), np.float32)
+    np.testing.assert_allclose(sheet[4:68, 4:68], expected, atol=1.0)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--preset", "ijcv16"), ("--set", "rate=1"), ("--prior-model", "x"), ("--images", "0.png"),
+        ("--match-contrast", None), ("--channel-mean", None),
+    ],
+)  # fmt: skip
+def test_options_that_noise_would_ignore_are_refused(folder, capsys, option, value):
+    line = ["--channels", "1", "--noise", "--out", str(folder / "refused.png"), option]
+    line += [] if value is None else [value]
+    assert maximize.main(words(folder, *line)) == 2
+    assert f"{option} has no effect on --noise" in capsys.readouterr().err
+    assert not (folder / "refused.png").exists()
 
 
 def test_caricature_writes_a_video_of_the_search(folder, capsys):
     pytest.importorskip("av")
-    line = ["--image", folder / "0.png", "--layer", "last", "--out", folder / "car.png"]
+    line = ["--images", folder / "0.png", "--layer", "last", "--out", folder / "car.png"]
     assert caricature.main(words(folder, *line, "--frames", folder / "car.mp4", *SHORT)) == 0
     assert "gain" in capsys.readouterr().out
     assert len(list(read_frames(folder / "car.mp4"))) > 1
 
 
 def test_deconv_shows_all_rules_and_the_top_patches(folder, capsys):
-    line = ["--image", folder / "0.png", "--layer", "last", "--out", folder / "deconv.png"]
+    line = ["--images", folder / "0.png", "--layer", "last", "--out", folder / "deconv.png"]
     assert deconv.main(words(folder, *line)) == 0
     assert Image.open(folder / "deconv.png").size == (72, 4 * 68 + 4)
     capsys.readouterr()
     pictures = [folder / f"{number}.png" for number in range(3)]
-    line = ["--image", *pictures, folder / "bad.png", "--channel", 2, "--top", 2, "--layer", "last", "--json"]
-    assert deconv.main(words(folder, *line, "--out", folder / "top.png", "--rule", "guided")) == 3
+    line = ["--images", *pictures, folder / "bad.png", "--channel", 2, "--top", 2, "--layer", "last", "--json"]
+    assert deconv.main(words(folder, *line, "--out", folder / "top.png", "--relu-rule", "guided")) == 3
     said = capsys.readouterr()
     told = json.loads(said.out)
-    assert len(told["pictures"]) == 2
-    assert told["pictures"][0]["activation"] >= told["pictures"][1]["activation"]
+    assert len(told["images"]) == 2
+    assert told["images"][0]["activation"] >= told["images"][1]["activation"]
     assert "skipped" in said.err
 
 
 def test_style_takes_controls_of_colour_space_and_scale(folder, capsys):
-    line = ["--image", folder / "0.png", "--style", folder / "1.png", "--out", folder / "style.png"]
+    line = ["--images", folder / "0.png", "--style", folder / "1.png", "--out", folder / "style.png"]
     assert style.main(words(folder, *line, "--colour", "luminance", *SHORT)) == 0
     more = ["--regions", folder / "regions.png", folder / "regions.png", "--texture", folder / "2.png"]
     more += ["--style-layers", "first", "second", "--content-layer", "second", "--normalisation", "port"]
@@ -114,24 +133,31 @@ def test_style_takes_controls_of_colour_space_and_scale(folder, capsys):
 @pytest.mark.parametrize(
     ("command", "line", "reason"),
     [
-        (invert, ["--image", "none.png"], "no such file, expected a photograph"),
-        (invert, ["--image", "0.png", "--out", "x.txt"], "--out got x.txt, expected a name such as out.png"),
-        (invert, ["--image", "0.png", "--frames", "x.avi"], "--frames got x.avi"),
-        (invert, ["--image", "0.png", "--layer", "lst"], "unknown tap of network"),
-        (invert, ["--image", "0.png", "--layer", "scores", "--only", "central"], "--only central is for maps"),
-        (invert, ["--image", "0.png", "--set", "bund=3"], "did you mean bound"),
-        (invert, ["--image", "bad.png"], "bad.png"),
-        (maximize, ["--channel", "99"], "got channel 99, expected 0 to 7"),
-        (maximize, ["--class", "catt", "--labels", "labels.txt"], "unknown class 'catt'; did you mean cat"),
-        (maximize, ["--class", "cat", "--labels", "none.txt"], "none.txt: No such file or directory"),
-        (maximize, ["--class", "1", "--noise"], "--noise sees filters, got --class"),
-        (deconv, ["--image", "0.png", "--top", "2"], "--top got 2 and --channel None"),
-        (deconv, ["--image", "0.png", "--channel", "99"], "--channel got 99, expected 0 to 7"),
-        (style, ["--image", "0.png", "--style", "1.png", "--natural", "x"], "--natural is for inversion"),
+        (invert, ["--images", "none.png"], "No such file or directory"),
+        (invert, ["--images", "0.png", "--out", "x.txt"], "--out got x.txt, expected a name such as out.png"),
+        (invert, ["--images", "0.png", "--frames", "x.avi"], "--frames got x.avi"),
+        (invert, ["--images", "0.png", "--layer", "lst"], "unknown layer of network"),
+        (invert, ["--images", "0.png", "--layer", "scores", "--only", "central"], "--only central is for maps"),
+        (invert, ["--images", "0.png", "--set", "bund=3"], "did you mean bound"),
+        (invert, ["--images", "bad.png"], "bad.png"),
+        (maximize, ["--channels", "99"], "got channel 99, expected 0 to 7"),
+        (maximize, ["--channels", "99999", "--images", "0.png"], "got channel 99999, expected 0 to 7"),
+        (maximize, ["--classes", "catt", "--labels", "labels.txt"], "unknown class 'catt'; did you mean cat"),
+        (maximize, ["--classes", "cat", "--labels", "none.txt"], "none.txt: No such file or directory"),
+        (maximize, ["--classes", "1", "--noise"], "--noise is for --channels, got --classes"),
+        (maximize, ["--classes", "1", "--layer", "last"], "--layer is for --channels, got --classes"),
+        (maximize, ["--classes", "1", "--channel-mean"], "--channel-mean is for --channels, got --classes"),
+        (maximize, ["--channels", "1", "--labels", "labels.txt"], "--labels is for --classes, got --channels"),
+        (invert, ["--images", "0.png", "--preset", "kato", "--only", "first-half"], "counts all features, got a mask"),
+        (invert, [], "no image was given"),
+        (invert, ["--images", "0.png", "bad.png", "--strict"], "bad.png"),
+        (style, ["--images", "0.png", "--style", "none.png"], "none.png: no such file"),
+        (deconv, ["--images", "0.png", "--top", "2"], "--top got 2 and --channel None"),
+        (deconv, ["--images", "0.png", "--channel", "99"], "layer pre:grid got channel 99, expected 0 to 7"),
         (
             style,
-            ["--image", "0.png", "--style", "1.png", "--regions", "grain.png", "1.png"],
-            "grey levels, expected one",
+            ["--images", "0.png", "--style", "1.png", "--regions", "grain.png", "1.png"],
+            "256 grey levels, expected at most 16",
         ),
     ],
 )
@@ -146,25 +172,25 @@ def test_what_cannot_end_well_is_refused_in_one_line(folder, capsys, command, li
     assert not (folder / "refused.png").exists()
 
 
-def test_an_independent_network_judges_maximised_classes(folder, monkeypatch, capsys):
+def test_a_second_network_ranks_maximised_classes(folder, monkeypatch, capsys):
     def known(*names):
         network = tiny_network()
         network.classes = names
         return network
 
-    networks = {"own": known("cat", "dog", "fish", "bird"), "judge": known("bird", "fish", "dog", "cat")}
+    networks = {"own": known("cat", "dog", "fish", "bird"), "second": known("bird", "fish", "dog", "cat")}
     monkeypatch.setattr("preimage.api.load_network", lambda name, **options: networks[name])
-    line = ["--network", "own", "--class", "dog", "cat", "--out", str(folder / "judged.png"), "--json", *SHORT[:1]]
-    assert maximize.main([*line, "iterations=3", "--judge", "judge"]) == 0
-    told = json.loads(capsys.readouterr().out)["pictures"]
-    sheet = np.asarray(Image.open(folder / "judged.png"), np.float32)
+    line = ["--model", "own", "--classes", "dog", "cat", "--out", str(folder / "ranked.png"), "--json", *SHORT[:1]]
+    assert maximize.main([*line, "iterations=3", "--second-network", "second"]) == 0
+    told = json.loads(capsys.readouterr().out)["images"]
+    sheet = np.asarray(Image.open(folder / "ranked.png"), np.float32)
     side = networks["own"].size
     pictures = np.stack([sheet[4 : 4 + side, 4 + k * (side + 4) : 4 + k * (side + 4) + side] for k in (0, 1)])
-    scores = networks["judge"].encode(pictures, ["scores"])["scores"]
+    scores = networks["second"].encode(pictures, ["scores"])["scores"]
     for row, place, one in zip(scores, (2, 3), told, strict=True):
-        assert one["judge_rank"] == list(np.argsort(-row)).index(place)
-    networks["judge"].classes = ("a", "b", "c", "d")
-    assert maximize.main([*line, "iterations=3", "--judge", "judge"]) == 2
-    assert "does not know all of these classes" in capsys.readouterr().err
-    assert maximize.main(["--network", "own", "--channel", "1", "--judge", "judge", "--out", "x.png"]) == 2
-    assert "--judge ranks classes" in capsys.readouterr().err
+        assert one["second_network_rank"] == list(np.argsort(-row)).index(place)
+    networks["second"].classes = ("a", "b", "c", "d")
+    assert maximize.main([*line, "iterations=3", "--second-network", "second"]) == 2
+    assert "does not have all of these classes" in capsys.readouterr().err
+    assert maximize.main(["--model", "own", "--channels", "1", "--second-network", "second", "--out", "x.png"]) == 2
+    assert "--second-network is for --classes" in capsys.readouterr().err

@@ -16,11 +16,13 @@ from preimage_networks import photographs, tiny_model, tiny_network
 
 import preimage
 from preimage import compare, gallery
-from preimage.comparison import per_layer as looks
-from preimage.comparison.per_layer import resized, standing_out
+from preimage.comparison import layer_analysis
+from preimage.comparison.class_agreement import resized_images
+from preimage.comparison.layer_analysis import distinctive_channels
 from preimage.comparison.similarity import linear_cka
 from preimage.config import CONFIGS, with_iterations
-from preimage.networks.layers import cheapest_rise, depth_taps, matched_taps, spread
+from preimage.networks.image_inputs import read_images
+from preimage.networks.layers import block_ends, cheapest_path, evenly_spaced_layers, matched_layers
 from preimage.networks.network import Network
 from vislang.backbones.weights import fill_randomly
 from vislang.core.errors import ConfigError
@@ -54,47 +56,51 @@ def networks():
 @pytest.fixture(scope="module")
 def comparison(networks):
     steps = []
+    options = preimage.ComparisonOptions(layers=("last",), limit=2, iterations=3, channels=(1,))
     found = preimage.compare_networks(
-        *networks, [*uint8(), b"no picture"], layers=("last",), limit=2, iterations=3, channels=(1,),
-        begin=steps.append, progress=lambda count: steps.append(-count),
-    )  # fmt: skip
+        *networks,
+        [*uint8(), b"no picture"],
+        options,
+        on_start=steps.append,
+        progress=lambda count: steps.append(-count),
+    )
     assert sum(steps) == 0, "the steps announced are the steps taken"
     return found
 
 
 def test_depths_lie_outside_of_branches_behind_activations_and_are_no_bottlenecks(networks):
-    assert depth_taps(networks[0]) == ["first", "second", "last"]
-    assert depth_taps(networks[1]) == ["c1", "concatenate", "r3"]
-    assert spread(list("abcdefg"), 3) == ["b", "e", "g"]
-    assert spread(list("ab"), 5) == ["a", "b"]
-    with pytest.raises(ConfigError, match="got 0 depths"):
-        spread(list("ab"), 0)
+    assert block_ends(networks[0]) == ["first", "second", "last"]
+    assert block_ends(networks[1]) == ["c1", "concatenate", "r3"]
+    assert evenly_spaced_layers(list("abcdefg"), 3) == ["b", "e", "g"]
+    assert evenly_spaced_layers(list("ab"), 5) == ["a", "b"]
+    with pytest.raises(ConfigError, match="got 0 layers"):
+        evenly_spaced_layers(list("ab"), 0)
 
 
 def test_depths_are_matched_by_name_else_by_stride_and_depth(networks):
     tiny, other = networks
-    assert matched_taps(tiny, ["first", "last"], tiny) == ["first", "last"]
-    assert matched_taps(tiny, ["first", "second", "last"], other) == ["c1", "concatenate", "r3"]
-    assert matched_taps(other, ["r3"], tiny) == ["last"]
+    assert matched_layers(tiny, ["first", "last"], tiny) == ["first", "last"]
+    assert matched_layers(tiny, ["first", "second", "last"], other) == ["c1", "concatenate", "r3"]
+    assert matched_layers(other, ["r3"], tiny) == ["last"]
 
 
 def test_branches_that_are_cut_off_each_are_looked_at_before_their_relus(networks):
     tiny, other = networks
-    assert other.unclipped("concatenate") == "pre:concatenate"
-    assert (tiny.unclipped("sum"), tiny.unclipped("last")) == ("sum", "pre:last")
+    assert other.before_relu("concatenate") == "pre:concatenate"
+    assert (tiny.before_relu("sum"), tiny.before_relu("last")) == ("sum", "pre:last")
     before, behind, left = other.encode(
-        other.pictures(uint8(2)), ["pre:concatenate", "concatenate", "pre:left"]
+        read_images(other, uint8(2)).images, ["pre:concatenate", "concatenate", "pre:left"]
     ).values()
     assert before.min() < 0
     assert np.array_equal(np.maximum(before, 0), behind)
     assert np.array_equal(before[..., :4], left)
-    assert other.field("pre:concatenate") == other.field("concatenate")
-    back = preimage.deconv_images(other, uint8(2), "concatenate")
+    assert other.receptive_field("pre:concatenate") == other.receptive_field("concatenate")
+    back = preimage.deconv_images(other, uint8(2), "concatenate").images
     assert back.shape == (2, 24, 24, 3)
     assert np.abs(back).max() > 0
 
 
-def test_the_cheapest_rise_is_that_of_all_rises():
+def test_the_cheapest_path_is_that_of_all_rises():
     for seed, (rows, columns) in enumerate([(3, 5), (4, 4), (1, 3), (4, 2)]):
         costs = np.random.default_rng(seed).uniform(size=(rows, columns))
         rises = (
@@ -103,29 +109,30 @@ def test_the_cheapest_rise_is_that_of_all_rises():
             if all(a < b or (columns < rows and a == b) for a, b in itertools.pairwise(path))
         )
         best = min(rises, key=lambda path: sum(costs[row, column] for row, column in enumerate(path)))
-        assert cheapest_rise(costs) == list(best)
+        assert cheapest_path(costs) == list(best)
 
 
 def test_pictures_are_prepared_for_each_network_and_bad_ones_are_listed(comparison):
-    assert comparison.a.pictures.shape == (2, 16, 16, 3)
-    assert comparison.b.pictures.shape == (2, 24, 24, 3)
-    assert comparison.aligned == 6
+    assert comparison.a.inputs.shape == (2, 16, 16, 3)
+    assert comparison.b.inputs.shape == (2, 24, 24, 3)
+    assert comparison.cka_images == 6
     assert len(comparison.skipped) == 1
-    assert "10 bytes" in comparison.skipped[0][0]
+    assert comparison.skipped[0].source == "6"
+    assert "not an image" in comparison.skipped[0].reason
     for side, size in ((comparison.a, 16), (comparison.b, 24)):
-        for look in side.looks:
-            for made in (look.inversions, look.caricatures, look.maxima, look.projections):
+        for look in side.layers:
+            for made in (look.inversions, look.caricatures, look.channel_images, look.projections):
                 assert made.shape == (2, size, size, 3)
-            assert look.asked.shape == (1, size, size, 3)
+            assert look.requested.shape == (1, size, size, 3)
 
 
 def test_errors_and_distances_are_those_of_the_inversions(networks, comparison):
     for network, side in zip(networks, (comparison.a, comparison.b), strict=True):
-        everything = network.pictures(uint8())
-        for look in side.looks:
+        everything = read_images(network, uint8()).images
+        for look in side.layers:
             f, f0, all_f = (
-                network.encode(pictures, [look.tap])[look.tap].reshape(len(pictures), -1).astype(np.float64)
-                for pictures in (look.inversions, side.pictures, everything)
+                network.encode(pictures, [look.layer])[look.layer].reshape(len(pictures), -1).astype(np.float64)
+                for pictures in (look.inversions, side.inputs, everything)
             )
             off = np.linalg.norm(f - f0, axis=1)
             assert look.feature_error == pytest.approx((off / np.linalg.norm(f0, axis=1)) ** 2, rel=1e-4)
@@ -135,14 +142,16 @@ def test_errors_and_distances_are_those_of_the_inversions(networks, comparison):
 
 def test_classes_are_asked_of_the_network_that_has_some(networks, comparison):
     tiny, _ = networks
-    for look, elsewhere in zip(comparison.a.looks, comparison.b.looks, strict=True):
-        assert look.same_class_elsewhere is None
+    for look, elsewhere in zip(comparison.a.layers, comparison.b.layers, strict=True):
+        assert look.same_class_other is None
         assert elsewhere.same_class is None
         for pictures, made, told in (
-            (comparison.a.pictures, look.inversions, look.same_class),
-            (comparison.b.pictures, elsewhere.inversions, elsewhere.same_class_elsewhere),
+            (comparison.a.inputs, look.inversions, look.same_class),
+            (comparison.b.inputs, elsewhere.inversions, elsewhere.same_class_other),
         ):
-            scores = [tiny.encode(resized(one, 16), ["scores"])["scores"].argmax(axis=1) for one in (pictures, made)]
+            scores = [
+                tiny.encode(resized_images(one, 16), ["scores"])["scores"].argmax(axis=1) for one in (pictures, made)
+            ]
             assert told.tolist() == (scores[0] == scores[1]).tolist()
     assert comparison.class_names == ()
 
@@ -150,28 +159,30 @@ def test_classes_are_asked_of_the_network_that_has_some(networks, comparison):
 def test_alignments_are_those_of_all_pictures_and_the_diagonal_is_in_the_matrix(networks, comparison):
     assert comparison.cka.shape == (3, 3)
     features = [
-        network.encode(network.pictures(uint8()), [tap])[tap]
+        network.encode(read_images(network, uint8()).images, [tap])[tap]
         for network, tap in zip(networks, ("last", "r3"), strict=True)
     ]
-    assert comparison.matched[0] == pytest.approx(linear_cka(*features), abs=1e-4)
-    assert comparison.matched_biased[0] == pytest.approx(linear_cka(*features, debiased=False), abs=1e-4)
-    assert comparison.matched[0] == comparison.cka[2, 2]
-    assert comparison.matched_biased[0] == comparison.cka_biased[2, 2]
+    assert comparison.matched_cka[0] == pytest.approx(linear_cka(*features), abs=1e-4)
+    assert comparison.matched_cka_biased[0] == pytest.approx(linear_cka(*features, debiased=False), abs=1e-4)
+    assert comparison.matched_cka[0] == comparison.cka[2, 2]
+    assert comparison.matched_cka_biased[0] == comparison.cka_biased[2, 2]
 
 
-def test_what_stands_out_is_what_is_rare_and_not_what_is_large():
+def test_distinctive_channels_are_rarely_active_and_not_just_large():
     answers = np.array([[100.0, 1, 0], [101, 1, 0], [99, 5, 0], [100.5, 1, 1e-9]])
-    assert standing_out(answers, [2, 1, 3]).tolist() == [1, 0, 0], "what hardly ever answers stands out for nothing"
+    assert distinctive_channels(answers, [2, 1, 3]).tolist() == [1, 0, 0], (
+        "what is hardly ever active is never distinctive"
+    )
 
 
 def test_depths_are_the_same_however_few_features_are_held(networks, monkeypatch):
-    pictures, taps = networks[0].pictures(uint8()), ["first", "last", "mean"]
-    at_once = looks.depths_of(networks[0], pictures, taps, pooled=True)
-    monkeypatch.setattr(looks, "_HELD", 1)
-    one_by_one = looks.depths_of(networks[0], pictures, taps, pooled=True)
+    pictures, taps = read_images(networks[0], uint8()).images, ["first", "last", "mean"]
+    at_once = layer_analysis.layer_statistics(networks[0], pictures, taps, pooled=True)
+    monkeypatch.setattr(layer_analysis, "_HELD", 1)
+    one_by_one = layer_analysis.layer_statistics(networks[0], pictures, taps, pooled=True)
     for tap in taps:
         assert one_by_one[tap].grams[True] == pytest.approx(at_once[tap].grams[True], abs=1e-6)
-        assert one_by_one[tap].answers.shape == (6, networks[0].shape(tap)[-1])
+        assert one_by_one[tap].max_activations.shape == (6, networks[0].shape(tap)[-1])
 
 
 def test_iterations_keep_the_proportion_of_stages():
@@ -198,7 +209,7 @@ def test_the_command_writes_one_page_and_numbers_and_a_network_beside_itself_is_
     tiny, out, numbers = (folder / name for name in ("tiny.keras", "page.html", "numbers.json"))
     line = [tiny, tiny, "--recipe", "squash-64-tf/v1", "--recipe-b", "squash-64-tf/v1", "--images", folder / "photos"]
     line += ["--labels", folder / "labels.txt", "--labels-b", folder / "others.txt", "--pooled"]
-    line += ["--depths", 1, "--limit", 2, "--iterations", 2, "--out", out, "--json", numbers]
+    line += ["--num-layers", 1, "--limit", 2, "--iterations", 2, "--out", out, "--json", numbers]
     assert compare.main(list(map(str, line))) == 3
     said = capsys.readouterr()
     assert "last error" in said.out
@@ -211,7 +222,7 @@ def test_the_command_writes_one_page_and_numbers_and_a_network_beside_itself_is_
     assert set(told["classes"]) == {"cat", "fish"}, "the classes that both lists name"
     assert told["a"] == told["b"], "equal seeds give equal searches"
     assert np.diag(told["cka"]["debiased"]) == pytest.approx(np.ones(3), abs=1e-5)
-    depth = told["b"]["depths"][0]
+    depth = told["b"]["layers"][0]
     assert depth["layer"] == "last"
     assert depth["feature_error"]["mean"] == pytest.approx(np.mean(depth["feature_error"]["each"]), abs=1e-6)
     assert f"{depth['feature_error']['mean']:.3f}" in page
@@ -219,7 +230,7 @@ def test_the_command_writes_one_page_and_numbers_and_a_network_beside_itself_is_
 
 
 def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):
-    line = ["--network", folder / "tiny.keras", "--recipe", "squash-64-tf/v1", "--images", folder / "photos"]
+    line = ["--model", folder / "tiny.keras", "--recipe", "squash-64-tf/v1", "--images", folder / "photos"]
     line += ["--style", folder / "photos" / "1.png", "--layers", "last", "--channels", 2, "--limit", 2]
     line += ["--labels", folder / "labels.txt", "--iterations", 2, "--out", folder / "gallery.html", "--json"]
     assert gallery.main(list(map(str, line))) == 3
@@ -227,8 +238,8 @@ def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):
     assert list(told["inversions"]) == ["last"]
     assert len(told["style"]["loss"]) == 2
     page = (folder / "gallery.html").read_text()
-    titles = ["Inversions", "Classes", "Channels", "Caricatures", "Patches and ways back", "Filters from white noise"]
-    assert re.findall("<h2>(.*?)</h2>", page) == [*titles, "Painted"]
+    titles = ["Inversions", "Classes", "Channels", "Caricatures", "Patches and projections", "Filters from white noise"]
+    assert re.findall("<h2>(.*?)</h2>", page) == [*titles, "Style"]
     commands = [unescape(words) for words in re.findall(r'<code class="card command">(.*?)</code>', page)]
     assert len(commands) == 7
     for words in map(shlex.split, commands):
@@ -240,16 +251,18 @@ def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):
     ("command", "line", "reason"),
     [
         (compare, ["tiny.keras", "tiny.keras", "--out", "x.png"], "--out got x.png, expected a name such as page.html"),
-        (compare, ["tiny.keras", "tiny.keras", "--layers", "lst"], "unknown tap of network"),
-        (compare, ["tiny.keras", "tiny.keras", "--layers", "last", "--layers-b", "first,last"], "expected pairs"),
+        (compare, ["tiny.keras", "tiny.keras", "--layers", "lst"], "unknown layer of network"),
+        (compare, ["tiny.keras", "tiny.keras", "--layers", "last", "--layers-b", "first", "last"], "expected pairs"),
         (compare, ["tiny.keras", "tiny.keras", "--channels", "6"], "got channel 6, expected 0 to 5"),
-        (compare, ["tiny.keras", "tiny.keras", "--aligned", "3", "--limit", "1"], "expected 4 or more"),
+        (compare, ["tiny.keras", "tiny.keras", "--cka-images", "3"], "cka_images got 3, expected 4 or more"),
+        (compare, ["tiny.keras", "tiny.keras", "--limit", "0"], "limit got 0, expected 1 or more"),
+        (compare, ["tiny.keras", "tiny.keras", "--layers", "last", "--num-layers", "2"], "leave one out"),
         (compare, ["tiny.keras", "tiny.keras", "--set", "bund=1"], "did you mean bound"),
         (compare, ["tiny.keras", "tiny.keras", "--classes", "cat"], "unknown class that both networks name 'cat'"),
-        (gallery, ["--network", "tiny.keras", "--out", "x.png"], "--out got x.png"),
-        (gallery, ["--network", "tiny.keras", "--style", "none.png"], "none.png: no such file"),
-        (gallery, ["--network", "tiny.keras", "--channels", "99"], "--channels got [99], expected 0 to 7"),
-        (gallery, ["--network", "tiny.keras", "--layers", "lst"], "unknown tap"),
+        (gallery, ["--model", "tiny.keras", "--out", "x.png"], "--out got x.png"),
+        (gallery, ["--model", "tiny.keras", "--style", "none.png"], "none.png: no such file"),
+        (gallery, ["--model", "tiny.keras", "--channels", "99"], "got channel 99, expected 0 to 7"),
+        (gallery, ["--model", "tiny.keras", "--layers", "lst"], "unknown layer"),
     ],
 )
 def test_what_cannot_end_well_is_refused_in_one_line(folder, capsys, command, line, reason):
@@ -261,8 +274,3 @@ def test_what_cannot_end_well_is_refused_in_one_line(folder, capsys, command, li
     (told,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
     assert reason in told
     assert not (folder / "refused.html").exists()
-
-
-def test_unknown_options_of_the_function_are_refused(networks):
-    with pytest.raises(ConfigError, match="unknown option 'limits'; did you mean limit"):
-        preimage.compare_networks(*networks, uint8(), limits=3)

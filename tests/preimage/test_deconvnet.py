@@ -7,7 +7,8 @@ from PIL import Image
 from preimage_networks import SIZE, photographs, tiny_model, tiny_network
 
 import preimage
-from preimage.backprop.deconvnet import RULES, project, shown, strongest_unit
+from preimage.backprop.deconvnet import RELU_RULES, as_colours, project, strongest_unit
+from preimage.networks.image_inputs import read_images
 from preimage.networks.network import Network
 from preimage.optimization.objectives import unit_directions
 from vislang.core.errors import ConfigError, DataError
@@ -55,7 +56,7 @@ def back_through_relu(slope, before, rule, limit=np.inf):
     }[rule]
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", RELU_RULES)
 def test_each_rule_is_the_slow_backward_pass(rule):
     image = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(5, 3, padding="same", activation="relu", name="a")(image)
@@ -83,36 +84,50 @@ def test_each_rule_is_the_slow_backward_pass(rule):
     slope = back_through_relu(convolve_back(direction[0], kd), before, rule, 6.0)
     slope = slope + convolve_back(slope * scale, kb)
     expected = convolve_back(back_through_relu(unpool(slope, switches), first, rule), ka)
-    found = project(network, picture, "d", direction, rule=rule)
+    found = project(network, picture, "d", direction, relu_rule=rule)
     np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_rules_agree_where_nothing_is_negative():
     network = tiny_network()
     pictures = photographs(1)
-    direction = unit_directions(network.shape("first"), [2])
-    plain, guided = (project(network, pictures, "first", direction, rule=rule) for rule in ("gradient", "guided"))
+    direction = unit_directions("first", network.shape("first"), [2])
+    plain, guided = (project(network, pictures, "first", direction, relu_rule=rule) for rule in ("gradient", "guided"))
     np.testing.assert_allclose(plain, guided, atol=1e-6)
 
 
 def test_the_strongest_unit_is_found_with_and_without_a_channel():
     features = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32)
     for channel in (None, 2):
-        directions = strongest_unit(features, channel)
+        directions = strongest_unit("layer", features, channel)
         assert np.count_nonzero(directions) == 2
         part = features if channel is None else features[..., channel]
         np.testing.assert_allclose(directions.sum((1, 2, 3)), part.reshape(2, -1).max(1), rtol=1e-6)
 
 
+@pytest.mark.parametrize("channel", [99999, 8, -1])
+def test_channels_that_a_layer_does_not_have_are_refused_by_the_functions(channel):
+    network, images = tiny_network(), photographs(1)
+    reason = f"layer {{}} got channel {channel}, expected 0 to 7"
+    with pytest.raises(ConfigError, match=reason.format("pre:last")):
+        preimage.deconv_images(network, images, "last", channel=channel)
+    with pytest.raises(ConfigError, match=reason.format("last")):
+        preimage.top_patches(network, images, "last", channel)
+    with pytest.raises(ConfigError, match=reason.format("pre:last")):
+        preimage.maximize_units(network, "last", [0, channel], images=images)
+    with pytest.raises(ConfigError, match=reason.format("pre:last")):
+        preimage.filters_from_noise(network, "last", [0, channel])
+
+
 def test_projections_of_limited_relus_start_before_the_limit():
     network = tiny_network()
     pictures = 3 * photographs(2)
-    assert network.unclipped("second") == "pre:second"
-    assert network.unclipped("pool") == "pool"
+    assert network.before_relu("second") == "pre:second"
+    assert network.before_relu("pool") == "pool"
     assert network.encode(pictures, ["second"])["second"].max() == 6.0
-    found = preimage.deconv_images(network, pictures, "second", rule="gradient")
+    found = preimage.deconv_images(network, pictures, "second", relu_rule="gradient").images
     assert np.abs(found).reshape(2, -1).max(1).min() > 0
-    colours = shown(found)
+    colours = as_colours(found)
     assert colours.dtype == np.uint8
     assert 127 <= np.median(colours) <= 128
 
@@ -122,18 +137,18 @@ def test_layers_without_a_rule_are_refused_by_name():
     x = keras.layers.LeakyReLU(name="leaky")(keras.layers.Conv2D(2, 3)(image))
     soft = keras.layers.Conv2D(2, 3, activation="sigmoid", name="soft")(image)
     network = Network("odd", keras.Model(image, [x, soft]), tiny_network(8).recipe)
-    direction = unit_directions(network.shape("leaky"), [0])
-    with pytest.raises(ConfigError, match="guided cannot go back through layer leaky .LeakyReLU. of network odd"):
-        project(network, photographs(1, 8), "leaky", direction, rule="guided")
-    with pytest.raises(ConfigError, match="cannot go back through the sigmoid of layer soft"):
+    direction = unit_directions("leaky", network.shape("leaky"), [0])
+    with pytest.raises(ConfigError, match="guided does not cover layer leaky .LeakyReLU. of network odd"):
+        project(network, photographs(1, 8), "leaky", direction, relu_rule="guided")
+    with pytest.raises(ConfigError, match="does not cover the sigmoid of layer soft"):
         project(network, photographs(1, 8), "soft", direction)
-    assert project(network, photographs(1, 8), "leaky", direction, rule="gradient").shape == (1, 8, 8, 3)
-    with pytest.raises(ConfigError, match="unknown rule 'guide'; did you mean guided"):
-        project(network, photographs(1, 8), "leaky", direction, rule="guide")
+    assert project(network, photographs(1, 8), "leaky", direction, relu_rule="gradient").shape == (1, 8, 8, 3)
+    with pytest.raises(ConfigError, match="unknown ReLU rule 'guide'; did you mean guided"):
+        project(network, photographs(1, 8), "leaky", direction, relu_rule="guide")
     slope = keras.layers.ReLU(negative_slope=0.1, name="slope")(image)
     network = Network("odd", keras.Model(image, slope), tiny_network(8).recipe)
     with pytest.raises(ConfigError, match="a ReLU with a slope or a threshold"):
-        project(network, photographs(1, 8), "slope", unit_directions((8, 8, 3), [0]))
+        project(network, photographs(1, 8), "slope", unit_directions("slope", (8, 8, 3), [0]))
 
 
 def test_a_deconvnet_does_not_undo_caffes_normalisation():
@@ -145,7 +160,7 @@ def test_a_deconvnet_does_not_undo_caffes_normalisation():
     direction = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
     found = project(network, photographs(1, 8), "norm", direction)
     np.testing.assert_allclose(found, direction, rtol=1e-5)
-    assert np.abs(project(network, photographs(1, 8), "norm", direction, rule="guided") - direction).max() > 0.1
+    assert np.abs(project(network, photographs(1, 8), "norm", direction, relu_rule="guided") - direction).max() > 0.1
 
 
 def test_top_patches_are_the_strongest_of_all_pictures_and_bad_files_are_told(tmp_path):
@@ -155,24 +170,28 @@ def test_top_patches_are_the_strongest_of_all_pictures_and_bad_files_are_told(tm
         Image.fromarray(picture.astype(np.uint8)).save(paths[-1])
     (tmp_path / "bad.png").write_text("no picture")
     seen = []
-    patches, skipped = preimage.top_patches(
-        network, "third", 2, [tmp_path / "bad.png", *paths], count=3, progress=seen.append
-    )
-    features = network.encode(network.pictures(paths), ["third"])["third"][..., 2]
+    found = preimage.top_patches(network, [tmp_path / "bad.png", *paths], "third", 2, count=3, progress=seen.append)
+    patches = found.patches
+    features = network.encode(read_images(network, paths).images, ["third"])["third"][..., 2]
     best = np.sort(features.reshape(20, -1).max(1))[::-1]
     np.testing.assert_allclose([patch.activation for patch in patches], best[:3], rtol=1e-4)
-    assert [source.name for source, _ in skipped] == ["bad.png"]
+    assert [image.source for image in found.skipped] == [str(tmp_path / "bad.png")]
     assert sum(seen) == 21
     for patch in patches:
+        top, left, bottom, right = patch.box
+        np.testing.assert_array_equal(patch.pixels, patch.image[top:bottom, left:right])
         assert 0 < patch.pixels.shape[0] <= SIZE
+        assert patch.enlarged(patch.image).shape == (SIZE, SIZE, 3)
     with pytest.raises(ConfigError, match="layer third got channel 8, expected 0 to 7"):
-        preimage.top_patches(network, "third", 8, paths)
-    with pytest.raises(DataError, match="none of 1 pictures can be read"):
-        preimage.top_patches(network, "third", 0, [tmp_path / "bad.png"])
+        preimage.top_patches(network, paths, "third", 8)
+    with pytest.raises(DataError, match=r"bad.png: not an image"):
+        preimage.top_patches(network, tmp_path / "bad.png", "third", 0)
+    with pytest.raises(ConfigError, match="count got 0"):
+        preimage.top_patches(network, paths, "third", 0, count=0)
 
 
 def test_scores_have_patches_too(tmp_path):
     network = Network("tiny", tiny_model(), tiny_network().recipe)
     Image.fromarray(photographs(1)[0].astype(np.uint8)).save(tmp_path / "a.png")
-    (patch,), _ = preimage.top_patches(network, "scores", 1, [tmp_path / "a.png"])
+    (patch,) = preimage.top_patches(network, tmp_path / "a.png", "scores", 1).patches
     assert patch.box == (0, 0, SIZE, SIZE)

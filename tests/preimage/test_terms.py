@@ -3,16 +3,31 @@
 import numpy as np
 import pytest
 from keras import ops
+from preimage_networks import tiny_network
 
 from preimage.config import CONFIGS, SIGMA, B, PreimageConfig, V, first_stage
 from preimage.optimization import objectives
-from preimage.optimization.objectives import Activation, Inversion, Standardised, caricature, unit_directions
+from preimage.optimization.objectives import (
+    Activation,
+    Inversion,
+    StandardisedInversion,
+    caricature_objective,
+    unit_directions,
+)
+from preimage.optimization.optimizer import adagrad_momentum, adam, momentum
 from preimage.optimization.parameterization import Fourier, hartley
-from preimage.optimization.priors import AlphaNorm, Natural, TotalVariation, depth_weight, priors, sigma, within_bound
-from preimage.optimization.terms import Seen, Sum
-from preimage.optimization.update_rules import adagrad_momentum, adam, momentum
+from preimage.optimization.priors import (
+    AlphaNorm,
+    LearnedPrior,
+    TotalVariation,
+    clip_colour_norms,
+    cvpr15_tv_weight,
+    sigma,
+    with_priors,
+)
+from preimage.optimization.terms import SearchState, Sum
 from preimage.style_transfer import colour
-from preimage.style_transfer.gram import NORMALISATIONS, Content, Style, gram, guides_of
+from preimage.style_transfer.gram import NORMALISATIONS, ContentLoss, StyleLoss, gram, guides_of
 from vislang.core.errors import ConfigError
 from vislang.training.compile import compiled_gradient
 
@@ -23,12 +38,12 @@ CANVAS = (40 * RANDOM.normal(size=(2, 6, 7, 3))).astype(np.float32)
 
 
 def at_maps(term, maps=MAPS):
-    seen = Seen(None, None, {"tap": ops.convert_to_tensor(maps)})
+    seen = SearchState(None, None, {"tap": ops.convert_to_tensor(maps)})
     return np.asarray(term(seen, [ops.convert_to_tensor(array) for array in term.arrays]))
 
 
 def on_canvas(term, canvas=CANVAS):
-    return np.asarray(term(Seen(ops.convert_to_tensor(canvas), ops.convert_to_tensor(canvas), {}), ()))
+    return np.asarray(term(SearchState(ops.convert_to_tensor(canvas), ops.convert_to_tensor(canvas), {}), ()))
 
 
 def check_gradient(function, at, tolerance=2e-2):
@@ -50,7 +65,7 @@ def test_inversion_is_the_relative_squared_error_of_what_counts():
     for mask in (objectives.central_cells((4, 5, 3), 2), objectives.channel_half(3, 2)):
         expected = (mask * (MAPS - TARGET) ** 2).sum((1, 2, 3)) / (mask * TARGET**2).sum((1, 2, 3))
         np.testing.assert_allclose(at_maps(Inversion("tap", TARGET, mask)), expected, rtol=1e-5)
-    with pytest.raises(ConfigError, match="features at tap are all 0 for picture 1"):
+    with pytest.raises(ConfigError, match="features of layer tap are all 0 for image 1"):
         Inversion("tap", TARGET * np.array([1, 0]).reshape(2, 1, 1, 1))
 
 
@@ -65,31 +80,31 @@ def test_masks_are_where_they_should_be():
         objectives.channel_half(5, 3)
 
 
-def test_standardised_errors_count_in_deviations():
+def test_standardised_errors_count_in_standard_deviations():
     deviation = RANDOM.uniform(1, 2, TARGET.shape[1:])
     expected = (((MAPS - TARGET) / deviation) ** 2).mean((1, 2, 3))
-    np.testing.assert_allclose(at_maps(Standardised("tap", TARGET, deviation)), expected, rtol=1e-5)
+    np.testing.assert_allclose(at_maps(StandardisedInversion("tap", TARGET, deviation)), expected, rtol=1e-5)
     expected = ((MAPS - TARGET) ** 2).mean((1, 2, 3)) / TARGET.var((1, 2, 3))
-    np.testing.assert_allclose(at_maps(Standardised("tap", TARGET)), expected, rtol=1e-4)
-    with pytest.raises(ConfigError, match="deviation at tap is not above 0"):
-        Standardised("tap", TARGET, np.zeros(3))
+    np.testing.assert_allclose(at_maps(StandardisedInversion("tap", TARGET)), expected, rtol=1e-4)
+    with pytest.raises(ConfigError, match="standard deviation at layer tap is 0"):
+        StandardisedInversion("tap", TARGET, np.zeros(3))
 
 
 def test_activations_and_caricatures_are_inner_products():
     np.testing.assert_allclose(at_maps(Activation("tap", TARGET)), -(MAPS * TARGET).sum((1, 2, 3)), rtol=1e-4)
-    np.testing.assert_allclose(at_maps(caricature("tap", MAPS)), -1.0, rtol=1e-5)
-    with pytest.raises(ConfigError, match="no feature at tap is above 0"):
-        caricature("tap", -np.abs(MAPS))
+    np.testing.assert_allclose(at_maps(caricature_objective("tap", MAPS)), -1.0, rtol=1e-5)
+    with pytest.raises(ConfigError, match="no feature of layer tap is above 0"):
+        caricature_objective("tap", -np.abs(MAPS))
 
 
 def test_directions_pick_the_middle_unit_the_mean_or_a_class():
-    middle = unit_directions((4, 6, 3), [2, 0])
+    middle = unit_directions("tap", (4, 6, 3), [2, 0])
     assert middle[0, 2, 3, 2] == middle[1, 2, 3, 0] == 1.0
     assert middle.sum() == 2.0
-    np.testing.assert_allclose(unit_directions((4, 6, 3), [1], whole=True)[0, :, :, 1], 1 / 24)
-    np.testing.assert_array_equal(unit_directions((5,), [3])[0], [0, 0, 0, 1, 0])
-    with pytest.raises(ConfigError, match="got channel 5, expected 0 to 4"):
-        unit_directions((5,), [5])
+    np.testing.assert_allclose(unit_directions("tap", (4, 6, 3), [1], channel_mean=True)[0, :, :, 1], 1 / 24)
+    np.testing.assert_array_equal(unit_directions("tap", (5,), [3])[0], [0, 0, 0, 1, 0])
+    with pytest.raises(ConfigError, match="layer tap got channel 5, expected 0 to 4"):
+        unit_directions("tap", (5,), [5])
     np.testing.assert_allclose(objectives.activation_weight(50, np.array([2.0])), 2.0)
 
 
@@ -97,8 +112,8 @@ def test_terms_add_and_scale():
     first, second = Inversion("tap", TARGET), Activation("tap", TARGET)
     both = 0.5 * first + second * 2.0
     np.testing.assert_allclose(at_maps(both), 0.5 * at_maps(first) + 2 * at_maps(second), rtol=1e-5)
-    np.testing.assert_allclose(at_maps(sum([first, second, first])), 2 * at_maps(first) + at_maps(second), rtol=1e-5)
-    assert both.taps == ("tap",)
+    np.testing.assert_allclose(at_maps(first + second + first), 2 * at_maps(first) + at_maps(second), rtol=1e-5)
+    assert both.layers == ("tap",)
     assert len(Sum([(2.0, both), (1.0, first)]).parts) == 3
     np.testing.assert_allclose(at_maps(both.of_rows([1]), MAPS[1:]), at_maps(both)[1:], rtol=1e-5)
     with pytest.raises(TypeError):
@@ -140,7 +155,7 @@ def test_norms_are_their_definitions_in_both_scalings():
 def test_constant_pictures_have_no_variation_and_a_flat_slope(scaling, beta):
     flat = np.full((1, 5, 5, 3), 17.0, np.float32)
     values, slope = compiled_gradient(
-        lambda x: TotalVariation(beta, scaling)(Seen(x, x, {})), (flat.shape, "float32")
+        lambda x: TotalVariation(beta, scaling)(SearchState(x, x, {})), (flat.shape, "float32")
     )(flat)  # fmt: skip
     assert float(values[0]) == 0.0
     assert np.abs(np.asarray(slope)).max() == 0.0
@@ -149,24 +164,29 @@ def test_constant_pictures_have_no_variation_and_a_flat_slope(scaling, beta):
 @pytest.mark.parametrize("scaling", ["cvpr15", "ijcv16"])
 def test_gradients_of_priors_are_those_of_finite_differences(scaling):
     for term in (AlphaNorm(6.0, scaling), TotalVariation(2.0, scaling), TotalVariation(1.5, scaling)):
-        check_gradient(lambda x, term=term: term(Seen(ops.convert_to_tensor(x), x, {})), CANVAS[:1])
+        check_gradient(lambda x, term=term: term(SearchState(ops.convert_to_tensor(x), x, {})), CANVAS[:1])
 
 
 def test_gradients_of_objectives_are_those_of_finite_differences():
-    terms = [Inversion("tap", TARGET), Standardised("tap", TARGET), Activation("tap", TARGET), Content("tap", TARGET)]
+    terms = [
+        Inversion("tap", TARGET),
+        StandardisedInversion("tap", TARGET),
+        Activation("tap", TARGET),
+        ContentLoss("tap", TARGET),
+    ]
     for normalisation in NORMALISATIONS:
-        terms.append(Style({"tap": np.asarray(gram(TARGET, None, normalisation))}, None, normalisation))
+        terms.append(StyleLoss({"tap": np.asarray(gram(TARGET, None, normalisation))}, None, normalisation))
     for term in terms:
         check_gradient(
-            lambda x, term=term: term(Seen(None, None, {"tap": ops.convert_to_tensor(x)}), term.arrays), MAPS
+            lambda x, term=term: term(SearchState(None, None, {"tap": ops.convert_to_tensor(x)}), term.arrays), MAPS
         )
 
 
 def test_the_bound_shortens_long_colours_only_and_once():
-    bounded = np.asarray(within_bound(3 * CANVAS, 60.0))
+    bounded = np.asarray(clip_colour_norms(3 * CANVAS, 60.0))
     norms, before = np.linalg.norm(bounded, axis=-1), np.linalg.norm(3 * CANVAS, axis=-1)
     np.testing.assert_allclose(norms, np.minimum(before, 60.0), rtol=1e-5)
-    np.testing.assert_allclose(np.asarray(within_bound(bounded, 60.0)), bounded, rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(clip_colour_norms(bounded, 60.0)), bounded, rtol=1e-6)
     assert np.abs(np.cross(bounded, 3 * CANVAS)).max() < 1.0  # the directions stay
 
 
@@ -174,16 +194,20 @@ def test_presets_hold_the_constants_of_their_papers():
     first, second, third = CONFIGS["cvpr15"], CONFIGS["ijcv16"], CONFIGS["kato"]
     assert (first.alpha_weight, first.rate, first.iterations) == (8e-10, 0.004, (100, 200, 100))
     assert first.rates == (1.0, 0.1, 0.01)
-    assert [depth_weight(share) for share in (11 / 227, 51 / 227, 67 / 227, 131 / 227, 163 / 227, 1.0)] == [
+    assert [cvpr15_tv_weight(share) for share in (11 / 227, 51 / 227, 67 / 227, 131 / 227, 163 / 227, 1.0)] == [
         *(1.0, 1.0, 10.0, 10.0, 100.0, 100.0)
     ]
     assert (second.bound, second.alpha, second.tv_beta, second.iterations) == (160.0, 6.0, 2.0, (300, 50))
     assert second.rate == pytest.approx(53.333, abs=1e-3)
     assert first_stage(second).iterations == (300,)
     assert (third.rate, third.natural_weight, third.iterations) == (2.0**19, 10.0, (1000,))
-    assert priors(third, 1.0) == []
-    assert len(priors(third, 1.0, lambda x: x)) == 1
-    assert len(priors(first, 0.1)) == 2
+    network = tiny_network()
+    objective = Activation("first", np.ones((1, 16, 16, 6)))
+    assert with_priors(objective, network, "first", third) is objective
+    assert len(with_priors(objective, network, "first", third, lambda x: x).parts) == 2
+    shallow, deep = (with_priors(objective, network, layer, first).parts for layer in ("first", "scores"))
+    assert [weight for weight, _ in shallow] == [1.0, 8e-10, 1.0]
+    assert [weight for weight, _ in deep] == [1.0, 8e-10, 100.0]
 
 
 def test_settings_that_cannot_be_are_refused():
@@ -199,11 +223,11 @@ def test_settings_that_cannot_be_are_refused():
             PreimageConfig(**wrong)
 
 
-def test_any_model_of_pictures_is_a_prior():
-    term = 2.0 * Natural(lambda pictures: ops.mean(pictures, axis=(1, 2, 3)))
+def test_any_model_of_images_is_a_prior():
+    term = 2.0 * LearnedPrior(lambda pictures: ops.mean(pictures, axis=(1, 2, 3)))
     np.testing.assert_allclose(on_canvas(term), 2 * CANVAS.mean((1, 2, 3)), rtol=1e-4)
-    with pytest.raises(ConfigError, match="expected one for each picture"):
-        on_canvas(Natural(lambda pictures: ops.mean(pictures, axis=3)))
+    with pytest.raises(ConfigError, match="expected one per image"):
+        on_canvas(LearnedPrior(lambda pictures: ops.mean(pictures, axis=3)))
 
 
 def test_what_strays_from_the_loss_of_photographs_to_either_side_is_unnatural():
@@ -211,8 +235,8 @@ def test_what_strays_from_the_loss_of_photographs_to_either_side_is_unnatural():
         return ops.mean(ops.abs(pictures), axis=(1, 2, 3))
 
     sizes = np.abs(CANVAS).mean((1, 2, 3))
-    np.testing.assert_allclose(on_canvas(Natural(loss, typical=100.0)), np.log(sizes / 100.0) ** 2, rtol=1e-3)
-    less, alike, more = (on_canvas(Natural(loss, typical=share * float(sizes[0])))[0] for share in (2.0, 1.0, 0.5))
+    np.testing.assert_allclose(on_canvas(LearnedPrior(loss, typical=100.0)), np.log(sizes / 100.0) ** 2, rtol=1e-3)
+    less, alike, more = (on_canvas(LearnedPrior(loss, typical=share * float(sizes[0])))[0] for share in (2.0, 1.0, 0.5))
     assert alike < 1e-6
     np.testing.assert_allclose([less, more], np.log(2) ** 2, rtol=1e-3)
 
@@ -265,12 +289,12 @@ def test_style_losses_are_the_three_published_ones():
     }
     for name, values in expected.items():
         target = np.asarray(gram(TARGET, None, name))
-        np.testing.assert_allclose(at_maps(Style({"tap": target}, None, name)), values, rtol=1e-4)
+        np.testing.assert_allclose(at_maps(StyleLoss({"tap": target}, None, name)), values, rtol=1e-4)
     difference = ((MAPS - TARGET) ** 2).sum((1, 2, 3))
-    np.testing.assert_allclose(at_maps(Content("tap", TARGET, "paper")), difference / 2, rtol=1e-5)
-    np.testing.assert_allclose(at_maps(Content("tap", TARGET, "port")), difference / 60, rtol=1e-5)
+    np.testing.assert_allclose(at_maps(ContentLoss("tap", TARGET, "paper")), difference / 2, rtol=1e-5)
+    np.testing.assert_allclose(at_maps(ContentLoss("tap", TARGET, "port")), difference / 60, rtol=1e-5)
     with pytest.raises(ConfigError, match="unknown normalisation"):
-        Style({"tap": TARGET}, None, "mine")
+        StyleLoss({"tap": TARGET}, None, "mine")
 
 
 def test_regions_become_shares_of_cells():
@@ -282,14 +306,14 @@ def test_regions_become_shares_of_cells():
     np.testing.assert_allclose(guides[:, 2:, 1], 1.0)
 
 
-@pytest.mark.parametrize("way", colour.MATCHES)
-def test_matched_colours_have_the_mean_and_covariance_of_the_other_picture(way):
+@pytest.mark.parametrize("method", colour.MATCHES)
+def test_matched_colours_have_the_mean_and_covariance_of_the_other_image(method):
     mix = np.array([[20.0, 5, 0], [0, 15, 5], [3, 0, 10]])
     target, source = RANDOM.normal(size=(40, 40, 3)) @ mix + 120, RANDOM.normal(size=(30, 30, 3)) @ mix.T + 140
-    moved = colour.matched_colours(target, source, way).reshape(-1, 3)
+    moved = colour.matched_colours(target, source, method).reshape(-1, 3)
     np.testing.assert_allclose(moved.mean(0), source.reshape(-1, 3).mean(0), atol=0.5)
     np.testing.assert_allclose(np.cov(moved.T), np.cov(source.reshape(-1, 3).T), atol=12)
-    with pytest.raises(ConfigError, match="unknown way to match colours"):
+    with pytest.raises(ConfigError, match="unknown method of matching colours"):
         colour.matched_colours(target, source, "magic")
 
 
@@ -302,7 +326,7 @@ def test_luminance_alone_keeps_the_colours_of_the_content():
 
 
 def test_pictures_get_the_contrast_of_photographs():
-    pictures = colour.natural_contrast(RANDOM.uniform(100, 110, (2, 8, 8, 3)))
+    pictures = colour.photograph_contrast(RANDOM.uniform(100, 110, (2, 8, 8, 3)))
     np.testing.assert_allclose(pictures.mean((1, 2, 3)), 120.0, atol=0.1)
     np.testing.assert_allclose(pictures.std((1, 2, 3)), 60.0, atol=0.1)
-    assert colour.natural_contrast(np.full((1, 4, 4, 3), 7.0)).mean() == 120.0
+    assert colour.photograph_contrast(np.full((1, 4, 4, 3), 7.0)).mean() == 120.0

@@ -13,6 +13,7 @@ from preimage import invert, train
 from preimage.classifier.config import CLASSIFIERS, ClassifierConfig
 from preimage.classifier.model import build_classifier, load_classifier
 from preimage.classifier.training import ViewBatches
+from preimage.networks.network import Network
 from vislang.backbones.weights import fingerprint
 from vislang.core.errors import CheckpointError, ConfigError
 from vislang.images.preprocess import find_recipe
@@ -81,13 +82,13 @@ def test_the_folder_says_what_was_learned_from(pacs, scratch):
 def test_a_trained_folder_is_a_network_with_classes_and_taps(pacs, scratch, tmp_path, capsys):
     network = preimage.load_network(scratch)
     assert network.classes == ("lake", "rose")
-    assert {"grid", "pooled", "scores", "conv1", "relu2", "pool1"} <= set(network.taps)
+    assert {"grid", "pooled", "scores", "conv1", "relu2", "pool1"} <= set(network.layer_names)
     assert network.shape("grid") == (32, 32, 6)
     picture = pacs / "photo" / "rose" / "0.png"
-    guesses = preimage.classify_images(network, [picture])[0]
-    assert {one.name for one in guesses} == {"lake", "rose"}
+    classes = preimage.classify_images(network, picture).labels[0]
+    assert {one.name for one in classes} == {"lake", "rose"}
     assert preimage.load_network(scratch, size=96).shape("grid") == (48, 48, 6)
-    line = ["--network", scratch, "--layer", "relu2", "--image", picture, "--out", tmp_path / "inverted.png"]
+    line = ["--model", scratch, "--layer", "relu2", "--images", picture, "--out", tmp_path / "inverted.png"]
     assert invert.main([*map(str, line), "--set", "iterations=2,1"]) == 0
     assert "feature_error" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="holds its own weights"):
@@ -217,7 +218,7 @@ def test_a_damaged_folder_is_told_apart(scratch, tmp_path):
 
 def test_the_scratch_preset_sees_most_of_the_picture_at_its_last_map():
     built = build_classifier(CLASSIFIERS["scratch"], ["a", "b"])
-    network = preimage.networks.network.Network("scratch", built.model, built.recipe, built.layers)
-    assert network.field("grid").side == 80
+    network = Network("scratch", built.model, built.recipe, built.layers)
+    assert network.receptive_field("grid").side == 80
     assert network.shape("grid") == (6, 6, 192)
     assert isinstance(built.model.layers[-1], keras.layers.Dense)

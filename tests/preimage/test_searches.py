@@ -1,4 +1,4 @@
-"""Searches on tiny networks: objectives improve, batches are singles, seeds are exact; and networks with their taps."""
+"""Searches on tiny networks: objectives improve, batches equal single runs, seeds are exact; networks and layers."""
 
 from dataclasses import replace
 
@@ -10,12 +10,12 @@ from preimage_networks import SIZE, photographs, tiny_model, tiny_network
 
 import preimage
 from preimage.config import CONFIGS
-from preimage.networks.receptive_fields import Field
+from preimage.networks.receptive_fields import ReceptiveField
 from preimage.optimization import searches
 from preimage.optimization.objectives import Inversion
 from preimage.optimization.optimizer import ImageOptimizer
-from preimage.optimization.white_noise import filters_from_noise
-from preimage.style_transfer.transfer import StyleControls, finer_style, stylise
+from preimage.options import SearchOptions, StyleOptions
+from preimage.style_transfer.transfer import transfer_style, with_fine_texture
 from vislang.core.errors import ConfigError, DataError
 from vislang.images.preprocess import prepare
 
@@ -36,36 +36,38 @@ def network():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_an_inversion_comes_closer_to_its_target(network, preset):
     found = searches.invert(network, photographs(2), "scores" if preset == "kato" else "second", PRESETS[preset])
-    assert found.pictures.shape == (2, SIZE, SIZE, 3)
-    assert found.pictures.min() >= 0.0
-    assert found.pictures.max() <= 255.0
+    assert found.images.shape == (2, SIZE, SIZE, 3)
+    assert found.images.min() >= 0.0
+    assert found.images.max() <= 255.0
     assert found.losses.shape == (12, 2)
     assert np.all(found.losses[-1] < found.losses[0])
     assert np.all(found.measures["feature_error"] >= 0)
 
 
 @pytest.mark.parametrize("preset", ["ijcv16", "fourier"])
-@pytest.mark.parametrize(("layer", "whole"), [("pre:last", False), ("second", True), ("scores", False)])
-def test_units_channels_and_classes_answer_more_and_more(network, preset, layer, whole):
-    found = searches.maximize(network, layer, [0, 3], PRESETS[preset], whole=whole, seeds=[5, 6])
+@pytest.mark.parametrize(("layer", "channel_mean"), [("pre:last", False), ("second", True), ("scores", False)])
+def test_units_channels_and_classes_become_more_active(network, preset, layer, channel_mean):
+    found = searches.maximize(
+        network, layer, [0, 3], PRESETS[preset], channel_mean=channel_mean, options=SearchOptions(seed=5)
+    )
     assert found.losses.shape == (8, 2)
     assert np.all(found.losses[-1] < found.losses[0])
     assert set(found.measures) == ({"activation", "rank"} if layer == "scores" else {"activation"})
 
 
 def test_caricatures_have_more_of_what_was_there(network):
-    found = searches.caricature_of(network, photographs(2), "last", PRESETS["ijcv16"])
+    found = searches.caricature(network, photographs(2), "last", PRESETS["ijcv16"])
     assert np.all(found.measures["gain"] > 1.0)
     assert np.all(found.losses[-1] < found.losses[0])
 
 
-def test_photographs_set_the_scale_of_responses(network):
+def test_photographs_set_the_scale_of_activations(network):
     pictures = photographs(5)
-    largest = searches.largest_responses(network, "last", [1, 2], pictures)
+    largest = searches.max_activations_of(network, "last", [1, 2], pictures)
     features = network.encode(pictures, ["pre:last"])["pre:last"]
     np.testing.assert_allclose(largest, features.max((0, 1, 2))[[1, 2]])
     found = preimage.maximize_units(
-        network, "last", [1, 2], preset="ijcv16", settings=["iterations=2,1"], photos=pictures
+        network, "last", [1, 2], preset="ijcv16", settings=["iterations=2,1"], images=pictures
     )
     assert found.losses.shape == (2, 2)
 
@@ -74,16 +76,18 @@ def test_photographs_set_the_scale_of_responses(network):
 def test_a_batch_gives_what_single_runs_give(network, preset):
     pictures = photographs(3) * np.array([1.0, 0.3, 0.7], np.float32)[:, None, None, None]
     layer = "scores" if preset == "kato" else "second"
-    batch = searches.invert(network, pictures, layer, PRESETS[preset], seeds=[7, 8, 9])
+    batch = searches.invert(network, pictures, layer, PRESETS[preset], options=SearchOptions(seed=7))
     for row, seed in enumerate([7, 8, 9]):
-        single = searches.invert(network, pictures[row : row + 1], layer, PRESETS[preset], seeds=[seed])
+        single = searches.invert(
+            network, pictures[row : row + 1], layer, PRESETS[preset], options=SearchOptions(seed=seed)
+        )
         np.testing.assert_allclose(single.losses[:, 0], batch.losses[:, row], rtol=1e-3)
-        np.testing.assert_allclose(single.pictures[0], batch.pictures[row], atol=0.3)
+        np.testing.assert_allclose(single.images[0], batch.images[row], atol=0.3)
 
 
 def test_a_seed_gives_the_same_picture_and_another_another(network):
     first, again, other = (
-        searches.invert(network, photographs(1), "second", PRESETS["ijcv16"], seeds=[seed]).pictures
+        searches.invert(network, photographs(1), "second", PRESETS["ijcv16"], options=SearchOptions(seed=seed)).images
         for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(first, again)
@@ -94,28 +98,32 @@ def test_a_compiled_search_takes_other_targets(network):
     features = network.encode(photographs(4), ["second"])["second"]
     config = PRESETS["ijcv16"]
     search = ImageOptimizer(network, Inversion("second", features), config)
-    whole = search.run(seeds=[0, 1, 2, 3])
-    part = search.run(seeds=[2], term=search.term.of_rows([2]))
-    np.testing.assert_allclose(part.pictures[0], whole.pictures[2], atol=0.3)
-    with pytest.raises(ConfigError, match=r"got 2 seeds, targets of \[4\] pictures"):
-        search.run(seeds=[0, 1])
+    whole = search.run()
+    part = search.run(term=search.term.of_rows([2]), options=SearchOptions(seed=2))
+    np.testing.assert_allclose(part.images[0], whole.images[2], atol=0.3)
+    with pytest.raises(ConfigError, match=r"got targets and images to start from for \[2, 4\] images"):
+        search.run(photographs(2))
 
 
 def test_searches_can_be_watched(network):
     seen, steps = [], []
     found = searches.invert(
         network, photographs(1), "second", PRESETS["ijcv16"],
-        watch=lambda number, pictures: seen.append((number, pictures)), watch_every=5, progress=steps.append,
+        options=SearchOptions(
+            watch=lambda iteration, images: seen.append((iteration, images)), watch_every=5, progress=steps.append
+        ),
     )  # fmt: skip
-    assert [number for number, _ in seen] == [5, 10, 12]
+    assert [iteration for iteration, _ in seen] == [5, 10, 12]
     assert len(steps) == 12
-    np.testing.assert_array_equal(seen[-1][1], found.pictures)
+    np.testing.assert_array_equal(seen[-1][1], found.images)
+    with pytest.raises(ConfigError, match="watch_every got 0"):
+        SearchOptions(watch_every=0)
 
 
 def test_the_bound_holds_at_the_end(network):
     config = replace(PRESETS["ijcv16"], bound=30.0, data_weight=1e4)
     found = searches.invert(network, photographs(1), "second", config)
-    assert np.linalg.norm(found.pictures - network.mean, axis=-1).max() < 30.01
+    assert np.linalg.norm(found.images - network.mean, axis=-1).max() < 30.01
 
 
 def test_starts_are_those_of_the_presets(network):
@@ -132,7 +140,7 @@ def test_starts_are_those_of_the_presets(network):
     assert np.linalg.norm(start("cvpr15")) == pytest.approx(27098.1157 * 64 / 227, rel=1e-4)
     assert np.quantile(start("ijcv16"), 0.95) == pytest.approx(80 / 3**0.5, rel=1e-3)
     assert start("kato").std() == pytest.approx(57.6, rel=0.03)
-    with pytest.raises(ConfigError, match="starts from given pictures"):
+    with pytest.raises(ConfigError, match="starts from given images"):
         preimage.invert_images(network, photographs(1), "second", settings=["start=image"])
 
 
@@ -147,36 +155,46 @@ def test_another_model_as_a_prior_pulls_the_picture(network):
 
     config = replace(PRESETS["ijcv16"], natural_weight=50.0)
     plain, pulled = (
-        searches.invert(network, photographs(1), "second", config, natural=natural) for natural in (None, dark)
+        searches.invert(network, photographs(1), "second", config, prior_model=model) for model in (None, dark)
     )
-    assert pulled.pictures.mean() < plain.pictures.mean() - 5
+    assert pulled.images.mean() < plain.images.mean() - 5
+    settings = ["iterations=8,4", "natural_weight=50"]
+    plain, pulled = (
+        preimage.style_images(network, photographs(1), photographs(2)[1:], settings=settings, prior_model=model).images
+        for model in (None, dark)
+    )
+    assert pulled.mean() < plain.mean() - 5
 
 
 @pytest.mark.parametrize("colour", ["none", "sym", "luminance"])
 def test_style_transfer_lowers_its_loss(network, colour):
-    controls = StyleControls("second", ("first", "second"), colour=colour)
+    style_options = StyleOptions("second", ("first", "second"), colour=colour)
     config = replace(CONFIGS["style"], **SHORT)
-    found = stylise(network, photographs(2), photographs(3)[2], controls, config)
-    assert found.pictures.shape == (2, SIZE, SIZE, 3)
+    found = transfer_style(network, photographs(2), photographs(3)[2], style_options, config)
+    assert found.images.shape == (2, SIZE, SIZE, 3)
     assert np.all(found.losses[-1] < found.losses[0])
 
 
 def test_regions_take_their_own_textures_and_must_be_in_both(network):
-    controls = StyleControls("second", ("first",))
+    style_options = StyleOptions("second", ("first",))
     config = replace(CONFIGS["style"], **SHORT)
     regions = np.repeat(np.arange(2), SIZE // 2)[:, None] * np.ones((1, SIZE), int)
-    found = stylise(network, photographs(1), photographs(2)[1], controls, config, regions=(regions, regions.T))
+    found = transfer_style(
+        network, photographs(1), photographs(2)[1], style_options, config, regions=(regions, regions.T)
+    )
     assert found.losses[-1] < found.losses[0]
     with pytest.raises(ConfigError, match="expected 0, 1, ... and the same in both"):
-        stylise(network, photographs(1), photographs(2)[1], controls, config, regions=(regions, 0 * regions))
+        transfer_style(
+            network, photographs(1), photographs(2)[1], style_options, config, regions=(regions, 0 * regions)
+        )
     with pytest.raises(ConfigError, match="unknown colour control"):
-        stylise(network, photographs(1), photographs(1)[0], replace(controls, colour="blue"), config)
-    finer = finer_style(network, photographs(1)[0], photographs(2)[1], ["first"], config)
+        transfer_style(network, photographs(1), photographs(1)[0], replace(style_options, colour="blue"), config)
+    finer = with_fine_texture(network, photographs(1)[0], photographs(2)[1], ["first"], config)
     assert finer.shape == (SIZE, SIZE, 3)
 
 
 def test_filters_from_noise_follow_the_recipe(network):
-    found = filters_from_noise(network, "pre:third", [1, 2], steps=3, raw=False)
+    found = preimage.filters_from_noise(network, "pre:third", [1, 2], steps=3).images
     from vislang.core.seeds import stream
 
     x = stream(0, "preimage", "white noise").uniform(-1, 1, (SIZE, SIZE, 3)).astype(np.float32) + 100
@@ -191,8 +209,48 @@ def test_filters_from_noise_follow_the_recipe(network):
         slope = tape.gradient(response, x)
         x = x + slope / (tf.sqrt(tf.reduce_mean(slope**2)) + 1e-5)
     np.testing.assert_allclose(found[1], np.clip(x[0], 0, 255), atol=1e-2)
-    with pytest.raises(ConfigError, match="got channel 8, expected 0 to 7"):
-        filters_from_noise(network, "third", [8])
+
+
+def test_filters_appear_from_noise_where_the_relu_is_silent():
+    network = tiny_network()
+    kernel, bias = network.model.get_layer("third").get_weights()
+    network.model.get_layer("third").set_weights([kernel, bias - 100.0])
+    start, after_relu, before_relu = (
+        preimage.filters_from_noise(network, layer, [3], steps=steps).images
+        for layer, steps in (("pre:last", 1), ("last", 9), ("pre:last", 9))
+    )
+    assert network.encode(after_relu, ["last"])["last"].max() == 0.0, "the unit stays silent behind its ReLU"
+    assert np.abs(after_relu - start).max() > 1.0
+    np.testing.assert_array_equal(after_relu, before_relu)
+
+
+def test_a_channel_that_noise_does_not_change_is_refused():
+    network = tiny_network()
+    kernel, bias = network.model.get_layer("third").get_weights()
+    kernel[..., 3] = 0.0
+    network.model.get_layer("third").set_weights([kernel, bias])
+    with pytest.raises(ConfigError, match="channel 3 of layer pre:last has gradient 0 at the noise"):
+        preimage.filters_from_noise(network, "last", [1, 3])
+    with pytest.raises(ConfigError, match="steps got 0, expected 1 or more"):
+        preimage.filters_from_noise(network, "last", [1], steps=0)
+
+
+def test_filters_from_noise_can_be_watched(network):
+    seen = []
+    options = SearchOptions(watch=lambda step, images: seen.append((step, images)), watch_every=3)
+    found = preimage.filters_from_noise(network, "last", [1], steps=4, options=options)
+    assert [step for step, _ in seen] == [3, 4]
+    np.testing.assert_array_equal(seen[-1][1], found.images)
+    assert found.losses.shape == (4, 1)
+    assert found.losses[-1] < found.losses[0]
+
+
+def test_masks_and_stds_belong_to_one_objective_each(network):
+    images = photographs(1)
+    with pytest.raises(ConfigError, match="objective=standardised counts all features, got a mask"):
+        preimage.invert_images(network, images, "scores", preset="kato", mask=np.ones(4))
+    with pytest.raises(ConfigError, match="objective=relative has no use for unit_std"):
+        preimage.invert_images(network, images, "scores", unit_std=np.ones(4))
 
 
 @pytest.mark.parametrize("recipe", ["squash-64-tf/v1", "squash-64-bgr-mean/v1", "squash-64-imagenet/v1"])
@@ -200,34 +258,34 @@ def test_pictures_reach_the_network_as_its_recipe_says(recipe):
     network = tiny_network(64, recipe)
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     np.testing.assert_allclose(
-        np.asarray(network.normalised(network.pictures([picture])))[0], prepare(picture, recipe), atol=1e-4
+        np.asarray(network.preprocess(network.resized(picture)[None]))[0], prepare(picture, recipe), atol=1e-4
     )
-    middle = np.asarray(network.normalised(np.broadcast_to(network.mean, (1, 64, 64, 3)).astype(np.float32)))
+    middle = np.asarray(network.preprocess(np.broadcast_to(network.mean, (1, 64, 64, 3)).astype(np.float32)))
     np.testing.assert_allclose(middle, 0.0, atol=1e-4)
 
 
-def test_taps_are_layers_values_before_activations_and_scores(network):
+def test_names_are_those_of_layers_of_values_before_activations_and_of_scores(network):
     pictures = photographs(2)
-    taps = ["first", "pre:first", "scores", "pre:last", "third", "classes"]
-    found = network.encode(pictures, taps)
+    layers = ["first", "pre:first", "scores", "pre:last", "third", "classes"]
+    found = network.encode(pictures, layers)
     np.testing.assert_allclose(np.maximum(found["pre:first"], 0), found["first"], atol=1e-5)
     np.testing.assert_array_equal(found["pre:last"], found["third"])
     powers = np.exp(found["scores"])
     np.testing.assert_allclose(powers / powers.sum(1, keepdims=True), found["classes"], rtol=1e-4)
-    assert "scores" in network.taps
-    with pytest.raises(ConfigError, match="unknown tap of network tiny 'frist'; did you mean first"):
+    assert "scores" in network.layer_names
+    with pytest.raises(ConfigError, match="unknown layer of network tiny 'frist'; did you mean first"):
         network.output("frist")
     model = keras.Model(network.model.input, network.model.get_layer("last").output)
     with pytest.raises(ConfigError, match="ends without a softmax and has no class scores"):
         type(network)("cut", model, network.recipe).output("scores")
 
 
-def test_fields_are_what_gradients_reach(network):
-    assert network.field("first") == Field(3, 1, -1)
-    assert network.field("pool") == Field(4, 2, -1)
-    assert network.field("second") == Field(8, 2, -3)
-    assert network.field("third").stride == 4
-    assert network.field("scores") == Field(SIZE, SIZE, 0)
+def test_receptive_fields_are_what_gradients_reach(network):
+    assert network.receptive_field("first") == ReceptiveField(3, 1, -1)
+    assert network.receptive_field("pool") == ReceptiveField(4, 2, -1)
+    assert network.receptive_field("second") == ReceptiveField(8, 2, -3)
+    assert network.receptive_field("third").stride == 4
+    assert network.receptive_field("scores") == ReceptiveField(SIZE, SIZE, 0)
     layer = keras.Model(network.model.input, network.output("pre:third"))
     import tensorflow as tf
 
@@ -243,9 +301,9 @@ def test_fields_are_what_gradients_reach(network):
 
 
 def preimage_box(network, layer, place):
-    from preimage.backprop.top_patches import patch_box
+    from preimage.backprop.top_patches import field_box
 
-    return patch_box(network, layer, place)
+    return field_box(network, layer, place)
 
 
 def test_networks_are_loaded_by_name_file_and_from_caffe(tmp_path):
@@ -270,11 +328,11 @@ def test_networks_are_loaded_by_name_file_and_from_caffe(tmp_path):
 @pytest.mark.slow
 def test_a_network_of_caffes_is_looked_into():
     network = preimage.load_network("caffe:VGG_CNN_S", weights="random")
-    assert network.field("conv5").side == 113
-    assert network.field("conv5").stride == 12
+    assert network.receptive_field("conv5").side == 113
+    assert network.receptive_field("conv5").stride == 12
     assert network.shape("blob:conv5") == (17, 17, 512)
-    found = filters_from_noise(network, "conv5", [109], steps=1)
-    assert found.shape == (1, 224, 224, 3)
+    found = preimage.filters_from_noise(network, "conv5", [109], steps=1)
+    assert found.images.shape == (1, 224, 224, 3)
 
 
 def test_zoom_and_jitter_see_the_canvas_where_they_say(network):
@@ -292,6 +350,6 @@ def test_zoom_and_jitter_see_the_canvas_where_they_say(network):
     left = columns.astype(int)
     share = (columns - left)[:, None]
     np.testing.assert_allclose(seen[1, 2], expected[left] * (1 - share) + expected[left + 1] * share, atol=1e-4)
-    found = search.run(seeds=[0, 1])
-    single = search.run(seeds=[1], term=search.term.of_rows([1]))
-    np.testing.assert_allclose(single.pictures[0], found.pictures[1], atol=0.5)
+    found = search.run()
+    single = search.run(term=search.term.of_rows([1]), options=SearchOptions(seed=1))
+    np.testing.assert_allclose(single.images[0], found.images[1], atol=0.5)

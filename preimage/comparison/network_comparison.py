@@ -1,0 +1,256 @@
+"""Two networks compared: the same images through both, at corresponding layers.
+
+References: Mahendran & Vedaldi, IJCV 2016, for what is shown; those of the measures are in `similarity`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from preimage.comparison.layer_analysis import (
+    AnalysisSettings,
+    LayerAnalysis,
+    LayerStatistics,
+    analyse_layer,
+    layer_statistics,
+)
+from preimage.comparison.similarity import alignment
+from preimage.config import PreimageConfig, first_stage, search_config, with_iterations
+from preimage.networks.class_labels import class_names, synonyms_of
+from preimage.networks.image_inputs import evenly_spaced_rows, read_images
+from preimage.networks.layers import block_ends, evenly_spaced_layers, matched_layers
+from preimage.networks.network import SCORES, Network
+from preimage.optimization import searches
+from preimage.options import ComparisonOptions, Progress, SearchOptions
+from vislang.core.errors import ConfigError, DataError, unknown_name
+from vislang.features.pipeline import Skipped
+
+_LAYERS = 4  # that are compared by default
+_CKA_LAYERS = 12  # of each network in the matrix of CKA
+
+
+@dataclass(frozen=True)
+class ComparedNetwork:
+    """One of two compared networks.
+
+    Attributes:
+        name: of the network.
+        inputs: float32 [B, S, S, 3], RGB 0..255, the images at the network's size.
+        layers: analyses of the corresponding layers.
+        cka_layers: layers of the matrix of CKA.
+        class_images: float32 [K, S, S, 3], maximise its scores of the shared classes; K is 0 where none are shared.
+    """
+
+    name: str
+    inputs: np.ndarray
+    layers: tuple[LayerAnalysis, ...]
+    cka_layers: tuple[str, ...]
+    class_images: np.ndarray
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two networks compared.
+
+    Attributes:
+        a: the first.
+        b: the second.
+        names: of the B images that were searched from.
+        cka: float64 [cka_layers of a, cka_layers of b], debiased linear CKA over `cka_images` images.
+        cka_biased: the same without correction for their number.
+        matched_cka: float64 [layers], debiased CKA of the corresponding layers.
+        matched_cka_biased: the same without correction.
+        cka_images: how many images.
+        pooled: whether features were averaged over positions.
+        class_names: of the K classes.
+        skipped: images that could not be read, each with `source` and `reason`.
+    """
+
+    a: ComparedNetwork
+    b: ComparedNetwork
+    names: tuple[str, ...]
+    cka: np.ndarray
+    cka_biased: np.ndarray
+    matched_cka: np.ndarray
+    matched_cka_biased: np.ndarray
+    cka_images: int
+    pooled: bool
+    class_names: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One network before the searches.
+
+    Attributes:
+        network: the network.
+        images: float32 [N, S, S, 3], RGB 0..255, all images.
+        layers: that are compared with those of the other side.
+        cka_layers: of the matrix of CKA, the compared ones among them.
+        statistics: of all `cka_layers`.
+        class_names: () where they are unknown.
+    """
+
+    network: Network
+    images: np.ndarray
+    layers: list[str]
+    cka_layers: list[str]
+    statistics: dict[str, LayerStatistics]
+    class_names: Sequence[str]
+
+
+def compare_networks(
+    network_a: Network,
+    network_b: Network,
+    images: Any,
+    options: ComparisonOptions = ComparisonOptions(),
+    *,
+    labels: Sequence[str | Path | None] = (None, None),
+    on_start: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare two networks; arguments and errors as of `preimage.compare_networks`."""
+    config, unit_config = _configs(options)
+    analysis = AnalysisSettings(
+        config, unit_config, options.channels, SearchOptions(seed=options.seed, progress=progress)
+    )
+    layers_a, layers_b = _corresponding_layers(network_a, network_b, options)
+    names, inputs_a, inputs_b, skipped = _read(network_a, network_b, images, options)
+    side_a = _side(network_a, inputs_a, layers_a, labels[0], options)
+    side_b = _side(network_b, inputs_b, layers_b, labels[1], options)
+    classes = _shared_classes(side_a, side_b, options)
+    if on_start is not None:
+        steps = 2 * len(layers_a) * analysis.iterations
+        if classes:
+            steps += 2 * unit_config.iterations[0]
+        on_start(steps)
+    rows = evenly_spaced_rows(len(names), options.limit)
+    cka, matched_cka = _alignments(side_a, side_b, debiased=True)
+    cka_biased, matched_cka_biased = _alignments(side_a, side_b, debiased=False)
+    return Comparison(
+        a=_compared(side_a, network_b, rows, classes, analysis),
+        b=_compared(side_b, network_a, rows, classes, analysis),
+        names=tuple(names[row] for row in rows),
+        cka=cka,
+        cka_biased=cka_biased,
+        matched_cka=matched_cka,
+        matched_cka_biased=matched_cka_biased,
+        cka_images=len(names),
+        pooled=options.pooled,
+        class_names=tuple(classes),
+        skipped=skipped,
+    )
+
+
+def _configs(options: ComparisonOptions) -> tuple[PreimageConfig, PreimageConfig]:
+    """Return the settings of inversions and caricatures, and of maximisations."""
+    config = search_config(options.preset, options.settings)
+    unit_config = first_stage(search_config(options.unit_preset))
+    if options.iterations is not None:
+        config = with_iterations(config, options.iterations)
+        unit_config = with_iterations(unit_config, options.iterations)
+    return config, unit_config
+
+
+def _corresponding_layers(
+    network_a: Network, network_b: Network, options: ComparisonOptions
+) -> tuple[list[str], list[str]]:
+    """Return the corresponding layers of both networks, all of which exist and have the requested channels."""
+    layers_a = list(options.layers)
+    if not layers_a:
+        count = _LAYERS if options.num_layers is None else options.num_layers
+        layers_a = evenly_spaced_layers(block_ends(network_a), count)
+    for layer in layers_a:
+        network_a.require_channels(layer, options.channels)
+    layers_b = list(options.layers_b) or matched_layers(network_a, layers_a, network_b)
+    for layer in layers_b:
+        network_b.require_channels(layer, options.channels)
+    if len(layers_a) != len(layers_b):
+        raise ConfigError(f"got {len(layers_a)} layers of one network and {len(layers_b)} of the other, expected pairs")
+    return layers_a, layers_b
+
+
+def _read(
+    network_a: Network, network_b: Network, images: Any, options: ComparisonOptions
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, tuple[Skipped, ...]]:
+    """Read images for both networks: names, arrays for each, and what could not be read."""
+    most = max(options.cka_images, options.limit)
+    read_a = read_images(network_a, images, most=most)
+    if len(read_a.names) < 4:
+        count = len(read_a.names) + len(read_a.skipped)
+        raise DataError(f"{len(read_a.names)} of {count} images can be read, expected 4 or more; give more images")
+    read_b = read_images(network_b, images, most=most)
+    return read_a.names, read_a.images, read_b.images, read_a.skipped
+
+
+def _side(
+    network: Network, images: np.ndarray, layers: list[str], labels: str | Path | None, options: ComparisonOptions
+) -> _Side:
+    cka_layers = list(dict.fromkeys([*evenly_spaced_layers(block_ends(network), _CKA_LAYERS), *layers]))
+    order = {layer.name: index for index, layer in enumerate(network.model.layers)}
+    cka_layers.sort(key=lambda layer: order.get(network.output(layer)._keras_history[0].name, len(order)))
+    statistics = layer_statistics(network, images, cka_layers, pooled=options.pooled)
+    names: Sequence[str] = ()
+    if network.has_classes or labels is not None:
+        names = class_names(network, labels) or ()
+    return _Side(network, images, layers, cka_layers, statistics, names)
+
+
+def _alignments(a: _Side, b: _Side, *, debiased: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the matrix of CKA, and the CKA of corresponding layers."""
+
+    def cka(layer: str, other: str) -> float:
+        return alignment(a.statistics[layer].grams[debiased], b.statistics[other].grams[debiased])
+
+    matrix = np.zeros((len(a.cka_layers), len(b.cka_layers)))
+    for row, layer in enumerate(a.cka_layers):
+        for column, other in enumerate(b.cka_layers):
+            matrix[row, column] = cka(layer, other)
+    return matrix, np.array(list(map(cka, a.layers, b.layers)))
+
+
+def _shared_classes(a: _Side, b: _Side, options: ComparisonOptions) -> list[str]:
+    """Return the names of the classes to maximise."""
+    known = set(b.class_names)
+    shared = [name for name in dict.fromkeys(a.class_names) if name in known]
+    if options.classes:
+        return [_shared_class(word, shared) for word in options.classes]
+    if not shared:
+        return []
+    predicted: Counter[str] = Counter()
+    for side in (a, b):
+        scores = side.network.encode(side.images, [SCORES])[SCORES]
+        predicted.update(side.class_names[index] for index in scores.argmax(axis=1))
+    shared.sort(key=lambda name: -predicted[name])  # stable: of equally frequent ones the first
+    return shared[: options.num_classes]
+
+
+def _shared_class(word: str, shared: Sequence[str]) -> str:
+    """Find a class by its name or one of its synonyms."""
+    for name in shared:
+        if word == name or word in synonyms_of(name):
+            return name
+    raise unknown_name("class that both networks name", word, shared)
+
+
+def _compared(
+    side: _Side, other: Network, rows: Sequence[int], classes: Sequence[str], analysis: AnalysisSettings
+) -> ComparedNetwork:
+    inputs = side.images[list(rows)]
+    layers = []
+    for layer in side.layers:
+        statistics = side.statistics[layer]
+        layers.append(analyse_layer(side.network, inputs, layer, statistics, rows, other, analysis))
+    class_images = np.zeros((0, side.network.size, side.network.size, 3), np.float32)
+    if classes:
+        indices = {name: index for index, name in enumerate(side.class_names)}
+        channels = [indices[name] for name in classes]
+        class_images = searches.maximize(
+            side.network, SCORES, channels, analysis.units, match_contrast=True, options=analysis.options
+        ).images
+    return ComparedNetwork(side.network.name, inputs, tuple(layers), tuple(side.cka_layers), class_images)

@@ -1,0 +1,138 @@
+"""Images as a network's input: whatever a user passes as images, read at the network's size."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from preimage.networks.network import Network
+from preimage.options import Progress
+from vislang.core.errors import ConfigError, DataError
+from vislang.features.model_inputs import image_sources
+from vislang.features.pipeline import Skipped
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class NetworkImages:
+    """Images at the size of a network's input.
+
+    Attributes:
+        names: B names: path or index of each readable image.
+        images: float32 [B, S, S, 3], RGB 0..255.
+        skipped: the other images.
+    """
+
+    names: tuple[str, ...]
+    images: np.ndarray
+    skipped: tuple[Skipped, ...]
+
+
+def read_images(network: Network, images: Any, *, strict: bool = False, most: int | None = None) -> NetworkImages:
+    """Read images.
+
+    Args:
+        network: from `load_network`.
+        images: what `vislang.features.model_inputs.image_sources` takes, or float32 [B, S, S, 3], RGB 0..255, of the
+            network's size.
+        strict: raise for the first unreadable image.
+        most: read only so many, evenly spread over all; None: all.
+
+    Raises:
+        DataError: no image is readable, or one is not and `strict`, or float images of another size.
+    """
+    batches = list(read_batches(network, images, strict=strict, most=most))
+    names: list[str] = []
+    skipped: list[Skipped] = []
+    for batch in batches:
+        names += batch.names
+        skipped += batch.skipped
+    require_readable(names, skipped)
+    return NetworkImages(tuple(names), np.concatenate([batch.images for batch in batches]), tuple(skipped))
+
+
+def read_batches(
+    network: Network,
+    images: Any,
+    *,
+    strict: bool = False,
+    most: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[NetworkImages]:
+    """Read images batch by batch, in order; a batch of unreadable images is empty.
+
+    Args:
+        network: as for `read_images`.
+        images: as for `read_images`.
+        strict: as for `read_images`.
+        most: as for `read_images`.
+        progress: called with the number of images just read, after the caller is done with them.
+
+    Raises:
+        DataError: an unreadable image and `strict`, or float images of another size.
+    """
+    if isinstance(images, np.ndarray) and np.issubdtype(images.dtype, np.floating):
+        sources = list(_checked(network, images))
+        names = [str(index) for index in range(len(sources))]
+    else:
+        sources, names = image_sources(images)
+    rows = range(len(sources))
+    if most is not None:
+        rows = evenly_spaced_rows(len(sources), most)
+    for first in range(0, len(rows), _BATCH):
+        chunk = rows[first : first + _BATCH]
+        kept = []
+        arrays = [np.zeros((0, network.size, network.size, 3), np.float32)]
+        skipped = []
+        for row in chunk:
+            try:
+                arrays.append(_at_size(network, sources[row])[None])
+                kept.append(names[row])
+            except DataError as error:
+                if strict:
+                    raise
+                skipped.append(Skipped(names[row], str(error)))
+        yield NetworkImages(tuple(kept), np.concatenate(arrays), tuple(skipped))
+        if progress is not None:
+            progress(len(chunk))
+
+
+def require_readable(names: Sequence[str], skipped: Sequence[Skipped]) -> None:
+    """Refuse images of which none could be read.
+
+    Raises:
+        DataError: there are no names.
+    """
+    if not names and len(skipped) == 1:
+        raise DataError(skipped[0].reason)
+    if not names:
+        raise DataError(f"none of {len(skipped)} images can be read; the first: {skipped[0].reason}")
+
+
+def evenly_spaced_rows(count: int, most: int) -> list[int]:
+    """Choose up to `most` of `count` rows, evenly spread, the first and the last among them.
+
+    Raises:
+        ConfigError: `most` below 1.
+    """
+    if most < 1:
+        raise ConfigError(f"got a limit of {most} images, expected 1 or more")
+    return np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist()
+
+
+def _at_size(network: Network, source: Any) -> np.ndarray:
+    if isinstance(source, np.ndarray) and source.dtype == np.float32:
+        return source
+    return network.resized(source)
+
+
+def _checked(network: Network, images: np.ndarray) -> np.ndarray:
+    expected = (network.size, network.size, 3)
+    if images.ndim != 4 or images.shape[1:] != expected or not len(images):
+        raise DataError(
+            f"got float images {list(images.shape)}, expected float [B, {network.size}, {network.size}, 3] of values"
+            f" 0..255 for network {network.name}; give uint8 images of any other size"
+        )
+    return np.asarray(images, np.float32)

@@ -1,0 +1,69 @@
+"""Load a network by name, from a trained folder, a Keras file or the files of Caffe."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from preimage.networks.network import Network
+from vislang.core.errors import ConfigError
+from vislang.images.preprocess import find_recipe
+
+
+def load_network(
+    name: str | Path = "compact",
+    *,
+    weights: str | Path | None = None,
+    size: int | None = None,
+    recipe: str | None = None,
+) -> Network:
+    """Load a network; arguments and errors as of `preimage.load_network`."""
+    name = str(name)
+    if name.startswith("caffe:") or name.endswith(".prototxt"):
+        return _load_caffe(name, weights, size, recipe)
+    from preimage.classifier.model import is_trained
+    from vislang.backbones.registry import BACKBONES, load_backbone
+
+    if size is not None and recipe is not None and size != find_recipe(recipe).size:
+        raise ConfigError(f"got size {size} and recipe {recipe}, which says another; give one of them")
+    if name not in BACKBONES and is_trained(name):
+        return _load_trained(name, weights, size, recipe)
+    backbone = load_backbone(name, weights=weights, recipe=recipe if size is None else str(size))
+    if backbone.model is None:
+        raise ConfigError(f"{name} is no Keras model, so it has no gradients; give a .keras file or a name")
+    aliases = {tap: backbone.layer_of(tap) for tap in backbone.taps}
+    return Network(name, backbone.model, backbone.recipe, aliases)
+
+
+def _load_trained(name: str, weights: str | Path | None, size: int | None, recipe: str | None) -> Network:
+    from preimage.classifier.model import load_classifier
+    from vislang.backbones.resize import at_input_size
+
+    if weights is not None:
+        raise ConfigError(f"network {name} holds its own weights, got {weights}; leave --weights out")
+    trained = load_classifier(name)
+    used = find_recipe(recipe) if recipe else trained.recipe
+    if size is not None:
+        used = find_recipe(used.name.replace(f"-{used.size}-", f"-{size}-"))
+    model = trained.model
+    if used.size != trained.recipe.size:
+        model = at_input_size(name, trained.model, used.size)
+    return Network(name, model, used, trained.layers, classes=trained.classes)
+
+
+def _load_caffe(name: str, weights: str | Path | None, size: int | None, recipe: str | None) -> Network:
+    from vislang.backbones.caffe import load as caffe
+
+    if weights is None:
+        raise ConfigError(f"network {name} comes without weights; expected --weights FILE.caffemodel")
+    if name.startswith("caffe:"):
+        model = caffe.load_named(name.removeprefix("caffe:"), weights)
+    else:
+        model = caffe.load(name, weights, size=None if size is None else (size, size))
+    side = model.input_shape[1]
+    if recipe:
+        used = find_recipe(recipe)
+    else:
+        default = "squash-224-bgr-drawn/v1" if "illust" in name else "squash-224-bgr-mean/v1"
+        used = replace(find_recipe(default), size=side, shorter_side=side)
+    if size not in (None, side) or used.size != side:
+        raise ConfigError(f"network {name} takes images of {side} pixels, got {size or used.size}")
+    return Network(name, model, used, find_output=lambda layer: caffe.at_taps(model, [layer]).outputs[0])
