@@ -200,7 +200,7 @@ def captions_and_search(ranker: Any, encoded: Any) -> str:
     captions = searchable_captions(encoded.images, side=_SIDE, scores=word_scores(ranker, encoded.vectors))
     index = EncodedImages(encoded.vectors, [str(image.path) for image in encoded.images])
     found = ""
-    for query, matches in zip(QUERIES, retrieve_images(ranker, QUERIES, index, top=5), strict=True):
+    for query, matches in zip(QUERIES, retrieve_images(ranker, index, QUERIES, top=5).matches, strict=True):
         images = found_images([(Path(match.name), match.score) for match in matches])
         found += f'<article class="card query-card"><blockquote>{query}</blockquote>{images}</article>'
     return section(
@@ -282,8 +282,8 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
     for image in images:
         picture = decode_image(image.path)
         pictures = [("image", data_uri(picture, side=_SIDE))]
-        for words, odd in (("draws the eye", False), ("does not belong", True)):
-            scores = unnaturalness_map(model, picture, odd=odd)
+        for words, kind in (("draws the eye", "fixation"), ("does not belong", "anomaly")):
+            scores = unnaturalness_map(model, picture, kind=kind)
             pictures.append((words, data_uri(drawn(np.asarray(picture), scores, overlaid=True), side=_SIDE)))
         rows += figure_card(image.path.name, pictures)
     return section(
@@ -296,7 +296,7 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
 
 def inversions(network: Any, path: Path, iterations: int) -> str:
     """Return an image beside images that layers of the CNN cannot tell from it."""
-    from preimage.api import invert_images
+    from preimage.image_synthesis import invert_images
     from preimage.config import CONFIGS, with_iterations
     from preimage.pages.panels import cell, head, panels
     from vislang.draw.html.elements import section

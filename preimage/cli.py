@@ -184,12 +184,12 @@ def search_options(args: argparse.Namespace, iterations: int, columns: int | Non
         iterations: of the search.
         columns: images in a row of a frame; None: all in one.
     """
-    from vislang.draw.image_grid import sheet_of
+    from vislang.draw.image_grid import image_grid
 
     frames: list[Any] = []
 
     def keep(_: int, images: Any) -> None:
-        frames.append(sheet_of(rows_of(images, columns or len(images))))
+        frames.append(image_grid(rows_of(images, columns or len(images))))
 
     strict = getattr(args, "strict", False)
     with progress_bar("searching", iterations) as bar:
@@ -230,9 +230,9 @@ def write_frames(path: Path, frames: Sequence[Any]) -> None:
 def write_sheet(path: Path, rows: Sequence[Any]) -> None:
     """Draw rows of images, float [B, S, S, 3] RGB 0..255 each, and write them."""
     from vislang.draw.image_files import save_image
-    from vislang.draw.image_grid import sheet_of
+    from vislang.draw.image_grid import image_grid
 
-    save_image(path, sheet_of(rows))
+    save_image(path, image_grid(rows))
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
 
 

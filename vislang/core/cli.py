@@ -89,7 +89,7 @@ class CommandParser(argparse.ArgumentParser):
         return parsed
 
 
-def command_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+def command_parser(module: str, description: str | None) -> CommandParser:
     """Make the parser of a command; `add_images`, `add_model` and so on add the options that many commands have.
 
     Args:
