@@ -176,14 +176,13 @@ def load_models() -> Models:
     from captioner import api as captioner
     from naturalness import api as naturalness
     from preimage import api as preimage
-    from vislang.core.bundled_models import PRETRAINED
     from vse import api as vse
 
     return Models(
         captioner=captioner.load_model(),
         ranker=vse.load_model(),
         aligner=captioner.load_aligner(),
-        region_captioner=captioner.load_model(PRETRAINED / "region-captioner"),
+        region_captioner=captioner.load_model("region-captioner"),
         naturalness=naturalness.load_model(),
         network=preimage.load_network("compact"),
     )
@@ -200,7 +199,7 @@ def captions_and_search(ranker: Any, encoded: Any) -> str:
     captions = searchable_captions(encoded.images, side=_SIDE, scores=word_scores(ranker, encoded.vectors))
     index = EncodedImages(encoded.vectors, [str(image.path) for image in encoded.images])
     found = ""
-    for query, matches in zip(QUERIES, retrieve_images(ranker, QUERIES, index, top=5), strict=True):
+    for query, matches in zip(QUERIES, retrieve_images(ranker, index, QUERIES, top=5), strict=True):
         images = found_images([(Path(match.name), match.score) for match in matches])
         found += f'<article class="card query-card"><blockquote>{query}</blockquote>{images}</article>'
     return section(
@@ -242,7 +241,7 @@ def _region_card(path: Path, found: Sequence[Any], words: str) -> str:
     from vislang.images.decode import decode_image
 
     boxes = np.array([region.box for region in found], np.float32).reshape(-1, 4)
-    drawing = draw_regions(decode_image(path), boxes, [region.words for region in found])
+    drawing = draw_regions(decode_image(path), boxes, [region.text for region in found])
     uri = data_uri(drawing, side=_SIDE)
     return picture_card(large_picture(uri, words, path.name), f'<p class="caption">{words}</p>')
 
@@ -282,8 +281,8 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
     for image in images:
         picture = decode_image(image.path)
         pictures = [("image", data_uri(picture, side=_SIDE))]
-        for words, odd in (("draws the eye", False), ("does not belong", True)):
-            scores = unnaturalness_map(model, picture, odd=odd)
+        for words, kind in (("draws the eye", "fixation"), ("does not belong", "anomaly")):
+            scores = unnaturalness_map(model, picture, kind=kind)
             pictures.append((words, data_uri(drawn(np.asarray(picture), scores, overlaid=True), side=_SIDE)))
         rows += figure_card(image.path.name, pictures)
     return section(
