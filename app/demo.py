@@ -176,14 +176,13 @@ def load_models() -> Models:
     from captioner import api as captioner
     from naturalness import api as naturalness
     from preimage import api as preimage
-    from vislang.core.bundled_models import PRETRAINED
     from vse import api as vse
 
     return Models(
         captioner=captioner.load_model(),
         ranker=vse.load_model(),
         aligner=captioner.load_aligner(),
-        region_captioner=captioner.load_model(PRETRAINED / "region-captioner"),
+        region_captioner=captioner.load_model("region-captioner"),
         naturalness=naturalness.load_model(),
         network=preimage.load_network("compact"),
     )
@@ -200,7 +199,7 @@ def captions_and_search(ranker: Any, encoded: Any) -> str:
     captions = searchable_captions(encoded.images, side=_SIDE, scores=word_scores(ranker, encoded.vectors))
     index = EncodedImages(encoded.vectors, [str(image.path) for image in encoded.images])
     found = ""
-    for query, matches in zip(QUERIES, retrieve_images(ranker, index, QUERIES, top=5).matches, strict=True):
+    for query, matches in zip(QUERIES, retrieve_images(ranker, index, QUERIES, top=5), strict=True):
         images = found_images([(Path(match.name), match.score) for match in matches])
         found += f'<article class="card query-card"><blockquote>{query}</blockquote>{images}</article>'
     return section(
@@ -242,7 +241,7 @@ def _region_card(path: Path, found: Sequence[Any], words: str) -> str:
     from vislang.images.decode import decode_image
 
     boxes = np.array([region.box for region in found], np.float32).reshape(-1, 4)
-    drawing = draw_regions(decode_image(path), boxes, [region.words for region in found])
+    drawing = draw_regions(decode_image(path), boxes, [region.text for region in found])
     uri = data_uri(drawing, side=_SIDE)
     return picture_card(large_picture(uri, words, path.name), f'<p class="caption">{words}</p>')
 
@@ -296,18 +295,18 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
 
 def inversions(network: Any, path: Path, iterations: int) -> str:
     """Return an image beside images that layers of the CNN cannot tell from it."""
-    from preimage.image_synthesis import invert_images
+    from preimage.api import invert_images
     from preimage.config import CONFIGS, with_iterations
     from preimage.pages.panels import cell, head, panels
     from vislang.draw.html.elements import section
 
     counts = with_iterations(CONFIGS["ijcv16"], iterations).iterations
     settings = ["iterations=" + ",".join(str(count) for count in counts)]
-    row = [cell(network.resized(path), path.name, path.name)]
+    row = [cell(network.pictures([path])[0], path.name, path.name)]
     for layer in LAYERS:
-        found = invert_images(network, path, layer, settings=settings)
+        found = invert_images(network, [str(path)], layer, settings=settings)
         error = float(found.measures["feature_error"][0])
-        row.append(cell(found.images[0], f"inversion of {layer}", f"error {error:.2f}"))
+        row.append(cell(found.pictures[0], f"inversion of {layer}", f"error {error:.2f}"))
     return section(
         "Inversions",
         panels([head("image"), *(head(layer) for layer in LAYERS)], [row]),
