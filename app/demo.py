@@ -295,7 +295,7 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
 
 def inversions(network: Any, path: Path, iterations: int) -> str:
     """Return an image beside images that layers of the CNN cannot tell from it."""
-    from preimage.api import invert_images
+    from preimage.image_synthesis import invert_images
     from preimage.config import CONFIGS, with_iterations
     from preimage.pages.panels import cell, head, panels
     from vislang.draw.html.elements import section
