@@ -242,7 +242,7 @@ def _region_card(path: Path, found: Sequence[Any], words: str) -> str:
     from vislang.images.decode import decode_image
 
     boxes = np.array([region.box for region in found], np.float32).reshape(-1, 4)
-    drawing = draw_regions(decode_image(path), boxes, [region.words for region in found])
+    drawing = draw_regions(decode_image(path), boxes, [region.text for region in found])
     uri = data_uri(drawing, side=_SIDE)
     return picture_card(large_picture(uri, words, path.name), f'<p class="caption">{words}</p>')
 
