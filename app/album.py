@@ -148,7 +148,7 @@ def caption_and_encode(
             f"the captioner reads features of {backbone['name']}, the ranker those of {ranker.backbone}; give two"
             " models of one backbone"
         )
-    taps = list(dict.fromkeys([*captioner.config.taps, *ranker.config.taps]))
+    taps = list(dict.fromkeys([*captioner.config.layers, *ranker.config.layers]))
     trained_on = {
         "name": ranker.backbone,
         "weights": {**backbone["weights"], **ranker.description["backbone"]["weights"]},
@@ -163,7 +163,7 @@ def caption_and_encode(
         skipped += batch.skipped
         if not batch.kept:
             continue
-        descriptors = join_taps([batch.features[tap] for tap in captioner.config.taps])
+        descriptors = join_taps([batch.features[tap] for tap in captioner.config.layers])
         captions = captioner.caption_descriptors(descriptors, options=captioner.options(num=num))
         vectors.append(ranker.encode_features(batch.features))
         for index, of_image in zip(batch.kept, captions, strict=True):

@@ -55,7 +55,7 @@ def untrained_ranker(folder: Path) -> None:
     load_backbone("mobilenet_v2", weights="random").model.save(model_file)
     name = str(model_file)
     taps = ("pooled@squash-224-tf/v1", "pooled@squash-320-tf/v1")  # the two sizes that the preset "best" looks at
-    config, vocabulary = VseConfig(taps=taps), Vocabulary(["dog"])
+    config, vocabulary = VseConfig(layers=taps), Vocabulary(["dog"])
     backbone = load_backbone(name, recipe="squash-224-tf/v1")
     description = {"kind": "vse", "preset": "none", "config": to_json(config), "seed": 0, "num_features": 2560}
     description |= {"backbone": {"name": name, "weights": dict.fromkeys(taps, backbone.fingerprint)}, "data": {}}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ONLY_FOR = {
     "beam": ("beam", "diverse"),
     "length_power": ("beam", "diverse"),
-    "judge_weight": ("beam", "diverse"),
+    "scorer_weight": ("beam", "diverse"),
     "neighbour_weight": ("beam", "diverse"),
     "groups": ("diverse",),
     "diversity": ("diverse",),
@@ -193,7 +193,7 @@ def caption_images(
 
     require_kind(model, "captioner")
     chosen = decode_options(model, decode=decode, beam=beam, num=num, **decoding)
-    features = given_features(images, model.config.taps)
+    features = given_features(images, model.config.layers)
     if features is not None:
         captions = _caption_features(model, features, chosen, options.batch_size)
         return CaptionedImages([str(number) for number in range(len(captions))], captions)

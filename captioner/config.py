@@ -26,8 +26,10 @@ class CaptionerConfig:
     model: str = setting("mrnn", choices=("mrnn", "lstm", "attend", "s2vt"), help="kind of caption generator")
     word_dim: int = setting(512, at_least=1, help="width of word vectors")
     hidden_dim: int = setting(512, at_least=1, help="width of the recurrent state")
-    layers: int = setting(1, at_least=1, help="attend: recurrent layers; the second reads the attended features")
-    heads: int = setting(1, at_least=1, help="attend: attention heads")
+    recurrent_layers: int = setting(
+        1, at_least=1, help="attend: recurrent layers; the second reads the attended features"
+    )
+    attention_heads: int = setting(1, at_least=1, help="attend: attention heads")
     # The paper shows the image at the first step only, the original's code at every step.
     feed_once: bool = setting(True, help="mrnn: the image enters at the first step only")
     relu_encoders: bool = setting(False, help="mrnn: ReLU on the image and word inputs")
@@ -37,23 +39,23 @@ class CaptionerConfig:
         "given", choices=("given", "snake"), help="s2vt: order of the descriptors; snake: every other row backwards"
     )
     block_side: int = setting(1, at_least=1, help="s2vt: side of the blocks of cells that are average-pooled")
-    look_dim: int = setting(512, at_least=1, help="attend: width of the attention, shared among the heads")
+    attention_dim: int = setting(512, at_least=1, help="attend: width of the attention, shared among the heads")
     tied_words: bool = setting(False, help="attend: the output layer is the word table")
-    judges: int = setting(0, at_least=0, help="bag-of-words image-text scorers that re-rank finished captions")
-    judge_word_dim: int = setting(512, at_least=1, help="width of the scorers' word vectors")
-    judge_dim: int = setting(1024, at_least=1, help="width of the scorers' joint space")
+    scorers: int = setting(0, at_least=0, help="bag-of-words image-text scorers that re-rank finished captions")
+    scorer_word_dim: int = setting(512, at_least=1, help="width of the scorers' word vectors")
+    scorer_dim: int = setting(1024, at_least=1, help="width of the scorers' joint space")
     # image
-    taps: tuple[str, ...] = setting(("pooled",), help="feature layers, concatenated; pooled@320: of 320-pixel images")
+    layers: tuple[str, ...] = setting(("pooled",), help="feature layers, concatenated; pooled@320: of 320-pixel images")
     image_scaling: str = setting(
         "standardised",
         choices=("none", "unit", "standardised"),
         help="of image features: none, length 1, or by the mean and std of each dimension in training",
     )
     # regularisation
-    word_dropout: float = setting(0.5, at_least=0, below=1, help="dropout of word vectors")
+    embedding_dropout: float = setting(0.5, at_least=0, below=1, help="dropout of word vectors")
     image_dropout: float = setting(0.5, at_least=0, below=1, help="dropout of image features")
     output_dropout: float = setting(0.5, at_least=0, below=1, help="dropout before the output layer")
-    word_forgetting: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
+    word_dropout: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
     mean_views: float = setting(0.0, at_least=0, at_most=1, help="share of training images read as their mean alone")
     label_smoothing: float = setting(0.0, at_least=0, below=1, help="share of the target spread over all words")
     consensus: float = setting(
@@ -67,7 +69,7 @@ class CaptionerConfig:
     optimizer: str = setting("rmsprop", choices=("adam", "rmsprop"), help="kind of optimiser")
     learning_rate: float = setting(1e-3, above=0, help="highest learning rate")
     schedule: str = setting("constant", choices=("constant", "cosine"), help="of the learning rate")
-    grad_clip: float = setting(0.0, at_least=0, help="largest global norm of the gradient; 0: not clipped")
+    clip_norm: float = setting(0.0, at_least=0, help="largest global norm of the gradient; 0: not clipped")
     clip_value: float = setting(5.0, at_least=0, help="largest element of the gradient; 0: not clipped")
     batch_size: int = setting(100, at_least=1, help="captions in one update")
     batching: str = setting(
@@ -79,7 +81,9 @@ class CaptionerConfig:
     select_by: str = setting(
         "perplexity", choices=("cider", "perplexity"), help="of dev, which chooses the epoch; cider: greedy captions"
     )
-    members: int = setting(1, at_least=1, help="generators trained side by side, whose probabilities are averaged")
+    ensemble_size: int = setting(
+        1, at_least=1, help="generators trained side by side, whose probabilities are averaged"
+    )
     # self-critical training on CIDEr-D, after cross-entropy
     self_critical_epochs: int = setting(0, at_least=0, help="epochs of self-critical training on CIDEr-D")
     self_critical_rate: float = setting(5e-5, above=0, help="its learning rate")
@@ -90,7 +94,7 @@ class CaptionerConfig:
         0.0, at_least=0, help="hypotheses compare by log-probability / length ** length_power"
     )
     decode_words: int = setting(20, at_least=1, help="longest caption, the end mark included")
-    judge_weight: float = setting(0.0, at_least=0, help="re-ranking: weight of the scorers' mean cosine")
+    scorer_weight: float = setting(0.0, at_least=0, help="re-ranking: weight of the scorers' mean cosine")
     neighbours: int = setting(0, at_least=0, help="re-ranking: nearest training images by the scorers")
     neighbour_weight: float = setting(
         0.0, at_least=0, help="re-ranking: weight of the CIDEr-D with the captions of the nearest training images"
@@ -98,15 +102,19 @@ class CaptionerConfig:
 
     def __post_init__(self) -> None:
         validate(self)
-        if self.look_dim % self.heads:
-            raise ConfigError(f"setting heads got {self.heads}, expected a divisor of look_dim {self.look_dim}")
-        if self.judge_weight and not self.judges:
-            raise ConfigError(f"setting judge_weight got {self.judge_weight} with judges 0, expected 1 judge or more")
-        if self.neighbours and not self.judges:
-            raise ConfigError(f"setting neighbours got {self.neighbours} with judges 0, expected 1 judge or more")
+        if self.attention_dim % self.attention_heads:
+            raise ConfigError(
+                f"setting attention_heads got {self.attention_heads}, expected a divisor of attention_dim"
+                f" {self.attention_dim}"
+            )
+        for field in ("scorer_weight", "neighbours"):
+            if getattr(self, field) and not self.scorers:
+                raise ConfigError(
+                    f"setting {field} got {getattr(self, field)} with scorers 0, expected scorers=1 or more"
+                )
         if self.neighbour_weight and not self.neighbours:
             raise ConfigError(
-                f"setting neighbour_weight got {self.neighbour_weight} with neighbours 0, expected 1 neighbour or more"
+                f"setting neighbour_weight got {self.neighbour_weight} with neighbours 0, expected neighbours=1 or more"
             )
         if self.tied_words and self.model != "attend":
             raise ConfigError(f"setting tied_words got true with model {self.model!r}; only 'attend' can tie its words")
@@ -118,27 +126,27 @@ _BEST = CaptionerConfig(
     max_words=20,
     model="attend",
     word_dim=300,
-    look_dim=256,
-    heads=8,
+    attention_dim=256,
+    attention_heads=8,
     tied_words=True,
-    judges=2,
-    taps=("grid@320",),
-    word_dropout=0.3,
+    scorers=2,
+    layers=("grid@320",),
+    embedding_dropout=0.3,
     image_dropout=0.3,
     output_dropout=0.4,
     label_smoothing=0.1,
     l2=0.0,
     optimizer="adam",
     schedule="cosine",
-    grad_clip=2.0,
+    clip_norm=2.0,
     clip_value=0.0,
     batch_size=64,
     epochs=6,
     select_by="cider",
-    members=2,
+    ensemble_size=2,
     beam=20,
     length_power=0.7,
-    judge_weight=4.0,
+    scorer_weight=4.0,
     neighbours=20,
     neighbour_weight=4.0,
 )
@@ -152,12 +160,12 @@ _S2VT = replace(
     reading_order="snake",
     block_side=2,
     tied_words=False,
-    taps=("grid",),
+    layers=("grid",),
     mean_views=0.3,
     batching="by_image",
     batch_size=128,
     epochs=8,
-    members=1,
+    ensemble_size=1,
 )
 
 
@@ -169,14 +177,14 @@ _REGIONS = CaptionerConfig(
     model="lstm",
     word_dim=256,
     hidden_dim=384,
-    taps=("described-detector@320",),
-    word_dropout=0.3,
+    layers=("described-detector@320",),
+    embedding_dropout=0.3,
     image_dropout=0.5,
     output_dropout=0.4,
     l2=0.0,
     optimizer="adam",
     schedule="cosine",
-    grad_clip=2.0,
+    clip_norm=2.0,
     clip_value=0.0,
     batch_size=128,
     epochs=4,
@@ -190,8 +198,8 @@ CONFIGS = {
     # Karpathy and Fei-Fei 2015: ReLU, the image at the first step only, 512 wide, RMSprop, beam 7. The original's
     # constant rate of 1e-3 makes the loss explode in the first updates; it rises and falls here.
     "karpathy": CaptionerConfig(
-        taps=("pooled@320",),
-        word_dropout=0.3,
+        layers=("pooled@320",),
+        embedding_dropout=0.3,
         image_dropout=0.3,
         output_dropout=0.3,
         schedule="cosine",
@@ -209,7 +217,7 @@ CONFIGS = {
         reading_order="snake",
         word_dim=300,
         hidden_dim=1300,
-        taps=("grid",),
+        layers=("grid",),
         image_scaling="none",
         optimizer="adam",
         learning_rate=5e-4,
@@ -226,13 +234,13 @@ CONFIGS = {
         _BEST,
         word_dim=200,
         hidden_dim=288,
-        look_dim=192,
-        judges=1,
-        judge_word_dim=128,
-        judge_dim=256,
-        taps=("grid",),
+        attention_dim=192,
+        scorers=1,
+        scorer_word_dim=128,
+        scorer_dim=256,
+        layers=("grid",),
         epochs=8,
-        members=1,
+        ensemble_size=1,
         neighbours=0,
         neighbour_weight=0.0,
     ),
@@ -240,16 +248,16 @@ CONFIGS = {
         _S2VT,
         word_dim=200,
         hidden_dim=448,
-        judges=1,
-        judge_word_dim=128,
-        judge_dim=256,
+        scorers=1,
+        scorer_word_dim=128,
+        scorer_dim=256,
         learning_rate=2e-3,
         neighbours=0,
         neighbour_weight=0.0,
     ),
     "regions": _REGIONS,
     "box-regions": replace(
-        _REGIONS, min_count=20, word_dim=96, hidden_dim=128, taps=("described-grid",), image_dropout=0.3
+        _REGIONS, min_count=20, word_dim=96, hidden_dim=128, layers=("described-grid",), image_dropout=0.3
     ),
     # For the drawn scenes: trained within a minute.
     "scenes": replace(
@@ -258,20 +266,20 @@ CONFIGS = {
         max_words=30,
         word_dim=64,
         hidden_dim=128,
-        look_dim=64,
-        heads=4,
-        judges=0,
-        taps=("grid",),
-        word_dropout=0.1,
+        attention_dim=64,
+        attention_heads=4,
+        scorers=0,
+        layers=("grid",),
+        embedding_dropout=0.1,
         image_dropout=0.1,
         output_dropout=0.1,
         label_smoothing=0.0,
         learning_rate=3e-3,
         epochs=8,
-        members=1,
+        ensemble_size=1,
         beam=5,
         decode_words=30,
-        judge_weight=0.0,
+        scorer_weight=0.0,
         neighbours=0,
         neighbour_weight=0.0,
     ),
@@ -280,8 +288,8 @@ CONFIGS = {
         min_count=1,
         word_dim=64,
         hidden_dim=96,
-        taps=("described-grid",),
-        word_dropout=0.1,
+        layers=("described-grid",),
+        embedding_dropout=0.1,
         image_dropout=0.2,
         output_dropout=0.1,
         learning_rate=3e-3,
@@ -289,4 +297,4 @@ CONFIGS = {
 }
 
 for _proposals in OTHER_PROPOSALS:
-    CONFIGS[f"regions-{_proposals}"] = replace(_REGIONS, taps=(f"described-{_proposals}",))
+    CONFIGS[f"regions-{_proposals}"] = replace(_REGIONS, layers=(f"described-{_proposals}",))

@@ -56,7 +56,9 @@ def _describe_decoding(group: Any) -> None:
     group.add_argument("--num", type=int, default=1, metavar="N", help="captions of each photograph")
     group.add_argument("--max-words", type=int, metavar="N", help="longest caption, its end mark counted")
     group.add_argument("--length-power", type=float, metavar="A", help="beam, diverse: rank by log P / length^A")
-    group.add_argument("--judge-weight", type=float, metavar="W", help="beam, diverse: what the judges' cosine adds")
+    group.add_argument(
+        "--scorer-weight", type=float, metavar="W", help="re-ranking: weight of the image-text scorers' cosine"
+    )
     group.add_argument(
         "--neighbour-weight", type=float, metavar="W", help="beam, diverse: what likeness to captions of training adds"
     )
@@ -89,7 +91,7 @@ def generate(args: argparse.Namespace) -> int:
     say_which(KIND, args.model)
     import_backend_quietly()
     model = load_model(args.model)
-    names = ["beam", "max_words", "length_power", "judge_weight", "neighbour_weight"]
+    names = ["beam", "max_words", "length_power", "scorer_weight", "neighbour_weight"]
     names += ["groups", "diversity", "temperature", "top_p", "seed"]
     asked = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     options = decode_options(model, decode=args.decode, num=args.num, **asked)

@@ -85,7 +85,7 @@ class TrainedCaptioner:
             width=config.beam,
             max_words=config.decode_words,
             length_power=config.length_power,
-            judge_weight=config.judge_weight,
+            scorer_weight=config.scorer_weight,
             neighbour_weight=config.neighbour_weight,
         )
         return from_json(DecodeOptions, {**to_json(usual), **changes})
@@ -144,9 +144,9 @@ class TrainedCaptioner:
             int32 [B, K, T] words, padded with the end mark, and float32 [B, K] log-probabilities, best first.
         """
         beams = options.method in ("beam", "diverse")
-        reranked = beams and (options.judge_weight > 0 or options.neighbour_weight > 0)
+        reranked = beams and (options.scorer_weight > 0 or options.neighbour_weight > 0)
         num = options.width if reranked else options.num
-        decoder = self.decoder(replace(options, num=num, judge_weight=0.0, neighbour_weight=0.0))
+        decoder = self.decoder(replace(options, num=num, scorer_weight=0.0, neighbour_weight=0.0))
         sentences = decoder(descriptors, mask, numbers)
         if not reranked:
             return sentences.words, sentences.log_probs
@@ -160,16 +160,16 @@ class TrainedCaptioner:
     ) -> np.ndarray:
         """Compute what finished sentences are re-ranked by, float64 [B, K].
 
-        It is log P / length ** length_power + judge_weight * cosine + neighbour_weight * CIDEr-D. Sentences cut at the
+        It is log P / length ** length_power + scorer_weight * cosine + neighbour_weight * CIDEr-D. Sentences cut at the
         maximum length come last, in the order of decoding.
         """
         words = sentences.words
         rows = until_end(words.reshape(-1, words.shape[-1]))  # [B * K, T]
         lengths = (rows != PAD).sum(axis=1).reshape(words.shape[:2])
         scores = sentences.log_probs / lengths**options.length_power
-        if options.judge_weight and self.network.scorers:
+        if options.scorer_weight and self.network.scorers:
             cosines = self.network.predict_scores(descriptors, mask, ops.convert_to_tensor(rows))
-            scores = scores + options.judge_weight * np.asarray(cosines).reshape(scores.shape)
+            scores = scores + options.scorer_weight * np.asarray(cosines).reshape(scores.shape)
         if options.neighbour_weight:
             if self.consensus is None:
                 raise CheckpointError(
@@ -228,10 +228,10 @@ class TrainedCaptioner:
         Yields:
             for each batch: captions of its K usable images, their indices among `sources`, the others with reasons.
         """
-        for batch in encode_taps(sources, self.config.taps, self.description["backbone"], options):
+        for batch in encode_taps(sources, self.config.layers, self.description["backbone"], options):
             captions: list[list[Caption]] = []
             if batch.kept:
-                joined = join_taps([batch.features[tap] for tap in self.config.taps])
+                joined = join_taps([batch.features[tap] for tap in self.config.layers])
                 captions = self.caption_descriptors(joined, options=decode, numbers=np.array(batch.kept))
             yield captions, batch.kept, batch.skipped
 
@@ -277,15 +277,15 @@ class TrainedCaptioner:
         if descriptors.shape[-1] != self.network.num_features:
             raise DataError(
                 f"features are {descriptors.shape[-1]} wide, expected {self.network.num_features} "
-                f"({self.description['backbone']['name']}, taps {','.join(self.config.taps)}); extract them with that "
-                "backbone"
+                f"({self.description['backbone']['name']}, layers {','.join(self.config.layers)}); extract them with"
+                " that backbone"
             )
         descriptors = ops.cast(descriptors, "float32")
         return descriptors, ops.ones(descriptors.shape[:2], "bool") if mask is None else ops.cast(mask, "bool")
 
     def _cached_blocks(self, cache: FeatureCache, ids: Sequence[str], size: int) -> Iterator[Tensor]:
         check_weights(cache, self.description["backbone"])
-        yield from CachedDescriptors(cache, self.description["backbone"]["name"], self.config.taps, ids).blocks(size)
+        yield from CachedDescriptors(cache, self.description["backbone"]["name"], self.config.layers, ids).blocks(size)
 
     def _chosen_log_probs(self, descriptors: Tensor, mask: Tensor, words: np.ndarray) -> np.ndarray:
         """Give float32 [B, K, T] for decoded words [B, K, T]; 0 after the end mark."""

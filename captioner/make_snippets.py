@@ -64,8 +64,8 @@ def write_snippets(args: argparse.Namespace) -> int:
     say_which("aligner", args.model)
     import_backend_quietly()
     model = load_aligner(args.model)
-    if FeatureName.parse(model.config.taps[0]).kind != "regions":
-        raise ConfigError(f"the aligner reads {model.config.taps[0]}; snippets need one trained on regions-KIND")
+    if FeatureName.parse(model.config.layers[0]).kind != "regions":
+        raise ConfigError(f"the aligner reads {model.config.layers[0]}; snippets need one trained on regions-KIND")
     require_writable_folder(args.out)
     records = read_dataset(args.dataset, args.data)
     with open_cache(args.cache) as cache:
@@ -122,7 +122,7 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
     from vislang.features.cache.reader import FeatureKey, import_rows
     from vislang.features.regions.region_features import boxes_beside, described
 
-    backbone, tap = model.description["backbone"]["name"], model.config.taps[0]
+    backbone, tap = model.description["backbone"]["name"], model.config.layers[0]
     regions, boxes = FeatureName.parse(tap).in_cache(backbone), boxes_beside(cache, backbone, tap)
     key = cache.key(*regions)
     ids = sorted({entry["image"] for entry in entries})

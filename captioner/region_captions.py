@@ -53,10 +53,10 @@ def describe_regions(model: TrainedCaptioner, image: Any, max_regions: int, opti
         ConfigError: a captioner of whole pictures.
         DataError: a bad picture, or weights other than in training.
     """
-    tap = next((tap for tap in model.config.taps if FeatureName.parse(tap).kind == "described"), None)
+    tap = next((tap for tap in model.config.layers if FeatureName.parse(tap).kind == "described"), None)
     if tap is None:
         raise ConfigError(
-            f"this captioner reads {', '.join(model.config.taps)} of whole pictures, expected one trained on regions:"
+            f"this captioner reads {', '.join(model.config.layers)} of whole pictures, expected one trained on regions:"
             " python -m captioner.make_snippets, then python -m captioner.train --dataset karpathy --preset regions"
         )
     boxes, features = _encoded(image, [tap], model.description["backbone"], options)
@@ -116,8 +116,8 @@ def ground_phrases(
         DataError: a bad picture, or weights other than in training.
     """
     words = sentence.split()
-    boxes, features = _encoded(image, model.config.taps, model.description["backbone"], options)
-    regions = model.encode_descriptors(join_taps([features[tap] for tap in model.config.taps]))
+    boxes, features = _encoded(image, model.config.layers, model.description["backbone"], options)
+    regions = model.encode_descriptors(join_taps([features[tap] for tap in model.config.layers]))
     (segments,) = segment_sentences(model, regions, [words], beta)
     segments = with_determiners(words, segments)
     if not segments:

@@ -57,7 +57,9 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
 
     seed_everything(args.seed)
     vocabulary = fit_vocabulary(splits["train"], tokenize, min_count=config.min_count)
-    descriptors = CachedDescriptors(cache, args.backbone, config.taps, [record.image_id for record in splits["train"]])
+    descriptors = CachedDescriptors(
+        cache, args.backbone, config.layers, [record.image_id for record in splits["train"]]
+    )
     description = describe(args, KIND, config, splits, cache, descriptors.num_features)
     captioner = Captioner(config, len(vocabulary), descriptors.num_features)
     words = [[encode_caption(caption, config, vocabulary) for caption in record.captions] for record in splits["train"]]

@@ -52,9 +52,9 @@ def encoded_cells(
         ConfigError: a captioner of regions.
         DataError: a bad picture, or weights other than in training.
     """
-    taps, trained_on = cell_taps(model.config.taps), model.description["backbone"]
+    taps, trained_on = cell_taps(model.config.layers), model.description["backbone"]
     known = {**trained_on["weights"]}
-    for own, asked in zip(model.config.taps, taps, strict=True):
+    for own, asked in zip(model.config.layers, taps, strict=True):
         if own in known:
             known[asked] = known[own]
     for batch in encode_taps(sources, taps, {**trained_on, "weights": known}, replace(options, strict=True)):
@@ -72,7 +72,7 @@ def cached_cells(model: Any, cache: Any, ids: Sequence[str]) -> Iterator[np.ndar
     """
     trained_on = model.description["backbone"]
     check_weights(cache, trained_on)
-    taps = cell_taps(model.config.taps)
+    taps = cell_taps(model.config.layers)
     for start in range(0, len(ids), _PICTURES):
         some = CachedDescriptors(cache, trained_on["name"], taps, ids[start : start + _PICTURES])
         cells = np.asarray(some.rows(np.arange(len(some))), np.float32)
@@ -82,7 +82,7 @@ def cached_cells(model: Any, cache: Any, ids: Sequence[str]) -> Iterator[np.ndar
 
 def seen_of(model: Any, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """Give the part of pictures of a size that the model's recipe lets through, in shares of the sides."""
-    recipe = FeatureName.parse(model.config.taps[0]).preprocessing or default_recipe(
+    recipe = FeatureName.parse(model.config.layers[0]).preprocessing or default_recipe(
         model.description["backbone"]["name"]
     )
     return seen_part(size, recipe) if recipe else (0.0, 0.0, 1.0, 1.0)

@@ -66,7 +66,7 @@ def tiny_captioner(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("captioner")
     backbone = load_backbone("compact_scenes")
     config = CaptionerConfig(
-        model="attend", word_dim=8, hidden_dim=8, taps=("grid",), members=2, beam=3, decode_words=6
+        model="attend", word_dim=8, hidden_dim=8, layers=("grid",), ensemble_size=2, beam=3, decode_words=6
     )
     vocabulary = Vocabulary(["a", "dog", "cat", "red", "blue", "it's", "<b>", "&"])  # words that HTML must escape
     width = backbone.taps["grid"][-1]
@@ -91,7 +91,7 @@ def tiny_ranker(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("ranker")
     backbone = load_backbone("compact_scenes")
-    config = VseConfig(hidden_dim=12, embed_dim=12, word_dim=6, tokenizer="treebank", members=2)
+    config = VseConfig(hidden_dim=12, embed_dim=12, word_dim=6, tokenizer="treebank", ensemble_size=2)
     vocabulary = Vocabulary(["a", "dog", "cat", "red", "blue"])
     (width,) = backbone.taps["pooled"]
     weights = {"pooled": backbone.fingerprint}

@@ -141,7 +141,7 @@ def encode_images(model: "TrainedRanker", images: Any, *, options: ReadingOption
     from vislang.features.model_inputs import given_features, image_sources
 
     require_kind(model, _KIND)
-    features = given_features(images, model.config.taps)
+    features = given_features(images, model.config.layers)
     if features is not None:
         vectors = model.encode_features(features)
         return EncodedImages(vectors, [str(index) for index in range(len(vectors))])

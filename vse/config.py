@@ -33,10 +33,10 @@ class VseConfig:
         False, help="linear map after pooling; without it the pooled width must be embed_dim"
     )
     sentence_dropout: float = setting(0.0, at_least=0, below=1, help="dropout in the sentence encoder")
-    word_forgetting: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
+    word_dropout: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
     # image encoder
     # Training writes the recipe's full name into the checkpoint.
-    taps: tuple[str, ...] = setting(
+    layers: tuple[str, ...] = setting(
         ("pooled",), help="feature layers, concatenated; pooled@320 is of 320-pixel images, pooled@RECIPE of any recipe"
     )
     image_scaling: str = setting(
@@ -67,7 +67,7 @@ class VseConfig:
         "constant", choices=("constant", "cosine", "step"), help="of the learning rate; step divides it by 10"
     )
     step_epochs: int = setting(15, at_least=1, help="epochs between the divisions of schedule=step")
-    grad_clip: float = setting(2.0, at_least=0, help="largest global norm of the gradient; 0: not clipped")
+    clip_norm: float = setting(2.0, at_least=0, help="largest global norm of the gradient; 0: not clipped")
     l2: float = setting(0.0, at_least=0, help="weight of the sum of all squared weights")
     batch_size: int = setting(128, at_least=1, help="pairs of image and sentence in one update")
     batching: str = setting(
@@ -77,7 +77,7 @@ class VseConfig:
     )
     epochs: int = setting(15, at_least=1, help="passes over the training sentences")
     validate_updates: int = setting(100, at_least=0, help="updates between validations; 0: once an epoch")
-    members: int = setting(1, at_least=1, help="rankers trained side by side, whose scores are averaged")
+    ensemble_size: int = setting(1, at_least=1, help="rankers trained side by side, whose scores are averaged")
 
     def __post_init__(self) -> None:
         validate(self)
@@ -113,7 +113,7 @@ _BEST = VseConfig(
     sentence_pooling="max",
     project_sentences=True,
     sentence_dropout=0.3,
-    taps=("pooled", "pooled@320"),
+    layers=("pooled", "pooled@320"),
     image_scaling="standardised",
     image_dropout=0.4,
     normalize_images_in_loss=True,
@@ -126,7 +126,7 @@ _BEST = VseConfig(
     batching="bucketed",
     epochs=7,
     validate_updates=0,
-    members=2,
+    ensemble_size=2,
 )
 
 
@@ -158,9 +158,9 @@ CONFIGS = {
         min_count=5,
         word_dim=128,
         hidden_dim=256,
-        taps=("pooled",),
+        layers=("pooled",),
         embed_dim=384,
-        members=1,
+        ensemble_size=1,
     ),
     # For the drawn scenes: small enough for two minutes, and able to look at places.
     "scenes": replace(
@@ -168,13 +168,13 @@ CONFIGS = {
         word_dim=100,
         hidden_dim=128,
         sentence_dropout=0.2,
-        taps=("grid",),
+        layers=("grid",),
         image_pooling="attention",
         image_dropout=0.2,
         embed_dim=256,
         learning_rate=2e-3,
         batch_size=128,
         epochs=8,
-        members=1,
+        ensemble_size=1,
     ),
 }

@@ -75,13 +75,13 @@ class TrainedRanker:
         if descriptors.shape[-1] != self.network.num_features:
             raise DataError(
                 f"features are {descriptors.shape[-1]} wide, expected {self.network.num_features} "
-                f"({self.backbone}, taps {','.join(self.config.taps)}); extract them with that backbone"
+                f"({self.backbone}, layers {','.join(self.config.layers)}); extract them with that backbone"
             )
         return self._joined(self.network.predict_images(ops.cast(descriptors, "float32")))
 
     def encode_features(self, features: dict[str, np.ndarray], batch_size: int = 256) -> np.ndarray:
         """Give float32 [N, D'] of length 1 for {tap: float [N, ...]} with every tap of the settings."""
-        parts = [features[tap] for tap in self.config.taps]
+        parts = [features[tap] for tap in self.config.layers]
         blocks = range(0, len(parts[0]), batch_size)
         encoded = [self.encode_descriptors(join_taps([part[at : at + batch_size] for part in parts])) for at in blocks]
         return np.concatenate(encoded) if encoded else np.zeros((0, self.width), np.float32)
@@ -99,7 +99,7 @@ class TrainedRanker:
             for each batch: float32 [K, D'], the indices of its K usable images among `sources`, and the other images
             with their reasons.
         """
-        for batch in encode_taps(sources, self.config.taps, self.description["backbone"], options):
+        for batch in encode_taps(sources, self.config.layers, self.description["backbone"], options):
             vectors = np.zeros((0, self.width), np.float32)
             if batch.kept:
                 vectors = self.encode_features(batch.features)
@@ -108,7 +108,7 @@ class TrainedRanker:
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> np.ndarray:
         """Give float32 [N, D'] of length 1 for images whose features lie in a cache made with the same weights."""
         check_weights(cache, self.description["backbone"])
-        descriptors = CachedDescriptors(cache, self.backbone, self.config.taps, ids)
+        descriptors = CachedDescriptors(cache, self.backbone, self.config.layers, ids)
         return np.concatenate([self.encode_descriptors(block) for block in descriptors.blocks()])
 
     @functools.cached_property
@@ -122,11 +122,11 @@ class TrainedRanker:
     @property
     def width(self) -> int:
         """D', the width of what is encoded."""
-        return self.config.members * self.config.embed_dim
+        return self.config.ensemble_size * self.config.embed_dim
 
     def _joined(self, vectors: Any) -> np.ndarray:
         """Lay [members, B, D] side by side so that a dot product is the members' mean cosine."""
-        vectors = np.asarray(vectors) / np.float32(self.config.members) ** 0.5
+        vectors = np.asarray(vectors) / np.float32(self.config.ensemble_size) ** 0.5
         return np.moveaxis(vectors, 0, 1).reshape(vectors.shape[1], -1)
 
 

@@ -47,8 +47,8 @@ class SentenceEncoder(keras.layers.Layer):
     def call(self, words: Tensor, training: bool = False) -> Tensor:
         """Encode int32 [B, T], padded at the end with 0, to float32 [B, D] of any length."""
         real = ops.not_equal(words, PAD)  # [B, T]
-        if training and self.config.word_forgetting:
-            lost = keras.random.uniform(ops.shape(words), seed=self.forget) < self.config.word_forgetting
+        if training and self.config.word_dropout:
+            lost = keras.random.uniform(ops.shape(words), seed=self.forget) < self.config.word_dropout
             words = ops.where(ops.logical_and(lost, real), UNKNOWN, words)
         vectors = self.word_dropout(self.embedding(words), training=training)  # [B, T, E]
         if self.recurrent is not None:
@@ -133,11 +133,11 @@ class Ranker(keras.Model):
         self.config, self.num_features = config, num_features
         self._image_graph: Callable | None = None
         self._sentence_graph: Callable | None = None
-        self.sentence_encoders = [SentenceEncoder(config, num_words) for _ in range(config.members)]
-        self.image_encoders = [ImageEncoder(config, num_features) for _ in range(config.members)]
+        self.sentence_encoders = [SentenceEncoder(config, num_words) for _ in range(config.ensemble_size)]
+        self.image_encoders = [ImageEncoder(config, num_features) for _ in range(config.ensemble_size)]
         start = keras.initializers.Constant(-np.log(config.temperature))
         self.log_logit_scale = self.add_weight(
-            shape=(config.members,), initializer=start, trainable=config.loss == "softmax", name="log_logit_scale"
+            shape=(config.ensemble_size,), initializer=start, trainable=config.loss == "softmax", name="log_logit_scale"
         )
         for sentence_encoder, image_encoder in zip(self.sentence_encoders, self.image_encoders, strict=True):
             sentence_encoder.build((None, None))

@@ -56,7 +56,9 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     sentences, image_of_sentence = captions_of(splits["train"])
     limits = {"min_count": config.min_count, "drop_rarest": config.drop_rarest}
     vocabulary = fit_vocabulary(splits["train"], TOKENIZERS[config.tokenizer], **limits)
-    descriptors = CachedDescriptors(cache, args.backbone, config.taps, [record.image_id for record in splits["train"]])
+    descriptors = CachedDescriptors(
+        cache, args.backbone, config.layers, [record.image_id for record in splits["train"]]
+    )
     description = describe(args, KIND, config, splits, cache, descriptors.num_features)
     start_or_continue(args.out, description, vocabulary)
 

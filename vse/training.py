@@ -123,7 +123,7 @@ def make_loss(config: VseConfig, optimizer: keras.optimizers.Optimizer) -> Calla
     def ranking_loss(groups: Tensor, scores: Tensor) -> Tensor:
         groups = ops.reshape(groups, (-1,))
         negatives = ops.not_equal(groups[:, None], groups[None, :])  # [B, B]
-        return sum(of_member(scores[member], negatives) for member in range(config.members))
+        return sum(of_member(scores[member], negatives) for member in range(config.ensemble_size))
 
     return ranking_loss
 
@@ -141,4 +141,4 @@ def make_optimizer(config: VseConfig, updates_per_epoch: int) -> keras.optimizer
         steps = [config.step_epochs * updates_per_epoch]
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(steps, [rate, rate / 10])
     kind = {"adam": keras.optimizers.Adam, "kiros_adam": KirosAdam}[config.optimizer]
-    return kind(learning_rate=rate, global_clipnorm=config.grad_clip or None)
+    return kind(learning_rate=rate, global_clipnorm=config.clip_norm or None)

@@ -134,7 +134,7 @@ def check_model(args: argparse.Namespace, description: Mapping[str, Any]) -> Non
     if kind != model.kind:
         raise CheckpointError(f"{args.model} holds a model of kind {kind!r}, expected {model.kind!r} for {args.name}")
     config = description["config"]
-    if kind == "captioner" and model.regions != (FeatureName.parse(config["taps"][0]).kind == "described"):
+    if kind == "captioner" and model.regions != (FeatureName.parse(config["layers"][0]).kind == "described"):
         raise CheckpointError(
             f"{args.model} reads {config['taps'][0]}, which {args.name} does not; choose another --name"
         )

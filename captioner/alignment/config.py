@@ -27,35 +27,35 @@ class AlignmentConfig:
     directions: str = setting("sum", choices=("sum", "concat"), help="how the states of both directions are joined")
     relu_words: bool = setting(True, help="words pass through a last ReLU on their way into the joint space")
     # global embeddings: whole images and sentences, each with a space, a score and a loss of its own
-    whole_dim: int = setting(0, at_least=0, help="width of the global space of sentences as states; 0: none")
+    global_dim: int = setting(0, at_least=0, help="width of the global space of sentences as states; 0: none")
     bag_dim: int = setting(0, at_least=0, help="width of the global space of sentences as bags of words; 0: none")
-    whole_weight: float = setting(1.0, at_least=0, help="weight of the global scores beside the score of the words")
+    global_weight: float = setting(1.0, at_least=0, help="weight of the global scores beside the score of the words")
     # regions
     # boxes-KIND adds place and size; vectors such as pooled come last and belong to the whole image alone.
-    taps: tuple[str, ...] = setting(("regions-detector@320",), help="regions-KIND, then boxes-KIND, then vectors")
+    layers: tuple[str, ...] = setting(("regions-detector@320",), help="regions-KIND, then boxes-KIND, then vectors")
     image_scaling: str = setting(
         "standardised",
         choices=("none", "unit", "standardised", "standardised_unit"),
         help="of region features: none, length 1, by the mean and std of each dimension in training, or both",
     )
     context: bool = setting(False, help="a second map of the whole image is added to every region")
-    only_whole: bool = setting(False, help="use the whole image alone, without regions: an ablation")
+    global_only: bool = setting(False, help="use the whole image alone, without regions: an ablation")
     # joint space and score
     joint_dim: int = setting(1000, at_least=1, help="width of the joint space of words and regions")
     pooling: str = setting(
         "max", choices=("max", "sum", "soft"), help="of a word's products with the regions; sum: of the positive ones"
     )
-    softness: float = setting(0.1, above=0, help="temperature of pooling=soft")
+    pooling_temperature: float = setting(0.1, above=0, help="temperature of pooling=soft")
     normalised: bool = setting(False, help="regions have length 1, and the score is divided by the words' summed norms")
     loss: str = setting("summed_hinge", choices=("summed_hinge", "softmax"), help="ranking loss")
     margin: float = setting(1.0, at_least=0, help="margin of the hinge loss")
     temperature: float = setting(0.05, above=0, help="initial temperature of the softmax loss, learned")
     same_image_is_negative: bool = setting(True, help="other sentences of the same image count as negatives")
     # regularisation
-    word_dropout: float = setting(0.3, at_least=0, below=1, help="dropout of word vectors")
+    embedding_dropout: float = setting(0.3, at_least=0, below=1, help="dropout of word vectors")
     state_dropout: float = setting(0.3, at_least=0, below=1, help="dropout of recurrent states")
     region_dropout: float = setting(0.3, at_least=0, below=1, help="dropout of region features")
-    word_forgetting: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
+    word_dropout: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
     l2: float = setting(0.0, at_least=0, help="weight of half the sum of squared matrices")
     # training
     optimizer: str = setting("sgd", choices=("adam", "sgd"), help="kind of optimiser")
@@ -63,7 +63,7 @@ class AlignmentConfig:
     momentum: float = setting(0.9, at_least=0, below=1, help="of optimizer=sgd")
     schedule: str = setting("constant", choices=("constant", "cosine"), help="of the learning rate")
     clip_value: float = setting(5.0, at_least=0, help="largest element of the gradient; 0: not clipped")
-    grad_clip: float = setting(0.0, at_least=0, help="largest global norm of the gradient; 0: not clipped")
+    clip_norm: float = setting(0.0, at_least=0, help="largest global norm of the gradient; 0: not clipped")
     batch_size: int = setting(100, at_least=1, help="pairs of image and sentence in one update")
     batching: str = setting(
         "bucketed",
@@ -72,40 +72,42 @@ class AlignmentConfig:
     )
     epochs: int = setting(20, at_least=1, help="passes over the training sentences")
     validate_updates: int = setting(0, at_least=0, help="updates between validations; 0: once an epoch")
-    kept: int = setting(5, at_least=1, help="best checkpoints on dev, which are evaluated one by one and averaged")
+    best_checkpoints: int = setting(
+        5, at_least=1, help="best checkpoints on dev, which are evaluated one by one and averaged"
+    )
     # decoding; weights are in standard deviations of a sentence's products over the regions
-    same_segment: float = setting(0.15, at_least=0, help="beta of the MRF: reward of adjacent words on one region")
-    whole_cost: float = setting(0.0, at_least=0, help="penalty of the whole image as the region of a word")
+    beta: float = setting(0.15, at_least=0, help="beta of the MRF: reward of adjacent words on one region")
+    whole_image_cost: float = setting(0.0, at_least=0, help="penalty of the whole image as the region of a word")
     proposal_weight: float = setting(
-        0.0, at_least=0, help="weight of the logarithm of a proposal's own score; needs boxes-KIND in taps"
+        0.0, at_least=0, help="weight of the logarithm of a proposal's own score; needs boxes-KIND in layers"
     )
 
     def __post_init__(self) -> None:
         validate(self)
-        self._check_taps()
-        if self.clip_value and self.grad_clip:
+        self._check_layers()
+        if self.clip_value and self.clip_norm:
             raise ConfigError(
-                f"settings clip_value {self.clip_value} and grad_clip {self.grad_clip}: set one of them to 0"
+                f"settings clip_value {self.clip_value} and clip_norm {self.clip_norm}: set one of them to 0"
             )
 
     @property
-    def whole_dims(self) -> tuple[int, ...]:
+    def global_dims(self) -> tuple[int, ...]:
         """Widths of the global spaces that there are."""
-        return tuple(width for width in (self.whole_dim, self.bag_dim) if width)
+        return tuple(width for width in (self.global_dim, self.bag_dim) if width)
 
-    def _check_taps(self) -> None:
-        first, *others = (FeatureName.parse(tap) for tap in self.taps)
+    def _check_layers(self) -> None:
+        first, *others = (FeatureName.parse(layer) for layer in self.layers)
         has_boxes = first.is_of_regions and others[:1] == [first.of_kind("boxes")]
         if has_boxes:
             others = others[1:]
         if first.kind not in ("regions", "crops") or any(name.is_of_regions for name in others):
             raise ConfigError(
-                f"setting taps got {','.join(self.taps)}, expected regions-KIND or crops-KIND, then boxes-KIND of the"
-                " same kind and recipe or nothing, then vectors such as pooled or nothing"
+                f"setting layers got {','.join(self.layers)}, expected regions-KIND or crops-KIND, then boxes-KIND of"
+                " the same kind and recipe or nothing, then vectors such as pooled or nothing"
             )
         if self.proposal_weight and not has_boxes:
             raise ConfigError(
-                f"setting proposal_weight got {self.proposal_weight} with taps {self.taps[0]}, expected"
+                f"setting proposal_weight got {self.proposal_weight} with layers {self.layers[0]}, expected"
                 f" {first.of_kind('boxes')} behind it, which holds the scores"
             )
 
@@ -119,11 +121,11 @@ _BEST = AlignmentConfig(
     hidden_dim=384,
     directions="concat",
     relu_words=False,
-    whole_dim=1024,
+    global_dim=1024,
     bag_dim=512,
-    whole_weight=3.0,
+    global_weight=3.0,
     context=True,
-    taps=("regions-detector@320", "boxes-detector@320", "pooled"),
+    layers=("regions-detector@320", "boxes-detector@320", "pooled"),
     joint_dim=512,
     pooling="soft",
     normalised=True,
@@ -134,25 +136,25 @@ _BEST = AlignmentConfig(
     learning_rate=1e-3,
     schedule="cosine",
     clip_value=0.0,
-    grad_clip=2.0,
+    clip_norm=2.0,
     batch_size=128,
     epochs=7,
-    kept=1,
-    whole_cost=2.0,
+    best_checkpoints=1,
+    whole_image_cost=2.0,
     proposal_weight=0.5,
 )
 # Proposals of the grid: their scores are nearer to that of the whole image than a detector's.
-_GRID = {"whole_cost": 0.75, "proposal_weight": 0.65}
-_GRID_TAPS = ("regions-grid", "boxes-grid")
+_GRID = {"whole_image_cost": 0.75, "proposal_weight": 0.65}
+_GRID_LAYERS = ("regions-grid", "boxes-grid")
 _FOR_OTHER_PROPOSALS = ("best", "best-whole", "karpathy")
 
 
 def _with_proposals(config: AlignmentConfig, proposals: str) -> AlignmentConfig:
     """Return a preset of the detector for other proposals, such as "grid@320"."""
-    if len(config.taps) == 1:
-        return replace(config, taps=(f"regions-{proposals}",))
-    taps = (f"regions-{proposals}", f"boxes-{proposals}", "pooled")
-    return replace(config, taps=taps, **_GRID)
+    if len(config.layers) == 1:
+        return replace(config, layers=(f"regions-{proposals}",))
+    layers = (f"regions-{proposals}", f"boxes-{proposals}", "pooled")
+    return replace(config, layers=layers, **_GRID)
 
 
 ALIGNMENTS = {
@@ -162,7 +164,7 @@ ALIGNMENTS = {
     "karpathy": AlignmentConfig(image_scaling="standardised_unit", learning_rate=1e-5, clip_value=500.0, epochs=10),
     "best": _BEST,
     # The same without regions, to see what they are worth.
-    "best-whole": replace(_BEST, only_whole=True),
+    "best-whole": replace(_BEST, global_only=True),
     # What comes with the toolkit: small enough for the tree, on proposals that need no other network.
     "box": replace(
         _BEST,
@@ -170,10 +172,10 @@ ALIGNMENTS = {
         word_dim=64,
         hidden_dim=96,
         joint_dim=96,
-        whole_dim=128,
+        global_dim=128,
         bag_dim=0,
         region_dropout=0.2,
-        taps=_GRID_TAPS,
+        layers=_GRID_LAYERS,
         **_GRID,
     ),
     # For the drawn scenes: trained within a minute.
@@ -183,12 +185,12 @@ ALIGNMENTS = {
         word_dim=64,
         hidden_dim=96,
         joint_dim=128,
-        whole_dim=128,
+        global_dim=128,
         bag_dim=0,
         region_dropout=0.2,
         learning_rate=3e-3,
         epochs=6,
-        taps=_GRID_TAPS,
+        layers=_GRID_LAYERS,
         **_GRID,
     ),
 }

@@ -74,7 +74,7 @@ class TrainedAligner:
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> Encoded:
         """Encode the regions of images whose features lie in a cache made with the same weights."""
         check_weights(cache, self.description["backbone"])
-        descriptors = CachedDescriptors(cache, self.description["backbone"]["name"], self.config.taps, ids)
+        descriptors = CachedDescriptors(cache, self.description["backbone"]["name"], self.config.layers, ids)
         return _joined([self._regions(block) for block in descriptors.blocks()])
 
     def encode_descriptors(self, descriptors: Any) -> Encoded:
@@ -86,8 +86,8 @@ class TrainedAligner:
         if descriptors.shape[-1] != self.network.num_features:
             raise DataError(
                 f"features are {descriptors.shape[-1]} wide, expected {self.network.num_features} "
-                f"({self.description['backbone']['name']}, taps {','.join(self.config.taps)}); extract them with that "
-                "backbone"
+                f"({self.description['backbone']['name']}, layers {','.join(self.config.layers)}); extract them with"
+                " that backbone"
             )
         return self._regions(ops.cast(descriptors, "float32"))
 
@@ -114,18 +114,18 @@ class TrainedAligner:
     def scores(self, images: Encoded, sentences: Encoded) -> np.ndarray:
         """Give what images and sentences are ranked by, float32 [N, M]; higher fits better.
 
-        It is the score of words and regions, plus those of the wholes, where there are any, times `whole_weight`.
+        It is the score of words and regions, plus those of the global embeddings, if any, times `global_weight`.
         """
         return self.combined(self.each_score(images, sentences))
 
     def combined(self, each: np.ndarray) -> np.ndarray:
         """Give what is ranked by, float32 [N, M], of what `each_score` gave."""
         words, *wholes = each
-        return words + self.config.whole_weight * sum(wholes)
+        return words + self.config.global_weight * sum(wholes)
 
     def each_score(self, images: Encoded, sentences: Encoded) -> np.ndarray:
         """Give S_kl and the score of each pair of wholes of all images and sentences, float32 [K, N, M]."""
-        result = np.empty((1 + len(self.config.whole_dims), len(images), len(sentences)), np.float32)
+        result = np.empty((1 + len(self.config.global_dims), len(images), len(sentences)), np.float32)
         for top in range(0, len(images), _IMAGES):
             for left in range(0, len(sentences), _SENTENCES):
                 rows, columns = slice(top, top + _IMAGES), slice(left, left + _SENTENCES)
@@ -163,7 +163,7 @@ class TrainedAligner:
             last = self.network.regions.num_own - 1  # of a region's own features: the score of its box
             scores = np.asarray(descriptors)[:, : there.shape[1], last]
             priors += self.config.proposal_weight * np.log(np.maximum(scores, _LOWEST))
-        priors[:, 0] -= self.config.whole_cost
+        priors[:, 0] -= self.config.whole_image_cost
         return Encoded(vectors, there, wholes, priors)
 
 

@@ -47,9 +47,9 @@ class WordEncoder(keras.layers.Layer):
         self.forwards, self.backwards = _recurrent(config, False), _recurrent(config, True)
         last = "relu" if config.relu_words else None
         self.exit = keras.layers.Dense(config.joint_dim, activation=last)
-        self.whole_exit = keras.layers.Dense(config.whole_dim) if config.whole_dim else None
+        self.whole_exit = keras.layers.Dense(config.global_dim) if config.global_dim else None
         self.bag = keras.layers.Embedding(num_words, config.bag_dim, uniform) if config.bag_dim else None
-        self.word_dropout = keras.layers.Dropout(config.word_dropout)
+        self.word_dropout = keras.layers.Dropout(config.embedding_dropout)
         self.state_dropout = keras.layers.Dropout(config.state_dropout)
         self.forget = keras.random.SeedGenerator()
         self.table.build((None, None))
@@ -74,8 +74,8 @@ class WordEncoder(keras.layers.Layer):
             read from the states, then the bags of words, as far as the settings have them.
         """
         there = ops.not_equal(words, PAD)  # [C, T]
-        if training and self.config.word_forgetting:
-            lost = keras.random.uniform(ops.shape(words), seed=self.forget) < self.config.word_forgetting
+        if training and self.config.word_dropout:
+            lost = keras.random.uniform(ops.shape(words), seed=self.forget) < self.config.word_dropout
             words = ops.where(ops.logical_and(lost, there), UNKNOWN, words)
         vectors = self.word_dropout(self.table(words), training=training)
         if self.entry is not None:
@@ -117,7 +117,7 @@ class RegionEncoder(keras.layers.Layer):
         self.config, self.num_own = config, num_features - num_beside
         self.scaling = FeatureScaling(config.image_scaling, num_features)
         self.linear = keras.layers.Dense(config.joint_dim)
-        self.whole_linear = keras.layers.Dense(config.whole_dim) if config.whole_dim else None
+        self.whole_linear = keras.layers.Dense(config.global_dim) if config.global_dim else None
         self.bag_linear = keras.layers.Dense(config.bag_dim) if config.bag_dim else None
         self.context = keras.layers.Dense(config.joint_dim, use_bias=False) if config.context else None
         self.dropout = keras.layers.Dropout(config.region_dropout)
@@ -133,7 +133,7 @@ class RegionEncoder(keras.layers.Layer):
         Returns:
             float32 [B, R, D], bool [B, R], True for real regions, and the whole pictures, float32 [B, W].
         """
-        if self.config.only_whole:
+        if self.config.global_only:
             descriptors = descriptors[:, :1]
         there = ops.any(ops.not_equal(descriptors[..., : self.num_own], 0.0), axis=-1)
         scaled = self.dropout(self.scaling.each(descriptors), training=training)
@@ -161,7 +161,7 @@ class Aligner(keras.Model):
         self.config, self.num_features = config, num_features
         self.words, self.regions = WordEncoder(config, num_words), RegionEncoder(config, num_features, num_beside)
         self.log_logit_scale = self.add_weight(
-            shape=(1 + len(config.whole_dims),),
+            shape=(1 + len(config.global_dims),),
             initializer=keras.initializers.Constant(-math.log(config.temperature) if config.loss == "softmax" else 0.0),
             trainable=config.loss == "softmax",
             name="log_logit_scale",
@@ -197,7 +197,7 @@ class Aligner(keras.Model):
         """
         found = self._fragments(regions, regions_there, words, words_there)[None]
         start = 0
-        for width in self.config.whole_dims:
+        for width in self.config.global_dims:
             images, sentences = (unit_length(one[:, start : start + width]) for one in (pictures, wholes))
             found = ops.concatenate([found, ops.matmul(images, ops.transpose(sentences))[None]])
             start += width
@@ -206,9 +206,9 @@ class Aligner(keras.Model):
     def _fragments(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
         similarity = products(regions, words)
         if not self.config.normalised:
-            return self._pooled(similarity, regions_there, words_there, self.config.softness)
+            return self._pooled(similarity, regions_there, words_there, self.config.pooling_temperature)
         lengths = ops.sqrt(ops.sum(ops.square(words), axis=-1) + _TINY)  # [C, T]
-        total = self._pooled(similarity, regions_there, words_there, self.config.softness * lengths)
+        total = self._pooled(similarity, regions_there, words_there, self.config.pooling_temperature * lengths)
         return total / (ops.sum(ops.where(words_there, lengths, 0.0), axis=-1) + _TINY)
 
     def _pooled(self, similarity: Tensor, regions_there: Tensor, words_there: Tensor, softness: Any) -> Tensor:
@@ -231,7 +231,7 @@ class Aligner(keras.Model):
 
     def predict_scores(self, *fragments: Tensor) -> Tensor:
         """Score what was encoded, in one compiled graph; see `each_score`."""
-        width, wide = self.config.joint_dim, sum(self.config.whole_dims)
+        width, wide = self.config.joint_dim, sum(self.config.global_dims)
         three, two, whole = ((None, None, width), "float32"), ((None, None), "bool"), ((None, wide), "float32")
         return self._graph("scores", self.each_score, three, two, whole, three, two, whole)(*fragments)
 

@@ -44,7 +44,7 @@ def segment_sentences(
     Raises:
         ConfigError: `same` is negative or no number.
     """
-    same = model.config.same_segment if same is None else same
+    same = model.config.beta if same is None else same
     if not same >= 0:
         raise ConfigError(f"same got {same}, expected 0 or more")
     encoded, spans = model.encode_split(sentences)

@@ -57,7 +57,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     sentences, image_of_sentence = captions_of(splits["train"])
     vocabulary = fit_vocabulary(splits["train"], tokenize, min_count=config.min_count)
     ids = [record.image_id for record in splits["train"]]
-    descriptors = CachedDescriptors(cache, args.backbone, config.taps, ids)
+    descriptors = CachedDescriptors(cache, args.backbone, config.layers, ids)
     description = describe(args, KIND, config, splits, cache, descriptors.num_features)
     description["num_beside"] = descriptors.num_beside
     start_or_continue(args.out, description, vocabulary)
@@ -83,7 +83,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
         score="rsum",
         saved_model=aligner,
         every_updates=config.validate_updates,
-        kept=config.kept,
+        kept=config.best_checkpoints,
     )
     return fit_resumably(task, batches, keeper, epochs=config.epochs, tensorboard=args.tensorboard)
 

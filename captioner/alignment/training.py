@@ -67,7 +67,7 @@ def make_loss(config: AlignmentConfig) -> Callable[[Tensor, Tensor], Tensor]:
         images = ops.reshape(images, (-1,))
         others = ops.logical_not(ops.eye(ops.shape(images)[0], dtype="bool"))
         negatives = others if config.same_image_is_negative else ops.not_equal(images[:, None], images[None, :])
-        each = [scores[number] for number in range(1 + len(config.whole_dims))]
+        each = [scores[number] for number in range(1 + len(config.global_dims))]
         if config.loss == "softmax":
             return sum(softmax_loss(one, negatives) for one in each)
         return sum(summed_hinge(one, negatives, config.margin) for one in each)
@@ -78,7 +78,7 @@ def make_loss(config: AlignmentConfig) -> Callable[[Tensor, Tensor], Tensor]:
 def make_optimizer(config: AlignmentConfig, total_updates: int) -> keras.optimizers.Optimizer:
     """Build the optimiser and its schedule."""
     rate = scheduled_rate(config, total_updates)
-    clipped = {"global_clipnorm": config.grad_clip or None, "clipvalue": config.clip_value or None}
+    clipped = {"global_clipnorm": config.clip_norm or None, "clipvalue": config.clip_value or None}
     if config.optimizer == "adam":
         return keras.optimizers.Adam(learning_rate=rate, **clipped)
     return keras.optimizers.SGD(learning_rate=rate, momentum=config.momentum, **clipped)

@@ -25,7 +25,7 @@ class DecodeOptions:
     length_power: float = setting(
         0.0, at_least=0, help="beam, diverse: captions compare by log-probability / length ** length_power"
     )
-    judge_weight: float = setting(0.0, at_least=0, help="re-ranking: weight of the image-text scorers' mean cosine")
+    scorer_weight: float = setting(0.0, at_least=0, help="re-ranking: weight of the image-text scorers' mean cosine")
     neighbour_weight: float = setting(
         0.0, at_least=0, help="re-ranking: weight of the CIDEr-D with the captions of the nearest training images"
     )

@@ -28,14 +28,14 @@ class AttentionLstm(Generator):
     def __init__(self, config: CaptionerConfig, num_words: int, num_features: int):
         super().__init__(config, num_words, num_features)
         units = config.hidden_dim
-        attended = config.look_dim
+        attended = config.attention_dim
         self.descriptor_dropout = keras.layers.Dropout(config.image_dropout, noise_shape=(None, 1, None))
         self.mean_projection = dense(units, num_features, "relu")
         self.values = dense(attended, num_features, "relu")
         self.image_gates = dense(4 * units, units)
         self.word_gates = dense(4 * units, config.word_dim)
         self.queries = dense(attended, units)
-        self.cells = [LstmCell(units) for _ in range(config.layers)]
+        self.cells = [LstmCell(units) for _ in range(config.recurrent_layers)]
         self.recurrent = [keras.layers.RNN(cell, return_sequences=True) for cell in self.cells]
         self.upper_gates = [dense(4 * units, units + attended) for _ in self.cells[1:]]
         self.output_projection = dense(config.word_dim, units + attended, "tanh")
@@ -79,7 +79,7 @@ class AttentionLstm(Generator):
         hidden, next_state = self.cells[0](inputs, state[:2])
         num_images = ops.shape(memory["gates"])[0]
         steps = ops.reshape(hidden, (num_images, -1, self.config.hidden_dim))  # an image's beams attend together
-        context = ops.reshape(self._attend(memory, steps), (-1, self.config.look_dim))  # [H, A]
+        context = ops.reshape(self._attend(memory, steps), (-1, self.config.attention_dim))  # [H, A]
         for layer, (cell, gates) in enumerate(zip(self.cells[1:], self.upper_gates, strict=True), start=1):
             inputs = gates(ops.concatenate([hidden, context], axis=-1))
             hidden, layer_state = cell(inputs, state[2 * layer : 2 * layer + 2])
@@ -98,7 +98,7 @@ class AttentionLstm(Generator):
         """
         queries = self._split_heads(self.queries(hidden))  # [B, heads, T, A / heads]
         scores = ops.matmul(queries, ops.swapaxes(memory["values"], -1, -2))
-        width = self.config.look_dim // self.config.heads
+        width = self.config.attention_dim // self.config.attention_heads
         # Not ops.softmax, which warns of a single descriptor.
         return ops.exp(ops.log_softmax(scores / width**0.5 + memory["attention_bias"], axis=-1))
 
@@ -106,12 +106,12 @@ class AttentionLstm(Generator):
         """Compute the context vectors c_t, float32 [B, T, A], of hidden states float32 [B, T, U]."""
         context = ops.matmul(self.attention(memory, hidden), memory["values"])  # [B, heads, T, A / heads]
         context = ops.transpose(context, (0, 2, 1, 3))
-        return ops.reshape(context, (ops.shape(context)[0], -1, self.config.look_dim))
+        return ops.reshape(context, (ops.shape(context)[0], -1, self.config.attention_dim))
 
     def _split_heads(self, vectors: Tensor) -> Tensor:
         """Split float32 [B, N, A] into [B, heads, N, A / heads]."""
-        heads = self.config.heads
-        split = ops.reshape(vectors, (ops.shape(vectors)[0], -1, heads, self.config.look_dim // heads))
+        heads = self.config.attention_heads
+        split = ops.reshape(vectors, (ops.shape(vectors)[0], -1, heads, self.config.attention_dim // heads))
         return ops.transpose(split, (0, 2, 1, 3))
 
     def _word_logits(self, hidden: Tensor, context: Tensor, training: bool) -> Tensor:

@@ -35,7 +35,7 @@ class Generator(keras.layers.Layer, ABC):
         self.num_features = num_features
         self.scaling = FeatureScaling(config.image_scaling, num_features)
         self.words = keras.layers.Embedding(num_words, config.word_dim, embeddings_initializer=uniform())
-        self.word_dropout = keras.layers.Dropout(config.word_dropout)
+        self.word_dropout = keras.layers.Dropout(config.embedding_dropout)
         self.image_dropout = keras.layers.Dropout(config.image_dropout)
         self.output_dropout = keras.layers.Dropout(config.output_dropout)
         self.output_bias = self.add_weight(shape=(num_words,), initializer="zeros", name="output_bias")

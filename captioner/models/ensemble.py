@@ -47,8 +47,8 @@ class Captioner(keras.Model):
         self.num_features = num_features
         self._graphs: dict[str, Callable] = {}
         generator = GENERATORS[config.model]
-        self.generators = [generator(config, num_words, num_features) for _ in range(config.members)]
-        self.scorers = [ImageTextScorer(config, num_words, num_features) for _ in range(config.judges)]
+        self.generators = [generator(config, num_words, num_features) for _ in range(config.ensemble_size)]
+        self.scorers = [ImageTextScorer(config, num_words, num_features) for _ in range(config.scorers)]
         self.built = True
 
     def set_feature_statistics(self, means: np.ndarray, stds: np.ndarray) -> None:
@@ -134,9 +134,9 @@ class Captioner(keras.Model):
     def _mean_log_probs(self, logits: Tensor) -> Tensor:
         """Compute the log of the members' mean probability from logits [members, ..., V]."""
         log_probs = ops.log_softmax(logits, axis=-1)
-        if self.config.members == 1:
+        if self.config.ensemble_size == 1:
             return log_probs[0]
-        return ops.logsumexp(log_probs, axis=0) - math.log(self.config.members)
+        return ops.logsumexp(log_probs, axis=0) - math.log(self.config.ensemble_size)
 
     def predict_caption_log_probs(self, descriptors: Tensor, mask: Tensor, words: Tensor) -> Tensor:
         """Compute the log-probability of each word of given sentences, in one compiled graph.

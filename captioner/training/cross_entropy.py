@@ -140,8 +140,8 @@ class CaptionTask(keras.Model):
         read = shifted(words)
         if training and config.scheduled_sampling:
             read = self._partly_sampled(given, read)
-        if training and config.word_forgetting:
-            lost = keras.random.uniform(ops.shape(read), seed=self.forget) < config.word_forgetting
+        if training and config.word_dropout:
+            lost = keras.random.uniform(ops.shape(read), seed=self.forget) < config.word_dropout
             lost = ops.logical_and(lost, read > UNKNOWN)
             read = ops.where(lost, UNKNOWN, read)
         if training and config.l2:
@@ -235,7 +235,7 @@ def scheduled_rate(config: Any, total_updates: int) -> Any:
 def make_optimizer(config: CaptionerConfig, total_updates: int) -> keras.optimizers.Optimizer:
     """Build the optimiser and its schedule."""
     rate = scheduled_rate(config, total_updates)
-    clipped = {"global_clipnorm": config.grad_clip or None, "clipvalue": config.clip_value or None}
+    clipped = {"global_clipnorm": config.clip_norm or None, "clipvalue": config.clip_value or None}
     if config.optimizer == "adam":
         return keras.optimizers.Adam(learning_rate=rate, **clipped)
     # The original's solver: cache = 0.999 cache + 0.001 g^2, step = rate g / sqrt(cache + 1e-8).

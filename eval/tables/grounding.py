@@ -113,8 +113,8 @@ def baseline_rows(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mappi
     """Give the methods that never read and their numbers, for each kind of proposals; named where there are more."""
     sets: dict[str, dict[str, Any]] = {}
     for result in results[::-1]:
-        taps = result["config"].get("taps") or ["regions-?"]
-        name = FeatureName.parse(taps[0])
+        layers = result["config"].get("layers") or ["regions-?"]
+        name = FeatureName.parse(layers[0])
         sets.setdefault(str(name).removeprefix(f"{name.kind}-"), result["baselines"])
     return [
         (f"{method} ({proposals})" if len(sets) > 1 else method, metrics)

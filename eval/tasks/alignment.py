@@ -58,7 +58,7 @@ def evaluate_alignment(args: argparse.Namespace) -> int:
 
 def parts_named(config: Any) -> list[str]:
     """Name the parts of an aligner's score, in order."""
-    wholes = {"wholes": config.whole_dim, "bags of words": config.bag_dim}
+    wholes = {"wholes": config.global_dim, "bags of words": config.bag_dim}
     return ["words and regions", *(name for name, width in wholes.items() if width)]
 
 
@@ -190,5 +190,5 @@ def cached_boxes(model: Any, cache: Any, ids: Sequence[str]) -> Any:
 
     from vislang.features.regions.region_features import boxes_beside
 
-    place = boxes_beside(cache, model.description["backbone"]["name"], model.config.taps[0])
+    place = boxes_beside(cache, model.description["backbone"]["name"], model.config.layers[0])
     return cache.read(*place, ids).astype(np.float32)

@@ -39,7 +39,7 @@ from vislang.core.config import override
 from vislang.core.errors import ConfigError, DataError, ToolkitError
 from vislang.core.files import file_name, require_writable_folder, write_json, write_text
 
-WEIGHTS = ("judge_weight", "neighbour_weight")  # decoding options that only a model with such parts has
+WEIGHTS = ("scorer_weight", "neighbour_weight")  # decoding options that only a model with such parts has
 
 
 def evaluate_captions(args: argparse.Namespace) -> int:
@@ -121,7 +121,7 @@ def caption_split(
         cache_path: a feature cache that holds them.
         decode: how, such as "beam".
         beam: its width; None is the preset's own.
-        settings: other fields of its options, such as "judge_weight=0".
+        settings: other fields of its options, such as "scorer_weight=0".
 
     Returns:
         N captions, what `model_info` says of the model, and how they were decoded.

@@ -81,7 +81,7 @@ def what_it_reads(model: Any) -> str:
     """Say "regions" of a captioner that was trained on them, else "whole pictures"."""
     from vislang.backbones.feature_name import FeatureName
 
-    return "regions" if FeatureName.parse(model.config.taps[0]).kind == "described" else "whole pictures"
+    return "regions" if FeatureName.parse(model.config.layers[0]).kind == "described" else "whole pictures"
 
 
 def caption_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: Sequence[tuple[int, Any]]) -> list[str]:
@@ -106,7 +106,7 @@ def described_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes:
     from vislang.features.regions.region_features import described
     from vislang.features.regions.roi_align import roi_align
 
-    name, _ = FeatureName.parse(model.config.taps[0]).in_cache(model.description["backbone"]["name"])
+    name, _ = FeatureName.parse(model.config.layers[0]).in_cache(model.description["backbone"]["name"])
     corners = np.array([box for _, box in boxes], np.float32)
     with open_cache(cache_path) as cache:
         grids = cache.read(name, "grid", [records[row].image_id for row, _ in boxes]).astype(np.float32)
@@ -129,6 +129,6 @@ def cut_out_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: S
         left, top, right, bottom = box * np.array([picture.width, picture.height] * 2)
         edges = int(left), int(top), int(max(np.ceil(right), left + 1)), int(max(np.ceil(bottom), top + 1))
         crops.append(picture.crop(edges))
-    taps, trained_on = model.config.taps, model.description["backbone"]
+    taps, trained_on = model.config.layers, model.description["backbone"]
     (batch,) = encode_taps(crops, taps, trained_on, ReadingOptions(batch_size=len(crops), strict=True))
     return join_taps([batch.features[tap] for tap in taps])

@@ -31,7 +31,7 @@ ROWS = np.array([0, 1, 1], np.int32)
 def aligner_of(**changes) -> Aligner:
     """An aligner whose weights are all random, so that none can be forgotten unseen."""
     sizes = {"word_dim": 4, "hidden_dim": 6, "joint_dim": 7, "learn_words": True}
-    sizes |= {"word_dropout": 0.0, "state_dropout": 0.0, "region_dropout": 0.0}
+    sizes |= {"embedding_dropout": 0.0, "state_dropout": 0.0, "region_dropout": 0.0}
     aligner = Aligner(AlignmentConfig(**{**sizes, **changes}), NUM_WORDS, NUM_FEATURES)
     random = np.random.default_rng(1)
     for weight in aligner.trainable_weights:
@@ -132,7 +132,7 @@ def test_a_normalised_score_is_a_mean_of_cosines_weighted_by_the_lengths_of_the_
 
 
 def test_padding_and_missing_regions_change_nothing():
-    for changes in ({}, {"recurrent": "gru", "pooling": "soft", "normalised": True, "whole_dim": 6}):
+    for changes in ({}, {"recurrent": "gru", "pooling": "soft", "normalised": True, "global_dim": 6}):
         aligner = aligner_of(**changes)
         descriptors = pictures().astype(np.float32)
         whole = np.asarray(aligner({"descriptors": descriptors, "words": WORDS}))
@@ -154,7 +154,7 @@ def test_context_adds_the_whole_picture_to_every_region():
 
 
 def test_only_the_whole_picture_is_seen_where_the_settings_say_so():
-    aligner = aligner_of(only_whole=True)
+    aligner = aligner_of(global_only=True)
     descriptors = pictures().astype(np.float32)
     other = descriptors.copy()
     other[:, 1:] += 1.0
@@ -169,12 +169,12 @@ def test_the_loss_of_a_hand_worked_batch():
     assert float(make_loss(AlignmentConfig())(np.arange(3), scores[None])) == pytest.approx(expected)
     same_image = make_loss(AlignmentConfig(same_image_is_negative=False))
     assert float(same_image(ROWS, scores[None])) == pytest.approx(expected - 2.0 - 0.5 - 0.5)
-    both = make_loss(AlignmentConfig(whole_dim=4))
+    both = make_loss(AlignmentConfig(global_dim=4))
     assert float(both(np.arange(3), np.stack([scores, scores]))) == pytest.approx(2 * expected)
 
 
 def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_weighted_sum():
-    aligner = aligner_of(whole_dim=11, loss="softmax", normalised=True, whole_weight=3.0)
+    aligner = aligner_of(global_dim=11, loss="softmax", normalised=True, global_weight=3.0)
     aligner.log_logit_scale.assign([0.0, 1.0])
     descriptors = pictures()
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
@@ -193,7 +193,7 @@ def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_
 
 
 def test_a_bag_of_words_is_one_more_score():
-    aligner = aligner_of(whole_dim=4, bag_dim=5, loss="softmax", normalised=True, whole_weight=2.0)
+    aligner = aligner_of(global_dim=4, bag_dim=5, loss="softmax", normalised=True, global_weight=2.0)
     aligner.log_logit_scale.assign([0.0, 0.0, np.log(2.0)])
     descriptors = pictures()
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
@@ -209,7 +209,7 @@ def test_a_bag_of_words_is_one_more_score():
 
 
 def test_vectors_behind_the_regions_are_of_the_whole_picture_alone():
-    config = AlignmentConfig(whole_dim=11, joint_dim=7, taps=("regions-toy", "pooled"))
+    config = AlignmentConfig(global_dim=11, joint_dim=7, layers=("regions-toy", "pooled"))
     aligner = Aligner(config, NUM_WORDS, NUM_FEATURES + 3, 3)
     beside = np.random.default_rng(5).normal(size=(3, 1, 3))
     descriptors = np.concatenate([pictures(), np.repeat(beside, 4, axis=1)], axis=-1).astype(np.float32)
@@ -240,9 +240,9 @@ class Table:
     [
         {"l2": 0.1},
         {"pooling": "sum", "recurrent": "gru", "relu_words": False},
-        {"pooling": "soft", "normalised": True, "loss": "softmax", "whole_dim": 6, "recurrent": "gru"},
+        {"pooling": "soft", "normalised": True, "loss": "softmax", "global_dim": 6, "recurrent": "gru"},
         {"bag_dim": 5, "recurrent": "gru", "normalised": True, "loss": "softmax"},
-        {"context": True, "directions": "concat", "normalised": True, "loss": "softmax", "whole_dim": 6},
+        {"context": True, "directions": "concat", "normalised": True, "loss": "softmax", "global_dim": 6},
         {"normalised": True, "loss": "softmax", "same_image_is_negative": False, "image_scaling": "unit"},
     ],
     ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
@@ -303,7 +303,7 @@ def toy_regions(toy_data, tmp_path_factory) -> Path:
 def arguments(toy_data, cache, out, *settings, config="best", seed=1):
     words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(cache), "--backbone", "toy"]
     words += ["--preset", config, "--seed", str(seed), "--out", str(out)]
-    small = ["taps=regions-toy,boxes-toy", "hidden_dim=24", "word_dim=16", "joint_dim=24", "batch_size=20"]
+    small = ["layers=regions-toy,boxes-toy", "hidden_dim=24", "word_dim=16", "joint_dim=24", "batch_size=20"]
     for setting in [*small, "min_count=1", *settings]:
         words += ["--set", setting]
     return words
@@ -313,7 +313,7 @@ def arguments(toy_data, cache, out, *settings, config="best", seed=1):
 def learned(toy_data, toy_regions, tmp_path_factory) -> Path:
     """A run that has learned which words go with which region."""
     folder = tmp_path_factory.mktemp("aligners") / "learned"
-    settings = ["epochs=25", "learning_rate=0.01", "region_dropout=0.1", "kept=3", "context=false"]
+    settings = ["epochs=25", "learning_rate=0.01", "region_dropout=0.1", "best_checkpoints=3", "context=false"]
     assert train_alignment.main(arguments(toy_data, toy_regions, folder, *settings)) == 0
     return folder
 
@@ -340,7 +340,7 @@ def test_a_place_is_chosen_by_its_proposers_score_as_well_and_the_whole_picture_
     images = model.encode_cached(cache, ids)
     boxes = cache.read("toy", "boxes-toy", ids)[:, :, 4].astype(np.float32)
     expected = model.config.proposal_weight * np.log(np.maximum(boxes, 1e-3))
-    expected[:, 0] -= model.config.whole_cost
+    expected[:, 0] -= model.config.whole_image_cost
     np.testing.assert_allclose(images.priors, expected, rtol=1e-4)
     words = [["red", "dog"]] * 10
     encoded, _ = model.encode_split(words)
@@ -417,7 +417,7 @@ train_alignment.main(sys.argv[1:])
 @pytest.mark.slow
 def test_killed_and_resumed_equals_never_stopped(toy_data, toy_regions, tmp_path, capsys):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    settings = ["epochs=4", "kept=2", "word_forgetting=0.2", "validate_updates=6"]
+    settings = ["epochs=4", "best_checkpoints=2", "word_dropout=0.2", "validate_updates=6"]
     assert train_alignment.main(arguments(toy_data, toy_regions, whole, *settings)) == 0
     command = [sys.executable, "-c", KILLED, *arguments(toy_data, toy_regions, cut, *settings)]
     killed = subprocess.run(command, cwd=Path(train_alignment.__file__).parents[2], stderr=subprocess.DEVNULL)
@@ -434,7 +434,7 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, toy_regions, tmp_path
 
 @pytest.mark.parametrize("config", ["karpathy"])
 def test_the_papers_preset_trains(toy_data, toy_regions, tmp_path, config):
-    settings = ["taps=regions-toy", "epochs=3"]
+    settings = ["layers=regions-toy", "epochs=3"]
     assert train_alignment.main(arguments(toy_data, toy_regions, tmp_path / "run", *settings, config=config)) == 0
     rows = json.loads((tmp_path / "run" / "history.json").read_text())
     assert rows[-1]["loss"] < rows[0]["loss"]
@@ -443,7 +443,7 @@ def test_the_papers_preset_trains(toy_data, toy_regions, tmp_path, config):
 def test_word_vectors_from_a_file_stay_as_they_are(toy_data, toy_regions, tmp_path):
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("dog 1 2 3 4\ncat -1 0.5 0 2\n")
-    settings = ["taps=regions-toy", "epochs=1", "word_dim=4", f"word_vectors={vectors}"]
+    settings = ["layers=regions-toy", "epochs=1", "word_dim=4", f"word_vectors={vectors}"]
     words = arguments(toy_data, toy_regions, tmp_path / "run", *settings, config="karpathy")
     assert train_alignment.main(words) == 0
     model = read_aligner(tmp_path / "run")
@@ -455,11 +455,11 @@ def test_word_vectors_from_a_file_stay_as_they_are(toy_data, toy_regions, tmp_pa
 def test_mistakes_are_one_line(toy_data, toy_regions, tmp_path, capsys, learned):
     cases = [
         (["--set", "clip_value=5"], "set one of them to 0"),
-        (["--set", "taps=regions-toy,pooled,boxes-toy"], "expected regions-KIND or crops-KIND"),
-        (["--set", "taps=described-toy"], "expected regions-KIND or crops-KIND"),
-        (["--set", "taps=regions-toy"], "expected boxes-toy behind it"),
+        (["--set", "layers=regions-toy,pooled,boxes-toy"], "expected regions-KIND or crops-KIND"),
+        (["--set", "layers=described-toy"], "expected regions-KIND or crops-KIND"),
+        (["--set", "layers=regions-toy"], "expected boxes-toy behind it"),
         (["--set", "pooling=mean"], "pooling got 'mean', expected one of"),
-        (["--set", "taps="], "taps got nothing, expected one or more"),
+        (["--set", "layers="], "layers got nothing, expected one or more"),
         (["--set", "word_vectors=nowhere.txt"], "nowhere.txt"),
     ]
     for change, message in cases:

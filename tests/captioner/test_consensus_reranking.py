@@ -8,11 +8,11 @@ from captioner.config import CaptionerConfig
 from captioner.decoding.consensus_reranking import FILE, ConsensusReranker, read_consensus_reranker
 from captioner.inference import TrainedCaptioner
 from captioner.models.ensemble import Captioner
-from vislang.core.errors import CheckpointError
+from vislang.core.errors import CheckpointError, ConfigError
 from vislang.text.vocabulary import END, PAD, Vocabulary
 
 CONFIG = CaptionerConfig(
-    model="attend", word_dim=6, hidden_dim=8, look_dim=4, judges=2, beam=6, decode_words=5, image_scaling="none",
+    model="attend", word_dim=6, hidden_dim=8, attention_dim=4, scorers=2, beam=6, decode_words=5, image_scaling="none",
     length_power=0.7, neighbours=2, neighbour_weight=20.0,
 )  # fmt: skip
 WORDS = Vocabulary(["a", "dog", "cat", "red", "runs"])
@@ -109,7 +109,7 @@ def test_a_weight_without_training_captions_is_refused(network):
     with pytest.raises(CheckpointError, match="neighbour_weight=0"):
         model.caption_descriptors(descriptors)
     assert model.caption_descriptors(descriptors, options=model.options(neighbour_weight=0.0))[0]
-    with pytest.raises(ValueError, match="neighbours 0"):
+    with pytest.raises(ConfigError, match="neighbours 0"):
         CaptionerConfig(neighbour_weight=1.0)
-    with pytest.raises(ValueError, match="judges 0"):
+    with pytest.raises(ConfigError, match="scorers 0"):
         CaptionerConfig(neighbours=3)

@@ -16,7 +16,7 @@ SENTENCES = np.array([[4, 5, 6, 2], [7, 8, 8, 4]], np.int32)
 
 def captioner_of(**changes) -> Captioner:
     """A captioner whose weights are all random, so that none can be forgotten unseen."""
-    config = CaptionerConfig(**{"word_dim": 5, "hidden_dim": UNITS, "look_dim": LOOK, **changes})
+    config = CaptionerConfig(**{"word_dim": 5, "hidden_dim": UNITS, "attention_dim": LOOK, **changes})
     captioner = Captioner(config, NUM_WORDS, NUM_FEATURES)
     random = np.random.default_rng(1)
     for weight in captioner.trainable_weights:
@@ -96,18 +96,18 @@ def attention_lstm(generator, real, sentence):
     config = generator.config
     table = double(generator.words.embeddings)
     values = relu(affine(generator.values, standardised_each(generator, real)))
-    width = LOOK // config.heads
+    width = LOOK // config.attention_heads
     mean = relu(affine(generator.mean_projection, standardised_mean(generator, real.mean(0))))
-    states = [(np.zeros(UNITS), np.zeros(UNITS)) for _ in range(config.layers)]
+    states = [(np.zeros(UNITS), np.zeros(UNITS)) for _ in range(config.recurrent_layers)]
     rows = []
     for word in [START, *sentence[:-1]]:
         x = affine(generator.word_gates, table[word]) + affine(generator.image_gates, mean)
         states[0] = lstm_step(generator.cells[0], x, *states[0])
         query, seen = affine(generator.queries, states[0][0]), np.zeros(LOOK)
-        for head in range(config.heads):
+        for head in range(config.attention_heads):
             own = slice(head * width, (head + 1) * width)
             seen[own] = softmax(values[:, own] @ query[own] / np.sqrt(width)) @ values[:, own]
-        for layer in range(1, config.layers):
+        for layer in range(1, config.recurrent_layers):
             x = affine(generator.upper_gates[layer - 1], np.concatenate([states[layer - 1][0], seen]))
             states[layer] = lstm_step(generator.cells[layer], x, *states[layer])
         mixed = np.tanh(affine(generator.output_projection, np.concatenate([states[-1][0], seen])))
@@ -148,8 +148,8 @@ EQUATIONS = {"mrnn": paper_rnn, "lstm": image_first_lstm, "attend": attention_ls
         {"model": "lstm"},
         {"model": "lstm", "lstm_tanh": False},
         {"model": "attend"},
-        {"model": "attend", "layers": 2, "heads": 4, "tied_words": True},
-        {"model": "attend", "layers": 3, "heads": 2, "members": 2},
+        {"model": "attend", "recurrent_layers": 2, "attention_heads": 4, "tied_words": True},
+        {"model": "attend", "recurrent_layers": 3, "attention_heads": 2, "ensemble_size": 2},
         {"model": "s2vt"},
         {"model": "s2vt", "reading_order": "snake"},
     ],
@@ -234,7 +234,7 @@ def test_rmsprop_steps_as_the_original_and_clips_each_element():
 
 def test_adam_clips_all_gradients_together():
     variables = [keras.Variable(np.zeros(2, np.float32)) for _ in range(2)]
-    config = CaptionerConfig(optimizer="adam", grad_clip=1.0, clip_value=0.0)
+    config = CaptionerConfig(optimizer="adam", clip_norm=1.0, clip_value=0.0)
     optimizer = make_optimizer(config, total_updates=10)
     optimizer.apply([np.array([3.0, 0.0], np.float32), np.array([0.0, 4.0], np.float32)], variables)
     moments = [np.array(momentum) for momentum in optimizer._momentums]

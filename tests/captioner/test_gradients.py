@@ -35,8 +35,8 @@ class Table:
 
 
 def task_of(**changes) -> CaptionTask:
-    sizes = {"word_dim": 3, "hidden_dim": 5, "look_dim": 4}
-    sizes |= {"word_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
+    sizes = {"word_dim": 3, "hidden_dim": 5, "attention_dim": 4}
+    sizes |= {"embedding_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
     captioner = Captioner(CaptionerConfig(**{**sizes, "l2": 0.0, **changes}), NUM_WORDS, NUM_FEATURES)
     random = np.random.default_rng(5)
     for weight in captioner.trainable_weights:
@@ -66,16 +66,23 @@ def analytic_gradients(task: CaptionTask) -> list[np.ndarray]:
         {"model": "mrnn"},
         {"model": "mrnn", "feed_once": False, "label_smoothing": 0.2},
         {"model": "mrnn", "relu_encoders": True, "l2": 0.3},
-        {"model": "mrnn", "feed_once": False, "relu_encoders": True, "image_scaling": "unit", "members": 2},
+        {"model": "mrnn", "feed_once": False, "relu_encoders": True, "image_scaling": "unit", "ensemble_size": 2},
         {"model": "lstm"},
         {"model": "lstm", "lstm_tanh": False, "label_smoothing": 0.2, "l2": 0.3},
-        {"model": "lstm", "members": 2, "image_scaling": "none"},
+        {"model": "lstm", "ensemble_size": 2, "image_scaling": "none"},
         {"model": "attend"},
         {"model": "attend", "tied_words": True, "l2": 0.3},
-        {"model": "attend", "layers": 2, "heads": 2, "label_smoothing": 0.2},
-        {"model": "attend", "layers": 2, "heads": 4, "tied_words": True, "members": 2, "label_smoothing": 0.1},
+        {"model": "attend", "recurrent_layers": 2, "attention_heads": 2, "label_smoothing": 0.2},
+        {
+            "model": "attend",
+            "recurrent_layers": 2,
+            "attention_heads": 4,
+            "tied_words": True,
+            "ensemble_size": 2,
+            "label_smoothing": 0.1,
+        },
         {"model": "s2vt", "label_smoothing": 0.1},
-        {"model": "mrnn", "judges": 2},
+        {"model": "mrnn", "scorers": 2},
     ],
     ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
 )
@@ -106,7 +113,7 @@ def test_gradients_of_every_weight_equal_finite_differences(changes):
 
 @pytest.mark.parametrize("model", ["mrnn", "lstm", "attend", "s2vt"])
 def test_no_weight_is_left_out_of_training(model):
-    task = task_of(model=model, layers=2, members=2)
+    task = task_of(model=model, recurrent_layers=2, ensemble_size=2)
     for variable, gradient in zip(task.trainable_variables, analytic_gradients(task), strict=True):
         assert np.abs(gradient).max() > 1e-4, variable.path
 

@@ -14,7 +14,7 @@ from vislang.core.errors import ConfigError
 from vislang.text.vocabulary import END, PAD, UNKNOWN, Vocabulary
 
 CONFIG = CaptionerConfig(
-    model="attend", word_dim=6, hidden_dim=8, look_dim=4, judges=2, judge_weight=3.0, beam=6, decode_words=5,
+    model="attend", word_dim=6, hidden_dim=8, attention_dim=4, scorers=2, scorer_weight=3.0, beam=6, decode_words=5,
     image_scaling="none", length_power=0.7,
 )  # fmt: skip
 WORDS = Vocabulary(["a", "dog", "cat", "red", "runs"])
@@ -76,7 +76,7 @@ def test_padding_descriptors_change_nothing(network):
 
 
 def test_the_loss_leaves_captions_of_the_same_image_out():
-    scorer = ImageTextScorer(replace(CONFIG, word_dropout=0.0, image_dropout=0.0), len(WORDS), FEATURES)
+    scorer = ImageTextScorer(replace(CONFIG, embedding_dropout=0.0, image_dropout=0.0), len(WORDS), FEATURES)
     descriptors, mask = images()
     words = np.array([[4, 5, END], [6, 7, END], [8, 4, END]], np.int32)
     descriptors[1] = descriptors[0]  # two captions of one image
@@ -97,8 +97,8 @@ def trained(network):
 def test_beams_are_reranked_by_the_stated_sum(network):
     model = trained(network)
     descriptors, _ = images(8)
-    beams = model.caption_descriptors(descriptors, options=model.options(num=6, judge_weight=0.0))
-    reranked = model.caption_descriptors(descriptors, options=model.options(num=2, judge_weight=30.0))
+    beams = model.caption_descriptors(descriptors, options=model.options(num=6, scorer_weight=0.0))
+    reranked = model.caption_descriptors(descriptors, options=model.options(num=2, scorer_weight=30.0))
     changed = cut = 0
     for image, (candidates, chosen) in enumerate(zip(beams, reranked, strict=True)):
         totals = []
@@ -119,16 +119,16 @@ def test_beams_are_reranked_by_the_stated_sum(network):
 def test_weight_zero_is_plain_beam_search(network):
     model = trained(network)
     descriptors, _ = images(4)
-    plain = Captioner(replace(CONFIG, judges=0, judge_weight=0.0), len(WORDS), FEATURES)
+    plain = Captioner(replace(CONFIG, scorers=0, scorer_weight=0.0), len(WORDS), FEATURES)
     for mine, other in zip(plain.generators, network.generators, strict=True):
         mine.set_weights(other.get_weights())
     expected = trained(plain).caption_descriptors(descriptors)
-    found = model.caption_descriptors(descriptors, options=model.options(judge_weight=0.0))
+    found = model.caption_descriptors(descriptors, options=model.options(scorer_weight=0.0))
     assert [one[0].text for one in found] == [one[0].text for one in expected]
 
 
 def test_a_weight_without_scorers_is_refused():
-    with pytest.raises(ConfigError, match="judges 0"):
-        CaptionerConfig(judge_weight=1.0)
-    with pytest.raises(ConfigError, match="judge_weight"):
-        trained(Captioner(CaptionerConfig(word_dim=4, hidden_dim=4), 9, FEATURES)).options(judge_weight=-1.0)
+    with pytest.raises(ConfigError, match="scorers 0"):
+        CaptionerConfig(scorer_weight=1.0)
+    with pytest.raises(ConfigError, match="scorer_weight"):
+        trained(Captioner(CaptionerConfig(word_dim=4, hidden_dim=4), 9, FEATURES)).options(scorer_weight=-1.0)

@@ -16,16 +16,16 @@ NUM_WORDS, NUM_FEATURES, IMAGES, HYPOTHESES, STEPS = 11, 5, 3, 4, 6
 SETS = [  # models that take descriptors as a set
     {"model": "mrnn"},
     {"model": "mrnn", "feed_once": False, "relu_encoders": True},
-    {"model": "mrnn", "members": 2},
+    {"model": "mrnn", "ensemble_size": 2},
     {"model": "lstm", "lstm_tanh": False},
-    {"model": "lstm", "members": 2},
+    {"model": "lstm", "ensemble_size": 2},
     {"model": "attend", "image_scaling": "unit"},
-    {"model": "attend", "layers": 2, "heads": 4, "tied_words": True},
-    {"model": "attend", "layers": 3, "heads": 2, "members": 2},
+    {"model": "attend", "recurrent_layers": 2, "attention_heads": 4, "tied_words": True},
+    {"model": "attend", "recurrent_layers": 3, "attention_heads": 2, "ensemble_size": 2},
 ]
 SEQUENCES = [
     {"model": "s2vt"},
-    {"model": "s2vt", "reading_order": "snake", "members": 2},
+    {"model": "s2vt", "reading_order": "snake", "ensemble_size": 2},
     {"model": "s2vt", "reading_order": "snake", "block_side": 2},
 ]
 
@@ -39,7 +39,7 @@ every_model_of_sets = pytest.mark.parametrize("changes", SETS, ids=named)
 
 
 def captioner_of(**changes) -> Captioner:
-    config = CaptionerConfig(**{"word_dim": 6, "hidden_dim": 8, "look_dim": 4, **changes})
+    config = CaptionerConfig(**{"word_dim": 6, "hidden_dim": 8, "attention_dim": 4, **changes})
     captioner = Captioner(config, NUM_WORDS, NUM_FEATURES)
     random = np.random.default_rng(1)
     for weight in captioner.trainable_weights:
@@ -159,7 +159,7 @@ def test_blocks_are_equal_whether_their_number_is_known_beforehand_or_not():
 
 @pytest.mark.parametrize("block_side", [1, 2])
 def test_reading_in_training_is_the_same_reading(block_side):
-    still = {"word_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
+    still = {"embedding_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
     generator = captioner_of(model="s2vt", reading_order="snake", block_side=block_side, **still).generators[0]
     descriptors, mask = descriptors_of(9)
     mask[1, 5:] = False
@@ -169,7 +169,7 @@ def test_reading_in_training_is_the_same_reading(block_side):
 
 
 def test_attention_sums_to_one_over_what_is_there():
-    generator = captioner_of(model="attend", heads=2).generators[0]
+    generator = captioner_of(model="attend", attention_heads=2).generators[0]
     descriptors, mask = descriptors_of(4)
     mask[2, 1:3] = False
     hidden = np.random.default_rng(4).normal(size=(IMAGES, 3, 8)).astype(np.float32)
@@ -181,7 +181,7 @@ def test_attention_sums_to_one_over_what_is_there():
 
 
 def test_members_average_probabilities():
-    two = captioner_of(model="lstm", members=2)
+    two = captioner_of(model="lstm", ensemble_size=2)
     (descriptors, mask), words = descriptors_of(2), sentences_of(IMAGES)
     alone = []
     for generator in two.generators:
@@ -207,7 +207,9 @@ def test_chosen_log_probabilities_are_those_of_the_words_and_zero_for_padding():
 def test_every_matrix_starts_from_numbers_of_its_own_that_follow_the_seed(model):
     def matrices(seed):
         keras.utils.set_random_seed(seed)
-        config = CaptionerConfig(model=model, word_dim=8, hidden_dim=8, look_dim=8, layers=2, members=2)
+        config = CaptionerConfig(
+            model=model, word_dim=8, hidden_dim=8, attention_dim=8, recurrent_layers=2, ensemble_size=2
+        )
         weights = Captioner(config, NUM_WORDS, 8).trainable_weights  # many of one shape
         return [np.array(weight) for weight in weights if len(weight.shape) == 2]
 
@@ -220,7 +222,7 @@ def test_every_matrix_starts_from_numbers_of_its_own_that_follow_the_seed(model)
 
 
 def test_start_biases_reach_every_member():
-    captioner = captioner_of(model="attend", members=2)
+    captioner = captioner_of(model="attend", ensemble_size=2)
     biases = np.linspace(-1, 0, NUM_WORDS).astype(np.float32)
     captioner.set_output_bias(biases)
     for generator in captioner.generators:
@@ -232,10 +234,10 @@ def test_words_are_read_after_the_start_mark():
 
 
 @pytest.mark.parametrize("model", ["mrnn", "lstm", "attend", "s2vt"])
-@pytest.mark.parametrize("dropout", ["word_dropout", "image_dropout", "output_dropout"])
+@pytest.mark.parametrize("dropout", ["embedding_dropout", "image_dropout", "output_dropout"])
 def test_each_dropout_acts_in_training_only(model, dropout):
-    off = {"word_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
-    captioner = captioner_of(model=model, layers=2, **{**off, dropout: 0.5})
+    off = {"embedding_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
+    captioner = captioner_of(model=model, recurrent_layers=2, **{**off, dropout: 0.5})
     descriptors, mask = descriptors_of(2)
     inputs = {"descriptors": descriptors, "mask": mask, "words": shifted(sentences_of(IMAGES))}
     quiet = [np.asarray(captioner(inputs, training=False)) for _ in range(2)]
@@ -248,9 +250,9 @@ def test_each_dropout_acts_in_training_only(model, dropout):
     ("changes", "message"),
     [
         ({"model": "gru"}, "model got 'gru', expected one of: mrnn, lstm, attend, s2vt"),
-        ({"heads": 3, "look_dim": 8}, "heads got 3, expected a divisor of look_dim 8"),
+        ({"attention_heads": 3, "attention_dim": 8}, "attention_heads got 3, expected a divisor of attention_dim 8"),
         ({"tied_words": True}, "only 'attend' can tie its words"),
-        ({"taps": ()}, "taps got nothing, expected one or more"),
+        ({"layers": ()}, "layers got nothing, expected one or more"),
         ({"scheduled_sampling": 1.5}, "scheduled_sampling got 1.5, expected 0 to 1"),
         ({"label_smoothing": 1.0}, "label_smoothing got 1.0, expected 0 to below 1"),
         ({"self_critical_samples": 1}, "self_critical_samples got 1, expected 2 or more"),

@@ -46,12 +46,12 @@ def drawn(tmp_path_factory) -> Path:
     place = ["--data", str(folder / "scenes"), "--cache", str(folder / "cache.h5")]
     small = [word for one in ("epochs=2", "word_dim=16", "hidden_dim=16") for word in ("--set", one)]
     words = ["--dataset", "scenes", *place, "--backbone", "compact_scenes", "--out", str(folder / "aligner"), *small]
-    assert train_alignment.main([*words, "--set", "taps=regions-grid,boxes-grid", "--set", "kept=2"]) == 0
+    assert train_alignment.main([*words, "--set", "layers=regions-grid,boxes-grid", "--set", "best_checkpoints=2"]) == 0
     words = ["--model", str(folder / "aligner"), "--dataset", "scenes", *place, "--out", str(folder / "pairs")]
     assert snippets.main([*words, "--min-score", "0"]) == 0
     words = ["--dataset", "karpathy", "--data", str(folder / "pairs"), "--cache", str(folder / "pairs" / "features.h5")]
     words += ["--backbone", "compact_scenes", "--preset", "regions", "--out", str(folder / "writer"), *small]
-    more = ["taps=described-grid", "min_count=1", "epochs=10", "learning_rate=0.02", "batch_size=32"]
+    more = ["layers=described-grid", "min_count=1", "epochs=10", "learning_rate=0.02", "batch_size=32"]
     assert train.main([*words, *[word for one in more for word in ("--set", one)]]) == 0
     return folder
 

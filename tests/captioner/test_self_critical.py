@@ -17,8 +17,16 @@ from captioner.training.self_critical import ImageBatches, SelfCriticalTask
 from datasets.records import ImageRecord
 from vislang.text.vocabulary import END, Vocabulary
 
-SMALL = ["hidden_dim=24", "word_dim=24", "batch_size=20", "min_count=1", "max_words=20", "decode_words=12", "taps=grid"]
-NO_DROPOUT = ["word_dropout=0", "image_dropout=0", "output_dropout=0"]
+SMALL = [
+    "hidden_dim=24",
+    "word_dim=24",
+    "batch_size=20",
+    "min_count=1",
+    "max_words=20",
+    "decode_words=12",
+    "layers=grid",
+]
+NO_DROPOUT = ["embedding_dropout=0", "image_dropout=0", "output_dropout=0"]
 
 
 def arguments(toy_data, out, *settings):
@@ -51,7 +59,7 @@ class Table:
 
 def small_task(reward, **changes):
     settings = {"model": "mrnn", "word_dim": 4, "hidden_dim": 5, "decode_words": 3, "self_critical_samples": 400}
-    settings |= {"word_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0, "l2": 0.0}
+    settings |= {"embedding_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0, "l2": 0.0}
     config = CaptionerConfig(**{**settings, "self_critical_epochs": 1, **changes})
     keras.utils.set_random_seed(0)
     task = SelfCriticalTask(Captioner(config, 7, 3), Table(), reward)
@@ -173,7 +181,7 @@ def test_captions_that_the_others_agree_with_weigh_more():
 @pytest.mark.slow
 @pytest.mark.parametrize("stop_in_second_phase", [False, True])
 def test_both_phases_resume_as_if_never_stopped(toy_data, tmp_path, monkeypatch, stop_in_second_phase):
-    settings = [*NO_DROPOUT, "epochs=2", "self_critical_epochs=2", "learning_rate=0.01", "members=2"]
+    settings = [*NO_DROPOUT, "epochs=2", "self_critical_epochs=2", "learning_rate=0.01", "ensemble_size=2"]
     assert train.main(arguments(toy_data, tmp_path / "whole", *settings)) == 0
     save, saved = train.Run.keeper, []
 

@@ -126,8 +126,8 @@ def test_batches_by_image_hold_all_captions_of_each_and_name_it_once():
 
 
 def test_captions_looked_up_by_owner_have_the_loss_of_captions_with_an_image_each():
-    sizes = {"word_dim": 3, "hidden_dim": 4, "word_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
-    config = CaptionerConfig(model="s2vt", judges=1, judge_word_dim=3, judge_dim=4, l2=0.0, **sizes)
+    sizes = {"word_dim": 3, "hidden_dim": 4, "embedding_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
+    config = CaptionerConfig(model="s2vt", scorers=1, scorer_word_dim=3, scorer_dim=4, l2=0.0, **sizes)
     task = CaptionTask(Captioner(config, 12, 2), Images())
     words = np.array([[4, 5, 2], [6, 2, 0], [7, 8, 2]], np.int32).ravel()
     apart = task({"rows": np.array([1, 0, 1], np.int32), "words": words}, training=True)
@@ -231,7 +231,7 @@ def test_words_are_drawn_as_often_as_the_model_says():
 
 def test_forgotten_words_are_read_as_unknown_and_marks_are_never_forgotten():
     teacher = np.tile(TEACHER, (1000, 1))
-    read = read_in_training(done=0.0, word_forgetting=0.3, times=1000)
+    read = read_in_training(done=0.0, word_dropout=0.3, times=1000)
     lost = read != teacher
     assert set(read[lost].tolist()) == {UNKNOWN}
     assert set(teacher[lost].tolist()) == {8}
@@ -239,7 +239,7 @@ def test_forgotten_words_are_read_as_unknown_and_marks_are_never_forgotten():
 
 
 def test_nothing_is_swapped_or_forgotten_outside_training():
-    task = CaptionTask(Recorder(CaptionerConfig(scheduled_sampling=1.0, word_forgetting=0.9)), Images())
+    task = CaptionTask(Recorder(CaptionerConfig(scheduled_sampling=1.0, word_dropout=0.9)), Images())
     task.prepare(1)
     task.optimizer.iterations.assign(10)
     task({"rows": np.zeros(2, np.int32), "words": SENTENCES.ravel()}, training=False)

@@ -19,17 +19,17 @@ from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
 from vislang.text.vocabulary import END
 
 SMALL = [
-    "taps=pooled",
+    "layers=pooled",
     "hidden_dim=24",
     "word_dim=24",
-    "look_dim=24",
+    "attention_dim=24",
     "batch_size=20",
     "min_count=1",
     "decode_words=12",
     "beam=5",
 ]
-NO_DROPOUT = ["word_dropout=0", "image_dropout=0", "output_dropout=0"]
-ALONE = ["members=1", "judge_weight=0", "judges=0", "neighbours=0", "neighbour_weight=0"]
+NO_DROPOUT = ["embedding_dropout=0", "image_dropout=0", "output_dropout=0"]
+ALONE = ["ensemble_size=1", "scorer_weight=0", "scorers=0", "neighbours=0", "neighbour_weight=0"]
 
 
 def arguments(toy_data, out, *settings, config="best", seed=1):
@@ -64,8 +64,11 @@ def perplexity_of_frequencies(model, toy_data) -> float:
     [
         ("karpathy", ["epochs=20", "learning_rate=0.003"]),
         ("neuraltalk", ["epochs=30"]),
-        ("best", ["epochs=25", "learning_rate=0.02", "taps=grid"]),
-        ("best", [*ALONE, "epochs=20", "learning_rate=0.01", "layers=2", "taps=pooled,grid", "tied_words=false"]),
+        ("best", ["epochs=25", "learning_rate=0.02", "layers=grid"]),
+        (
+            "best",
+            [*ALONE, "epochs=20", "learning_rate=0.01", "recurrent_layers=2", "layers=pooled,grid", "tied_words=false"],
+        ),
     ],
 )
 def test_each_preset_learns_more_than_word_frequencies(toy_data, tmp_path, config, settings, capsys):
@@ -107,7 +110,7 @@ def save(path, arrays, progress):
 training.ResumableTraining.on_train_batch_end, checkpoints.save_state = on_train_batch_end, save
 train.main(words)
 """
-ALL_CHANCE = ["taps=grid", "scheduled_sampling=0.5", "word_forgetting=0.2", "epochs=4"]
+ALL_CHANCE = ["layers=grid", "scheduled_sampling=0.5", "word_dropout=0.2", "epochs=4"]
 
 
 @pytest.mark.slow
@@ -213,18 +216,18 @@ def test_a_damaged_checkpoint_is_refused(finished, tmp_path, damage):
     [
         (["--set", "epoch=3"], "did you mean epochs"),
         (["--set", "model=gru"], "model got 'gru', expected one of"),
-        (["--set", "heads=5"], "heads got 5, expected a divisor of look_dim 24"),
-        (["--set", "taps="], "taps got nothing, expected one or more"),
+        (["--set", "attention_heads=5"], "attention_heads got 5, expected a divisor of attention_dim 24"),
+        (["--set", "layers="], "layers got nothing, expected one or more"),
         (["--option", "restvall=drop"], "did you mean restval"),
         (["--backbone", "vgg19"], "has no vgg19/grid, it holds"),
-        (["--set", "taps=region"], "has no toy/region"),
+        (["--set", "layers=region"], "has no toy/region"),
         (["--cache", "nowhere.h5"], "nowhere.h5"),
         (["--out", "/proc/nowhere"], "cannot write into /proc/nowhere"),
         (["--set", "min_count=1000"], "no word is left for the vocabulary"),
     ],
 )
 def test_mistakes_are_one_line_with_exit_code_2(toy_data, tmp_path, capsys, change, message):
-    assert train.main([*arguments(toy_data, tmp_path / "run", "taps=grid"), *change]) == 2
+    assert train.main([*arguments(toy_data, tmp_path / "run", "layers=grid"), *change]) == 2
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
     assert not (tmp_path / "run" / "model.weights.h5").exists()
 
@@ -236,7 +239,7 @@ def test_a_loss_that_is_no_number_ends_the_run(toy_data, tmp_path, capsys):
 
 
 def test_the_training_images_stay_with_the_model_for_consensus_reranking(toy_data, tmp_path):
-    settings = ["epochs=1", "taps=grid", "members=1", "judges=1", "neighbours=3"]
+    settings = ["epochs=1", "layers=grid", "ensemble_size=1", "scorers=1", "neighbours=3"]
     assert train.main(arguments(toy_data, tmp_path / "run", *settings)) == 0
     records, cache = of_split(read_dataset("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
     model = read_captioner(tmp_path / "run")

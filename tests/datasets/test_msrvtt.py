@@ -100,7 +100,7 @@ def test_a_captioner_is_trained_on_frames_and_explains_clips(clips, capsys):
     assert rows.shape == (3, 5, 128)
     np.testing.assert_array_equal(rows[0], rows[2])  # both red
     assert np.abs(rows[0] - rows[1]).max() > 0.01
-    small = ["taps=frames", "hidden_dim=24", "word_dim=12", "epochs=3", "min_count=1", "judges=0", "judge_weight=0"]
+    small = ["layers=frames", "hidden_dim=24", "word_dim=12", "epochs=3", "min_count=1", "scorers=0", "scorer_weight=0"]
     small += ["neighbours=0", "neighbour_weight=0"]
     out = clips / "captioner"
     words = ["--dataset", "msrvtt", "--data", str(clips), "--option", "dev=3", "--cache", str(cache), "--out", str(out)]

@@ -73,7 +73,7 @@ def test_divergences_of_a_written_sentence_worked_by_hand():
 
 
 def trained_captioner(model: str) -> TrainedCaptioner:
-    config = CaptionerConfig(model=model, word_dim=5, hidden_dim=6, look_dim=4, reading_order="given")
+    config = CaptionerConfig(model=model, word_dim=5, hidden_dim=6, attention_dim=4, reading_order="given")
     captioner = Captioner(config, len(WORDS), NUM_FEATURES)
     random = np.random.default_rng(1)
     for weight in captioner.trainable_weights:

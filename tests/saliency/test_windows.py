@@ -16,7 +16,7 @@ WORDS = Vocabulary(["a", "dog", "runs", "fast"])
 
 
 def trained_captioner(model: str) -> TrainedCaptioner:
-    captioner = Captioner(CaptionerConfig(model=model, word_dim=5, hidden_dim=6, look_dim=4), len(WORDS), 3)
+    captioner = Captioner(CaptionerConfig(model=model, word_dim=5, hidden_dim=6, attention_dim=4), len(WORDS), 3)
     random = np.random.default_rng(1)
     for weight in captioner.trainable_weights:
         weight.assign(random.normal(0, 0.7, weight.shape))

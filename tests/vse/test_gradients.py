@@ -59,8 +59,8 @@ def loss_of(task: RankingTask):
         small("kiros-bow", word_dim=4),
         small("kiros", encoder="lstm"),
         small("vsepp", warmup_updates=0),
-        small("best", members=2, taps=("pooled",)),
-        small("best", members=1, taps=("grid",), image_pooling="attention", attention_heads=2),
+        small("best", ensemble_size=2, layers=("pooled",)),
+        small("best", ensemble_size=1, layers=("grid",), image_pooling="attention", attention_heads=2),
     ],
     ids=["kiros", "kiros-bow", "lstm", "vsepp", "best", "attention"],
 )

@@ -31,7 +31,7 @@ def test_a_short_training_on_flickr8k_is_far_above_chance(real_data, tmp_path, c
         lambda all_records, split: tuple(r for r in all_records if r.split == split)[: chosen[split]],
     )
     words = ["--data", str(real_data / "flickr8k"), "--cache", str(cache), "--out", str(tmp_path / "run"), "--json"]
-    small = ["taps=pooled", "members=1", "hidden_dim=96", "embed_dim=256", "epochs=5", "batch_size=64"]
+    small = ["layers=pooled", "ensemble_size=1", "hidden_dim=96", "embed_dim=256", "epochs=5", "batch_size=64"]
     assert train.main([*words, *(part for setting in small for part in ("--set", setting))]) == 0
     row = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert row["best"] > 90  # chance on 100 images is about 32

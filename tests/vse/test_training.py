@@ -39,8 +39,8 @@ def variables(folder: Path):
     [
         ("kiros", ["validate_updates=5", "epochs=6", "learning_rate=0.01"]),
         ("vsepp", ["epochs=8", "warmup_updates=20", "learning_rate=0.01"]),
-        ("best", ["epochs=6", "taps=pooled", "min_count=1", "learning_rate=0.02"]),
-        ("best", ["epochs=6", "taps=grid,pooled", "image_pooling=attention", "attention_heads=2", "members=1"]),
+        ("best", ["epochs=6", "layers=pooled", "min_count=1", "learning_rate=0.02"]),
+        ("best", ["epochs=6", "layers=grid,pooled", "image_pooling=attention", "attention_heads=2", "ensemble_size=1"]),
         ("kiros", ["encoder=lstm", "validate_updates=0", "epochs=6", "optimizer=adam", "learning_rate=0.01"]),
         ("kiros-bow", ["word_dim=16", "project_sentences=false", "epochs=6", "learning_rate=0.01", "l2=0.0001"]),
     ],
@@ -58,9 +58,9 @@ def test_each_preset_learns(toy_data, tmp_path, config, settings, capsys):
 def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path):
     settings = [
         "epochs=5",
-        "taps=pooled",
+        "layers=pooled",
         "sentence_dropout=0.3",
-        "word_forgetting=0.2",
+        "word_dropout=0.2",
         "image_dropout=0.3",
         "schedule=cosine",
     ]
@@ -153,16 +153,16 @@ def test_a_finished_run_is_left_as_it_is(toy_data, tmp_path):
         (["--set", "sentence_dropout=2"], "sentence_dropout got 2.0, expected 0 to below 1"),
         (["--set", "learning_rate=0"], "learning_rate got 0.0, expected more than 0"),
         (["--set", "validate_updates=-1"], "validate_updates got -1, expected 0 or more"),
-        (["--set", "taps="], "taps got nothing, expected one or more"),
+        (["--set", "layers="], "layers got nothing, expected one or more"),
         (["--option", "restval"], "expected NAME=VALUE"),
         (["--option", "restvall=drop"], "did you mean restval"),
         (["--dataset", "flikr8k"], "did you mean flickr8k"),
         (["--backbone", "vgg19"], "has no vgg19/pooled, it holds"),
         (["--cache", "nowhere.h5"], "nowhere.h5"),
         (["--out", "/proc/nowhere"], "cannot write into /proc/nowhere"),
-        (["--set", "taps=grid,region"], "has no toy/region"),
-        (["--set", "taps=pooled@320"], "has no recipe of its own"),
-        (["--set", "learning_rate=1e30", "--set", "grad_clip=0.0", "--set", "epochs=4"], "the loss became"),
+        (["--set", "layers=grid,region"], "has no toy/region"),
+        (["--set", "layers=pooled@320"], "has no recipe of its own"),
+        (["--set", "learning_rate=1e30", "--set", "clip_norm=0.0", "--set", "epochs=4"], "the loss became"),
     ],
 )
 def test_mistakes_are_one_line_with_exit_code_2(toy_data, tmp_path, capsys, change, message):

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import typing
 from collections.abc import Iterable, Mapping
-from types import UnionType
 from typing import Any, TypeVar
 
 from vislang.core.errors import ConfigError, unknown_name
@@ -43,9 +42,11 @@ class Setting:
     below: float | None = None
 
     def allows(self, value: Any) -> bool:
-        """Return whether a value of the right type is one of the choices or in the range; None always is."""
+        """Return whether a value of the right type is in the range; None is, and a tuple whose members are."""
         if value is None:
             return True
+        if isinstance(value, tuple):
+            return all(map(self.allows, value))
         if self.choices:
             return value in self.choices
         return (
@@ -101,17 +102,18 @@ def validate(config: Any) -> None:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         limits = field.metadata.get(_METADATA, Setting(""))
-        members = value if isinstance(value, tuple) else (value,)
-        expected = ""
         if not _fits(value, hints[field.name]):
             expected = _type_words(hints[field.name])
-        elif not members:
+        elif value == ():
             expected = "one or more, separated by commas"
-        elif not all(limits.allows(member) for member in members):
+        elif not limits.allows(value):
             expected = limits.range
-        if expected:
-            got = repr(value) if isinstance(value, str) else _shown(value)
-            raise ConfigError(f"setting {field.name} got {got}, expected {expected}{_example(field)}")
+        else:
+            continue
+        got = _shown(value)
+        if isinstance(value, str):
+            got = repr(value)
+        raise ConfigError(f"setting {field.name} got {got}, expected {expected}{_example(field)}")
 
 
 class Options:
@@ -159,7 +161,10 @@ def override(config: Config, settings: Iterable[str]) -> Config:
 def to_json(config: Any) -> dict[str, Any]:
     """Return a config as a dictionary of plain values."""
     values = dataclasses.asdict(config)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    for name, value in values.items():
+        if isinstance(value, tuple):
+            values[name] = list(value)
+    return values
 
 
 def from_json(kind: type[Config], values: Mapping[str, Any]) -> Config:
@@ -178,17 +183,16 @@ def from_json(kind: type[Config], values: Mapping[str, Any]) -> Config:
 def settings_table(config: Any) -> str:
     """Return a line for each field: its name, value, range and meaning, in columns."""
     hints = typing.get_type_hints(type(config))
-    rows = [("field", "default", "range", "help")]
+    rows = [["field", "default", "range", "help"]]
     for field in dataclasses.fields(config):
         limits = field.metadata.get(_METADATA, Setting(""))
         allowed = limits.range or _type_words(hints[field.name])
-        rows.append((field.name, _shown(getattr(config, field.name)), allowed.removeprefix("one of: "), limits.help))
-    widths = [min(_WIDEST, max(len(row[column]) for row in rows)) for column in range(3)]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  ".join([*cells, row[3]]).rstrip())
-    return "\n".join(lines)
+        rows.append([field.name, _shown(getattr(config, field.name)), allowed.removeprefix("one of: "), limits.help])
+    for column in range(3):
+        width = min(_WIDEST, max(len(row[column]) for row in rows))
+        for row in rows:
+            row[column] = row[column].ljust(width)
+    return "\n".join("  ".join(row).rstrip() for row in rows)
 
 
 def _hint(kind: type, name: str) -> Any:
@@ -199,12 +203,15 @@ def _hint(kind: type, name: str) -> Any:
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    """Return the types of X | Y; of a plain type, itself."""
+    return typing.get_args(hint) or (hint,)
 
 
 def _member(hint: Any) -> Any:
     """Return the X of tuple[X, ...]; None for anything else."""
-    return typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0]
+    return None
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -225,14 +232,15 @@ def _parse(name: str, text: str, hint: Any) -> Any:
             raise ConfigError(f"setting {name} got {text!r}, expected a JSON list of objects of {fields}") from None
     if member is not None:
         return tuple(_parse(name, part.strip(), member) for part in text.split(",") if part.strip())
-    kinds = _alternatives(hint)
-    if str in kinds:
-        return None if text == "None" and type(None) in kinds else text
+    if hint is str:
+        return text
     try:
         value = ast.literal_eval(_LITERALS.get(text.lower(), text))
     except (ValueError, SyntaxError):
         return text
-    return float(value) if float in kinds and type(value) is int else value
+    if type(value) is int and float in _alternatives(hint):
+        return float(value)
+    return value
 
 
 def _from_plain(value: Any, hint: Any) -> Any:
@@ -240,9 +248,9 @@ def _from_plain(value: Any, hint: Any) -> Any:
     member = _member(hint)
     if member is None or not isinstance(value, list):
         return value
-    if not dataclasses.is_dataclass(member):
-        return tuple(value)
-    return tuple(from_json(member, one) if isinstance(one, dict) else one for one in value)  # type: ignore[arg-type]
+    if dataclasses.is_dataclass(member) and all(isinstance(one, dict) for one in value):
+        return tuple(from_json(member, one) for one in value)  # type: ignore[arg-type]
+    return tuple(value)
 
 
 def _type_words(hint: Any) -> str:
@@ -258,11 +266,11 @@ def _shown(value: Any) -> str:
     """Write a value as `--set` takes it."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
-    if isinstance(value, tuple) and value:
-        if any(dataclasses.is_dataclass(one) for one in value):
-            return json.dumps([dataclasses.asdict(one) for one in value])
-        return ",".join(_shown(one) for one in value)
-    return "nothing" if value in ("", ()) else str(value)
+    if isinstance(value, tuple):
+        if any(map(dataclasses.is_dataclass, value)):
+            return json.dumps(list(map(dataclasses.asdict, value)))
+        return ",".join(map(_shown, value)) or "nothing"
+    return str(value) or "nothing"
 
 
 def _example(field: dataclasses.Field) -> str:

@@ -29,7 +29,7 @@ def read_training(args: argparse.Namespace, presets: Mapping[str, Any]) -> tuple
     import_backend_quietly()
     from vislang.features.descriptors import full_name
 
-    config = replace(config, taps=tuple(full_name(tap, args.backbone) for tap in config.taps))
+    config = replace(config, layers=tuple(full_name(tap, args.backbone) for tap in config.layers))
     records = read_dataset(args.dataset, args.data, **reader_options(args.option))
     cache = open_cache(args.cache)
     splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
@@ -56,5 +56,5 @@ def describe(
     from vislang.features.descriptors import identity
 
     fingerprint = data_fingerprint([*splits["train"], *splits["dev"]])
-    backbone = identity(cache, args.backbone, config.taps)
+    backbone = identity(cache, args.backbone, config.layers)
     return describe_run(args, kind, config, num_features=num_features, backbone=backbone, fingerprint=fingerprint)

@@ -61,7 +61,7 @@ def read_original(path: str | Path) -> TrainedRanker:
             hidden_dim=embed_dim,
             embed_dim=embed_dim,
             margin=float(options.get("margin", 0.2)),
-            taps=("fc7@center-crop-224-bgr-mean/v1",),
+            layers=("fc7@center-crop-224-bgr-mean/v1",),
         )
         words = {int(number): str(word) for word, number in dictionary.items()}
         kept = [words[number] for number in range(_FIRST_WORD, num_rows)]
