@@ -295,8 +295,8 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
 
 def inversions(network: Any, path: Path, iterations: int) -> str:
     """Return an image beside images that layers of the CNN cannot tell from it."""
-    from preimage.image_synthesis import invert_images
     from preimage.config import CONFIGS, with_iterations
+    from preimage.image_synthesis import invert_images
     from preimage.pages.panels import cell, head, panels
     from vislang.draw.html.elements import section
 
