@@ -306,7 +306,7 @@ def inversions(network: Any, path: Path, iterations: int) -> str:
     for layer in LAYERS:
         found = invert_images(network, [str(path)], layer, settings=settings)
         error = float(found.measures["feature_error"][0])
-        row.append(cell(found.pictures[0], f"inversion of {layer}", f"error {error:.2f}"))
+        row.append(cell(found.images[0], f"inversion of {layer}", f"error {error:.2f}"))
     return section(
         "Inversions",
         panels([head("image"), *(head(layer) for layer in LAYERS)], [row]),
