@@ -302,9 +302,9 @@ def inversions(network: Any, path: Path, iterations: int) -> str:
 
     counts = with_iterations(CONFIGS["ijcv16"], iterations).iterations
     settings = ["iterations=" + ",".join(str(count) for count in counts)]
-    row = [cell(network.pictures([path])[0], path.name, path.name)]
+    row = [cell(network.resized(path), path.name, path.name)]
     for layer in LAYERS:
-        found = invert_images(network, [str(path)], layer, settings=settings)
+        found = invert_images(network, path, layer, settings=settings)
         error = float(found.measures["feature_error"][0])
         row.append(cell(found.images[0], f"inversion of {layer}", f"error {error:.2f}"))
     return section(
