@@ -15,7 +15,6 @@ from vislang.core.cli import (
     add_models,
     add_strict,
     command_parser,
-    import_backend_quietly,
     progress_is_shown,
     run_command,
     shown_name,
@@ -56,7 +55,6 @@ def write_album(args: argparse.Namespace) -> int:
     models = models_by_kind(args.models)
     require_writable_folder(args.out.parent)
     started = time.monotonic()
-    import_backend_quietly()
     captioner = load_captioner(models.get("captioner"))
     ranker = load_ranker(models.get("vse"))
     encoded = caption_and_encode(captioner, ranker, paths, strict=args.strict)

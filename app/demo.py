@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, add_images, command_parser, import_backend_quietly, run_command
+from vislang.core.cli import DONE, SKIPPED_SOME, add_images, command_parser, run_command
 
 # Photographs of packages that may be installed: all that are there are shown, in this order. The first is explained in
 # detail by its sentence.
@@ -172,7 +172,6 @@ def packaged_images(folder: Path) -> Subject:
 
 def load_models() -> Models:
     """Load each bundled model once."""
-    import_backend_quietly()
     from captioner import api as captioner
     from naturalness import api as naturalness
     from preimage import api as preimage

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import ConfigError, DataError
 from vislang.core.model_kinds import require_kind
 from vislang.features.reading_options import ReadingOptions
@@ -65,6 +66,7 @@ def load_model(path: str | Path | None = None) -> "TrainedCaptioner":
         CheckpointError: missing, damaged or of another kind; the message says what to do.
         DataError: a model of the box that is not the one of its card.
     """
+    import_backend_quietly()
     from captioner.inference import KIND, read_captioner
     from vislang.core.bundled_models import find_checkpoint
 
@@ -81,6 +83,7 @@ def load_aligner(path: str | Path | None = None) -> "TrainedAligner":
         CheckpointError: missing, damaged or of another kind; the message says what to do.
         DataError: a model of the box that is not the one of its card.
     """
+    import_backend_quietly()
     from captioner.alignment.inference import KIND, read_aligner
     from vislang.core.bundled_models import find_checkpoint
 

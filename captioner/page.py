@@ -21,7 +21,6 @@ _WORDS_STYLE = """
 @media (prefers-color-scheme: dark) { :root { --tint: 140 176 255; } }
 .searchable .picture-card > .open img, .searchable .picture-card > .missing { height: 260px; object-fit: contain; }
 .picture-card h2 { margin: 0 0 10px; font-size: 0.8rem; font-weight: 500; letter-spacing: 0; color: var(--soft); }
-.picture-card h2 { overflow-wrap: anywhere; }
 .legend { display: flex; flex-wrap: wrap; gap: 8px 16px; align-items: center; margin: 0 0 22px; max-width: none; }
 .scale { display: inline-flex; gap: 2px; }
 .word { background: rgb(var(--tint) / calc(var(--p) * 0.5)); border-radius: 5px; padding: 1px 5px; }
@@ -39,7 +38,7 @@ ol.others { list-style: none; margin: 14px 0 0; padding: 12px 0 0; border-top: 1
 ol.others li { display: grid; grid-template-columns: 1fr auto; gap: 12px; font-size: 0.925rem; padding: 3px 0; }
 ol.others .word { padding: 0 3px; }
 ol.others .log-prob { margin: 0; line-height: 1.7; }
-ul.skipped { margin: 12px 0 0; padding: 14px 18px 14px 34px; font-size: 0.875rem; overflow-wrap: anywhere; }
+ul.skipped { margin: 12px 0 0; padding: 14px 18px 14px 34px; font-size: 0.875rem; }
 """
 
 STYLE = SEARCH_STYLE + LARGE_VIEW_STYLE + _WORDS_STYLE

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import DataError
 from vislang.core.model_kinds import require_kind
 
@@ -47,6 +48,7 @@ def load_model(path: str | Path | None = None, *, weights: str | Path | None = N
         CheckpointError: missing, damaged or of another kind.
         DataError: a bundled model that differs from its model card, or weights other than in training.
     """
+    import_backend_quietly()
     from naturalness.inference import load_trained
     from vislang.core.bundled_models import find_checkpoint
 

@@ -23,7 +23,7 @@ STYLE = """
 }
 .explained .map.on { opacity: 1; }
 .explained .body { padding: 14px 18px 18px; }
-.explained h2 { margin: 0 0 8px; font-size: 0.8rem; font-weight: 500; color: var(--soft); overflow-wrap: anywhere; }
+.explained h2 { margin: 0 0 8px; font-size: 0.8rem; font-weight: 500; color: var(--soft); }
 .word-buttons { display: flex; flex-wrap: wrap; gap: 4px; margin: 0; }
 .word-buttons button {
   font: inherit; font-weight: 600; color: var(--ink); background: var(--ground); cursor: pointer; padding: 3px 9px;

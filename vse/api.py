@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import ConfigError, DataError
 from vislang.core.model_kinds import require_kind
 from vislang.features.reading_options import ReadingOptions
@@ -87,6 +88,7 @@ def load_model(path: str | Path | None = None) -> "TrainedRanker":
         CheckpointError: missing, damaged or of another kind.
         DataError: a bundled model that differs from its model card.
     """
+    import_backend_quietly()
     if path is not None and Path(path).is_file():
         from vse.kiros.load_released import read_original
 

@@ -12,7 +12,7 @@ from vislang.draw.html.thumbnails import thumbnail
 _SIDE = 800  # pixels of the longer side of images opened large
 STYLE = """
 ol.pictures .open { border-radius: 10px; }
-.score { display: block; margin-top: 4px; font-size: 0.8rem; color: var(--soft); overflow-wrap: anywhere; }
+.score { display: block; margin-top: 4px; font-size: 0.8rem; color: var(--soft); }
 """
 
 

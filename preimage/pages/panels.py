@@ -17,14 +17,14 @@ from vislang.draw.html.thumbnails import data_uri
 PANELS_STYLE = """
 .panels { display: grid; gap: 6px; padding: 14px; margin: 12px 0; overflow-x: auto; }
 .panels { grid-template-columns: repeat(var(--columns), minmax(84px, 230px)); }
-.panels .head { font-size: 0.8rem; font-weight: 600; color: var(--soft); align-self: end; overflow-wrap: anywhere; }
+.panels .head { font-size: 0.8rem; font-weight: 600; color: var(--soft); align-self: end; }
 .panels .start { position: relative; }
 .panels .start::before {
   content: ""; position: absolute; left: -4px; top: 0; bottom: 0; border-left: 2px solid var(--line);
 }
 .panels .cell { margin: 0; min-width: 0; }
 .panels img, .panels .open { border-radius: 5px; }
-.panels figcaption { font-size: 0.72rem; line-height: 1.3; color: var(--soft); overflow-wrap: anywhere; }
+.panels figcaption { font-size: 0.72rem; line-height: 1.3; color: var(--soft); }
 .cell .missing { aspect-ratio: 1; border-radius: 5px; }
 """
 _HEAT_MAP_STYLE = """

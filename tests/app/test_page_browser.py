@@ -1,4 +1,4 @@
-"""The page of captioned pictures in a real browser: its search field, the large view, its width, its errors."""
+"""Pages in a real browser: the search field, the large view, maps of words, widths, errors."""
 
 import html
 import json
@@ -13,7 +13,15 @@ from PIL import Image
 from captioner.inference import Caption
 from captioner.output_formats import Captioned
 from captioner.page import captions_page
+from preimage.pages import panels
+from saliency.page import SCRIPT as WORD_MAPS_SCRIPT
+from saliency.page import STYLE as WORD_MAPS_STYLE
+from saliency.page import explained_image, explained_images
+from saliency.word_maps import Explanation
+from vislang.draw.html import elements
+from vislang.draw.html.page import LARGE_VIEW_SCRIPT, LARGE_VIEW_STYLE, Page
 from vislang.draw.html.search_field import WordScores
+from vislang.draw.html.thumbnails import data_uri
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
@@ -69,17 +77,21 @@ def page(folder):
     return page.html().replace("<head>", "<head>" + ACTIONS, 1)
 
 
-@pytest.fixture(scope="module", params=[(390, 844), (1280, 900)], ids=["phone", "desktop"])
-def seen(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "page.html").write_text(page(folder), encoding="utf-8")
-    width, height = request.param
+def run_in_browser(folder, page, width, height):
+    """Return what the page's own script left in #seen, and the browser's console."""
+    (folder / "page.html").write_text(page, encoding="utf-8")
     words = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
     words += [f"--window-size={width},{height}", "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom"]
     done = subprocess.run([*words, f"file://{folder / 'page.html'}"], capture_output=True, text=True, timeout=120)
     found = done.stdout.rpartition('<pre id="seen">')[2].partition("</pre>")[0]
     assert found.startswith("{"), done.stderr[-2000:]
     return json.loads(html.unescape(found)) | {"console": re.findall(r"CONSOLE.*", done.stderr)}
+
+
+@pytest.fixture(scope="module", params=[(390, 844), (1280, 900)], ids=["phone", "desktop"])
+def seen(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    return run_in_browser(folder, page(folder), *request.param)
 
 
 def test_the_search_field_finds_by_meaning_by_caption_and_by_name(seen):
@@ -107,3 +119,72 @@ def test_the_page_is_no_wider_than_the_screen_and_has_no_errors(seen):
     assert width <= screen
     assert seen["faults"] == []
     assert seen["console"] == []
+
+
+# All other elements, on one page; a long name and a wide table may not widen it.
+ELEMENT_ACTIONS = """
+<script>
+const faults = [];
+window.addEventListener('error', event => faults.push(event.message));
+window.addEventListener('load', () => {
+  const seen = {width: [document.documentElement.scrollWidth, window.innerWidth]};
+  const shown = () => [...document.querySelectorAll('.map.on')].map(map => [...map.parentNode.children].indexOf(map));
+  const words = document.querySelectorAll('.word-buttons button');
+  seen.first = shown();
+  words[0].dispatchEvent(new Event('mouseenter'));
+  seen.over = shown();
+  words[0].dispatchEvent(new Event('mouseleave'));
+  seen.left = shown();
+  words[0].click();
+  seen.pressed = [shown(), words[0].getAttribute('aria-pressed'), words[1].getAttribute('aria-pressed')];
+  document.querySelector('.panels button.open').click();
+  seen.large = document.querySelector('dialog.large p').textContent;
+  seen.faults = faults;
+  document.body.insertAdjacentHTML('beforeend', '<pre id="seen"></pre>');
+  document.getElementById('seen').textContent = JSON.stringify(seen);
+});
+</script>
+"""
+
+
+def elements_page():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    explanation = Explanation(
+        words=("dog", "red"),
+        unknown=(False, False),
+        written=True,
+        method="gradient",
+        losses=np.random.default_rng(0).random((1, 2, 4, 4)),
+        whole=np.zeros((1, 2)),
+        evidence=np.zeros(2, np.float32),
+        seen=(0.0, 0.0, 1.0, 1.0),
+        seconds=np.zeros(1),
+    )
+    name = "a_very_long_name_without_a_blank_" * 4
+    rows = [elements.Row(name, ["1.0"] * 20, name)]
+    values = np.eye(9)
+    names = [f"layer_{number}" for number in range(9)]
+    sections = [
+        elements.main_numbers([elements.number_card("R@1", 20.0, (19.0, 21.0), [20.0], spread="one seed")], "A note."),
+        elements.section(name, elements.table("A table", [*["R@1"] * 20, "Source"], rows), command=f"python {name}"),
+        elements.cards([elements.picture_card(elements.picture(None, "", name), f'<p class="caption">{name}</p>')]),
+        elements.figure_card(name, [(name, data_uri(Image.fromarray(pixels)))] * 5),
+        panels.panels([panels.head("x")] * 6, [[panels.cell(pixels, "a panel", name)] * 6]),
+        panels.heat_map(values, names, names, corner=name, matched=[]),
+        explained_images([explained_image(Image.fromarray(pixels), name, explanation, pressed=1)]),
+    ]
+    style = LARGE_VIEW_STYLE + panels.PANELS_STYLE + WORD_MAPS_STYLE
+    return Page(name, [name], sections, style, LARGE_VIEW_SCRIPT + WORD_MAPS_SCRIPT).html()
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 900)], ids=["phone", "desktop"])
+def test_elements_fit_the_screen_and_maps_follow_the_words(tmp_path, width, height):
+    found = run_in_browser(tmp_path, elements_page().replace("<head>", "<head>" + ELEMENT_ACTIONS, 1), width, height)
+    assert found["width"][0] <= found["width"][1]
+    assert found["first"] == [2], "the second word's map, behind the picture and the first map"
+    assert found["over"] == [1]
+    assert found["left"] == [2]
+    assert found["pressed"] == [[1], "true", "false"]
+    assert found["large"] == "a panel"
+    assert found["faults"] == []
+    assert found["console"] == []
