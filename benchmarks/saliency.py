@@ -54,7 +54,7 @@ def untrained_captioner(folder: Path) -> Path:
     from vislang.text.vocabulary import Vocabulary
     from vislang.training import checkpoints
 
-    config = replace(CONFIGS["s2vt"], scorers=0, scorer_weight=0.0, neighbours=0, neighbour_weight=0.0)
+    config = replace(CONFIGS["s2vt"], scorers=0, scorer_weight=0.0, consensus_images=0, consensus_weight=0.0)
     backbone, vocabulary = load_backbone("compact"), Vocabulary([f"w{number}" for number in range(VOCABULARY)])
     width = backbone.taps["grid"][-1]
     description = {"kind": KIND, "preset": "s2vt", "config": to_json(config), "seed": 0, "num_features": width}

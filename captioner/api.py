@@ -23,7 +23,7 @@ _ONLY_FOR = {
     "beam": ("beam", "diverse"),
     "length_power": ("beam", "diverse"),
     "scorer_weight": ("beam", "diverse"),
-    "neighbour_weight": ("beam", "diverse"),
+    "consensus_weight": ("beam", "diverse"),
     "groups": ("diverse",),
     "diversity": ("diverse",),
     "temperature": ("sample",),

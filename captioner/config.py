@@ -56,9 +56,11 @@ class CaptionerConfig:
     image_dropout: float = setting(0.5, at_least=0, below=1, help="dropout of image features")
     output_dropout: float = setting(0.5, at_least=0, below=1, help="dropout before the output layer")
     word_dropout: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
-    mean_views: float = setting(0.0, at_least=0, at_most=1, help="share of training images read as their mean alone")
+    mean_descriptor_rate: float = setting(
+        0.0, at_least=0, at_most=1, help="share of training images shown as one descriptor, their mean"
+    )
     label_smoothing: float = setting(0.0, at_least=0, below=1, help="share of the target spread over all words")
-    consensus: float = setting(
+    weighted_cross_entropy: float = setting(
         0.0, at_least=0, at_most=1, help="share of a caption's weight that is its CIDEr-D with the image's others"
     )
     scheduled_sampling: float = setting(
@@ -95,8 +97,8 @@ class CaptionerConfig:
     )
     decode_words: int = setting(20, at_least=1, help="longest caption, the end mark included")
     scorer_weight: float = setting(0.0, at_least=0, help="re-ranking: weight of the scorers' mean cosine")
-    neighbours: int = setting(0, at_least=0, help="re-ranking: nearest training images by the scorers")
-    neighbour_weight: float = setting(
+    consensus_images: int = setting(0, at_least=0, help="re-ranking: nearest training images, by the scorers")
+    consensus_weight: float = setting(
         0.0, at_least=0, help="re-ranking: weight of the CIDEr-D with the captions of the nearest training images"
     )
 
@@ -107,14 +109,14 @@ class CaptionerConfig:
                 f"setting attention_heads got {self.attention_heads}, expected a divisor of attention_dim"
                 f" {self.attention_dim}"
             )
-        for field in ("scorer_weight", "neighbours"):
+        for field in ("scorer_weight", "consensus_images"):
             if getattr(self, field) and not self.scorers:
                 raise ConfigError(
                     f"setting {field} got {getattr(self, field)} with scorers 0, expected scorers=1 or more"
                 )
-        if self.neighbour_weight and not self.neighbours:
+        if self.consensus_weight and not self.consensus_images:
             raise ConfigError(
-                f"setting neighbour_weight got {self.neighbour_weight} with neighbours 0, expected neighbours=1 or more"
+                f"setting consensus_weight got {self.consensus_weight} with consensus_images 0, expected 1 or more"
             )
         if self.tied_words and self.model != "attend":
             raise ConfigError(f"setting tied_words got true with model {self.model!r}; only 'attend' can tie its words")
@@ -147,8 +149,8 @@ _BEST = CaptionerConfig(
     beam=20,
     length_power=0.7,
     scorer_weight=4.0,
-    neighbours=20,
-    neighbour_weight=4.0,
+    consensus_images=20,
+    consensus_weight=4.0,
 )
 
 
@@ -161,7 +163,7 @@ _S2VT = replace(
     block_side=2,
     tied_words=False,
     layers=("grid",),
-    mean_views=0.3,
+    mean_descriptor_rate=0.3,
     batching="by_image",
     batch_size=128,
     epochs=8,
@@ -241,8 +243,8 @@ CONFIGS = {
         layers=("grid",),
         epochs=8,
         ensemble_size=1,
-        neighbours=0,
-        neighbour_weight=0.0,
+        consensus_images=0,
+        consensus_weight=0.0,
     ),
     "box-s2vt": replace(
         _S2VT,
@@ -252,8 +254,8 @@ CONFIGS = {
         scorer_word_dim=128,
         scorer_dim=256,
         learning_rate=2e-3,
-        neighbours=0,
-        neighbour_weight=0.0,
+        consensus_images=0,
+        consensus_weight=0.0,
     ),
     "regions": _REGIONS,
     "box-regions": replace(
@@ -280,8 +282,8 @@ CONFIGS = {
         beam=5,
         decode_words=30,
         scorer_weight=0.0,
-        neighbours=0,
-        neighbour_weight=0.0,
+        consensus_images=0,
+        consensus_weight=0.0,
     ),
     "scenes-regions": replace(
         _REGIONS,

@@ -60,7 +60,10 @@ def _describe_decoding(group: Any) -> None:
         "--scorer-weight", type=float, metavar="W", help="re-ranking: weight of the image-text scorers' cosine"
     )
     group.add_argument(
-        "--neighbour-weight", type=float, metavar="W", help="beam, diverse: what likeness to captions of training adds"
+        "--consensus-weight",
+        type=float,
+        metavar="W",
+        help="beam, diverse: of the CIDEr-D with captions of similar images",
     )
     group.add_argument("--groups", type=int, metavar="N", help="diverse: groups that the beam is split into")
     group.add_argument("--diversity", type=float, metavar="D", help="diverse: what repeating an earlier group costs")
@@ -91,7 +94,7 @@ def generate(args: argparse.Namespace) -> int:
     say_which(KIND, args.model)
     import_backend_quietly()
     model = load_model(args.model)
-    names = ["beam", "max_words", "length_power", "scorer_weight", "neighbour_weight"]
+    names = ["beam", "max_words", "length_power", "scorer_weight", "consensus_weight"]
     names += ["groups", "diversity", "temperature", "top_p", "seed"]
     asked = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     options = decode_options(model, decode=args.decode, num=args.num, **asked)

@@ -86,7 +86,7 @@ class TrainedCaptioner:
             max_words=config.decode_words,
             length_power=config.length_power,
             scorer_weight=config.scorer_weight,
-            neighbour_weight=config.neighbour_weight,
+            consensus_weight=config.consensus_weight,
         )
         return from_json(DecodeOptions, {**to_json(usual), **changes})
 
@@ -144,9 +144,9 @@ class TrainedCaptioner:
             int32 [B, K, T] words, padded with the end mark, and float32 [B, K] log-probabilities, best first.
         """
         beams = options.method in ("beam", "diverse")
-        reranked = beams and (options.scorer_weight > 0 or options.neighbour_weight > 0)
+        reranked = beams and (options.scorer_weight > 0 or options.consensus_weight > 0)
         num = options.width if reranked else options.num
-        decoder = self.decoder(replace(options, num=num, scorer_weight=0.0, neighbour_weight=0.0))
+        decoder = self.decoder(replace(options, num=num, scorer_weight=0.0, consensus_weight=0.0))
         sentences = decoder(descriptors, mask, numbers)
         if not reranked:
             return sentences.words, sentences.log_probs
@@ -160,7 +160,7 @@ class TrainedCaptioner:
     ) -> np.ndarray:
         """Compute what finished sentences are re-ranked by, float64 [B, K].
 
-        It is log P / length ** length_power + scorer_weight * cosine + neighbour_weight * CIDEr-D. Sentences cut at the
+        It is log P / length ** length_power + scorer_weight * cosine + consensus_weight * CIDEr-D. Sentences cut at the
         maximum length come last, in the order of decoding.
         """
         words = sentences.words
@@ -170,16 +170,16 @@ class TrainedCaptioner:
         if options.scorer_weight and self.network.scorers:
             cosines = self.network.predict_scores(descriptors, mask, ops.convert_to_tensor(rows))
             scores = scores + options.scorer_weight * np.asarray(cosines).reshape(scores.shape)
-        if options.neighbour_weight:
+        if options.consensus_weight:
             if self.consensus is None:
                 raise CheckpointError(
                     "this captioner keeps no training captions: its settings ask for none, or its training has not "
-                    "ended; decode with neighbour_weight=0, or run its training command again to the end"
+                    "ended; decode with consensus_weight=0, or run its training command again to the end"
                 )
             embeddings = np.asarray(self.network.predict_image_embeddings(descriptors, mask))
             without_end = np.where(rows == END, PAD, rows).reshape(words.shape)
-            agreement = self.consensus.scores(embeddings, without_end, self.config.neighbours)
-            scores = scores + options.neighbour_weight * agreement
+            agreement = self.consensus.scores(embeddings, without_end, self.config.consensus_images)
+            scores = scores + options.consensus_weight * agreement
         scores = np.where((words == END).any(axis=-1), scores, IMPOSSIBLE)
         return np.where(sentences.exists, scores, -np.inf)
 

@@ -72,7 +72,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
         rows = self_critical(run, cross_entropy(run, words, args.out / FIRST_PHASE))
     else:
         rows = cross_entropy(run, words, args.out)
-    if config.neighbours:
+    if config.consensus_images:
         save_consensus_reranker(run, words)
     return rows
 
@@ -116,13 +116,16 @@ def cross_entropy(run: Run, words: list[list[list[int]]], folder: Path) -> list[
         words: for each training image the word numbers of its captions.
         folder: the checkpoint.
     """
-    from captioner.training.cider_rewards import consensus_weights
+    from captioner.training.cider_rewards import cider_weights
     from captioner.training.cross_entropy import CaptionBatches, CaptionTask
     from vislang.training.batching import BATCHING
 
     config = run.trained.config
     flat = [caption for image in words for caption in image]
     owners = [row for row, image in enumerate(words) for _ in image]
+    weights = None
+    if config.weighted_cross_entropy:
+        weights = cider_weights(run.splits["train"], config.weighted_cross_entropy)
     batches = CaptionBatches(
         flat,
         np.asarray(owners),
@@ -130,7 +133,7 @@ def cross_entropy(run: Run, words: list[list[list[int]]], folder: Path) -> list[
         config=config,
         make_batches=BATCHING[config.batching],
         seed=run.args.seed,
-        weights=consensus_weights(run.splits["train"], config.consensus) if config.consensus else None,
+        weights=weights,
     )
     task = CaptionTask(run.trained.network, run.descriptors)
     task.prepare(len(batches))

@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     captions.add_argument("--tokenizer", choices=("ptb", "treebank"), help="(default: ptb where there is Java)")
     captions.add_argument("--decode", default="beam", help="as in captioner.generate (default: %(default)s)")
     captions.add_argument("--beam", type=int, metavar="N", help="width (default: the preset's own)")
-    note = "another decoding option, such as neighbour_weight=0; goes into the row's name"
+    note = "another decoding option, such as consensus_weight=0; goes into the row's name"
     add_settings(captions, {"decoding": DecodeOptions()}, note)
     fixations = parser.add_argument_group("fixations only", "without --maps and --model: the baselines alone")
     fixations.add_argument(

@@ -138,9 +138,9 @@ def check_model(args: argparse.Namespace, description: Mapping[str, Any]) -> Non
         raise CheckpointError(
             f"{args.model} reads {config['taps'][0]}, which {args.name} does not; choose another --name"
         )
-    if config.get("neighbours"):
+    if config.get("consensus_images"):
         raise CheckpointError(
-            f"{args.model} holds captions of its training data, which may not be passed on; train it with neighbours=0"
+            f"{args.model} holds captions of its training data, which may not be shared; train with consensus_images=0"
         )
     if model.cached and args.cache is None:
         raise ConfigError(f"{args.name} is evaluated on cached features, expected --cache FILE")

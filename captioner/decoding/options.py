@@ -26,7 +26,7 @@ class DecodeOptions:
         0.0, at_least=0, help="beam, diverse: captions compare by log-probability / length ** length_power"
     )
     scorer_weight: float = setting(0.0, at_least=0, help="re-ranking: weight of the image-text scorers' mean cosine")
-    neighbour_weight: float = setting(
+    consensus_weight: float = setting(
         0.0, at_least=0, help="re-ranking: weight of the CIDEr-D with the captions of the nearest training images"
     )
     groups: int | None = setting(None, at_least=1, help="diverse: groups of beams; none: one for each beam")

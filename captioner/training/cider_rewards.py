@@ -12,7 +12,7 @@ from vislang.text.tokenizer import tokenize
 from vislang.text.vocabulary import END, Vocabulary
 
 
-def consensus_weights(records: Sequence[ImageRecord], share: float) -> np.ndarray:
+def cider_weights(records: Sequence[ImageRecord], share: float) -> np.ndarray:
     """Weigh each caption by how much the other captions of its image agree with it.
 
     Args:

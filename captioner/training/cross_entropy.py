@@ -135,8 +135,8 @@ class CaptionTask(keras.Model):
         given = {"descriptors": descriptors, "mask": ops.ones(ops.shape(descriptors)[:2], "bool")}
         if owners is not None:
             given["owners"] = owners
-        if training and config.mean_views:
-            given |= some_as_means(descriptors, config.mean_views, self.forget)
+        if training and config.mean_descriptor_rate:
+            given |= some_as_means(descriptors, config.mean_descriptor_rate, self.forget)
         read = shifted(words)
         if training and config.scheduled_sampling:
             read = self._partly_sampled(given, read)

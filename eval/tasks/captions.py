@@ -39,7 +39,7 @@ from vislang.core.config import override
 from vislang.core.errors import ConfigError, DataError, ToolkitError
 from vislang.core.files import file_name, require_writable_folder, write_json, write_text
 
-WEIGHTS = ("scorer_weight", "neighbour_weight")  # decoding options that only a model with such parts has
+WEIGHTS = ("scorer_weight", "consensus_weight")  # decoding options that only a model with such parts has
 
 
 def evaluate_captions(args: argparse.Namespace) -> int:

@@ -74,7 +74,7 @@ def test_packing_again_replaces_and_a_fault_leaves_what_was_there(toy_data, tmp_
     verify(tmp_path / "bundled" / "ranker")
 
 
-@pytest.mark.parametrize("kept", [{"neighbours": 20}])
+@pytest.mark.parametrize("kept", [{"consensus_images": 20}])
 def test_a_model_that_keeps_training_captions_is_refused(toy_data, tmp_path, capsys, kept):
     ranker(tmp_path / "run", toy_data, **kept)
     assert main(words(tmp_path, toy_data)) == 2

@@ -13,7 +13,7 @@ from vislang.text.vocabulary import END, PAD, Vocabulary
 
 CONFIG = CaptionerConfig(
     model="attend", word_dim=6, hidden_dim=8, attention_dim=4, scorers=2, beam=6, decode_words=5, image_scaling="none",
-    length_power=0.7, neighbours=2, neighbour_weight=20.0,
+    length_power=0.7, consensus_images=2, consensus_weight=20.0,
 )  # fmt: skip
 WORDS = Vocabulary(["a", "dog", "cat", "red", "runs"])
 FEATURES = 5
@@ -84,7 +84,7 @@ def test_beams_are_reranked_by_the_stated_sum(network):
     descriptors = random.normal(size=(8, 4, FEATURES)).astype(np.float32)
     reranker = some_reranker(random)
     model = trained(network, reranker)
-    every = model.caption_descriptors(descriptors, options=model.options(num=6, neighbour_weight=0.0))
+    every = model.caption_descriptors(descriptors, options=model.options(num=6, consensus_weight=0.0))
     chosen = model.caption_descriptors(descriptors, options=model.options(num=2))
     embeddings = np.asarray(network.predict_image_embeddings(descriptors, np.ones((8, 4), bool)))
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
@@ -106,10 +106,10 @@ def test_beams_are_reranked_by_the_stated_sum(network):
 def test_a_weight_without_training_captions_is_refused(network):
     descriptors = np.zeros((1, 4, FEATURES), np.float32)
     model = trained(network, None)
-    with pytest.raises(CheckpointError, match="neighbour_weight=0"):
+    with pytest.raises(CheckpointError, match="consensus_weight=0"):
         model.caption_descriptors(descriptors)
-    assert model.caption_descriptors(descriptors, options=model.options(neighbour_weight=0.0))[0]
-    with pytest.raises(ConfigError, match="neighbours 0"):
-        CaptionerConfig(neighbour_weight=1.0)
+    assert model.caption_descriptors(descriptors, options=model.options(consensus_weight=0.0))[0]
+    with pytest.raises(ConfigError, match="consensus_images 0"):
+        CaptionerConfig(consensus_weight=1.0)
     with pytest.raises(ConfigError, match="scorers 0"):
-        CaptionerConfig(neighbours=3)
+        CaptionerConfig(consensus_images=3)

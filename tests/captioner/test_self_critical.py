@@ -12,7 +12,7 @@ from captioner import train
 from captioner.config import CaptionerConfig
 from captioner.inference import read_captioner
 from captioner.models.ensemble import Captioner
-from captioner.training.cider_rewards import cider_reward, consensus_weights
+from captioner.training.cider_rewards import cider_reward, cider_weights
 from captioner.training.self_critical import ImageBatches, SelfCriticalTask
 from datasets.records import ImageRecord
 from vislang.text.vocabulary import END, Vocabulary
@@ -171,11 +171,11 @@ def test_the_reward_prefers_what_people_wrote_and_wants_an_end():
 def test_captions_that_the_others_agree_with_weigh_more():
     agreed, odd = ["a dog runs on grass", "the dog runs on grass", "a dog runs on the grass"], "my uncle is late"
     records = tuple(ImageRecord(f"{n}.jpg", None, "train", one) for n, one in enumerate([(*agreed, odd), ("a cat",)]))
-    weights = consensus_weights(records, 1.0)
+    weights = cider_weights(records, 1.0)
     np.testing.assert_allclose(weights.mean(), 1)
     assert weights[3] < 1e-9 < weights[:3].min()
     assert weights[4] == pytest.approx(weights[:4].mean())  # nobody else to agree: neither more nor less than usual
-    np.testing.assert_allclose(consensus_weights(records, 0.25), 0.75 + 0.25 * weights)
+    np.testing.assert_allclose(cider_weights(records, 0.25), 0.75 + 0.25 * weights)
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ SMALL = [
     "beam=5",
 ]
 NO_DROPOUT = ["embedding_dropout=0", "image_dropout=0", "output_dropout=0"]
-ALONE = ["ensemble_size=1", "scorer_weight=0", "scorers=0", "neighbours=0", "neighbour_weight=0"]
+ALONE = ["ensemble_size=1", "scorer_weight=0", "scorers=0", "consensus_images=0", "consensus_weight=0"]
 
 
 def arguments(toy_data, out, *settings, config="best", seed=1):
@@ -239,7 +239,7 @@ def test_a_loss_that_is_no_number_ends_the_run(toy_data, tmp_path, capsys):
 
 
 def test_the_training_images_stay_with_the_model_for_consensus_reranking(toy_data, tmp_path):
-    settings = ["epochs=1", "layers=grid", "ensemble_size=1", "scorers=1", "neighbours=3"]
+    settings = ["epochs=1", "layers=grid", "ensemble_size=1", "scorers=1", "consensus_images=3"]
     assert train.main(arguments(toy_data, tmp_path / "run", *settings)) == 0
     records, cache = of_split(read_dataset("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
     model = read_captioner(tmp_path / "run")

@@ -101,7 +101,7 @@ def test_a_captioner_is_trained_on_frames_and_explains_clips(clips, capsys):
     np.testing.assert_array_equal(rows[0], rows[2])  # both red
     assert np.abs(rows[0] - rows[1]).max() > 0.01
     small = ["layers=frames", "hidden_dim=24", "word_dim=12", "epochs=3", "min_count=1", "scorers=0", "scorer_weight=0"]
-    small += ["neighbours=0", "neighbour_weight=0"]
+    small += ["consensus_images=0", "consensus_weight=0"]
     out = clips / "captioner"
     words = ["--dataset", "msrvtt", "--data", str(clips), "--option", "dev=3", "--cache", str(cache), "--out", str(out)]
     words += ["--preset", "s2vt", "--backbone", "compact_scenes", *[word for one in small for word in ("--set", one)]]

@@ -188,7 +188,7 @@ class FakeCaptioner:
 
 
 def fake_options(model, *, decode="beam", beam=None):
-    return DecodeOptions(method=decode, width=beam or 5, neighbour_weight=3.0)
+    return DecodeOptions(method=decode, width=beam or 5, consensus_weight=3.0)
 
 
 @pytest.fixture
@@ -249,10 +249,10 @@ def test_another_way_of_decoding_is_a_row_of_its_own(captioners, place):
     result = json.loads((place / "out" / "captions-captioner-best-toy-beam2-karpathy-test.json").read_text())
     assert result["decoding"]["width"] == 2
     assert (place / "runs" / "best-0-a_dog" / "captions-beam2-karpathy-test.json").is_file()
-    assert result["decoding"]["neighbour_weight"] == 3.0
-    assert captioners("best-0-a_dog", more=["--set", "neighbour_weight=0"]) == 0
-    name = "captions-captioner-best-toy-neighbour_weight_0-karpathy-test.json"
-    assert "neighbour_weight" not in json.loads((place / "out" / name).read_text())["decoding"]
+    assert result["decoding"]["consensus_weight"] == 3.0
+    assert captioners("best-0-a_dog", more=["--set", "consensus_weight=0"]) == 0
+    name = "captions-captioner-best-toy-consensus_weight_0-karpathy-test.json"
+    assert "consensus_weight" not in json.loads((place / "out" / name).read_text())["decoding"]
 
 
 def test_a_later_run_keeps_the_earlier_rows_and_json_is_for_machines(captioners, place, capsys):

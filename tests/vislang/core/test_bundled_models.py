@@ -84,8 +84,8 @@ def test_a_folder_is_verified_file_by_file(copy):
 
 
 def test_a_file_that_no_card_speaks_of_is_refused(copy):
-    (copy / BUNDLED["vse"] / "neighbours.npz").write_text("more")
-    with pytest.raises(DataError, match=r"also holds neighbours.npz"):
+    (copy / BUNDLED["vse"] / "consensus.npz").write_text("more")
+    with pytest.raises(DataError, match=r"also holds consensus.npz"):
         find_checkpoint("vse", BUNDLED["vse"])
 
 
