@@ -62,7 +62,8 @@ GROUPS: dict[str, dict[str, Command]] = {
         "inversion-errors": Command("preimage.measure", "measure the errors of inversions by layer"),
     },
     "This toolkit": {
-        "demo": Command("app.demo", "train and evaluate every system on drawn scenes, in minutes"),
+        "demo": Command("app.demo", "show every ability of the bundled models on one page, in a minute"),
+        "demo-train": Command("app.demo_train", "train and evaluate every system on drawn scenes, in minutes"),
         "doctor": Command("app.doctor", "check the installation and print what mends each problem"),
     },
 }

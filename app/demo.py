@@ -205,7 +205,7 @@ def captions_and_search(ranker: Any, encoded: Any) -> str:
         "Captions",
         *captions,
         text="Three captions of each image, best first. The field searches by meaning, here in your browser.",
-        command="python -m captioner.generate dog.jpg --num 3 --explain",
+        command="vislang caption dog.jpg --num 3 --explain",
     ) + section(
         "Search",
         found,
@@ -227,7 +227,7 @@ def regions(models: Models, path: Path, sentence: str) -> str:
         "Regions",
         f'<div class="pair">{left}{right}</div>',
         text="What the model writes about regions, and the regions that fit the parts of a given sentence.",
-        command=f'python -m captioner.regions dog.jpg --sentence "{sentence}"',
+        command=f'vislang regions dog.jpg --sentence "{sentence}"',
     )
 
 
@@ -262,7 +262,7 @@ def word_maps(captioner: Any, path: Path, sentence: str) -> str:
         "Words and their places",
         explained_images(cards),
         text=NOTE,
-        command=f'python -m saliency.explain dog.jpg --sentence "{sentence}" --html dog.html',
+        command=f'vislang explain dog.jpg --sentence "{sentence}" --html dog.html',
     )
 
 
@@ -288,7 +288,7 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
         "Unusual places",
         f'<div class="pair">{rows}</div>',
         text="Places that a model of natural images predicts poorly: they tend to draw the eye, or do not belong.",
-        command="python -m naturalness.map dog.jpg --overlay",
+        command="vislang unusual dog.jpg --overlay",
     )
 
 
@@ -311,7 +311,7 @@ def inversions(network: Any, path: Path, iterations: int) -> str:
         panels([head("image"), *(head(layer) for layer in LAYERS)], [row]),
         text="What a layer of the CNN keeps: an image whose features at that layer are those of the first image, as far"
         f" as {sum(counts)} iterations go. Error: squared distance of the features over their squared norm.",
-        command=f"python -m preimage.invert dog.jpg --layer {LAYERS[-1]} --out inverted.png",
+        command=f"vislang invert --images dog.jpg --layer {LAYERS[-1]} --out inverted.png",
     )
 
 

@@ -1,10 +1,14 @@
 """The demo of the bundled models: one page with every ability, from images of installed packages and drawn scenes."""
 
+import importlib
 import re
+import shlex
+from html import unescape
 
 from PIL import Image
 
 from app import demo
+from app.cli import COMMANDS
 
 
 def test_the_packaged_images_are_there_without_a_download_and_the_first_has_a_sentence(tmp_path):
@@ -31,6 +35,11 @@ def test_the_demo_puts_every_ability_on_one_page(tmp_path, capfd):
     page = out.read_text(encoding="utf-8")
     titles = ["Captions", "Search", "Regions", "Words and their places", "Unusual places", "Inversions"]
     assert all(f"<h2>{title}</h2>" in page for title in titles)
+    commands = [unescape(words) for words in re.findall(r'<code class="card command">(.*?)</code>', page)]
+    assert len(commands) == len(titles)
+    for words in map(shlex.split, commands):
+        assert words[0] == "vislang"
+        importlib.import_module(COMMANDS[words[1]].module).build_parser().parse_args(words[2:])
     assert "Flickr8K" in page
     assert "<script type=" in page
     assert 'aria-pressed="true"' in page
