@@ -200,7 +200,7 @@ def style_images(
         with the measure "loss".
 
     Raises:
-        ConfigError: an unknown layer, preset, setting or colour control, or regions that do not match.
+        ConfigError: an unknown layer, preset, setting or colour control, regions that do not match, or several styles.
         DataError: no image can be read, or the style or texture cannot.
 
     Example:
@@ -209,14 +209,15 @@ def style_images(
         ((1, 16, 16, 3), ['loss'])
     """
     from preimage.config import search_config
+    from preimage.networks.image_inputs import read_image
     from preimage.style_transfer.transfer import transfer_style, with_default_layers, with_fine_texture
 
     config = search_config(preset, settings)
     style_options = with_default_layers(style_options, network)
-    style_image = _read(network, style).images[0]
+    style_image = read_image(network, style)
     if texture is not None:
         shallow = style_options.style_layers[: max(1, len(style_options.style_layers) // 2)]
-        style_image = with_fine_texture(network, style_image, _read(network, texture).images[0], shallow, config)
+        style_image = with_fine_texture(network, style_image, read_image(network, texture), shallow, config)
     inputs = _read(network, images, options)
     found = transfer_style(
         network, inputs.images, style_image, style_options, config, regions=regions, prior_model=prior_model,
@@ -268,7 +269,7 @@ def filters_from_noise(
     return replace(found, names=_unit_names(layer, channels))
 
 
-def _read(network: "Network", images: Any, options: SearchOptions = SearchOptions()) -> "NetworkImages":
+def _read(network: "Network", images: Any, options: SearchOptions) -> "NetworkImages":
     from preimage.networks.image_inputs import read_images
 
     return read_images(network, images, strict=options.strict)

@@ -9,7 +9,7 @@ import numpy as np
 from preimage.networks.network import Network
 from preimage.options import Progress
 from vislang.core.errors import ConfigError, DataError
-from vislang.features.model_inputs import image_sources
+from vislang.features.model_inputs import image_sources, one_image
 from vislang.features.pipeline import Skipped
 
 _BATCH = 16
@@ -51,6 +51,23 @@ def read_images(network: Network, images: Any, *, strict: bool = False, most: in
         skipped += batch.skipped
     require_readable(names, skipped)
     return NetworkImages(tuple(names), np.concatenate([batch.images for batch in batches]), tuple(skipped))
+
+
+def read_image(network: Network, image: Any) -> np.ndarray:
+    """Read exactly one image: float32 [S, S, 3], RGB 0..255.
+
+    Args:
+        network: from `load_network`.
+        image: in any form that `read_images` takes.
+
+    Raises:
+        ConfigError: there are several.
+        DataError: it is unreadable, or there is none.
+    """
+    if isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating):
+        images = _checked(network, image.reshape(-1, *image.shape[-3:]))
+        return one_image(images)
+    return network.resized(one_image(image))
 
 
 def read_batches(

@@ -68,6 +68,8 @@ def test_images_are_a_path_a_folder_a_pattern_a_list_or_an_array(call, network, 
     assert set(call(network, folder / "photos").names) == whole
     assert set(call(network, str(folder / "photos" / "*.png")).names) == whole
     assert call(network, Image.open(path)).names == ("0",)
+    assert call(network, path.read_bytes()).names == ("0",)
+    assert set(call(network, [str(folder / "photos" / "*.png")]).names) == whole
     assert set(call(network, photographs(2).astype(np.uint8)).names) == {"0", "1"}
     assert set(call(network, photographs(2)).names) == {"0", "1"}
     with pytest.raises(DataError, match="no image was given"):
@@ -89,6 +91,23 @@ def test_a_broken_image_is_skipped_unless_strict(call, network, folder):
         call(network, broken)
     with pytest.raises(DataError, match="none of 2 images can be read; the first"):
         call(network, [broken, broken])
+
+
+def test_style_is_one_image_in_any_form(network, folder):
+    def styled(style):
+        return preimage.style_images(network, photographs(1), style, settings=["iterations=1,1"]).images
+
+    image = photographs(1, 40).astype(np.uint8)[0]
+    by_path = styled(folder / "photos" / "0.png")
+    np.testing.assert_array_equal(styled(image), by_path)
+    np.testing.assert_array_equal(styled([folder / "photos" / "0.png"]), by_path)
+    np.testing.assert_array_equal(styled(network.resized(image)), by_path)
+    np.testing.assert_array_equal(styled(network.resized(image)[None]), by_path)
+    for several in (folder / "photos", photographs(2)):
+        with pytest.raises(ConfigError, match=r"got [24] images, expected one"):
+            styled(several)
+    with pytest.raises(DataError, match="broken.png"):
+        styled(folder / "broken.png")
 
 
 def test_float_images_are_used_as_they_are(network):
