@@ -31,10 +31,10 @@ def main() -> None:
     import numpy as np
 
     from vislang.core.seeds import seed_everything, stream
-    from vislang.training.batching import bucketed_batches, shuffled_batches
+    from vislang.training.ranking import PairBatches
     from vse.config import CONFIGS
     from vse.model import Ranker
-    from vse.training import PairBatches, RankingTask
+    from vse.training import ranking_task
 
     seed_everything(0)
     random = stream(0, "benchmark")
@@ -55,15 +55,14 @@ def main() -> None:
 
     descriptors = Descriptors()
 
-    def seconds(make_batches, pad_to) -> float:
-        task = RankingTask(Ranker(config, 4000, 1280), descriptors)
+    def seconds(batching, pad_to) -> float:
         padded = [sentence + [0] * (pad_to - len(sentence)) for sentence in words]
         batches = PairBatches(
-            padded, np.arange(len(words)), descriptors, config=config, make_batches=make_batches, seed=0
-        )
+            padded, np.arange(len(words)), descriptors, batch_size=config.batch_size, batching=batching,
+            same_image_is_negative=config.same_image_is_negative, seed=0,
+        )  # fmt: skip
         batches.lengths = lengths
-        batches.start_at(0)
-        task.prepare(config, len(batches))
+        task = ranking_task(Ranker(config, 4000, 1280), descriptors, config.epochs * len(batches))
         task.fit(batches, epochs=1, shuffle=False, verbose=0)  # traces the graph
         started = time.perf_counter()
         task.fit(batches, epochs=1, shuffle=False, verbose=0)
@@ -72,11 +71,11 @@ def main() -> None:
     print(
         f"{args.sentences} sentences, mean length {lengths.mean():.1f}, longest {lengths.max()}, preset {args.preset}"
     )
-    longest = seconds(shuffled_batches, int(lengths.max()))
+    longest = seconds("shuffled", int(lengths.max()))
     print(f"padded to the longest         {1000 * longest / len(words):7.2f} s per 1000 sentences")
-    in_batch = seconds(shuffled_batches, 0)
+    in_batch = seconds("shuffled", 0)
     print(f"padded to each batch's longest{1000 * in_batch / len(words):7.2f} s per 1000 sentences")
-    bucketed = seconds(bucketed_batches, 0)
+    bucketed = seconds("bucketed", 0)
     print(f"length buckets                {1000 * bucketed / len(words):7.2f} s per 1000 sentences")
     print(f"ratio padded to the longest / length buckets: {longest / bucketed:.2f}")
 

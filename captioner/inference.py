@@ -17,7 +17,7 @@ from captioner.decoding.decoder import Decoder, Sentences
 from captioner.decoding.options import DecodeOptions
 from captioner.decoding.step import IMPOSSIBLE
 from captioner.models.ensemble import Captioner
-from captioner.training.cross_entropy import encode_caption, padded
+from captioner.training.cross_entropy import encode_caption
 from vislang.core.config import from_json, to_json
 from vislang.core.errors import CheckpointError, DataError
 from vislang.features.cache.reader import FeatureCache
@@ -27,6 +27,7 @@ from vislang.features.pipeline import Skipped
 from vislang.features.reading_options import ReadingOptions
 from vislang.text.vocabulary import END, PAD, Vocabulary
 from vislang.training import checkpoints
+from vislang.training.epoch_batches import pad_sentences
 
 Tensor = Any
 KIND = "captioner"
@@ -241,7 +242,7 @@ class TrainedCaptioner:
         for block in self._cached_blocks(cache, ids, 32):
             owners = [row for row in range(len(block)) for _ in captions[start + row]]
             texts = [caption for row in range(len(block)) for caption in captions[start + row]]
-            words = padded([encode_caption(caption, self.config, self.vocabulary) for caption in texts])
+            words = pad_sentences([encode_caption(caption, self.config, self.vocabulary) for caption in texts])
             descriptors = ops.take(block, np.asarray(owners, np.int32), axis=0)
             chosen = self.given_log_probs(descriptors, words)
             total, count, start = total - chosen.sum(), count + int((words != PAD).sum()), start + len(block)

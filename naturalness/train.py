@@ -200,7 +200,7 @@ def fit(args: argparse.Namespace, model: Any, source: Source, count: int) -> Non
         return
     batches = ProjectedMaps(task.experts, source, config, args.seed)
     task.prepare(config)
-    batch = batches[0][0]
+    batch, _ = batches.batch(batches.plan(0)[0])
 
     def validate() -> dict[str, float]:
         loss = float(task(batch).numpy().mean())
@@ -208,7 +208,7 @@ def fit(args: argparse.Namespace, model: Any, source: Source, count: int) -> Non
 
     keeper = ResumableTraining(args.out, validate, score="score", saved_model=model)
     forgets = MomentumForgotten(config.drop_every // config.save_every)
-    fit_resumably(task, batches, keeper, epochs=config.updates // config.save_every, more=[forgets])
+    fit_resumably(task, batches, keeper, epochs=config.updates // config.save_every, callbacks=[forgets])
     save_weights(model, args.out)
 
 

@@ -15,6 +15,7 @@ from naturalness.model import ExpertModel, VisualLanguageModel
 from naturalness.predictors.linear import fit_directions
 from naturalness.predictors.statistics import MapMoments
 from vislang.core.seeds import stream
+from vislang.training.epoch_batches import EpochBatches
 
 Maps = Mapping[str, np.ndarray]  # {tap: float [B, h, w, C]} of some pictures
 Source = Callable[[], Iterable[Maps]]  # each call begins anew
@@ -66,10 +67,10 @@ def _fit_levels(model: VisualLanguageModel, batches: Iterable[Maps]) -> None:
         one.take_level(total / seen)
 
 
-class ProjectedMaps(keras.utils.PyDataset):
-    """The components of all training pictures, in random batches with replacement, as in the original.
+class ProjectedMaps(EpochBatches):
+    """The components of all training images, in random batches with replacement, as in the original.
 
-    An epoch is `config.save_every` updates; its pictures depend on the seed and its number alone.
+    An epoch is `config.save_every` updates.
 
     Args:
         experts: those with LSTMs.
@@ -79,33 +80,23 @@ class ProjectedMaps(keras.utils.PyDataset):
     """
 
     def __init__(self, experts: Iterable[ExpertModel], source: Source, config: NaturalnessConfig, seed: int):
-        super().__init__()
-        self.config, self.seed = config, seed
+        super().__init__(seed, first_epoch=1)
+        self.config = config
         experts = list(experts)
         found: list[list[np.ndarray]] = [[] for _ in experts]
         for maps in source():
             for rows, expert in zip(found, experts, strict=True):
                 rows.append(np.asarray(expert.project(maps[expert.expert.layer])).astype(np.float16))
         self.maps = [np.concatenate(rows) for rows in found]  # of each expert [N, h, w, K]
-        self.start_at(0)
 
-    def __len__(self) -> int:
-        return self.config.save_every
-
-    def start_at(self, epoch: int) -> None:
-        """Make `epoch`, counted from 0, the next to be drawn."""
-        self._epoch = epoch
+    def plan(self, epoch: int) -> np.ndarray:
+        """Return row indices, int [updates, B]."""
         shape = (self.config.save_every, self.config.batch_size)
-        self._rows = stream(self.seed, "pictures", epoch).integers(len(self.maps[0]), size=shape)
+        return stream(self.seed, "pictures", epoch).integers(len(self.maps[0]), size=shape)
 
-    def on_epoch_end(self) -> None:
-        """Draw the next epoch's pictures."""
-        self.start_at(self._epoch + 1)
-
-    def __getitem__(self, number: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        """Give the components of each expert, float32 [B, h, w, K], and zeros, the loss to come to."""
-        chosen = self._rows[number]
-        return tuple(maps[chosen].astype(np.float32) for maps in self.maps), np.zeros(len(chosen), np.float32)
+    def batch(self, rows: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        """Return the components of each expert, float32 [B, h, w, K], and zeros, float32 [B], as targets."""
+        return tuple(maps[rows].astype(np.float32) for maps in self.maps), np.zeros(len(rows), np.float32)
 
 
 class PredictionTask(keras.Model):

@@ -126,7 +126,7 @@ def fit(
     validate = make_validate(task, seen, labels["dev"])
     # The latest weights are the best: the rate falls to nearly 0, and dev is too small to choose between epochs.
     keeper = ResumableTraining(args.out, validate, score="updates", saved_model=classifier.model)
-    return fit_resumably(task, batches, keeper, epochs=config.epochs, more=[Phases(config)]), skipped
+    return fit_resumably(task, batches, keeper, epochs=config.epochs, callbacks=[Phases(config)]), skipped
 
 
 def decoded(records: Sequence[Any], classes: Sequence[str], side: int, skipped: list[tuple[str, str]]) -> tuple:

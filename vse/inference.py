@@ -21,9 +21,9 @@ from vislang.features.reading_options import ReadingOptions
 from vislang.text.tokenizer import TOKENIZERS
 from vislang.text.vocabulary import UNKNOWN, Vocabulary
 from vislang.training import checkpoints
+from vislang.training.epoch_batches import pad_sentences
 from vse.config import VseConfig
 from vse.model import Ranker
-from vse.training import padded
 
 KIND = "vse"
 
@@ -63,7 +63,7 @@ class TrainedRanker:
         result = np.zeros((len(numbers), self.width), np.float32)
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            result[rows] = self._joined(self.network.predict_sentences(padded([numbers[row] for row in rows])))
+            result[rows] = self._joined(self.network.predict_sentences(pad_sentences([numbers[row] for row in rows])))
         return result
 
     def encode_descriptors(self, descriptors: Any) -> np.ndarray:

@@ -1,144 +1,142 @@
-"""The ranker's training task: pairs in, score matrices out, one loss over both directions."""
+"""The ranker's training: pairs of image and sentence in, a loss over both directions of ranking."""
 
-from collections.abc import Callable, Sequence
+import argparse
+from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from vislang.core.seeds import stream
-from vislang.features.descriptors import CachedDescriptors
+from datasets.records import captions_of
+from eval.metrics.ranking import retrieval_ranks
+from vislang.text.tokenizer import TOKENIZERS
+from vislang.training.cached_data import CachedData, describe_cached_data, read_cached_data
+from vislang.training.fit import Run, Stage, TrainingSpec
 from vislang.training.losses import hardest_hinge, softmax_loss, summed_hinge
-from vse.config import VseConfig
+from vislang.training.optimizers import OPTIMIZERS, OptimizerConfig, compile_task, make_optimizer
+from vislang.training.ranking import (
+    PairBatches,
+    PairLoss,
+    Penalty,
+    RankingTask,
+    pair_batches,
+    ranking_loss,
+    report_rsum,
+    retrieval_row,
+)
+from vse.config import CONFIGS, VseConfig
+from vse.inference import KIND, TrainedRanker, encode_words
 from vse.kiros.adam import KirosAdam
 from vse.model import Ranker
 
 Tensor = Any
-MakeBatches = Callable[[np.ndarray, int, np.random.Generator], list[np.ndarray]]
 
 
-class PairBatches(keras.utils.PyDataset):
-    """Matched pairs in seeded batches; the order of an epoch depends on the seed and its number alone.
+def read_data(args: argparse.Namespace, config: VseConfig) -> CachedData:
+    """Read captions and features; see `read_cached_data`."""
+    return read_cached_data(
+        args,
+        config,
+        TOKENIZERS[config.tokenizer],
+        min_count=config.min_count,
+        drop_rarest=config.drop_rarest,
+    )
+
+
+def make_ranker(data: CachedData) -> Ranker:
+    """Build the network for the training data."""
+    return Ranker(data.config, len(data.vocabulary), data.descriptors.num_features)
+
+
+def set_statistics(run: Run) -> None:
+    """Set the statistics of the features by which the image encoders standardise their input."""
+    if run.config.image_scaling == "standardised":
+        run.model.set_feature_statistics(*run.data.descriptors.statistics())
+
+
+def stages(run: Run) -> list[Stage]:
+    """Return the single stage of the training."""
+    return [Stage(make_batches, make_task, run.config.epochs, validate_updates=run.config.validate_updates)]
+
+
+def make_batches(run: Run) -> PairBatches:
+    """Return the training pairs, in seeded batches."""
+    return pair_batches(run, encode_words)
+
+
+def make_task(run: Run, updates: int) -> RankingTask:
+    """Return the compiled model that trains the ranker for so many updates."""
+    return ranking_task(run.model, run.data.descriptors, updates)
+
+
+def ranking_task(ranker: Ranker, descriptors: Any, updates: int) -> RankingTask:
+    """Return the compiled model that trains a ranker.
 
     Args:
-        words: word numbers of each sentence.
-        image_of_sentence: int [M], rows of `descriptors`.
-        descriptors: of the images; gathered here when they are not resident on the device.
-        config: batch size, batching and what counts as a negative.
-        make_batches: from `vislang.training.batching`, the one that `config.batching` names.
-        seed: of the run.
+        ranker: the network.
+        descriptors: of the training images, a `CachedDescriptors`.
+        updates: of the whole training.
     """
-
-    def __init__(
-        self,
-        words: Sequence[Sequence[int]],
-        image_of_sentence: np.ndarray,
-        descriptors: CachedDescriptors,
-        *,
-        config: VseConfig,
-        make_batches: MakeBatches,
-        seed: int,
-    ):
-        super().__init__()
-        self.words, self.image_of_sentence, self.descriptors = words, image_of_sentence, descriptors
-        self.config, self.make_batches, self.seed = config, make_batches, seed
-        self.lengths = np.array([len(sentence) for sentence in words])
-        self.start_at(0)
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def start_at(self, epoch: int) -> None:
-        """Make `epoch`, counted from 0, the next to be drawn."""
-        self._epoch = epoch - 1
-        self._batches = self._plan(epoch)
-
-    def on_epoch_begin(self) -> None:
-        """Draw the next epoch's batches."""
-        self._epoch += 1
-        self._batches = self._plan(self._epoch)
-
-    def _plan(self, epoch: int) -> list[np.ndarray]:
-        return self.make_batches(self.lengths, self.config.batch_size, stream(self.seed, "batches", epoch))
-
-    def __getitem__(self, number: int) -> tuple[dict[str, Any], np.ndarray]:
-        """Give the inputs of `RankingTask` and int32 [B]: pairs with equal numbers are no negatives of each other.
-
-        The words travel flat: Keras would take the first batches' number of steps for the number of all.
-        """
-        chosen = self._batches[number]
-        rows = self.image_of_sentence[chosen].astype(np.int32)
-        inputs = {"rows": rows, "words": padded([self.words[row] for row in chosen]).ravel()}
-        if not self.descriptors.is_resident:
-            inputs["descriptors"] = self.descriptors.rows(rows)
-        groups = np.arange(len(rows), dtype=np.int32) if self.config.same_image_is_negative else rows
-        return inputs, groups
+    config = ranker.config
+    penalty = None
+    if config.l2:
+        penalty = Penalty(config.l2, ranker.trainable_weights)
+    task = RankingTask(ranker, descriptors, penalty)
+    optimizers = {**OPTIMIZERS, "kiros_adam": KirosAdam}
+    optimizer = make_optimizer(optimizer_config(config, updates), updates, optimizers)
+    compile_task(task, optimizer, ranking_loss(pair_loss(config, optimizer), config.ensemble_size))
+    return task
 
 
-def padded(sentences: Sequence[Sequence[int]]) -> np.ndarray:
-    """Give int32 [B, T] with zeros after each sentence; T is at least 1."""
-    result = np.zeros((len(sentences), max(1, max(map(len, sentences)))), np.int32)
-    for row, sentence in zip(result, sentences, strict=True):
-        row[: len(sentence)] = sentence
-    return result
+def optimizer_config(config: VseConfig, updates: int) -> OptimizerConfig:
+    """Return the optimizer's settings for a training of so many updates."""
+    return OptimizerConfig(
+        kind=config.optimizer,
+        learning_rate=config.learning_rate,
+        schedule=config.schedule,
+        drops=(config.step_epochs * updates // config.epochs,),
+        clip_norm=config.clip_norm,
+    )
 
 
-class RankingTask(keras.Model):
-    """What `model.fit` trains: looks the images up on the device and scores them against the sentences."""
-
-    def __init__(self, ranker: Ranker, descriptors: CachedDescriptors):
-        super().__init__()
-        self.ranker, self.descriptors = ranker, descriptors
-
-    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
-        """Give float32 [members, B, B]."""
-        descriptors = inputs["descriptors"] if "descriptors" in inputs else self.descriptors.rows(inputs["rows"])
-        words = ops.reshape(inputs["words"], (ops.shape(inputs["rows"])[0], -1))  # [B, T]
-        if self.ranker.config.l2 and training:
-            squares = [ops.sum(ops.square(weight)) for weight in self.ranker.trainable_weights]
-            self.add_loss(self.ranker.config.l2 * ops.sum(ops.stack(squares)))
-        return self.ranker({"descriptors": descriptors, "words": words}, training=training)
-
-    def prepare(self, config: VseConfig, updates_per_epoch: int) -> None:
-        """Choose optimiser and loss, with all state built, so that an earlier run can be taken up."""
-        optimizer = make_optimizer(config, updates_per_epoch)
-        optimizer.build(self.ranker.trainable_variables)
-        self.compile(optimizer=optimizer, loss=make_loss(config, optimizer))
-        self.built = True
+def pair_loss(config: VseConfig, optimizer: keras.optimizers.Optimizer) -> PairLoss:
+    """Return the loss of one member's scores, float32 [B, B], that the settings name."""
+    if config.loss == "softmax":
+        return softmax_loss
+    if config.loss == "summed_hinge":
+        return lambda scores, negatives: summed_hinge(scores, negatives, config.margin)
+    return warmed_up_hinge(config, optimizer)
 
 
-def make_loss(config: VseConfig, optimizer: keras.optimizers.Optimizer) -> Callable[[Tensor, Tensor], Tensor]:
-    """Give loss(groups int [B], scores float32 [members, B, B]), summed over the members."""
+def warmed_up_hinge(config: VseConfig, optimizer: keras.optimizers.Optimizer) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the summed hinge for the first `warmup_updates`, the hardest one afterwards, which alone may collapse."""
 
-    def of_member(scores: Tensor, negatives: Tensor) -> Tensor:
-        if config.loss == "softmax":
-            return softmax_loss(scores, negatives)
-        if config.loss == "summed_hinge":
-            return summed_hinge(scores, negatives, config.margin)
-        easy, hard = (loss(scores, negatives, config.margin) for loss in (summed_hinge, hardest_hinge))
+    def loss(scores: Tensor, negatives: Tensor) -> Tensor:
+        easy = summed_hinge(scores, negatives, config.margin)
+        hard = hardest_hinge(scores, negatives, config.margin)
         warm = ops.cast(optimizer.iterations < config.warmup_updates, easy.dtype)
         return warm * easy + (1.0 - warm) * hard
 
-    def ranking_loss(groups: Tensor, scores: Tensor) -> Tensor:
-        groups = ops.reshape(groups, (-1,))
-        negatives = ops.not_equal(groups[:, None], groups[None, :])  # [B, B]
-        return sum(of_member(scores[member], negatives) for member in range(config.ensemble_size))
-
-    return ranking_loss
+    return loss
 
 
-def make_optimizer(config: VseConfig, updates_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Build the optimiser and its schedule."""
-    rate: Any = config.learning_rate
-    total = updates_per_epoch * config.epochs
-    if config.schedule == "cosine":
-        warmup = min(200, total // 10)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, total - warmup), alpha=0.01, warmup_target=config.learning_rate, warmup_steps=warmup
-        )
-    elif config.schedule == "step":
-        steps = [config.step_epochs * updates_per_epoch]
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(steps, [rate, rate / 10])
-    kind = {"adam": keras.optimizers.Adam, "kiros_adam": KirosAdam}[config.optimizer]
-    return kind(learning_rate=rate, global_clipnorm=config.clip_norm or None)
+def validate(run: Run) -> dict[str, float]:
+    """Rank the dev split in both directions and return rsum and the recalls."""
+    trained = TrainedRanker(run.model, run.data.vocabulary, run.description)
+    sentences, image_of_sentence = captions_of(run.data.dev)
+    images = trained.encode_cached(run.data.cache, [record.image_id for record in run.data.dev])
+    return retrieval_row(retrieval_ranks(images, trained.encode_sentences(sentences), image_of_sentence))
+
+
+SPEC = TrainingSpec(
+    kind=KIND,
+    configs=CONFIGS,
+    read_data=read_data,
+    make_model=make_ranker,
+    describe=describe_cached_data,
+    initialize=set_statistics,
+    stages=stages,
+    validate=validate,
+    score="rsum",
+    report=report_rsum,
+)

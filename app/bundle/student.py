@@ -1,7 +1,8 @@
 """How the pupil learns: its losses, its batches, and the two stages of a training that goes on where it was stopped."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,23 @@ from app.bundle.targets import Lessons
 from vislang.backbones.compact import StandardisedConv2D, build_compact
 from vislang.core.seeds import seed_everything, stream
 from vislang.images.augment import WHOLE, as_input, show
-from vislang.training.callbacks import ProgressLines, ResumableTraining
+from vislang.training.callbacks import ResumableTraining, fit_resumably
 from vislang.training.checkpoints import WEIGHTS
+from vislang.training.epoch_batches import EpochBatches
+from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
 _PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 _HINTED = {40: "stage1_end", 20: "stage2_end"}  # cells a side of a teacher's layer: the pupil's layer that matches it
 _CELLS = "cells"
+# Matrices by Muon (Jordan et al. 2024); gains, biases and the layers on top by Adam.
+MUON = partial(
+    keras.optimizers.Muon,
+    weight_decay=0.0,
+    adam_weight_decay=0.0,
+    adam_lr_ratio=0.3,
+    exclude_layers=["taught", "hint_"],
+    clipnorm=5.0,
+)
 
 
 def build_pupil(config: PupilConfig, taught: int, hints: dict[str, tuple[int, ...]]) -> tuple[keras.Model, keras.Model]:
@@ -105,7 +117,26 @@ def hint_loss(variance: float) -> Callable[[Any, Any], Any]:
     return loss
 
 
-class Batches(keras.utils.PyDataset):
+@dataclass(frozen=True)
+class ViewBatch:
+    """What a batch shows.
+
+    Attributes:
+        view: index of the view.
+        rows: int [B], photographs, ascending.
+        mirrored: bool [B], which are mirrored once more.
+        others: int [B], the photograph of the batch that each is mixed with; None: not mixed.
+        share: of the photograph itself where it is mixed, 0 to 1.
+    """
+
+    view: int
+    rows: np.ndarray
+    mirrored: np.ndarray
+    others: np.ndarray | None
+    share: np.float32
+
+
+class Batches(EpochBatches):
     """Shuffled views with their targets; epoch e shows view e, modulo the views, of every photograph.
 
     Args:
@@ -116,51 +147,46 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(self, lessons: Lessons, config: PupilConfig, views: int, hints: Sequence[str] = ()):
-        super().__init__()
-        self.lessons, self.config, self.views = lessons, config, views
+        super().__init__(config.seed, first_epoch=1)
+        self.lessons = lessons
+        self.config = config
+        self.views = views
         self.targets = [np.load(lessons.path(number), mmap_mode="r") for number in range(views)]
         self.hints = {layer: np.load(lessons.hint_path(layer), mmap_mode="r") for layer in hints}
-        self._beside = ThreadPoolExecutor(1)
-        self.start_at(0)
 
-    def start_at(self, epoch: int) -> None:
-        """Go to an epoch."""
-        self.epoch = epoch
-        self.order = stream(self.config.seed, "order", epoch, *self.hints).permutation(len(self.lessons.images))
-        self._drawn, self._next = 0, self._beside.submit(self._draw, epoch, 0)
+    def plan(self, epoch: int) -> list[ViewBatch]:
+        """Return what each full batch shows."""
+        size = self.config.batch_size
+        order = stream(self.seed, "order", epoch, *self.hints).permutation(len(self.lessons.images))
+        batches = []
+        for index in range(len(order) // size):
+            random = stream(self.seed, "changes", epoch, index, *self.hints)
+            mirrored = random.random(size) < self.config.mirrored
+            others = None
+            share = np.float32(1.0)
+            if random.random() < self.config.mixing:
+                others = random.permutation(size)
+                share = np.float32(random.beta(1.0, 1.0))
+            rows = np.sort(order[index * size : (index + 1) * size])
+            batches.append(ViewBatch(epoch % self.views, rows, mirrored, others, share))
+        return batches
 
-    def on_epoch_end(self) -> None:
-        """Go to the next epoch."""
-        self.start_at(self.epoch + 1)
-
-    def __len__(self) -> int:
-        return len(self.lessons.images) // self.config.batch_size
-
-    def __getitem__(self, number: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Give pictures float32 [B, S, S, 3] and float16 targets; the next batch is drawn meanwhile."""
-        batch = self._next.result() if number == self._drawn else self._draw(self.epoch, number)
-        self._drawn = (number + 1) % len(self)
-        self._next = self._beside.submit(self._draw, self.epoch, self._drawn)
-        return batch
-
-    def _draw(self, epoch: int, number: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        size, view = self.config.batch_size, epoch % self.views
-        rows = np.sort(self.order[number * size : (number + 1) * size])
-        shown = [show(self.lessons.images[row], self.lessons.view(int(row), view), self.config.size) for row in rows]
-        cells = self.targets[view][rows]
-        side = round(cells.shape[1] ** 0.5)
-        targets = {_CELLS: cells.reshape(size, side, side, -1)} | {
-            name: kept[rows] for name, kept in self.hints.items()
-        }
+    def batch(self, rows: ViewBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return pictures, float32 [B, S, S, 3], and float16 targets: of cells [B, cells, K], of hints [B, h, w, C]."""
+        shown = []
+        for row in rows.rows.tolist():
+            shown.append(show(self.lessons.images[row], self.lessons.view(row, rows.view), self.config.size))
         pictures = as_input(np.stack(shown))
-        random = stream(self.config.seed, "changes", epoch, number, *self.hints)
-        mirrored = random.random(size) < self.config.mirrored
+        cells = self.targets[rows.view][rows.rows]
+        side = round(cells.shape[1] ** 0.5)
+        targets = {_CELLS: cells.reshape(len(cells), side, side, -1)}
+        for layer, kept in self.hints.items():
+            targets[layer] = kept[rows.rows]
         for maps in (pictures, *targets.values()):
-            maps[mirrored] = maps[mirrored][:, :, ::-1]
-        if random.random() < self.config.mixing:
-            other, share = random.permutation(size), np.float32(random.beta(1.0, 1.0))
-            pictures = share * pictures + (1 - share) * pictures[other]
-            targets = {name: mixed(maps, other, share) for name, maps in targets.items()}
+            maps[rows.mirrored] = maps[rows.mirrored][:, :, ::-1]
+        if rows.others is not None:
+            pictures = mixed(pictures, rows.others, rows.share)
+            targets = {name: mixed(maps, rows.others, rows.share) for name, maps in targets.items()}
         targets[_CELLS] = targets[_CELLS].reshape(cells.shape)
         return pictures, targets
 
@@ -230,31 +256,24 @@ def _stage(
 ) -> list[dict[str, Any]]:
     """Train for some epochs; killed, the same call goes on. The best weights lie in the folder."""
     updates = epochs * len(batches)
-    warm = min(200, max(1, updates // 6))
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.05 * config.learning_rate, updates - warm, 0.02, warmup_target=config.learning_rate, warmup_steps=warm
+    compile_task(
+        pupil,
+        make_optimizer(optimizer_config(config), updates, {"muon": MUON}),
+        {name: losses[name] for name in pupil.output},
+        jit_compile=False,
     )
-    # Matrices by Muon (Jordan et al. 2024); gains, biases and the layers on top by Adam.
-    optimizer = keras.optimizers.Muon(
-        rate,
-        weight_decay=0.0,
-        adam_weight_decay=0.0,
-        adam_lr_ratio=0.3,
-        exclude_layers=["taught", "hint_"],
-        clipnorm=5.0,
-    )
-    optimizer.build(pupil.trainable_variables)
-    pupil.compile(optimizer, {name: losses[name] for name in pupil.output}, jit_compile=False)
     folder.mkdir(parents=True, exist_ok=True)
-    keeper = ResumableTraining(folder, validate, score="score", saved_model=pupil)
-    if keeper.resume(pupil):
-        batches.start_at(keeper.epochs_done)
-    pupil.fit(
-        batches,
-        initial_epoch=keeper.epochs_done,
-        epochs=epochs,
-        callbacks=[keeper, ProgressLines(epochs, len(batches))],
-        shuffle=False,
-        verbose=0,
+    keeper = ResumableTraining(folder, validate, pupil, score="score")
+    return fit_resumably(pupil, batches, keeper, epochs=epochs)
+
+
+def optimizer_config(config: PupilConfig) -> OptimizerConfig:
+    """Return the settings of the optimizer."""
+    return OptimizerConfig(
+        kind="muon",
+        learning_rate=config.learning_rate,
+        schedule="cosine",
+        warmup_share=1 / 6,
+        first_share=0.05,
+        last_share=0.02,
     )
-    return keeper.rows

@@ -13,15 +13,14 @@ from keras import ops
 
 from captioner.alignment.config import AlignmentConfig
 from captioner.alignment.model import Aligner
-from captioner.alignment.training import encode_sentence
-from captioner.training.cross_entropy import padded
 from vislang.core.config import from_json
 from vislang.core.errors import CheckpointError, DataError
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import CachedDescriptors, check_weights
-from vislang.text.tokenizer import tokenize_split
+from vislang.text.tokenizer import tokenize, tokenize_split
 from vislang.text.vocabulary import UNKNOWN, Vocabulary
 from vislang.training import checkpoints
+from vislang.training.epoch_batches import pad_sentences
 
 KIND = "aligner"
 _LOWEST = 1e-3  # score of a proposal
@@ -94,7 +93,7 @@ class TrainedAligner:
     def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> Encoded:
         """Encode sentences, word by word and as wholes."""
         numbers = [encode_sentence(sentence, self.config, self.vocabulary) for sentence in sentences]
-        return self._words(padded(numbers), batch_size)
+        return self._words(pad_sentences(numbers), batch_size)
 
     def _words(self, numbers: np.ndarray, batch_size: int = 256) -> Encoded:
         blocks = [numbers[at : at + batch_size] for at in range(0, len(numbers), batch_size)]
@@ -109,7 +108,7 @@ class TrainedAligner:
         """
         split = [tokenize_split(sentence) for sentence in sentences]
         numbers = [self.vocabulary.encode(tokens[: self.config.max_words]) or [UNKNOWN] for tokens, _ in split]
-        return self._words(padded(numbers)), [spans for _, spans in split]
+        return self._words(pad_sentences(numbers)), [spans for _, spans in split]
 
     def scores(self, images: Encoded, sentences: Encoded) -> np.ndarray:
         """Give what images and sentences are ranked by, float32 [N, M]; higher fits better.
@@ -165,6 +164,11 @@ class TrainedAligner:
             priors += self.config.proposal_weight * np.log(np.maximum(scores, _LOWEST))
         priors[:, 0] -= self.config.whole_image_cost
         return Encoded(vectors, there, wholes, priors)
+
+
+def encode_sentence(sentence: str, config: AlignmentConfig, vocabulary: Vocabulary) -> list[int]:
+    """Return the word ids of a sentence, one for each of its tokens; never empty."""
+    return vocabulary.encode(tokenize(sentence)[: config.max_words]) or [UNKNOWN]
 
 
 def _joined(parts: Sequence[Encoded]) -> Encoded:

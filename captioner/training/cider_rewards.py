@@ -1,4 +1,4 @@
-"""What a training caption or a sampled one is worth, measured with CIDEr-D; part of captioner.train."""
+"""Weights of training captions and rewards of sampled ones, both by CIDEr-D."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,10 +13,10 @@ from vislang.text.vocabulary import END, Vocabulary
 
 
 def cider_weights(records: Sequence[ImageRecord], share: float) -> np.ndarray:
-    """Weigh each caption by how much the other captions of its image agree with it.
+    """Weight each caption by how much the other captions of its image agree with it.
 
     Args:
-        records: M captions in all.
+        records: images with M captions in all.
         share: 0 for equal weights, 1 for weights in proportion to CIDEr-D.
 
     Returns:
@@ -24,35 +24,61 @@ def cider_weights(records: Sequence[ImageRecord], share: float) -> np.ndarray:
 
     References: Phan et al. 2017, arXiv:1712.09532 (weighted cross-entropy).
     """
-    images = [[" ".join(tokenize(caption)) for caption in record.captions] for record in records]
-    others = [[image[:place] + image[place + 1 :] for place in range(len(image))] for image in images]
-    pairs = [
-        (one, rest or [one])
-        for image, rests in zip(images, others, strict=True)
-        for one, rest in zip(image, rests, strict=True)
-    ]
-    ngrams = count_ngrams([one for one, _ in pairs], [rest for _, rest in pairs])
-    scores = cider(ngrams, df=DocumentFrequencies.fit(images, tokenizer="treebank"))
-    alone = np.array([not rest for rests in others for rest in rests])
-    scores[alone] = scores[~alone].mean() if not alone.all() else 1.0
+    documents = []
+    captions = []
+    references = []
+    is_alone = []
+    for record in records:
+        texts = [" ".join(tokenize(caption)) for caption in record.captions]
+        documents.append(texts)
+        for index, text in enumerate(texts):
+            others = texts[:index] + texts[index + 1 :]
+            captions.append(text)
+            references.append(others or [text])
+            is_alone.append(not others)
+    frequencies = DocumentFrequencies.fit(documents, tokenizer="treebank")
+    scores = cider(count_ngrams(captions, references), df=frequencies)
+    alone = np.array(is_alone)
+    if alone.all():
+        scores[:] = 1.0
+    else:
+        scores[alone] = scores[~alone].mean()
     return 1.0 - share + share * scores / scores.mean()
 
 
 def cider_reward(
     vocabulary: Vocabulary, records: Sequence[ImageRecord]
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Give the reward of self-critical training: CIDEr-D against the captions of the same image.
+    """Return the reward of self-critical training: CIDEr-D against the captions of the same image.
 
-    The end counts as a word, in samples, references and document frequencies alike, or captions learn to break off.
+    The end mark counts as a word, in samples, references and document frequencies alike; otherwise captions learn to
+    break off.
+
+    Args:
+        vocabulary: the words of the captioner.
+        records: the training images.
+
+    Returns:
+        reward(rows int [B], words int [B, S, T]), float [B, S]; rows index `records`.
     """
     end = vocabulary.words[END]
-    references = [[" ".join([*tokenize(caption), end]) for caption in record.captions] for record in records]
+    references = []
+    for record in records:
+        references.append([" ".join([*tokenize(caption), end]) for caption in record.captions])
     frequencies = DocumentFrequencies.fit(references, tokenizer="treebank")
 
     def reward(rows: np.ndarray, words: np.ndarray) -> np.ndarray:
         samples = words.reshape(-1, words.shape[-1])
-        texts = [" ".join([*vocabulary.decode(sample.tolist()), *[end] * (END in sample)]) for sample in samples]
-        others = [references[row] for row in rows for _ in range(words.shape[1])]
-        return cider(count_ngrams(texts, others), df=frequencies).reshape(words.shape[:2])
+        texts = [_sample_text(sample, vocabulary) for sample in samples]
+        of_sample = [references[row] for row in np.repeat(rows, words.shape[1])]
+        return cider(count_ngrams(texts, of_sample), df=frequencies).reshape(words.shape[:2])
 
     return reward
+
+
+def _sample_text(sample: np.ndarray, vocabulary: Vocabulary) -> str:
+    """Return the words of a sample, int [T], with the end mark if it has one."""
+    words = vocabulary.decode(sample.tolist())
+    if END in sample:
+        words.append(vocabulary.words[END])
+    return " ".join(words)

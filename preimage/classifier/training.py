@@ -11,19 +11,21 @@ from PIL import Image
 from preimage.classifier.config import ClassifierConfig
 from preimage.classifier.model import CLASSES, DROPOUT, POOLED, Classifier
 from vislang.core.seeds import stream
-from vislang.images.augment import random_view, show
+from vislang.images.augment import View, random_view, show
 from vislang.images.preprocess import Recipe, prepare
+from vislang.training.batching import cut_batches
+from vislang.training.epoch_batches import EpochBatches
 
 _BATCH = 32  # pictures of dev at a time
 
 
-class ViewBatches(keras.utils.PyDataset):
-    """Random views of pictures; those of an epoch depend on the seed and its number alone.
+class ViewBatches(EpochBatches):
+    """Random views of images.
 
     An epoch is `config.save_every` batches, drawn from passes through all pictures in random order.
 
     Args:
-        pictures: RGB, of any size.
+        images: RGB, of any size.
         labels: int [N], the class of each.
         config: batch size, length of an epoch, and how far views may go.
         recipe: how a view is prepared.
@@ -32,46 +34,40 @@ class ViewBatches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        pictures: Sequence[Image.Image],
+        images: Sequence[Image.Image],
         labels: np.ndarray,
         *,
         config: ClassifierConfig,
         recipe: Recipe,
         seed: int,
     ):
-        super().__init__()
-        self.pictures, self.labels = pictures, np.asarray(labels)
-        self.config, self.recipe, self.seed = config, recipe, seed
-        self.start_at(0)
+        super().__init__(seed)
+        self.images = images
+        self.labels = np.asarray(labels)
+        self.config = config
+        self.recipe = recipe
 
-    def __len__(self) -> int:
-        return self.config.save_every
+    def plan(self, epoch: int) -> list[list[tuple[int, View]]]:
+        """Return for each batch the row index and the view of each of its B images."""
+        config = self.config
+        random = stream(self.seed, "pictures", epoch)
+        wanted = config.save_every * config.batch_size
+        passes = -(-wanted // len(self.images))
+        order = np.concatenate([random.permutation(len(self.images)) for _ in range(passes)])
+        batches = []
+        for index, rows in enumerate(cut_batches(order[:wanted], config.batch_size)):
+            random = stream(self.seed, "views", epoch, index)
+            batches.append([(row, random_view(random, config.smallest, config.colours)) for row in rows.tolist()])
+        return batches
 
-    def start_at(self, epoch: int) -> None:
-        """Make `epoch`, counted from 0, the next to be drawn."""
-        self._next = epoch
-        self._plan(epoch)
-
-    def on_epoch_begin(self) -> None:
-        """Draw the next epoch's pictures."""
-        self._plan(self._next)
-        self._next += 1
-
-    def _plan(self, epoch: int) -> None:
-        random, wanted = stream(self.seed, "pictures", epoch), self.config.save_every * self.config.batch_size
-        passes = -(-wanted // len(self.pictures))
-        order = np.concatenate([random.permutation(len(self.pictures)) for _ in range(passes)])
-        self._epoch = epoch
-        self._rows = order[:wanted].reshape(self.config.save_every, self.config.batch_size)
-
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Give float32 [B, S, S, 3] as the recipe makes them, and int32 [B]."""
-        random = stream(self.seed, "views", self._epoch, number)
-        views = []
-        for row in self._rows[number]:
-            view = random_view(random, self.config.smallest, self.config.colours)
-            views.append(prepare(show(self.pictures[row], view, self.recipe.size), self.recipe))
-        return np.stack(views), self.labels[self._rows[number]].astype(np.int32)
+    def batch(self, rows: list[tuple[int, View]]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the network's inputs, float32 [B, S, S, 3], and the classes, int32 [B]."""
+        inputs = []
+        labels = []
+        for row, view in rows:
+            inputs.append(prepare(show(self.images[row], view, self.recipe.size), self.recipe))
+            labels.append(self.labels[row])
+        return np.stack(inputs), np.array(labels, np.int32)
 
 
 class ClassificationTask(keras.Model):

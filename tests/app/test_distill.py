@@ -211,7 +211,7 @@ def test_a_stopped_training_ends_as_one_that_was_not(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Batches, "start_at", start_at)
-        for stop in (2, 8):  # before the primer's second epoch, and before the second stage's third
+        for stop in (2, 4):  # before the primer's second epoch, and before the second stage's third
             stops = {len(begun) + stop}
             with pytest.raises(StopError):
                 train_pupil(config, taught, NO_MEANING, dev, targets, tmp_path / "parted")

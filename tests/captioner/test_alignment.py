@@ -17,11 +17,12 @@ from captioner.alignment.inference import TrainedAligner, read_aligner
 from captioner.alignment.model import Aligner
 from captioner.alignment.scores import max_scores, products, soft_scores, sum_scores
 from captioner.alignment.segments import segment_sentences
-from captioner.alignment.training import AlignmentTask, make_loss
+from captioner.alignment.training import alignment_task, pair_loss
 from vislang.core.errors import CheckpointError, DataError
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
 from vislang.text.vocabulary import Vocabulary
 from vislang.training.checkpoints import kept_weights
+from vislang.training.ranking import ranking_loss
 
 NUM_WORDS, NUM_FEATURES = 9, 5
 WORDS = np.array([[4, 5, 6, 7], [8, 4, 0, 0], [5, 0, 0, 0]], np.int32)
@@ -166,10 +167,11 @@ def test_the_loss_of_a_hand_worked_batch():
     scores = np.array([[5.0, 4.5, 0.0], [1.0, 2.0, 1.5], [0.0, 3.0, 3.5]], np.float32)
     # columns: 0 | 4.5 - 2 + 1, 3 - 2 + 1 | none; rows: 4.5 - 5 + 1 | 1 - 2 + 1, 1.5 - 2 + 1 | 3 - 3.5 + 1
     expected = (3.5 + 2.0) + (0.5 + 0.0 + 0.5 + 0.5)
-    assert float(make_loss(AlignmentConfig())(np.arange(3), scores[None])) == pytest.approx(expected)
-    same_image = make_loss(AlignmentConfig(same_image_is_negative=False))
-    assert float(same_image(ROWS, scores[None])) == pytest.approx(expected - 2.0 - 0.5 - 0.5)
-    both = make_loss(AlignmentConfig(global_dim=4))
+    hinge = pair_loss(AlignmentConfig())
+    loss = ranking_loss(hinge, num_scores=1)
+    assert float(loss(np.arange(3), scores[None])) == pytest.approx(expected)
+    assert float(loss(ROWS, scores[None])) == pytest.approx(expected - 2.0 - 0.5 - 0.5)
+    both = ranking_loss(hinge, num_scores=2)
     assert float(both(np.arange(3), np.stack([scores, scores]))) == pytest.approx(2 * expected)
 
 
@@ -248,12 +250,13 @@ class Table:
     ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
 )
 def test_gradients_of_every_weight_equal_finite_differences(double_precision, changes):
-    task = AlignmentTask(aligner_of(**changes), Table())
-    task.prepare(1)
+    aligner = aligner_of(**changes)
+    task = alignment_task(aligner, Table(), updates=1)
     inputs = {"rows": np.array([0, 1, 2], np.int32), "words": WORDS.ravel()}
-    loss_of = tf.function(lambda: task.compute_loss(inputs, ROWS, task(inputs, training=True), training=True))
+    groups = np.arange(3) if aligner.config.same_image_is_negative else ROWS
+    loss_of = tf.function(lambda: task.compute_loss(inputs, groups, task(inputs, training=True), training=True))
     with tf.GradientTape() as tape:
-        loss = task.compute_loss(inputs, ROWS, task(inputs, training=True), training=True)
+        loss = task.compute_loss(inputs, groups, task(inputs, training=True), training=True)
     found = tape.gradient(loss, [variable.value for variable in task.trainable_variables])
     random, here, kinks, tried, step = np.random.default_rng(0), float(loss), 0, 0, 1e-6
     for variable, gradient in zip(task.trainable_variables, found, strict=True):
@@ -423,7 +426,7 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, toy_regions, tmp_path
     killed = subprocess.run(command, cwd=Path(train_alignment.__file__).parents[2], stderr=subprocess.DEVNULL)
     assert killed.returncode == -signal.SIGKILL
     assert train_alignment.main(arguments(toy_data, toy_regions, cut, *settings)) == 0
-    assert "going on after epoch 2 of 4" in capsys.readouterr().err
+    assert "resuming after epoch 2 of 4" in capsys.readouterr().err
     assert [path.name for path in kept_weights(whole)] == [path.name for path in kept_weights(cut)]
     for path in kept_weights(whole):
         assert read_aligner(whole, path).fingerprint == read_aligner(cut, cut / path.name).fingerprint

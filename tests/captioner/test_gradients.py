@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from captioner.config import CaptionerConfig
 from captioner.models.ensemble import Captioner
-from captioner.training.cross_entropy import CaptionTask, make_loss
+from captioner.training.cross_entropy import CaptionTask, caption_loss, caption_task
 
 NUM_WORDS, NUM_FEATURES = 8, 3
 STEP = 1e-6  # so small that none of these crosses a kink of a ReLU
@@ -42,9 +42,7 @@ def task_of(**changes) -> CaptionTask:
     for weight in captioner.trainable_weights:
         weight.assign(random.normal(0, 0.6, weight.shape))
     captioner.set_feature_statistics(random.normal(size=(2, NUM_FEATURES)), random.uniform(0.5, 2, (2, NUM_FEATURES)))
-    task = CaptionTask(captioner, Table())
-    task.prepare(1)
-    return task
+    return caption_task(captioner, Table(), updates=1)
 
 
 def loss_of(task: CaptionTask):
@@ -122,7 +120,7 @@ def test_weights_multiply_the_losses_of_their_captions():
     task, inputs = task_of(model="lstm"), {"rows": ROWS, "words": WORDS.ravel()}
     logits = task(inputs, training=True)
     weighted = task.compute_loss(inputs, WORDS.ravel(), logits, sample_weight=np.array([2.0, 0.0, 0.5]))
-    each = np.asarray(make_loss(0.0)(WORDS.ravel(), logits))
+    each = np.asarray(caption_loss(0.0)(WORDS.ravel(), logits))
     assert float(weighted) == pytest.approx((2 * each[0] + 0.5 * each[2]) / 3)
 
 

@@ -13,9 +13,11 @@ from captioner.config import CaptionerConfig
 from captioner.inference import read_captioner
 from captioner.models.ensemble import Captioner
 from captioner.training.cider_rewards import cider_reward, cider_weights
-from captioner.training.self_critical import ImageBatches, SelfCriticalTask
+from captioner.training.self_critical import ImageBatches, self_critical_task
+from captioner.training.specification import FIRST_STAGE
 from datasets.records import ImageRecord
 from vislang.text.vocabulary import END, Vocabulary
+from vislang.training.callbacks import ResumableTraining
 
 SMALL = [
     "hidden_dim=24",
@@ -62,9 +64,7 @@ def small_task(reward, **changes):
     settings |= {"embedding_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0, "l2": 0.0}
     config = CaptionerConfig(**{**settings, "self_critical_epochs": 1, **changes})
     keras.utils.set_random_seed(0)
-    task = SelfCriticalTask(Captioner(config, 7, 3), Table(), reward)
-    task.prepare(1)
-    return task
+    return self_critical_task(Captioner(config, 7, 3), Table(), reward, updates=1)
 
 
 def sentences(max_words: int) -> list[list[int]]:
@@ -135,17 +135,16 @@ def test_equal_rewards_teach_nothing():
 
 def test_rewarded_words_take_over():
     task = small_task(count_fives, self_critical_samples=5, self_critical_rate=0.02, optimizer="adam")
-    batches = ImageBatches(2, task.descriptors, batch_size=2, seed=0)
+    batches = ImageBatches(task.descriptors, batch_size=2, seed=0)
     rewards = [task.fit(batches, epochs=1, verbose=0, shuffle=False).history["reward"][0] for _ in range(150)]
     assert np.mean(rewards[:5]) < 2
     assert np.mean(rewards[-5:]) > 3  # of 3.5 at most: three fives, and half a point for the row
 
 
 def test_batches_hold_every_image_once_and_change_with_the_epoch():
-    batches = ImageBatches(7, Table(), batch_size=3, seed=4)
-    first = np.concatenate([batches[number][0]["rows"] for number in range(len(batches))])
-    batches.on_epoch_end()
-    second = np.concatenate([batches[number][0]["rows"] for number in range(len(batches))])
+    batches = ImageBatches(range(7), batch_size=3, seed=4)
+    first = np.concatenate(batches.plan(1))
+    second = np.concatenate(batches.plan(2))
     assert sorted(first) == sorted(second) == list(range(7))
     assert list(first) != list(second)
 
@@ -179,28 +178,23 @@ def test_captions_that_the_others_agree_with_weigh_more():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop_in_second_phase", [False, True])
-def test_both_phases_resume_as_if_never_stopped(toy_data, tmp_path, monkeypatch, stop_in_second_phase):
+@pytest.mark.parametrize("stop_in_second_stage", [False, True])
+def test_both_stages_resume_as_if_never_stopped(toy_data, tmp_path, monkeypatch, stop_in_second_stage):
     settings = [*NO_DROPOUT, "epochs=2", "self_critical_epochs=2", "learning_rate=0.01", "ensemble_size=2"]
     assert train.main(arguments(toy_data, tmp_path / "whole", *settings)) == 0
-    save, saved = train.Run.keeper, []
+    begin = ResumableTraining.on_epoch_begin
+    stopped = []
 
-    def breaking(self, folder):
-        keeper = save(self, folder)
-        if (folder.name == train.FIRST_PHASE) != stop_in_second_phase and not saved:
-            keeper.on_epoch_begin = lambda epoch, logs=None: _stop_at(epoch, 3 if stop_in_second_phase else 1, keeper)
-        return keeper
-
-    def _stop_at(epoch, last, keeper):
-        type(keeper).on_epoch_begin(keeper, epoch)
-        if epoch == last:
-            saved.append(epoch)
+    def stop(self, epoch, logs=None):
+        begin(self, epoch, logs)
+        if epoch == (3 if stop_in_second_stage else 1):
+            stopped.append(self.folder.name)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train.Run, "keeper", breaking)
+    monkeypatch.setattr(ResumableTraining, "on_epoch_begin", stop)
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         train.main(arguments(toy_data, tmp_path / "broken", *settings))
-    assert saved
+    assert stopped == ["broken" if stop_in_second_stage else FIRST_STAGE]
     monkeypatch.undo()
     assert train.main(arguments(toy_data, tmp_path / "broken", *settings)) == 0
     assert history(tmp_path / "broken") == history(tmp_path / "whole")

@@ -9,13 +9,13 @@ from captioner.models.ensemble import Captioner
 from captioner.training.cross_entropy import (
     CaptionBatches,
     CaptionTask,
+    caption_task,
+    drop_words,
     encode_caption,
-    padded,
     some_as_means,
     start_biases,
 )
 from vislang.text.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
-from vislang.training.batching import BATCHING
 
 VOCABULARY = Vocabulary(["a", "dog", "runs", "fast"])  # 4, 5, 6, 7
 NUM_WORDS = 9
@@ -44,13 +44,6 @@ def test_start_biases_are_log_frequencies_of_what_is_predicted():
     assert biases.dtype == np.float32
 
 
-def test_padding_fills_up_to_the_longest():
-    found = padded([[4, END], [END], [5, 6, END]])
-    np.testing.assert_array_equal(found, [[4, END, PAD], [END, PAD, PAD], [5, 6, END]])
-    assert found.dtype == np.int32
-    assert padded([[], []]).tolist() == [[PAD], [PAD]]
-
-
 class Images:
     """Two images; each number is where it stands."""
 
@@ -67,9 +60,7 @@ OWNERS = np.array([0, 1, 1, 0, 1, 0, 0, 0, 1, 1, 0])
 
 
 def batches_of(seed=0, is_resident=True) -> CaptionBatches:
-    config = CaptionerConfig(batch_size=4)
-    make = BATCHING["bucketed"]
-    return CaptionBatches(CAPTIONS, OWNERS, Images(is_resident), config=config, make_batches=make, seed=seed)
+    return CaptionBatches(CAPTIONS, OWNERS, Images(is_resident), batch_size=4, batching="bucketed", seed=seed)
 
 
 def seen_in(batches: CaptionBatches) -> list[tuple]:
@@ -90,8 +81,9 @@ def test_an_epoch_visits_every_caption_once_with_its_own_image():
 def test_the_order_of_an_epoch_depends_on_seed_and_number_alone():
     walked, jumped = batches_of(), batches_of()
     first = seen_in(walked)
-    walked.on_epoch_end()
-    walked.on_epoch_end()
+    for epoch in (1, 2):
+        walked.start_at(epoch)
+        assert seen_in(walked) != first
     jumped.start_at(2)
     assert seen_in(walked) == seen_in(jumped) != first
     assert seen_in(batches_of(seed=1)) != first == seen_in(batches_of())
@@ -99,8 +91,7 @@ def test_the_order_of_an_epoch_depends_on_seed_and_number_alone():
 
 def test_weights_stay_with_their_captions():
     weights = np.arange(len(CAPTIONS)) + 0.5
-    config, make = CaptionerConfig(batch_size=4), BATCHING["bucketed"]
-    batches = CaptionBatches(CAPTIONS, OWNERS, Images(True), config=config, make_batches=make, seed=0, weights=weights)
+    batches = CaptionBatches(CAPTIONS, OWNERS, Images(True), batch_size=4, batching="bucketed", seed=0, weights=weights)
     weight_of = {}
     for caption, owner, weight in zip(CAPTIONS, OWNERS, weights, strict=True):
         weight_of.setdefault((int(owner), tuple(caption)), []).append(weight)
@@ -112,8 +103,7 @@ def test_weights_stay_with_their_captions():
 
 
 def test_batches_by_image_hold_all_captions_of_each_and_name_it_once():
-    config = CaptionerConfig(batch_size=6, batching="by_image")
-    batches = CaptionBatches(CAPTIONS, OWNERS, Images(), config=config, make_batches=BATCHING["by_image"], seed=0)
+    batches = CaptionBatches(CAPTIONS, OWNERS, Images(), batch_size=6, batching="by_image", seed=0)
     assert len(batches) == 2  # 11 captions of 2 images: six captions are about one image
     pairs = []
     for number in range(len(batches)):
@@ -128,7 +118,7 @@ def test_batches_by_image_hold_all_captions_of_each_and_name_it_once():
 def test_captions_looked_up_by_owner_have_the_loss_of_captions_with_an_image_each():
     sizes = {"word_dim": 3, "hidden_dim": 4, "embedding_dropout": 0.0, "image_dropout": 0.0, "output_dropout": 0.0}
     config = CaptionerConfig(model="s2vt", scorers=1, scorer_word_dim=3, scorer_dim=4, l2=0.0, **sizes)
-    task = CaptionTask(Captioner(config, 12, 2), Images())
+    task = CaptionTask(Captioner(config, 12, 2), Images(), total_updates=1)
     words = np.array([[4, 5, 2], [6, 2, 0], [7, 8, 2]], np.int32).ravel()
     apart = task({"rows": np.array([1, 0, 1], np.int32), "words": words}, training=True)
     added = sum(map(float, task.losses))
@@ -181,8 +171,7 @@ SENTENCES = np.array([[8, 8, 3, 8, 2], [8, 8, 2, 0, 0]], np.int32)
 def read_in_training(*, done: float, times: int = 1, sentences=SENTENCES, probabilities=None, **changes):
     """What the captioner reads, int32 [B, T], when so much of the training is done."""
     keras.utils.set_random_seed(0)
-    task = CaptionTask(Recorder(CaptionerConfig(epochs=5, **changes), probabilities), Images())
-    task.prepare(updates_per_epoch=4)
+    task = caption_task(Recorder(CaptionerConfig(**changes), probabilities), Images(), updates=20)
     task.optimizer.iterations.assign(round(20 * done))
     words = np.tile(sentences, (times, 1))
     task({"rows": np.zeros(len(words), np.int32), "words": words.ravel()}, training=True)
@@ -194,8 +183,7 @@ TEACHER = np.array([[START, 8, 8, 3, 8], [START, 8, 8, 2, 0]])
 
 
 def test_progress_grows_from_0_to_1():
-    task = CaptionTask(Recorder(CaptionerConfig(epochs=5)), Images())
-    task.prepare(updates_per_epoch=4)
+    task = caption_task(Recorder(CaptionerConfig()), Images(), updates=20)
     found = []
     for updates in (0, 5, 10, 20, 25):
         task.optimizer.iterations.assign(updates)
@@ -229,6 +217,13 @@ def test_words_are_drawn_as_often_as_the_model_says():
     np.testing.assert_allclose(np.bincount(drawn, minlength=NUM_WORDS) / len(drawn), probabilities, atol=0.02)
 
 
+def test_dropping_all_words_leaves_the_marks():
+    words = keras.ops.convert_to_tensor(TEACHER)
+    dropped = drop_words(words, 1.0, keras.random.SeedGenerator(0))
+    np.testing.assert_array_equal(dropped, np.where(TEACHER > UNKNOWN, UNKNOWN, TEACHER))
+    np.testing.assert_array_equal(drop_words(words, 0.0, keras.random.SeedGenerator(0)), TEACHER)
+
+
 def test_forgotten_words_are_read_as_unknown_and_marks_are_never_forgotten():
     teacher = np.tile(TEACHER, (1000, 1))
     read = read_in_training(done=0.0, word_dropout=0.3, times=1000)
@@ -239,8 +234,7 @@ def test_forgotten_words_are_read_as_unknown_and_marks_are_never_forgotten():
 
 
 def test_nothing_is_swapped_or_forgotten_outside_training():
-    task = CaptionTask(Recorder(CaptionerConfig(scheduled_sampling=1.0, word_dropout=0.9)), Images())
-    task.prepare(1)
+    task = caption_task(Recorder(CaptionerConfig(scheduled_sampling=1.0, word_dropout=0.9)), Images(), updates=10)
     task.optimizer.iterations.assign(10)
     task({"rows": np.zeros(2, np.int32), "words": SENTENCES.ravel()}, training=False)
     assert len(task.captioner.read) == 1

@@ -133,7 +133,7 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path, capsys, mom
     assert train.main(arguments(toy_data, cut, *settings, "max_words=9", config=config)) == 2
     assert "holds another run (its config differ)" in capsys.readouterr().err
     assert train.main(arguments(toy_data, cut, *settings, config=config)) == 0
-    assert "going on after epoch" in capsys.readouterr().err
+    assert "resuming after epoch" in capsys.readouterr().err
     with np.load(whole / "training_state.npz") as first, np.load(cut / "training_state.npz") as second:
         assert first.files == second.files
         for name in first.files:

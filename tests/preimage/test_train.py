@@ -135,9 +135,8 @@ def test_every_picture_is_shown_equally_often_and_an_epoch_knows_its_views():
 
     def epochs(first, count):
         batches = ViewBatches(pictures, np.arange(6), config=config, recipe=find_recipe("squash-64-tf/v1"), seed=5)
-        batches.start_at(first)
-        for _ in range(count):
-            batches.on_epoch_begin()
+        for epoch in range(first, first + count):
+            batches.start_at(epoch)
             yield [batches[number] for number in range(len(batches))]
 
     whole = list(epochs(0, 2))

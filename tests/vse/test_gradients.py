@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from vislang.training.ranking import RankingTask
 from vse.config import CONFIGS, VseConfig
 from vse.model import Ranker
-from vse.training import RankingTask
+from vse.training import ranking_task
 
 WORDS = np.array([[4, 5, 2], [6, 2, 0], [7, 4, 2]], np.int32)  # the end mark, 2, closes each sentence
 
@@ -42,9 +43,7 @@ def small(name: str, **changes) -> VseConfig:
 
 def task_of(config: VseConfig) -> RankingTask:
     keras.utils.set_random_seed(2)
-    task = RankingTask(Ranker(config, 8, 5), Table())
-    task.prepare(config, 1)
-    return task
+    return ranking_task(Ranker(config, 8, 5), Table(), updates=config.epochs)
 
 
 def loss_of(task: RankingTask):

@@ -1,36 +1,37 @@
-"""A trained model on disk: a folder of small whole files, loadable whatever moment a run was killed at.
+"""A trained model on disk: a folder of files, each written whole, loadable whatever moment a run was killed at.
 
 config.json          the kind of model and every setting
 vocabulary.json      its words
 model.weights.h5     the best weights so far
 kept-N.weights.h5    of trainings that keep several of the best: those after N updates
 history.json         one row per epoch
-training_state.npz   all that a later run needs to go on as if it had never stopped
+training_state.npz   all that resuming needs to be exact
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vislang.core.config import to_json
 from vislang.core.errors import CheckpointError, DataError
 from vislang.core.files import UNREADABLE, read_json, whole_file, write_json
 from vislang.text.vocabulary import Vocabulary
 
-CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.weights.h5"
-HISTORY, STATE = "history.json", "training_state.npz"
-_NEXT = "point to a folder that training made, such as one written by: make train-f8k"
+CONFIG = "config.json"
+VOCABULARY = "vocabulary.json"
+WEIGHTS = "model.weights.h5"
+HISTORY = "history.json"
+STATE = "training_state.npz"
+_NEXT = "name a folder that training wrote, such as one of: make train-f8k"
 
 
 def start_checkpoint(folder: Path, description: dict[str, Any], vocabulary: Vocabulary | None) -> None:
     """Write what does not change during training.
 
     Args:
-        folder: the checkpoint folder, made if need be.
-        description: JSON values; "kind" names the model, "config" its settings.
+        folder: the checkpoint folder; created if it does not exist.
+        description: JSON values; "kind" names the model, "config" holds its settings.
         vocabulary: the model's words; None: it has none.
     """
     if vocabulary is not None:
@@ -38,37 +39,12 @@ def start_checkpoint(folder: Path, description: dict[str, Any], vocabulary: Voca
     write_json(folder / CONFIG, description)
 
 
-def describe_run(
-    args: argparse.Namespace, kind: str, config: Any, *, num_features: int, backbone: dict[str, Any], fingerprint: str
-) -> dict[str, Any]:
-    """Give the description of a training run, what its config.json holds.
-
-    Args:
-        args: of a command that has the options of `vislang.core.cli.training_parser`.
-        kind: of the model.
-        config: every setting.
-        num_features: width of the features that it is trained on.
-        backbone: whose features, from `vislang.features.descriptors.identity`.
-        fingerprint: of the training and dev records.
-    """
-    data = {"dataset": args.dataset, "folder": str(args.data), "cache": str(args.cache), "options": args.option}
-    return {
-        "kind": kind,
-        "preset": args.preset,
-        "config": to_json(config),
-        "seed": args.seed,
-        "num_features": num_features,
-        "backbone": backbone,
-        "data": {**data, "fingerprint": fingerprint},
-    }
-
-
 def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Vocabulary | None) -> None:
     """Write the description of a run, or check that the run in the folder is this one.
 
     Args:
         folder: as for `start_checkpoint`.
-        description: as for `start_checkpoint`; "data" may hold places, of which only "fingerprint" has to be equal.
+        description: as for `start_checkpoint`; of "data" only "fingerprint" has to be equal, paths may differ.
         vocabulary: as for `start_checkpoint`.
 
     Raises:
@@ -77,10 +53,10 @@ def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Voc
     if not (folder / CONFIG).is_file():
         start_checkpoint(folder, description, vocabulary)
         return
-    kind = description["kind"]
-    found = read_settings(folder, kind) if vocabulary is None else read_description(folder, kind)[0]
+    found = read_settings(folder, description["kind"])
     changed = [name for name in description if name != "data" and found.get(name) != description[name]]
-    changed += ["data"] * (found.get("data", {}).get("fingerprint") != description["data"]["fingerprint"])
+    if found.get("data", {}).get("fingerprint") != description["data"]["fingerprint"]:
+        changed.append("data")
     if changed:
         raise CheckpointError(
             f"{folder} holds another run (its {', '.join(changed)} differ); choose another --out or delete the folder"
@@ -102,7 +78,7 @@ def read_description(folder: str | Path, kind: str) -> tuple[dict[str, Any], Voc
 
 
 def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
-    """Read the description of a model, of one without words too, and check that it is of this kind.
+    """Read config.json alone, which models without words have too, and check that it is of this kind.
 
     Raises:
         CheckpointError: no checkpoint, a damaged one, or one of another kind.
@@ -121,23 +97,28 @@ def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
 
 
 def save_weights(model: Any, folder: Path, name: str = WEIGHTS) -> None:
-    """Replace the best weights, or others of that name; killed halfway, the old ones stay."""
+    """Replace the best weights, or those of another name; killed halfway, the old ones stay."""
     with whole_file(folder / name) as part:
         model.save_weights(part)
 
 
 def kept_name(updates: int) -> str:
-    """Name the weights after so many updates, where several of the best are kept."""
+    """Return the file name of weights after so many updates, where several of the best are kept."""
     return f"kept-{updates:07d}.weights.h5"
 
 
 def kept_weights(folder: Path) -> list[Path]:
-    """List the weights that were kept beside the best, in the order of training; the best alone where none were."""
+    """List the files of the several best weights in the order of training, or that of the best where it is alone."""
     return sorted(folder.glob("kept-*.weights.h5")) or [folder / WEIGHTS]
 
 
 def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
-    """Load the best weights, or others, into a built model.
+    """Load the best weights into a built model.
+
+    Args:
+        model: the Keras model.
+        folder: the checkpoint folder.
+        path: of other weights in the folder; None: the best.
 
     Raises:
         CheckpointError: none were saved yet, or they do not fit the model.
@@ -155,24 +136,24 @@ def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
 
 
 def save_state(path: Path, arrays: list[np.ndarray], progress: dict[str, Any]) -> None:
-    """Save the variables and the progress of a run as one whole file.
+    """Write the variables and the progress of a run as one whole file.
 
     Args:
         path: the file.
-        arrays: every variable, in a fixed order.
+        arrays: every variable, of any shape and dtype, in a fixed order.
         progress: JSON values, such as epochs done, best score and history.
     """
-    named: Any = {f"variable{number:04d}": array for number, array in enumerate(arrays)}
+    named: Any = {f"variable{index:04d}": array for index, array in enumerate(arrays)}
     with whole_file(path) as part, part.open("wb") as stream:
         np.savez(stream, progress=np.array(json.dumps(progress)), **named)
 
 
 def load_state(path: Path, like: list[np.ndarray]) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """Load what `save_state` wrote.
+    """Read what `save_state` wrote.
 
     Args:
         path: the file.
-        like: the variables of the model that will take them, for their number and shapes.
+        like: the current values of the variables, for their number and shapes.
 
     Raises:
         CheckpointError: damaged, or saved by another model.

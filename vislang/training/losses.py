@@ -5,12 +5,13 @@ the diagonal, and `negatives` is bool [B, B], True where image i and sentence j 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
 
 Tensor = Any
-_EXCLUDED = -1e9  # far below any score, and finite, so that gradients stay numbers
+_EXCLUDED = -1e9  # far below any score, and finite, so that gradients stay finite
 _MAX_LOG_SCALE = math.log(100.0)
 
 
@@ -23,7 +24,7 @@ def logit_scale(log_scale: Tensor) -> Tensor:
 
 
 def hinge_costs(scores: Tensor, negatives: Tensor, margin: float) -> tuple[Tensor, Tensor]:
-    """Give how far every wrong pair comes within the margin of the right one.
+    """Compute how far every wrong pair comes within the margin of the right one.
 
     Returns:
         float32 [B, B] twice, >= 0: the cost of scores[i, j] against the right image of sentence j, and against the
@@ -37,7 +38,7 @@ def hinge_costs(scores: Tensor, negatives: Tensor, margin: float) -> tuple[Tenso
 
 
 def summed_hinge(scores: Tensor, negatives: Tensor, margin: float) -> Tensor:
-    """Two-way hinge over all wrong pairs, summed over the batch and never averaged.
+    """Compute the two-way hinge over all wrong pairs, summed over the batch and never averaged.
 
     Returns:
         float32 scalar >= 0; 2 B (B - 1) margin when all scores are equal and all off-diagonal pairs are wrong.
@@ -49,7 +50,7 @@ def summed_hinge(scores: Tensor, negatives: Tensor, margin: float) -> Tensor:
 
 
 def hardest_hinge(scores: Tensor, negatives: Tensor, margin: float) -> Tensor:
-    """Two-way hinge over the worst wrong pair of each query, summed over the batch.
+    """Compute the two-way hinge over the hardest wrong pair of each query, summed over the batch.
 
     Returns:
         float32 scalar >= 0, at most `summed_hinge` of the same arguments.
@@ -61,7 +62,7 @@ def hardest_hinge(scores: Tensor, negatives: Tensor, margin: float) -> Tensor:
 
 
 def softmax_loss(scores: Tensor, negatives: Tensor) -> Tensor:
-    """Two-way cross entropy of the right partner among the batch, averaged over the pairs (InfoNCE).
+    """Compute the two-way cross entropy of the right partner among the batch, averaged over the pairs (InfoNCE).
 
     Args:
         scores: similarities already divided by the temperature.
@@ -78,3 +79,19 @@ def softmax_loss(scores: Tensor, negatives: Tensor) -> Tensor:
     of_images = ops.logsumexp(kept, axis=1) - right
     of_sentences = ops.logsumexp(kept, axis=0) - right
     return ops.mean(of_images) + ops.mean(of_sentences)
+
+
+def l2_penalty(weights: Sequence[Tensor], strength: float) -> Tensor:
+    """Return `strength` times the sum of all squared weights, a float32 scalar.
+
+    Args:
+        weights: tensors of any shapes.
+        strength: 0 or more.
+    """
+    squares = [ops.sum(ops.square(weight)) for weight in weights]
+    return strength * ops.sum(ops.stack(squares))
+
+
+def matrices(weights: Sequence[Tensor]) -> list[Tensor]:
+    """Return the weights with two or more axes, which L2 penalties usually act on: biases and scalars are left out."""
+    return [weight for weight in weights if len(weight.shape) > 1]

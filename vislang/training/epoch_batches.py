@@ -1,0 +1,96 @@
+"""Batches that depend on the seed and the epoch alone, so that a resumed training sees what it would have seen."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from vislang.features.descriptors import CachedDescriptors
+
+Tensor = Any
+
+
+class EpochBatches(keras.utils.PyDataset):
+    """The batches of an epoch; subclasses implement `plan` and `batch`.
+
+    `start_at` chooses the epoch. `vislang.training.callbacks.fit_resumably` calls it before each: Keras' own hooks are
+    called a different number of times on each backend.
+
+    Args:
+        seed: of the run; for `plan`, with `vislang.core.seeds.stream`.
+        first_epoch: index that `plan` gets for the first epoch; some systems count from 1.
+    """
+
+    def __init__(self, seed: int, first_epoch: int = 0):
+        super().__init__()
+        self.seed = seed
+        self.first_epoch = first_epoch
+        self._epoch = first_epoch
+        self._planned: tuple[int, Sequence[Any]] | None = None  # epoch and its plan
+
+    def plan(self, epoch: int) -> Sequence[Any]:
+        """Return what each batch of an epoch holds, such as int arrays of row indices.
+
+        Args:
+            epoch: index, from `first_epoch`; equal epochs must get equal plans.
+        """
+        raise NotImplementedError
+
+    def batch(self, rows: Any) -> tuple[Any, ...]:
+        """Return a batch as `model.fit` takes it: inputs, targets and, if there are any, weights.
+
+        Args:
+            rows: an element of the plan.
+        """
+        raise NotImplementedError
+
+    def start_at(self, epoch: int) -> None:
+        """Choose the epoch, counted from 0, whose batches follow."""
+        self._epoch = self.first_epoch + epoch
+
+    def __len__(self) -> int:
+        return len(self._plan_of_epoch())
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        return self.batch(self._plan_of_epoch()[index])
+
+    def _plan_of_epoch(self) -> Sequence[Any]:
+        # Keras reads batches ahead in another thread: the plan is kept together with its epoch, and read once.
+        planned = self._planned
+        if planned is None or planned[0] != self._epoch:
+            epoch = self._epoch
+            planned = (epoch, self.plan(epoch))
+            self._planned = planned
+        return planned[1]
+
+
+def image_inputs(rows: np.ndarray, descriptors: CachedDescriptors) -> dict[str, Any]:
+    """Return the images of a batch, as inputs from which `image_descriptors` reads their descriptors.
+
+    Args:
+        rows: int32 [B], row indices of `descriptors`.
+        descriptors: gathered here when they do not lie on the device, where the graph can gather them.
+
+    Returns:
+        "rows" int32 [B] and, unless resident, "descriptors" float32 [B, N, F].
+    """
+    if descriptors.is_resident:
+        return {"rows": rows}
+    return {"rows": rows, "descriptors": descriptors.rows(rows)}
+
+
+def image_descriptors(inputs: dict[str, Tensor], descriptors: CachedDescriptors) -> Tensor:
+    """Return the descriptors of a batch, float32 [B, N, F], from what `image_inputs` returned."""
+    if "descriptors" in inputs:
+        return inputs["descriptors"]
+    return descriptors.rows(inputs["rows"])
+
+
+def pad_sentences(sentences: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return word ids as one array, int32 [B, T], with 0 after each sentence; T is at least 1."""
+    longest = max(map(len, sentences))
+    result = np.zeros((len(sentences), max(1, longest)), np.int32)
+    for row, sentence in zip(result, sentences, strict=True):
+        row[: len(sentence)] = sentence
+    return result

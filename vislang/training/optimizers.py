@@ -1,0 +1,113 @@
+"""Optimizers: one description of algorithm, learning rate schedule and gradient clipping."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import keras
+from keras.optimizers import schedules
+
+Optimizers = Mapping[str, Callable[..., keras.optimizers.Optimizer]]
+
+OPTIMIZERS: Optimizers = {
+    "adam": keras.optimizers.Adam,
+    # The solver of neuraltalk: cache = 0.999 cache + 0.001 g^2, step = rate g / sqrt(cache + 1e-8).
+    "rmsprop": partial(keras.optimizers.RMSprop, rho=0.999, epsilon=1e-8),
+    "sgd": keras.optimizers.SGD,
+}
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How a training updates the weights.
+
+    Attributes:
+        kind: name of the algorithm, such as a key of `OPTIMIZERS`.
+        learning_rate: the highest learning rate.
+        schedule: "constant"; "cosine", a linear warm-up followed by a cosine; or "step", which multiplies the rate by
+            0.1 after each of `drops`.
+        warmup_steps: of "cosine"; at most `warmup_share` of all steps.
+        warmup_share: see `warmup_steps`.
+        first_share: of "cosine": the rate at step 0, as a share of `learning_rate`.
+        last_share: of "cosine": the rate at the end, likewise.
+        drops: of "step": numbers of steps, ascending.
+        clip_norm: largest global norm of the gradient; 0: not clipped.
+        clip_value: largest absolute value of each element of the gradient; 0: not clipped.
+        momentum: of "sgd".
+        weight_decay: share of every weight that is subtracted at each step, times the learning rate.
+    """
+
+    kind: str
+    learning_rate: float
+    schedule: str = "constant"
+    warmup_steps: int = 200
+    warmup_share: float = 0.1
+    first_share: float = 0.0
+    last_share: float = 0.01
+    drops: tuple[int, ...] = ()
+    clip_norm: float = 0.0
+    clip_value: float = 0.0
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+
+def make_optimizer(
+    config: OptimizerConfig, steps: int, optimizers: Optimizers = OPTIMIZERS
+) -> keras.optimizers.Optimizer:
+    """Build an optimizer.
+
+    Args:
+        config: its settings.
+        steps: updates of the whole training, over which the schedule extends.
+        optimizers: the algorithms that `config.kind` chooses from.
+    """
+    options: dict[str, Any] = {"learning_rate": learning_rate(config, steps)}
+    if config.clip_norm:
+        options["global_clipnorm"] = config.clip_norm
+    if config.clip_value:
+        options["clipvalue"] = config.clip_value
+    if config.kind == "sgd":
+        options["momentum"] = config.momentum
+    if config.weight_decay:
+        options["weight_decay"] = config.weight_decay
+    return optimizers[config.kind](**options)
+
+
+def learning_rate(config: OptimizerConfig, steps: int) -> float | schedules.LearningRateSchedule:
+    """Return the learning rate, as Keras' optimizers take it: a number or a function of the step.
+
+    Args:
+        config: the schedule and its settings.
+        steps: updates of the whole training.
+    """
+    rate = config.learning_rate
+    if config.schedule == "cosine":
+        warmup = min(config.warmup_steps, int(steps * config.warmup_share))
+        return schedules.CosineDecay(
+            rate * config.first_share,
+            max(1, steps - warmup),
+            alpha=config.last_share,
+            warmup_target=rate,
+            warmup_steps=warmup,
+        )
+    if config.schedule == "step" and config.drops:
+        rates = [rate * 0.1**count for count in range(len(config.drops) + 1)]
+        return schedules.PiecewiseConstantDecay(list(config.drops), rates)
+    return rate
+
+
+def compile_task(
+    task: keras.Model, optimizer: keras.optimizers.Optimizer, loss: Any, jit_compile: bool | str = "auto"
+) -> None:
+    """Compile a model for training with all state of its optimizer made, so that an earlier run can be resumed.
+
+    Args:
+        task: the model that trains; its weights exist.
+        optimizer: not yet built.
+        loss: as `keras.Model.compile` takes it.
+        jit_compile: likewise.
+    """
+    optimizer.build(task.trainable_variables)
+    task.compile(optimizer=optimizer, loss=loss, jit_compile=jit_compile)
+    task.built = True
