@@ -2,7 +2,7 @@
 
 Examples:
     python -m preimage.classify --images dog.jpg
-    python -m preimage.classify --model runs/pacs-drawings-0 --images drawings/ --top 3 --json
+    python -m preimage.classify --model runs/pacs-drawings-0 --images cartoons/ --top 3 --json
     python -m preimage.classify --model caffe:VGG_CNN_S --weights VGG_CNN_S.caffemodel --images cat.jpg tub.jpg
 """
 

@@ -1,33 +1,36 @@
-"""Explanations as pictures: a tile for each word of a picture, and videos with a timeline under their tiles."""
+"""Explanations as images: a tile for each word, and videos with a timeline under their tiles."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from saliency.methods.ramanishka import SIDE, rendered
 from saliency.word_maps import Explanation
-from vislang.draw.heatmap import LabelledTiles, enlarge, overlay
+from vislang.draw.heatmap import TILE, LabelledTiles, enlarge, overlay
 from vislang.draw.video import written_video
 from vislang.images.video import sampled_frames
 
-_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # Okabe and Ito 2008
-_TIMELINE, _MARGIN, _LINE = 120, 12, 17  # pixels
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # Okabe and Ito 2008
 _CURSOR = (200, 30, 30)
+_PLOT = 120  # pixels
+_AXIS = 22
+_MARGIN = 12
+_LINE = 17
 
 
-def draw_words(picture: Image.Image, explanation: Explanation, *, tile: int = 240) -> Image.Image:
-    """Draw a tile for each word: the picture under the word's map, and the word; unknown words faintly.
+def draw_words(picture: Image.Image, explanation: Explanation, *, tile: int = TILE) -> Image.Image:
+    """Draw a tile for each word: the image under the word's map, and the word; unknown words faintly.
 
     Args:
-        picture: RGB, the one that was explained.
+        picture: RGB, the image that was explained.
         explanation: of it.
         tile: pixels of the longer side of a tile.
     """
-    sheet = _sheet(picture, explanation, tile)
-    return sheet.draw(_tiles(picture, explanation, explanation.maps[0], sheet.tile_size))
+    tiles = _labelled_tiles(picture, explanation, tile)
+    return tiles.draw(_maps_over(picture, explanation, explanation.maps[0], tiles.tile_size))
 
 
 def write_clip(
@@ -35,103 +38,123 @@ def write_clip(
     source: str | Path,
     explanation: Explanation,
     *,
-    rate: float,
-    tile: int = 240,
+    fps: float,
+    tile: int = TILE,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Write a video: the frames that were explained, a tile for each word, and when each word's moment is.
+    """Write a video: the frames that were explained, a tile for each word, and a timeline of the words.
 
     Args:
         path: the video to write.
         source: the video that was explained.
         explanation: of it, at this rate.
-        rate: frames a second, of both.
+        fps: frames per second, of both.
         tile: pixels of the longer side of a tile.
         progress: called with 1 for each frame.
 
     Raises:
         DataError: the video cannot be read again or not be written.
     """
-    maps = explanation.maps
-    first = next(sampled_frames(source, rate)).picture
-    sheet = _sheet(first, explanation, tile)
-    width, height = sheet.size
-    timeline, place_of = draw_timeline(explanation, width)
-    with written_video(path, (width, height + timeline.height), rate) as add:
-        for frame, of_frame in zip(sampled_frames(source, rate), maps, strict=False):
-            canvas = Image.new("RGB", (width, height + timeline.height))
-            canvas.paste(sheet.draw(_tiles(frame.picture, explanation, of_frame, sheet.tile_size)), (0, 0))
-            canvas.paste(timeline, (0, height))
-            across = place_of(frame.seconds)
-            ImageDraw.Draw(canvas).line([(across, height), (across, height + timeline.height)], _CURSOR, 2)
+    first = next(sampled_frames(source, fps)).picture
+    tiles = _labelled_tiles(first, explanation, tile)
+    width, height = tiles.size
+    timeline = draw_timeline(explanation, width)
+    size = (width, height + timeline.image.height)
+    with written_video(path, size, fps) as add:
+        for frame, maps in zip(sampled_frames(source, fps), explanation.maps, strict=False):
+            canvas = Image.new("RGB", size)
+            canvas.paste(tiles.draw(_maps_over(frame.picture, explanation, maps, tiles.tile_size)), (0, 0))
+            canvas.paste(timeline.image, (0, height))
+            across = timeline.position(frame.seconds)
+            ImageDraw.Draw(canvas).line([(across, height), (across, size[1])], _CURSOR, 2)
             add(canvas)
             if progress is not None:
                 progress(1)
 
 
-def draw_timeline(explanation: Explanation, width: int) -> tuple[Image.Image, Callable[[float], float]]:
+@dataclass(frozen=True)
+class Timeline:
+    """The temporal saliency of words, drawn.
+
+    Attributes:
+        image: RGB, an even number of pixels high.
+        length: seconds of the clip, above 0.
+    """
+
+    image: Image.Image
+    length: float
+
+    def position(self, seconds: float) -> float:
+        """Return the pixel, counted from the left, of a time."""
+        share = min(seconds / self.length, 1.0)
+        return _MARGIN + (self.image.width - 2 * _MARGIN) * share
+
+
+def draw_timeline(explanation: Explanation, width: int) -> Timeline:
     """Draw the temporal saliency of each word over the time of the clip.
 
     Args:
         explanation: of a clip.
         width: pixels.
-
-    Returns:
-        the picture, and a function from seconds to the place across in it.
     """
     font = ImageFont.load_default(13)
-    legend, top = _legend(explanation.words, width, font)
-    canvas = Image.new("RGB", (width, top + _TIMELINE + top % 2), "white")
-    draw = ImageDraw.Draw(canvas)
-    left, right, bottom = _MARGIN, width - _MARGIN, canvas.height - 22
-    length = max(float(explanation.seconds[-1]), 1e-6)
-
-    def place_of(seconds: float) -> float:
-        return left + (right - left) * min(seconds / length, 1.0)
-
-    for (word, place, colour), values in zip(legend, explanation.in_time.T, strict=True):
-        heights = bottom - (bottom - top) * values
-        draw.line(list(zip(map(place_of, explanation.seconds), heights, strict=True)), fill=colour, width=2)
-        draw.text(place, word, fill=colour, font=font)
-    draw.line([(left, bottom), (right, bottom)], fill="grey")
-    draw.text((left, bottom + 3), "0 s", fill="grey", font=font)
-    end = f"{length:.1f} s"
+    corners = _legend_corners(explanation.words, width, font)
+    top = corners[-1][1] + _LINE + 4
+    timeline = Timeline(
+        Image.new("RGB", (width, top + _PLOT + top % 2), "white"), max(float(explanation.seconds[-1]), 1e-6)
+    )
+    draw = ImageDraw.Draw(timeline.image)
+    bottom = timeline.image.height - _AXIS
+    across = [timeline.position(seconds) for seconds in explanation.seconds]
+    for index, word in enumerate(explanation.words):
+        colour = _COLOURS[index % len(_COLOURS)]
+        heights = bottom - (bottom - top) * explanation.in_time[:, index]
+        draw.line(list(zip(across, heights, strict=True)), fill=colour, width=2)
+        draw.text(corners[index], word, fill=colour, font=font)
+    right = width - _MARGIN
+    draw.line([(_MARGIN, bottom), (right, bottom)], fill="grey")
+    draw.text((_MARGIN, bottom + 3), "0 s", fill="grey", font=font)
+    end = f"{timeline.length:.1f} s"
     draw.text((right - font.getlength(end), bottom + 3), end, fill="grey", font=font)
-    return canvas, place_of
+    return timeline
 
 
-def _legend(
-    words: Sequence[str], width: int, font: ImageFont.FreeTypeFont
-) -> tuple[list[tuple[str, tuple[float, int], str]], int]:
-    """Give each word with its place and colour, in lines of a width, and where the last line ends."""
-    across, down, placed = float(_MARGIN), 4, []
-    for number, word in enumerate(words):
-        if across > _MARGIN and across + font.getlength(word) > width - _MARGIN:
-            across, down = float(_MARGIN), down + _LINE
-        placed.append((word, (across, down), _LINES[number % len(_LINES)]))
-        across += font.getlength(word) + 12
-    return placed, down + _LINE + 4
+def _legend_corners(words: Sequence[str], width: int, font: ImageFont.FreeTypeFont) -> list[tuple[float, int]]:
+    """Return the upper left corner of each word, in lines of a width."""
+    corners = []
+    across = float(_MARGIN)
+    down = 4
+    for word in words:
+        length = font.getlength(word)
+        if across > _MARGIN and across + length > width - _MARGIN:
+            across = float(_MARGIN)
+            down += _LINE
+        corners.append((across, down))
+        across += length + 12
+    return corners
 
 
-def _sheet(picture: Image.Image, explanation: Explanation, tile: int) -> LabelledTiles:
+def _labelled_tiles(picture: Image.Image, explanation: Explanation, tile: int) -> LabelledTiles:
     size = (SIDE, SIDE) if _is_published_size(explanation) else picture.size
     return LabelledTiles(explanation.words, size, faint=explanation.unknown, tile=tile)
 
 
-def _tiles(
+def _maps_over(
     picture: Image.Image, explanation: Explanation, maps: np.ndarray, size: tuple[int, int]
 ) -> list[Image.Image]:
-    """Give a tile for each map [T, R, C]."""
+    """Return an RGB image of a size for each of the maps [T, R, C]."""
     small = picture.resize(size, Image.Resampling.BILINEAR)
-    if _is_published_size(explanation):
-        return [overlay(small, _resized(rendered(one), size)) for one in maps]
-    return [overlay(small, enlarge(one, size, explanation.seen)) for one in maps]
+    tiles = []
+    for scores in maps:
+        if _is_published_size(explanation):
+            levels = Image.fromarray(rendered(scores)).resize(size, Image.Resampling.BILINEAR)
+            enlarged = np.asarray(levels) / 255.0
+        else:
+            enlarged = enlarge(scores, size, explanation.seen)
+        tiles.append(overlay(small, enlarged))
+    return tiles
 
 
 def _is_published_size(explanation: Explanation) -> bool:
-    """Say whether the original's own drawing, made for 8 x 8 cells, is to be used."""
+    """Return whether the original's own drawing, made for 8 x 8 cells, is to be used."""
     return explanation.method == "original" and explanation.losses.shape[2:] == (8, 8)
-
-
-def _resized(levels: np.ndarray, size: tuple[int, int]) -> Any:
-    return np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BILINEAR)) / 255.0

@@ -168,7 +168,7 @@ def explain_film(args: argparse.Namespace, model: Any, drawing: Path | None) -> 
     found = explain_video(model, args.video, args.sentence, fps=rate, method=args.method, options=options)
     if drawing:
         with tqdm(total=count, desc="drawing", unit="frame", disable=not progress_is_shown()) as bar:
-            write_clip(drawing, args.video, found, rate=rate, tile=args.tile, progress=bar.update)
+            write_clip(drawing, args.video, found, fps=rate, tile=args.tile, progress=bar.update)
         said_written(drawing)
     return found
 

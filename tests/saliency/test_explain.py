@@ -32,7 +32,7 @@ def photo(tmp_path):
 def clip(tmp_path):
     path = tmp_path / "clip.mp4"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", fps=5)
+        stream = container.add_stream("libx264", rate=5)
         stream.width, stream.height, stream.pix_fmt = 66, 48, "yuv420p"
         for number in range(11):
             frame = Image.new("RGB", (66, 48), (20 * number, 100, 50))
@@ -122,10 +122,10 @@ def test_the_command_writes_a_video_of_its_speed_and_length(tiny_captioner, clip
 
 def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
     found = saliency.explain_video(load_model(tiny_captioner), clip, "a red dog and a cat", fps=5)
-    timeline, place_of = draw_timeline(found, 300)
-    assert timeline.width == 300
-    assert timeline.height % 2 == 0
-    assert 0 < place_of(0.0) < place_of(1.0) < place_of(2.0) < 300
+    timeline = draw_timeline(found, 300)
+    assert timeline.image.width == 300
+    assert timeline.image.height % 2 == 0
+    assert 0 < timeline.position(0.0) < timeline.position(1.0) < timeline.position(2.0) < 300
 
 
 @pytest.mark.parametrize(

@@ -90,12 +90,16 @@ def drawing_paths(sources: Sequence[Path], folder: Path, ending: str) -> list[Pa
     a/dog_regions.png and b/dog_regions.png. dog.jpg and dog.png keep their suffixes. A file that exists is replaced
     only if this toolkit drew it; otherwise the name is numbered.
     """
+    if not sources:
+        return []
     absolute = [Path(os.path.abspath(source)) for source in sources]
-    shared = os.path.commonpath([source.parent for source in absolute]) if absolute else ""
+    shared = os.path.commonpath([source.parent for source in absolute])
     same_stem = Counter(source.with_suffix("") for source in set(absolute))
     paths = []
     for source in absolute:
-        name = source.name if same_stem[source.with_suffix("")] > 1 else source.stem
+        name = source.stem
+        if same_stem[source.with_suffix("")] > 1:
+            name = source.name
         place = folder / source.parent.relative_to(shared)
         paths.append(_free_path(place, f"{name}{Path(ending).stem}", Path(ending).suffix))
     return paths
