@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).resolve().parent
-VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "vislang" / "core" / "version.py").read_text(), re.MULTILINE)[1]
+VERSION = re.findall(r'^__version__ = "(.+)"$', (HERE / "vislang" / "core" / "version.py").read_text(), re.MULTILINE)[0]
 PACKAGES = ["vislang", "datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app"]
 
 EXTRAS = {
@@ -29,8 +29,23 @@ setup(
     name="vislang-toolkit",
     version=VERSION,
     description="Search, caption, explain and look inside images with models trained on a laptop",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.11",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
+    python_requires="==3.11.*",  # the one that is tested
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
         "": ["py.typed"],
