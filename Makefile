@@ -48,7 +48,7 @@ PACS_SUFFIX = $(if $(filter-out finetuned,$(PACS_CONFIG)),-$(PACS_CONFIG))
 # Exit code 3: done, but some images could not be read and were left out.
 EXTRACT = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install doctor demo demo-train data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm train-pacs pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint bench clean
+.PHONY: help install doctor demo demo-train data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm train-pacs pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint figures coverage docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -177,6 +177,17 @@ test-realdata: install ## run the tests on real data (VISLANG_DATA=DIR, default 
 
 lint: install ## check style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+figures: install ## print size, density, docstrings and annotations of the code
+	$(PY) tests/helpers/figures.py
+
+coverage: install .venv/.oracles ## run the test suite and report which lines it covers
+	$(PY) -m pytest -n 2 --dist loadfile -m "not realdata and not slow" --cov --cov-report=term --cov-report=html
+
+docs: install ## build the documentation into docs/_build/html
+	$(PY) -m eval.results_page --results results --out docs/results.md
+	$(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 bench: install ## run every benchmark; each prints its ratio last (results/benchmarks.json)
 	$(PY) benchmarks/run_all.py

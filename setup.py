@@ -18,10 +18,15 @@ EXTRAS = {
         "av>=14",
         "opencv-contrib-python-headless>=4.10",
         "pytest>=8",
+        "pytest-cov>=5",
         "pytest-xdist>=3.6",
         "hypothesis>=6.100",
         "ruff>=0.6",
         "mypy>=1.11",
+        "pre-commit>=3.7",
+        "sphinx>=8.1",
+        "myst-parser>=4",
+        "furo>=2024.8.6",
     ],
 }
 
