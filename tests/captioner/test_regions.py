@@ -149,7 +149,7 @@ def test_a_sentence_is_tied_to_regions(drawn, capsys):
     words += ["--sentence", "a red heart , on the beach"]
     assert regions.main(words) == 0
     found = json.loads(capsys.readouterr().out)["images"][0]["regions"]
-    assert " ".join(one["words"] for one in found) == "a red heart , on the beach"
+    assert " ".join(one["text"] for one in found) == "a red heart , on the beach"
     assert regions.main([*words, "--beta", "1000", "--out", str(drawn / "one.png")]) == 0
     assert len(json.loads(capsys.readouterr().out)["images"][0]["regions"]) == 1
     assert (drawn / "one.png").is_file()
@@ -163,7 +163,7 @@ def test_a_sentence_is_tied_to_regions(drawn, capsys):
             ["--images", "a.png", "b.png", "--out", "x.png"],
             "--out got the file x.png for 2 drawings, expected a folder",
         ),
-        (["--max-regions", "0"], "most got 0, expected 1 or more"),
+        (["--max-regions", "0"], "max_regions got 0, expected 1 or more"),
         (["--model", "nowhere"], "nowhere holds no config.json"),
         (["--proposals", "detector:x.pb"], "name taps such as regions-grid alike"),
     ],

@@ -28,7 +28,7 @@ def clips(tmp_path_factory):
     for number in range(8):
         colour, name = COLOURS[number % 4], f"video{number}"
         with av.open(str(folder / "videos" / f"{name}.mp4"), "w") as container:
-            stream = container.add_stream("libx264", fps=5)
+            stream = container.add_stream("libx264", rate=5)
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
             for _ in range(6):
                 container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (64, 48), colour))))

@@ -103,7 +103,7 @@ def test_half_precision_survives_saving(tmp_path):
 
 
 def test_the_command_trains_and_writes_a_card(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("app.bundle.train_scenes._NUM_UNSEEN", 8)
+    monkeypatch.setattr("app.bundle.train_scenes._NUM_TEST", 8)
     out = tmp_path / "tiny.weights.h5"
     assert main(["--out", str(out), "--scenes", "64", "--epochs", "1"]) == 0
     card = json.loads((tmp_path / "tiny.json").read_text())
