@@ -148,7 +148,7 @@ class Source:
             if batch:
                 yield {tap: np.asarray(maps) for tap, maps in self.network.tensors(np.stack(batch)).items()}
 
-    def _cached(self) -> Iterator[dict[str, Any]]:
+    def _cached(self) -> Iterator[Any]:
         from naturalness.training import batches_of
         from vislang.features.cache.reader import open_cache
 

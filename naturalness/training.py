@@ -44,8 +44,8 @@ def fit_statistics(model: VisualLanguageModel, source: Source, count: int, seed:
         for tap, channels in zip(config.layers, model.channels, strict=True)
     }
     for maps in source():
-        for tap, one in moments.items():
-            one.add(maps[tap], random)
+        for tap, statistics in moments.items():
+            statistics.add(maps[tap], random)
     for one in model.experts:
         one.take_statistics(moments[one.expert.layer])
         if one.expert.context == "neighbour":
@@ -89,7 +89,7 @@ class ProjectedMaps(EpochBatches):
                 rows.append(np.asarray(expert.project(maps[expert.expert.layer])).astype(np.float16))
         self.maps = [np.concatenate(rows) for rows in found]  # of each expert [N, h, w, K]
 
-    def plan(self, epoch: int) -> np.ndarray:
+    def plan(self, epoch: int) -> Any:
         """Return row indices, int [updates, B]."""
         shape = (self.config.save_every, self.config.batch_size)
         return stream(self.seed, "pictures", epoch).integers(len(self.maps[0]), size=shape)

@@ -119,7 +119,9 @@ def draw_timeline(explanation: Explanation, width: int) -> Timeline:
     return timeline
 
 
-def _legend_corners(words: Sequence[str], width: int, font: ImageFont.FreeTypeFont) -> list[tuple[float, int]]:
+def _legend_corners(
+    words: Sequence[str], width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> list[tuple[float, int]]:
     """Return the upper left corner of each word, in lines of a width."""
     corners = []
     across = float(_MARGIN)

@@ -96,7 +96,8 @@ class ImageEncoder(keras.layers.Layer):
         self.linear = keras.layers.Dense(config.embed_dim, name="linear")
         self.dropout = keras.layers.Dropout(config.image_dropout)
         self.scaling = FeatureScaling(config.image_scaling, num_features)
-        self.attention = self.attended = None
+        self.attention: keras.layers.Layer | None = None
+        self.attended: Any = None
         if config.image_pooling == "attention":
             self.attention = keras.layers.Dense(config.attention_heads, use_bias=False, name="attention")
             self.attended = keras.layers.Dense(config.embed_dim, use_bias=False, name="attended")

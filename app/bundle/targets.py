@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -105,9 +106,9 @@ class Lessons:
                 progress(len(self.images))
                 continue
             layers = self.hints if number == 0 else ()
-            rows: dict[Path, list[np.ndarray]] = {self.hint_path(layer): [] for layer in layers} | {
-                self.path(number): []
-            }
+            rows: dict[Path, list[np.ndarray]] = {self.path(number): []}
+            for layer in layers:
+                rows[self.hint_path(layer)] = []
             shown = [(image, self.view(n, number)) for n, image in enumerate(self.images)]
             for grids, hints in self._ask(shown, layers):
                 for kept, block in zip(rows.values(), [*hints, _taught(subjects, grids)], strict=True):
@@ -166,7 +167,7 @@ class Lessons:
         asked = [grids for grids, _ in self._ask([(self.images[n], self.view(n, 0)) for n in chosen.tolist()])]
         grids = [np.concatenate([block[n] for block in asked]) for n in numbers]
         subjects = [fit_subject(seen, width) for seen, width in zip(grids, self.widths, strict=True)]
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for number, subject in enumerate(subjects):
             arrays[f"mean{number}"], arrays[f"directions{number}"] = subject.mean, subject.directions
             arrays[f"kept{number}"] = np.array(subject.kept)

@@ -71,9 +71,9 @@ def distill(args: argparse.Namespace) -> int:
         require_writable_folder(args.out.parent)
     records = read_dataset(args.dataset, args.data)
     train = of_split(records, "train")
-    paths = [record.path for record in train]
+    paths = [Path(str(record.path)) for record in train]
     paths += [path for folder in args.images for path in list_images(folder)]
-    dev_paths = [record.path for record in of_split(records, "dev")]
+    dev_paths = [Path(str(record.path)) for record in of_split(records, "dev")]
     lessons, dev, targets = prepare(args, paths, dev_paths)
     run = {"config": to_json(config), "lessons": described(args, len(paths)), "views": args.views}
     start_or_continue(args.run / "config.json", run)

@@ -81,8 +81,9 @@ class StandardisedConv2D(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the weights; the kernel is a matrix, which is what Muon orthogonalises."""
-        self.kernel_shape = (self.size, self.size, input_shape[-1], self.channels)
-        fan_in = self.size * self.size * input_shape[-1]
+        inputs = int(input_shape[-1] or 0)
+        self.kernel_shape = (self.size, self.size, inputs, self.channels)
+        fan_in = self.size * self.size * inputs
         normal = keras.initializers.RandomNormal(stddev=fan_in**-0.5)
         self.kernel = self.add_weight(shape=(fan_in, self.channels), initializer=normal, name="kernel")
         first_gain = keras.initializers.Constant(self.first_gain)

@@ -218,7 +218,7 @@ def _load_row(name: str, row: Backbone, weights: str | Path | None) -> Any:
 def _download(name: str, row: Backbone) -> Any:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras' progress bar must not mix with a command's JSON
-            return row.download()
+            return row.download() if row.download else None
     except Exception as error:  # urllib, ssl, h5py and Keras each raise their own
         reason = " ".join(str(error).split())[:200]
         raise DataError(_nowhere(name, row, f"the Keras download failed ({reason})")) from error

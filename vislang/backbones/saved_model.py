@@ -24,10 +24,13 @@ class CallableBackbone(LoadedBackbone):
         recipe: how pictures are prepared.
         call: the network.
         arrays: what the fingerprint is taken of.
+        owner: kept alive as long as the backbone, since `call` only borrows its variables.
     """
 
-    def __init__(self, name: str, recipe: Recipe, call: Call, arrays: Sequence[Any]):
-        self._call, self._weights = call, arrays
+    def __init__(self, name: str, recipe: Recipe, call: Call, arrays: Sequence[Any], owner: Any = None):
+        self._call = call
+        self._weights = arrays
+        self._owner = owner
         probe = np.zeros((1, recipe.size, recipe.size, 3), np.float32)
         try:
             outputs = self._with_aliases(call(probe))
@@ -147,9 +150,7 @@ def _from_module(name: str, recipe: Recipe | None, module: Any) -> LoadedBackbon
         return {output: outputs[output].numpy() for output in sorted(outputs)}
 
     arrays = [variable.numpy() for variable in signature.variables] or _constants(signature)
-    backbone = CallableBackbone(name, recipe, call, arrays)
-    backbone.module = module  # the signature only borrows the module's variables
-    return backbone
+    return CallableBackbone(name, recipe, call, arrays, owner=module)  # the signature only borrows its variables
 
 
 def _constants(signature: Any) -> list[np.ndarray]:

@@ -43,7 +43,9 @@ def draw_regions(picture: Image.Image, boxes: np.ndarray, words: Sequence[str]) 
     return canvas
 
 
-def _wrap(draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, text: str, width: float) -> str:
+def _wrap(
+    draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str, width: float
+) -> str:
     """Break a text so that no line is wider than `width`, unless one word is."""
     lines = [""]
     for word in text.split():

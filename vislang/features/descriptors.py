@@ -75,7 +75,9 @@ class CachedDescriptors:
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Give means and deviations, float32 [2, F] each: of the mean over descriptors, and of single descriptors."""
-        count, totals, squares = 0, 0.0, 0.0
+        count = 0
+        totals = np.zeros(1)
+        squares = np.zeros(1)
         for block in self.blocks():
             cells = np.asarray(block, np.float64)  # [B, N, F]
             pooled = cells.mean(axis=1)

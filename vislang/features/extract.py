@@ -79,10 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _list_backbones(as_json: bool) -> int:
     from vislang.backbones.registry import BACKBONES
 
-    rows = {
-        name: {"size": row.size, "recipe": row.recipe, "taps": {tap: where.shape for tap, where in row.taps.items()}}
-        for name, row in BACKBONES.items()
-    }
+    rows: dict[str, dict[str, Any]] = {}
+    for name, backbone in BACKBONES.items():
+        shapes = {tap: where.shape for tap, where in backbone.taps.items()}
+        rows[name] = {"size": backbone.size, "recipe": backbone.recipe, "taps": shapes}
     if as_json:
         print(json.dumps(rows))
         return DONE

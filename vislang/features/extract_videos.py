@@ -72,18 +72,20 @@ def extract(args: argparse.Namespace) -> int:
             skipped = [(str(paths[name]), reason)] if reason else []
             writer.append(kept, {TAP: rows}, done=writer.done + 1, skipped=skipped)
         writer.finish()
-        skipped = [{"source": source, "reason": reason} for source, reason in writer.skipped]
+        listed = [{"source": source, "reason": reason} for source, reason in writer.skipped]
     summary = {
         "cache": args.cache,
         "backbone": args.backbone,
         "recipe": backbone.recipe.name,
-        "videos": len(names) - len(skipped),
+        "videos": len(names) - len(listed),
         "frames": args.frames,
         "seconds": round(time.monotonic() - started, 2),
-        "skipped": skipped,
+        "skipped": listed,
     }
     report(summary, as_json=args.json)
-    return SKIPPED_SOME if skipped else DONE
+    if listed:
+        return SKIPPED_SOME
+    return DONE
 
 
 def encoded(backbone: Any, path: Any, count: int) -> tuple[Any, str]:

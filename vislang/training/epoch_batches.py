@@ -29,7 +29,7 @@ class EpochBatches(keras.utils.PyDataset):
         self._epoch = first_epoch
         self._planned: tuple[int, Sequence[Any]] | None = None  # epoch and its plan
 
-    def plan(self, epoch: int) -> Sequence[Any]:
+    def plan(self, epoch: int) -> Any:
         """Return what each batch of an epoch holds, such as int arrays of row indices.
 
         Args:

@@ -82,7 +82,7 @@ def _assign(network: Ranker, arrays: dict[str, np.ndarray], path: Path) -> None:
     table = np.zeros(sentences.embedding.embeddings.shape, np.float32)
     table[END], table[UNKNOWN] = arrays["Wemb"][_END], arrays["Wemb"][_UNKNOWN]
     table[UNKNOWN + 1 :] = arrays["Wemb"][_FIRST_WORD:]
-    targets = [(sentences.embedding.embeddings, table)]
+    targets: list[tuple[Any, np.ndarray | None]] = [(sentences.embedding.embeddings, table)]
     targets += [(images.linear.kernel, arrays["ff_image_W"]), (images.linear.bias, arrays["ff_image_b"])]
     if sentences.recurrent is not None:
         cell = sentences.recurrent.cell

@@ -30,10 +30,11 @@ class FeatureKey:
         """
         try:
             values = json.loads(text)
-            words = [values[name] for name in ("backbone", "tap", "recipe", "weights")]
-            if not all(isinstance(word, str) for word in words):
-                raise TypeError("a field is not a word")
-            return cls(*words, versions={str(name): str(value) for name, value in values["versions"].items()})
+            for name in ("backbone", "tap", "recipe", "weights"):
+                if not isinstance(values[name], str):
+                    raise TypeError(f"{name} is not a text")
+            versions = {str(name): str(value) for name, value in values["versions"].items()}
+            return cls(values["backbone"], values["tap"], values["recipe"], values["weights"], versions)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"not a feature key: {error!r}") from error
 

@@ -97,7 +97,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             raise DataError(f"{path}: damaged feature cache ({error!r}); make it again") from error
 
 
-def extract_command(backbone: str, taps: str, path: Path) -> str:
+def extract_command(backbone: str, taps: str, path: str | Path) -> str:
     """Give the command that adds features to a cache."""
     return f"python -m vislang.features.extract --images DIR --backbone {backbone} --taps {taps} --cache {path}"
 

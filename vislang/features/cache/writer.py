@@ -73,7 +73,9 @@ class CacheWriter:
         require_writable_folder(self.path.parent)
         self._folder = self.path.with_name(f"{self.path.name}.{group_name(self._keys[0])}.part")
         self._job = {**job, "keys": [key.to_json() for key in self._keys]}
-        self.done, self.ids, self.skipped = 0, [], []
+        self.done = 0
+        self.ids: list[str] = []
+        self.skipped: list[tuple[str, str]] = []
         self._exits = contextlib.ExitStack()
 
     def __enter__(self) -> "CacheWriter":
@@ -108,7 +110,7 @@ class CacheWriter:
                     self._require_shape(key, rows.shape[1:])
                     stream.write(rows.tobytes())
             self.ids += ids
-            self.skipped += [list(one) for one in skipped]
+            self.skipped.extend(skipped)
             self.done = done
             if time.monotonic() - self._marked >= MARK_SECONDS:
                 self._mark()
@@ -141,7 +143,9 @@ class CacheWriter:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(parents=True)
         else:
-            self.done, self.ids, self.skipped = mark["done"], mark["ids"], mark["skipped"]
+            self.done = mark["done"]
+            self.ids = mark["ids"]
+            self.skipped = [(source, reason) for source, reason in mark["skipped"]]
             self._shapes = {tap: tuple(shape) for tap, shape in mark["shapes"].items()}
         self._streams = [exits.enter_context(self._file(key).open("ab")) for key in self._keys]
         for key, stream in zip(self._keys, self._streams, strict=True):

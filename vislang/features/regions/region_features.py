@@ -97,7 +97,7 @@ class RegionBackbone(LoadedBackbone):
                 " take a recipe squash-SIZE"
             )
         self.backbone, self.proposer = backbone, proposer
-        width = backbone.taps[_GRID][-1]
+        width = int(backbone.taps[_GRID][-1] or 0)
         self._kind = proposer.name.partition(":")[0]
         sizes = {"boxes": 5, "regions": width, "crops": width, "described": 2 * width + 4}
         own: dict[str, tuple[int | None, ...]] = {
