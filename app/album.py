@@ -52,6 +52,8 @@ def write_album(args: argparse.Namespace) -> int:
     from vse.api import load_model as load_ranker
 
     paths, missing = find_images(args.images, strict=args.strict)
+    for one in missing:
+        print(f"skipped {shown_name(one.reason)}", file=sys.stderr)
     models = models_by_kind(args.models)
     require_writable_folder(args.out.parent)
     started = time.monotonic()

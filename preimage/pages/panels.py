@@ -70,7 +70,9 @@ def cell(picture: Any, name: str, words: str = "", *, start: bool = False) -> st
     uri = None
     if picture is not None:
         uri = data_uri(Image.fromarray(np.clip(np.rint(picture), 0, 255).astype(np.uint8)))
-    caption = f"<figcaption>{escape(words)}</figcaption>" if words else ""
+    caption = ""
+    if words:
+        caption = f"<figcaption>{escape(words)}</figcaption>"
     return f'<figure class="{_kind("cell", start)}">{large_picture(uri, name, "none")}{caption}</figure>'
 
 
@@ -127,5 +129,7 @@ def heat_map(
 def _heat_cell(value: float, is_matched: bool) -> str:
     if not np.isfinite(value):
         return "<td>-</td>"
-    kind = ' class="matched"' if is_matched else ""
+    kind = ""
+    if is_matched:
+        kind = ' class="matched"'
     return f'<td{kind} style="--p:{min(max(value, 0), 1):.3f}">{value:.2f}</td>'

@@ -1,1 +1,1 @@
-"""HTML pages: frame, style, search box, thumbnails."""
+"""HTML pages: the document, shared elements, the search field, thumbnails."""

@@ -16,9 +16,13 @@ def section(title: str, *parts: str, text: str = "", command: str = "") -> str:
         text: plain text under the title.
         command: the command that makes this section alone, plain text.
     """
-    lead = f'<p class="soft">{escape(text)}</p>' if text else ""
-    shown = f'<code class="card command">{escape(command)}</code>' if command else ""
-    return f"<section><h2>{escape(title)}</h2>{lead}{''.join(parts)}{shown}</section>"
+    html = f"<h2>{escape(title)}</h2>"
+    if text:
+        html += f'<p class="soft">{escape(text)}</p>'
+    html += "".join(parts)
+    if command:
+        html += f'<code class="card command">{escape(command)}</code>'
+    return f"<section>{html}</section>"
 
 
 def note(text: str) -> str:
@@ -70,7 +74,9 @@ def picture_card(shown: str, *body: str, text: str | None = None) -> str:
         body: HTML.
         text: what a search field looks for, plain text.
     """
-    searched = "" if text is None else f' data-text="{escape(text)}"'
+    searched = ""
+    if text is not None:
+        searched = f' data-text="{escape(text)}"'
     return f'<article class="card picture-card"{searched}>{shown}<div class="body">{"".join(body)}</div></article>'
 
 
@@ -169,28 +175,33 @@ def table(
     for _, width in groups:
         starts.add(column)
         column += width
-    titles = [_cell("th", escape(head), number in starts, head == "Source") for number, head in enumerate(heads)]
+    titles = ""
+    for index, head in enumerate(heads):
+        titles += _cell("th", escape(head), index in starts, head == "Source")
     above = ""
     if groups:
-        spans = "".join(
-            f'<th class="group group-start" colspan="{width}" scope="colgroup">{escape(title)}</th>'
-            for title, width in groups
-        )
+        spans = ""
+        for title, width in groups:
+            spans += f'<th class="group group-start" colspan="{width}" scope="colgroup">{escape(title)}</th>'
         rest = "<td></td>" * (len(heads) - column)
         above = f"<tr><td></td>{spans}{rest}</tr>"
     body = "".join(_table_row(row, starts) for row in rows)
     return (
         f'<div class="card table" tabindex="0" role="region" aria-label="{escape(label)}"><table><thead>{above}'
-        f'<tr><th scope="col">{escape(first)}</th>{"".join(titles)}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<tr><th scope="col">{escape(first)}</th>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
 def _table_row(row: Row, starts: set[int]) -> str:
-    shown = "".join(_cell("td", text, number in starts) for number, text in enumerate(row.cells))
+    shown = ""
+    for index, text in enumerate(row.cells):
+        shown += _cell("td", text, index in starts)
     if row.source is not None:
         shown += _cell("td", escape(row.source), is_source=True)
-    opening = '<tr class="ours">' if row.ours else "<tr>"
-    return f'{opening}<th scope="row">{escape(row.head)}</th>{shown}</tr>'
+    kind = ""
+    if row.ours:
+        kind = ' class="ours"'
+    return f'<tr{kind}><th scope="row">{escape(row.head)}</th>{shown}</tr>'
 
 
 def _cell(tag: str, shown: str, starts_group: bool = False, is_source: bool = False) -> str:

@@ -48,9 +48,11 @@ class Page:
             "title": escape(self.title),
             "tags": "".join(f"<li>{escape(tag)}</li>" for tag in self.tags if tag),
             "style": asset("page.css") + self.style,
-            "script": f"<script>\n{self.script}</script>\n" if self.script else "",
+            "script": "",
             "command": escape(self.command),
         }
+        if self.script:
+            values["script"] = f"<script>\n{self.script}</script>\n"
         yield string.Template(before).substitute(values)
         for section in self.sections:
             yield f"{section}\n"
