@@ -144,20 +144,21 @@ pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
 	$(if $(ENTITIES),$(PY) -m app.bundle.pack --model $(RUNS)/bundled/region-captioner --name region-captioner --data $(F8K) \
 	  --cache $(F8K_CACHE) --step 0.25 --entities $(ENTITIES))
 
-eval: install ## rank and caption the test split with every trained run; writes results/ and pages
+eval: install ## evaluate every trained run on the test split; writes results/, pages and docs/results.md
 	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)$(PACS_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
-	$(if $(VSE_RUNS),$(PY) -m eval.run --split test --out results $(addprefix --model ,$(VSE_RUNS)))
-	$(if $(CAP_RUNS),$(PY) -m eval.run --task captions --split test --out results $(addprefix --model ,$(CAP_RUNS)))
-	$(if $(ALIGN_RUNS),$(PY) -m eval.run --task alignment --split test --out results $(addprefix --entities ,$(ENTITIES)) \
-	  $(addprefix --model ,$(ALIGN_RUNS)))
-	$(if $(and $(REGION_RUNS),$(ENTITIES)),$(PY) -m eval.run --task regions --split test --out results --entities $(ENTITIES) \
-	  --data $(F8K) --cache $(F8K_CACHE) $(addprefix --model ,$(REGION_RUNS) $(CAP_RUNS)))
-	$(if $(and $(S2VT_RUNS),$(ENTITIES)),$(PY) -m eval.run --task pointing --split test --out results --entities $(ENTITIES) \
-	  $(addprefix --model ,$(S2VT_RUNS)))
-	$(if $(and $(VLM_RUNS),$(OSIE)),$(PY) -m eval.run --task fixations --data $(OSIE) --centre-prior multiply --out results \
-	  $(addprefix --model ,$(VLM_RUNS)))
-	$(if $(PACS_RUNS),$(PY) -m eval.run --task classification --split test --out results $(addprefix --model ,$(PACS_RUNS)) \
+	$(if $(VSE_RUNS),$(PY) -m eval.run retrieval --split test --out results --model $(VSE_RUNS))
+	$(if $(CAP_RUNS),$(PY) -m eval.run captions --split test --out results --model $(CAP_RUNS))
+	$(if $(ALIGN_RUNS),$(PY) -m eval.run alignment --split test --out results $(addprefix --entities ,$(ENTITIES)) \
+	  --model $(ALIGN_RUNS))
+	$(if $(and $(REGION_RUNS),$(ENTITIES)),$(PY) -m eval.run regions --split test --out results --entities $(ENTITIES) \
+	  --data $(F8K) --cache $(F8K_CACHE) --model $(REGION_RUNS) $(CAP_RUNS))
+	$(if $(and $(S2VT_RUNS),$(ENTITIES)),$(PY) -m eval.run pointing --split test --out results --entities $(ENTITIES) \
+	  --model $(S2VT_RUNS))
+	$(if $(and $(VLM_RUNS),$(OSIE)),$(PY) -m eval.run fixations --data $(OSIE) --centre-prior multiply --out results \
+	  --model $(VLM_RUNS))
+	$(if $(PACS_RUNS),$(PY) -m eval.run classification --split test --out results --model $(PACS_RUNS) \
 	  || test $$? = 3)
+	$(PY) -m eval.results_page --results results --out docs/results.md
 
 df: install ## store Flickr8K's n-gram weights for CIDEr in runs/df (F8K=DIR), for --df flickr8k-train
 	$(PY) -m eval.document_frequencies --dataset flickr8k --data $(F8K) --split train

@@ -115,7 +115,7 @@ def ranker_and_captioner(args: argparse.Namespace) -> list[Step]:
         Step(
             "ranking scenes whose pairs of colour and shape were never trained",
             run.main,
-            ["--model", ranker, *data, "--split", "test", "--out", str(args.out / "results")],
+            ["retrieval", "--model", ranker, *data, "--split", "test", "--out", str(args.out / "results")],
         ),
         Step(
             "training the captioner",
@@ -144,7 +144,7 @@ def words_of_scenes(args: argparse.Namespace) -> list[Step]:
         Step(
             "pointing with the words of captions, of pairs of colour and shape that were never trained",
             run.main,
-            ["--task", "pointing", *captioner, *_data(args), "--out", str(args.out / "results")],
+            ["pointing", *captioner, *_data(args), "--out", str(args.out / "results")],
         ),
         Step(
             "making a page of the maps of the words of a caption",
@@ -173,7 +173,7 @@ def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
         Step(
             "grounding phrases in scenes whose pairs of colour and shape were never trained",
             run.main,
-            ["--task", "alignment", "--model", aligner, *data, "--out", str(args.out / "results")],
+            ["alignment", "--model", aligner, *data, "--out", str(args.out / "results")],
         ),
         Step(
             "cutting captions into descriptions of regions",

@@ -4,21 +4,21 @@ Run on a machine that does nothing else; the scripts take some five minutes on t
 """
 
 import argparse
-import datetime
 import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
 
-from vislang.core.files import write_json
+from eval.results.experiments import BenchmarkResult
+from eval.results.result import write_result
 
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=HERE.parent / "results" / "benchmarks.json")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "results", help="folder of results")
     args = parser.parse_args()
     printed: dict[str, list[str]] = {}
     failed = 0
@@ -31,8 +31,7 @@ def main() -> int:
         failed += done.returncode != 0
         printed[f"benchmarks/{script.name}"] = done.stdout.splitlines()
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    write_json(args.out, {"command": "make bench", "date": today, "machine": machine, "printed": printed})
+    write_result(args.out, BenchmarkResult(machine=machine, printed=printed))
     return 1 if failed else 0
 
 

@@ -3,19 +3,18 @@
 import csv
 import io
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eval.metrics.captions.coco_files import coco_image_id
 from vislang.core.cli import shown_name
 
 if TYPE_CHECKING:
     from captioner.inference import Caption
 
 END_MARK = "<end>"
-_COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12})")  # COCO_val2014_000000391895, or 000000391895 since 2017
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,8 @@ def word_probabilities(caption: "Caption") -> list[tuple[str, float]]:
 
 
 def image_id(path: Path) -> int | str:
-    """Give what COCO's results form calls an image: its number for a file named as in COCO, else the file's name."""
-    coco = _COCO_NAME.fullmatch(path.stem)
-    return int(coco.group(1)) if coco else shown_name(path.name)
+    """Return the id of an image in COCO's results format: its number for a COCO file name, else the file name."""
+    return coco_image_id(shown_name(path.name))
 
 
 def one_line(text: str) -> str:

@@ -1,23 +1,24 @@
-"""Command: compare two runs on the same images, with intervals and p-values for the differences."""
+"""Command: compare two rankers on the same images, with intervals and p-values for the differences."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from vislang.core.cli import DONE, command_parser, run_command
+from vislang.core.cli import DONE, add_json, command_parser, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = command_parser("eval.compare", __doc__)
     for letter in "ab":
-        parser.add_argument(letter, type=Path, help="checkpoint that eval.run has ranked, or its ranks-....npz")
-    parser.add_argument("--dataset", help="as in eval.run (default: the only one that A was ranked on)")
+        parser.add_argument(letter, type=Path, help="checkpoint ranked by eval.run retrieval, or its ranks-....npz")
+    parser.add_argument("--dataset", help="its name in the tables (default: the only one that A was ranked on)")
     parser.add_argument("--split", default="test", help="as in eval.run (default: %(default)s)")
     parser.add_argument("--protocol", choices=("full", "five-folds"), default="full", help="(default: %(default)s)")
-    parser.add_argument("--resamples", type=int, default=1000, help="draws of the bootstrap (default: %(default)s)")
+    parser.add_argument("--resamples", type=int, default=1000, metavar="N", help="of the bootstrap (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the differences as JSON")
+    add_json(parser)
     return parser
 
 
@@ -28,19 +29,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def compare(args: argparse.Namespace) -> int:
-    """Compare as asked and print one line per metric."""
-    import json
+    """Compare and print one line per metric."""
+    from dataclasses import asdict
 
     from eval.metrics.bootstrap import paired_comparison
     from eval.results.ranks import load_ranks, only_dataset, ranks_path, require_same_queries
 
     dataset = args.dataset or only_dataset(args.a, split=args.split, protocol=args.protocol)
-    place = {"dataset": dataset, "split": args.split, "protocol": args.protocol}
-    a, b = (load_ranks(ranks_path(run, **place)) for run in (args.a, args.b))
+    a = load_ranks(ranks_path(args.a, dataset=dataset, split=args.split, protocol=args.protocol))
+    b = load_ranks(ranks_path(args.b, dataset=dataset, split=args.split, protocol=args.protocol))
     require_same_queries(a, b)
     differences = paired_comparison(a.folds, b.folds, resamples=args.resamples, seed=args.seed)
     if args.json:
-        print(json.dumps({name: one.to_json() for name, one in differences.items()}, indent=1))
+        print(json.dumps({name: asdict(one) for name, one in differences.items()}, indent=1))
         return DONE
     print(f"A = {args.a}\nB = {args.b}\n{'metric':<10}{'A':>9}{'B':>9}{'B - A':>9}   95 % interval        p")
     for name, one in differences.items():

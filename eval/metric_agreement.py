@@ -2,9 +2,10 @@
 
 import argparse
 import contextlib
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vislang.core.cli import DONE, command_parser, run_command
 
@@ -34,28 +35,31 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure(args: argparse.Namespace) -> int:
     """Score every judged caption, correlate, write and print."""
-    import json
-
-    from eval.tables.metric_agreement import PUBLISHED, VARIANTS, agreement, agreement_table
-    from vislang.core.files import require_writable_folder, write_json, write_text
-    from vislang.core.provenance import provenance
+    from eval.results.experiments import AgreementResult
+    from eval.results.result import write_result
+    from eval.tables.metric_agreement import CROWD, EXPERT, VARIANTS, agreement, agreement_section
+    from vislang.core.files import require_writable_folder
 
     judged = read_judgements(args.data)
     require_writable_folder(args.out)
     scores = score_judged(judged, METRICS, args.tokenizer)
-    parts: dict[str, Any] = {}
+    parts = {}
     for name, pairs in judged.items():
         each = pairs.ratings.shape[1]
         of_pairs = {metric: values[::each] for metric, values in scores[name].per_image.items()}
-        parts[name] = {**agreement(pairs, of_pairs, VARIANTS[name]), "published": PUBLISHED[name]}
-    some = next(iter(scores.values()))
-    document = {"kind": "metric-agreement", **parts, "tokenizer": some.tokenizer, "skipped": some.skipped}
-    document |= provenance()
-    write_json(args.out / "metric-agreement.json", document)
-    table = agreement_table(document)
-    write_text(args.out / "metric-agreement.md", table)
-    print(json.dumps(document, indent=1) if args.json else table, end="\n" if args.json else "")
-    print(f"wrote {args.out / 'metric-agreement.json'} and .md", file=sys.stderr)
+        parts[name] = agreement(pairs, of_pairs, VARIANTS[name])
+    result = AgreementResult(
+        dataset="flickr8k",
+        expert=parts[EXPERT],
+        crowd=parts[CROWD],
+        tokenizer=scores[EXPERT].tokenizer,
+        skipped=scores[EXPERT].skipped,
+    )
+    print(f"wrote {write_result(args.out, result)}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(result.to_json(), indent=1))
+    else:
+        print(agreement_section([result]), end="")
     return DONE
 
 

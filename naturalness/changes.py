@@ -44,22 +44,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def measure(args: argparse.Namespace) -> int:
-    """Change, look, count, write `unnatural-changes-<preset>-<backbone>.json` and print it."""
+    """Change, look, count, write `unnatural-changes-<preset>-<backbone>-<dataset>-<split>.json` and print it."""
     import json
 
     import numpy as np
     from tqdm import tqdm
 
+    from eval.results.experiments import ChangeResult
+    from eval.results.result import write_result
     from naturalness.api import load_model
-    from vislang.core.files import require_writable_folder, write_json
-    from vislang.core.provenance import provenance
+    from vislang.core.files import require_writable_folder
     from vislang.core.seeds import stream
 
     pictures = read_pictures(args)
     require_writable_folder(args.out)
     import_backend_quietly()
     model = load_model(args.model, weights=args.weights)
-    noticed: dict[str, list[bool]] = {name: [] for name in (*CHANGES, "torn")}
+    noticed: dict[str, list[bool]] = {name: [] for name in (*CHANGES, "patch-shuffled")}
     for number in tqdm(range(len(pictures)), disable=not progress_is_shown()):
         picture, other = pictures[number], pictures[(number + 1) % len(pictures)]
         random = stream(args.seed, "changes", number)
@@ -71,20 +72,17 @@ def measure(args: argparse.Namespace) -> int:
             changed[place] = change(picture[place], other[place], random)
             noticed[name].append(bool(model.map(changed, kind="anomaly")[place].mean() > before[place].mean()))
         torn = shuffled(picture, TORN, random)
-        noticed["torn"].append(model.score(torn) < model.score(picture))
-    preset, backbone = model.description["preset"], model.description["backbone"]["name"]
-    result = {
-        "kind": "unnatural changes",
-        "name": f"{preset}-{backbone}",
-        "dataset": args.dataset,
-        "split": args.split,
-        "pictures": len(pictures),
-        "seed": args.seed,
-        "noticed": {name: round(100 * float(np.mean(one)), 1) for name, one in noticed.items()},
-        **provenance(),
-    }
-    write_json(args.out / f"unnatural-changes-{result['name']}.json", result)
-    print(json.dumps(result["noticed"]))
+        noticed["patch-shuffled"].append(model.score(torn) < model.score(picture))
+    result = ChangeResult(
+        name=f"{model.description['preset']}-{model.description['backbone']['name']}",
+        dataset=args.dataset,
+        split=args.split,
+        metrics={name: round(100 * float(np.mean(one)), 1) for name, one in noticed.items()},
+        num_images=len(pictures),
+        seed=args.seed,
+    )
+    write_result(args.out, result)
+    print(json.dumps(result.metrics))
     return DONE
 
 

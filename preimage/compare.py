@@ -14,12 +14,15 @@ same names correspond; others are matched by their stride and by their share of 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preimage.cli import add_labels, add_seed, load_network_of, progress_bar, report_skipped
 from preimage.config import CONFIGS
 from preimage.options import ComparisonOptions
 from vislang.core.cli import CommandParser, add_preset, command_parser, run_command, shown_name
+
+if TYPE_CHECKING:
+    from eval.results.experiments import ComparisonResult
 
 
 def build_parser() -> CommandParser:
@@ -92,7 +95,7 @@ def compare(args: argparse.Namespace) -> int:
     print(f"wrote {shown_name(str(args.out))}", file=sys.stderr)
     numbers = numbers_of(comparison)
     if args.json is not None:
-        write_json(args.json, {**numbers, "origin": origin})
+        write_json(args.json, result_of(args, numbers, origin).to_json())
     print_numbers(numbers)
     return report_skipped([*missing, *comparison.skipped])
 
@@ -109,6 +112,8 @@ def options_of(args: argparse.Namespace) -> ComparisonOptions:
 
 def origin_of(args: argparse.Namespace, networks: Any) -> dict[str, Any]:
     """Return the settings of the command, fingerprints of the networks, commit, date and versions."""
+    from dataclasses import asdict
+
     from vislang.backbones.weights import fingerprint
     from vislang.core.provenance import provenance
 
@@ -120,7 +125,27 @@ def origin_of(args: argparse.Namespace, networks: Any) -> dict[str, Any]:
             settings[name] = value
     settings["images"] = [Path(image).name for image in args.images]
     weights = [fingerprint(network.model.get_weights()) for network in networks]
-    return {"settings": settings, "weights": weights, **provenance()}
+    return {"settings": settings, "weights": weights, **asdict(provenance())}
+
+
+def result_of(args: argparse.Namespace, numbers: dict[str, Any], origin: dict[str, Any]) -> "ComparisonResult":
+    """Return the numbers as a result, with file names instead of paths."""
+    from eval.results.experiments import ComparisonResult
+
+    sides = {}
+    for side in ("a", "b"):
+        sides[side] = {"layers": numbers[side]["layers"], "cka_layers": numbers[side]["cka_layers"]}
+    return ComparisonResult(
+        name=args.json.stem.removeprefix("comparison-"),
+        config=origin["settings"],
+        networks=[Path(network).name for network in args.networks],
+        images=[Path(name).name for name in numbers["images"]],
+        classes=numbers["classes"],
+        cka=numbers["cka"],
+        weights_fingerprints=origin["weights"],
+        skipped=numbers["skipped"],
+        **sides,
+    )
 
 
 def print_numbers(numbers: dict[str, Any]) -> None:

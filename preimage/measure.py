@@ -14,7 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preimage.cli import (
     add_prior_model,
@@ -29,6 +29,9 @@ from preimage.cli import (
 )
 from preimage.config import CONFIGS
 from vislang.core.cli import CommandParser, add_images, add_settings, add_strict, run_command
+
+if TYPE_CHECKING:
+    from eval.results.experiments import InversionRow
 
 _MEASURES = ("feature_error", "distance", "gradients", "same_class", "second_network_top1", "second_network_top5")
 
@@ -59,8 +62,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure(args: argparse.Namespace) -> int:
     """Search, write `inversions-<name>.json` and print the table."""
+    from eval.results.experiments import InversionResult
+    from eval.results.result import write_result
     from vislang.core.errors import DataError
-    from vislang.core.files import file_name, require_writable_folder, write_json
+    from vislang.core.files import require_writable_folder
     from vislang.draw.image_files import check_image_path
     from vislang.features.pipeline import find_images
 
@@ -71,7 +76,6 @@ def measure(args: argparse.Namespace) -> int:
     network = load_network_of(args)
     from preimage.api import load_network
     from preimage.networks.image_inputs import read_images
-    from vislang.core.provenance import provenance
 
     second_network = None
     if args.second_network is not None:
@@ -80,20 +84,24 @@ def measure(args: argparse.Namespace) -> int:
     if len(read.names) < 2:
         raise DataError(f"got {len(read.names)} images to invert, expected 2 or more; give more images")
     found = measured(args, network, read.images, prior_model_of(args), second_network)
-    rows = [inversions.to_json() for inversions in found]
-    name = args.name or Path(network.name).name
-    document = {
-        "kind": "inversions", "name": name, "network": network.name, "size": network.size,
-        "second_network": args.second_network, "settings": args.set, "seed": args.seed,
-        "images": [Path(path).name for path in read.names], "rows": rows, **provenance(),
-    }  # fmt: skip
-    write_json(args.out / file_name(f"inversions-{name}.json"), document)
+    name = Path(network.name).name
+    result = InversionResult(
+        name=args.name or name,
+        network=name,
+        size=network.size,
+        second_network=args.second_network,
+        settings=args.set,
+        seed=args.seed,
+        images=[Path(path).name for path in read.names],
+        rows=tuple(inversions.to_row() for inversions in found),
+    )
+    write_result(args.out, result)
     if args.sheet is not None:
         write_sheet(args.sheet, [read.images, *(inversions.images for inversions in found)])
     if args.json:
-        print_json(document)
+        print_json(result.to_json())
     else:
-        print(table(rows))
+        print(table(result.rows))
     return report_skipped([*missing, *read.skipped])
 
 
@@ -112,17 +120,17 @@ def measured(args: argparse.Namespace, network: Any, images: Any, prior_model: A
         )  # fmt: skip
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
+def table(rows: "Sequence[InversionRow]") -> str:
     """Return the measures as a Markdown table."""
-    measures = [name for name in _MEASURES if name in rows[0]]
+    measures = [name for name in _MEASURES if name in rows[0].metrics]
     lines = [f"| layer | search | {' | '.join(measures)} |", "|---" * (len(measures) + 2) + "|"]
     for row in rows:
-        cells = [row["layer"], row["search"]]
+        cells = [row.layer, row.search]
         for name in measures:
-            if f"{name}_std" in row:
-                cells.append(f"{row[name]:.3g} ± {row[f'{name}_std']:.2g}")
+            if name in row.std:
+                cells.append(f"{row.metrics[name]:.3g} ± {row.std[name]:.2g}")
             else:
-                cells.append(f"{row[name]:g}")
+                cells.append(f"{row.metrics[name]:g}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

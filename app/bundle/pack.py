@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from app.bundle.model_card import read_model_card
-from eval.results.runs import training_seconds
+from eval.results.kinds import CaptionResult, FixationResult, RegionCaptionResult, RetrievalResult
+from eval.results.models import training_seconds
+from eval.results.result import Result, read_result
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.cli import DONE, command_parser, run_command
 
@@ -42,8 +44,15 @@ class PackedModel:
     kept: str = "only the words of the vocabulary are stored"
 
 
+_RESULT_TYPES: dict[str, type[Result]] = {
+    "retrieval": RetrievalResult,
+    "captions": CaptionResult,
+    "alignment": RetrievalResult,
+    "regions": RegionCaptionResult,
+    "fixations": FixationResult,
+}
 PACKED_MODELS = {
-    "ranker": PackedModel("vse", "vse.train", "ranking", "vse-"),
+    "ranker": PackedModel("vse", "vse.train", "retrieval", "vse-"),
     "captioner": PackedModel("captioner", "captioner.train", "captions", "captions-captioner-"),
     "explainer": PackedModel("captioner", "captioner.train", "captions", "captions-captioner-"),
     "aligner": PackedModel("aligner", "captioner.alignment.train", "alignment", "alignment-"),
@@ -161,7 +170,7 @@ def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path,
     halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=_MANTISSA_BITS, step=step)
 
 
-def evaluate(args: argparse.Namespace, checkpoint: Path) -> dict[str, Any]:
+def evaluate(args: argparse.Namespace, checkpoint: Path) -> Result:
     """Run eval.run on the packed model and return the result that it wrote.
 
     Raises:
@@ -169,11 +178,11 @@ def evaluate(args: argparse.Namespace, checkpoint: Path) -> dict[str, Any]:
     """
     from eval import run
     from vislang.core.errors import EvalError
-    from vislang.core.files import read_json
 
     model = PACKED_MODELS[args.name]
-    words = ["--task", model.task, "--model", str(checkpoint), "--split", args.split]
-    words += ["--data", str(args.data), "--out", str(args.results)]
+    words = [model.task, "--model", str(checkpoint), "--data", str(args.data), "--out", str(args.results)]
+    if model.task != "fixations":
+        words += ["--split", args.split]
     if args.cache:
         words += ["--cache", str(args.cache)]
     if args.dataset:
@@ -185,12 +194,10 @@ def evaluate(args: argparse.Namespace, checkpoint: Path) -> dict[str, Any]:
         raise EvalError(f"{args.model} could not be evaluated, so nothing was packed; see above")
     results = args.results.glob(f"{model.results}*.json")
     (written,) = [path for path in results if path.stat().st_mtime_ns != before.get(path)]
-    return read_json(written, "result", "run the command again")
+    return read_result(written, _RESULT_TYPES[model.task])
 
 
-def make_card(
-    args: argparse.Namespace, description: Mapping[str, Any], result: Mapping[str, Any], packed: Path
-) -> dict[str, Any]:
+def make_card(args: argparse.Namespace, description: Mapping[str, Any], result: Result, packed: Path) -> dict[str, Any]:
     """Return the model card: what the model is, how it was trained, what it scores."""
     from vislang.core.bundled_models import sha256_of
     from vislang.core.provenance import provenance
@@ -199,11 +206,11 @@ def make_card(
     card = read_model_card(args.name)
     backbone = description["backbone"]["name"]
     dataset = description["data"]["dataset"]
-    trained_on = result["dataset"]
+    trained_on = result.dataset
     data = f"split train of {trained_on}; dev chose the weights; test was only measured"
     if model.task == "fixations":
         trained_on = dataset
-        data = f"split train of {dataset}, no fixations; {result['dataset']} was only measured"
+        data = f"split train of {dataset}, no fixations; {result.dataset} was only measured"
     command = f"python -m {model.training} --preset {description['preset']} --backbone {backbone} --dataset {dataset}"
     command += f" --seed {description['seed']} {model.data.format(dataset)} --out runs/bundled/{args.name}"
     stored_as = f"float16, {_MANTISSA_BITS} bits of mantissa"
@@ -215,10 +222,10 @@ def make_card(
         "description": f"{card.description}; {backbone} features, trained on {trained_on}",
         "command": command,
         "data": data,
-        "commit": made["commit"],
-        "date": made["date"],
+        "commit": made.commit,
+        "date": made.date,
         "seconds": training_seconds(args.model, None),
-        **(_fixation_scores(result) if model.task == "fixations" else _scores(result)),
+        **_scores(result),
         "intended_use": card.intended_use,
         "limitations": card.limitations,
         "licence": "Apache-2.0",
@@ -228,28 +235,24 @@ def make_card(
     }
 
 
-def _scores(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics of a result on a split, with their intervals."""
-    on = f"{result['num_images']:,} images" if "num_images" in result else f"{result['num_boxes']:,} boxes"
-    scores = {name: round(value, 1) for name, value in result["metrics"].items() if value is not None}
-    intervals = {name: [round(end, 1) for end in ends] for name, ends in result.get("intervals", {}).items()}
-    if intervals:
-        intervals = {"method": result["interval_method"], **intervals}
-    return {
-        "scores": {"on": f"{result['dataset']}, {result['split']}, {on}; these very weights", **scores},
-        "intervals": intervals,
-    }
-
-
-def _fixation_scores(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics of a result on fixations, of the maps without a centre prior."""
-    measured = {name: one for name, one in next(iter(result["methods"].values())).items() if one}
-    means = {name: round(one["mean"], 3) for name, one in measured.items()}
-    intervals = {name: [round(one["low"], 3), round(one["high"], 3)] for name, one in measured.items()}
-    return {
-        "scores": {"on": f"{result['dataset']}, {result['pictures']:,} images; these very weights", **means},
-        "intervals": {"method": "95 % percentile bootstrap over images", **intervals},
-    }
+def _scores(result: Any) -> dict[str, Any]:
+    """Return the metrics of a result with their intervals; of fixations those of the maps without a centre prior."""
+    digits = 1
+    on = f"{result.dataset}, {result.split}"
+    if isinstance(result, FixationResult):
+        digits = 3
+        on = result.dataset
+    if isinstance(result, RegionCaptionResult):
+        on += f", {result.num_boxes:,} boxes"
+    else:
+        on += f", {result.num_images:,} images"
+    intervals: dict[str, Any] = {}
+    if result.intervals:
+        intervals["method"] = result.interval_method
+    for name, (low, high) in result.intervals.items():
+        intervals[name] = [round(low, digits), round(high, digits)]
+    scores = {name: round(value, digits) for name, value in result.metrics.items()}
+    return {"scores": {"on": f"{on}; these very weights", **scores}, "intervals": intervals}
 
 
 if __name__ == "__main__":

@@ -169,8 +169,8 @@ def make_card(args: argparse.Namespace, config: Any, plain: Any, about: dict[str
         "data": f"{about['photographs']:,} photographs and drawings: split train of {args.dataset}"
         f"{''.join(f' and {name}' for name in more)}; none of a dev or test split; validated on dev",
         "teachers": "MobileNets of keras.applications, trained on ImageNet; only their activations were learned from",
-        "commit": made["commit"],
-        "date": made["date"],
+        "commit": made.commit,
+        "date": made.date,
         "seconds": about["seconds"],
         "scores": about["scores"],
         "intended_use": card.intended_use,

@@ -1,96 +1,100 @@
-"""How often networks name the right class, in each domain, and what they take for what.
+"""Accuracy of classifiers and their confusions.
 
-Letters: S networks that differ in their seed, N pictures, C classes.
+Letters: S networks that differ in their seed, N images, C classes.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from eval.metrics.bootstrap import mean_interval
 from vislang.core.errors import EvalError
 
 
-def accuracy_summary(right: NDArray[np.bool_]) -> dict[str, Any]:
-    """Give the accuracy of networks on the same pictures.
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracy of S networks on the same images, in per cent.
+
+    Attributes:
+        mean: over seeds.
+        interval: 95 % bootstrap interval over images of the mean over seeds.
+        per_seed: of each network.
+    """
+
+    mean: float
+    interval: tuple[float, float]
+    per_seed: list[float]
+
+
+def accuracy(correct: ArrayLike) -> Accuracy:
+    """Compute the accuracy of networks on the same images.
 
     Args:
-        right: bool [S, N], whether each named the class of each picture.
-
-    Returns:
-        "pictures" N; "per_seed" and their "mean" in per cent; "deviation" over seeds (None of one); "interval", 95 %
-        bootstrap over pictures of the mean over seeds.
+        correct: bool [S, N], whether each network predicts the class of each image.
 
     Raises:
-        EvalError: no pictures or no networks.
+        EvalError: no images or no networks.
     """
-    right = np.asarray(right, np.float64)
-    if right.ndim != 2 or not right.size:
-        raise EvalError(f"got answers of shape {list(right.shape)}, expected one or more networks and pictures")
-    per_seed = 100 * right.mean(axis=1)
-    return {
-        "pictures": right.shape[1],
-        "mean": float(per_seed.mean()),
-        "deviation": float(per_seed.std(ddof=1)) if len(per_seed) > 1 else None,
-        "per_seed": per_seed.tolist(),
-        "interval": _percent(mean_interval(right.mean(axis=0))),
-    }
+    correct = np.asarray(correct, np.float64)
+    if correct.ndim != 2 or not correct.size:
+        raise EvalError(f"got predictions of shape {list(correct.shape)}, expected one or more networks and images")
+    per_seed = 100 * correct.mean(axis=1)
+    return Accuracy(float(per_seed.mean()), _percent_interval(correct.mean(axis=0)), per_seed.tolist())
 
 
-def accuracy_difference(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> dict[str, Any]:
-    """Give how far the first networks are ahead of others on the same pictures, drawing the same ones for both.
+def accuracy_gain(correct: ArrayLike, other: ArrayLike) -> tuple[float, tuple[float, float]]:
+    """Return how far networks are ahead of others on the same images, in points, and the paired 95 % interval.
 
     Args:
-        right: bool [S, N].
+        correct: bool [S, N].
         other: bool [T, N].
 
-    Returns:
-        "mean" in points and its "interval", as in `accuracy_summary`.
-
     Raises:
-        EvalError: other pictures.
+        EvalError: other images.
     """
-    right, other = np.asarray(right, np.float64), np.asarray(other, np.float64)
-    if right.shape[1] != other.shape[1]:
-        raise EvalError(f"got answers to {right.shape[1]} and {other.shape[1]} pictures, expected the same ones")
-    ahead = right.mean(axis=0) - other.mean(axis=0)
-    return {"mean": 100 * float(ahead.mean()), "interval": _percent(mean_interval(ahead))}
+    correct = np.asarray(correct, np.float64)
+    other = np.asarray(other, np.float64)
+    if correct.shape[1] != other.shape[1]:
+        raise EvalError(f"got predictions of {correct.shape[1]} and {other.shape[1]} images, expected the same ones")
+    gain = correct.mean(axis=0) - other.mean(axis=0)
+    return 100 * float(gain.mean()), _percent_interval(gain)
 
 
-def confusion_matrix(truth: Sequence[str], answers: Sequence[Sequence[str]], classes: Sequence[str]) -> list[list[int]]:
-    """Count what was taken for what.
+def confusion_matrix(
+    labels: Sequence[str], predictions: Sequence[Sequence[str]], classes: Sequence[str]
+) -> list[list[int]]:
+    """Count predictions by true class.
 
     Args:
-        truth: the class of each picture.
-        answers: of each network, the class that it named for each picture.
+        labels: the class of each image.
+        predictions: for each network the class of each image.
         classes: in the order of rows and columns.
 
     Returns:
-        int [C, C]: rows are true classes, columns answers; they sum to S x N.
+        int [C, C]: rows are true classes, columns predictions; they sum to S x N.
     """
-    places = {name: number for number, name in enumerate(classes)}
+    index = {name: row for row, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), np.int64)
-    for one in answers:
-        for true, said in zip(truth, one, strict=True):
-            counts[places[true], places[said]] += 1
+    for predicted in predictions:
+        for label, guess in zip(labels, predicted, strict=True):
+            counts[index[label], index[guess]] += 1
     return counts.tolist()
 
 
-def usual_mistakes(
-    confusion: Sequence[Sequence[int]], classes: Sequence[str], count: int
-) -> list[tuple[str, str, int]]:
-    """Give the most frequent mistakes: true class, answer, how often; of equal ones the first in the matrix."""
-    found = [
-        (true, said, int(confusion[row][column]))
-        for row, true in enumerate(classes)
-        for column, said in enumerate(classes)
-        if row != column and confusion[row][column]
-    ]
-    return sorted(found, key=lambda one: -one[2])[:count]
+def most_confused(confusion: Sequence[Sequence[int]], classes: Sequence[str], count: int) -> list[tuple[str, str, int]]:
+    """Return the most frequent mistakes as (true class, prediction, times); equal ones in the matrix's order."""
+    mistakes = []
+    for row, label in enumerate(classes):
+        for column, guess in enumerate(classes):
+            if row != column and confusion[row][column]:
+                mistakes.append((label, guess, int(confusion[row][column])))
+    return sorted(mistakes, key=lambda mistake: -mistake[2])[:count]
 
 
-def _percent(ends: tuple[float, float] | None) -> list[float]:
-    assert ends is not None  # only NaN gives no interval
-    return [100 * end for end in ends]
+def _percent_interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    interval = mean_interval(values)
+    if interval is None:
+        raise EvalError("got NaN for every image, expected numbers")
+    return 100 * interval[0], 100 * interval[1]

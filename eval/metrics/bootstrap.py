@@ -1,17 +1,17 @@
-"""How sure a retrieval number is: bootstrap over images, for one run and for the difference of two.
+"""Bootstrap over images: 95 % intervals of retrieval metrics, for one run and for the difference of two.
 
-Images are drawn again with all their captions, since captions of one image are not independent. The ranks stay:
-the interval answers "had we asked other images", not "had the collection been another".
+Images are resampled with all their captions, since captions of one image are not independent. The ranks stay: the
+interval is over queries, not over collections.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.metrics.ranking import Ranks
-from eval.metrics.retrieval import METRICS, retrieval_metrics
+from eval.metrics.retrieval import METRICS, RECALLS, retrieval_metrics
 from vislang.core.errors import EvalError
 from vislang.core.seeds import stream
 
@@ -28,7 +28,7 @@ class Difference:
         difference: b - a.
         low: lower end of the 95 % interval of the difference.
         high: upper end.
-        p_value: two-sided, 0..1; small means that a difference of 0 is hard to believe.
+        p_value: two-sided, 0..1.
     """
 
     a: float
@@ -38,30 +38,30 @@ class Difference:
     high: float
     p_value: float
 
-    def to_json(self) -> dict[str, float]:
-        """Give the numbers by name."""
-        return asdict(self)
-
 
 def bootstrap_intervals(
     runs: Sequence[Sequence[Ranks]], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Give the 95 % percentile interval of each metric, averaged over runs.
+    """Return the 95 % percentile interval of each metric, averaged over runs.
 
     Args:
-        runs: for each run (seed of training) the ranks of its folds; all runs saw the same images.
-        resamples: how often the images are drawn again.
+        runs: for each run (seed of training) the ranks of its folds; all runs ranked the same images.
+        resamples: number of draws.
         seed: equal seeds give equal intervals.
 
     Raises:
         EvalError: no runs, runs over other images, or too few resamples.
     """
     if not runs:
-        raise EvalError("no runs were given, expected the ranks of at least one")
+        raise EvalError("got no runs, expected the ranks of at least one")
     for run in runs[1:]:
         _require_same_queries(runs[0], run)
     drawn = [resampled_metrics(run, resamples=resamples, seed=seed) for run in runs]
-    return {name: _interval(np.mean([metrics[name] for metrics in drawn], axis=0)) for name in METRICS}
+    intervals = {}
+    for name in METRICS:
+        mean = np.mean([metrics[name] for metrics in drawn], axis=0)
+        intervals[name] = percentile_interval(mean)
+    return intervals
 
 
 def paired_comparison(
@@ -72,22 +72,31 @@ def paired_comparison(
     Args:
         ranks_a: the ranks of run A, one entry for each fold.
         ranks_b: the same for run B.
-        resamples: how often the images are drawn again; the smallest p-value is 2 / (resamples + 1).
+        resamples: number of draws; the smallest p-value is 2 / (resamples + 1).
         seed: equal seeds give equal results.
 
     Raises:
         EvalError: the runs did not rank the same images and captions, or too few resamples.
     """
     _require_same_queries(ranks_a, ranks_b)
-    a, b = (retrieval_metrics(ranks).to_json() for ranks in (ranks_a, ranks_b))
-    drawn_a, drawn_b = (resampled_metrics(ranks, resamples=resamples, seed=seed) for ranks in (ranks_a, ranks_b))
-    result = {}
-    for name in METRICS:
-        differences = drawn_b[name] - drawn_a[name]
-        tail = 1 + min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-        p_value = min(1.0, 2 * tail / (resamples + 1))
-        result[name] = Difference(a[name], b[name], b[name] - a[name], *_interval(differences), p_value)
-    return result
+    a = retrieval_metrics(ranks_a).to_json()
+    b = retrieval_metrics(ranks_b).to_json()
+    drawn_a = resampled_metrics(ranks_a, resamples=resamples, seed=seed)
+    drawn_b = resampled_metrics(ranks_b, resamples=resamples, seed=seed)
+    return {name: paired_difference(a[name], b[name], drawn_b[name] - drawn_a[name]) for name in METRICS}
+
+
+def paired_difference(a: float, b: float, resampled: NDArray[np.float64]) -> Difference:
+    """Compare one metric of two runs.
+
+    Args:
+        a: of run A.
+        b: of run B.
+        resampled: float64 [resamples], b - a on the same draws.
+    """
+    tail = 1 + min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0))
+    p_value = min(1.0, float(2 * tail) / (len(resampled) + 1))
+    return Difference(a, b, b - a, *percentile_interval(resampled), p_value)
 
 
 def resampled_metrics(
@@ -107,36 +116,36 @@ def resampled_metrics(
         EvalError: too few resamples.
     """
     if resamples < 40:
-        raise EvalError(f"{resamples} resamples were asked for, expected at least 40 for a 95 % interval")
+        raise EvalError(f"got {resamples} resamples, expected at least 40 for a 95 % interval")
     totals = {name: np.zeros(resamples) for name in METRICS}
     for number, fold in enumerate(folds):
         num_images = len(fold.image_to_text)
         random = stream(seed, "bootstrap", number, num_images)
-        ways = (
+        directions = (
             ("i2t", fold.image_to_text, np.arange(num_images)),
             ("t2i", fold.text_to_image, fold.image_of_caption),
         )
-        sums_of_way = {way: _sums_by_image(ranks, owners, num_images) for way, ranks, owners in ways}
+        image_sums = {name: _sums_by_image(ranks, owners, num_images) for name, ranks, owners in directions}
         for draw in range(resamples):
             times_drawn = np.bincount(random.integers(num_images, size=num_images), minlength=num_images)  # [N]
-            for way, ranks, owners in ways:
-                queries, *sums = times_drawn @ sums_of_way[way]
+            for direction, ranks, owners in directions:
+                queries, *sums = times_drawn @ image_sums[direction]
                 for name, total in zip(_MEANS, sums, strict=True):
-                    totals[f"{way}_{name}"][draw] += total / queries
-                totals[f"{way}_medr"][draw] += _weighted_median_rank(ranks, times_drawn[owners])
+                    totals[f"{direction}_{name}"][draw] += total / queries
+                totals[f"{direction}_medr"][draw] += _weighted_median_rank(ranks, times_drawn[owners])
     means = {name: values / len(folds) for name, values in totals.items()}
-    means["rsum"] = np.sum([means[f"{way}_r{k}"] for way in ("i2t", "t2i") for k in (1, 5, 10)], axis=0)
+    means["rsum"] = np.sum([means[name] for name in RECALLS], axis=0)
     return means
 
 
 def mean_interval(
     values: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float] | None:
-    """Give the 95 % percentile interval of a mean over images; of a difference, give it the differences.
+    """Return the 95 % percentile interval of a mean over images; for a difference, pass the differences.
 
     Args:
-        values: float [N], one for each image; NaN takes no part.
-        resamples: how often the images are drawn again.
+        values: float [N], one for each image; NaN is left out.
+        resamples: number of draws.
         seed: equal seeds give equal intervals.
 
     Returns:
@@ -146,7 +155,7 @@ def mean_interval(
     if not len(values):
         return None
     drawn = stream(seed, "bootstrap", 0, len(values)).integers(len(values), size=(resamples, len(values)))
-    return _interval(values[drawn].mean(axis=1))
+    return percentile_interval(values[drawn].mean(axis=1))
 
 
 _MEANS: dict[str, Callable[[NDArray[np.int64]], NDArray]] = {
@@ -159,34 +168,35 @@ _MEANS: dict[str, Callable[[NDArray[np.int64]], NDArray]] = {
 
 
 def _sums_by_image(ranks: NDArray[np.int64], owners: NDArray[np.int64], num_images: int) -> NDArray[np.float64]:
-    """Give float64 [N, 1 + metrics]: how many queries each image brings, and their sum for each mean in `_MEANS`."""
+    """Return float64 [N, 1 + metrics]: the number of queries of each image, and their sum for each mean in `_MEANS`."""
     columns = [np.ones(len(ranks)), *(value(ranks) for value in _MEANS.values())]
     return np.stack([np.bincount(owners, weights=column, minlength=num_images) for column in columns], axis=1)
 
 
 def _weighted_median_rank(ranks: NDArray[np.int64], times: NDArray[np.int64]) -> float:
-    """Give floor(median) + 1 of a sample in which ranks[q] occurs times[q] times."""
-    up_to = np.cumsum(np.bincount(ranks, weights=times))  # how many of the sample have this rank or a better one
+    """Return floor(median) + 1 of a sample in which ranks[q] occurs times[q] times."""
+    up_to = np.cumsum(np.bincount(ranks, weights=times))  # the number of samples of this rank or a better one
     middle = [(up_to[-1] - 1) // 2, up_to[-1] // 2]
     return float(np.floor(np.searchsorted(up_to, middle, side="right").mean()) + 1)
 
 
-def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+def percentile_interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the 2.5 and 97.5 percentiles of float64 [resamples]."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
 def _require_same_queries(ranks_a: Sequence[Ranks], ranks_b: Sequence[Ranks]) -> None:
-    sizes = [[(len(fold.image_to_text), len(fold.text_to_image)) for fold in folds] for folds in (ranks_a, ranks_b)]
-    if sizes[0] != sizes[1]:
+    if _sizes(ranks_a) != _sizes(ranks_b):
         raise EvalError(
-            f"the runs ranked {_sizes(sizes[0])} and {_sizes(sizes[1])}; expected the same images and captions, "
+            f"the runs ranked {_sizes(ranks_a)} and {_sizes(ranks_b)}; expected the same images and captions, "
             "rank both with the same data set, split and protocol"
         )
     for a, b in zip(ranks_a, ranks_b, strict=True):
         if not np.array_equal(a.image_of_caption, b.image_of_caption):
-            raise EvalError("the runs give captions to different images; rank both with the same captions file")
+            raise EvalError("the runs assign captions to different images; rank both with the same captions file")
 
 
-def _sizes(folds: list[tuple[int, int]]) -> str:
-    return " + ".join(f"{images} images x {captions} captions" for images, captions in folds) or "nothing"
+def _sizes(folds: Sequence[Ranks]) -> str:
+    words = [f"{len(fold.image_to_text)} images x {len(fold.text_to_image)} captions" for fold in folds]
+    return " + ".join(words) or "nothing"

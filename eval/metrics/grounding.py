@@ -1,8 +1,8 @@
-"""How well phrases find their place in a picture: recall at an overlap, and the pointing game.
+"""Phrase grounding: recall at an overlap of 0.5, and the pointing game with the best region.
 
-A phrase counts as found by a region if their intersection over union is at least 0.5 for any of its true boxes, and as
-pointed at if the middle of the region lies in any of them. Phrases without a box take no part. Papers that first merge
-the boxes of a phrase into one have other numbers.
+A region finds a phrase if their intersection over union is at least 0.5 for any of its annotated boxes, and points at
+it if its centre lies in any of them. Phrases without a box are left out. Papers that first merge the boxes of a phrase
+into one have other numbers.
 
 References: Plummer et al. 2015 (Flickr30k Entities), arXiv:1505.04870; Zhang et al. 2016 (pointing game),
     arXiv:1608.00507.
@@ -18,25 +18,24 @@ from vislang.core.boxes import areas, centres, contain, overlaps
 from vislang.core.errors import EvalError
 from vislang.core.seeds import stream
 
-ENOUGH = 0.5  # intersection over union
-PLACES = (1, 5, 10)
+MIN_OVERLAP = 0.5  # intersection over union
 MEASURES = ("pointing", "r1", "r5", "r10", "bound", "pointing_bound")
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Found:
-    """What came of one phrase; each number is 0 or 1, or a probability where a method draws at random.
+class GroundedPhrase:
+    """The outcome for one phrase; each measure is 0 or 1, or a probability where a method draws at random.
 
     Attributes:
-        image: number of its picture, for intervals over pictures.
+        image: row of its image, for intervals over images.
         kind: of the phrase, such as "people".
-        pointing: the best region's middle lies in a true box.
-        r1: the best region overlaps a true box enough.
+        pointing: the centre of the best region lies in an annotated box.
+        r1: the best region overlaps an annotated box enough.
         r5: one of the best five does.
         r10: one of the best ten does.
-        bound: any region does: no order of them could do better.
-        pointing_bound: the middle of any region lies in a true box.
+        bound: any region does: the upper bound of every ranking of these regions.
+        pointing_bound: the centre of any region lies in an annotated box.
     """
 
     image: int
@@ -49,101 +48,140 @@ class Found:
     pointing_bound: float
 
 
-def find(image: int, kind: str, regions: np.ndarray, truth: np.ndarray, *, offered: np.ndarray | None = None) -> Found:
-    """Judge an order of regions.
+def ground_phrase(
+    image: int, kind: str, regions: np.ndarray, boxes: np.ndarray, *, offered: np.ndarray | None = None
+) -> GroundedPhrase:
+    """Score a ranking of regions.
 
     Args:
-        image: see `Found`.
-        kind: see `Found`.
+        image: row of the phrase's image.
+        kind: of the phrase.
         regions: float [R, 4], best first.
-        truth: float [K, 4] in the same unit, K >= 1.
-        offered: float [R', 4], all that the proposals hold, where the method orders fewer; for the bounds.
+        boxes: float [K, 4], annotated, in the same unit; K >= 1.
+        offered: float [R', 4], all proposals where the method ranks only some of them; for the bounds.
 
     Raises:
-        EvalError: no region or no true box.
+        EvalError: no region or no box.
     """
-    over, inside = _judged(regions, truth)
-    r1, r5, r10 = (float(over[:place].any()) for place in PLACES)
-    any_over, any_inside = (over, inside) if offered is None else _judged(offered, truth)
-    return Found(image, kind, float(inside[0]), r1, r5, r10, float(any_over.any()), float(any_inside.any()))
+    found, inside = _match(regions, boxes)
+    any_found = found
+    any_inside = inside
+    if offered is not None:
+        any_found, any_inside = _match(offered, boxes)
+    return GroundedPhrase(
+        image,
+        kind,
+        pointing=float(inside[0]),
+        r1=float(found[0]),
+        r5=float(found[:5].any()),
+        r10=float(found[:10].any()),
+        bound=float(any_found.any()),
+        pointing_bound=float(any_inside.any()),
+    )
 
 
-def find_at_random(image: int, kind: str, regions: np.ndarray, truth: np.ndarray) -> Found:
-    """Give what a random order of the regions is expected to come to; arguments as for `find`."""
-    over, inside = _judged(regions, truth)
-    r1, r5, r10 = (_chance(int(over.sum()), len(over), place) for place in PLACES)
-    return Found(image, kind, float(inside.mean()), r1, r5, r10, float(over.any()), float(inside.any()))
+def ground_at_random(image: int, kind: str, regions: np.ndarray, boxes: np.ndarray) -> GroundedPhrase:
+    """Return the expected outcome of a random ranking of the regions; arguments as for `ground_phrase`."""
+    found, inside = _match(regions, boxes)
+    hits = int(found.sum())
+    return GroundedPhrase(
+        image,
+        kind,
+        pointing=float(inside.mean()),
+        r1=_hit_probability(hits, len(found), 1),
+        r5=_hit_probability(hits, len(found), 5),
+        r10=_hit_probability(hits, len(found), 10),
+        bound=float(found.any()),
+        pointing_bound=float(inside.any()),
+    )
 
 
-def find_point(image: int, kind: str, point: tuple[float, float], truth: np.ndarray) -> Found:
-    """Judge a method that gives a point and no region; its recalls are 0."""
-    return find(image, kind, np.array([[*point, *point]]), truth)
+def ground_point(image: int, kind: str, point: tuple[float, float], boxes: np.ndarray) -> GroundedPhrase:
+    """Score a method that returns a point (x, y) and no region; its recalls are 0."""
+    return ground_phrase(image, kind, np.array([[*point, *point]]), boxes)
 
 
-def baseline_orders(regions: np.ndarray) -> dict[str, np.ndarray]:
-    """Give the regions as methods would order them that never read the phrase.
+def baseline_rankings(regions: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the regions as methods rank them that do not read the phrase.
 
     Args:
-        regions: float [R, 4], the whole picture first, then by the proposer's score.
+        regions: float [R, 4], the whole image first, then by the score of the proposals.
     """
-    largest = np.argsort(-areas(regions[1:]), kind="stable") + 1
+    proposals = regions[1:]
+    largest = regions
+    if len(proposals):
+        largest = proposals[np.argsort(-areas(proposals), kind="stable")]
     return {
         "whole image": regions,
-        "largest region": regions[largest] if len(largest) else regions,
-        "best proposal": np.concatenate([regions[1:], regions[:1]]),
+        "largest region": largest,
+        "best proposal": np.concatenate([proposals, regions[:1]]),
     }
 
 
-def grounding_metrics(found: Sequence[Any], measures: Sequence[str] = MEASURES) -> dict[str, dict[str, float]]:
-    """Average over phrases, in percent, over all ("all") and over each kind; "count" is how many there are.
+def phrase_metrics(outcomes: Sequence[Any], measures: Sequence[str] = MEASURES) -> dict[str, dict[str, float]]:
+    """Average over phrases, in per cent, over all ("all") and over each kind; "count" is the number of phrases.
 
     Args:
-        found: what came of each phrase, of `Found` or of another class with `kind` and the measures.
-        measures: which.
+        outcomes: one for each phrase, `GroundedPhrase` or another class with `kind` and the measures.
+        measures: attributes to average.
 
     Raises:
         EvalError: no phrases.
     """
-    if not found:
-        raise EvalError("no phrase has a true box, expected one at least; check the annotations")
-    table = np.array([[getattr(one, name) for name in measures] for one in found])
-    kinds = np.array([one.kind for one in found])
-    rows = {"all": np.ones(len(found), bool), **{kind: kinds == kind for kind in dict.fromkeys(sorted(kinds))}}
-    return {
-        name: {"count": int(chosen.sum()), **dict(zip(measures, 100 * table[chosen].mean(axis=0), strict=True))}
-        for name, chosen in rows.items()
-    }
+    if not outcomes:
+        raise EvalError("no phrase has a box, expected one at least; check the annotations")
+    table = np.stack([_column(outcomes, measure) for measure in measures], axis=1)  # [phrases, measures]
+    kinds = _column(outcomes, "kind")
+    metrics: dict[str, dict[str, float]] = {}
+    for kind in ("all", *np.unique(kinds).tolist()):
+        chosen = table
+        if kind != "all":
+            chosen = table[kinds == kind]
+        means = 100 * chosen.mean(axis=0)
+        metrics[kind] = {"count": len(chosen), **dict(zip(measures, means.tolist(), strict=True))}
+    return metrics
 
 
 def difference_interval(
     ours: Sequence[Any], other: Sequence[Any], measure: str = "pointing", *, seed: int = 0
 ) -> tuple[float, float]:
-    """Give the 95 % interval, in percent points, of how far one method is ahead; pictures are drawn again.
+    """Return the 95 % bootstrap interval over images, in per cent points, of one method's gain over another.
+
+    Args:
+        ours: one outcome for each phrase.
+        other: the outcomes of the same phrases.
+        measure: attribute to compare.
+        seed: of the draws.
 
     Raises:
-        EvalError: the two were not asked the same phrases.
+        EvalError: the outcomes are of other phrases.
     """
     if [(one.image, one.kind) for one in ours] != [(one.image, one.kind) for one in other]:
-        raise EvalError("two methods were asked other phrases, so they cannot be compared; run both on one set")
-    gains = np.array([getattr(one, measure) - getattr(two, measure) for one, two in zip(ours, other, strict=True)])
-    _, images = np.unique([one.image for one in ours], return_inverse=True)
-    sums, counts = np.bincount(images, gains), np.bincount(images)
+        raise EvalError("two methods were scored on other phrases, expected the same ones; run both on one set")
+    gains = _column(ours, measure) - _column(other, measure)
+    _, images = np.unique(_column(ours, "image"), return_inverse=True)
+    sums = np.bincount(images, gains)
+    counts = np.bincount(images)
     drawn = stream(seed, "grounding").integers(0, len(sums), (RESAMPLES, len(sums)))
     means = 100 * sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 
 
-def _judged(regions: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give bool [R] twice: which regions overlap a true box enough, and whose middle lies in one."""
-    if len(regions) == 0 or len(truth) == 0:
-        raise EvalError(f"a phrase has {len(regions)} regions and {len(truth)} true boxes, expected one of each")
-    over = np.logical_or.reduce(overlaps(regions, truth) >= ENOUGH, axis=1)
-    return over, np.logical_or.reduce(contain(truth, centres(regions)), axis=0)
+def _column(outcomes: Sequence[Any], measure: str) -> np.ndarray:
+    return np.array([getattr(one, measure) for one in outcomes])
 
 
-def _chance(hits: int, total: int, drawn: int) -> float:
-    """Give the chance that of `drawn` out of `total`, of which `hits` are good, one at least is good."""
+def _match(regions: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return bool [R] twice: which regions overlap a box enough, and whose centre lies in one."""
+    if len(regions) == 0 or len(boxes) == 0:
+        raise EvalError(f"a phrase has {len(regions)} regions and {len(boxes)} boxes, expected one of each")
+    found = np.any(overlaps(regions, boxes) >= MIN_OVERLAP, axis=1)
+    return found, np.any(contain(boxes, centres(regions)), axis=0)
+
+
+def _hit_probability(hits: int, total: int, drawn: int) -> float:
+    """Return the probability that `drawn` of `total`, of which `hits` are hits, contain at least one hit."""
     missed = 1.0
     for number in range(min(drawn, total)):
         missed *= max(total - hits - number, 0) / (total - number)

@@ -1,9 +1,9 @@
-"""How well a map of a phrase lies on the thing that the phrase names: the pointing game and attention correctness.
+"""The pointing game and attention correctness of a phrase's map.
 
-The pointing game asks whether the highest point of the map lies in any true box of the phrase, edges included; of
-several equal ones it is the one nearest to their middle. Attention correctness is the share of the map, cut off at 0
-and brought to sum 1, that lies in the union of the boxes. Phrases without a box take no part. Some papers widen the
-boxes by 15 pixels: `tolerance`.
+The pointing game asks whether the maximum of the map lies in any box of the phrase, edges included; of several equal
+maxima it is the one nearest to their mean. Attention correctness is the share of the map, cut off at 0 and scaled to
+sum 1, that lies in the union of the boxes. Phrases without a box are left out. Some papers widen the boxes by 15
+pixels: `tolerance`.
 
 References: Zhang et al. 2016, arXiv:1608.00507 (pointing game); Liu et al. 2017, arXiv:1605.09553 (correctness).
 """
@@ -18,14 +18,14 @@ MEASURES = ("pointing", "correctness")
 
 
 @dataclass(frozen=True)
-class Pointed:
-    """What came of one phrase; both measures are 0 to 1. `eval.metrics.grounding` averages and compares them.
+class PointedPhrase:
+    """The outcome for one phrase; `eval.metrics.grounding` averages and compares outcomes.
 
     Attributes:
-        image: number of its picture, for intervals over pictures.
+        image: row of its image, for intervals over images.
         kind: of the phrase, such as "people".
-        pointing: 1 for a hit; of a random point, the chance of one.
-        correctness: see the module.
+        pointing: 1 for a hit; of a random point, the probability of one.
+        correctness: 0..1.
     """
 
     image: int
@@ -35,76 +35,83 @@ class Pointed:
 
 
 def peak(scores: np.ndarray) -> tuple[float, float]:
-    """Give the highest point (x, y) of a map [R, C] in shares of its sides, the middle of its cell.
+    """Return the maximum (x, y) of a map [R, C] in shares of its sides, the centre of its cell.
 
-    Of several equal ones it is the one nearest to their mean, so that a map without any peak points at its middle.
+    Of several equal maxima it is the one nearest to their mean, so that a constant map points at its centre.
     """
     rows, columns = np.nonzero(scores == scores.max())
-    middle = rows.mean(), columns.mean()
-    nearest = np.argmin((rows - middle[0]) ** 2 + (columns - middle[1]) ** 2)
+    nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
     return (columns[nearest] + 0.5) / scores.shape[1], (rows[nearest] + 0.5) / scores.shape[0]
 
 
-def point(image: int, kind: str, scores: np.ndarray, boxes: np.ndarray, *, tolerance: float = 0.0) -> Pointed:
-    """Judge a map.
+def score_pointing(
+    image: int, kind: str, scores: np.ndarray, boxes: np.ndarray, *, tolerance: float = 0.0
+) -> PointedPhrase:
+    """Score the map of a phrase.
 
     Args:
-        image: see `Pointed`.
-        kind: see `Pointed`.
-        scores: float [R, C] over the whole picture.
-        boxes: float [K, 4] in shares of the picture's sides, K >= 1.
+        image: row of the phrase's image.
+        kind: of the phrase.
+        scores: float [R, C] over the whole image.
+        boxes: float [K, 4] in shares of the image's sides, K >= 1.
         tolerance: share of the sides by which boxes are widened for pointing.
 
     Raises:
-        EvalError: no box, or a map that holds no number.
+        EvalError: no box, or a map with no or non-finite numbers.
     """
     if len(boxes) == 0 or scores.size == 0 or not np.isfinite(scores).all():
-        raise EvalError(
-            f"a map {list(scores.shape)} and {len(boxes)} boxes were given, expected finite numbers and a box"
-        )
-    across, down = peak(scores)
+        raise EvalError(f"got a map {list(scores.shape)} and {len(boxes)} boxes, expected finite numbers and a box")
+    x, y = peak(scores)
     wide = boxes + np.array([-tolerance, -tolerance, tolerance, tolerance])
-    hit = (wide[:, 0] <= across) & (across <= wide[:, 2]) & (wide[:, 1] <= down) & (down <= wide[:, 3])
-    return Pointed(image, kind, float(hit.any()), correctness(scores, boxes))
+    hit = (wide[:, 0] <= x) & (x <= wide[:, 2]) & (wide[:, 1] <= y) & (y <= wide[:, 3])
+    return PointedPhrase(image, kind, float(hit.any()), attention_correctness(scores, boxes))
 
 
-def correctness(scores: np.ndarray, boxes: np.ndarray) -> float:
-    """Give the share of a map that lies in the boxes; cells that an edge cuts count by the part inside.
+def attention_correctness(scores: np.ndarray, boxes: np.ndarray) -> float:
+    """Return the share of a map [R, C] that lies in boxes [K, 4]; cells that an edge cuts count by the part inside.
 
-    A map without any positive number counts as equal everywhere.
+    A map without any positive number counts as constant.
     """
-    positive = np.maximum(scores, 0.0)
-    total = positive.sum()
-    weights = positive / total if total > 0 else np.full(scores.shape, 1.0 / scores.size)
-    return float((weights * covered(boxes, scores.shape)).sum())
+    weights = np.maximum(scores, 0.0)
+    if weights.sum() == 0:
+        weights = np.ones(scores.shape)
+    weights = weights / weights.sum()
+    return float((weights * box_coverage(boxes, scores.shape)).sum())
 
 
-def covered(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Give float [R, C], the share of each cell that lies in the union of boxes [K, 4]."""
-    cuts = [
-        np.unique(np.clip(np.concatenate([boxes[:, (axis, axis + 2)].ravel(), np.linspace(0, 1, count + 1)]), 0, 1))
-        for axis, count in ((0, shape[1]), (1, shape[0]))
-    ]
-    middles = [(edges[1:] + edges[:-1]) / 2 for edges in cuts]
-    across = (middles[0] >= boxes[:, :1]) & (middles[0] <= boxes[:, 2:3])  # [K, X]
-    down = (middles[1] >= boxes[:, 1:2]) & (middles[1] <= boxes[:, 3:])  # [K, Y]
+def box_coverage(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return float [R, C], the share of each cell that lies in the union of boxes [K, 4].
+
+    The edges of boxes and cells cut the image into pieces [Y, X], each of them inside or outside as a whole.
+    """
+    y_cuts = _cuts(boxes[:, (1, 3)], shape[0])
+    x_cuts = _cuts(boxes[:, (0, 2)], shape[1])
+    y = (y_cuts[1:] + y_cuts[:-1]) / 2
+    x = (x_cuts[1:] + x_cuts[:-1]) / 2
+    across = (x >= boxes[:, :1]) & (x <= boxes[:, 2:3])  # [K, X]
+    down = (y >= boxes[:, 1:2]) & (y <= boxes[:, 3:])  # [K, Y]
     inside = (down[:, :, None] & across[:, None, :]).any(axis=0)  # [Y, X]
-    pieces = inside * np.diff(cuts[1])[:, None] * np.diff(cuts[0])[None]
-    cells = [
-        np.minimum((middle * count).astype(int), count - 1) for middle, count in zip(middles, shape[::-1], strict=True)
-    ]
-    result = np.zeros(shape)
-    np.add.at(result, (cells[1][:, None], cells[0][None]), pieces)
-    return result * shape[0] * shape[1]
+    pieces = inside * np.diff(y_cuts)[:, None] * np.diff(x_cuts)[None]
+    rows = np.minimum((y * shape[0]).astype(int), shape[0] - 1)
+    columns = np.minimum((x * shape[1]).astype(int), shape[1] - 1)
+    coverage = np.zeros(shape)
+    np.add.at(coverage, (rows[:, None], columns[None]), pieces)
+    return coverage * shape[0] * shape[1]
 
 
-def point_at_random(image: int, kind: str, boxes: np.ndarray) -> Pointed:
-    """Give what a random point, and a map that is equal everywhere, come to: the area of the boxes' union."""
-    area = float(covered(boxes, (1, 1))[0, 0])
-    return Pointed(image, kind, area, area)
+def _cuts(edges: np.ndarray, count: int) -> np.ndarray:
+    """Return the sorted edges of boxes [K, 2] and of `count` cells along one side, within 0..1."""
+    return np.unique(np.clip(np.concatenate([edges.ravel(), np.linspace(0, 1, count + 1)]), 0, 1))
 
 
-def centre_map(rows: int, columns: int, *, deviation: float = 0.25) -> np.ndarray:
-    """Give a Gaussian around the middle, float [R, C]; the deviation is in shares of the sides."""
-    down, across = ((np.arange(count) + 0.5) / count - 0.5 for count in (rows, columns))
-    return np.exp(-(down[:, None] ** 2 + across[None] ** 2) / (2 * deviation**2))
+def random_pointing(image: int, kind: str, boxes: np.ndarray) -> PointedPhrase:
+    """Return the expected outcome of a random point and of a constant map: the area of the boxes' union."""
+    area = float(box_coverage(boxes, (1, 1))[0, 0])
+    return PointedPhrase(image, kind, area, area)
+
+
+def centre_map(rows: int, columns: int, *, std: float = 0.25) -> np.ndarray:
+    """Return a Gaussian around the centre, float [R, C]; `std` is in shares of the sides."""
+    y = (np.arange(rows) + 0.5) / rows - 0.5
+    x = (np.arange(columns) + 0.5) / columns - 0.5
+    return np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * std**2))

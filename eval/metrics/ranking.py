@@ -1,11 +1,11 @@
-"""Exact ranks of the right answers, images to captions and back, from one blocked matrix product.
+"""Exact ranks of the correct results, images to captions and back, from one blocked matrix product.
 
-Every score is computed once. Captions are grouped by image, so the block on the diagonal holds all right
-answers of its images and captions; diagonal blocks go first and give the thresholds, the others are only
+Every score is computed once. Captions are grouped by image, so the block on the diagonal holds all correct
+pairs of its images and captions; diagonal blocks go first and give the thresholds, the others are only
 counted against them. No score is ever compared with one that another formula gave for the same pair, and the
 images x captions matrix never exists as a whole.
 
-A wrong candidate that ties with the right one is placed before it: a model that maps everything to one point
+A wrong candidate that ties with the correct one is ranked before it: a model that maps everything to one point
 gets the worst ranks, not the best. Equal embeddings always tie, although a matrix product may round their
 scores differently in its middle and at its edges.
 """
@@ -29,7 +29,7 @@ _BAND = 64  # images whose comparisons are counted at a time, so that they stay 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where the right answers came, counted from 0 (0 is best), with all ties against us.
+    """Ranks of the correct results, counted from 0 (0 is best), with ties ranked pessimistically.
 
     Attributes:
         image_to_text: int64 [N], for each image the rank of its best caption among the captions of other images.
@@ -108,7 +108,7 @@ def ranks_from_tiles(
     """Rank with scores that are computed piece by piece, such as region alignment; each pair is asked for once.
 
     Args:
-        score_tile: called with a slice of images and a slice of captions, gives their scores, float [b, c],
+        score_tile: called with a slice of images and a slice of captions, returns their scores, float [b, c],
             higher is better.
         image_of_caption: int [M], values 0..num_images-1 that never fall; every image needs a caption.
         num_images: N.
@@ -130,13 +130,13 @@ def _count(
     image_twins: NDArray[np.int64] | None = None,
     caption_twins: NDArray[np.int64] | None = None,
 ) -> Ranks:
-    """Go once over all tiles, the diagonal ones first, and count the candidates not worse than the right answer.
+    """Go once over all tiles, the diagonal ones first, and count the candidates not worse than the correct one.
 
     Args:
         score_tile: gives the scores of a slice of images and a slice of captions.
         owners: int64 [M] image of each caption, never falling.
         groups: runs of images with their captions.
-        image_twins: int64 [N], equal numbers for equal embeddings; None when no two are equal.
+        image_twins: int64 [N], equal indices for equal embeddings; None when no two are equal.
         caption_twins: int64 [M], the same for captions.
     """
     num_images = groups[-1][0].stop
@@ -151,7 +151,7 @@ def _count(
             beats_caption |= caption_twins[columns] == caption_twins[best_captions[rows]][:, None]
         if image_twins is not None:
             beats_image |= image_twins[rows][:, None] == image_twins[owners[columns]]
-        if own is not None:  # right answers never count as wrong candidates
+        if own is not None:  # correct pairs are no wrong candidates
             beats_caption[own] = beats_image[own] = False
         ranks.image_to_text[rows] += _sum(beats_caption, axis=1)
         ranks.text_to_image[columns] += _sum(beats_image, axis=0)
@@ -185,14 +185,16 @@ def _sum(mask: NDArray[np.bool_], *, axis: int) -> NDArray[np.uint32]:
 
 
 def _twins(embeddings: NDArray[np.float32]) -> NDArray[np.int64] | None:
-    """Number the rows so that equal rows share a number; None when all rows differ."""
+    """Return int64 [N], for each row the index of the first equal row; None when all rows differ."""
     first: dict[int, int] = {}
-    numbers = np.arange(len(embeddings))
-    for number, row in enumerate(embeddings):
-        same = first.setdefault(hash((row + 0.0).tobytes()), number)  # + 0.0 makes -0.0 and 0.0 one
-        if same != number and np.array_equal(row, embeddings[same]):
-            numbers[number] = same
-    return numbers if len(first) < len(embeddings) else None
+    twins = np.arange(len(embeddings))
+    for index, row in enumerate(embeddings):
+        same = first.setdefault(hash((row + 0.0).tobytes()), index)  # + 0.0 makes -0.0 and 0.0 one
+        if same != index and np.array_equal(row, embeddings[same]):
+            twins[index] = same
+    if len(first) == len(embeddings):
+        return None
+    return twins
 
 
 def _in_given_order(ranks: Ranks, order: NDArray[np.intp], owners: NDArray[np.int64]) -> Ranks:

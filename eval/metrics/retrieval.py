@@ -1,6 +1,6 @@
-"""Retrieval numbers from ranks: recall, median, mean, reciprocal; one pass or the mean of five folds."""
+"""Retrieval metrics from ranks: recall, median and mean rank, reciprocal rank; one pass or the mean of five folds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -12,7 +12,7 @@ from vislang.core.errors import EvalError
 
 @dataclass(frozen=True)
 class RetrievalMetrics:
-    """One row of a retrieval table. `i2t` asks with an image for its captions (annotation), `t2i` is search.
+    """One row of a retrieval table; `i2t` ranks captions for an image, `t2i` images for a caption.
 
     Attributes:
         i2t_r1: recall in percent, 0..100, higher is better; the same for r5 and r10.
@@ -37,15 +37,16 @@ class RetrievalMetrics:
     rsum: float
 
     def to_json(self) -> dict[str, float]:
-        """Give the metrics by name."""
+        """Return the metrics by name."""
         return asdict(self)
 
 
 METRICS = tuple(field.name for field in fields(RetrievalMetrics))
+RECALLS = ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
 
 
 def recall_at(ranks: ArrayLike, k: int) -> float:
-    """Give the percentage of queries whose right answer is among the first `k`.
+    """Return the percentage of queries whose correct result is among the first `k`.
 
     Args:
         ranks: int [Q] counted from 0.
@@ -58,12 +59,12 @@ def recall_at(ranks: ArrayLike, k: int) -> float:
         EvalError: no ranks, negative ranks, or k below 1.
     """
     if k < 1:
-        raise EvalError(f"recall at {k} was asked for, expected 1 or more")
+        raise EvalError(f"got recall at {k}, expected 1 or more")
     return float(100.0 * np.mean(_checked(ranks) < k))
 
 
 def median_rank(ranks: ArrayLike) -> float:
-    """Give floor(median of the ranks counted from 0) + 1, as the original ranker prints it.
+    """Return floor(median of the ranks counted from 0) + 1, as the original ranker prints it.
 
     Args:
         ranks: int [Q] counted from 0; {0, 1} gives 1.
@@ -72,7 +73,7 @@ def median_rank(ranks: ArrayLike) -> float:
 
 
 def mean_rank(ranks: ArrayLike) -> float:
-    """Give the mean rank counted from 1; lower is better.
+    """Return the mean rank counted from 1; lower is better.
 
     Args:
         ranks: int [Q] counted from 0.
@@ -81,7 +82,7 @@ def mean_rank(ranks: ArrayLike) -> float:
 
 
 def mean_reciprocal_rank(ranks: ArrayLike) -> float:
-    """Give the mean of 1 / rank with ranks counted from 1; 0..1, higher is better.
+    """Return the mean of 1 / rank with ranks counted from 1; 0..1, higher is better.
 
     Args:
         ranks: int [Q] counted from 0.
@@ -90,7 +91,7 @@ def mean_reciprocal_rank(ranks: ArrayLike) -> float:
 
 
 def retrieval_metrics(folds: Ranks | Sequence[Ranks]) -> RetrievalMetrics:
-    """Turn ranks into one row of numbers; several folds are averaged metric by metric.
+    """Compute one row of a retrieval table; several folds are averaged metric by metric.
 
     Args:
         folds: the ranks of one pass, or of each fold.
@@ -98,35 +99,41 @@ def retrieval_metrics(folds: Ranks | Sequence[Ranks]) -> RetrievalMetrics:
     Raises:
         EvalError: no folds.
     """
-    folds = [folds] if isinstance(folds, Ranks) else folds
+    if isinstance(folds, Ranks):
+        folds = [folds]
     if not folds:
-        raise EvalError("no ranks were given, expected those of one pass or of each fold")
-    values: dict[str, float] = {}
-    for way, ranks_of in (
-        ("i2t", [fold.image_to_text for fold in folds]),
-        ("t2i", [fold.text_to_image for fold in folds]),
-    ):
-        for k in (1, 5, 10):
-            values[f"{way}_r{k}"] = _mean([recall_at(ranks, k) for ranks in ranks_of])
-        values[f"{way}_medr"] = _mean([median_rank(ranks) for ranks in ranks_of])
-        values[f"{way}_meanr"] = _mean([mean_rank(ranks) for ranks in ranks_of])
-        values[f"{way}_mrr"] = _mean([mean_reciprocal_rank(ranks) for ranks in ranks_of])
+        raise EvalError("got no ranks, expected those of one pass or of each fold")
+    values = _direction_metrics("i2t", [fold.image_to_text for fold in folds])
+    values |= _direction_metrics("t2i", [fold.text_to_image for fold in folds])
     return RetrievalMetrics(**values, rsum=rsum(values))
 
 
+def _direction_metrics(direction: str, folds: Sequence[NDArray[np.int64]]) -> dict[str, float]:
+    """Return the metrics of one direction, means over folds."""
+    metrics: dict[str, Callable[[NDArray[np.int64]], float]] = {
+        "r1": lambda ranks: recall_at(ranks, 1),
+        "r5": lambda ranks: recall_at(ranks, 5),
+        "r10": lambda ranks: recall_at(ranks, 10),
+        "medr": median_rank,
+        "meanr": mean_rank,
+        "mrr": mean_reciprocal_rank,
+    }
+    return {f"{direction}_{name}": float(np.mean(list(map(metric, folds)))) for name, metric in metrics.items()}
+
+
 def rsum(metrics: dict[str, float]) -> float:
-    """Give the sum of the six recalls, 0..600, higher is better.
+    """Return the sum of the six recalls, 0..600, higher is better.
 
     Args:
         metrics: holds i2t_r1, i2t_r5, i2t_r10, t2i_r1, t2i_r5, t2i_r10.
     """
-    return sum(metrics[f"{way}_r{k}"] for way in ("i2t", "t2i") for k in (1, 5, 10))
+    return sum(metrics[name] for name in RECALLS)
 
 
 def five_folds(
     image_embeddings: ArrayLike, caption_embeddings: ArrayLike, image_of_caption: ArrayLike
 ) -> tuple[Ranks, ...]:
-    """Rank five consecutive, unshuffled folds of the images by themselves: the "5 x 1K" of COCO.
+    """Rank five consecutive, unshuffled folds of the images separately: the "5 x 1K" of COCO.
 
     Args:
         image_embeddings: float [N, D], N a multiple of five.
@@ -139,7 +146,8 @@ def five_folds(
     Raises:
         EvalError: N is no multiple of five, and whatever `retrieval_ranks` refuses.
     """
-    images, captions = np.asarray(image_embeddings), np.asarray(caption_embeddings)
+    images = np.asarray(image_embeddings)
+    captions = np.asarray(caption_embeddings)
     owners = np.asarray(image_of_caption)
     if len(images) == 0 or len(images) % 5:
         raise EvalError(f"{len(images)} images cannot be cut into five equal folds; use --protocol full")
@@ -166,7 +174,3 @@ def _checked(ranks: ArrayLike) -> NDArray[np.int64]:
             f"ranks are {array.dtype} of shape {array.shape}, expected whole numbers [queries] from 0 up, at least one"
         )
     return array
-
-
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values))

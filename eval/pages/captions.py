@@ -4,22 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from eval.metrics.captions.score import CaptionScores
 from eval.pages.numbers import metric_card
 from eval.published.captions import published_captions
-from eval.tables.captions import (
-    BASELINE,
-    COLUMNS,
-    DIVERSITY,
-    TITLES,
-    diversity_words,
-    footnotes,
-    score_words,
-    source_words,
-)
-from eval.tables.retrieval import require_one_table, seeds_words
+from eval.results.kinds import BASELINE, CaptionResult
+from eval.tables.captions import COLUMNS, DIVERSITY, TITLES, caption_footnote, diversity_number, row_source
+from eval.tables.markdown import number, one_table, seeds
 from vislang.core.errors import EvalError
 from vislang.core.seeds import stream
 from vislang.draw.html.elements import (
@@ -61,30 +52,32 @@ class CaptionedImage:
 
 
 def caption_results_page(
-    results: Sequence[Mapping[str, Any]],
-    shown: Mapping[str, Any],
+    results: Sequence[CaptionResult],
+    shown: CaptionResult,
     *,
     gallery: Mapping[str, Sequence[CaptionedImage]] | None = None,
 ) -> Page:
     """Return the page of one data set and split.
 
     Args:
-        results: all results for the tables, what `build_caption_result` gave.
+        results: all results for the tables.
         shown: the one of them whose numbers lead the page and whose captions are in the gallery.
         gallery: for each heading the images to show.
 
     Raises:
         EvalError: results of several data sets or splits.
     """
-    dataset, split = require_one_table(results)
-    sections = [_numbers(shown), _table(dataset, split, results), _diversity(results)]
+    last = one_table(results)
+    sections = [_numbers(shown), _table(last.dataset, last.split, results), _diversity(results)]
     for heading, images in (gallery or {}).items():
         shown_images = cards([_image_card(image) for image in images])
         sections.append(section(heading, shown_images, text="The caption in bold, then what people wrote."))
-    sections.append(origin_section(shown))
-    seeds = "baseline" if shown["system"] == BASELINE else seeds_words(len(shown["seeds"]))
-    tags = [shown["name"], f"{shown['num_images']:,} images", seeds, str(shown.get("date", ""))]
-    return Page(f"Captions on {dataset}, {split}", tags, sections)
+    sections.append(origin_section(shown.to_json()))
+    trained = seeds(shown)
+    if shown.system == BASELINE:
+        trained = "baseline"
+    tags = [shown.name, f"{shown.num_images:,} images", trained, shown.provenance.date]
+    return Page(f"Captions on {last.dataset}, {last.split}", tags, sections)
 
 
 def pick_captions(
@@ -119,36 +112,39 @@ def pick_captions(
     return {heading: rows for heading, rows in picks.items() if rows}
 
 
-def _numbers(shown: Mapping[str, Any]) -> str:
-    spread = "nothing is trained" if shown["system"] == BASELINE else None
+def _numbers(shown: CaptionResult) -> str:
+    spread = None
+    if shown.system == BASELINE:
+        spread = "nothing is trained"
     parts = []
     for metric, full in _FULL.items():
-        if metric in shown["metrics"]:
+        if metric in shown.metrics:
             title = TITLES[COLUMNS.index(metric)]
             parts.append(metric_card(title, shown, metric, spread=spread, full=full))
     text = "Scores times 100, higher is better. The bar is the 95 % interval over images; the dots are the seeds."
     return main_numbers(parts, text)
 
 
-def _table(dataset: str, split: str, results: Sequence[Mapping[str, Any]]) -> str:
+def _table(dataset: str, split: str, results: Sequence[CaptionResult]) -> str:
     rows = []
     for published in published_captions(dataset, split):
-        mark = "" if published.frozen else " ‡"
-        values = [score_words(published.value(name)) for name in COLUMNS]
-        rows.append(Row(published.method + mark, values, published.source))
+        values = [number(published.value(name)) for name in COLUMNS]
+        rows.append(Row(published.marked_method(), values, published.source))
     for result in results:
-        values = [score_words(result["metrics"].get(name), result["deviation"].get(name)) for name in COLUMNS]
-        rows.append(Row(result["name"], values, source_words(result), ours=True))
-    notes = [note(line) for line in footnotes(dataset, split) if line]
-    text = "Baselines borrow a caption of the training images."
+        values = [number(result.metrics.get(name), result.std.get(name)) for name in COLUMNS]
+        rows.append(Row(result.name, values, row_source(result), ours=True))
+    notes = []
+    if caption_footnote(dataset, split):
+        notes.append(note(caption_footnote(dataset, split)))
+    text = "Baselines copy a caption of the training images."
     return section("Beside published numbers", table("Results table", [*TITLES, "Source"], rows), *notes, text=text)
 
 
-def _diversity(results: Sequence[Mapping[str, Any]]) -> str:
+def _diversity(results: Sequence[CaptionResult]) -> str:
     rows = []
     for result in results:
-        values = [diversity_words(name, result["diversity"].get(name)) for name in DIVERSITY]
-        rows.append(Row(result["name"], values))
+        values = [diversity_number(name, result.diversity.get(name)) for name in DIVERSITY]
+        rows.append(Row(result.name, values))
     shown = table("Table of diversity", list(DIVERSITY.values()), rows)
     return section("Diversity", shown, text="New captions are those that are no caption of the training images.")
 

@@ -30,8 +30,8 @@ def fixations_page(title: str, rows: Sequence[MapRow], *, tags: Sequence[str] = 
     """
     text = (
         "Red: most fixations predicted; blue: fewest. Each map is stretched to its own range."
-        " People: their fixations, smoothed."
+        " Observers: their fixations, smoothed."
     )
     sections = [note(text), *(figure_card(row.name, row.maps) for row in rows)]
     style = "main { padding-top: 26px; }\n" + LARGE_VIEW_STYLE
-    return Page(title, tags, sections, style, LARGE_VIEW_SCRIPT, "eval.run --task fixations")
+    return Page(title, tags, sections, style, LARGE_VIEW_SCRIPT, "eval.run fixations")

@@ -1,12 +1,11 @@
 """The page of an aligner: phrases found in their images, and sentences cut into parts with a region each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
-from eval.metrics.grounding import MEASURES
-from eval.tables.grounding import baseline_rows
+from eval.results.kinds import ALL, MAIN, GroundingResult
+from eval.tables.phrases import baseline_rows, grounding_numbers, phrase_kinds
 from vislang.draw.html.elements import (
     Row,
     cards,
@@ -38,12 +37,12 @@ class GroundedSentence:
 
 
 def grounding_page(
-    results: Sequence[Mapping[str, Any]], sentences: Sequence[GroundedSentence], *, title: str, tags: Sequence[str]
+    results: Sequence[GroundingResult], sentences: Sequence[GroundedSentence], *, title: str, tags: Sequence[str]
 ) -> Page:
     """Return the page of one data set and split.
 
     Args:
-        results: what `build_grounding` gave, best last; none where no boxes are known.
+        results: best last; none where no boxes are known.
         sentences: to show, picked without regard to how well they went.
         title: plain text.
         tags: short facts, plain text.
@@ -53,49 +52,34 @@ def grounding_page(
         sections += [_numbers(results[-1]), _table(results)]
     sections.append(_sentences(sentences))
     if results:
-        sections.append(origin_section(results[-1]))
+        sections.append(origin_section(results[-1].to_json()))
     return Page(title, tags, sections)
 
 
-def _numbers(shown: Mapping[str, Any]) -> str:
-    low, high = shown["ahead"]["interval"]
-    baseline = shown["ahead"]["of"]
-    best = shown["baselines"][baseline]["all"]["pointing"]
-    pointing = shown["metrics"]["all"]["pointing"]
-    spread = spread_words(shown["deviation"]["pointing"])
+def _numbers(shown: GroundingResult) -> str:
+    low, high = shown.gain.interval
+    best = shown.baselines[shown.gain.over][ALL]["pointing"]
+    pointing = shown.metrics["pointing"]
+    spread = spread_words(shown.std.get("pointing"))
     card = number_card("Pointing", pointing, (best + low, best + high), [pointing], spread=spread, unit=" %")
     text = (
-        f"The best method that reads no words, {baseline}, reaches {best:.1f} %. The bar is that and the 95 % interval,"
-        " over images, of how far the model is ahead of it."
+        f"The best method that reads no words, {shown.gain.over}, reaches {best:.1f} %. The bar is that and the 95 %"
+        " interval, over images, of how far the model is ahead of it."
     )
     return main_numbers([card], text)
 
 
-def _table(results: Sequence[Mapping[str, Any]]) -> str:
-    kinds = [kind for kind in results[-1]["metrics"] if kind != "all"]
-    rows = []
-    for method, metrics in baseline_rows(results):
-        is_point = method.startswith("centre")
-        rows.append(Row(method, _cells(metrics, kinds, is_point=is_point)))
+def _table(results: Sequence[GroundingResult]) -> str:
+    kinds = phrase_kinds(results[-1])
+    rows = [Row(method, grounding_numbers(method, scores, kinds)) for method, scores in baseline_rows(results)]
     for result in results:
-        rows.append(Row(result["name"], _cells(result["metrics"], kinds), ours=True))
+        rows.append(Row(result.name, grounding_numbers(result.name, result.methods[MAIN], kinds), ours=True))
     heads = [*_HEADS, *(f"pointing: {kind}" for kind in kinds)]
     text = (
-        "Percent. Pointing: the centre of the best region lies in a true box. R@K: one of the best K regions overlaps a"
-        " true box by half. The bound is what the proposals allow."
+        "Per cent. Pointing: the centre of the best region lies in an annotated box. R@K: one of the best K regions"
+        " overlaps an annotated box by half. Bound: the best possible ranking of the proposals."
     )
     return section("Phrases in their images", table("Results table", heads, rows), text=text)
-
-
-def _cells(metrics: Mapping[str, Any], kinds: Sequence[str], *, is_point: bool = False) -> list[str]:
-    """Return the cells of a method; one that gives a point instead of regions has no recall."""
-    cells = []
-    for measure in MEASURES[: len(_HEADS)]:
-        has_value = measure == "pointing" or not is_point
-        cells.append(f"{metrics['all'][measure]:.1f}" if has_value else "–")
-    for kind in kinds:
-        cells.append(f"{metrics[kind]['pointing']:.1f}" if kind in metrics else "–")
-    return cells
 
 
 def _sentences(sentences: Sequence[GroundedSentence]) -> str:

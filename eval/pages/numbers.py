@@ -1,14 +1,12 @@
 """The cards of numbers that lead the pages of results with an interval for each metric."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from eval.results.result import Result
 from vislang.draw.html.elements import number_card, spread_words
 
 
 def metric_card(
     title: str,
-    result: Mapping[str, Any],
+    result: Result,
     metric: str,
     *,
     spread: str | None = None,
@@ -19,14 +17,14 @@ def metric_card(
 
     Args:
         title: plain text.
-        result: with "metrics", "intervals", "deviation" and "per_seed".
-        metric: its name there.
+        result: with intervals.
+        metric: its name.
         spread: how much the seeds differ, in words; None: as the result says.
         unit: written behind the number.
         full: where the bar's rail ends.
     """
-    seeds = [run["metrics"][metric] for run in result["per_seed"]]
+    seeds = [run.metrics[metric] for run in result.per_seed]
     if spread is None:
-        spread = spread_words(result["deviation"][metric])
-    interval = result["intervals"][metric]
-    return number_card(title, result["metrics"][metric], interval, seeds, spread=spread, unit=unit, full=full)
+        spread = spread_words(result.std.get(metric))
+    interval = result.intervals[metric]
+    return number_card(title, result.metrics[metric], interval, seeds, spread=spread, unit=unit, full=full)

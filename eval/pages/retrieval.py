@@ -1,12 +1,13 @@
 """The page of retrieval results: numbers, published numbers beside ours, and what the model retrieves."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from eval.pages.numbers import metric_card
 from eval.pages.retrieval_gallery import Collection, Gallery, gallery_sections
-from eval.published.retrieval import Published, published_rows
-from eval.tables.retrieval import COLUMNS, require_one_table, seeds_words, setting_words, value_words
+from eval.published.retrieval import PublishedRetrieval, published_retrieval
+from eval.results.kinds import RetrievalResult
+from eval.tables.markdown import one_table, seeds
+from eval.tables.retrieval import COLUMNS, FOOTNOTE, retrieval_number, setting_words
 from vislang.draw.html.elements import Row, main_numbers, note, origin_section, section, table
 from vislang.draw.html.page import Page
 
@@ -21,8 +22,8 @@ _GROUPS = (("Image → text", 4), ("Text → image", 4))
 
 
 def retrieval_page(
-    results: Sequence[Mapping[str, Any]],
-    shown: Mapping[str, Any],
+    results: Sequence[RetrievalResult],
+    shown: RetrievalResult,
     *,
     gallery: Gallery | None = None,
     collection: Collection | None = None,
@@ -30,7 +31,7 @@ def retrieval_page(
     """Return the page of one data set and split.
 
     Args:
-        results: all results for the tables, what `build_result` gave.
+        results: all results for the tables.
         shown: the one of them whose numbers lead the page and whose retrievals are in the gallery.
         gallery: what the model retrieved; None leaves these sections out.
         collection: what the gallery's rows stand for; needed with a gallery.
@@ -38,26 +39,26 @@ def retrieval_page(
     Raises:
         EvalError: results of several data sets or splits.
     """
-    dataset, split = require_one_table(results)
+    last = one_table(results)
     sections = [_numbers(shown)]
-    for setting in dict.fromkeys(result["setting"] for result in results):
-        sections.append(_table(dataset, setting, [result for result in results if result["setting"] == setting]))
+    for setting in dict.fromkeys(result.setting for result in results):
+        sections.append(_table(last.dataset, setting, [result for result in results if result.setting == setting]))
     sections.append(_seeds(shown))
     if gallery is not None and collection is not None:
         sections += gallery_sections(gallery, collection)
-    sections.append(origin_section(shown))
+    sections.append(origin_section(shown.to_json()))
     tags = [
-        shown["name"],
-        f"{shown['num_images']:,} images",
-        f"{shown['num_captions']:,} sentences",
-        setting_words(shown["setting"]),
-        seeds_words(len(shown["seeds"])),
-        str(shown.get("date", "")),
+        shown.name,
+        f"{shown.num_images:,} images",
+        f"{shown.num_captions:,} sentences",
+        setting_words(shown.setting),
+        seeds(shown),
+        shown.provenance.date,
     ]
-    return Page(f"Image-sentence retrieval on {dataset}, {split}", tags, sections)
+    return Page(f"Image-sentence retrieval on {last.dataset}, {last.split}", tags, sections)
 
 
-def _numbers(shown: Mapping[str, Any]) -> str:
+def _numbers(shown: RetrievalResult) -> str:
     parts = [metric_card(title, shown, metric, unit=" %") for metric, title in _CARDS.items()]
     text = (
         "R@K: share of queries with a right answer among the first K. The bar is the 95 % interval over images; the"
@@ -66,52 +67,47 @@ def _numbers(shown: Mapping[str, Any]) -> str:
     return main_numbers(parts, text)
 
 
-def _table(dataset: str, setting: str, ours: Sequence[Mapping[str, Any]]) -> str:
-    rows = [_published_row(row) for row in published_rows(dataset, setting)]
+def _table(dataset: str, setting: str, ours: Sequence[RetrievalResult]) -> str:
+    rows = [_published_row(row) for row in published_retrieval(dataset, setting)]
     rows += [_our_row(result) for result in ours]
     recall = "Recall in percent, higher is better; median rank, lower is better."
     return section(
         "Beside published numbers",
         table("Results table", [*_HEADS, "Source"], rows, groups=_GROUPS),
-        note("† recalled, not verified against the source. ‡ the image network was fine-tuned."),
+        note(FOOTNOTE),
         text=f"{setting_words(setting).capitalize()}. {recall}",
     )
 
 
-def _published_row(row: Published) -> Row:
-    marks = ""
-    if row.recalled:
-        marks += " †"
-    if not row.frozen:
-        marks += " ‡"
-    values = zip(COLUMNS, (*row.i2t, *row.t2i), strict=True)
-    return Row(row.method + marks, [value_words(name, value) for name, value in values], row.source)
+def _published_row(row: PublishedRetrieval) -> Row:
+    return Row(row.marked_method(), [retrieval_number(name, row.value(name)) for name in COLUMNS], row.source)
 
 
-def _our_row(result: Mapping[str, Any]) -> Row:
+def _our_row(result: RetrievalResult) -> Row:
     cells = []
     for name in COLUMNS:
-        deviation = result["deviation"][name]
-        spread = "" if deviation is None else f"<small>± {deviation:.1f}</small>"
-        cells.append(value_words(name, result["metrics"][name]) + spread)
-    return Row(result["name"], cells, f"measured here, {seeds_words(len(result['seeds']))}", ours=True)
+        text = retrieval_number(name, result.metrics[name])
+        if name in result.std:
+            text += f"<small>± {result.std[name]:.1f}</small>"
+        cells.append(text)
+    return Row(result.name, cells, f"measured here, {seeds(result)}", ours=True)
 
 
-def _seeds(shown: Mapping[str, Any]) -> str:
+def _seeds(shown: RetrievalResult) -> str:
     names = (*COLUMNS, "rsum")
     rows = []
-    for run in shown["per_seed"]:
-        rows.append(Row(f"seed {run['seed']}", [value_words(name, run["metrics"][name]) for name in names]))
-    rows.append(Row("mean", [value_words(name, shown["metrics"][name]) for name in names], ours=True))
-    if len(shown["seeds"]) > 1:
-        rows.append(Row("standard deviation", [f"{shown['deviation'][name]:.2f}" for name in names]))
+    for run in shown.per_seed:
+        rows.append(Row(f"seed {run.seed}", [retrieval_number(name, run.metrics[name]) for name in names]))
+    rows.append(Row("mean", [retrieval_number(name, shown.metrics[name]) for name in names], ours=True))
+    if shown.std:
+        rows.append(Row("standard deviation", [f"{shown.std[name]:.2f}" for name in names]))
     ends = []
     for name in names:
-        low, high = shown["intervals"][name]
-        ends.append(f"{value_words(name, low)} – {value_words(name, high)}")
+        low, high = shown.intervals[name]
+        ends.append(f"{retrieval_number(name, low)} – {retrieval_number(name, high)}")
     rows.append(Row("95 % interval", ends))
     return section(
         "Seed by seed",
         table("Seed by seed", [*_HEADS, "sum of R"], rows, first="Run", groups=_GROUPS),
-        text=f"The same settings trained again from other random starts. Interval: {shown['interval_method']}.",
+        text=f"The same settings trained again from other random starts. Interval: {shown.interval_method}.",
     )

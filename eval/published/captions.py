@@ -1,6 +1,6 @@
-"""Caption scores that others published, to stand beside ours, times 100 as in the papers.
+"""Published caption scores, times 100 as in the papers, all of test splits.
 
-All are of test splits; the papers' tokenizers and scoring scripts may differ from ours in detail.
+The papers' tokenizers and scoring scripts may differ from ours in detail.
 """
 
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ NONE: Numbers = (None, None, None, None)
 
 @dataclass(frozen=True)
 class PublishedCaptions:
-    """One row of somebody's table.
+    """One row of a published table.
 
     Attributes:
         method: the model and its features.
         bleu: BLEU-1 to BLEU-4; None is not published.
         meteor: METEOR.
         cider: CIDEr-D.
-        source: where the numbers stand.
+        source: of the numbers.
         rouge_l: ROUGE-L.
-        frozen: the image network was not trained further, as in this toolkit; such rows are the fair comparison.
+        frozen: the image network was not fine-tuned, as in this toolkit; such rows are the fair comparison.
     """
 
     method: str
@@ -40,8 +40,16 @@ class PublishedCaptions:
     frozen: bool = True
 
     def value(self, name: str) -> float | None:
-        """Give a score by the name that our results use, such as "bleu4"."""
-        return self.bleu[int(name[-1]) - 1] if name.startswith("bleu") else getattr(self, name)
+        """Return a score by its name in our results, such as "bleu4"."""
+        if name.startswith("bleu"):
+            return self.bleu[int(name[-1]) - 1]
+        return getattr(self, name)
+
+    def marked_method(self) -> str:
+        """Return the method with the mark of its footnote."""
+        if self.frozen:
+            return self.method
+        return f"{self.method} ‡"
 
 
 PUBLISHED: dict[str, tuple[PublishedCaptions, ...]] = {
@@ -81,10 +89,12 @@ PUBLISHED: dict[str, tuple[PublishedCaptions, ...]] = {
 
 
 def published_captions(dataset: str, split: str) -> tuple[PublishedCaptions, ...]:
-    """Give the published rows for a data set, in the order of their table; none for another split than test.
+    """Return the published rows for a data set, in the order of their table; none for another split than test.
 
     Args:
         dataset: such as "flickr8k"; "flickr8k-karpathy" and the like count as their first part.
         split: of the data set.
     """
-    return PUBLISHED.get(dataset.split("-")[0], ()) if split == "test" else ()
+    if split != "test":
+        return ()
+    return PUBLISHED.get(dataset.split("-")[0], ())

@@ -13,78 +13,99 @@ from eval.metrics.ranking import Ranks
 from vislang.core.errors import DataError, EvalError
 from vislang.core.files import whole_file
 
+_PREFIX = "ranks-"
+_ARRAYS = ("image_to_text", "text_to_image", "image_of_caption")
+_NEXT = "write them with: python -m eval.run retrieval"
+
 
 @dataclass(frozen=True)
 class SavedRanks:
-    """The ranks of one run and the fingerprint of what it ranked."""
+    """The ranks of one run, one entry for each fold, and the fingerprint of what it ranked."""
 
     folds: tuple[Ranks, ...]
     queries: str
 
 
 def queries_fingerprint(image_ids: Sequence[str], sentences: Sequence[str]) -> str:
-    """Give the sha256 (hex) of the images and sentences that were ranked, in order."""
+    """Return the SHA-256 (hex) of the images and sentences that were ranked, in order."""
     return hashlib.sha256(json.dumps([list(image_ids), list(sentences)]).encode()).hexdigest()
 
 
-def ranks_path(run: str | Path, *, dataset: str, split: str, protocol: str) -> Path:
-    """Give where the ranks of a run lie: inside a checkpoint folder, beside a checkpoint file; itself for a .npz."""
-    run = Path(run)
-    if run.suffix == ".npz" and run.name.startswith(_PREFIX):
+def ranks_path(run: Path, *, dataset: str, split: str, protocol: str) -> Path:
+    """Return the path of a run's ranks: inside a checkpoint folder, beside a checkpoint file; a ranks file as it is."""
+    if _is_ranks_file(run):
         return run
-    name = f"{dataset}-{split}-{protocol}.npz"
-    return run / f"{_PREFIX}{name}" if run.is_dir() else run.with_name(f"{_PREFIX}{run.stem}-{name}")
+    return _folder_of(run) / f"{_start_of_names(run)}{dataset}-{split}-{protocol}.npz"
 
 
-def only_dataset(run: str | Path, *, split: str, protocol: str) -> str:
-    """Give the data set that a run was ranked on, from the names of its saved ranks.
+def only_dataset(run: Path, *, split: str, protocol: str) -> str:
+    """Return the data set that a run was ranked on, from the names of its saved ranks; "" for a ranks file.
 
     Raises:
         DataError: none, or several.
     """
-    run = Path(run)
-    start = _PREFIX if run.is_dir() else f"{_PREFIX}{run.stem}-"
+    if _is_ranks_file(run):
+        return ""
+    start = _start_of_names(run)
     end = f"-{split}-{protocol}.npz"
-    if run.suffix == ".npz" and run.name.startswith(_PREFIX):
-        return ""  # ranks_path takes the file as it is
-    folder = run if run.is_dir() else run.parent
-    found = sorted(path.name[len(start) : -len(end)] for path in folder.glob(f"{start}*{end}"))
-    if len(found) != 1:
-        got = f"ranks on {', '.join(found)}" if found else f"no ranks on split {split!r} ({protocol})"
-        todo = "choose with --dataset" if found else f"first: python -m eval.run --model {run} --split {split}"
-        raise DataError(f"{run} has {got}, expected one data set; {todo}")
+    found = sorted(path.name[len(start) : -len(end)] for path in _folder_of(run).glob(f"{start}*{end}"))
+    if not found:
+        raise DataError(
+            f"{run} has no ranks on split {split!r} ({protocol}), expected one data set; first:"
+            f" python -m eval.run retrieval --model {run} --split {split}"
+        )
+    if len(found) > 1:
+        raise DataError(f"{run} has ranks on {', '.join(found)}, expected one data set; choose with --dataset")
     return found[0]
 
 
-def save_ranks(path: str | Path, ranks: SavedRanks) -> None:
+def _is_ranks_file(run: Path) -> bool:
+    return run.suffix == ".npz" and run.name.startswith(_PREFIX)
+
+
+def _folder_of(run: Path) -> Path:
+    if run.is_dir():
+        return run
+    return run.parent
+
+
+def _start_of_names(run: Path) -> str:
+    if run.is_dir():
+        return _PREFIX
+    return f"{_PREFIX}{run.stem}-"
+
+
+def save_ranks(path: Path, ranks: SavedRanks) -> None:
     """Write the ranks as a whole .npz file without pickle.
 
     Raises:
         DataError: the folder cannot be written.
     """
     arrays = {"queries": np.array(ranks.queries)}
-    for number, fold in enumerate(ranks.folds):
-        arrays |= {f"{number}/{name}": getattr(fold, name) for name in _ARRAYS}
+    for index, fold in enumerate(ranks.folds):
+        for name in _ARRAYS:
+            arrays[f"{index}/{name}"] = getattr(fold, name)
     with whole_file(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # its stubs forbid **arrays
 
 
-def load_ranks(path: str | Path) -> SavedRanks:
+def load_ranks(path: Path) -> SavedRanks:
     """Read what `save_ranks` wrote.
 
     Raises:
         DataError: no such file, or not one of saved ranks.
     """
+    folds: list[Ranks] = []
     try:
         with np.load(path, allow_pickle=False) as file:
-            count = sum(name.endswith(_ARRAYS[0]) for name in file.files)
-            folds = tuple(Ranks(*(file[f"{number}/{name}"] for name in _ARRAYS)) for number in range(count))
+            while f"{len(folds)}/{_ARRAYS[0]}" in file.files:
+                folds.append(Ranks(*(file[f"{len(folds)}/{name}"] for name in _ARRAYS)))
             queries = str(file["queries"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"no saved ranks in {path} ({error}); write them with: python -m eval.run") from error
+        raise DataError(f"no saved ranks in {path} ({error}); {_NEXT}") from error
     if not folds:
-        raise DataError(f"no saved ranks in {path} (0 folds); write them with: python -m eval.run")
-    return SavedRanks(folds, queries)
+        raise DataError(f"no saved ranks in {path} (0 folds); {_NEXT}")
+    return SavedRanks(tuple(folds), queries)
 
 
 def require_same_queries(a: SavedRanks, b: SavedRanks) -> None:
@@ -96,9 +117,5 @@ def require_same_queries(a: SavedRanks, b: SavedRanks) -> None:
     if a.queries != b.queries:
         raise EvalError(
             f"the runs ranked other images or captions (fingerprints {a.queries[:12]} and {b.queries[:12]}); "
-            "run eval.run on both with the same data set, split and protocol"
+            "run eval.run retrieval on both with the same data set, split and protocol"
         )
-
-
-_PREFIX = "ranks-"
-_ARRAYS = ("image_to_text", "text_to_image", "image_of_caption")

@@ -1,8 +1,7 @@
-"""Caption results as JSON for machines and as one Markdown table with published numbers beside ours."""
+"""Captions: results of scores over seeds, and their table with baselines and published rows."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,222 +11,173 @@ from eval.metrics.captions.bootstrap import mean_intervals
 from eval.metrics.captions.diversity import CaptionDiversity
 from eval.metrics.captions.score import BLEU_NAMES, CaptionScores
 from eval.published.captions import published_captions
-from eval.results.files import results_of_kind
-from eval.tables.retrieval import cell, commit_words, require_one_table, seeds_words, table_line
-from vislang.core.provenance import provenance
+from eval.results.kinds import BASELINE, OF_REFERENCES, CaptionResult, CaptionSeedRun
+from eval.results.result import Row, Scores, summarize_seeds
+from eval.tables.markdown import NOTHING, bold, cell, named, note, number, one_table, section, seeds, table_lines
 
 COLUMNS = (*BLEU_NAMES, "meteor", "rouge_l", "cider")
 TITLES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
-KIND = "captions"
-CAPTIONER, BASELINE = "captioner", "baseline"
-OF_REFERENCES = "of the references"
-FOOTNOTE = "‡ the image network was trained further."
-
-
-@dataclass(frozen=True)
-class CaptionSetup:
-    """What was captioned, and how; equal for all seeds of one row.
-
-    Attributes:
-        name: of the row.
-        dataset: as in the tables.
-        split: of the data set.
-        system: "captioner" or "baseline".
-        config: every setting of the model.
-        decoding: how captions were found, such as {"method": "beam", "width": 5}.
-        document_frequencies: what CIDEr weighs words with; published scores take them from the references scored.
-        data_fingerprint: of the images and references.
-    """
-
-    name: str
-    dataset: str
-    split: str
-    system: str = CAPTIONER
-    config: Mapping[str, Any] = field(default_factory=dict)
-    decoding: Mapping[str, Any] = field(default_factory=dict)
-    document_frequencies: str = OF_REFERENCES
-    data_fingerprint: str | None = None
-
-
-@dataclass(frozen=True)
-class CaptionRun:
-    """The captions of one trained model, scored."""
-
-    scores: CaptionScores
-    diversity: CaptionDiversity
-    seed: int | None = None
-    checkpoint: str = ""
-    weights_fingerprint: str | None = None
-    training_seconds: float | None = None
-
-
-def build_caption_result(
-    setup: CaptionSetup, runs: Sequence[CaptionRun], *, seconds: float, resamples: int = RESAMPLES
-) -> dict[str, Any]:
-    """Give everything about one row of the table as plain JSON values; scores are times 100.
-
-    Args:
-        setup: what was captioned.
-        runs: one for each seed; the metrics are means over them.
-        seconds: how long captioning took.
-        resamples: for the bootstrap intervals.
-
-    Raises:
-        EvalError: no runs, or runs over other images.
-    """
-    intervals = mean_intervals([run.scores for run in runs], resamples=resamples)
-    per_seed = [percent(run.scores.corpus) for run in runs]
-    columns = {name: [metrics[name] for metrics in per_seed] for name in intervals}
-    diversity = [run.diversity.to_json() for run in runs]
-    first = runs[0].scores
-    return {
-        "kind": KIND,
-        "name": setup.name,
-        "system": setup.system,
-        "dataset": setup.dataset,
-        "split": setup.split,
-        "num_images": len(first.image_ids),
-        "metrics": {name: float(np.mean(values)) for name, values in columns.items()},
-        "deviation": {
-            name: float(np.std(values, ddof=1)) if len(runs) > 1 else None for name, values in columns.items()
-        },
-        "intervals": {name: [100 * end for end in ends] for name, ends in intervals.items()},
-        "interval_method": f"95 % percentile bootstrap over images, {resamples} resamples, mean over seeds",
-        "diversity": {name: _mean([one[name] for one in diversity]) for name in diversity[0]},
-        "seeds": [run.seed for run in runs if run.seed is not None],
-        "per_seed": [
-            {
-                "seed": run.seed,
-                "checkpoint": run.checkpoint,
-                "weights_fingerprint": run.weights_fingerprint,
-                "training_seconds": run.training_seconds,
-                "metrics": metrics,
-                "diversity": said,
-            }
-            for run, metrics, said in zip(runs, per_seed, diversity, strict=True)
-        ],
-        "tokenizer": first.tokenizer,
-        "skipped": dict(first.skipped),
-        "document_frequencies": setup.document_frequencies,
-        "decoding": dict(setup.decoding),
-        "config": dict(setup.config),
-        "data_fingerprint": setup.data_fingerprint,
-        "seconds": round(seconds, 2),
-        **provenance(),
-    }
-
-
-def percent(corpus: Mapping[str, float]) -> dict[str, float]:
-    """Give scores times 100, as the papers print them."""
-    return {name: 100 * value for name, value in corpus.items()}
-
-
-def read_caption_results(folder: str | Path, dataset: str, split: str) -> list[dict[str, Any]]:
-    """Read the caption results of one data set and split from a folder, best CIDEr last.
-
-    Raises:
-        EvalError: a file says that it is such a result but lacks a part of one.
-    """
-    needed = {"name", "system", "dataset", "split", "metrics", "deviation", "intervals", "diversity", "seeds"}
-    found = results_of_kind(folder, "*.json", KIND, needed)
-    results = [result for result in found if (result["dataset"], result["split"]) == (dataset, split)]
-    return sorted(results, key=lambda result: (result["system"] != BASELINE, result["metrics"].get("cider", 0.0)))
-
-
-def footnotes(dataset: str, split: str) -> list[str]:
-    """Give the footnote, after an empty line, where a published row bears its mark; else nothing."""
-    return [] if all(row.frozen for row in published_captions(dataset, split)) else ["", FOOTNOTE]
-
-
-def caption_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """Write the table of one data set and split: published rows first, then baselines, ours in bold.
-
-    Args:
-        results: what `build_caption_result` gave, one or more, of one data set and split.
-
-    Raises:
-        EvalError: no results, or of several data sets or splits.
-    """
-    dataset, split = require_one_table(results)
-    lines = [
-        f"# Captions: {dataset}, {split}",
-        "",
-        "Scores times 100, higher is better. Bold rows are measured here by `python -m eval.run --task captions`,"
-        " mean ± standard deviation over seeds. Baselines borrow a caption of the training images.",
-        "",
-        table_line(["method", *TITLES, "source"]),
-        "|---" * (len(TITLES) + 2) + "|",
-    ]
-    for row in published_captions(dataset, split):
-        numbers = [score_words(row.value(name)) for name in COLUMNS]
-        lines.append(table_line([row.method + " ‡" * (not row.frozen), *numbers, row.source]))
-    for result in results:
-        numbers = [score_words(result["metrics"].get(name), result["deviation"].get(name)) for name in COLUMNS]
-        words = [cell(result["name"]), *numbers]
-        lines.append(table_line([f"**{word}**" for word in words] + [source_words(result)]))
-    lines += footnotes(dataset, split)
-    lines += ["", "## What they say", "", *_diversity_table(results)]
-    lines += ["", *[_origin_line(result) for result in results]]
-    reasons = {f"- {name}: {why}" for result in results for name, why in result.get("skipped", {}).items()}
-    return "\n".join(lines + (["", "Not measured:", "", *sorted(reasons)] if reasons else [])) + "\n"
-
-
-def score_words(value: float | None, deviation: float | None = None) -> str:
-    """Write one score of the table, such as "22.3", "22.3 ± 0.4" or "–"."""
-    if value is None:
-        return "–"
-    return f"{value:.1f}" if deviation is None else f"{value:.1f} ± {deviation:.1f}"
-
-
-def source_words(result: Mapping[str, Any]) -> str:
-    """Say where a row of ours comes from."""
-    return "here, baseline" if result["system"] == BASELINE else f"here, {seeds_words(len(result['seeds']))}"
-
-
+FOOTNOTE = "‡ the image network was fine-tuned."
 DIVERSITY = {
     "novelty": "new, % of captions",
     "distinct": "different captions",
     "vocabulary": "words used",
     "distinct_1": "distinct-1",
     "distinct_2": "distinct-2",
-    "mean_length": "words each",
+    "mean_length": "words per caption",
 }
 
 
-def diversity_words(name: str, value: float | None) -> str:
-    """Write one number of the table of variety."""
-    if value is None:
-        return "–"
-    if name in ("distinct", "vocabulary"):
-        return f"{value:,.0f}"
-    return (
-        f"{100 * value:.1f}" if name == "novelty" else f"{value:.3f}" if name.startswith("distinct") else f"{value:.1f}"
+@dataclass(frozen=True)
+class ScoredRun:
+    """The captions of one trained model, scored."""
+
+    scores: CaptionScores
+    diversity: CaptionDiversity
+    seed_run: CaptionSeedRun
+
+
+def caption_result(
+    row: Row,
+    runs: Sequence[ScoredRun],
+    *,
+    document_frequencies: str = OF_REFERENCES,
+    decoding: dict[str, Any] | None = None,
+    resamples: int = RESAMPLES,
+) -> CaptionResult:
+    """Compute the result of one row; scores are times 100.
+
+    Args:
+        row: what was captioned.
+        runs: one for each seed; the metrics are means over them.
+        document_frequencies: what weighs the n-grams of CIDEr.
+        decoding: how captions were found.
+        resamples: of the bootstrap intervals.
+
+    Raises:
+        EvalError: no runs, or runs over other images.
+    """
+    intervals = {}
+    for name, (low, high) in mean_intervals([run.scores for run in runs], resamples=resamples).items():
+        intervals[name] = (100 * low, 100 * high)
+    per_seed = []
+    for run in runs:
+        metrics = percent(run.scores.corpus)
+        per_seed.append(replace(run.seed_run, metrics=metrics, diversity=asdict(run.diversity)))
+    metrics, std = summarize_seeds([run.metrics for run in per_seed])
+    scores = runs[0].scores
+    return CaptionResult(
+        **vars(row),
+        metrics=metrics,
+        std=std,
+        intervals=intervals,
+        interval_method=f"95 % percentile bootstrap over images, {resamples} resamples, mean over seeds",
+        per_seed=tuple(per_seed),
+        num_images=len(scores.image_ids),
+        diversity=_mean_diversity([run.diversity for run in per_seed]),
+        tokenizer=scores.tokenizer,
+        document_frequencies=document_frequencies,
+        decoding=decoding or {},
+        skipped=dict(scores.skipped),
     )
 
 
-def _diversity_table(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = ["New captions are those that training never showed word for word.", ""]
-    lines += [table_line(["method", *DIVERSITY.values()]), "|---" * (len(DIVERSITY) + 1) + "|"]
+def percent(corpus: Scores) -> Scores:
+    """Return scores times 100, as the papers print them."""
+    return {name: 100 * value for name, value in corpus.items()}
+
+
+def _mean_diversity(per_seed: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    means: dict[str, float | None] = {}
+    for name in per_seed[0]:
+        values = [diversity[name] for diversity in per_seed]
+        means[name] = None
+        if None not in values:
+            means[name] = float(np.mean(np.array(values, float)))
+    return means
+
+
+def caption_section(results: Sequence[CaptionResult], folder: str | None = None) -> str:
+    """Return the Markdown section of one data set and split: published rows first, then baselines, ours in bold.
+
+    Args:
+        results: one or more, of one data set and split, best last.
+        folder: path of the results' folder for links; None: no links.
+
+    Raises:
+        EvalError: no results, or of several data sets or splits.
+    """
+    last = one_table(results)
+    rows = []
+    for published in published_captions(last.dataset, last.split):
+        numbers = [number(published.value(name)) for name in COLUMNS]
+        rows.append([published.marked_method(), *numbers, published.source])
     for result in results:
-        words = [diversity_words(name, result["diversity"].get(name)) for name in DIVERSITY]
-        lines.append(table_line([cell(result["name"]), *words]))
-    return lines
+        numbers = [number(result.metrics.get(name), result.std.get(name)) for name in COLUMNS]
+        rows.append([*bold([named(result, folder), *numbers]), row_source(result)])
+    return section(
+        f"Captions: {last.dataset}, {last.split}",
+        "Scores times 100, higher is better. Bold rows are measured here by `python -m eval.run captions`, mean ±"
+        " standard deviation over seeds. Baselines copy a caption of the training images.",
+        table_lines(["method", *TITLES, "source"], rows),
+        caption_footnote(last.dataset, last.split),
+        "### Diversity",
+        "New captions are those that are no training caption.",
+        table_lines(["method", *DIVERSITY.values()], [_diversity_row(result) for result in results]),
+        [_note(result) for result in results],
+        _not_measured(results),
+    )
 
 
-def _origin_line(result: Mapping[str, Any]) -> str:
-    parts = [f"{result['num_images']:,} images"]
-    if "cider" in result["intervals"]:
-        low, high = result["intervals"]["cider"]
+def caption_footnote(dataset: str, split: str) -> str:
+    """Return the footnote where a published row bears its mark, else ""."""
+    if all(row.frozen for row in published_captions(dataset, split)):
+        return ""
+    return FOOTNOTE
+
+
+def row_source(result: CaptionResult) -> str:
+    """Return where a row of ours comes from."""
+    if result.system == BASELINE:
+        return "here, baseline"
+    return f"here, {seeds(result)}"
+
+
+def diversity_number(name: str, value: float | None) -> str:
+    """Format one number of the table of diversity."""
+    if value is None:
+        return NOTHING
+    if name in ("distinct", "vocabulary"):
+        return f"{value:,.0f}"
+    if name == "novelty":
+        return f"{100 * value:.1f}"
+    if name.startswith("distinct"):
+        return f"{value:.3f}"
+    return f"{value:.1f}"
+
+
+def _diversity_row(result: CaptionResult) -> list[str]:
+    return [cell(result.name), *(diversity_number(name, result.diversity.get(name)) for name in DIVERSITY)]
+
+
+def _note(result: CaptionResult) -> str:
+    parts = [f"{result.num_images:,} images"]
+    if "cider" in result.intervals:
+        low, high = result.intervals["cider"]
         parts.append(f"CIDEr's 95 % interval over images {low:.1f} to {high:.1f}")
-    if result["seeds"]:
-        parts.append(f"seeds {', '.join(str(seed) for seed in result['seeds'])}")
-    parts += [f"{name.replace('_', ' ')} {value}" for name, value in result.get("decoding", {}).items()]
-    if (table := result.get("document_frequencies", OF_REFERENCES)) != OF_REFERENCES:
-        parts.append(f"n-gram weights of {table}")
-    parts += [f"tokenizer {result.get('tokenizer')}", commit_words(result), str(result.get("date", ""))]
-    return f"- {cell(result['name'])}: {'; '.join(part for part in parts if part)}"
+    known = [str(run.seed) for run in result.per_seed if run.seed is not None]
+    if known:
+        parts.append(f"seeds {', '.join(known)}")
+    parts.extend(f"{name.replace('_', ' ')} {value}" for name, value in result.decoding.items())
+    if result.document_frequencies != OF_REFERENCES:
+        parts.append(f"n-gram weights of {result.document_frequencies}")
+    return note(result, *parts, f"tokenizer {result.tokenizer}")
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _not_measured(results: Sequence[CaptionResult]) -> list[str]:
+    reasons: set[str] = set()
+    for result in results:
+        reasons.update(f"- {name}: {reason}" for name, reason in result.skipped.items())
+    if not reasons:
+        return []
+    return ["Not measured:", "", *sorted(reasons)]

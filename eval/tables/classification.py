@@ -1,165 +1,153 @@
-"""Accuracies in each domain as JSON, and as one Markdown table of networks that were trained on different domains."""
+"""Classification in several domains: results over seeds, and the table of networks trained on different domains."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.metrics.accuracy import accuracy_difference, accuracy_summary, confusion_matrix, usual_mistakes
-from eval.results.files import results_of_kind
-from eval.tables.retrieval import cell, commit_words, require_one_table, seeds_words, table_line
-from vislang.core.provenance import provenance
+from eval.metrics.accuracy import accuracy, accuracy_gain, confusion_matrix, most_confused
+from eval.results.kinds import ClassificationResult, DomainScores, Prediction
+from eval.results.result import Row, SeedRun, summarize_seeds
+from eval.tables.markdown import cell, named, note, number, one_table, section, seeds, table_lines
 
-KIND = "classification"
-_NEEDED = {
-    "name",
-    "dataset",
-    "split",
-    "preset",
-    "backbone",
-    "trained_on",
-    "learned_from",
-    "classes",
-    "domains",
-    "answers",
-    "seeds",
-}
-_MISTAKES = 3  # told of each domain
+_MISTAKES = 3  # listed for each domain
 
 
-def build_classification(
-    place: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], truth: Mapping[str, tuple[str, str]]
-) -> dict[str, Any]:
-    """Give everything about one row of the table as plain JSON values.
+@dataclass(frozen=True)
+class TrainedOn:
+    """What the networks of a row were trained on; see `ClassificationResult`."""
+
+    preset: str
+    backbone: str
+    trained_on: list[str]
+    num_training_images: int
+    classes: list[str]
+
+
+@dataclass(frozen=True)
+class ClassifiedRun:
+    """The class that one network predicts for each image."""
+
+    predictions: Mapping[str, str]
+    seed_run: SeedRun
+
+
+def classification_result(
+    row: Row, trained: TrainedOn, runs: Sequence[ClassifiedRun], truth: Mapping[str, tuple[str, str]]
+) -> ClassificationResult:
+    """Compute the result of one row.
 
     Args:
-        place: "name", "dataset", "split", "data_fingerprint", "classes", "trained_on" (domains) and
-            "learned_from" (how many pictures).
-        runs: one for each seed, with "info" from `eval.results.runs.model_info`, "answers" {picture: class} and
-            "seconds".
-        truth: {picture: (domain, class)}.
+        row: what was classified.
+        trained: what the networks were trained on.
+        runs: one for each seed.
+        truth: {image id: (domain, class)}.
     """
+    intervals = {}
     domains = {}
+    per_seed = [dict[str, float]() for _ in runs]
     for domain in dict.fromkeys(domain for domain, _ in truth.values()):
-        ids = [name for name, (other, _) in truth.items() if other == domain]
-        true = [truth[name][1] for name in ids]
-        said = [[run["answers"][name] for name in ids] for run in runs]
-        summary = accuracy_summary(np.array([[a == b for a, b in zip(one, true, strict=True)] for one in said]))
-        domains[domain] = {**summary, "confusion": confusion_matrix(true, said, place["classes"])}
-    info = runs[0]["info"]
-    return {
-        "kind": KIND,
-        **place,
-        "preset": info["preset"],
-        "backbone": info["backbone"],
-        "domains": domains,
-        "interval_method": "95 % percentile bootstrap over pictures, mean over seeds",
-        "answers": {
-            name: {"domain": domain, "class": label, "said": [run["answers"][name] for run in runs]}
-            for name, (domain, label) in truth.items()
-        },
-        "seeds": [run["info"]["seed"] for run in runs],
-        "training_seconds": [run["info"]["training_seconds"] for run in runs],
-        "weights_fingerprints": [run["info"]["weights_fingerprint"] for run in runs],
-        "config": dict(info["config"]),
-        "seconds": round(sum(run["seconds"] for run in runs), 1),
-        **provenance(),
-    }
-
-
-def read_classification(folder: str | Path, dataset: str, split: str, fingerprint: str) -> list[dict]:
-    """Read the results on one split of one data set from a folder, by preset, backbone and training domains.
-
-    Raises:
-        EvalError: a file says that it is such a result but lacks a part of one.
-    """
-    found = results_of_kind(folder, "classification-*.json", KIND, _NEEDED)
-    results = [
-        result
-        for result in found
-        if (result["dataset"], result["split"], result["data_fingerprint"]) == (dataset, split, fingerprint)
-    ]
-    return sorted(
-        results, key=lambda one: (one["preset"], one["backbone"], len(one["trained_on"]), one["learned_from"])
+        ids = [image_id for image_id in truth if truth[image_id][0] == domain]
+        labels = [truth[image_id][1] for image_id in ids]
+        predicted = [[run.predictions[image_id] for image_id in ids] for run in runs]
+        scores = accuracy(np.array(predicted) == np.array(labels))
+        intervals[domain] = scores.interval
+        domains[domain] = DomainScores(len(ids), confusion_matrix(labels, predicted, trained.classes))
+        for seed, value in enumerate(scores.per_seed):
+            per_seed[seed][domain] = value
+    predictions = {}
+    for image_id, (domain, label) in truth.items():
+        predictions[image_id] = Prediction(domain, label, [run.predictions[image_id] for run in runs])
+    metrics, std = summarize_seeds(per_seed)
+    seed_runs = [replace(run.seed_run, metrics=values) for run, values in zip(runs, per_seed, strict=True)]
+    return ClassificationResult(
+        **vars(row),
+        **vars(trained),
+        metrics=metrics,
+        std=std,
+        intervals=intervals,
+        interval_method="95 % percentile bootstrap over images, mean over seeds",
+        per_seed=tuple(seed_runs),
+        domains=domains,
+        predictions=predictions,
     )
 
 
-def answers_right(result: Mapping[str, Any], domain: str) -> NDArray[np.bool_]:
-    """Give bool [S, N]: which pictures of a domain each network named rightly."""
-    rows = [one for one in result["answers"].values() if one["domain"] == domain]
-    return np.array([[said == one["class"] for said in one["said"]] for one in rows], bool).T
+def correct_predictions(result: ClassificationResult, domain: str) -> NDArray[np.bool_]:
+    """Return bool [S, N]: which images of a domain each network classifies correctly."""
+    rows = []
+    for one in result.predictions.values():
+        if one.domain == domain:
+            rows.append([predicted == one.label for predicted in one.predicted])
+    return np.array(rows, bool).T
 
 
-def classification_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """Write the table of one data set and split, then how far networks of one kind are apart, then usual mistakes.
+def classification_section(results: Sequence[ClassificationResult], folder: str | None = None) -> str:
+    """Return the Markdown section of one data set and split: accuracies, paired differences, frequent mistakes.
+
+    Args:
+        results: one or more, of one data set and split.
+        folder: path of the results' folder for links; None: no links.
 
     Raises:
         EvalError: no results, or of several data sets or splits.
     """
-    dataset, split = require_one_table(results)
-    domains, classes = list(results[-1]["domains"]), len(results[-1]["classes"])
-    pictures = ", ".join(f"{results[-1]['domains'][domain]['pictures']} {domain}" for domain in domains)
-    lines = [
-        f"# Classification in each domain: {cell(dataset)}, {split}",
-        "",
-        f"Per cent of pictures whose class is the network's first choice, of {classes} classes (chance"
-        f" {100 / classes:.1f}); pictures: {pictures}. Mean ± standard deviation over seeds; in brackets the 95 %"
-        " interval over pictures. Bold: domains that the network was trained on.",
-        "",
-        table_line(["network", "trained on", "pictures", *domains, "mean of domains"]),
-        "|---" * (4 + len(domains)) + "|",
-    ]
-    lines += [_line(result, domains) for result in results]
-    lines += ["", *_differences(results, domains), "", "## What is taken for what", ""]
-    lines += ["The most frequent mistakes: true class → answer, how often over all seeds.", ""]
-    lines += [_mistakes_line(result, domains) for result in results]
-    lines += ["", *[_origin_line(result) for result in results]]
-    return "\n".join(lines) + "\n"
+    last = one_table(results)
+    images = ", ".join(f"{one.images} {domain}" for domain, one in last.domains.items())
+    classes = len(last.classes)
+    return section(
+        f"Classification by domain: {cell(last.dataset)}, {last.split}",
+        f"Top-1 accuracy, %, of {classes} classes (chance {100 / classes:.1f}); images: {images}. Mean ± standard"
+        " deviation over seeds; in brackets the 95 % interval over images. Bold: domains that the network was trained"
+        " on.",
+        table_lines(
+            ["network", "trained on", "images", *last.domains, "mean of domains"],
+            [_row(result, folder) for result in results],
+        ),
+        _gains(results),
+        "### Most frequent mistakes",
+        "True class → prediction, how often over all seeds.",
+        [_mistakes(result) for result in results],
+        [note(result, seeds(result)) for result in results],
+    )
 
 
-def _line(result: Mapping[str, Any], domains: Sequence[str]) -> str:
-    words = [
-        cell(f"{result['preset']}, {result['backbone']}"),
-        " + ".join(map(cell, result["trained_on"])),
-        str(result["learned_from"]),
-    ]
-    for domain in domains:
-        one = result["domains"][domain]
-        low, high = one["interval"]
-        deviation = "" if one["deviation"] is None else f" ± {one['deviation']:.1f}"
-        number = f"{one['mean']:.1f}{deviation}"
-        number = f"**{number}**" if domain in result["trained_on"] else number
-        words.append(f"{number} ({low:.0f}–{high:.0f})")
-    return table_line([*words, f"{np.mean([result['domains'][domain]['mean'] for domain in domains]):.1f}"])
+def _row(result: ClassificationResult, folder: str | None) -> list[str]:
+    title = named(result, folder, f"{result.preset}, {result.backbone}")
+    cells = [title, " + ".join(map(cell, result.trained_on)), str(result.num_training_images)]
+    for domain, mean in result.metrics.items():
+        low, high = result.intervals[domain]
+        words = number(mean, result.std.get(domain))
+        if domain in result.trained_on:
+            words = f"**{words}**"
+        cells.append(f"{words} ({low:.0f}–{high:.0f})")
+    return [*cells, number(float(np.mean(list(result.metrics.values()))))]
 
 
-def _differences(results: Sequence[Mapping[str, Any]], domains: Sequence[str]) -> list[str]:
+def _gains(results: Sequence[ClassificationResult]) -> list[str]:
     """Compare networks with equal settings that were trained on different domains, each with the next."""
     lines = []
     for one, other in zip(results, results[1:], strict=False):
-        if one["config"] != other["config"]:
+        if one.config != other.config:
             continue
-        told = []
-        for domain in domains:
-            ahead = accuracy_difference(answers_right(one, domain), answers_right(other, domain))
-            told.append(f"{domain} {ahead['mean']:+.1f} ({ahead['interval'][0]:+.0f} to {ahead['interval'][1]:+.0f})")
-        names = [f"{result['learned_from']} of {' + '.join(result['trained_on'])}" for result in (one, other)]
-        kind = cell(f"{one['preset']}, {one['backbone']}")
-        lines.append(f"- {kind}: trained on {names[0]} minus {names[1]}: {', '.join(told)}")
+        gains = []
+        for domain in one.domains:
+            gain, (low, high) = accuracy_gain(correct_predictions(one, domain), correct_predictions(other, domain))
+            gains.append(f"{domain} {gain:+.1f} ({low:+.0f} to {high:+.0f})")
+        kind = cell(f"{one.preset}, {one.backbone}")
+        lines.append(f"- {kind}: trained on {_training(one)} minus {_training(other)}: {', '.join(gains)}")
     return lines
 
 
-def _mistakes_line(result: Mapping[str, Any], domains: Sequence[str]) -> str:
-    told = []
-    for domain in domains:
-        found = usual_mistakes(result["domains"][domain]["confusion"], result["classes"], _MISTAKES)
-        words = ", ".join(f"{true} → {said} {count}" for true, said, count in found)
-        told.append(f"{domain}: {words or 'none'}")
-    return f"- {cell(result['name'])}: {'; '.join(told)}"
+def _training(result: ClassificationResult) -> str:
+    return f"{result.num_training_images} of {' + '.join(result.trained_on)}"
 
 
-def _origin_line(result: Mapping[str, Any]) -> str:
-    parts = [seeds_words(len(result["seeds"])), commit_words(result), str(result.get("date", ""))]
-    return f"- {cell(result['name'])}: {'; '.join(parts)}"
+def _mistakes(result: ClassificationResult) -> str:
+    domains = []
+    for domain, one in result.domains.items():
+        found = most_confused(one.confusion, result.classes, _MISTAKES)
+        words = ", ".join(f"{label} → {predicted} {times}" for label, predicted, times in found)
+        domains.append(f"{domain}: {words or 'none'}")
+    return f"- {cell(result.name)}: {'; '.join(domains)}"

@@ -1,16 +1,15 @@
-"""Fixation results as JSON, and as one Markdown table with people, the centre and bottom-up saliency."""
+"""Eye fixations: results of saliency maps, and their table with baselines and inter-observer scores."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from eval.metrics.fixations.evaluate import FixationProtocol, FixationScores
-from eval.results.files import results_of_kind
-from eval.tables.retrieval import cell, commit_words, table_line
-from vislang.core.provenance import provenance
+from eval.results.kinds import FixationResult, MapScores
+from eval.results.result import Row
+from eval.tables.markdown import NOTHING, bold, cell, named, note, one_table, section, table_lines
 
-KIND = "fixations"
-PEOPLE = "people, one left out"
+OBSERVERS = "observers, one left out"
 _COLUMNS = {  # metric: heading and digits
     "sauc_exact": ("sAUC", 3),
     "sauc_ten_exact": ("sAUC, ten others", 3),
@@ -25,122 +24,145 @@ _COLUMNS = {  # metric: heading and digits
     "ig": ("IG", 2),
 }
 _WITH_INTERVALS = ("sauc_exact", "nss", "cc", "auc_judd")
-_NEEDED = {"name", "dataset", "pictures", "protocol", "methods", "baselines", "ahead"}
+_NOT_RIVALS = (OBSERVERS, "centre", "uniform")
 
 
-def build_fixations(
-    place: Mapping[str, Any],
+@dataclass(frozen=True)
+class ScoredImages:
+    """What maps were scored on; see `FixationResult`."""
+
+    num_images: int
+    num_fixations: int
+    outside: int
+    reader: dict[str, Any]
+
+
+def fixation_result(
+    row: Row,
     protocol: FixationProtocol,
     methods: Mapping[str, FixationScores],
     baselines: Mapping[str, FixationScores],
-    *,
-    seconds: float,
-) -> dict[str, Any]:
-    """Give everything about one result as plain JSON values.
+    images: ScoredImages,
+) -> FixationResult:
+    """Compute one result.
 
     Args:
-        place: "name", "dataset", "data_fingerprint", "pictures", "fixations" and "outside".
-        protocol: how maps were judged.
-        methods: {row of the table: scores}, the first as it is, then with a centre prior; may be empty.
-        baselines: the same of what knows no model, people among them.
-        seconds: spent.
+        row: what was scored.
+        protocol: how maps are scored.
+        methods: {row of the table: scores}, the map as it is first, then with a centre prior; may be empty.
+        baselines: the same of maps without a model, OBSERVERS among them.
+        images: what the maps were scored on.
     """
-    bottom_up = {name: one for name, one in baselines.items() if name not in (PEOPLE, "centre", "uniform")}
-    rivals = bottom_up or {name: one for name, one in baselines.items() if name != PEOPLE}
-    best = max(rivals, key=lambda name: (rivals[name].summary()["sauc_exact"] or {"mean": 0.0})["mean"])
-    return {
-        "kind": KIND,
-        **place,
-        "protocol": protocol.to_json(),
-        "methods": {name: one.summary() for name, one in methods.items()},
-        "baselines": {name: one.summary() for name, one in baselines.items()},
-        "ahead": {"of": best, "by": {name: one.ahead_of(rivals[best]) for name, one in methods.items()}},
-        "skipped": {name: list(map(list, one.skipped)) for name, one in methods.items() if one.skipped},
-        "seconds": round(seconds, 1),
-        **provenance(),
-    }
-
-
-def protocol_suffix(protocol: Mapping[str, Any]) -> str:
-    """Give what tells files of a protocol from those of the usual one: nothing, or such as "-blur0"."""
-    usual = FixationProtocol()
-    parts = [] if protocol["blur"] == usual.blur else [f"-blur{protocol['blur']:g}"]
-    return "".join(parts + ([] if protocol["seed"] == usual.seed else [f"-seed{protocol['seed']}"]))
-
-
-def read_fixation_results(folder: str | Path, like: Mapping[str, Any]) -> list[dict]:
-    """Read the results of the same data set, pictures and protocol as one, but for the centre prior, best last.
-
-    Raises:
-        EvalError: a file says that it is such a result but lacks a part of one.
-    """
-    found = results_of_kind(folder, "fixations-*.json", KIND, _NEEDED)
-    results = [result for result in found if _compared(result) == _compared(like) and result["methods"]]
-    return sorted(results, key=lambda result: _mean(next(iter(result["methods"].values())), "sauc_exact"))
-
-
-def _compared(result: Mapping[str, Any]) -> tuple[Any, ...]:
-    protocol = {name: value for name, value in result["protocol"].items() if name != "centre_prior"}
-    return result["dataset"], result["pictures"], result.get("data_fingerprint"), protocol
-
-
-def fixations_table(results: Sequence[Mapping[str, Any]], baselines: Mapping[str, Any]) -> str:
-    """Write the table of one data set and protocol.
-
-    Args:
-        results: of models, best last; may be empty.
-        baselines: the result whose baselines are shown.
-    """
-    protocol, width = baselines["protocol"], len(_COLUMNS) + 1
-    blur = f"smoothed by a Gaussian of {protocol['blur']:.1%} of the width" if protocol["blur"] else "not smoothed"
-    lines = [
-        f"# Where people look: {cell(baselines['dataset'])}",
-        "",
-        f"{baselines['pictures']:,} pictures, {baselines['fixations']:,} fixations inside of them,"
-        f" {baselines['outside']:,} left out. Every map is {blur}. Higher is better but for KL. sAUC: the chance that a"
-        " fixation lies higher than one made on another picture, ties counting half; benchmark: thresholds of"
-        f" {protocol['step']:g}, {protocol['splits']} draws from {protocol['others']} pictures. IG: bits against the"
-        f" centre Gaussian (deviation {protocol['centre_deviation']:g} of the sides). In brackets: 95 % interval over"
-        " pictures.",
-        "",
-        table_line(["method", *[heading for heading, _ in _COLUMNS.values()]]),
-        "|---" * width + "|",
-    ]
-    people = {name: one for name, one in baselines["baselines"].items() if name == PEOPLE}
-    others = {name: one for name, one in baselines["baselines"].items() if name != PEOPLE}
-    for name, summary in others.items():
-        lines.append(table_line([cell(name), *_numbers(summary)]))
-    for result in results:
-        for row, (name, summary) in enumerate(result["methods"].items()):
-            words = [cell(name), *_numbers(summary)]
-            lines.append(table_line([f"**{word}**" for word in words] if row == 0 else words))
-    for name, summary in people.items():
-        lines.append(table_line([cell(name), *_numbers(summary)]))
-    lines += ["", *[_ahead_line(result) for result in results]]
-    lines.append(f"- baselines: {commit_words(baselines)}; {baselines.get('date', '')}")
-    return "\n".join(lines) + "\n"
-
-
-def _ahead_line(result: Mapping[str, Any]) -> str:
-    name = next(iter(result["methods"]))
-    ahead = result["ahead"]["by"][name]["sauc_exact"]
-    told = "" if ahead is None else f"{ahead['mean']:+.3f} ({ahead['low']:+.3f} to {ahead['high']:+.3f})"
-    missing = sum(len(one) for one in result.get("skipped", {}).values())
-    return (
-        f"- {cell(name)}: sAUC {told} against {result['ahead']['of']}, 95 % interval over pictures;"
-        f"{f' {missing} maps missing;' if missing else ''} {commit_words(result)}; {result.get('date', '')}"
+    rival = _best_baseline(baselines)
+    metrics = {}
+    intervals = {}
+    for scores in list(methods.values())[:1]:
+        for name, summary in scores.summary().items():
+            if summary is not None:
+                metrics[name] = summary.mean
+                intervals[name] = (summary.low, summary.high)
+    skipped = {name: [list(one) for one in scores.skipped] for name, scores in methods.items() if scores.skipped}
+    return FixationResult(
+        **vars(row),
+        **vars(images),
+        metrics=metrics,
+        intervals=intervals,
+        interval_method="95 % percentile bootstrap over images",
+        protocol=protocol,
+        methods={name: scores.summary() for name, scores in methods.items()},
+        baselines={name: scores.summary() for name, scores in baselines.items()},
+        gain_over=rival,
+        gains={name: scores.gain_over(baselines[rival]) for name, scores in methods.items()},
+        skipped=skipped,
     )
 
 
-def _numbers(summary: Mapping[str, Any]) -> list[str]:
+def _best_baseline(baselines: Mapping[str, FixationScores]) -> str:
+    """Return the bottom-up baseline with the best shuffled AUC; without OpenCV the best of centre and uniform."""
+    rivals = [name for name in baselines if name not in _NOT_RIVALS]
+    if not rivals:
+        rivals = [name for name in baselines if name != OBSERVERS]
+
+    def shuffled_auc(name: str) -> float:
+        summary = baselines[name].summary()["sauc_exact"]
+        if summary is None:
+            return 0.0
+        return summary.mean
+
+    return max(rivals, key=shuffled_auc)
+
+
+def fixation_section(results: Sequence[FixationResult], folder: str | None = None) -> str:
+    """Return the Markdown section of one data set and protocol: baselines first, models in bold, observers last.
+
+    Args:
+        results: one or more, best last; the last shows its baselines.
+        folder: path of the results' folder for links; None: no links.
+
+    Raises:
+        EvalError: no results, or of several data sets or protocols.
+    """
+    last = one_table(results)
+    protocol = last.protocol
+    blur = "not smoothed"
+    if protocol.blur:
+        blur = f"smoothed by a Gaussian of {protocol.blur:.1%} of the width"
+    rows = []
+    for name, scores in last.baselines.items():
+        if name != OBSERVERS:
+            rows.append([cell(name), *_numbers(scores)])
+    for result in results:
+        for index, (name, scores) in enumerate(result.methods.items()):
+            row = [named(result, folder, name), *_numbers(scores)]
+            if index == 0:
+                row = bold(row)
+            rows.append(row)
+    if OBSERVERS in last.baselines:
+        rows.append([cell(OBSERVERS), *_numbers(last.baselines[OBSERVERS])])
+    return section(
+        f"Eye fixations: {cell(last.dataset)}{_suffix(protocol)}",
+        f"{last.num_images:,} images, {last.num_fixations:,} fixations inside of them, {last.outside:,} left out. Every"
+        f" map is {blur}. Higher is better but for KL. sAUC: the probability that a fixation scores higher than one"
+        f" made on another image, ties counting half; benchmark: thresholds of {protocol.step:g}, {protocol.splits}"
+        f" draws from {protocol.others} images. IG: bits over the centre Gaussian (standard deviation"
+        f" {protocol.centre_std:g} of the sides). In brackets: 95 % interval over images.",
+        table_lines(["method", *(heading for heading, _ in _COLUMNS.values())], rows),
+        [_note(result) for result in results],
+    )
+
+
+def _suffix(protocol: FixationProtocol) -> str:
+    if not protocol.suffix():
+        return ""
+    return f", {protocol.suffix()}"
+
+
+def _note(result: FixationResult) -> str:
+    if not result.methods:
+        return note(result)
+    name = next(iter(result.methods))
+    gain = result.gains[name]["sauc_exact"]
+    parts = []
+    if gain is not None:
+        parts.append(
+            f"sAUC {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) against {result.gain_over}, 95 % interval"
+            " over images"
+        )
+    missing = sum(map(len, result.skipped.values()))
+    if missing:
+        parts.append(f"{missing} maps missing")
+    return note(result, *parts)
+
+
+def _numbers(scores: MapScores) -> list[str]:
     row = []
     for metric, (_, digits) in _COLUMNS.items():
-        found = summary[metric]
-        interval = f" ({found['low']:.{digits}f}–{found['high']:.{digits}f})" if found else ""
-        shown = f"{round(found['mean'], digits) + 0.0:.{digits}f}" if found else "–"  # + 0.0: no minus before 0
-        row.append(shown + interval if metric in _WITH_INTERVALS else shown)
+        summary = scores.get(metric)
+        if summary is None:
+            row.append(NOTHING)
+            continue
+        text = f"{round(summary.mean, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before 0
+        if metric in _WITH_INTERVALS:
+            text += f" ({summary.low:.{digits}f}–{summary.high:.{digits}f})"
+        row.append(text)
     return row
-
-
-def _mean(summary: Mapping[str, Any], metric: str) -> float:
-    return summary[metric]["mean"] if summary[metric] else float("-inf")

@@ -1,19 +1,21 @@
-"""How well caption metrics agree with people: Kendall's tau of scores and ratings, beside published values."""
+"""Agreement of caption metrics with human judgements: Kendall's tau beside published values."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.captions.human_judgements import Judged
-from eval.tables.retrieval import commit_words, table_line
+from eval.results.experiments import AgreementPart, AgreementResult
+from eval.tables.markdown import NOTHING, note, number, section, table_lines
 from vislang.core.errors import EvalError
 
-EXPERT, CROWD = "expert", "crowd"
-VARIANTS = {EXPERT: "c", CROWD: "b"}  # tau-c allows for tables that are not square: 4 ratings, many scores
+EXPERT = "expert"
+CROWD = "crowd"
+VARIANTS = {EXPERT: "c", CROWD: "b"}  # tau-c corrects for tables that are not square: 4 ratings, many scores
 TITLES = {"bleu1": "BLEU-1", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L", "meteor": "METEOR", "cider": "CIDEr"}
-BAR = 1.5
+TOLERANCE = 1.5
+_OTHER = {"b": "c", "c": "b"}
 
 # Times 100. The experts' values were looked up: what the published code prints, in aimagelab/pacscore#3 and, all but
 # BLEU-1, in jmhessel/clipscore#3. The crowd's are recalled from the paper, arXiv:2104.08718.
@@ -21,102 +23,116 @@ PUBLISHED = {
     EXPERT: {"bleu1": 32.3, "bleu4": 30.8, "rouge_l": 32.3, "meteor": 41.8, "cider": 43.9},
     CROWD: {"bleu4": 16.9, "meteor": 22.2, "cider": 24.6},
 }
-RECALLED = (CROWD,)
 
 
 def kendall_tau(scores: NDArray[np.float64], ratings: NDArray[np.float64], variant: str) -> float:
-    """Give Kendall's tau times 100, -100..100; every rating is a data point of its own.
+    """Compute Kendall's tau times 100, -100..100; every rating is a data point.
 
     Args:
         scores: float [P], of a metric, one for each pair of image and candidate.
         ratings: float [P, R], higher is better.
-        variant: "b" or "c", two ways to allow for ties.
+        variant: "b" or "c": how ties are corrected for.
 
     Raises:
-        EvalError: other numbers of both, or scores or ratings that are all equal.
+        EvalError: other numbers of scores and ratings, or all of either are equal.
     """
     from scipy.stats import kendalltau
 
     if len(scores) != len(ratings):
-        raise EvalError(f"{len(scores)} scores and ratings of {len(ratings)} pairs were given, expected one score each")
+        raise EvalError(f"got {len(scores)} scores and ratings of {len(ratings)} pairs, expected one score each")
     tau = kendalltau(np.repeat(scores, ratings.shape[1]), ratings.ravel(), variant=variant).statistic
     if not np.isfinite(tau):
-        raise EvalError("all scores or all ratings are equal, so that no order can agree; give more pairs")
+        raise EvalError("all scores or all ratings are equal, so tau is not defined; give more pairs")
     return 100 * float(tau)
 
 
-def agreement(judged: Judged, scores: Mapping[str, NDArray[np.float64]], variant: str) -> dict[str, Any]:
-    """Give tau of each metric, by the published way and by two others.
+def agreement(judged: Judged, scores: Mapping[str, NDArray[np.float64]], variant: str) -> AgreementPart:
+    """Compute tau of each metric, in the published variant and in two others.
 
     Args:
         judged: P pairs with R ratings each.
         scores: for each metric float [P].
         variant: "b" or "c", the published one.
     """
-    other = "b" if variant == "c" else "c"
+    other = _OTHER[variant]
     mean = judged.ratings.mean(axis=1, keepdims=True)
-    shown = {name: scores[name] for name in TITLES if name in scores}
-    result = {
-        "pairs": len(judged.candidates),
-        "images": len(set(judged.images)),
-        "ratings": int(judged.ratings.size),
-        "own_references": judged.own,
-        "variant": f"tau-{variant}",
-        "tau": {name: kendall_tau(values, judged.ratings, variant) for name, values in shown.items()},
-        f"tau_{other}": {name: kendall_tau(values, judged.ratings, other) for name, values in shown.items()},
-    }
-    if judged.ratings.shape[1] > 1:
-        result["tau_of_mean_rating"] = {name: kendall_tau(values, mean, variant) for name, values in shown.items()}
-    return result
+    tau = {}
+    other_tau = {}
+    tau_of_mean = {}
+    for name in TITLES:
+        if name not in scores:
+            continue
+        tau[name] = kendall_tau(scores[name], judged.ratings, variant)
+        other_tau[name] = kendall_tau(scores[name], judged.ratings, other)
+        if judged.ratings.shape[1] > 1:
+            tau_of_mean[name] = kendall_tau(scores[name], mean, variant)
+    return AgreementPart(
+        pairs=len(judged.candidates),
+        images=len(set(judged.images)),
+        ratings=int(judged.ratings.size),
+        own_references=judged.own,
+        variant=f"tau-{variant}",
+        tau=tau,
+        other_tau=other_tau,
+        tau_of_mean_rating=tau_of_mean,
+    )
 
 
-def agreement_table(document: Mapping[str, Any]) -> str:
-    """Write the Markdown page of a document with a part for "expert" and one for "crowd"."""
-    lines = [
-        "# Do the metrics agree with people?",
-        "",
+def agreement_section(results: Sequence[AgreementResult], folder: str | None = None) -> str:
+    """Return the Markdown section of the newest result.
+
+    Args:
+        results: one or more.
+        folder: path of the results' folder for links; None: no links.
+    """
+    result = results[-1]
+    link = ""
+    if folder is not None:
+        link = f" All numbers: [{result.file_name()}]({folder}{result.file_name()})."
+    skipped = [f"- not measured, {name}: {reason}" for name, reason in result.skipped.items()]
+    return section(
+        "Agreement of caption metrics with human judgements",
         "Kendall's tau times 100 between each metric and human judgements of captions of Flickr8K images; higher is"
-        " better. Made by `make metric-agreement F8K=DIR`.",
-    ]
-    for name, heading in ((EXPERT, "Experts"), (CROWD, "Crowd")):
-        part = document[name]
-        lines += ["", f"## {heading}: {part['variant']}, {part['ratings']:,} ratings of {part['pairs']:,} pairs", ""]
-        lines += _table(name, part)
-    lines += ["", *_PROTOCOL, ""]
-    lines += [f"- not measured, {name}: {why}" for name, why in document["skipped"].items()]
-    lines.append(f"- {'; '.join(['tokenizer ' + document['tokenizer'], commit_words(document), document['date']])}")
-    return "\n".join(lines) + "\n"
+        f" better. Made by `make metric-agreement F8K=DIR`.{link}",
+        *_part(EXPERT, "Experts", result.expert),
+        *_part(CROWD, "Crowd (published: recalled †)", result.crowd),
+        _PROTOCOL,
+        [*skipped, note(result, f"tokenizer {result.tokenizer}")],
+    )
 
 
-def _table(name: str, part: Mapping[str, Any]) -> list[str]:
-    other = next(key for key in part if key.startswith("tau_") and len(key) == 5)
-    others = {other: f"here, tau-{other[-1]}", "tau_of_mean_rating": "here, against the mean of the ratings"}
-    extra = {key: words for key, words in others.items() if key in part}
-    mark = " †" * (name in RECALLED)
-    lines = [table_line(["metric", f"published{mark}", "here", "difference", f"within {BAR}", *extra.values()])]
-    lines.append("|---" * (5 + len(extra)) + "|")
-    for metric, tau in part["tau"].items():
+def _part(name: str, heading: str, part: AgreementPart) -> tuple[str, list[str]]:
+    others = {f"here, tau-{_OTHER[part.variant[-1]]}": part.other_tau}
+    if part.tau_of_mean_rating:
+        others["here, against the mean of the ratings"] = part.tau_of_mean_rating
+    rows = []
+    for metric, tau in part.tau.items():
         published = PUBLISHED[name].get(metric)
-        apart = None if published is None else tau - published
-        words = (
-            ["–"] * 3 if apart is None else [f"{published:.1f}", f"{apart:+.2f}", "yes" if abs(apart) <= BAR else "no"]
-        )
-        rest = [f"{part[key][metric]:.2f}" for key in extra]
-        lines.append(table_line([TITLES[metric], words[0], f"**{tau:.2f}**", words[1], words[2], *rest]))
-    return lines
+        difference = NOTHING
+        agrees = NOTHING
+        if published is not None:
+            difference = f"{tau - published:+.2f}"
+            agrees = "no"
+            if abs(tau - published) <= TOLERANCE:
+                agrees = "yes"
+        rest = [f"{values[metric]:.2f}" for values in others.values()]
+        rows.append([TITLES[metric], number(published), f"**{tau:.2f}**", difference, agrees, *rest])
+    header = ["metric", "published", "here", "difference", f"within {TOLERANCE}", *others]
+    title = f"### {heading}: {part.variant}, {part.ratings:,} ratings of {part.pairs:,} pairs"
+    return title, table_lines(header, rows)
 
 
 _PROTOCOL = (
     "† recalled from the CLIPScore paper (arXiv:2104.08718), not verified against it. The experts' values were looked"
     " up: what the published code prints, in aimagelab/pacscore#3 and, all but BLEU-1, in jmhessel/clipscore#3.",
     "",
-    "## The protocol",
+    "### Protocol",
     "",
-    "- A pair is an image and a caption that was written for this or another image. Each pair is scored as if it were"
-    " an image of its own, against the captions of the image.",
-    "- Experts: a pair whose candidate, letter for letter, is one of the image's five references is left out. Each of"
-    " the three ratings, 1 to 4, is a data point of its own, against all five references; tau-c.",
-    "- Crowd: all pairs stay, and a reference that is a candidate for its own image is taken out of the references of"
+    "- A pair is an image and a caption that was written for this or another image. Each pair is scored as an image of"
+    " its own, against the captions of the image.",
+    "- Experts: pairs whose candidate equals, letter for letter, one of the image's five references are left out. Each"
+    " of the three ratings, 1 to 4, is a data point, against all five references; tau-c.",
+    "- Crowd: all pairs stay, and a reference that is a candidate for its own image is removed from the references of"
     ' all pairs of that image. The rating is the share of people who said "yes"; tau-b.',
     "- Captions are tokenized with PTB. BLEU is coco-caption's of a single caption. CIDEr takes its n-gram weights"
     " from all data points of a table, so that a pair with three ratings counts three times.",

@@ -1,110 +1,84 @@
-"""Captions of boxes as JSON, and as one Markdown table: models of regions beside models of whole pictures."""
+"""Captions of annotated boxes: results of scores over seeds, and their table with published rows."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
-import numpy as np
+from eval.metrics.captions.coco_files import ImageId
+from eval.metrics.captions.score import References, score_captions
+from eval.results.kinds import RegionCaptionResult
+from eval.results.result import Row, SeedRun, summarize_seeds
+from eval.tables.captions import COLUMNS, percent
+from eval.tables.markdown import bold, named, note, number, one_table, section, seeds, table_lines
 
-from eval.metrics.captions.score import score_captions
-from eval.results.files import results_of_kind
-from eval.tables.retrieval import cell, commit_words, require_one_table, seeds_words, table_line
-from vislang.core.provenance import provenance
-
-KIND = "region-captions"
-_COLUMNS = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge_l", "cider")
 _HEADER = ("model", "sees", "BLEU-1", "2", "3", "4", "METEOR", "ROUGE-L", "CIDEr", "source")
-# BLEU recalled, the others verified: regions of COCO, 45 snippets of people for each picture.
-_PUBLISHED = (
-    ("people †", "regions of COCO", (61.5, 45.2, 30.1, 22.0, None, None, None)),
-    ("full-frame RNN †", "regions of COCO", (14.2, 6.0, 2.2, 0.0, 13.3, 21.0, 20.3)),
-    ("region RNN †", "regions of COCO", (35.2, 23.0, 16.1, 14.8, 15.8, 35.1, 61.6)),
+# BLEU recalled, the others verified: regions of COCO, 45 snippets of people for each image.
+_PUBLISHED: tuple[tuple[str, tuple[float | None, ...]], ...] = (
+    ("people †", (61.5, 45.2, 30.1, 22.0, None, None, None)),
+    ("full-frame RNN †", (14.2, 6.0, 2.2, 0.0, 13.3, 21.0, 20.3)),
+    ("region RNN †", (35.2, 23.0, 16.1, 14.8, 15.8, 35.1, 61.6)),
 )
-_KARPATHY = "Karpathy and Fei-Fei 2015"
 
 
-def build_region_result(
-    place: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], references: Mapping[Any, Sequence[str]], **scoring: Any
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RegionRun:
+    """The captions of one captioner, by box, and what it was trained on."""
+
+    captions: Mapping[ImageId, str]
+    reads: str
+    seed_run: SeedRun
+
+
+def region_caption_result(
+    row: Row, runs: Sequence[RegionRun], references: References, tokenizer: str | None = None
+) -> RegionCaptionResult:
     """Score the captions of one row's seeds.
 
     Args:
-        place: "name", "dataset", "split" and "data_fingerprint".
-        runs: for each seed "captions", one for each of the references in order, "info" from `model_info`, "of" what it
-            reads, and "seconds".
+        row: what was captioned.
+        runs: one for each seed; the metrics are means over them.
         references: for each box the phrases that name it.
-        **scoring: of `eval.metrics.captions.score.score_captions`.
+        tokenizer: "ptb", "treebank" or None for the best that runs.
     """
-    scores = [
-        score_captions(dict(zip(references, run["captions"], strict=True)), references, **scoring) for run in runs
-    ]
-    columns = {name: [100 * one.corpus[name] for one in scores if name in one.corpus] for name in _COLUMNS}
-    info = runs[0]["info"]
-    return {
-        "kind": KIND,
-        **place,
-        "reads": runs[0]["of"],
-        "num_boxes": len(references),
-        "metrics": {name: float(np.mean(values)) if values else None for name, values in columns.items()},
-        "deviation": {
-            name: float(np.std(values, ddof=1)) if len(values) > 1 else None for name, values in columns.items()
-        },
-        "tokenizer": scores[0].tokenizer,
-        "skipped": scores[0].skipped,
-        "seeds": [run["info"]["seed"] for run in runs],
-        "weights_fingerprints": [run["info"]["weights_fingerprint"] for run in runs],
-        "config": dict(info["config"]),
-        "seconds": round(sum(run["seconds"] for run in runs), 1),
-        **provenance(),
-    }
+    scores = [score_captions(run.captions, references, tokenizer=tokenizer) for run in runs]
+    per_seed = []
+    for run, one in zip(runs, scores, strict=True):
+        per_seed.append(replace(run.seed_run, metrics=percent(one.corpus)))
+    metrics, std = summarize_seeds([run.metrics for run in per_seed])
+    return RegionCaptionResult(
+        **vars(row),
+        metrics=metrics,
+        std=std,
+        per_seed=tuple(per_seed),
+        reads=runs[0].reads,
+        num_boxes=len(references),
+        tokenizer=scores[0].tokenizer,
+        skipped=dict(scores[0].skipped),
+    )
 
 
-def read_region_results(folder: str | Path, dataset: str, split: str) -> list[dict]:
-    """Read the results of one data set and split from a folder, best CIDEr last.
+def region_caption_section(results: Sequence[RegionCaptionResult], folder: str | None = None) -> str:
+    """Return the Markdown section of one data set and split, published rows first.
 
-    Raises:
-        EvalError: a file says that it is such a result but lacks a part of one.
-    """
-    needed = {"name", "dataset", "split", "metrics", "deviation", "reads", "seeds", "num_boxes"}
-    found = results_of_kind(folder, "region-captions-*.json", KIND, needed)
-    results = [result for result in found if (result["dataset"], result["split"]) == (dataset, split)]
-    return sorted(results, key=lambda result: result["metrics"]["cider"] or 0.0)
-
-
-def region_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """Write the table of one data set and split, published rows first.
+    Args:
+        results: one or more, of one data set and split, best last.
+        folder: path of the results' folder for links; None: no links.
 
     Raises:
         EvalError: no results, or of several data sets or splits.
     """
-    dataset, split = require_one_table(results)
-    lines = [
-        f"# Captions of regions: {dataset}, {split}",
-        "",
-        f"{results[-1]['num_boxes']:,} boxes that people drew, against the phrases that name what is in them. In"
-        " percent, higher is better. A model that sees whole pictures is shown the cut-out box.",
-        "",
-        table_line(list(_HEADER)),
-        "|---" * len(_HEADER) + "|",
-    ]
-    for name, sees, numbers in _PUBLISHED:
-        lines.append(table_line([name, sees, *["–" if one is None else f"{one:.1f}" for one in numbers], _KARPATHY]))
+    last = one_table(results)
+    rows = []
+    for name, numbers in _PUBLISHED:
+        rows.append([name, "regions of COCO", *map(number, numbers), "Karpathy and Fei-Fei 2015"])
     for result in results:
-        ours = [_words(result, name) for name in _COLUMNS]
-        bold = [f"**{words}**" for words in (cell(result["name"]), result["reads"], *ours)]
-        lines.append(table_line([*bold, f"here, {seeds_words(len(result['seeds']))}"]))
-    lines += [
-        "",
-        "† METEOR, ROUGE-L and CIDEr from the paper, BLEU recalled; another data set, 45 references for a picture.",
-        "Models of whole pictures write sentences; the phrases are short.",
-        "",
-    ]
-    lines += [f"- {cell(result['name'])}: {commit_words(result)}; {result.get('date', '')}" for result in results]
-    return "\n".join(lines) + "\n"
-
-
-def _words(result: Mapping[str, Any], name: str) -> str:
-    value, deviation = result["metrics"][name], result["deviation"][name]
-    if value is None:
-        return "–"
-    return f"{value:.1f}" if deviation is None else f"{value:.1f} ± {deviation:.1f}"
+        cells = [number(result.metrics.get(name), result.std.get(name)) for name in COLUMNS]
+        rows.append([*bold([named(result, folder), result.reads, *cells]), f"here, {seeds(result)}"])
+    return section(
+        f"Region captions: {last.dataset}, {last.split}",
+        f"{last.num_boxes:,} annotated boxes, scored against the phrases that name their content. Times 100, higher is"
+        " better. A model of whole images captions the crop of the box.",
+        table_lines(_HEADER, rows),
+        "† METEOR, ROUGE-L and CIDEr from the paper, BLEU recalled; another data set, 45 references for an image."
+        " Models of whole images write sentences; the phrases are short.",
+        [note(result) for result in results],
+    )

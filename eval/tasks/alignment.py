@@ -1,164 +1,225 @@
-"""The alignment part of eval.run: ranking by words and regions, and phrases looked up in their pictures."""
+"""Rank a split by words and regions with trained aligners, and ground phrases in their annotated boxes.
+
+Every checkpoint that a training kept is ranked; the best one grounds the phrases.
+"""
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eval.results.runs import fill_in_from_training, grouped, model_info, require_kind, training_seconds
+from eval.tasks.options import (
+    Split,
+    add_cache,
+    add_data,
+    add_entities,
+    add_output,
+    add_required_models,
+    read_split,
+    report,
+    resolve_models,
+    write_page,
+)
 from vislang.core.cli import DONE, progress_is_shown
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from captioner.alignment.inference import TrainedAligner
+    from datasets.captions.flickr30k_entities import EntityNotes
+    from datasets.records import ImageRecord
+    from eval.metrics.grounding import GroundedPhrase
+    from eval.metrics.ranking import Ranks
+    from eval.pages.grounding import GroundedSentence
+    from eval.results.models import ModelInfo
+    from eval.results.result import Result, Scores
+
 KIND = "aligner"
-_SHOWN = 10  # pictures on the page
+SYSTEM = "alignment"
+_SHOWN = 10  # images on the page
 
 
-def evaluate_alignment(args: argparse.Namespace) -> int:
-    """Rank a split both ways with every checkpoint that a run kept, and ground the phrases of Entities if given."""
-    import json
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the task."""
+    add_required_models(parser, KIND)
+    add_data(parser)
+    add_cache(parser)
+    add_entities(parser)
+    add_output(parser)
 
-    from datasets.records import data_fingerprint, of_split
-    from datasets.registry import read_dataset, read_named_boxes, reader_options
-    from eval.tables.grounding import build_grounding, grounding_table, read_grounding
-    from eval.tables.retrieval import Setup, build_result, markdown_table, read_results
-    from vislang.core.files import file_name, require_writable_folder, write_json, write_text
 
-    require_kind(args.models, KIND)
-    fill_in_from_training(args, KIND)
-    records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
+@dataclass(frozen=True)
+class Grounding:
+    """The outcome for each phrase: of the aligner, and of methods that do not read the phrase."""
+
+    phrases: "list[GroundedPhrase]" = field(default_factory=list)
+    baselines: "dict[str, list[GroundedPhrase]]" = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AlignmentRun:
+    """One aligner on a split.
+
+    Attributes:
+        aligner: with its best weights.
+        model: what results say of it.
+        folds: the ranks of each kept checkpoint.
+        parts: metrics of each part of the score alone.
+        grounding: None where no boxes are annotated.
+        seconds: spent.
+    """
+
+    aligner: "TrainedAligner"
+    model: "ModelInfo"
+    folds: "list[Ranks]"
+    parts: "dict[str, Scores]"
+    grounding: Grounding | None
+    seconds: float
+
+
+def run(args: argparse.Namespace) -> int:
+    """Rank and ground with every model, and write results, tables and a page."""
+    from eval.results.models import group_by_row
+    from vislang.core.files import require_writable_folder
+
+    resolve_models(args, KIND)
+    data = read_split(args, KIND)
     require_writable_folder(args.out)
     notes = None
-    if args.entities or args.dataset == "scenes":
-        ids = [record.image_id for record in records]
-        notes = read_named_boxes(args.dataset, args.data, args.entities, ids)
-    measured = [measure(args, checkpoint, records, notes) for checkpoint in args.models]
-    dataset = args.dataset_name or args.dataset
-    results = []
-    for name, runs in grouped(measured, args.name, "alignment").items():
-        config, fingerprint = runs[0]["info"]["config"], data_fingerprint(records)
-        setup = Setup(name, dataset, args.split, "full", "alignment", config, fingerprint, repeated=True)
-        seconds = sum(run["seconds"] for run in runs)
-        results.append(build_result(setup, [run["run"] for run in runs], seconds=seconds) | parts_of(runs))
-        stem = file_name(f"{name}-{dataset}-{args.split}")
-        write_json(args.out / f"{stem}.json", results[-1])
-        if notes:
-            results.append(build_grounding(setup, runs))
-            write_json(args.out / f"grounding-{stem}.json", results[-1])
-    table = markdown_table(read_results(args.out, dataset, args.split))
-    write_text(args.out / file_name(f"retrieval-{dataset}-{args.split}.md"), table)
-    if notes:
-        grounding = grounding_table(read_grounding(args.out, dataset, args.split))
-        write_text(args.out / file_name(f"grounding-{dataset}-{args.split}.md"), grounding)
-        table += "\n" + grounding
-    write_page(args, dataset, records, measured[0]["model"])
-    print(json.dumps(results, indent=1) if args.json else table, end="\n" if args.json else "")
+    if args.entities or data.reader == "scenes":
+        notes = data.named_boxes(args.entities)
+    runs = [align_split(checkpoint, data, notes) for checkpoint in args.models]
+    results: list[Result] = []
+    for name, row in group_by_row(runs, args.name, SYSTEM).items():
+        results.extend(_results(data, name, row))
+    report(args, results)
+    _write_examples(args, data, results, runs[0].aligner)
     return DONE
 
 
-def parts_named(config: Any) -> list[str]:
-    """Name the parts of an aligner's score, in order."""
-    wholes = {"wholes": config.global_dim, "bags of words": config.bag_dim}
-    return ["words and regions", *(name for name, width in wholes.items() if width)]
+def _results(data: Split, name: str, row: Sequence[AlignmentRun]) -> "list[Result]":
+    from dataclasses import replace
+
+    from eval.results.result import summarize_seeds
+    from eval.tables.phrases import GroundedRun, grounding_result
+    from eval.tables.retrieval import RankedRun, retrieval_result
+    from vislang.backbones.feature_name import FeatureName
+
+    about = data.row(name, SYSTEM, row[0].model, sum(run.seconds for run in row))
+    ranked = [RankedRun(run.folds, run.model.seed_run()) for run in row]
+    parts = {}
+    for part in row[0].parts:
+        parts[part], _ = summarize_seeds([run.parts[part] for run in row])
+    results: list[Result] = [replace(retrieval_result(about, ranked, repeated=True), parts=parts)]
+    grounded = []
+    for run in row:
+        if run.grounding is not None:
+            grounded.append(GroundedRun(run.grounding.phrases, run.grounding.baselines, run.model.seed_run()))
+    if grounded:
+        feature = FeatureName.parse(row[0].aligner.config.layers[0])
+        proposals = str(feature).removeprefix(f"{feature.kind}-")
+        results.append(grounding_result(about, grounded, proposals))
+    return results
 
 
-def parts_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Give the metrics of each part of the score alone, means over seeds."""
-    names = list(runs[0]["parts"])
-    columns = {name: [run["parts"][name] for run in runs] for name in names}
-    means = {
-        name: {metric: sum(row[metric] for row in rows) / len(rows) for metric in rows[0]}
-        for name, rows in columns.items()
-    }
-    return {"parts": means}
-
-
-def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], notes: Any) -> dict[str, Any]:
-    """Rank with every kept checkpoint of one run; ground with its best."""
+def align_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes] | None") -> AlignmentRun:
+    """Rank with every kept checkpoint of one training; ground with the best."""
     from captioner.alignment.inference import read_aligner
     from captioner.api import load_aligner
     from datasets.records import captions_of
     from eval.metrics.ranking import ranks_from_scores
     from eval.metrics.retrieval import retrieval_metrics
-    from eval.tables.retrieval import SeedRun
+    from eval.results.models import model_info
     from vislang.core.cli import import_backend_quietly
     from vislang.features.cache.reader import open_cache
     from vislang.training.checkpoints import kept_weights
 
     import_backend_quietly()
     started = time.perf_counter()
-    model = load_aligner(checkpoint)
-    sentences, owners = captions_of(records)
-    ids = [record.image_id for record in records]
-    passes, parts = [], []
-    with open_cache(args.cache) as cache:
+    aligner = load_aligner(checkpoint)
+    info = model_info(checkpoint, aligner.description, aligner.fingerprint, aligner.config.epochs)
+    sentences, owners = captions_of(data.records)
+    folds = []
+    part_folds: dict[str, list[Ranks]] = {name: [] for name in part_names(aligner.config)}
+    grounding = None
+    with open_cache(data.cache) as cache:
         for weights in kept_weights(checkpoint):
             if progress_is_shown():
                 print(f"ranking with {weights}", file=sys.stderr)
-            one = read_aligner(checkpoint, weights)
-            each = one.each_score(one.encode_cached(cache, ids), one.encode_sentences(sentences))
-            passes.append(ranks_from_scores(one.combined(each), owners))
-            parts.append([ranks_from_scores(score, owners) for score in each])
-        seconds = training_seconds(checkpoint, model.config.epochs)
-        info = model_info(model.description, model.fingerprint, seconds)
-        grounding = ground(model, cache, ids, notes) if notes else None
-    run = SeedRun(passes, info["seed"], checkpoint.name, info["weights_fingerprint"], info["training_seconds"])
-    seconds = time.perf_counter() - started
-    alone = {
-        name: retrieval_metrics(list(ranks)).to_json()
-        for name, *ranks in zip(parts_named(model.config), *parts, strict=True)
-    }
-    return {"run": run, "info": info, "parts": alone, "grounding": grounding, "seconds": seconds, "model": model}
+            kept = read_aligner(checkpoint, weights)
+            scores = kept.each_score(kept.encode_cached(cache, data.image_ids), kept.encode_sentences(sentences))
+            folds.append(ranks_from_scores(kept.combined(scores), owners))
+            for name, part in zip(part_folds, scores, strict=True):
+                part_folds[name].append(ranks_from_scores(part, owners))
+        if notes is not None:
+            grounding = ground_phrases(aligner, cache, data.image_ids, notes)
+    parts = {name: retrieval_metrics(ranks).to_json() for name, ranks in part_folds.items()}
+    return AlignmentRun(aligner, info, folds, parts, grounding, time.perf_counter() - started)
 
 
-def ground(model: Any, cache: Any, ids: Sequence[str], notes: Any) -> dict[str, list[Any]]:
-    """Order the regions of each picture for every phrase that has a box.
+def part_names(config: Any) -> list[str]:
+    """Return the names of the parts of an aligner's score, in order."""
+    names = ["words and regions"]
+    if config.global_dim:
+        names.append("global embeddings")
+    if config.bag_dim:
+        names.append("bags of words")
+    return names
 
-    Returns:
-        {method: what came of each phrase}: the model's, and the methods that never read.
-    """
+
+def ground_phrases(
+    aligner: "TrainedAligner", cache: Any, ids: Sequence[str], notes: "dict[str, EntityNotes]"
+) -> Grounding:
+    """Rank the regions of each image for every phrase that has a box."""
     from captioner.alignment.phrase_grounding import phrase_scores
-    from eval.metrics.grounding import baseline_orders, find, find_at_random, find_point
+    from eval.metrics.grounding import baseline_rankings, ground_at_random, ground_phrase, ground_point
     from vislang.core.boxes import areas
 
-    regions = cached_boxes(model, cache, ids)
-    found: dict[str, list[Any]] = {"model": [], "centre": [], "random region": []}
-    for number, (name, scores) in enumerate(zip(ids, phrase_scores(model, cache, ids, notes), strict=True)):
-        boxes = regions[number][areas(regions[number][:, :4]) > 0, :4]
-        orders = baseline_orders(boxes)
+    found = Grounding(baselines={"centre": [], "random region": []})
+    all_regions = cached_boxes(aligner, cache, ids)
+    for row, (name, scores) in enumerate(zip(ids, phrase_scores(aligner, cache, ids, notes), strict=True)):
+        regions = all_regions[row][areas(all_regions[row][:, :4]) > 0, :4]
+        rankings = baseline_rankings(regions)
         for phrase, of_regions in zip(notes[name].phrases, scores, strict=True):
             if not len(phrase.boxes):
                 continue
-            asked = number, phrase.kind
-            best_first = (-of_regions[: len(boxes)]).argsort(kind="stable")
-            found["model"].append(find(*asked, boxes[best_first], phrase.boxes, offered=boxes))
-            found["centre"].append(find_point(*asked, (0.5, 0.5), phrase.boxes))
-            found["random region"].append(find_at_random(*asked, boxes, phrase.boxes))
-            for method, order in orders.items():
-                found.setdefault(method, []).append(find(*asked, order, phrase.boxes))
+            order = (-of_regions[: len(regions)]).argsort(kind="stable")
+            found.phrases.append(ground_phrase(row, phrase.kind, regions[order], phrase.boxes, offered=regions))
+            found.baselines["centre"].append(ground_point(row, phrase.kind, (0.5, 0.5), phrase.boxes))
+            found.baselines["random region"].append(ground_at_random(row, phrase.kind, regions, phrase.boxes))
+            for method, ranking in rankings.items():
+                outcome = ground_phrase(row, phrase.kind, ranking, phrase.boxes)
+                found.baselines.setdefault(method, []).append(outcome)
     return found
 
 
-def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], model: Any) -> None:
-    """Write the page of this data set and split, with sentences that the first checkpoint cut."""
+def _write_examples(
+    args: argparse.Namespace, data: Split, results: "Sequence[Result]", aligner: "TrainedAligner"
+) -> None:
+    """Write the page of this data set and split, with sentences that the first model segments."""
     from eval.pages.grounding import grounding_page
-    from eval.tables.grounding import read_grounding
-    from vislang.core.files import file_name
+    from eval.results.kinds import GroundingResult
+    from eval.results.result import read_results
     from vislang.core.seeds import stream
 
-    readable = [record for record in records if record.path is not None]
+    readable = [record for record in data.records if record.path is not None]
     order = stream(0, "gallery", "alignment").permutation(len(readable))[:_SHOWN]
-    placed = place_sentences(model, args.cache, [readable[row] for row in order])
-    results = read_grounding(args.out, dataset, args.split)
-    shown = f"sentences cut by {model.description.get('preset')}, seed {model.description.get('seed')}"
-    title, tags = f"Words and their places: {dataset}, {args.split}", [f"{len(records):,} pictures", shown]
-    path = args.out / file_name(f"grounding-{dataset}-{args.split}.html")
-    grounding_page(results, placed, title=title, tags=tags).write(path)
-    print(f"wrote {path}", file=sys.stderr)
+    placed = place_sentences(aligner, data.cache, [readable[row] for row in order])
+    key = results[0].table_key()
+    grounded = [result for result in read_results(args.out, GroundingResult) if result.table_key() == key]
+    shown = f"sentences cut by {aligner.description.get('preset')}, seed {aligner.description.get('seed')}"
+    title = f"Words and their regions: {data.dataset}, {data.name}"
+    page = grounding_page(grounded, placed, title=title, tags=[f"{len(data.records):,} images", shown])
+    write_page(args, f"grounding-{data.dataset}-{data.name}", page)
 
 
-def place_sentences(model: Any, cache_path: Path, records: Sequence[Any]) -> list[Any]:
-    """Cut the first caption of each picture into parts, and draw where each is."""
+def place_sentences(
+    aligner: "TrainedAligner", cache_path: Path, records: "Sequence[ImageRecord]"
+) -> "list[GroundedSentence]":
+    """Segment the first caption of each image, and draw the region of each segment."""
     from captioner.alignment.noun_phrases import with_determiners
     from captioner.alignment.segments import segment_sentences
     from eval.pages.grounding import GroundedSentence
@@ -168,27 +229,36 @@ def place_sentences(model: Any, cache_path: Path, records: Sequence[Any]) -> lis
     from vislang.images.decode import decode_image
     from vislang.text.tokenizer import tokenize
 
+    if not records:
+        return []
     ids = [record.image_id for record in records]
     sentences = [tokenize(record.captions[0]) for record in records]
     with open_cache(cache_path) as cache:
-        found = segment_sentences(model, model.encode_cached(cache, ids), sentences) if ids else []
-        boxes = cached_boxes(model, cache, ids)
+        found = segment_sentences(aligner, aligner.encode_cached(cache, ids), sentences)
+        boxes = cached_boxes(aligner, cache, ids)
     placed = []
     for record, words, segments, regions in zip(records, sentences, found, boxes, strict=True):
-        parts = [(" ".join(words[slice(*one.words)]), one.region) for one in with_determiners(words, segments)]
-        inside = [(text, region) for text, region in parts if region]
-        corners = regions[[region for _, region in inside], :4]
-        drawing = draw_regions(decode_image(record.path), corners, [text for text, _ in inside])
-        shown = [(text, region == 0) for text, region in parts]
-        placed.append(GroundedSentence(data_uri(drawing), shown))
+        parts = []
+        texts = []
+        inside = []  # region 0 is the whole image
+        for segment in with_determiners(words, segments):
+            text = " ".join(words[slice(*segment.words)])
+            parts.append((text, segment.region == 0))
+            if segment.region:
+                texts.append(text)
+                inside.append(segment.region)
+        if record.path is None:
+            continue
+        drawing = draw_regions(decode_image(record.path), regions[inside, :4], texts)
+        placed.append(GroundedSentence(data_uri(drawing), parts))
     return placed
 
 
-def cached_boxes(model: Any, cache: Any, ids: Sequence[str]) -> Any:
-    """Give float32 [N, R, 5], the boxes beside the regions that a model reads."""
+def cached_boxes(aligner: "TrainedAligner", cache: Any, ids: Sequence[str]) -> "np.ndarray":
+    """Return float32 [N, R, 5], the boxes beside the regions that an aligner reads."""
     import numpy as np
 
     from vislang.features.regions.region_features import boxes_beside
 
-    place = boxes_beside(cache, model.description["backbone"]["name"], model.config.layers[0])
+    place = boxes_beside(cache, aligner.description["backbone"]["name"], aligner.config.layers[0])
     return cache.read(*place, ids).astype(np.float32)

@@ -1,4 +1,7 @@
-"""OpenCV's saliency of a picture from its pixels alone: what models must beat."""
+"""OpenCV's bottom-up saliency of an image: baselines that no model is needed for.
+
+References: Hou and Zhang 2007 (spectral residual); Montabone and Soto 2010 (fine-grained).
+"""
 
 import functools
 import sys
@@ -14,7 +17,7 @@ BOTTOM_UP = {  # name: method of cv2.saliency
 
 @functools.cache
 def opencv() -> Any:
-    """Give OpenCV with its saliency module, or None after saying once what to install."""
+    """Return OpenCV with its saliency module, or None after printing once what to install."""
     try:
         import cv2
 
@@ -28,18 +31,17 @@ def opencv() -> Any:
 
 
 def bottom_up_maps(pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Give the maps of a picture, each float32 [H, W], 0 to 1; none without OpenCV.
+    """Return the maps of an image, each float32 [H, W], 0 to 1; none without OpenCV.
 
     Args:
         pixels: uint8 [H, W, 3], RGB.
-
-    References: Hou and Zhang 2007 (spectral residual); Montabone and Soto 2010 (fine-grained).
     """
     cv2 = opencv()
+    maps: dict[str, np.ndarray] = {}
     if cv2 is None:
-        return {}
-    turned = np.ascontiguousarray(pixels[:, :, ::-1])
-    return {
-        name: np.asarray(getattr(cv2.saliency, make)().computeSaliency(turned)[1], np.float32)
-        for name, make in BOTTOM_UP.items()
-    }
+        return maps
+    bgr = np.ascontiguousarray(pixels[:, :, ::-1])
+    for name, method in BOTTOM_UP.items():
+        saliency = getattr(cv2.saliency, method)()
+        maps[name] = np.asarray(saliency.computeSaliency(bgr)[1], np.float32)
+    return maps

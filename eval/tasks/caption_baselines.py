@@ -1,9 +1,7 @@
-"""Captions borrowed from training images, the baselines of every caption table; part of eval.run."""
+"""Captions copied from training images, the baselines of every caption table."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from eval.metrics.captions.cider import PairwiseCider
 from eval.metrics.captions.ngrams import word_rows
 from eval.metrics.captions.ptb_tokenizer import treebank_tokenize
 from eval.metrics.captions.score import Captions
+from eval.tasks.options import Split
 from vislang.core.errors import DataError
 from vislang.features.cache.layout import group_name
 from vislang.features.cache.reader import FeatureCache, FeatureKey, open_cache
@@ -30,7 +29,7 @@ TAP = "pooled"
 
 
 @dataclass(frozen=True)
-class Borrowed:
+class CopiedCaptions:
     """The captions of one baseline.
 
     Attributes:
@@ -38,7 +37,7 @@ class Borrowed:
         captions: one for each image id.
         config: how they were found.
         fingerprint: of the weights behind the features.
-        seconds: how long finding them took.
+        seconds: spent.
     """
 
     name: str
@@ -48,78 +47,75 @@ class Borrowed:
     seconds: float
 
 
-def borrow_captions(
-    cache_path: Path, backbone: str | None, training: Sequence[ImageRecord], images: Sequence[ImageRecord]
-) -> list[Borrowed]:
-    """Find the caption of the nearest training image, and the consensus caption, for each image.
+def copy_captions(data: Split, backbone: str | None) -> list[CopiedCaptions]:
+    """Find the caption of the nearest training image, and the consensus caption, for each image of a split.
 
     Args:
-        cache_path: a feature cache with the pooled features of all these images.
-        backbone: whose features; None takes the first in the cache.
-        training: the images whose captions may be borrowed.
-        images: the images to caption; none of them in `training`.
+        data: its cache holds the pooled features of the split and of split "train".
+        backbone: whose features; None: the first in the cache.
 
     Raises:
         DataError: no training images, images that are among them, or features that are not in the cache.
     """
     started = time.perf_counter()
-    training = [record for record in training if record.captions]
-    neighbours, key = nearest_training_images(cache_path, backbone, training, images)
+    training = [record for record in data.all_records if record.split == "train" and record.captions]
+    neighbours, key = nearest_training_images(data, backbone, training)
     sentences, image_of_caption = captions_of(training)
-    ends = np.cumsum([len(record.captions) for record in training]).tolist()
-    numbers = [list(range(end - len(record.captions), end)) for record, end in zip(training, ends, strict=True)]
-    nearest, found_nearest = first_captions(neighbours, numbers), time.perf_counter()
-    words = treebank_tokenize(sentences)  # needs no Java, so that the choice is the same everywhere
-    rows = word_rows(words)
-    pairwise_cider = PairwiseCider(rows, image_of_caption)
-    consensus = consensus_captions(neighbours, numbers, lambda captions: pairwise_cider(rows[captions], captions))
+    indices = []
+    first = 0
+    for record in training:
+        indices.append(list(range(first, first + len(record.captions))))
+        first += len(record.captions)
+    nearest = first_captions(neighbours, indices)
+    nearest_seconds = time.perf_counter() - started
+    words = word_rows(treebank_tokenize(sentences))  # needs no Java, so that the choice is the same everywhere
+    cider = PairwiseCider(words, image_of_caption)
+    consensus = consensus_captions(neighbours, indices, lambda captions: cider(words[captions], captions))
     features = {
         "backbone": {"name": key.backbone, "weights": key.weights},
         "features": f"{TAP}@{key.recipe}, standardised, Euclidean distance",
     }
-    found = (
-        ("nearest", nearest, {**features, "neighbours": 1}, found_nearest - started),
-        ("consensus", consensus, {**features, "neighbours": NEIGHBOURS, "agreeing": AGREEING}, None),
-    )
+
+    def copied(name: str, chosen: NDArray[np.int64], settings: dict[str, int], seconds: float) -> CopiedCaptions:
+        captions: Captions = dict(zip(data.image_ids, (sentences[index] for index in chosen), strict=True))
+        return CopiedCaptions(f"{name}-{key.backbone}", captions, {**features, **settings}, key.weights, seconds)
+
     return [
-        Borrowed(
-            f"{name}-{key.backbone}",
-            {record.image_id: sentences[number] for record, number in zip(images, chosen, strict=True)},
-            config,
-            key.weights,
-            time.perf_counter() - started if seconds is None else seconds,
-        )
-        for name, chosen, config, seconds in found
+        copied("nearest", nearest, {"neighbours": 1}, nearest_seconds),
+        copied("consensus", consensus, {"neighbours": NEIGHBOURS, "agreeing": AGREEING}, time.perf_counter() - started),
     ]
 
 
 def nearest_training_images(
-    cache_path: Path, backbone: str | None, training: Sequence[ImageRecord], images: Sequence[ImageRecord]
+    data: Split, backbone: str | None, training: list[ImageRecord]
 ) -> tuple[NDArray[np.int64], FeatureKey]:
-    """Give int64 [images, NEIGHBOURS] rows of `training`, nearest first, and whose features were compared."""
-    both = {record.image_id for record in training} & {record.image_id for record in images}
-    if both or not training:
+    """Return int64 [N, NEIGHBOURS] rows of `training`, nearest first, and whose features were compared.
+
+    Raises:
+        DataError: no training images, or images that are among them.
+    """
+    training_ids = [record.image_id for record in training]
+    shared = set(training_ids) & set(data.image_ids)
+    if shared or not training:
         raise DataError(
-            f"{len(both)} of {len(images)} images are among the {len(training)} training images, expected none of "
-            "some; baselines need a data set with a train split and another --split"
+            f"{len(shared)} of {len(data.records)} images are among the {len(training)} training images, expected none"
+            " of some; baselines need a data set with a train split and another --split"
         )
-    with open_cache(cache_path) as cache:
+    with open_cache(data.cache) as cache:
         key = pooled_key(cache, backbone)
-        known, asked = (
-            cache.read(group_name(key), TAP, [record.image_id for record in records], expect=key)
-            for records in (training, images)
-        )
-    candidates, queries = standardised(known, asked)
+        candidates = cache.read(group_name(key), TAP, training_ids, expect=key)
+        queries = cache.read(group_name(key), TAP, data.image_ids, expect=key)
+    candidates, queries = standardised(candidates, queries)
     return nearest_images(queries, candidates, NEIGHBOURS), key
 
 
 def pooled_key(cache: FeatureCache, backbone: str | None) -> FeatureKey:
-    """Choose whose pooled features to compare.
+    """Return the key of the pooled features of a backbone, None: of the first.
 
     Raises:
-        DataError: the cache has none, or none of this backbone.
+        DataError: the cache has none.
     """
     for key in cache.taps():
         if key.tap == TAP and backbone in (None, key.backbone):
             return key
-    return cache.key(backbone or "NAME", TAP)  # raises, with what there is and the command that adds it
+    return cache.key(backbone or "NAME", TAP)  # raises: what there is, and the command that adds it

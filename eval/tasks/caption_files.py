@@ -1,61 +1,69 @@
-"""The captions half of eval.run: score anyone's captions from a file, or hand trained captioners on."""
+"""Score captions of any origin from a file, and compare two files."""
 
 import argparse
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eval.metrics.bootstrap import RESAMPLES
+from eval.metrics.captions.bootstrap import caption_intervals, compare_captions
+from eval.metrics.captions.coco_files import ImageId, read_references, read_results, references_of
+from eval.metrics.captions.diversity import caption_diversity
+from eval.metrics.captions.document_frequencies import find_table
+from eval.metrics.captions.score import Captions, CaptionScores, References, score_systems
+from eval.results.kinds import OF_REFERENCES, CaptionComparison, CaptionFileResult
+from eval.results.result import write_result
+from eval.tables.captions import percent
 from vislang.core.cli import DONE
 from vislang.core.errors import ConfigError, ToolkitError
+from vislang.core.files import require_writable_folder
 
 if TYPE_CHECKING:
-    from eval.metrics.captions.coco_files import ImageId
-    from eval.metrics.captions.score import Captions, CaptionScores, References
-
-KIND = "caption-scores"
+    from datasets.records import ImageRecord
 
 
 def score_file(args: argparse.Namespace) -> int:
     """Score the captions of a file, compare them with a second one, write it all, and print a table.
 
     Raises:
-        ToolkitError: of the first file nothing is done; of the second, the first one's scores are kept.
+        ToolkitError: of the first file, and nothing was written; or of the second, and the first one's scores were.
     """
-    import json
-
-    from eval.metrics.captions.coco_files import read_results
-    from eval.metrics.captions.document_frequencies import find_table
-    from eval.metrics.captions.score import score_systems
-    from vislang.core.files import file_name, require_writable_folder, write_json
-
     captions = read_results(args.results)
-    references, training = read_truth(args)
-    df = find_table(args.df) if args.df else None
+    references, training = read_references_and_training(args)
+    weights = None
+    if args.df:
+        weights = find_table(args.df)
     require_writable_folder(args.out)
     systems: dict[str, Captions] = {"results": captions}
-    other, trouble = read_other(args.against, references)
-    if other is not None:
-        systems["against"] = other
-    scores = score_systems(systems, references, df=df, tokenizer=args.tokenizer)
-    document = describe(args, captions, scores["results"], training)
+    trouble = None
+    if args.against:
+        try:
+            systems["against"] = read_other(args.against, references)
+        except ToolkitError as error:
+            trouble = error
+    scores = score_systems(systems, references, df=weights, tokenizer=args.tokenizer)
+    result = file_result(args, captions, scores["results"], training)
     try:
         if "against" in scores:
-            document["comparison"] = compared(args, scores)
+            result = replace(result, comparison=compare_files(args, scores))
     except ToolkitError as error:
         trouble = error
-    path = args.out / file_name(f"captions-{document['name']}-scores.json")
-    write_json(path, document)
-    shown = {name: value for name, value in document.items() if name != "per_image"}
-    print(json.dumps(shown, indent=1) if args.json else score_table(shown))
+    path = write_result(args.out, result)
+    if args.json:
+        print(json.dumps(replace(result, per_image={}).to_json(), indent=1))
+    else:
+        print(score_table(result))
     print(f"wrote {path}", file=sys.stderr)
     if trouble is not None:
         raise trouble
     return DONE
 
 
-def read_truth(args: argparse.Namespace) -> "tuple[References, list[str] | None]":
-    """Give the references, from a file or a data set, and the training captions where there is a data set.
+def read_references_and_training(args: argparse.Namespace) -> tuple[References, list[str] | None]:
+    """Read the references, from a file or a data set, and the training captions where there is a data set.
 
     Raises:
         ConfigError: neither was named.
@@ -63,110 +71,111 @@ def read_truth(args: argparse.Namespace) -> "tuple[References, list[str] | None]
     """
     from datasets.records import of_split
     from datasets.registry import read_dataset, reader_options
-    from eval.metrics.captions.coco_files import read_references
 
-    training, records = None, None
+    training = None
+    records: tuple[ImageRecord, ...] | None = None
     if args.dataset and args.data:
         records = read_dataset(args.dataset, args.data, **reader_options(args.option))
         training = training_captions(records) or None
     if args.references:
         return read_references(args.references), training
     if records is None:
-        raise ConfigError(
-            "nothing to score against was given, expected --references FILE, or --dataset NAME --data DIR --split NAME"
-        )
+        raise ConfigError("got no references, expected --references FILE, or --dataset NAME --data DIR --split NAME")
     return {record.image_id: list(record.captions) for record in of_split(records, args.split)}, training
 
 
-def training_captions(records: Any) -> list[str]:
-    """Give every caption that a captioner may have learned from."""
-    return [caption for record in records if record.split in ("train", "restval") for caption in record.captions]
+def training_captions(records: Sequence["ImageRecord"]) -> list[str]:
+    """Return every caption that a captioner may have been trained on."""
+    captions: list[str] = []
+    for record in records:
+        if record.split in ("train", "restval"):
+            captions.extend(record.captions)
+    return captions
 
 
-def read_other(
-    path: Path | None, references: "References"
-) -> "tuple[Mapping[ImageId, str] | None, ToolkitError | None]":
-    """Read the second file; what is wrong with it comes back, so that the first one is still scored."""
-    from eval.metrics.captions.coco_files import read_results, references_of
-
-    if path is None:
-        return None, None
-    try:
-        captions = read_results(path)
-        references_of(captions, references)
-    except ToolkitError as error:
-        return None, error
-    return captions, None
+def read_other(path: Path, references: References) -> Captions:
+    """Read the second file and check that its images have references."""
+    captions = read_results(path)
+    references_of(captions, references)
+    return captions
 
 
-def describe(
-    args: argparse.Namespace, captions: "Mapping[ImageId, str]", scores: "CaptionScores", training: list[str] | None
-) -> dict[str, Any]:
-    """Give everything about one file's captions as plain JSON values; scores are times 100."""
-    from eval.metrics.bootstrap import RESAMPLES
-    from eval.metrics.captions.bootstrap import caption_intervals
-    from eval.metrics.captions.diversity import caption_diversity
-    from eval.tables.captions import OF_REFERENCES, percent
-    from vislang.core.provenance import provenance
+def file_result(
+    args: argparse.Namespace, captions: Mapping[ImageId, str], scores: CaptionScores, training: list[str] | None
+) -> CaptionFileResult:
+    """Return everything about one file's captions; scores are times 100."""
+    intervals = {}
+    method = ""
+    if len(scores.image_ids) > 1:  # one image has no interval
+        method = f"95 % percentile bootstrap over images, {RESAMPLES} resamples"
+        for name, (low, high) in caption_intervals(scores).items():
+            intervals[name] = (100 * low, 100 * high)
+    references = f"{args.dataset}, {args.split}"
+    if args.references:
+        references = args.references.name
+    per_image: dict[str, list[Any]] = {"image_id": list(scores.image_ids)}
+    for name, values in scores.per_image.items():
+        per_image[name] = [round(100 * float(value), 6) for value in values]
+    return CaptionFileResult(
+        name=args.name or args.results.stem,
+        system="file",
+        metrics=percent(scores.corpus),
+        intervals=intervals,
+        interval_method=method,
+        num_images=len(scores.image_ids),
+        diversity=asdict(caption_diversity(list(captions.values()), training)),
+        tokenizer=scores.tokenizer,
+        document_frequencies=args.df or OF_REFERENCES,
+        skipped=scores.skipped,
+        results=args.results.name,
+        references=references,
+        unused_references=scores.unused_references,
+        per_image=per_image,
+    )
 
-    several = len(scores.image_ids) > 1  # one image has no interval
-    intervals = caption_intervals(scores) if several else {}
-    return {
-        "kind": KIND,
-        "name": args.name or args.results.stem,
-        "results": args.results.name,
-        "references": args.references.name if args.references else f"{args.dataset}, {args.split}",
-        "num_images": len(scores.image_ids),
-        "unused_references": scores.unused_references,
-        "metrics": percent(scores.corpus),
-        "intervals": {name: [100 * end for end in ends] for name, ends in intervals.items()},
-        "interval_method": f"95 % percentile bootstrap over images, {RESAMPLES} resamples" if several else None,
-        "diversity": caption_diversity(list(captions.values()), training).to_json(),
-        "tokenizer": scores.tokenizer,
-        "document_frequencies": args.df or OF_REFERENCES,
-        "skipped": scores.skipped,
-        **provenance(),
-        "per_image": {
-            "image_id": list(scores.image_ids),
-            **{name: [round(100 * float(value), 6) for value in values] for name, values in scores.per_image.items()},
-        },
-    }
 
-
-def compared(args: argparse.Namespace, scores: "Mapping[str, CaptionScores]") -> dict[str, Any]:
-    """Give the paired differences, results minus against, times 100 but for the p-values."""
-    from eval.metrics.captions.bootstrap import compare_captions
-
+def compare_files(args: argparse.Namespace, scores: Mapping[str, CaptionScores]) -> CaptionComparison:
+    """Return the paired differences, results minus against, times 100 but for the p-values."""
     differences = {}
     for name, one in compare_captions(scores["against"], scores["results"]).items():
-        values = one.to_json()
-        p_value = values.pop("p_value")
-        differences[name] = {**{part: 100 * value for part, value in values.items()}, "p_value": p_value}
-    return {"a": args.against.name, "b": args.results.name, "differences": differences}
+        differences[name] = replace(
+            one, a=100 * one.a, b=100 * one.b, difference=100 * one.difference, low=100 * one.low, high=100 * one.high
+        )
+    return CaptionComparison(args.against.name, args.results.name, differences)
 
 
-def score_table(document: Mapping[str, Any]) -> str:
-    """Write a document of `describe` for people."""
+def score_table(result: CaptionFileResult) -> str:
+    """Format the scores of a file as plain text."""
     lines = [
-        f"{document['results']}: {document['num_images']:,} images, tokenizer {document['tokenizer']}, scores x 100"
+        f"{result.results}: {result.num_images:,} images, tokenizer {result.tokenizer}, scores x 100",
+        f"{'metric':<10}{'score':>9}   95 % interval",
     ]
-    lines.append(f"{'metric':<10}{'score':>9}   95 % interval")
-    for name, score in document["metrics"].items():
-        low, high = document["intervals"].get(name, (None, None))
-        lines.append(f"{name:<10}{score:>9.2f}" + (f"   [{low:.2f}, {high:.2f}]" if low is not None else ""))
-    said = document["diversity"]
-    new = "" if said["novelty"] is None else f", {100 * said['novelty']:.1f} % new"
+    for name, score in result.metrics.items():
+        line = f"{name:<10}{score:>9.2f}"
+        if name in result.intervals:
+            low, high = result.intervals[name]
+            line += f"   [{low:.2f}, {high:.2f}]"
+        lines.append(line)
+    diversity = result.diversity
+    new = ""
+    if diversity["novelty"] is not None:
+        new = f", {100 * diversity['novelty']:.1f} % new"
     lines.append(
-        f"{said['distinct']:,} different captions{new}, {said['vocabulary']:,} words, {said['mean_length']:.1f} each"
+        f"{diversity['distinct']:,} different captions{new}, {diversity['vocabulary']:,} words,"
+        f" {diversity['mean_length']:.1f} each"
     )
-    if document["unused_references"]:
-        lines.append(f"note: {document['unused_references']:,} more images have references and no caption here")
-    lines += [f"not measured, {name}: {why}" for name, why in document["skipped"].items()]
-    if comparison := document.get("comparison"):
-        lines += ["", f"A = {comparison['a']}", f"B = {comparison['b']}"]
-        lines.append(f"{'metric':<10}{'A':>9}{'B':>9}{'B - A':>9}   95 % interval        p")
-        for name, one in comparison["differences"].items():
-            numbers = f"{one['a']:>9.2f}{one['b']:>9.2f}{one['difference']:>+9.2f}"
-            interval = f"[{one['low']:+.2f}, {one['high']:+.2f}]"
-            lines.append(f"{name:<10}{numbers}   {interval:<19}{one['p_value']:>7.4f}")
+    if result.unused_references:
+        lines.append(f"note: {result.unused_references:,} more images have references and no caption here")
+    lines.extend(f"not measured, {name}: {reason}" for name, reason in result.skipped.items())
+    if result.comparison is not None:
+        lines.extend(_comparison_lines(result.comparison))
     return "\n".join(lines)
+
+
+def _comparison_lines(comparison: CaptionComparison) -> list[str]:
+    lines = ["", f"A = {comparison.a}", f"B = {comparison.b}"]
+    lines.append(f"{'metric':<10}{'A':>9}{'B':>9}{'B - A':>9}   95 % interval        p")
+    for name, one in comparison.differences.items():
+        interval = f"[{one.low:+.2f}, {one.high:+.2f}]"
+        lines.append(f"{name:<10}{one.a:>9.2f}{one.b:>9.2f}{one.difference:>+9.2f}   {interval:<19}{one.p_value:>7.4f}")
+    return lines

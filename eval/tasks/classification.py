@@ -1,87 +1,145 @@
-"""The classification part of eval.run: classifiers of preimage.train on pictures of each domain."""
+"""Measure the accuracy of classifiers of preimage.train in each domain of a folder such as PACS.
+
+Networks with equal settings and training domains share a row; rows are compared image by image.
+"""
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eval.results.runs import grouped, model_info, require_kind, training_seconds
+from eval.tasks.options import add_output, add_required_models, report, resolve_models
 from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown
 
+if TYPE_CHECKING:
+    from datasets.pacs import LabelledRecord
+    from eval.results.models import ModelInfo
+    from eval.results.result import Result
+
 KIND = "classifier"
-_ALL = "all"  # in place of a split: every picture, of data that no network was trained on
-_DRAWN = ["art_painting", "cartoon", "sketch"]
+_ALL = "all"  # in place of a split: every image, of data that no network was trained on
+_DRAWINGS = ["art_painting", "cartoon", "sketch"]
 
 
-def evaluate_classification(args: argparse.Namespace) -> int:
-    """Let every checkpoint name the class of every picture, and write results and one table."""
-    import json
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the task."""
+    add_required_models(parser, KIND)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="holds DOMAIN/CLASS/*.jpg (default: that of training)")
+    parser.add_argument("--dataset-name", default="pacs", metavar="NAME", help="in the tables (default: %(default)s)")
+    parser.add_argument("--split", default="test", help=f"or {_ALL}: every image (default: %(default)s)")
+    add_output(parser)
 
-    from datasets.records import data_fingerprint
-    from eval.tables.classification import build_classification, classification_table, read_classification
-    from vislang.core.files import file_name, require_writable_folder, write_json, write_text
+
+@dataclass(frozen=True)
+class ClassifierRun:
+    """One network on a split.
+
+    Attributes:
+        model: what results say of it; its preset names all in which networks of one preset may differ.
+        description: the network's own.
+        predictions: the class of each image.
+        skipped: {image id: reason} of images that could not be read.
+        seconds: spent.
+    """
+
+    model: "ModelInfo"
+    description: dict[str, Any]
+    predictions: dict[str, str]
+    skipped: dict[str, str]
+    seconds: float
+
+
+def run(args: argparse.Namespace) -> int:
+    """Classify every image with every network, and write results and a table."""
+    from eval.results.models import group_by_row
+    from vislang.core.files import require_writable_folder
     from vislang.training.checkpoints import read_settings
 
-    require_kind(args.models, KIND)
+    resolve_models(args, KIND)
     described = [read_settings(checkpoint, KIND) for checkpoint in args.models]
-    records = pictures_of(args, described)
+    records = read_images(args, described)
     require_writable_folder(args.out)
+    runs = []
     skipped: dict[str, str] = {}
-    measured = [measure(*one, records, skipped) for one in zip(args.models, described, strict=True)]
+    for checkpoint, description in zip(args.models, described, strict=True):
+        runs.append(classify_split(checkpoint, description, records))
+        skipped |= runs[-1].skipped
     records = [record for record in records if record.image_id not in skipped]
-    truth = {record.image_id: (record.domain, record.label) for record in records}
-    dataset, fingerprint, results = args.dataset_name or args.dataset or "pacs", data_fingerprint(records), []
-    for name, runs in grouped(measured, args.name, "classification").items():
-        place = {"name": name.removeprefix("classification-"), "dataset": dataset, "split": args.split}
-        place |= {"data_fingerprint": fingerprint, **runs[0]["place"]}
-        for run in runs:
-            run["info"]["preset"] = run["preset"]
-        results.append(build_classification(place, runs, truth))
-        stem = file_name(f"classification-{place['name']}-{dataset}-{args.split}")
-        write_json(args.out / f"{stem}.json", results[-1])
-    table = classification_table(read_classification(args.out, dataset, args.split, fingerprint))
-    write_text(args.out / file_name(f"classification-{dataset}-{args.split}.md"), table)
-    print(json.dumps(results, indent=1) if args.json else table, end="\n" if args.json else "")
+    report(args, [_result(args, name, row, records) for name, row in group_by_row(runs, args.name).items()])
     for image_id, reason in list(skipped.items())[:5]:
         print(f"left out: {image_id}: {reason}", file=sys.stderr)
-    return SKIPPED_SOME if skipped else DONE
+    if skipped:
+        return SKIPPED_SOME
+    return DONE
 
 
-def pictures_of(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -> Sequence[Any]:
-    """Read the pictures, none of which any of the networks has learned from.
+def _result(
+    args: argparse.Namespace, name: str, row: Sequence[ClassifierRun], records: "Sequence[LabelledRecord]"
+) -> "Result":
+    from datasets.records import data_fingerprint
+    from eval.results.result import Row
+    from eval.tables.classification import ClassifiedRun, TrainedOn, classification_result
+
+    first = row[0]
+    about = Row(
+        name=name,
+        system="preimage",
+        dataset=args.dataset_name,
+        split=args.split,
+        config=first.model.config,
+        data_fingerprint=data_fingerprint(records),
+        seconds=round(sum(run.seconds for run in row), 1),
+    )
+    trained = TrainedOn(
+        preset=first.description.get("preset", "unnamed"),
+        backbone=first.model.backbone,
+        trained_on=first.description["domains"],
+        num_training_images=len(first.description["pictures"]["train"]),
+        classes=first.description["classes"],
+    )
+    truth = {record.image_id: (record.domain, record.label) for record in records}
+    classified = [ClassifiedRun(run.predictions, run.model.seed_run()) for run in row]
+    return classification_result(about, trained, classified, truth)
+
+
+def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -> "Sequence[LabelledRecord]":
+    """Read the images, none of which any of the networks was trained on.
 
     Raises:
-        EvalError: a network has learned from one, or knows other classes.
+        EvalError: a network was trained on one, or knows other classes.
     """
     from datasets.pacs import classes_of, read_pacs
     from datasets.records import of_split
     from vislang.core.errors import EvalError
 
-    data = args.data or Path(described[0]["data"]["folder"])
-    records = read_pacs(data)
-    records = records if args.split == _ALL else of_split(records, args.split)
+    folder = args.data or Path(described[0]["data"]["folder"])
+    records = read_pacs(folder)
+    if args.split != _ALL:
+        records = of_split(records, args.split)
+    classes = list(classes_of(records))
     for checkpoint, description in zip(args.models, described, strict=True):
-        if list(classes_of(records)) != description["classes"]:
+        if classes != description["classes"]:
             raise EvalError(
-                f"{checkpoint} knows the classes {', '.join(description['classes'])}, {data} has"
-                f" {', '.join(classes_of(records))}; name another folder with --data, or another checkpoint"
+                f"{checkpoint} knows the classes {', '.join(description['classes'])}, {folder} has"
+                f" {', '.join(classes)}; name another folder with --data, or another model"
             )
-        learned = {image_id for ids in description["pictures"].values() for image_id in ids}
-        seen = [record.image_id for record in records if record.image_id in learned]
+        trained_on: set[str] = set()
+        trained_on.update(*description["pictures"].values())
+        seen = [record.image_id for record in records if record.image_id in trained_on]
         if seen:
             raise EvalError(
-                f"{checkpoint} has learned from {len(seen)} of the {len(records)} pictures of --split {args.split},"
+                f"{checkpoint} was trained on {len(seen)} of the {len(records)} images of --split {args.split},"
                 f" first {seen[0]}; choose --split test of the folder that it was trained on"
             )
     return records
 
 
-def measure(
-    checkpoint: Path, description: dict[str, Any], records: Sequence[Any], skipped: dict[str, str]
-) -> dict[str, Any]:
-    """Give the class that a network names for each picture; what cannot be read goes to `skipped` with the reason."""
+def classify_split(checkpoint: Path, description: dict[str, Any], records: "Sequence[LabelledRecord]") -> ClassifierRun:
+    """Classify each image with one network."""
+    from eval.results.models import model_info
     from vislang.core.cli import import_backend_quietly
     from vislang.core.errors import DataError
 
@@ -91,25 +149,25 @@ def measure(
 
     if progress_is_shown():
         print(f"classifying with {checkpoint}", file=sys.stderr)
-    started, answers = time.perf_counter(), {}
+    started = time.perf_counter()
+    predictions = {}
+    skipped = {}
     network = load_network(str(checkpoint))
     for record in records:
         try:
-            answers[record.image_id] = classify_images(network, record.path, top=1).labels[0][0].name
+            predictions[record.image_id] = classify_images(network, record.path, top=1).labels[0][0].name
         except DataError as error:
             skipped[record.image_id] = str(error)
-    config = description["config"]
-    seconds = training_seconds(checkpoint, config["updates"] // config["save_every"])
-    info = model_info(description, fingerprint(network.model.get_weights()), seconds)
-    spent, preset = time.perf_counter() - started, info["preset"]
-    info["trained_on"] = description["pictures"]["train"]
-    # The name of the row, and of its file, says all in which networks of one preset may differ.
-    info["preset"] = f"{preset}-{domains_word(description['domains'])}-{len(info['trained_on'])}"
-    place = {"trained_on": description["domains"], "classes": description["classes"]}
-    place["learned_from"] = len(info["trained_on"])
-    return {"info": info, "preset": preset, "answers": answers, "seconds": spent, "place": place}
+    epochs = description["config"]["updates"] // description["config"]["save_every"]
+    info = model_info(checkpoint, description, fingerprint(network.model.get_weights()), epochs)
+    train = description["pictures"]["train"]
+    preset = f"{info.preset}-{domains_word(description['domains'])}-{len(train)}"
+    info = replace(info, preset=preset, trained_on=train)
+    return ClassifierRun(info, description, predictions, skipped, time.perf_counter() - started)
 
 
 def domains_word(domains: Sequence[str]) -> str:
-    """Give one word for domains: all that are not photographs are drawings."""
-    return "drawings" if sorted(domains) == _DRAWN else "+".join(domains)
+    """Return one word for domains: all that are not photographs are drawings."""
+    if sorted(domains) == _DRAWINGS:
+        return "drawings"
+    return "+".join(domains)

@@ -1,113 +1,166 @@
-"""The fixations part of eval.run: anyone's maps against where people looked, beside bottom-up saliency and people."""
+"""Score saliency maps against eye fixations: maps of any origin, and unnaturalness maps of trained models.
+
+Bottom-up saliency, the centre and the observers themselves stand beside them; without --maps and --model these alone.
+"""
 
 import argparse
-import dataclasses
+import functools
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown
-from vislang.core.files import file_name
+from eval.tasks.options import add_output, add_reader_options, report, write_page
+from vislang.core.cli import DONE, SKIPPED_SOME, add_models, progress_is_shown
+from vislang.core.errors import ConfigError, DataError
 
-_SHOWN = 12  # pictures on the page
+if TYPE_CHECKING:
+    import numpy as np
+
+    from datasets.fixations.records import FixationRecord
+    from eval.metrics.fixations.evaluate import FixationProtocol, FixationScores
+    from eval.pages.fixations import MapRow
+    from eval.results.kinds import FixationResult
+    from eval.results.models import ModelInfo
+    from eval.results.result import Row
+    from eval.tables.fixations import ScoredImages
+
+KIND = "naturalness"
+_SHOWN = 12  # images on the page
 _SIDE = 320  # pixels of their longer side
 _SUFFIXES = (".npy", ".png")
 
-MapOf = Callable[[Any], Any]  # a record of `datasets.fixations.records`: its map, float [h, w]
+MapOf = Callable[[Any], Any]  # a FixationRecord: its map, float [h, w]
 
 
-def evaluate_fixations(args: argparse.Namespace) -> int:
-    """Judge every method and the baselines on a data set of fixations, and write results, one table and a page."""
-    import json
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the task."""
+    add_models(parser, "trained models of natural images")
+    parser.add_argument(
+        "--maps", action="append", default=[], metavar="[NAME=]DIR",
+        help="score these maps: one .npy or grey .png for each image, named as it; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--dataset", default="osie", help="name of its reader (default: %(default)s)")
+    parser.add_argument("--dataset-name", metavar="NAME", help="name in the tables (default: --dataset)")
+    add_reader_options(parser)
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N images only")
+    parser.add_argument(
+        "--blur", type=float, default=0.03, metavar="SHARE",
+        help="smooth every map by a Gaussian of this share of the width (default: %(default)s; 0: not)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--centre-prior", choices=("none", "multiply", "log-add"), default="none",
+        help="also score every map with a centre prior (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of random negatives (default: %(default)s)")
+    add_output(parser)
 
+
+@dataclass(frozen=True)
+class MapMethod:
+    """A method that is scored: its function from record to map, and the model behind it if there is one."""
+
+    map_of: MapOf
+    model: "ModelInfo | None" = None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score every method and the baselines on a data set of fixations, and write results, a table and a page."""
     from datasets.registry import read_fixations
-    from eval.metrics.fixations.evaluate import FixationProtocol
-    from eval.tables.fixations import build_fixations, fixations_table, protocol_suffix, read_fixation_results
-    from vislang.core.files import require_writable_folder, write_json, write_text
+    from eval.metrics.fixations.evaluate import FixationProtocol, evaluate_observers
+    from eval.tables.fixations import OBSERVERS, fixation_result
+    from vislang.core.files import require_writable_folder
 
     started = time.perf_counter()
     protocol = FixationProtocol(blur=args.blur, centre_prior=args.centre_prior, seed=args.seed)
-    methods = map_methods(args)
+    methods = find_methods(args)
     require_writable_folder(args.out)
-    data = read_fixations(args.dataset or "osie", args.data, **_options(args))
+    data = read_fixations(args.dataset, args.data, **_reader_options(args))
     records = data.records[: args.limit]
     baselines = baseline_methods(protocol)
-    scores, people = judge_all(records, methods, baselines, protocol)
-    of_baselines = {row: scores[row] for name in baselines for row in rows_of(name, protocol) if row in scores} | people
-    place, spent = _place(args, records), time.perf_counter() - started
-    suffix = f"{place['dataset']}{protocol_suffix(protocol.to_json())}"
+    everyone = require_different_names(methods, baselines)
+    scores = score_methods(records, everyone, protocol)
+    of_baselines = select_rows(scores, baselines, protocol)
+    of_baselines[OBSERVERS] = evaluate_observers(records, protocol, progress=_progress_bar("observers"))
+    seconds = time.perf_counter() - started
     results = []
     for name in methods or ["baselines"]:
-        rows = {row: scores[row] for row in rows_of(name, protocol) if row in scores}
-        results.append(build_fixations({"name": name, **place}, protocol, rows, of_baselines, seconds=spent))
-        write_json(args.out / f"{file_name(f'fixations-{name}-{suffix}')}.json", results[-1])
-    table = fixations_table(read_fixation_results(args.out, results[-1]), results[-1])
-    stem = args.out / file_name(f"fixations-{suffix}")
-    write_text(f"{stem}.md", table)
-    write_page(Path(f"{stem}.html"), place["dataset"], records, methods | baselines, protocol)
-    print(json.dumps(results, indent=1) if args.json else table, end="\n" if args.json else "")
-    return tell_skipped(data.skipped, scores)
+        info = None
+        if name in methods:
+            info = methods[name].model
+        row = _row(args, name, records, info, seconds)
+        rows = select_rows(scores, [name], protocol)
+        result = fixation_result(row, protocol, rows, of_baselines, _count(args, records))
+        if info is not None:
+            result = replace(result, per_seed=(info.seed_run(),))
+        results.append(result)
+    report(args, results)
+    _write_examples(args, results[0], records, everyone, protocol)
+    return report_skipped(data.skipped, scores)
 
 
-def map_methods(args: argparse.Namespace) -> dict[str, MapOf]:
-    """Give {name: function of a record} of all that is to be judged: one for each folder of maps and each checkpoint.
+def find_methods(args: argparse.Namespace) -> dict[str, MapMethod]:
+    """Return all methods that the options name, one for each folder of maps and each model.
 
     Raises:
         DataError: not a folder.
         ConfigError: two of one name.
     """
-    from vislang.core.errors import ConfigError, DataError
-
-    methods: dict[str, MapOf] = {}
+    methods: dict[str, MapMethod] = {}
     for text in args.maps:
-        name, equals, folder = text.partition("=")
-        folder = Path(folder if equals else text)
-        name = name if equals else args.name or folder.resolve().name
+        name, equals, path = text.partition("=")
+        folder = Path(path)
+        if not equals:
+            folder = Path(text)
+            name = args.name or folder.resolve().name
         if not folder.is_dir():
-            raise DataError(f"--maps got {folder}, expected a folder with one .npy or .png for each picture")
+            raise DataError(f"--maps got {folder}, expected a folder with one .npy or .png for each image")
         if name in methods:
-            raise ConfigError(f"--maps got the name {name!r} twice; give them other names: --maps NAME=DIR")
-        methods[name] = stored_maps(folder)
+            raise ConfigError(f"--maps got the name {name!r} twice; pass other names: --maps NAME=DIR")
+        methods[name] = MapMethod(stored_maps(folder))
     for checkpoint in args.models:
-        name, map_of = unnaturalness_of(checkpoint)
+        name, method = unnaturalness_maps(checkpoint)
         if name in methods:
-            raise ConfigError(f"two methods are called {name!r}; judge {checkpoint} alone, or name its maps")
-        methods[name] = map_of
+            raise ConfigError(f"two methods have the name {name!r}; score {checkpoint} alone, or name the maps")
+        methods[name] = method
     return methods
 
 
-def unnaturalness_of(checkpoint: Path) -> tuple[str, MapOf]:
-    """Give the name of a trained visual language model, and its maps."""
+def unnaturalness_maps(checkpoint: Path) -> tuple[str, MapMethod]:
+    """Return the name of a trained model of natural images, and its maps."""
+    from eval.results.models import model_info
+    from vislang.core.bundled_models import find_checkpoint
     from vislang.core.cli import import_backend_quietly
 
     import_backend_quietly()
     from naturalness.api import load_model, unnaturalness_map
+    from vislang.backbones.weights import fingerprint
 
     model = load_model(checkpoint)
-    name = f"{model.description['preset']}-{model.description['backbone']['name']}"
-    return name, lambda record: unnaturalness_map(model, record.path)
+    weights = fingerprint(model.model.get_weights())
+    info = model_info(find_checkpoint(KIND, checkpoint), model.description, weights)
+    return f"{info.preset}-{info.backbone}", MapMethod(lambda record: unnaturalness_map(model, record.path), info)
 
 
 def stored_maps(folder: Path) -> MapOf:
-    """Return a function that reads the map of a record: <image_id, with or without its suffix>.npy or .png."""
+    """Return a function that reads the map of a record: <image id, with or without its suffix>.npy or .png."""
 
     def map_of(record: Any) -> Any:
-        from vislang.core.errors import DataError
-
         stem = Path(record.image_id).with_suffix("")
         for name in (record.image_id, stem):
             for suffix in _SUFFIXES:
                 if (folder / f"{name}{suffix}").is_file():
                     return read_map(folder / f"{name}{suffix}")
-        raise DataError(f"{folder} holds neither {stem}.npy nor {stem}.png; write a map for each picture")
+        raise DataError(f"{folder} holds neither {stem}.npy nor {stem}.png; write a map for each image")
 
     return map_of
 
 
-def read_map(path: Path) -> Any:
-    """Read a map, float [h, w], from a NumPy file or a picture, whose channels are averaged.
+def read_map(path: Path) -> "np.ndarray":
+    """Read a map, float64 [h, w], from a NumPy file or an image, whose channels are averaged.
 
     Raises:
         DataError: damaged, or not of two dimensions.
@@ -115,16 +168,17 @@ def read_map(path: Path) -> Any:
     import numpy as np
     from PIL import Image
 
-    from vislang.core.errors import DataError
-
     try:
         if path.suffix == ".npy":
             scores = np.load(path, allow_pickle=False).squeeze()
         else:
-            with Image.open(path) as picture:
-                grey = picture if picture.mode in ("L", "F") or picture.mode.startswith("I") else picture.convert("RGB")
-                scores = np.asarray(grey, np.float64)
-            scores = scores.mean(axis=2) if scores.ndim == 3 else scores
+            with Image.open(path) as image:
+                if image.mode not in ("L", "F") and not image.mode.startswith("I"):
+                    scores = np.asarray(image.convert("RGB"), np.float64)
+                else:
+                    scores = np.asarray(image, np.float64)
+            if scores.ndim == 3:
+                scores = scores.mean(axis=2)
         if scores.ndim != 2 or scores.dtype.kind not in "fiub":
             raise ValueError(f"{scores.dtype} {list(scores.shape)}, expected numbers [height, width]")
     except Exception as error:  # NumPy and Pillow raise a dozen kinds on damaged files
@@ -132,141 +186,190 @@ def read_map(path: Path) -> Any:
     return scores.astype(np.float64)
 
 
-def baseline_methods(protocol: Any) -> dict[str, MapOf]:
-    """Give {name: function of a record} of methods that know no model: uniform, the centre, OpenCV's saliency."""
+def baseline_methods(protocol: "FixationProtocol") -> dict[str, MapMethod]:
+    """Return methods without a model: uniform, the centre, OpenCV's bottom-up saliency."""
     import numpy as np
 
     from eval.metrics.pointing_game import centre_map
     from eval.tasks.bottom_up_saliency import BOTTOM_UP, bottom_up_maps, opencv
     from vislang.images.decode import decode_image
 
-    latest: dict[str, dict[str, Any]] = {}  # of one picture only: all methods are asked for it one after another
+    latest: dict[str, dict[str, Any]] = {}  # of one image only: all methods are asked for it one after another
 
-    def bottom_up(name: str) -> MapOf:
-        def map_of(record: Any) -> Any:
-            if record.image_id not in latest:
-                latest.clear()
-                latest[record.image_id] = bottom_up_maps(np.asarray(decode_image(record.path)))
-            return latest[record.image_id][name]
+    def bottom_up_map(record: Any, name: str) -> Any:
+        if record.image_id not in latest:
+            latest.clear()
+            latest[record.image_id] = bottom_up_maps(np.asarray(decode_image(record.path)))
+        return latest[record.image_id][name]
 
-        return map_of
+    def centre(record: Any) -> Any:
+        width, height = record.size
+        return centre_map(height, width, std=protocol.centre_std)
 
-    return {
-        "uniform": lambda record: np.zeros((1, 1)),
-        "centre": lambda record: centre_map(*record.size[::-1], deviation=protocol.centre_deviation),
-        **({name: bottom_up(name) for name in BOTTOM_UP} if opencv() is not None else {}),
-    }
-
-
-def rows_of(name: str, protocol: Any) -> list[str]:
-    """Give the names of the rows of one method: as it is, and with the centre where that is asked for."""
-    return [name] if protocol.centre_prior == "none" else [name, f"{name} + centre ({protocol.centre_prior})"]
+    methods = {"uniform": MapMethod(lambda record: np.zeros((1, 1))), "centre": MapMethod(centre)}
+    if opencv() is not None:
+        for name in BOTTOM_UP:
+            methods[name] = MapMethod(functools.partial(bottom_up_map, name=name))
+    return methods
 
 
-def judge_all(
-    records: Sequence[Any], methods: Mapping[str, MapOf], baselines: Mapping[str, MapOf], protocol: Any
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give the scores of every row, and those of people; with a centre prior, every method but the centre has two rows.
+def require_different_names(
+    methods: Mapping[str, MapMethod], baselines: Mapping[str, MapMethod]
+) -> dict[str, MapMethod]:
+    """Return methods and baselines together.
 
     Raises:
         ConfigError: a method has the name of a baseline.
     """
-    from eval.metrics.fixations.evaluate import evaluate_maps, evaluate_people
-    from eval.tables.fixations import PEOPLE
-    from vislang.core.errors import ConfigError
+    from eval.tables.fixations import OBSERVERS
 
-    taken = set(methods) & {*baselines, PEOPLE, "baselines"}
+    taken = sorted(set(methods) & {*baselines, OBSERVERS, "baselines"})
     if taken:
-        raise ConfigError(f"--maps got the name {sorted(taken)[0]!r}, which a baseline has; give it another: NAME=DIR")
-    everyone = {**methods, **baselines}
-    bare = dataclasses.replace(protocol, centre_prior="none")
-    scores = evaluate_maps(records, everyone, bare, progress=_watched("maps"))
-    if protocol.centre_prior != "none":
-        centred = {name: one for name, one in everyone.items() if name not in ("centre", "uniform")}
-        found = evaluate_maps(records, centred, protocol, progress=_watched("maps with the centre"))
-        scores |= {rows_of(name, protocol)[1]: one for name, one in found.items()}
-    return scores, {PEOPLE: evaluate_people(records, protocol, progress=_watched("people"))}
+        raise ConfigError(f"--maps got the name {taken[0]!r} of a baseline; pass another: NAME=DIR")
+    return {**methods, **baselines}
 
 
-def write_page(path: Path, dataset: str, records: Sequence[Any], methods: Mapping[str, MapOf], protocol: Any) -> None:
-    """Write a page of pictures picked at random, each beside its fixations and its maps."""
+def score_methods(
+    records: "Sequence[FixationRecord]", methods: Mapping[str, MapMethod], protocol: "FixationProtocol"
+) -> "dict[str, FixationScores]":
+    """Return the scores of every row; with a centre prior all methods but centre and uniform have a second row."""
+    from eval.metrics.fixations.evaluate import evaluate_maps
+
+    functions = {name: method.map_of for name, method in methods.items()}
+    scores = evaluate_maps(records, functions, protocol.without_prior(), progress=_progress_bar("maps"))
+    if protocol.centre_prior == "none":
+        return scores
+    for name in ("centre", "uniform"):
+        functions.pop(name, None)
+    centred = evaluate_maps(records, functions, protocol, progress=_progress_bar("maps with the centre prior"))
+    for name, one in centred.items():
+        scores[_centred_name(name, protocol)] = one
+    return scores
+
+
+def select_rows(
+    scores: "Mapping[str, FixationScores]", names: Iterable[str], protocol: "FixationProtocol"
+) -> "dict[str, FixationScores]":
+    """Return the rows of some methods: each as it is, then with the centre prior where it has that row."""
+    rows = {}
+    for name in names:
+        for title in (name, _centred_name(name, protocol)):
+            if title in scores:
+                rows[title] = scores[title]
+    return rows
+
+
+def _centred_name(name: str, protocol: "FixationProtocol") -> str:
+    return f"{name} + centre ({protocol.centre_prior})"
+
+
+def _row(
+    args: argparse.Namespace,
+    name: str,
+    records: "Sequence[FixationRecord]",
+    model: "ModelInfo | None",
+    seconds: float,
+) -> "Row":
+    from datasets.fixations.records import fixations_fingerprint
+    from eval.results.result import Row
+
+    config = {}
+    if model is not None:
+        config = model.config
+    return Row(
+        name=name,
+        system=KIND,
+        dataset=args.dataset_name or args.dataset,
+        config=config,
+        data_fingerprint=fixations_fingerprint(records),
+        seconds=round(seconds, 1),
+    )
+
+
+def _count(args: argparse.Namespace, records: "Sequence[FixationRecord]") -> "ScoredImages":
+    from eval.tables.fixations import ScoredImages
+
+    fixations = 0
+    for record in records:
+        fixations += sum(map(len, record.subjects))
+    outside = sum(record.outside for record in records)
+    return ScoredImages(len(records), fixations, outside, _reader_options(args))
+
+
+def _reader_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the reader's options; drop_first is yes or no."""
+    from datasets.registry import reader_options
+
+    options: dict[str, Any] = {}
+    for name, value in reader_options(args.option).items():
+        if name != "drop_first" or value not in ("yes", "no"):
+            raise ConfigError(f"--option got {name}={value}, expected drop_first=yes or drop_first=no")
+        options[name] = value == "yes"
+    return options
+
+
+def _write_examples(
+    args: argparse.Namespace,
+    result: "FixationResult",
+    records: "Sequence[FixationRecord]",
+    methods: Mapping[str, MapMethod],
+    protocol: "FixationProtocol",
+) -> None:
+    """Write a page of random images, each beside its fixations and its maps."""
     from eval.pages.fixations import fixations_page
     from vislang.core.seeds import stream
 
     chosen = stream(0, "gallery", "fixations").permutation(len(records))[:_SHOWN]
-    names = [name for name in methods if name != "uniform"]
-    rows = [looked_at(records[row], {name: methods[name] for name in names}, protocol) for row in chosen]
-    tags = [dataset, "picked at random", f"maps smoothed by {protocol.blur:.1%} of the width"]
-    fixations_page("Where people look", rows, tags=tags).write(path)
-    print(f"wrote {path.with_suffix('.md')} and {path}", file=sys.stderr)
+    shown = {name: method.map_of for name, method in methods.items() if name != "uniform"}
+    rows = [draw_maps(records[row], shown, protocol) for row in chosen]
+    tags = [result.dataset, "random images", f"maps smoothed by {protocol.blur:.1%} of the width"]
+    stem = "-".join(filter(None, ("fixations", result.dataset, protocol.suffix())))
+    write_page(args, stem, fixations_page("Where people look", rows, tags=tags))
 
 
-def looked_at(record: Any, methods: Mapping[str, MapOf], protocol: Any) -> Any:
-    """Give the row of one picture; a map that cannot be had is left out."""
+def draw_maps(record: "FixationRecord", methods: Mapping[str, MapOf], protocol: "FixationProtocol") -> "MapRow":
+    """Return the row of one image; a missing map is left out."""
     import numpy as np
 
-    from eval.metrics.fixations.auc import places_inside
-    from eval.metrics.fixations.evaluate import prepared
-    from eval.metrics.fixations.maps import people_map, unit_range
+    from eval.metrics.fixations.auc import pixels_inside
+    from eval.metrics.fixations.evaluate import prepare_map
+    from eval.metrics.fixations.maps import fixation_map, unit_range
     from eval.pages.fixations import MapRow
     from vislang.core.errors import ToolkitError
     from vislang.draw.heatmap import overlay
     from vislang.draw.html.thumbnails import data_uri
     from vislang.images.decode import decode_image
 
-    bare = dataclasses.replace(protocol, centre_prior="none")
-    picture = decode_image(record.path)
-    places, _ = places_inside(np.concatenate(record.subjects), record.size)
-    maps = {"people": people_map(places, record.size[::-1], protocol.people_blur * record.size[0])}
+    image = decode_image(record.path)
+    pixels, _ = pixels_inside(np.concatenate(record.subjects), record.size)
+    maps = {"observers": fixation_map(pixels, record.size[::-1], protocol.fixation_blur * record.size[0])}
     for name, map_of in methods.items():
         try:
-            maps[name] = prepared(map_of(record), record.size, bare)
+            maps[name] = prepare_map(map_of(record), record.size, protocol.without_prior())
         except ToolkitError:
             continue
-    shown = [("image", data_uri(picture, side=_SIDE))]
+    shown = [("image", data_uri(image, side=_SIDE))]
     for name, scores in maps.items():
-        drawn = overlay(picture, unit_range(scores), alpha=0.6)
+        drawn = overlay(image, unit_range(scores), alpha=0.6)
         shown.append((name, data_uri(drawn, side=_SIDE)))
     return MapRow(record.image_id, shown)
 
 
-def tell_skipped(files: Sequence[tuple[str, str]], scores: Mapping[str, Any]) -> int:
-    """Say on stderr what was left out, the first few of it, and give the exit code."""
-    missing = [*files, *[(f"{name}, {image}", reason) for name, one in scores.items() for image, reason in one.skipped]]
+def report_skipped(files: Sequence[tuple[str, str]], scores: "Mapping[str, FixationScores]") -> int:
+    """Print on stderr the first few files and maps that were left out, and return the exit code."""
+    missing = list(files)
+    for name, one in scores.items():
+        missing.extend((f"{name}, {image}", reason) for image, reason in one.skipped)
     for name, reason in missing[:5]:
         print(f"left out: {name}: {reason}", file=sys.stderr)
     if len(missing) > 5:
         print(f"left out: {len(missing) - 5} more", file=sys.stderr)
-    return SKIPPED_SOME if missing else DONE
+    if missing:
+        return SKIPPED_SOME
+    return DONE
 
 
-def _place(args: argparse.Namespace, records: Sequence[Any]) -> dict[str, Any]:
-    from datasets.fixations.records import fixations_fingerprint
-
-    return {
-        "dataset": args.dataset_name or args.dataset or "osie",
-        "data_fingerprint": fixations_fingerprint(records),
-        "pictures": len(records),
-        "fixations": sum(len(points) for record in records for points in record.subjects),
-        "outside": sum(record.outside for record in records),
-        "reader": _options(args),
-    }
-
-
-def _options(args: argparse.Namespace) -> dict[str, Any]:
-    """Read the reader's own options; drop_first is yes or no."""
-    from datasets.registry import reader_options
-    from vislang.core.errors import ConfigError
-
-    options: dict[str, Any] = reader_options(args.option)
-    for name, value in options.items():
-        if name != "drop_first" or value not in ("yes", "no"):
-            raise ConfigError(f"--option got {name}={value}, expected drop_first=yes or drop_first=no")
-    return {name: value == "yes" for name, value in options.items()}
-
-
-def _watched(what: str) -> Callable[[Any], Any]:
-    """Give a wrapper that draws a progress bar over records, where a person looks."""
+def _progress_bar(what: str) -> Callable[[Any], Any]:
     from tqdm import tqdm
 
     return lambda records: tqdm(records, desc=what, disable=not progress_is_shown())

@@ -1,19 +1,41 @@
-"""The pointing part of eval.run: the maps of phrases against the boxes that people drew, and words against evidence."""
+"""Play the pointing game with the maps of phrases that a captioner explains, against annotated boxes.
+
+The words of each sentence of a split are explained; the map of a phrase joins those of its words.
+"""
 
 import argparse
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eval.results.runs import fill_in_from_training, grouped, model_info, require_kind, training_seconds
+from eval.tasks.options import (
+    Split,
+    add_cache,
+    add_data,
+    add_entities,
+    add_output,
+    add_required_models,
+    read_split,
+    report,
+    resolve_models,
+    write_page,
+)
 from vislang.core.cli import DONE, progress_is_shown
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from captioner.inference import TrainedCaptioner
+    from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
+    from eval.metrics.pointing_game import PointedPhrase
+    from eval.results.models import ModelInfo
+
 KIND = "captioner"
-_SHOWN = 12  # pictures on the page
-SIDE = 113  # cells of a side at which maps are judged; odd, so that one is in the middle
-METHODS = {  # name: way and pooling of the words of a phrase
+_SHOWN = 12  # images on the page
+SIDE = 113  # cells of a side at which maps are scored; odd, so that one cell is in the middle
+METHODS = {  # name: method of word maps, and how the maps of a phrase's words are pooled
     "model": ("gradient", "mean"),
     "model, max of words": ("gradient", "max"),
     "model, words together": ("gradient", "joint"),
@@ -21,69 +43,96 @@ METHODS = {  # name: way and pooling of the words of a phrase
     "original, max of words": ("original", "max"),
 }
 
+Outcomes = dict[str, "list[PointedPhrase]"]  # by method
 
-def evaluate_pointing(args: argparse.Namespace) -> int:
-    """Explain every sentence of a split with each checkpoint, judge the phrases' maps, and write one table."""
-    import json
 
-    from datasets.records import data_fingerprint, of_split
-    from datasets.registry import read_dataset, read_named_boxes, reader_options
-    from eval.tables.pointing import build_pointing, pointing_table, read_pointing
-    from vislang.core.files import file_name, require_writable_folder, write_json, write_text
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the task."""
+    add_required_models(parser, KIND)
+    add_data(parser)
+    add_cache(parser)
+    add_entities(parser)
+    add_output(parser)
 
-    require_kind(args.models, KIND)
-    fill_in_from_training(args, KIND)
-    records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
+
+@dataclass(frozen=True)
+class PointingRun:
+    """One captioner on a split.
+
+    Attributes:
+        captioner: that was explained.
+        model: what results say of it.
+        phrases: the outcome for each phrase, by method.
+        present: evidence scores of words from captions of the image.
+        absent: evidence scores of other words.
+        seconds: spent.
+    """
+
+    captioner: "TrainedCaptioner"
+    model: "ModelInfo"
+    phrases: Outcomes
+    present: list[float]
+    absent: list[float]
+    seconds: float
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain every sentence of a split with every model, and write results, a table and a page."""
+    from eval.results.models import group_by_row
+    from eval.tables.phrases import PointedRun, pointing_result
+    from vislang.core.files import require_writable_folder
+
+    resolve_models(args, KIND)
+    data = read_split(args, KIND)
     require_writable_folder(args.out)
-    notes = read_named_boxes(args.dataset, args.data, args.entities, [record.image_id for record in records])
-    baselines = judge_baselines(records, notes)
-    measured = [measure(args, checkpoint, records, notes) for checkpoint in args.models]
-    dataset, results = args.dataset_name or args.dataset, []
-    for name, runs in grouped(measured, args.name, "pointing").items():
-        place = {"name": name, "dataset": dataset, "split": args.split, "data_fingerprint": data_fingerprint(records)}
-        results.append(build_pointing(place, runs, baselines))
-        write_json(args.out / f"{file_name(f'{name}-{dataset}-{args.split}')}.json", results[-1])
-    table = pointing_table(read_pointing(args.out, dataset, args.split))
-    write_text(args.out / file_name(f"pointing-{dataset}-{args.split}.md"), table)
-    write_page(args, dataset, records, measured[0]["model"])
-    print(json.dumps(results, indent=1) if args.json else table, end="\n" if args.json else "")
+    notes = data.named_boxes(args.entities)
+    baselines = point_baselines(data, notes)
+    runs = [point_split(checkpoint, data, notes) for checkpoint in args.models]
+    results = []
+    for name, row in group_by_row(runs, args.name).items():
+        about = data.row(name, "saliency", row[0].model, sum(run.seconds for run in row))
+        pointed = [PointedRun(run.phrases, run.present, run.absent, run.model.seed_run()) for run in row]
+        results.append(pointing_result(about, pointed, baselines))
+    report(args, results)
+    _write_examples(args, data, runs[0].captioner)
     return DONE
 
 
-def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], notes: Any) -> dict[str, Any]:
-    """Give what came of each phrase by each method, and the evidence of words that are and are not there."""
+def point_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes]") -> PointingRun:
+    """Score the map of each phrase by each method, and the evidence of present and absent words."""
     from tqdm import tqdm
 
     from captioner.api import load_model
-    from eval.metrics.pointing_game import point
+    from eval.metrics.pointing_game import score_pointing
+    from eval.results.models import model_info
     from saliency.grid_features import cached_cells
     from vislang.core.cli import import_backend_quietly
     from vislang.features.cache.reader import open_cache
 
     import_backend_quietly()
     started = time.perf_counter()
-    model = load_model(checkpoint)
-    ids = [record.image_id for record in records]
-    pointed: dict[str, list[Any]] = {name: [] for name in METHODS}
-    present, absent = [], []
-    with open_cache(args.cache) as cache, tqdm(total=len(ids), disable=not progress_is_shown()) as bar:
-        for number, cells in enumerate(cached_cells(model, cache, ids)):
-            for phrase, maps in phrase_maps(model, cells, notes[ids[number]]):
+    captioner = load_model(checkpoint)
+    epochs = captioner.config.epochs + captioner.config.self_critical_epochs
+    info = model_info(checkpoint, captioner.description, captioner.fingerprint, epochs)
+    outcomes: Outcomes = {name: [] for name in METHODS}
+    present: list[float] = []
+    absent: list[float] = []
+    ids = data.image_ids
+    with open_cache(data.cache) as cache, tqdm(total=len(ids), disable=not progress_is_shown()) as bar:
+        for row, cells in enumerate(cached_cells(captioner, cache, ids)):
+            for phrase, maps in phrase_maps(captioner, cells, notes[ids[row]]):
                 for name, scores in maps.items():
-                    pointed[name].append(point(number, phrase.kind, scores, phrase.boxes))
-            own, foreign = word_evidence(model, cells, records, number)
-            present += own
-            absent += foreign
+                    outcomes[name].append(score_pointing(row, phrase.kind, scores, phrase.boxes))
+            present.extend(word_evidence(captioner, cells, data, row, present=True))
+            absent.extend(word_evidence(captioner, cells, data, row, present=False))
             bar.update()
-    seconds = training_seconds(checkpoint, model.config.epochs + model.config.self_critical_epochs)
-    info = model_info(model.description, model.fingerprint, seconds)
-    spent = time.perf_counter() - started
-    told = {"pointed": pointed, "present": present, "absent": absent}
-    return {"info": info, **told, "seconds": spent, "model": model}
+    return PointingRun(captioner, info, outcomes, present, absent, time.perf_counter() - started)
 
 
-def phrase_maps(model: Any, cells: Any, notes: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Give each phrase that has a box, and its map by each method."""
+def phrase_maps(
+    captioner: "TrainedCaptioner", cells: "np.ndarray", notes: "EntityNotes"
+) -> "Iterator[tuple[EntityPhrase, dict[str, np.ndarray]]]":
+    """Yield each phrase that has a box, and its map [SIDE, SIDE] by each method."""
     from saliency.word_maps import explain_cells
     from vislang.draw.heatmap import enlarge
     from vislang.text.tokenizer import tokenize_split
@@ -93,44 +142,49 @@ def phrase_maps(model: Any, cells: Any, notes: Any) -> Iterator[tuple[Any, dict[
         tokens, spans = tokenize_split(sentence)
         if not phrases or not tokens:
             continue
-        ways = {way for way, _ in METHODS.values()}
-        found = {way: explain_cells(model, cells[None], " ".join(tokens), method=way) for way in ways}
+        explained = {}
+        for method, _ in METHODS.values():
+            if method not in explained:
+                explained[method] = explain_cells(captioner, cells[None], " ".join(tokens), method=method)
         for phrase in phrases:
-            first, last = spans[phrase.words[0]][0], spans[phrase.words[1] - 1][1]
-            maps = {
-                name: found[way].phrase_map(first, last, pooling) if last > first else found[way].maps[0].mean(axis=0)
-                for name, (way, pooling) in METHODS.items()
-            }
-            yield phrase, {name: enlarge(scores, (SIDE, SIDE)) for name, scores in maps.items()}
+            first = spans[phrase.words[0]][0]
+            last = spans[phrase.words[1] - 1][1]
+            maps = {}
+            for name, (method, pooling) in METHODS.items():
+                scores = explained[method].maps[0].mean(axis=0)  # of a phrase without tokens
+                if last > first:
+                    scores = explained[method].phrase_map(first, last, pooling)
+                maps[name] = enlarge(scores, (SIDE, SIDE))
+            yield phrase, maps
 
 
-def judge_baselines(records: Sequence[Any], notes: Any) -> dict[str, list[Any]]:
-    """Judge methods that never read: a random point, the middle, and a bottom-up map of the picture."""
-    from eval.metrics.pointing_game import centre_map, point, point_at_random
+def point_baselines(data: Split, notes: "dict[str, EntityNotes]") -> Outcomes:
+    """Score methods that do not read the phrase: a random point, the centre, and bottom-up maps of the image."""
+    from eval.metrics.pointing_game import centre_map, random_pointing, score_pointing
 
-    middle = centre_map(SIDE, SIDE)
-    found: dict[str, list[Any]] = {"random": [], "centre": []}
-    for number, record in enumerate(records):
+    centre = centre_map(SIDE, SIDE)
+    found: Outcomes = {"random": [], "centre": []}
+    for row, record in enumerate(data.records):
         phrases = [phrase for phrase in notes[record.image_id].phrases if len(phrase.boxes)]
-        maps = bottom_up(record.path) if phrases and record.path else {}
+        maps = {}
+        if phrases and record.path:
+            maps = resized_bottom_up_maps(record.path)
         for phrase in phrases:
-            found["random"].append(point_at_random(number, phrase.kind, phrase.boxes))
-            found["centre"].append(point(number, phrase.kind, middle, phrase.boxes))
+            found["random"].append(random_pointing(row, phrase.kind, phrase.boxes))
+            found["centre"].append(score_pointing(row, phrase.kind, centre, phrase.boxes))
             for name, scores in maps.items():
-                found.setdefault(name, []).append(point(number, phrase.kind, scores, phrase.boxes))
+                found.setdefault(name, []).append(score_pointing(row, phrase.kind, scores, phrase.boxes))
     return found
 
 
-def bottom_up(path: Path) -> dict[str, Any]:
-    """Give OpenCV's bottom-up maps of a picture, each [SIDE, SIDE]; none without OpenCV."""
+def resized_bottom_up_maps(path: Path) -> "dict[str, np.ndarray]":
+    """Return OpenCV's bottom-up maps of an image, smoothed, each [SIDE, SIDE]; none without OpenCV."""
     import numpy as np
 
     from eval.tasks.bottom_up_saliency import bottom_up_maps, opencv
     from vislang.images.decode import decode_image
 
     cv2 = opencv()
-    if cv2 is None:
-        return {}
     maps = {}
     for name, scores in bottom_up_maps(np.asarray(decode_image(path))).items():
         smooth = cv2.GaussianBlur(scores, (0, 0), 0.03 * scores.shape[1])
@@ -138,53 +192,60 @@ def bottom_up(path: Path) -> dict[str, Any]:
     return maps
 
 
-def write_page(args: argparse.Namespace, dataset: str, records: Sequence[Any], model: Any) -> None:
-    """Write a page of pictures picked at random, with the words of their first captions explained."""
-    from saliency.grid_features import cached_cells
-    from saliency.page import explained_image, word_maps_page
-    from saliency.word_maps import explain_cells
-    from vislang.core.files import file_name
-    from vislang.core.seeds import stream
-    from vislang.features.cache.reader import open_cache
-    from vislang.images.decode import decode_image
+def word_evidence(
+    captioner: "TrainedCaptioner", cells: "np.ndarray", data: Split, row: int, *, present: bool
+) -> list[float]:
+    """Return the evidence scores of present or of absent words, given an image.
 
-    readable = [record for record in records if record.path is not None]
-    chosen = [readable[row] for row in stream(0, "gallery", "pointing").permutation(len(readable))[:_SHOWN]]
-    if not chosen:
-        return
-    with open_cache(args.cache) as cache:
-        cells = list(cached_cells(model, cache, [record.image_id for record in chosen]))
-    cards = []
-    for of_image, record in zip(cells, chosen, strict=True):
-        explanation = explain_cells(model, of_image[None], record.captions[0])
-        cards.append(explained_image(decode_image(record.path), record.image_id, explanation, side=480))
-    tags = [f"{dataset}, {args.split}", "picked at random", f"words explained by {model.description.get('preset')}"]
-    path = args.out / file_name(f"pointing-{dataset}-{args.split}.html")
-    word_maps_page("Where the words of captions come from", cards, tags=tags).write(path)
-    print(f"wrote {path}", file=sys.stderr)
+    Present words are those of the image's first caption; absent ones those of the next image's first caption that no
+    caption of this image holds. Function words and words that the captioner does not know are left out.
 
-
-def word_evidence(model: Any, cells: Any, records: Sequence[Any], number: int) -> tuple[list[float], list[float]]:
-    """Give the evidence of the words of the picture's own first caption, and of those of another picture's.
-
-    The other picture is the next one of the split. Only words that mean something are asked, and of the other's only
-    those that no caption of this picture holds.
+    Args:
+        captioner: that is asked.
+        cells: float32 [R, C, F] of the image.
+        data: the split.
+        row: of the image.
+        present: which words.
     """
     from captioner.alignment.noun_phrases import DETERMINERS, JOINS
     from saliency.word_maps import evidence, read_sentence, unknown
     from vislang.text.tokenizer import tokenize
 
-    whole = cells.reshape(-1, cells.shape[-1])
-    there = {word for caption in records[number].captions for word in tokenize(caption)}
-    found: list[list[float]] = []
-    for record in (records[number], records[(number + 1) % len(records)]):
-        words, numbers = read_sentence(model, record.captions[0])
-        told = zip(words, unknown(numbers), evidence(model, whole, numbers), strict=True)
-        found.append(
-            [
-                float(value)
-                for word, strange, value in told
-                if not strange and word not in JOINS | DETERMINERS | {"and"} and (word in there) == (not found)
-            ]
-        )
-    return found[0], found[1]
+    own: set[str] = set()
+    for caption in data.records[row].captions:
+        own.update(tokenize(caption))
+    source = data.records[row]
+    if not present:
+        source = data.records[(row + 1) % len(data.records)]
+    words, indices = read_sentence(captioner, source.captions[0])
+    scores = evidence(captioner, cells.reshape(-1, cells.shape[-1]), indices)
+    found = []
+    for word, is_unknown, score in zip(words, unknown(indices), scores, strict=True):
+        if not is_unknown and word not in JOINS | DETERMINERS | {"and"} and (word in own) == present:
+            found.append(float(score))
+    return found
+
+
+def _write_examples(args: argparse.Namespace, data: Split, captioner: Any) -> None:
+    """Write a page of random images with the words of their first captions explained."""
+    from saliency.grid_features import cached_cells
+    from saliency.page import explained_image, word_maps_page
+    from saliency.word_maps import explain_cells
+    from vislang.core.seeds import stream
+    from vislang.features.cache.reader import open_cache
+    from vislang.images.decode import decode_image
+
+    readable = [record for record in data.records if record.path is not None]
+    chosen = [readable[row] for row in stream(0, "gallery", "pointing").permutation(len(readable))[:_SHOWN]]
+    if not chosen:
+        return
+    shown = []
+    with open_cache(data.cache) as cache:
+        all_cells = cached_cells(captioner, cache, [record.image_id for record in chosen])
+        for record, cells in zip(chosen, all_cells, strict=True):
+            found = explain_cells(captioner, cells[None], record.captions[0])
+            shown.append(explained_image(decode_image(record.path), record.image_id, found, side=480))
+    preset = captioner.description.get("preset")
+    tags = [f"{data.dataset}, {data.name}", "random images", f"words explained by {preset}"]
+    page = word_maps_page("Where the words of captions come from", shown, tags=tags)
+    write_page(args, f"pointing-{data.dataset}-{data.name}", page)

@@ -1,103 +1,156 @@
-"""The regions part of eval.run: captions of the boxes that people drew, against the phrases that name them."""
+"""Caption annotated boxes with trained captioners, and score the captions against the phrases that name the boxes.
+
+A captioner of regions reads the feature map of the whole image, other captioners the crop of the box.
+"""
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from eval.results.runs import grouped, model_info, require_kind, training_seconds
+from eval.tasks.options import (
+    Split,
+    add_cache,
+    add_data,
+    add_entities,
+    add_output,
+    add_required_models,
+    open_split,
+    report,
+    resolve_models,
+)
 from vislang.core.cli import DONE, progress_is_shown
+from vislang.core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from captioner.inference import TrainedCaptioner
+    from datasets.captions.flickr30k_entities import EntityNotes
+    from eval.metrics.captions.score import Captions, References
+    from eval.results.models import ModelInfo
 
 KIND = "captioner"
 _BATCH = 64
 
 
-def evaluate_regions(args: argparse.Namespace) -> int:
-    """Caption every named box with models of regions and of whole pictures, score, and write one table."""
-    import json
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the task."""
+    add_required_models(parser, KIND)
+    add_data(parser, "flickr8k")
+    add_cache(parser)
+    add_entities(parser)
+    parser.add_argument("--tokenizer", choices=("ptb", "treebank"), help="(default: ptb where there is Java)")
+    add_output(parser)
 
-    from captioner.api import load_model
-    from datasets.records import data_fingerprint, of_split
-    from datasets.registry import read_dataset, read_named_boxes, reader_options
-    from eval.tables.region_captions import build_region_result, read_region_results, region_table
-    from vislang.core.cli import import_backend_quietly
-    from vislang.core.errors import ConfigError
-    from vislang.core.files import file_name, require_writable_folder, write_json, write_text
 
-    require_kind(args.models, KIND)
+@dataclass(frozen=True)
+class NamedBox:
+    """An annotated thing.
+
+    Attributes:
+        key: unique: image id and number of the thing.
+        row: of its image in the split.
+        box: float [4] in shares of the sides, around all of its boxes.
+        phrases: that name it.
+    """
+
+    key: str
+    row: int
+    box: "np.ndarray"
+    phrases: list[str]
+
+
+@dataclass(frozen=True)
+class BoxCaptionRun:
+    """The captions of one captioner, one for each box, what it was trained on, and the seconds that it took."""
+
+    model: "ModelInfo"
+    captions: list[str]
+    reads: str
+    seconds: float
+
+
+def run(args: argparse.Namespace) -> int:
+    """Caption every annotated box with every model, and write results and a table."""
+    from eval.results.models import group_by_row
+    from eval.tables.region_captions import RegionRun, region_caption_result
+    from vislang.core.files import require_writable_folder
+
+    resolve_models(args, KIND)
     if args.data is None or args.cache is None:
-        raise ConfigError("--task regions needs --data and --cache of the pictures, not of the snippets")
-    args.dataset = args.dataset or "flickr8k"
-    records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
+        raise ConfigError("eval.run regions needs --data and --cache of the images, not of the snippets")
+    data = open_split(args, args.dataset or "flickr8k", args.data, args.cache, args.option)
     require_writable_folder(args.out)
-    import_backend_quietly()
-    ids = [record.image_id for record in records]
-    boxes, references = named_boxes(records, read_named_boxes(args.dataset, args.data, args.entities, ids))
-    measured = []
-    for checkpoint in args.models:
-        started = time.perf_counter()
-        model = load_model(checkpoint)
-        captions = caption_boxes(model, args.cache, records, boxes)
-        seconds = training_seconds(checkpoint, model.config.epochs + model.config.self_critical_epochs)
-        info = model_info(model.description, model.fingerprint, seconds)
-        spent = time.perf_counter() - started
-        measured.append({"info": info, "captions": captions, "seconds": spent, "of": what_it_reads(model)})
-    dataset = args.dataset_name or args.dataset
+    boxes = named_boxes(data, data.named_boxes(args.entities))
+    runs = [caption_boxes(checkpoint, data, boxes) for checkpoint in args.models]
+    references: References = {box.key: box.phrases for box in boxes}
     results = []
-    for name, runs in grouped(measured, args.name, "regions").items():
-        place = {"name": name, "dataset": dataset, "split": args.split, "data_fingerprint": data_fingerprint(records)}
-        results.append(build_region_result(place, runs, references, tokenizer=args.tokenizer))
-        write_json(args.out / f"region-captions-{file_name(f'{name}-{dataset}-{args.split}')}.json", results[-1])
-    table = region_table(read_region_results(args.out, dataset, args.split))
-    write_text(args.out / file_name(f"region-captions-{dataset}-{args.split}.md"), table)
-    print(json.dumps(results, indent=1) if args.json else table, end="\n" if args.json else "")
+    for name, row in group_by_row(runs, args.name, "regions").items():
+        about = data.row(name, KIND, row[0].model, sum(run.seconds for run in row))
+        captioned = []
+        for run in row:
+            captions: Captions = dict(zip(references, run.captions, strict=True))
+            captioned.append(RegionRun(captions, run.reads, run.model.seed_run()))
+        results.append(region_caption_result(about, captioned, references, args.tokenizer))
+    report(args, results)
     return DONE
 
 
-def named_boxes(records: Sequence[Any], notes: Any) -> tuple[list[tuple[int, Any]], dict[str, list[str]]]:
-    """Give each named thing of each picture its box, the one around all of its boxes.
-
-    Returns:
-        (row of the picture, float [4] in shares) of each, and {name of it: the phrases that name it}.
-    """
+def named_boxes(data: Split, notes: "dict[str, EntityNotes]") -> list[NamedBox]:
+    """Return each thing that phrases of an image name with boxes, in the order of images and phrases."""
     import numpy as np
 
-    boxes, references = [], {}
-    for row, record in enumerate(records):
-        things: dict[str, tuple[Any, list[str]]] = {}
-        for phrase in notes[record.image_id].phrases:
-            if len(phrase.boxes):
+    found: list[NamedBox] = []
+    for row, image_id in enumerate(data.image_ids):
+        things: dict[str, NamedBox] = {}
+        for phrase in notes[image_id].phrases:
+            if not len(phrase.boxes):
+                continue
+            if phrase.entity not in things:
                 around = np.concatenate([phrase.boxes[:, :2].min(axis=0), phrase.boxes[:, 2:].max(axis=0)])
-                things.setdefault(phrase.entity, (around, []))[1].append(notes[record.image_id].words(phrase))
-        for entity, (around, phrases) in things.items():
-            boxes.append((row, np.clip(around, 0.0, 1.0)))
-            references[f"{record.image_id}#{entity}"] = phrases
-    return boxes, references
+                key = f"{image_id}#{phrase.entity}"
+                things[phrase.entity] = NamedBox(key, row, np.clip(around, 0.0, 1.0), [])
+            things[phrase.entity].phrases.append(notes[image_id].words(phrase))
+        found.extend(things.values())
+    return found
 
 
-def what_it_reads(model: Any) -> str:
-    """Say "regions" of a captioner that was trained on them, else "whole pictures"."""
+def caption_boxes(checkpoint: Path, data: Split, boxes: Sequence[NamedBox]) -> BoxCaptionRun:
+    """Caption each box with one captioner."""
+    from captioner.api import load_model
+    from eval.results.models import model_info
     from vislang.backbones.feature_name import FeatureName
+    from vislang.core.cli import import_backend_quietly
 
-    return "regions" if FeatureName.parse(model.config.layers[0]).kind == "described" else "whole pictures"
-
-
-def caption_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: Sequence[tuple[int, Any]]) -> list[str]:
-    """Write a caption for each box: by a model of regions from the map of the picture, by others from the cut-out."""
-    reads = described_boxes if what_it_reads(model) == "regions" else cut_out_boxes
+    import_backend_quietly()
+    started = time.perf_counter()
+    model = load_model(checkpoint)
+    epochs = model.config.epochs + model.config.self_critical_epochs
+    info = model_info(checkpoint, model.description, model.fingerprint, epochs)
+    reads = "whole images"
+    encode = cropped_boxes
+    if FeatureName.parse(model.config.layers[0]).kind == "described":
+        reads = "regions"
+        encode = described_boxes
     captions: list[str] = []
     for start in range(0, len(boxes), _BATCH):
-        descriptors = reads(model, cache_path, records, boxes[start : start + _BATCH])
-        captions += [found[0].text if found else "" for found in model.caption_descriptors(descriptors)]
+        descriptors = encode(model, data, boxes[start : start + _BATCH])
+        for found in model.caption_descriptors(descriptors):
+            text = ""
+            if found:
+                text = found[0].text
+            captions.append(text)
         if progress_is_shown():
             print(f"\r{len(captions)} of {len(boxes)} boxes", end="", file=sys.stderr)
-    return captions
+    return BoxCaptionRun(info, captions, reads, time.perf_counter() - started)
 
 
-def described_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: Sequence[tuple[int, Any]]) -> Any:
-    """Give float32 [B, 1, 2F + 4], as `vislang.features.regions.region_features.described` has it."""
+def described_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox]) -> "np.ndarray":
+    """Return float32 [B, 1, 2F + 4], as `vislang.features.regions.region_features.described` returns them."""
     import numpy as np
 
     from vislang.backbones.feature_name import FeatureName
@@ -107,15 +160,16 @@ def described_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes:
     from vislang.features.regions.roi_align import roi_align
 
     name, _ = FeatureName.parse(model.config.layers[0]).in_cache(model.description["backbone"]["name"])
-    corners = np.array([box for _, box in boxes], np.float32)
-    with open_cache(cache_path) as cache:
-        grids = cache.read(name, "grid", [records[row].image_id for row, _ in boxes]).astype(np.float32)
-    vectors = roi_align(grids, np.stack([np.broadcast_to(np.array(WHOLE, np.float32), corners.shape), corners], axis=1))
+    corners = np.array([box.box for box in boxes], np.float32)
+    with open_cache(data.cache) as cache:
+        grids = cache.read(name, "grid", [data.image_ids[box.row] for box in boxes]).astype(np.float32)
+    whole = np.broadcast_to(np.array(WHOLE, np.float32), corners.shape)
+    vectors = roi_align(grids, np.stack([whole, corners], axis=1))
     return described(vectors[:, 1:], corners[:, None], vectors[:, 0])
 
 
-def cut_out_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: Sequence[tuple[int, Any]]) -> Any:
-    """Give float32 [B, N, F]: each box cut out of its picture and encoded as if it were one."""
+def cropped_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox]) -> "np.ndarray":
+    """Return float32 [B, N, F]: each box cropped from its image and encoded as an image."""
     import numpy as np
 
     from vislang.features.descriptors import join_taps
@@ -124,11 +178,16 @@ def cut_out_boxes(model: Any, cache_path: Path, records: Sequence[Any], boxes: S
     from vislang.images.decode import decode_image
 
     crops = []
-    for row, box in boxes:
-        picture = decode_image(records[row].path)
-        left, top, right, bottom = box * np.array([picture.width, picture.height] * 2)
-        edges = int(left), int(top), int(max(np.ceil(right), left + 1)), int(max(np.ceil(bottom), top + 1))
-        crops.append(picture.crop(edges))
-    taps, trained_on = model.config.layers, model.description["backbone"]
-    (batch,) = encode_taps(crops, taps, trained_on, ReadingOptions(batch_size=len(crops), strict=True))
-    return join_taps([batch.features[tap] for tap in taps])
+    for box in boxes:
+        path = data.records[box.row].path
+        if path is None:
+            raise DataError(f"{data.image_ids[box.row]} has no image file; this captioner reads crops of images")
+        image = decode_image(path)
+        left, top, right, bottom = box.box * np.array([image.width, image.height] * 2)
+        right = max(np.ceil(right), left + 1)
+        bottom = max(np.ceil(bottom), top + 1)
+        crops.append(image.crop((int(left), int(top), int(right), int(bottom))))
+    layers = model.config.layers
+    options = ReadingOptions(batch_size=len(crops), strict=True)
+    (batch,) = encode_taps(crops, layers, model.description["backbone"], options)
+    return join_taps([batch.features[layer] for layer in layers])

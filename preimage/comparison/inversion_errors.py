@@ -8,10 +8,10 @@ References: Mahendran & Vedaldi, CVPR 2015 and IJCV 2016; Kato & Harada 2015 for
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from eval.results.experiments import InversionRow
 from preimage.comparison.class_agreement import predicted_class_ranks, same_class
 from preimage.comparison.similarity import gradient_similarities, mean_pairwise_distance
 from preimage.config import PreimageConfig, search_config
@@ -52,20 +52,20 @@ class LayerInversions:
     same_class: np.ndarray | None
     second_network_rank: np.ndarray | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return means, standard deviations and the error of each image."""
-        row: dict[str, Any] = {"search": self.search, "layer": self.layer, "images": len(self.images)}
+    def to_row(self) -> InversionRow:
+        """Return means, standard deviations and the error of each image, for a result."""
+        metrics = {}
+        std = {}
         for name in ("feature_error", "distance", "gradients"):
             values = getattr(self, name)
-            row[name] = round(float(values.mean()), 5)
-            row[f"{name}_std"] = round(float(values.std(ddof=1)), 5)
+            metrics[name] = round(float(values.mean()), 5)
+            std[name] = round(float(values.std(ddof=1)), 5)
         if self.same_class is not None:
-            row["same_class"] = round(100 * float(self.same_class.mean()), 1)
+            metrics["same_class"] = round(100 * float(self.same_class.mean()), 1)
         if self.second_network_rank is not None:
             for top in (1, 5):
-                row[f"second_network_top{top}"] = round(100 * float((self.second_network_rank < top).mean()), 1)
-        row["feature_errors"] = self.feature_error.round(6).tolist()
-        return row
+                metrics[f"second_network_top{top}"] = round(100 * float((self.second_network_rank < top).mean()), 1)
+        return InversionRow(self.search, self.layer, metrics, std, self.feature_error.round(6).tolist())
 
 
 def needs_prior_model(search: str) -> bool:

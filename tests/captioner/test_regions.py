@@ -1,5 +1,6 @@
 """From an aligner to described regions: snippets, their captioner, the command and its drawing, and grounding."""
 
+import argparse
 import json
 import shutil
 from pathlib import Path
@@ -20,6 +21,7 @@ from datasets.registry import read_dataset
 from datasets.scenes import __main__ as scenes
 from datasets.scenes.dataset import read_scene_entities
 from eval import run
+from eval.tasks.options import open_split
 from eval.tasks.region_captions import named_boxes
 from vislang.core.bundled_models import cards, verify
 from vislang.core.errors import ConfigError
@@ -218,20 +220,22 @@ def test_labels_lie_inside_and_do_not_cover_each_other():
 
 
 def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
-    words = ["--task", "alignment", "--model", str(drawn / "aligner"), "--split", "test", "--out", str(tmp_path)]
+    words = ["alignment", "--model", str(drawn / "aligner"), "--split", "test", "--out", str(tmp_path)]
     assert run.main([*words, "--json"]) == 0
     ranking, grounding = json.loads(capsys.readouterr().out)
     assert (ranking["kind"], ranking["checkpoints_per_seed"], ranking["num_images"]) == ("retrieval", 2, 10)
     assert ranking["setting"] == "10"
-    assert set(ranking["parts"]) == {"words and regions", "wholes", "bags of words"}
+    assert set(ranking["parts"]) == {"words and regions", "global embeddings", "bags of words"}
     assert all(0 <= part["i2t_r10"] <= 100 for part in ranking["parts"].values())
     assert grounding["kind"] == "grounding"
     assert set(grounding["baselines"]) >= {"centre", "random region", "whole image", "largest region"}
-    metrics = grounding["metrics"]["all"]
+    metrics = grounding["methods"]["model"]["all"]
+    assert grounding["metrics"]["pointing"] == metrics["pointing"]
     assert metrics["r1"] <= metrics["r5"] <= metrics["r10"] <= metrics["bound"]
     notes = read_scene_entities(drawn / "scenes", [f"test_{number:06d}.png" for number in range(10)])
     assert metrics["count"] == sum(len(one.phrases) for one in notes.values())
-    table = next(tmp_path.glob("grounding-*.md")).read_text()
+    assert run.main(words) == 0
+    table = capsys.readouterr().out
     assert "| **alignment-best-compact_scenes** |" in table
     assert "| centre |" in table
     page = next(tmp_path.glob("grounding-*.html")).read_text()
@@ -261,24 +265,25 @@ def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
 
 
 def test_boxes_are_captioned_by_models_of_regions_and_of_whole_pictures(drawn, tiny_captioner, tmp_path, capsys):
-    words = ["--task", "regions", "--dataset", "scenes", "--data", str(drawn / "scenes"), "--split", "test"]
+    words = ["regions", "--dataset", "scenes", "--data", str(drawn / "scenes"), "--split", "test"]
     words += ["--cache", str(drawn / "cache.h5"), "--out", str(tmp_path), "--tokenizer", "treebank", "--json"]
-    assert run.main([*words, "--model", str(drawn / "writer"), "--model", str(tiny_captioner)]) == 0
+    assert run.main([*words, "--model", str(drawn / "writer"), str(tiny_captioner)]) == 0
     results = {one["reads"]: one for one in json.loads(capsys.readouterr().out)}
-    assert set(results) == {"regions", "whole pictures"}
+    assert set(results) == {"regions", "whole images"}
     notes = read_scene_entities(drawn / "scenes", [f"test_{number:06d}.png" for number in range(10)])
     things = {(name, phrase.entity) for name, one in notes.items() for phrase in one.phrases}
     for result in results.values():
         assert result["num_boxes"] == len(things)
         assert set(result["metrics"]) >= {"bleu1", "bleu4", "rouge_l", "cider"}
-    records = [one for one in read_dataset("scenes", drawn / "scenes") if one.split == "test"]
-    boxes, references = named_boxes(records, notes)
-    assert len(boxes) == len(references) == len(things)
-    for (row, _), (name, phrases) in zip(boxes, references.items(), strict=True):
-        picture, _, entity = name.partition("#")
-        assert picture == records[row].image_id
-        assert phrases == [notes[picture].words(one) for one in notes[picture].phrases if one.entity == entity]
-    table = next(tmp_path.glob("region-captions-*.md")).read_text()
-    assert "| **regions-regions-compact_scenes** | **regions** |" in table
-    assert run.main([*words[:2], "--model", str(drawn / "writer")]) == 2
+    args = argparse.Namespace(split="test", dataset_name=None)
+    data = open_split(args, "scenes", drawn / "scenes", drawn / "cache.h5", [])
+    boxes = named_boxes(data, notes)
+    assert len({box.key for box in boxes}) == len(boxes) == len(things)
+    for box in boxes:
+        image, _, entity = box.key.partition("#")
+        assert image == data.image_ids[box.row]
+        assert box.phrases == [notes[image].words(one) for one in notes[image].phrases if one.entity == entity]
+    assert run.main([*words[:-1], "--model", str(drawn / "writer")]) == 0
+    assert "| **regions-regions-compact_scenes** | **regions** |" in capsys.readouterr().out
+    assert run.main([words[0], "--model", str(drawn / "writer")]) == 2
     assert "needs --data and --cache" in capsys.readouterr().err

@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from datasets.pacs import read_pacs
-from eval.metrics.accuracy import accuracy_difference, accuracy_summary, confusion_matrix, usual_mistakes
+from eval.metrics.accuracy import accuracy, accuracy_gain, confusion_matrix, most_confused
+from eval.results.kinds import ClassificationResult
+from eval.results.result import Row, SeedRun, read_results, write_result
 from eval.run import main
-from eval.tables.classification import build_classification, classification_table, read_classification
+from eval.tables.classification import ClassifiedRun, TrainedOn, classification_result, classification_section
 from preimage.classifier.config import ClassifierConfig
 from preimage.classifier.model import KIND, build_classifier, save_architecture
 from vislang.core.config import to_json
@@ -19,46 +21,42 @@ from vislang.training import checkpoints
 
 def test_accuracy_is_the_mean_over_seeds_with_their_deviation():
     right = np.array([[1, 1, 0, 0], [1, 1, 1, 0]], bool)
-    summary = accuracy_summary(right)
-    assert summary["per_seed"] == [50.0, 75.0]
-    assert summary["mean"] == 62.5
-    assert summary["deviation"] == pytest.approx(25 / 2**0.5)
-    assert summary["pictures"] == 4
-    low, high = summary["interval"]
+    found = accuracy(right)
+    assert found.per_seed == [50.0, 75.0]
+    assert found.mean == 62.5
+    low, high = found.interval
     assert 0 <= low < 62.5 < high <= 100
-    assert accuracy_summary(right[:1])["deviation"] is None
-    assert accuracy_summary(np.ones((2, 5)))["interval"] == [100.0, 100.0]
+    assert accuracy(np.ones((2, 5))).interval == (100.0, 100.0)
     with pytest.raises(EvalError, match="expected one or more networks"):
-        accuracy_summary(np.zeros((0, 4)))
+        accuracy(np.zeros((0, 4)))
 
 
 def test_the_interval_is_that_of_a_slow_bootstrap():
     random = np.random.default_rng(0)
     right = random.random((3, 40)) < 0.7
     draws = [right[:, random.integers(40, size=40)].mean() for _ in range(4000)]
-    np.testing.assert_allclose(accuracy_summary(right)["interval"], 100 * np.percentile(draws, [2.5, 97.5]), atol=2.5)
+    np.testing.assert_allclose(accuracy(right).interval, 100 * np.percentile(draws, [2.5, 97.5]), atol=2.5)
 
 
 def test_a_difference_is_paired_by_picture():
     right = np.random.default_rng(1).random((2, 50)) < 0.6
-    same = accuracy_difference(right, right)
-    assert same == {"mean": 0.0, "interval": [0.0, 0.0]}
+    assert accuracy_gain(right, right) == (0.0, (0.0, 0.0))
     # One network, wrong on every tenth picture that the other names rightly.
     other = np.ones((1, 50), bool)
     other[0, ::10] = False
-    ahead = accuracy_difference(np.ones((1, 50), bool), other)
-    assert ahead["mean"] == pytest.approx(10.0)
-    assert ahead["interval"][0] > 0
+    gain, interval = accuracy_gain(np.ones((1, 50), bool), other)
+    assert gain == pytest.approx(10.0)
+    assert interval[0] > 0
     with pytest.raises(EvalError, match="expected the same ones"):
-        accuracy_difference(right, other[:, :9])
+        accuracy_gain(right, other[:, :9])
 
 
 def test_confusions_and_usual_mistakes_by_hand():
     classes = ["cat", "cow", "dog"]
     counts = confusion_matrix(["cat", "cat", "dog"], [["cat", "dog", "dog"], ["dog", "dog", "cow"]], classes)
     assert counts == [[1, 0, 3], [0, 0, 0], [0, 1, 1]]
-    assert usual_mistakes(counts, classes, 5) == [("cat", "dog", 3), ("dog", "cow", 1)]
-    assert usual_mistakes(counts, classes, 1) == [("cat", "dog", 3)]
+    assert most_confused(counts, classes, 5) == [("cat", "dog", 3), ("dog", "cow", 1)]
+    assert most_confused(counts, classes, 1) == [("cat", "dog", 3)]
 
 
 TRUTH = {f"{domain}/{label}/{n}": (domain, label) for domain in ("p", "s") for label in ("a", "b") for n in range(4)}
@@ -70,25 +68,25 @@ def result_of(trained_on, wrong, config=None, preset="tiny"):
     runs = []
     for seed in (0, 1):
         answers = {name: other[label] if seed and name in wrong else label for name, (_, label) in TRUTH.items()}
-        info = {"preset": preset, "backbone": "none", "config": config or {}, "seed": seed}
-        info |= {"training_seconds": 1.0, "weights_fingerprint": str(seed)}
-        runs.append({"info": info, "answers": answers, "seconds": 1.0})
-    place = {"name": f"{preset}-{trained_on}", "dataset": "toy", "split": "test", "data_fingerprint": "f"}
-    return build_classification(
-        {**place, "trained_on": [trained_on], "learned_from": 8, "classes": ["a", "b"]}, runs, TRUTH
-    )
+        runs.append(ClassifiedRun(answers, SeedRun(seed, weights_fingerprint=str(seed))))
+    row = Row(
+        name=f"{preset}-{trained_on}", system="preimage", dataset="toy", split="test", data_fingerprint="f",
+        config=config or {},
+    )  # fmt: skip
+    return classification_result(row, TrainedOn(preset, "none", [trained_on], 8, ["a", "b"]), runs, TRUTH)
 
 
 def test_the_table_sets_networks_side_by_side(tmp_path):
     photos, sketches = result_of("p", ["s/a/0", "s/a/1"]), result_of("s", [])
-    assert photos["domains"]["p"]["mean"] == 100.0
-    assert photos["domains"]["s"]["mean"] == 87.5
-    assert photos["domains"]["s"]["confusion"] == [[6, 2], [0, 8]]
+    assert photos.metrics == {"p": 100.0, "s": 87.5}
+    assert photos.std["s"] == pytest.approx(25 / 2**0.5)
+    assert photos.domains["s"].confusion == [[6, 2], [0, 8]]
+    assert [run.metrics["s"] for run in photos.per_seed] == [100.0, 75.0]
     for result in (photos, sketches):
-        path = tmp_path / f"classification-{result['name']}.json"
-        path.write_text(json.dumps(result, allow_nan=False))
-    (tmp_path / "classification-other.json").write_text(json.dumps({**photos, "split": "dev"}))
-    table = classification_table(read_classification(tmp_path, "toy", "test", "f"))
+        write_result(tmp_path, result)
+    found = read_results(tmp_path, ClassificationResult)
+    assert found == [photos, sketches]
+    table = classification_section(found)
     rows = [line for line in table.splitlines() if line.startswith("| tiny")]
     assert len(rows) == 2
     assert "**100.0 ± 0.0** (100–100)" in rows[0]
@@ -96,11 +94,8 @@ def test_the_table_sets_networks_side_by_side(tmp_path):
     assert "8 of p minus 8 of s: p +0.0 (+0 to +0), s -12.5 (" in table
     assert "s: a → b 2" in table
     assert "chance 50.0" in table
-    apart = classification_table([photos, {**sketches, "config": {"other": 1}}])
+    apart = classification_section([photos, result_of("s", [], {"other": 1})])
     assert "minus" not in apart
-    (tmp_path / "classification-broken.json").write_text('{"kind": "classification"}')
-    with pytest.raises(EvalError, match="lacks"):
-        read_classification(tmp_path, "toy", "test", "f")
 
 
 @pytest.fixture(scope="module")
@@ -133,32 +128,33 @@ def study(tmp_path_factory):
 
 
 def test_the_command_writes_results_and_a_table(study, tmp_path, capsys):
-    runs = [word for seed in (0, 1) for word in ("--model", str(study / f"run-{seed}"))]
-    assert main(["--task", "classification", *runs, "--out", str(tmp_path)]) == 0
+    runs = [str(study / f"run-{seed}") for seed in (0, 1)]
+    assert main(["classification", "--model", *runs, "--out", str(tmp_path)]) == 0
     assert "| tiny, none | photo | 20 |" in capsys.readouterr().out
     result = json.loads((tmp_path / "classification-tiny-photo-20-none-pacs-test.json").read_text())
-    assert (result["seeds"], result["preset"], result["trained_on"]) == ([0, 1], "tiny", ["photo"])
+    assert [run["seed"] for run in result["per_seed"]] == [0, 1]
+    assert (result["preset"], result["trained_on"]) == ("tiny", ["photo"])
     test = [record for record in read_pacs(study / "pacs") if record.split == "test"]
-    assert list(result["answers"]) == [record.image_id for record in test]
-    assert result["domains"]["sketch"]["pictures"] == 4
+    assert list(result["predictions"]) == [record.image_id for record in test]
+    assert result["domains"]["sketch"]["images"] == 4
     import preimage
 
     network = preimage.load_network(study / "run-1")
     for record in test:
         expected = preimage.classify_images(network, record.path, top=1).labels[0][0].name
-        assert result["answers"][record.image_id]["said"][1] == expected
+        assert result["predictions"][record.image_id]["predicted"][1] == expected
 
 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--split", "train"], "has learned from"),
-        (["--split", "all"], "has learned from"),
+        (["--split", "train"], "was trained on"),
+        (["--split", "all"], "was trained on"),
         (["--split", "tset"], "no image is in split 'tset'"),
     ],
 )
 def test_pictures_of_training_are_refused(study, tmp_path, capsys, words, reason):
-    line = ["--task", "classification", "--model", str(study / "run-0"), "--out", str(tmp_path / "out"), *words]
+    line = ["classification", "--model", str(study / "run-0"), "--out", str(tmp_path / "out"), *words]
     assert main(line) == 2
     assert reason in capsys.readouterr().err
     assert not list(tmp_path.glob("out/*.json"))
@@ -168,8 +164,8 @@ def test_other_classes_and_kinds_are_refused(study, tmp_path, capsys, tiny_ranke
     (tmp_path / "photo" / "dog").mkdir(parents=True)
     for number in range(4):
         (tmp_path / "photo" / "dog" / f"{number}.png").touch()
-    line = ["--task", "classification", "--model", str(study / "run-0"), "--out", str(tmp_path / "out")]
+    line = ["classification", "--model", str(study / "run-0"), "--out", str(tmp_path / "out")]
     assert main([*line, "--data", str(tmp_path)]) == 2
     assert "knows the classes lake, rose" in capsys.readouterr().err
-    assert main(["--task", "classification", "--model", str(tiny_ranker), "--out", str(tmp_path / "out")]) == 2
-    assert "expected 'classifier' for --task classification" in capsys.readouterr().err
+    assert main(["classification", "--model", str(tiny_ranker), "--out", str(tmp_path / "out")]) == 2
+    assert "expected 'classifier'; evaluate this one with: python -m eval.run retrieval" in capsys.readouterr().err

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from eval.metrics.fixations.auc import (
-    area,
     auc_borji,
     auc_borji_exact,
     auc_judd,
     auc_judd_exact,
     auc_shuffled,
     auc_shuffled_exact,
-    places_inside,
+    pixels_inside,
+    roc_auc,
     values_at,
 )
-from eval.metrics.fixations.maps import blurred, density, fitted, people_map, with_prior
+from eval.metrics.fixations.maps import add_prior, blur_map, density, fixation_map, resize_map
 from eval.metrics.fixations.nss_cc_sim_kl import EPSILON, cc, information_gain, kl, nss, sim
 from eval.metrics.pointing_game import centre_map
 from vislang.core.errors import EvalError
@@ -63,22 +63,22 @@ def slow_roc(positives, negatives, thresholds):
 
 def test_places_are_pixels_and_those_outside_are_dropped_and_counted():
     points = np.array([[0.0, 0.0], [3.99, 2.99], [4.0, 1.0], [-0.1, 1.0], [np.nan, 1.0], [2.5, 1.5]])
-    places, outside = places_inside(points, (4, 3))
+    places, outside = pixels_inside(points, (4, 3))
     assert places.tolist() == [[0, 0], [2, 3], [1, 2]]
     assert outside == 3
-    assert places_inside(np.zeros((0, 2)), (4, 3))[0].shape == (0, 2)
+    assert pixels_inside(np.zeros((0, 2)), (4, 3))[0].shape == (0, 2)
 
 
 @pytest.mark.parametrize("levels", [None, 3])
 def test_the_area_is_the_share_of_rightly_ordered_pairs(levels):
     scores, places, others = random_maps(0, levels=levels)
     positives, negatives = values_at(scores, places), values_at(scores, others)
-    assert area(positives, negatives) == pytest.approx(slow_area(positives, negatives), abs=1e-12)
-    assert area(negatives, positives) == pytest.approx(1 - slow_area(positives, negatives), abs=1e-12)
+    assert roc_auc(positives, negatives) == pytest.approx(slow_area(positives, negatives), abs=1e-12)
+    assert roc_auc(negatives, positives) == pytest.approx(1 - slow_area(positives, negatives), abs=1e-12)
 
 
 def test_areas_worked_by_hand():
-    assert area(np.array([2.0, 1.0]), np.array([0.0, 1.0, 3.0])) == pytest.approx((2 + 1.5) / 6)
+    assert roc_auc(np.array([2.0, 1.0]), np.array([0.0, 1.0, 3.0])) == pytest.approx((2 + 1.5) / 6)
     scores = np.array([[3.0, 1.0], [2.0, 0.0]])
     assert auc_judd_exact(scores, np.array([[1, 0]])) == pytest.approx(2 / 3)
     assert auc_borji_exact(scores, np.array([[1, 0]])) == pytest.approx(2.5 / 4)  # the fixated pixel is one of the four
@@ -157,7 +157,7 @@ def test_random_pixels_are_chance():
 def test_the_centre_is_chance_among_fixations_that_share_its_bias():
     random = np.random.default_rng(0)
     points = random.normal([WIDTH / 2, HEIGHT / 2], [WIDTH / 6, HEIGHT / 6], (8000, 2))
-    places, _ = places_inside(points, (WIDTH, HEIGHT))
+    places, _ = pixels_inside(points, (WIDTH, HEIGHT))
     scores = centre_map(HEIGHT, WIDTH)
     assert auc_shuffled_exact(scores, places[:4000], places[4000:]) == pytest.approx(0.5, abs=0.02)
     assert auc_judd_exact(scores, places[:40]) > 0.7
@@ -217,7 +217,7 @@ def test_numbers_that_are_not_finite_are_refused():
     broken = scores.copy()
     broken[places[0, 0], places[0, 1]] = np.nan
     with pytest.raises(EvalError, match="1 of 1200 numbers of a map are NaN or infinite"):
-        fitted(broken, (WIDTH, HEIGHT))
+        resize_map(broken, (WIDTH, HEIGHT))
     for measure in (lambda: nss(broken, places), lambda: cc(scores, broken), lambda: kl(broken, scores)):
         with pytest.raises(EvalError, match="NaN or infinite"):
             measure()
@@ -226,15 +226,15 @@ def test_numbers_that_are_not_finite_are_refused():
     with pytest.raises(EvalError, match="expected one size"):
         sim(scores, scores[:5])
     with pytest.raises(EvalError, match=r"expected \[height, width\]"):
-        fitted(np.zeros((3, 4, 3)), (4, 3))
+        resize_map(np.zeros((3, 4, 3)), (4, 3))
 
 
 def test_fitting_is_bilinear_and_leaves_a_map_of_the_right_size():
     scores = np.random.default_rng(0).random((5, 7))
-    assert fitted(scores, (7, 5)) is scores
-    ramp = fitted(np.array([[0.0, 1.0]]), (4, 1))
+    assert resize_map(scores, (7, 5)) is scores
+    ramp = resize_map(np.array([[0.0, 1.0]]), (4, 1))
     np.testing.assert_allclose(ramp, [[0, 0.25, 0.75, 1]], atol=1e-6)
-    assert fitted(np.zeros((2, 2), np.uint8), (4, 6)).shape == (6, 4)
+    assert resize_map(np.zeros((2, 2), np.uint8), (4, 6)).shape == (6, 4)
 
 
 def test_blurring_is_a_gaussian_and_keeps_flat_maps():
@@ -242,28 +242,28 @@ def test_blurring_is_a_gaussian_and_keeps_flat_maps():
 
     scores = np.random.default_rng(0).random((60, 80))
     expected = gaussian_filter(scores, 2.4, mode="nearest", truncate=6)
-    np.testing.assert_allclose(blurred(scores, 0.03)[18:-18, 18:-18], expected[18:-18, 18:-18], atol=1e-5)
-    np.testing.assert_allclose(blurred(np.full((6, 8), 0.3), 0.2), 0.3, atol=1e-6)
-    assert blurred(scores, 0.0) is scores
+    np.testing.assert_allclose(blur_map(scores, 0.03)[18:-18, 18:-18], expected[18:-18, 18:-18], atol=1e-5)
+    np.testing.assert_allclose(blur_map(np.full((6, 8), 0.3), 0.2), 0.3, atol=1e-6)
+    assert blur_map(scores, 0.0) is scores
 
 
 def test_the_peoples_map_is_a_sum_of_gaussians():
     places = np.array([[2, 3], [2, 3], [9, 0]])
-    found = people_map(places, (10, 12), 1.5)
+    found = fixation_map(places, (10, 12), 1.5)
     rows, columns = np.mgrid[:10, :12]
     expected = sum(np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * 1.5**2)) for row, column in places)
     np.testing.assert_allclose(found, expected, atol=1e-12)
-    assert not people_map(places[:0], (10, 12), 1.5).any()
+    assert not fixation_map(places[:0], (10, 12), 1.5).any()
 
 
 def test_the_centre_is_brought_in_by_product_or_by_logarithm():
     scores, centre = np.array([[1.0, 3.0]]), np.array([[0.5, 0.25]])
-    assert with_prior(scores, centre, "none") is scores
-    assert with_prior(scores, centre, "multiply").tolist() == [[0.0, 0.25]]
-    np.testing.assert_allclose(with_prior(scores, centre, "log-add"), [[-1 + np.log(0.5), 1 + np.log(0.25)]])
-    np.testing.assert_allclose(with_prior(np.ones((1, 2)), centre, "log-add"), np.log(centre))
+    assert add_prior(scores, centre, "none") is scores
+    assert add_prior(scores, centre, "multiply").tolist() == [[0.0, 0.25]]
+    np.testing.assert_allclose(add_prior(scores, centre, "log-add"), [[-1 + np.log(0.5), 1 + np.log(0.25)]])
+    np.testing.assert_allclose(add_prior(np.ones((1, 2)), centre, "log-add"), np.log(centre))
     with pytest.raises(EvalError, match="expected one of none, multiply, log-add"):
-        with_prior(scores, centre, "add")
+        add_prior(scores, centre, "add")
 
 
 def test_densities_sum_to_one():
@@ -278,7 +278,7 @@ def test_equal_to_pysaliency_where_the_definitions_are(levels, monkeypatch):
     monkeypatch.setattr(np, "trapz", np.trapezoid, raising=False)  # NumPy 2.4 dropped it, pysaliency still calls it
     scores, places, others = random_maps(6, levels=levels)
     rows, columns = places.T
-    people = people_map(places, scores.shape, 3.0)
+    people = fixation_map(places, scores.shape, 3.0)
     scores, lifted = scores - scores.min(), people - people.min()
     positives, negatives = values_at(scores, places), values_at(scores, others)
     free = np.ones(scores.shape, bool)

@@ -13,20 +13,26 @@ from PIL import Image
 
 from datasets.fixations.records import FixationRecord
 from eval.metrics.bootstrap import mean_interval
-from eval.metrics.fixations.auc import auc_judd_exact, auc_shuffled_exact, places_inside
+from eval.metrics.fixations.auc import auc_judd_exact, auc_shuffled_exact, pixels_inside
 from eval.metrics.fixations.evaluate import (
     METRICS,
     FixationProtocol,
     FixationScores,
+    GroundTruth,
+    MetricSummary,
     evaluate_maps,
-    evaluate_people,
-    judge,
+    evaluate_observers,
+    score_map,
 )
-from eval.metrics.fixations.maps import people_map
+from eval.metrics.fixations.maps import fixation_map
 from eval.metrics.fixations.nss_cc_sim_kl import nss
 from eval.metrics.pointing_game import centre_map
 from eval.pages.fixations import MapRow, fixations_page
-from eval.tables.fixations import PEOPLE, build_fixations, fixations_table, protocol_suffix, read_fixation_results
+from eval.results.kinds import FixationResult
+from eval.results.result import Row, read_table, write_result
+from eval.run import main
+from eval.tables.fixations import OBSERVERS, ScoredImages, fixation_result, fixation_section
+from eval.tasks.fixations import MapMethod, find_methods, read_map, require_different_names, unnaturalness_maps
 from vislang.core.errors import ConfigError, DataError, EvalError
 
 SIZE = (64, 48)
@@ -47,8 +53,8 @@ def seen(count=12, people=4, path=Path("none.jpg")):
 
 
 def right_map(record):
-    places, _ = places_inside(np.array([spot(int(record.image_id[:2]))]), SIZE)
-    return people_map(places, SIZE[::-1], 4.0)
+    places, _ = pixels_inside(np.array([spot(int(record.image_id[:2]))]), SIZE)
+    return fixation_map(places, SIZE[::-1], 4.0)
 
 
 def centre(record):
@@ -60,22 +66,22 @@ METHODS = {"right": right_map, "centre": centre, "flat": lambda record: np.zeros
 
 def test_a_map_of_the_thing_beats_the_centre_and_people_are_the_ceiling():
     scores = evaluate_maps(seen(), METHODS, PROTOCOL)
-    means = {name: {metric: one["mean"] for metric, one in scores[name].summary().items()} for name in scores}
+    means = {name: {metric: one.mean for metric, one in scores[name].summary().items()} for name in scores}
     assert means["right"]["sauc_exact"] > 0.9 > 0.65 > means["centre"]["sauc_exact"]
     assert means["right"]["nss"] > 2 > means["centre"]["nss"]
     assert means["right"]["kl"] < means["centre"]["kl"]
     assert means["centre"]["ig"] == pytest.approx(0, abs=0.01)
     assert means["flat"]["sauc_exact"] == means["flat"]["auc_judd"] == 0.5
     assert means["flat"]["nss"] == means["flat"]["cc"] == 0
-    people = evaluate_people(seen(), PROTOCOL).summary()
-    assert people["sauc_exact"]["mean"] > 0.9
+    people = evaluate_observers(seen(), PROTOCOL).summary()
+    assert people["sauc_exact"].mean > 0.9
     assert people["cc"] is people["sim"] is people["kl"] is None
 
 
 def test_values_are_those_of_the_metrics_on_smoothed_maps():
     records = seen(3)
     found = evaluate_maps(records, {"right": right_map}, FixationProtocol(blur=0.0, others=1))["right"].values
-    own = [places_inside(np.concatenate(record.subjects), SIZE)[0] for record in records]
+    own = [pixels_inside(np.concatenate(record.subjects), SIZE)[0] for record in records]
     for number, record in enumerate(records):
         others = np.concatenate([places for row, places in enumerate(own) if row != number])
         scores = right_map(record)
@@ -101,15 +107,15 @@ def test_negatives_of_pictures_of_other_sizes_are_stretched():
 
 def test_people_are_predicted_by_the_others_alone():
     records = seen(4, people=3)
-    found = evaluate_people(records, PROTOCOL).values
-    deviation = PROTOCOL.people_blur * SIZE[0]
+    found = evaluate_observers(records, PROTOCOL).values
+    deviation = PROTOCOL.fixation_blur * SIZE[0]
     for number, record in enumerate(records):
-        places = [places_inside(points, SIZE)[0] for points in record.subjects]
+        places = [pixels_inside(points, SIZE)[0] for points in record.subjects]
         each, areas = [], []
         for person, own in enumerate(places):
             rest = np.concatenate([one for row, one in enumerate(places) if row != person])
-            each.append(nss(people_map(rest, SIZE[::-1], deviation), own))
-            areas.append(auc_judd_exact(people_map(rest, SIZE[::-1], deviation), own))
+            each.append(nss(fixation_map(rest, SIZE[::-1], deviation), own))
+            areas.append(auc_judd_exact(fixation_map(rest, SIZE[::-1], deviation), own))
         assert found["nss"][number] == pytest.approx(np.mean(each), abs=1e-9)
         assert found["auc_judd_exact"][number] == pytest.approx(np.mean(areas), abs=1e-9)
 
@@ -134,7 +140,7 @@ def test_a_centre_prior_and_smoothing_change_the_map_as_the_protocol_says():
     assert (flat[2] != 0.5).any()
     dots = {"dots": lambda record: (right_map(record) > 0.99).astype(float)}
     sharp, smooth = (evaluate_maps(records, dots, FixationProtocol(blur=blur, splits=3))["dots"] for blur in (0, 0.05))
-    assert smooth.ahead_of(sharp)["auc_judd_exact"]["low"] > 0
+    assert smooth.gain_over(sharp)["auc_judd_exact"].low > 0
 
 
 def test_a_map_that_cannot_be_had_is_listed_and_left_out_of_the_means():
@@ -146,16 +152,16 @@ def test_a_map_that_cannot_be_had_is_listed_and_left_out_of_the_means():
     scores = evaluate_maps(seen(), {"broken": broken, "right": right_map}, PROTOCOL)
     assert [name for name, _ in scores["broken"].skipped] == ["03.jpg"]
     assert "NaN or infinite" in scores["broken"].skipped[0][1]
-    assert scores["broken"].summary()["nss"]["images"] == 11
-    assert scores["broken"].ahead_of(scores["right"])["nss"] == {"mean": 0, "low": 0, "high": 0, "images": 11}
+    assert scores["broken"].summary()["nss"].images == 11
+    assert scores["broken"].gain_over(scores["right"])["nss"] == MetricSummary(0, 0, 0, 11)
 
 
 def test_pictures_that_nobody_looked_at_have_no_numbers():
     nobody = FixationRecord("nobody.jpg", Path("x"), SIZE, (np.zeros((0, 2)), np.array([[900.0, 1.0]])))
     scores = evaluate_maps([*seen(4), nobody], {"centre": centre}, PROTOCOL)["centre"]
     assert all(np.isnan(values[-1]) for values in scores.values.values())
-    assert scores.summary()["sauc_exact"]["images"] == 4
-    assert np.isnan(evaluate_people([*seen(4), nobody], PROTOCOL).values["nss"][-1])
+    assert scores.summary()["sauc_exact"].images == 4
+    assert np.isnan(evaluate_observers([*seen(4), nobody], PROTOCOL).values["nss"][-1])
 
 
 def test_one_fixation_is_enough_for_the_exact_metrics():
@@ -174,8 +180,8 @@ def test_what_cannot_be_judged_is_refused():
     with pytest.raises(ConfigError, match="shares of the width"):
         FixationProtocol(blur=3)
     few = evaluate_maps(seen(4), {"centre": centre}, PROTOCOL)["centre"]
-    with pytest.raises(EvalError, match="other pictures"):
-        few.ahead_of(evaluate_maps(seen(5), {"centre": centre}, PROTOCOL)["centre"])
+    with pytest.raises(EvalError, match="other images"):
+        few.gain_over(evaluate_maps(seen(5), {"centre": centre}, PROTOCOL)["centre"])
 
 
 def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
@@ -189,30 +195,33 @@ def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
 
 
 def made_result(name, scores, folder=None, **changes):
-    place = {"dataset": "toy", "data_fingerprint": "f", "pictures": 12, "fixations": 288, "outside": 0}
-    baselines = {"centre": scores["centre"], PEOPLE: evaluate_people(seen(), PROTOCOL)}
+    row = Row(name=name, system="naturalness", dataset="toy", data_fingerprint="f")
+    baselines = {"centre": scores["centre"], OBSERVERS: evaluate_observers(seen(), PROTOCOL)}
     protocol = FixationProtocol(splits=10, **changes)
-    result = build_fixations({"name": name, **place}, protocol, {name: scores["right"]}, baselines, seconds=1.0)
+    images = ScoredImages(12, 288, 0, {})
+    result = fixation_result(row, protocol, {name: scores["right"]}, baselines, images)
     if folder is not None:
-        (folder / f"fixations-{name}-toy.json").write_text(json.dumps(result, allow_nan=False))
+        write_result(folder, result)
     return result
 
 
 def test_the_table_holds_baselines_models_and_people(tmp_path):
     scores = evaluate_maps(seen(), METHODS, PROTOCOL)
     result = made_result("right", scores, tmp_path)
-    made_result("unsmoothed", scores, tmp_path, blur=0.0)
-    assert [one["name"] for one in read_fixation_results(tmp_path, result)] == ["right"]
-    table = fixations_table([result], result)
+    unsmoothed = made_result("unsmoothed", scores, tmp_path, blur=0.0)
+    centred = made_result("centred", scores, tmp_path, centre_prior="multiply")
+    assert [one.name for one in read_table(tmp_path, result)] == ["centred", "right"]
+    assert read_table(tmp_path, centred)[1] == result
+    table = fixation_section([result])
     lines = [line for line in table.splitlines() if line.startswith("|")]
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| centre", "| **right**", f"| {PEOPLE}"]
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| centre", "| **right**", f"| {OBSERVERS}"]
     assert len({line.count("|") for line in lines}) == 1
     assert "against centre, 95 % interval" in table
-    assert result["ahead"]["by"]["right"]["sauc_exact"]["low"] > 0
-    assert protocol_suffix(result["protocol"] | {"blur": 0.0}) == "-blur0"
-    (tmp_path / "fixations-broken.json").write_text('{"kind": "fixations"}')
-    with pytest.raises(EvalError, match="lacks"):
-        read_fixation_results(tmp_path, result)
+    assert result.gain_over == "centre"
+    assert result.gains["right"]["sauc_exact"].low > 0
+    assert result.metrics["nss"] == result.methods["right"]["nss"].mean
+    assert unsmoothed.file_name() == "fixations-unsmoothed-toy-blur0.json"
+    assert isinstance(result, FixationResult)
 
 
 def test_the_page_needs_nothing_else_and_escapes_names():
@@ -224,13 +233,11 @@ def test_the_page_needs_nothing_else_and_escapes_names():
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_judging_without_a_peoples_map_leaves_out_what_compares_with_it():
+def test_without_a_fixation_map_the_metrics_that_compare_with_it_are_left_out():
     record = seen()[0]
-    places, _ = places_inside(np.concatenate(record.subjects), SIZE)
-    from eval.metrics.fixations.evaluate import Truth
-
-    truth = Truth(places, None, places, places, centre(record))
-    assert set(METRICS) - set(judge(centre(record), truth, PROTOCOL, "x")) == {"cc", "sim", "kl"}
+    places, _ = pixels_inside(np.concatenate(record.subjects), SIZE)
+    truth = GroundTruth(places, None, places, places, centre(record))
+    assert set(METRICS) - set(score_map(centre(record), truth, PROTOCOL, "x")) == {"cc", "sim", "kl"}
     assert isinstance(FixationScores({}).summary(), dict)
 
 
@@ -264,7 +271,7 @@ def osie_like(tmp_path_factory):
 
 def run(*words):
     return subprocess.run(
-        [sys.executable, "-m", "eval.run", "--task", "fixations", *map(str, words)],
+        [sys.executable, "-m", "eval.run", "fixations", *map(str, words)],
         cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
@@ -276,10 +283,10 @@ def test_the_command_judges_stored_maps_and_writes_everything(osie_like, tmp_pat
     )
     assert done.returncode == 0, done.stderr
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"fixations-mine-osie.json", "fixations-osie.md", "fixations-osie.html"}
+    assert names == {"fixations-mine-osie.json", "fixations-osie.html"}
     result = json.loads((tmp_path / "fixations-mine-osie.json").read_text())
     assert list(result["methods"]) == ["mine", "mine + centre (multiply)"]
-    assert set(result["baselines"]) >= {"uniform", "centre", "spectral residual", "fine-grained", PEOPLE}
+    assert set(result["baselines"]) >= {"uniform", "centre", "spectral residual", "fine-grained", OBSERVERS}
     assert result["methods"]["mine"]["sauc_exact"]["mean"] > 0.9
     assert "| **mine** |" in done.stdout
     page = (tmp_path / "fixations-osie.html").read_text()
@@ -299,12 +306,10 @@ def test_a_missing_map_is_told_and_the_rest_is_judged(osie_like, tmp_path):
     assert "05.npy is no map" in done.stderr
     (result,) = json.loads(done.stdout)
     assert result["methods"]["maps"]["nss"]["images"] == 4
-    assert (tmp_path / "fixations-osie-blur0.md").is_file()
+    assert (tmp_path / "fixations-osie-blur0.html").is_file()
 
 
 def test_your_own_fixations_are_judged_with_images_of_one_name_in_two_folders(tmp_path, capsys):
-    from eval.run import main
-
     lines = ["image,subject,x,y"]
     for number, record in enumerate(seen(4)):
         image = tmp_path / "mine" / f"folder{number % 2}" / f"{number // 2}.png"
@@ -318,7 +323,7 @@ def test_your_own_fixations_are_judged_with_images_of_one_name_in_two_folders(tm
         np.save(scores, right_map(record).astype(np.float32))
     (tmp_path / "mine" / "looks.csv").write_text("\n".join(lines))
     words = ["--dataset", "csv", "--data", tmp_path / "mine", "--dataset-name", "lab", "--maps", tmp_path / "maps"]
-    assert main(["--task", "fixations", *map(str, words), "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert main(["fixations", *map(str, words), "--out", str(tmp_path / "out"), "--json"]) == 0
     (result,) = json.loads(capsys.readouterr().out)
     assert result["dataset"] == "lab"
     assert result["methods"]["maps"]["sauc_exact"]["mean"] > 0.9
@@ -334,40 +339,34 @@ def test_your_own_fixations_are_judged_with_images_of_one_name_in_two_folders(tm
     ],
 )
 def test_mistakes_are_told_in_one_line(osie_like, tmp_path, words, told, capsys):
-    from eval.run import main
-
-    assert main(["--task", "fixations", "--data", str(osie_like), "--out", str(tmp_path), *words]) == 2
+    assert main(["fixations", "--data", str(osie_like), "--out", str(tmp_path), *words]) == 2
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
 
 
 def test_the_data_must_be_named(capsys):
-    from eval.run import main
-
     with pytest.raises(SystemExit):
-        main(["--task", "fixations"])
-    assert "expected --data DIR; then --model or --maps DIR" in capsys.readouterr().err
+        main(["fixations"])
+    assert "the following arguments are required: --data" in capsys.readouterr().err
 
 
 def test_the_model_in_the_box_is_judged(tmp_path):
-    from eval.tasks.fixations import unnaturalness_of
     from vislang.core.bundled_models import PRETRAINED
 
     pixels = np.random.default_rng(0).integers(0, 255, (100, 120, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    name, map_of = unnaturalness_of(PRETRAINED / "naturalness")
+    name, method = unnaturalness_maps(PRETRAINED / "naturalness")
     assert name == "box-compact"
-    assert map_of(argparse.Namespace(path=tmp_path / "a.png")).shape == (100, 120)
+    assert (method.model.checkpoint, method.model.seed, len(method.model.weights_fingerprint)) == ("naturalness", 0, 64)
+    assert method.map_of(argparse.Namespace(path=tmp_path / "a.png")).shape == (100, 120)
 
 
 def test_names_of_maps_must_differ(osie_like):
-    from eval.tasks.fixations import judge_all, map_methods, read_map
-
-    args = argparse.Namespace(maps=[f"a={osie_like}", f"a={osie_like}"], name=None, checkpoint=[])
+    args = argparse.Namespace(maps=[f"a={osie_like}", f"a={osie_like}"], name=None, models=[])
     with pytest.raises(ConfigError, match="twice"):
-        map_methods(args)
-    with pytest.raises(ConfigError, match="which a baseline has"):
-        judge_all(seen(), {"centre": centre}, {"centre": centre}, PROTOCOL)
+        find_methods(args)
+    with pytest.raises(ConfigError, match="of a baseline"):
+        require_different_names({"centre": MapMethod(centre)}, {"centre": MapMethod(centre)})
     with pytest.raises(DataError, match="no map"):
         read_map(osie_like / "fixations.mat")

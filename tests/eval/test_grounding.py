@@ -7,12 +7,12 @@ import pytest
 
 from datasets.captions.flickr30k_entities import read_entities
 from eval.metrics.grounding import (
-    baseline_orders,
+    baseline_rankings,
     difference_interval,
-    find,
-    find_at_random,
-    find_point,
-    grounding_metrics,
+    ground_at_random,
+    ground_phrase,
+    ground_point,
+    phrase_metrics,
 )
 from vislang.core.errors import DataError, EvalError
 
@@ -89,34 +89,34 @@ TRUTH = np.array([[0.45, 0.55, 0.95, 0.95], [0.1, 0.1, 0.22, 0.2]])
 
 
 def test_a_hand_worked_phrase():
-    found = find(0, "other", REGIONS[[1, 0, 3, 2]], TRUTH)
+    found = ground_phrase(0, "other", REGIONS[[1, 0, 3, 2]], TRUTH)
     # The middle of the first is (0.25, 0.25), of the whole (0.5, 0.5): neither in a box. The third overlaps 0.01/0.012.
     assert (found.pointing, found.r1, found.r5, found.bound) == (0, 0, 1, 1)
-    found = find(0, "other", REGIONS[[2, 0]], TRUTH)
+    found = ground_phrase(0, "other", REGIONS[[2, 0]], TRUTH)
     # Middle (0.75, 0.75) inside; overlap 0.18 / (0.25 + 0.2 - 0.18).
     assert (found.pointing, found.r1, found.pointing_bound) == (1, 1, 1)
-    assert find(0, "other", REGIONS[:2], TRUTH).bound == 0
+    assert ground_phrase(0, "other", REGIONS[:2], TRUTH).bound == 0
 
 
 def test_a_random_order_is_the_mean_over_all_orders():
     random = np.random.default_rng(0)
     regions = np.sort(random.uniform(size=(9, 2, 2)), axis=1).reshape(9, 4)
     truth = regions[[2, 5]]
-    expected = find_at_random(0, "x", regions, truth)
-    orders = [find(0, "x", regions[random.permutation(9)], truth) for _ in range(4000)]
+    expected = ground_at_random(0, "x", regions, truth)
+    orders = [ground_phrase(0, "x", regions[random.permutation(9)], truth) for _ in range(4000)]
     for name in ("pointing", "r1", "r5"):
         assert getattr(expected, name) == pytest.approx(np.mean([getattr(one, name) for one in orders]), abs=0.03)
     assert expected.r10 == 1.0
 
 
 def test_the_centre_is_a_point_and_overlaps_nothing():
-    assert find_point(0, "x", (0.5, 0.6), TRUTH).pointing == 1.0
-    assert find_point(0, "x", (0.5, 0.5), TRUTH).pointing == 0.0
-    assert find_point(0, "x", (0.5, 0.6), TRUTH).r1 == 0.0
+    assert ground_point(0, "x", (0.5, 0.6), TRUTH).pointing == 1.0
+    assert ground_point(0, "x", (0.5, 0.5), TRUTH).pointing == 0.0
+    assert ground_point(0, "x", (0.5, 0.6), TRUTH).r1 == 0.0
 
 
 def test_baselines_order_regions_without_reading():
-    orders = baseline_orders(REGIONS)
+    orders = baseline_rankings(REGIONS)
     assert orders["whole image"][0].tolist() == [0, 0, 1, 1]
     assert orders["largest region"][0].tolist() == [0, 0, 0.5, 0.5]
     assert orders["best proposal"][0].tolist() == [0, 0, 0.5, 0.5]
@@ -124,23 +124,23 @@ def test_baselines_order_regions_without_reading():
 
 
 def test_averages_are_over_phrases_and_over_each_kind():
-    found = [find(0, "people", REGIONS[[2]], TRUTH), find(0, "people", REGIONS[[1]], TRUTH)]
-    found += [find(1, "scene", REGIONS[[2]], TRUTH)]
-    table = grounding_metrics(found)
+    found = [ground_phrase(0, "people", REGIONS[[2]], TRUTH), ground_phrase(0, "people", REGIONS[[1]], TRUTH)]
+    found += [ground_phrase(1, "scene", REGIONS[[2]], TRUTH)]
+    table = phrase_metrics(found)
     assert list(table) == ["all", "people", "scene"]
     assert table["all"]["pointing"] == pytest.approx(200 / 3)
     assert (table["people"]["r1"], table["people"]["count"]) == (50.0, 2)
-    with pytest.raises(EvalError, match="no phrase has a true box"):
-        grounding_metrics([])
+    with pytest.raises(EvalError, match="no phrase has a box"):
+        phrase_metrics([])
     with pytest.raises(EvalError, match="0 regions"):
-        find(0, "x", REGIONS[:0], TRUTH)
+        ground_phrase(0, "x", REGIONS[:0], TRUTH)
 
 
 def test_the_interval_of_a_difference_is_over_pictures():
-    good = [find(image, "x", REGIONS[[2]], TRUTH) for image in range(40)]
-    bad = [find(image, "x", REGIONS[[1 if image % 2 else 2]], TRUTH) for image in range(40)]
+    good = [ground_phrase(image, "x", REGIONS[[2]], TRUTH) for image in range(40)]
+    bad = [ground_phrase(image, "x", REGIONS[[1 if image % 2 else 2]], TRUTH) for image in range(40)]
     low, high = difference_interval(good, bad)
     assert 25 < low < 50 < high < 75
     assert difference_interval(good, good) == (0.0, 0.0)
-    with pytest.raises(EvalError, match="asked other phrases"):
+    with pytest.raises(EvalError, match="scored on other phrases"):
         difference_interval(good, bad[1:])

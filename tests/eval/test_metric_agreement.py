@@ -7,7 +7,8 @@ import pytest
 
 from datasets.captions.human_judgements import read_crowd, read_expert
 from eval import metric_agreement
-from eval.tables.metric_agreement import BAR, PUBLISHED, agreement, agreement_table, kendall_tau
+from eval.results.experiments import AgreementPart, AgreementResult
+from eval.tables.metric_agreement import PUBLISHED, TOLERANCE, agreement, agreement_section, kendall_tau
 from vislang.core.errors import DataError, EvalError
 
 CAPTIONS = {
@@ -99,11 +100,11 @@ def test_scores_that_no_order_can_agree_with_are_refused():
         kendall_tau(np.zeros(3), np.arange(3.0)[:, None], "b")
 
 
-def test_agreement_counts_and_gives_the_other_ways_too(tmp_path):
+def test_agreement_counts_and_has_both_variants(tmp_path):
     path = write(tmp_path / "e.txt", ("a.jpg", "b.jpg#1", 1, 2, 1), ("b.jpg", "a.jpg#1", 3, 3, 4))
-    part = agreement(read_expert(path, CAPTIONS), {"cider": np.array([0.1, 0.2]), "odd": np.zeros(2)}, "c")
-    assert (part["pairs"], part["images"], part["ratings"]) == (2, 2, 6)
-    assert set(part["tau"]) == set(part["tau_b"]) == set(part["tau_of_mean_rating"]) == {"cider"}
+    part = agreement(read_expert(path, CAPTIONS), {"cider": np.array([0.1, 0.2]), "unknown": np.zeros(2)}, "c")
+    assert (part.pairs, part.images, part.ratings) == (2, 2, 6)
+    assert set(part.tau) == set(part.other_tau) == set(part.tau_of_mean_rating) == {"cider"}
 
 
 @pytest.fixture
@@ -129,11 +130,12 @@ def test_the_command_writes_both_tables_and_says_what_it_lacks(judged_folder, ca
     out = judged_folder / "out"
     assert metric_agreement.main(["--data", str(judged_folder), "--out", str(out), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document == json.loads((out / "metric-agreement.json").read_text())
+    assert document == json.loads((out / "metric-agreement-flickr8k.json").read_text())
     assert document["expert"]["ratings"] == 3 * document["expert"]["pairs"]
     assert document["crowd"]["pairs"] == 56
     assert "meteor" not in document["expert"]["tau"]
-    table = (out / "metric-agreement.md").read_text()
+    assert metric_agreement.main(["--data", str(judged_folder), "--out", str(out)]) == 0
+    table = capsys.readouterr().out
     assert "not measured, meteor: no Java was found" in table
     assert "tau-c" in table
     assert "| CIDEr | 43.9 |" in table
@@ -146,16 +148,10 @@ def test_a_folder_without_judgements_ends_with_one_line(tmp_path, capsys):
     assert error.count("\n") == 1
 
 
-def test_the_table_says_which_values_are_apart(judged_folder):
-    part = {
-        "pairs": 1,
-        "ratings": 3,
-        "tau_b": {"cider": 1.0},
-        "tau": {"cider": PUBLISHED["expert"]["cider"] + BAR + 0.1},
-    }
-    crowd = {**part, "variant": "tau-b", "tau": {"cider": PUBLISHED["crowd"]["cider"] - 0.2}}
-    document = {"expert": {**part, "variant": "tau-c"}, "crowd": crowd, "skipped": {}, "tokenizer": "ptb", "date": ""}
-    table = agreement_table(document)
+def test_the_table_says_which_values_are_apart():
+    expert = AgreementPart(1, 1, 3, 0, "tau-c", {"cider": PUBLISHED["expert"]["cider"] + TOLERANCE + 0.1}, {"cider": 1})
+    crowd = AgreementPart(1, 1, 3, 0, "tau-b", {"cider": PUBLISHED["crowd"]["cider"] - 0.2}, {"cider": 1})
+    table = agreement_section([AgreementResult(expert=expert, crowd=crowd, tokenizer="ptb")])
     assert "| +1.60 | no |" in table
     assert "| -0.20 | yes |" in table
 

@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 
-from eval.metrics.grounding import difference_interval, grounding_metrics
-from eval.metrics.pointing_game import MEASURES, Pointed, centre_map, correctness, covered, peak, point, point_at_random
-from eval.tables.pointing import area_under_roc
+from eval.metrics.grounding import difference_interval, phrase_metrics
+from eval.metrics.pointing_game import (
+    MEASURES,
+    PointedPhrase,
+    attention_correctness,
+    box_coverage,
+    centre_map,
+    peak,
+    random_pointing,
+    score_pointing,
+)
+from eval.tables.phrases import word_auc
 from vislang.core.errors import EvalError
 
 MAP = np.array([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 1.0]])  # peak at (2.5 / 4, 1.5 / 2)
@@ -21,13 +30,13 @@ def boxes(*rows):
 )
 def test_a_hit_is_a_peak_in_a_box_edges_included(box, hit):
     assert peak(MAP) == (0.625, 0.75)
-    assert point(0, "people", MAP, boxes(box)).pointing == hit
-    assert point(0, "people", MAP, boxes((0, 0, 0.1, 0.1), box)).pointing == hit  # any of the boxes
+    assert score_pointing(0, "people", MAP, boxes(box)).pointing == hit
+    assert score_pointing(0, "people", MAP, boxes((0, 0, 0.1, 0.1), box)).pointing == hit  # any of the boxes
 
 
 def test_tolerance_widens_boxes_for_pointing_only():
     near = boxes((0.65, 0.5, 1.0, 1.0))
-    strict, wide = point(0, "x", MAP, near), point(0, "x", MAP, near, tolerance=0.03)
+    strict, wide = score_pointing(0, "x", MAP, near), score_pointing(0, "x", MAP, near, tolerance=0.03)
     assert (strict.pointing, wide.pointing) == (0.0, 1.0)
     assert strict.correctness == wide.correctness
 
@@ -38,10 +47,12 @@ def test_equal_peaks_point_near_their_middle():
 
 
 def test_correctness_is_the_share_of_the_map_inside_worked_by_hand():
-    assert correctness(MAP, boxes((0.5, 0.5, 0.75, 1.0))) == pytest.approx(0.75)
-    assert correctness(MAP, boxes((0.625, 0.5, 1.0, 1.0))) == pytest.approx(0.375 + 0.25)  # half a cell
-    assert correctness(MAP, boxes((0.5, 0.5, 0.75, 1.0), (0.6, 0.5, 0.75, 1.0))) == pytest.approx(0.75)  # union
-    assert correctness(-MAP, boxes((0, 0, 0.5, 1))) == pytest.approx(0.5)  # nothing positive: equal everywhere
+    assert attention_correctness(MAP, boxes((0.5, 0.5, 0.75, 1.0))) == pytest.approx(0.75)
+    assert attention_correctness(MAP, boxes((0.625, 0.5, 1.0, 1.0))) == pytest.approx(0.375 + 0.25)  # half a cell
+    assert attention_correctness(MAP, boxes((0.5, 0.5, 0.75, 1.0), (0.6, 0.5, 0.75, 1.0))) == pytest.approx(
+        0.75
+    )  # union
+    assert attention_correctness(-MAP, boxes((0, 0, 0.5, 1))) == pytest.approx(0.5)  # nothing positive: constant
 
 
 def test_covered_is_the_definition_on_a_fine_grid():
@@ -53,12 +64,12 @@ def test_covered_is_the_definition_on_a_fine_grid():
         for left, top, right, bottom in np.round(60 * some).astype(int):
             fine[top:bottom, left:right] = 1.0
         expected = fine.reshape(5, 12, 6, 10).mean(axis=(1, 3))
-        np.testing.assert_allclose(covered(some, (5, 6)), expected, atol=1e-6)
+        np.testing.assert_allclose(box_coverage(some, (5, 6)), expected, atol=1e-6)
 
 
 def test_a_random_point_hits_as_often_as_the_union_is_large():
     some = boxes((0, 0, 0.5, 0.5), (0.25, 0.25, 0.75, 0.75))
-    found = point_at_random(0, "x", some)
+    found = random_pointing(0, "x", some)
     assert found.pointing == pytest.approx(0.25 + 0.25 - 0.0625, abs=1e-6)
     points = np.random.default_rng(0).random((20000, 2))
     inside = [((points >= one[:2]) & (points <= one[2:])).all(axis=1) for one in some]
@@ -72,9 +83,9 @@ def test_the_centre_map_points_at_the_middle():
 
 
 def test_averages_and_intervals_are_shared_with_grounding():
-    ours = [Pointed(number // 4, "people", float(number % 4 > 0), 0.5) for number in range(400)]
-    other = [Pointed(number // 4, "people", float(number % 4 > 1), 0.25) for number in range(400)]
-    metrics = grounding_metrics(ours, MEASURES)
+    ours = [PointedPhrase(number // 4, "people", float(number % 4 > 0), 0.5) for number in range(400)]
+    other = [PointedPhrase(number // 4, "people", float(number % 4 > 1), 0.25) for number in range(400)]
+    metrics = phrase_metrics(ours, MEASURES)
     assert metrics["all"] == {"count": 400, "pointing": 75.0, "correctness": 50.0}
     low, high = difference_interval(ours, other)
     assert low == high == pytest.approx(25.0)  # every picture is alike
@@ -85,13 +96,13 @@ def test_averages_and_intervals_are_shared_with_grounding():
 )
 def test_what_cannot_be_judged_is_refused(scores, some):
     with pytest.raises(EvalError, match="expected finite numbers and a box"):
-        point(0, "x", scores, some)
+        score_pointing(0, "x", scores, some)
 
 
 def test_the_area_under_roc_is_the_chance_of_a_right_order():
     present, absent = [3.0, 1.0, 1.0], [0.0, 1.0, 2.0, 1.0]
     pairs = [(one > other) + 0.5 * (one == other) for one in present for other in absent]
-    assert area_under_roc(present, absent) == pytest.approx(np.mean(pairs))
-    assert area_under_roc([1.0], [0.0]) == 1.0
+    assert word_auc(present, absent) == pytest.approx(np.mean(pairs))
+    assert word_auc([1.0], [0.0]) == 1.0
     with pytest.raises(EvalError, match="expected some of both"):
-        area_under_roc([], [1.0])
+        word_auc([], [1.0])

@@ -101,9 +101,9 @@ def test_what_is_no_rank_is_refused(ranks):
 
 
 def test_other_mistakes_are_refused():
-    with pytest.raises(EvalError, match="recall at 0 was asked for, expected 1 or more"):
+    with pytest.raises(EvalError, match="got recall at 0, expected 1 or more"):
         recall_at([1], 0)
-    with pytest.raises(EvalError, match="no ranks were given"):
+    with pytest.raises(EvalError, match="got no ranks"):
         retrieval_metrics([])
     with pytest.raises(EvalError, match="7 images cannot be cut into five equal folds"):
         five_folds(np.ones((7, 2)), np.ones((7, 2)), np.arange(7))

@@ -1,4 +1,4 @@
-"""The captions half of eval.run: files of captions, trained captioners, baselines; no Java is started here."""
+"""The captions task of eval.run: files of captions, trained captioners, baselines; no Java is started here."""
 
 import json
 from types import SimpleNamespace
@@ -40,7 +40,7 @@ def place(tmp_path):
 
 
 def score(place, *more, results="good.json"):
-    words = ["--task", "captions", "--results", str(place / results), "--out", str(place / "out")]
+    words = ["captions", "--results", str(place / results), "--out", str(place / "out")]
     return run.main([*words, *more])
 
 
@@ -61,7 +61,7 @@ def test_anyones_captions_are_scored_and_every_image_is_kept(place, capsys):
         assert low <= document["metrics"][name] + 1e-9
         assert high >= document["metrics"][name] - 1e-9 or name.startswith("bleu")  # BLEU is no mean of its images
     assert document["diversity"]["distinct"] == 4
-    assert document["versions"]["python"]
+    assert document["provenance"]["versions"]["python"]
 
 
 def test_without_java_meteor_is_left_out_with_its_reason(place, capsys):
@@ -119,19 +119,16 @@ def test_files_that_cannot_be_scored_end_with_one_line(place, capsys, document, 
 
 def test_options_that_do_not_go_together_end_with_one_line(place, capsys):
     cases = {
-        "nothing to score against": ["--results", str(place / "good.json")],
+        "got no references": ["--results", str(place / "good.json")],
         "--results and --model were both given": ["--results", "x", "--model", "y"],
         "--against and --references need --results": ["--against", "x"],
         "the baselines alone need --dataset, --data and --cache": [],
     }
     for words, options in cases.items():
-        assert run.main(["--task", "captions", *options]) == 2
+        assert run.main(["captions", *options]) == 2
         error = capsys.readouterr().err
         assert words in error
         assert error.count("\n") == 1
-    with pytest.raises(SystemExit):
-        run.main(["--results", "x"])
-    assert "expected --task captions" in capsys.readouterr().err
 
 
 def test_one_image_has_scores_and_no_interval(place, capsys):
@@ -203,8 +200,8 @@ def captioners(place, toy_data, monkeypatch):
     places = ["--cache", str(toy_data / "features.h5"), "--out", str(place / "out")]
 
     def measure(*names, more=()):
-        words = [word for name in names for word in ("--model", str(place / "runs" / name))]
-        return run.main(["--task", "captions", *words, *toy_words(toy_data), *places, *more])
+        words = ["--model", *(str(place / "runs" / name) for name in names)] if names else []
+        return run.main(["captions", *words, *toy_words(toy_data), *places, *more])
 
     yield measure
     for path in toy_data.glob("captions-*.json"):  # beside the cache, which other tests share
@@ -218,18 +215,18 @@ def test_seeds_share_a_row_beside_the_baselines_and_everything_is_written(captio
         assert f"**{name}**" in output.out
         assert (place / "out" / f"captions-{name}-karpathy-test.json").is_file()
     result = json.loads((place / "out" / "captions-captioner-best-toy-karpathy-test.json").read_text())
-    assert result["seeds"] == [0, 1]
+    assert [one["seed"] for one in result["per_seed"]] == [0, 1]
     assert [one["training_seconds"] for one in result["per_seed"]] == [4.5, 4.5]
     assert [one["weights_fingerprint"] for one in result["per_seed"]] == ["best-0-a_dog", "best-1-a_cat"]
     assert result["decoding"]["width"] == 5
     assert result["diversity"]["novelty"] == 1.0
     by_seed = [one["metrics"]["cider"] for one in result["per_seed"]]
     assert result["metrics"]["cider"] == pytest.approx(np.mean(by_seed))
-    assert result["deviation"]["cider"] == pytest.approx(np.std(by_seed, ddof=1))
+    assert result["std"]["cider"] == pytest.approx(np.std(by_seed, ddof=1))
     captions = read_results(place / "runs" / "best-0-a_dog" / "captions-karpathy-test.json")
     assert captions["50.jpg"] == "a dog 0"
     assert len(captions) == 10
-    assert "here, 2 seeds" in (place / "out" / "captions-karpathy-test.md").read_text()
+    assert "here, 2 seeds" in output.out
     assert len(read_results(toy_data / "captions-nearest-toy-karpathy-test.json")) == 10
 
 
@@ -244,7 +241,7 @@ def test_the_page_shows_pictures_or_names_and_runs_nothing(captioners, place):
     assert "url(" not in page
 
 
-def test_another_way_of_decoding_is_a_row_of_its_own(captioners, place):
+def test_other_decoding_is_a_row_of_its_own(captioners, place):
     assert captioners("best-0-a_dog", more=["--beam", "2"]) == 0
     result = json.loads((place / "out" / "captions-captioner-best-toy-beam2-karpathy-test.json").read_text())
     assert result["decoding"]["width"] == 2
@@ -261,7 +258,8 @@ def test_a_later_run_keeps_the_earlier_rows_and_json_is_for_machines(captioners,
     assert captioners("karpathy-0-the_red", more=["--json"]) == 0
     names = [result["name"] for result in json.loads(capsys.readouterr().out)]
     assert names == ["nearest-toy", "consensus-toy", "captioner-karpathy-toy"]
-    assert "**mine**" in (place / "out" / "captions-karpathy-test.md").read_text()
+    assert captioners("karpathy-0-the_red") == 0
+    assert "**mine**" in capsys.readouterr().out
 
 
 def test_baselines_stand_alone_without_a_checkpoint(captioners, capsys):
@@ -269,7 +267,7 @@ def test_baselines_stand_alone_without_a_checkpoint(captioners, capsys):
     results = {result["name"]: result for result in json.loads(capsys.readouterr().out)}
     assert set(results) == {"nearest-toy", "consensus-toy"}
     assert results["nearest-toy"]["diversity"]["novelty"] == 0.0
-    assert results["nearest-toy"]["seeds"] == []
+    assert "seed" not in results["nearest-toy"]["per_seed"][0]
     assert results["consensus-toy"]["metrics"]["cider"] > 50  # the toy's features hold what its captions say
 
 
@@ -291,7 +289,7 @@ def test_users_mistakes_with_checkpoints_end_with_one_line(captioners, place, ca
     (place / "runs" / "best-0-a_dog" / "config.json").write_text('{"kind": "vse"}')
     (place / "runs" / "karpathy-0-the_red" / "history.json").write_text('[{"seconds": 1}]')
     cases = {
-        "holds a model of kind 'vse', expected 'captioner' for --task captions": ["best-0-a_dog"],
+        "holds a model of kind 'vse', expected 'captioner'": ["best-0-a_dog"],
         "was trained for 1 of 3 epochs": ["karpathy-0-the_red"],
         "two checkpoints hold the same weights": ["best-1-a_cat", "best-1-a_cat"],
     }
@@ -301,5 +299,50 @@ def test_users_mistakes_with_checkpoints_end_with_one_line(captioners, place, ca
         assert words in error
         assert error.count("\n") == 1
     (place / "runs" / "best-1-a_cat" / "config.json").write_text('{"kind": "captioner"}')
-    assert run.main(["--model", str(place / "runs" / "best-1-a_cat")]) == 2
-    assert "this one with: --task captions" in capsys.readouterr().err
+    assert run.main(["retrieval", "--model", str(place / "runs" / "best-1-a_cat")]) == 2
+    assert "evaluate this one with: python -m eval.run captions" in capsys.readouterr().err
+
+
+COCO_NAMES = {17: "COCO_val2014_000000000017.jpg", 25: "COCO_val2014_000000000025.jpg"}
+COCO_CAPTIONS = {17: ["A dog runs .", "The dog is running"], 25: ["Two cats sit .", "cats on a ball"]}
+
+
+@pytest.fixture
+def coco_folder(tmp_path):
+    """A COCO folder with two validation images."""
+    images = [{"id": number, "file_name": name} for number, name in COCO_NAMES.items()]
+    notes = []
+    for number, captions in COCO_CAPTIONS.items():
+        notes.extend({"id": 100 + len(notes), "image_id": number, "caption": caption} for caption in captions)
+    train = {"images": [{"id": 1, "file_name": "COCO_train2014_000000000001.jpg"}]}
+    train["annotations"] = [{"id": 1, "image_id": 1, "caption": "a boat"}]
+    for part, document in (("train", train), ("val", {"images": images, "annotations": notes})):
+        (tmp_path / f"captions_{part}2014.json").write_text(json.dumps(document))
+        for image in document["images"]:
+            path = tmp_path / f"{part}2014" / image["file_name"]
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("ids", [{17: 17, 25: 25}, COCO_NAMES, {17: "000000000017.jpg", 25: "25"}])
+def test_coco_numbers_and_file_names_are_the_same_images(coco_folder, capsys, ids):
+    captions = {ids[17]: "a dog runs", ids[25]: "two cats"}
+    (coco_folder / "mine.json").write_text(json.dumps(coco(captions)))
+    reader = ["--dataset", "coco", "--data", str(coco_folder), "--split", "dev"]  # whose ids are file names
+    annotations = ["--references", str(coco_folder / "captions_val2014.json")]  # whose ids are numbers
+    found = []
+    for truth in (reader, annotations):
+        assert score(coco_folder, *truth, "--json", results="mine.json") == 0
+        document = json.loads(capsys.readouterr().out)
+        assert (document["num_images"], document.get("unused_references", 0)) == (2, 0)
+        found.append(document["metrics"])
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_an_image_under_two_names_is_refused(coco_folder, capsys):
+    captions = {17: "a dog", COCO_NAMES[17]: "a cat", 25: "two cats"}
+    (coco_folder / "twice.json").write_text(json.dumps(coco(captions)))
+    annotations = ["--references", str(coco_folder / "captions_val2014.json")]
+    assert score(coco_folder, *annotations, results="twice.json") == 2
+    assert "1 image(s) have more than one caption (17)" in capsys.readouterr().err

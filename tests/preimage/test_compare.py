@@ -226,7 +226,9 @@ def test_the_command_writes_one_page_and_numbers_and_a_network_beside_itself_is_
     assert depth["layer"] == "last"
     assert depth["feature_error"]["mean"] == pytest.approx(np.mean(depth["feature_error"]["each"]), abs=1e-6)
     assert f"{depth['feature_error']['mean']:.3f}" in page
-    assert len(told["origin"]["weights"][0]) == 64
+    assert len(told["weights_fingerprints"][0]) == 64
+    assert told["networks"] == ["tiny.keras", "tiny.keras"]
+    assert set(told["images"]) <= {f"{number}.png" for number in range(5)}, "names, not paths"
 
 
 def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):

@@ -93,7 +93,7 @@ def test_the_command_writes_numbers_and_a_sheet(tmp_path, monkeypatch, capsys):
     told = json.loads((tmp_path / "results" / "inversions-tiny.json").read_text())
     assert told["images"] == ["0.png", "2.png", "4.png"]
     first = told["rows"][0]
-    assert first["feature_error"] == pytest.approx(np.mean(first["feature_errors"]), abs=1e-4)
+    assert first["metrics"]["feature_error"] == pytest.approx(np.mean(first["feature_errors"]), abs=1e-4)
     assert capsys.readouterr().out.count("| ijcv16 |") == 2
     height = Image.open(tmp_path / "sheet.png").size[1]
     assert height >= 3 * tiny_network().size, "the photographs and a row for each layer"
@@ -109,7 +109,8 @@ def test_too_few_pictures_are_refused(tmp_path, monkeypatch, capsys):
 
 def test_numbers_are_means_over_pictures(network):
     row = measure_inversions(network, photographs(2, network.size), ["first"], ["ijcv16"], settings=SHORT)[0]
-    told = row.to_json()
-    assert told["gradients"] == pytest.approx(row.gradients.mean(), abs=1e-5)
-    assert told["gradients_std"] == pytest.approx(abs(row.gradients[0] - row.gradients[1]) / np.sqrt(2), abs=1e-5)
-    assert "second_network_top5" not in told
+    numbers = row.to_row()
+    assert numbers.metrics["gradients"] == pytest.approx(row.gradients.mean(), abs=1e-5)
+    difference = abs(row.gradients[0] - row.gradients[1])
+    assert numbers.std["gradients"] == pytest.approx(difference / np.sqrt(2), abs=1e-5)
+    assert "second_network_top5" not in numbers.metrics

@@ -82,10 +82,14 @@ class CommandParser(argparse.ArgumentParser):
         """Parse the command line, by default that of the process."""
         parsed, rest = self.parse_known_args(args, namespace)
         if rest:
-            known = [option for action in self._actions for option in action.option_strings]
+            parser: argparse.ArgumentParser = self
+            for action in self._actions:
+                if isinstance(action, argparse._SubParsersAction):
+                    parser = action.choices[getattr(parsed, action.dest)]
+            known = [option for action in parser._actions for option in action.option_strings]
             near = difflib.get_close_matches(rest[0].partition("=")[0], known, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+            parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
         return parsed
 
 

@@ -4,8 +4,8 @@ import datetime
 import importlib.metadata
 import platform
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vislang.core.version import __version__
 
@@ -13,11 +13,28 @@ _HERE = Path(__file__).resolve().parent
 _PACKAGES = ("numpy", "keras", "tensorflow", "h5py", "nltk", "pillow")
 
 
-def provenance(folder: str | Path = _HERE) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from.
+
+    Attributes:
+        commit: of the checkout; None outside of git.
+        dirty: whether tracked files had changes; None outside of git.
+        date: the day, such as "2026-11-21".
+        versions: of this project, Python and the libraries.
+    """
+
+    commit: str | None
+    dirty: bool | None
+    date: str
+    versions: dict[str, str]
+
+
+def provenance(folder: str | Path = _HERE) -> Provenance:
     """Return commit, state of the working tree, date and versions, for a result's JSON.
 
     Args:
-        folder: any folder of the checkout, this file's by default; outside git, "commit" and "dirty" are None.
+        folder: any folder of the checkout, this file's by default.
     """
     commit = _git(folder, "rev-parse", "HEAD")
     # Results do not count: the first of a run that writes several would make the others dirty.
@@ -25,12 +42,12 @@ def provenance(folder: str | Path = _HERE) -> dict[str, Any]:
     dirty = None
     if commit is not None and changes is not None:
         dirty = bool(changes)
-    return {
-        "commit": commit,
-        "dirty": dirty,
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "versions": {"vislang": __version__, "python": platform.python_version(), **_versions()},
-    }
+    return Provenance(
+        commit=commit,
+        dirty=dirty,
+        date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        versions={"vislang": __version__, "python": platform.python_version(), **_versions()},
+    )
 
 
 def _git(folder: str | Path, *words: str) -> str | None:

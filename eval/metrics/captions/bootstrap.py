@@ -1,7 +1,7 @@
-"""How sure a caption score is: bootstrap over images, for one set of captions and for the difference of two.
+"""Bootstrap over images: 95 % intervals of caption scores, for one set of captions and for the difference of two.
 
-BLEU and METEOR of a set are no means of its images, so their statistics are drawn again and summed. CIDEr keeps the
-n-gram weights of the whole set: the interval answers "had we captioned other images", not "had the weights moved".
+BLEU and METEOR of a set are no means over its images, so their statistics are resampled and summed. CIDEr keeps the
+n-gram weights of the whole set: the interval is over images, not over weights.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.metrics.bootstrap import RESAMPLES, Difference
+from eval.metrics.bootstrap import RESAMPLES, Difference, paired_difference, percentile_interval
 from eval.metrics.captions.bleu_rouge import bleu_from_statistics
+from eval.metrics.captions.coco_files import image_key
 from eval.metrics.captions.meteor_formula import meteor_from_statistics
 from eval.metrics.captions.score import BLEU_NAMES, CaptionScores
 from vislang.core.errors import EvalError
@@ -24,11 +25,11 @@ _MEANS = ("rouge_l", "cider")
 def caption_intervals(
     scores: CaptionScores, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Give the 95 % percentile interval of each corpus score.
+    """Return the 95 % percentile interval of each corpus score.
 
     Args:
         scores: of one set of captions.
-        resamples: how often the images are drawn again, 40 or more.
+        resamples: number of draws, 40 or more.
         seed: equal seeds give equal intervals.
 
     Raises:
@@ -40,18 +41,18 @@ def caption_intervals(
 def mean_intervals(
     runs: Sequence[CaptionScores], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Give the 95 % percentile interval of the mean over runs of each corpus score that all of them have.
+    """Return the 95 % percentile interval of the mean over runs of each corpus score that all of them have.
 
     Args:
         runs: one for each seed of training; all captioned the same images in the same order.
-        resamples: how often the images are drawn again, the same for all runs; 40 or more.
+        resamples: number of draws, the same for all runs; 40 or more.
         seed: equal seeds give equal intervals.
 
     Raises:
         EvalError: no runs, runs over other images, too few resamples or fewer than 2 images.
     """
     if not runs:
-        raise EvalError("no runs were given, expected the scores of at least one")
+        raise EvalError("got no runs, expected the scores of at least one")
     for run in runs[1:]:
         if run.image_ids != runs[0].image_ids:
             raise EvalError(
@@ -59,8 +60,11 @@ def mean_intervals(
                 "same order; expected one split for all runs"
             )
     drawn = [resampled_scores(run, resamples, seed) for run in runs]
-    shared = [name for name in drawn[0] if all(name in one for one in drawn)]
-    return {name: _interval(np.mean([one[name] for one in drawn], axis=0)) for name in shared}
+    intervals = {}
+    for name in drawn[0]:
+        if all(name in one for one in drawn):
+            intervals[name] = percentile_interval(np.mean([one[name] for one in drawn], axis=0))
+    return intervals
 
 
 def compare_captions(
@@ -71,7 +75,7 @@ def compare_captions(
     Args:
         scores_a: of set A.
         scores_b: of set B, its images in any order.
-        resamples: how often the images are drawn again; the smallest p-value is 2 / (resamples + 1).
+        resamples: number of draws; the smallest p-value is 2 / (resamples + 1).
         seed: equal seeds give equal results.
 
     Returns:
@@ -80,7 +84,8 @@ def compare_captions(
     Raises:
         EvalError: other images or another tokenizer, too few resamples or fewer than 2 images.
     """
-    names_a, names_b = ([str(image_id) for image_id in scores.image_ids] for scores in (scores_a, scores_b))
+    names_a = list(map(image_key, scores_a.image_ids))
+    names_b = list(map(image_key, scores_b.image_ids))
     if set(names_a) != set(names_b):
         only = len(set(names_a) ^ set(names_b))
         raise EvalError(
@@ -92,14 +97,14 @@ def compare_captions(
             f"the sets were scored with the tokenizers {scores_a.tokenizer!r} and {scores_b.tokenizer!r}; "
             "expected the same, score both again on a machine with Java"
         )
-    place = {name: number for number, name in enumerate(names_b)}
+    row_of = {name: row for row, name in enumerate(names_b)}
     drawn_a = resampled_scores(scores_a, resamples, seed)
-    drawn_b = resampled_scores(scores_b, resamples, seed, rows=[place[name] for name in names_a])
-    return {
-        name: _difference(scores_a.corpus[name], scores_b.corpus[name], drawn_b[name] - drawn_a[name])
-        for name in scores_a.corpus
-        if name in scores_b.corpus
-    }
+    drawn_b = resampled_scores(scores_b, resamples, seed, rows=[row_of[name] for name in names_a])
+    differences = {}
+    for name, a in scores_a.corpus.items():
+        if name in scores_b.corpus:
+            differences[name] = paired_difference(a, scores_b.corpus[name], drawn_b[name] - drawn_a[name])
+    return differences
 
 
 def resampled_scores(
@@ -121,10 +126,12 @@ def resampled_scores(
     """
     num_images = len(scores.image_ids)
     if resamples < 40:
-        raise EvalError(f"{resamples} resamples were asked for, expected at least 40 for a 95 % interval")
+        raise EvalError(f"got {resamples} resamples, expected at least 40 for a 95 % interval")
     if num_images < 2:
-        raise EvalError(f"{num_images} image was scored; an interval needs 2 or more images to draw from")
-    order = np.arange(num_images) if rows is None else np.asarray(rows)
+        raise EvalError(f"got scores of {num_images} image, expected 2 or more for an interval")
+    order = np.arange(num_images)
+    if rows is not None:
+        order = np.asarray(rows)
     columns = {name: scores.per_image[name][order, None] for name in _MEANS if name in scores.per_image}
     columns |= {name: values[order] for name, values in scores.statistics.items()}
     random = stream(seed, "bootstrap", "captions", num_images)
@@ -145,13 +152,3 @@ def _scores_of(name: str, sums: Floats, num_images: int) -> dict[str, Floats]:
     if name == "meteor":
         return {name: meteor_from_statistics(sums)}
     return {name: sums[:, 0] / num_images}
-
-
-def _difference(a: float, b: float, differences: Floats) -> Difference:
-    tail = 1 + min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    return Difference(a, b, b - a, *_interval(differences), min(1.0, float(2 * tail) / (len(differences) + 1)))
-
-
-def _interval(values: Floats) -> tuple[float, float]:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)

@@ -1,5 +1,10 @@
-"""Caption files: results in COCO's form, in and out, and references from COCO annotations or a plain mapping."""
+"""Caption files: results in COCO's format, read and written, and references from COCO annotations or a mapping.
 
+An image may be named by its COCO number, by that number as text or by its COCO file name: 17, "17",
+"COCO_val2014_000000000017.jpg" and "000000000017.jpg" are the same image.
+"""
+
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +15,27 @@ from vislang.core.files import read_json, write_json
 
 ImageId = int | str
 
+_COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12})(?:\.\w+)?")  # with the prefix until 2014, without since 2017
+
 RESULTS_FORM = '[{"image_id": 17, "caption": "a dog runs"}, ...]'
 REFERENCES_FORM = 'COCO annotations {"annotations": [{"image_id": ..., "caption": ...}]} or {"17": ["a dog", ...]}'
 
 
+def coco_image_id(name: ImageId) -> ImageId:
+    """Return the number of an image that is named as in COCO, any other name as it is."""
+    match = _COCO_NAME.fullmatch(str(name))
+    if match is None:
+        return name
+    return int(match.group(1))
+
+
+def image_key(name: ImageId) -> str:
+    """Return a text that is equal for all names of one image."""
+    return str(coco_image_id(name))
+
+
 def read_results(path: str | Path) -> dict[ImageId, str]:
-    """Read captions in COCO's results form.
+    """Read captions in COCO's results format.
 
     Raises:
         DataError: the file is missing or no JSON.
@@ -25,8 +45,8 @@ def read_results(path: str | Path) -> dict[ImageId, str]:
     if not isinstance(document, list) or not document:
         raise EvalError(f"results {path}: {_shown(document)}, expected {RESULTS_FORM}")
     pairs = [_pair(entry, number, path, RESULTS_FORM) for number, entry in enumerate(document)]
-    times = Counter(str(image_id) for image_id, _ in pairs)
-    twice = [image_id for image_id, count in times.items() if count > 1]
+    times = Counter(image_key(image_id) for image_id, _ in pairs)
+    twice = [name for name, count in times.items() if count > 1]
     if twice:
         raise EvalError(
             f"results {path}: {len(twice)} image(s) have more than one caption ({_some(twice)}), expected one each; "
@@ -36,7 +56,7 @@ def read_results(path: str | Path) -> dict[ImageId, str]:
 
 
 def write_results(path: str | Path, captions: Mapping[ImageId, str]) -> None:
-    """Write captions in COCO's results form, as a whole file.
+    """Write captions in COCO's results format, as a whole file.
 
     Raises:
         DataError: the file cannot be written.
@@ -74,23 +94,23 @@ def read_references(path: str | Path) -> dict[ImageId, list[str]]:
 def references_of(
     candidates: Mapping[ImageId, str], references: Mapping[ImageId, Sequence[str]]
 ) -> list[Sequence[str]]:
-    """Give the references of each candidate, in the candidates' order; 17 and "17" are the same image.
+    """Return the references of each candidate, in the candidates' order.
 
     Raises:
         EvalError: no candidates, a caption that is no text, two ids for one image, or an image without references.
     """
     if not candidates:
-        raise EvalError("no captions were given, expected at least one image; check the results file and the split")
-    by_name = {str(image_id): captions for image_id, captions in references.items()}
-    if len(by_name) < len(references) or len({str(image_id) for image_id in candidates}) < len(candidates):
-        raise EvalError("an image is named both by a number and by its text, such as 17 and '17'; expected one of them")
-    missing = [image_id for image_id in candidates if not by_name.get(str(image_id))]
+        raise EvalError("got no captions, expected at least one image; check the results file and the split")
+    by_key = {image_key(name): captions for name, captions in references.items()}
+    if len(by_key) < len(references) or len(set(map(image_key, candidates))) < len(candidates):
+        raise EvalError("an image has two names, such as 17 and '17', expected one of them; keep one entry for each")
+    missing = [name for name in candidates if not by_key.get(image_key(name))]
     if missing:
         raise EvalError(
             f"{len(missing)} of {len(candidates)} images have no reference ({_some(missing)}), while references name "
             f"{len(references)} images ({_some(references)}); give the references of the same split"
         )
-    chosen = [by_name[str(image_id)] for image_id in candidates]
+    chosen = [by_key[image_key(name)] for name in candidates]
     for image_id, caption, others in zip(candidates, candidates.values(), chosen, strict=True):
         if isinstance(others, str) or not all(isinstance(text, str) for text in (caption, *others)):
             raise EvalError(
@@ -101,7 +121,11 @@ def references_of(
 
 
 def _pair(entry: Any, number: int, path: str | Path, form: str) -> tuple[ImageId, str]:
-    image_id, caption = (entry.get("image_id"), entry.get("caption")) if isinstance(entry, dict) else (None, None)
+    fields: dict[str, Any] = {}
+    if isinstance(entry, dict):
+        fields = entry
+    image_id = fields.get("image_id")
+    caption = fields.get("caption")
     if isinstance(image_id, bool) or not isinstance(image_id, int | str) or not isinstance(caption, str):
         raise EvalError(f"{path}: entry {number} is {_shown(entry)}, expected {form}")
     return image_id, caption
@@ -109,9 +133,13 @@ def _pair(entry: Any, number: int, path: str | Path, form: str) -> tuple[ImageId
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if len(text) > 80:
+        return f"{text[:77]}..."
+    return text
 
 
 def _some(names: Sequence[ImageId] | Mapping[ImageId, Any]) -> str:
-    shown = ", ".join(str(name) for name in list(names)[:3])
-    return f"{shown}, ..." if len(names) > 3 else shown
+    shown = ", ".join(map(str, list(names)[:3]))
+    if len(names) > 3:
+        return f"{shown}, ..."
+    return shown

@@ -1,7 +1,8 @@
-"""What a captioner says beside being right: how new, how varied and how long its captions are."""
+"""Novelty, variety and length of captions."""
 
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from vislang.core.errors import EvalError
 from vislang.text.tokenizer import tokenize
@@ -12,14 +13,14 @@ class CaptionDiversity:
     """How captions of many images differ from the training captions and from each other.
 
     Attributes:
-        captions: how many were looked at.
-        distinct: how many different ones there are.
-        vocabulary: different words used.
-        distinct_1: different words by all words, 0..1; falls with the number of captions, so compare equal sets.
-        distinct_2: the same for pairs of words that follow each other.
-        mean_length: words in a caption.
-        novelty: share of captions that training never showed word for word, 0..1; None without training captions.
-        seen: 1 - novelty; high for a captioner that recites.
+        captions: number of captions.
+        distinct: number of different captions.
+        vocabulary: number of different words.
+        distinct_1: different words / all words, 0..1; falls with the number of captions, so compare equal sets.
+        distinct_2: the same for word bigrams.
+        mean_length: words per caption.
+        novelty: share of captions that are no training caption, 0..1; None without training captions.
+        seen: 1 - novelty.
     """
 
     captions: int
@@ -31,10 +32,6 @@ class CaptionDiversity:
     novelty: float | None
     seen: float | None
 
-    def to_json(self) -> dict[str, float | int | None]:
-        """Give the numbers by name."""
-        return asdict(self)
-
 
 def caption_diversity(
     captions: Sequence[str],
@@ -42,34 +39,39 @@ def caption_diversity(
     *,
     split: Callable[[str], list[str]] = tokenize,
 ) -> CaptionDiversity:
-    """Measure the variety of captions; two captions are the same when their words are.
+    """Measure the diversity of captions; two captions are the same if their words are.
 
     Args:
         captions: one for each image; empty ones count as captions without words.
         training: the captions that the captioner was trained on.
-        split: turns a caption into words, the same for both.
+        split: tokenizer, the same for both.
 
     Raises:
         EvalError: no captions, or an empty list of training captions.
     """
     if not captions:
-        raise EvalError("no captions were given, expected at least one to measure variety on")
+        raise EvalError("got no captions, expected at least one to measure diversity on")
     if training is not None and not training:
-        raise EvalError("0 training captions were given; every caption would seem new, pass None when there are none")
+        raise EvalError("got 0 training captions, by which every caption would be new; pass None where there are none")
     sentences = [tuple(split(caption)) for caption in captions]
-    words = [word for sentence in sentences for word in sentence]
-    pairs = [pair for sentence in sentences for pair in zip(sentence, sentence[1:], strict=False)]
+    words: list[str] = []
+    bigrams: list[tuple[str, str]] = []
+    for sentence in sentences:
+        words.extend(sentence)
+        bigrams.extend(itertools.pairwise(sentence))
     seen = None
+    novelty = None
     if training is not None:
         known = {tuple(split(caption)) for caption in dict.fromkeys(training)}
         seen = sum(sentence in known for sentence in sentences) / len(sentences)
+        novelty = 1 - seen
     return CaptionDiversity(
         captions=len(sentences),
         distinct=len(set(sentences)),
         vocabulary=len(set(words)),
-        distinct_1=len(set(words)) / len(words) if words else 0.0,
-        distinct_2=len(set(pairs)) / len(pairs) if pairs else 0.0,
+        distinct_1=len(set(words)) / max(1, len(words)),
+        distinct_2=len(set(bigrams)) / max(1, len(bigrams)),
         mean_length=len(words) / len(sentences),
-        novelty=None if seen is None else 1 - seen,
+        novelty=novelty,
         seen=seen,
     )

@@ -1,12 +1,11 @@
-"""Scores maps against where people looked: every metric for every picture, with people themselves as the ceiling.
+"""Score saliency maps against eye fixations: every metric for every image, with inter-observer scores as the ceiling.
 
-All maps of a picture are judged in one go, on the same negatives, so that models can be compared picture by picture.
-Nothing here knows a model: a method is a function that gives the map of a record.
+All maps of an image are scored on the same negatives, so that methods can be compared image by image. A method is a
+function that returns the map of a record.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,25 +17,25 @@ from eval.metrics.fixations.auc import (
     OTHERS,
     SPLITS,
     STEP,
-    Places,
+    Pixels,
     auc_borji,
     auc_borji_exact,
     auc_judd,
     auc_judd_exact,
     auc_shuffled,
     auc_shuffled_exact,
-    places_inside,
+    pixels_inside,
 )
-from eval.metrics.fixations.maps import PRIORS, Floats, blurred, fitted, people_map, with_prior
+from eval.metrics.fixations.maps import PRIORS, Floats, add_prior, blur_map, fixation_map, resize_map
 from eval.metrics.fixations.nss_cc_sim_kl import cc, information_gain, kl, nss, sim
 from eval.metrics.pointing_game import centre_map
 from vislang.core.errors import ConfigError, EvalError, ToolkitError
 from vislang.core.seeds import stream
 
 METRICS = (
-    "sauc_exact",  # all fixations on the other pictures are negatives
-    "sauc_ten_exact",  # those on ten others
-    "sauc",  # the benchmark's, of the same ten
+    "sauc_exact",  # negatives: all fixations on the other images
+    "sauc_ten_exact",  # negatives: those on ten other images
+    "sauc",  # the benchmark's, with the same ten
     "auc_judd",
     "auc_judd_exact",
     "auc_borji",
@@ -47,8 +46,6 @@ METRICS = (
     "kl",
     "ig",
 )
-LOWER_IS_BETTER = frozenset({"kl"})
-OF_MAPS = ("cc", "sim", "kl")  # compare with the people's map, the others with the fixations themselves
 _CEILING_WIDTH = 200  # pixels
 
 
@@ -57,11 +54,11 @@ class Viewed(Protocol):
 
     @property
     def image_id(self) -> str:
-        """Name of the picture."""
+        """Name of the image."""
 
     @property
     def path(self) -> Path:
-        """The picture."""
+        """The image file."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -69,7 +66,7 @@ class Viewed(Protocol):
 
     @property
     def subjects(self) -> Sequence[Floats]:
-        """For each person float [n, 2], x and y in pixels."""
+        """For each observer float [n, 2], x and y in pixels."""
 
 
 MapOf = Callable[[Any], np.ndarray]  # a record's map, float [h, w] of any size
@@ -77,15 +74,15 @@ MapOf = Callable[[Any], np.ndarray]  # a record's map, float [h, w] of any size
 
 @dataclass(frozen=True)
 class FixationProtocol:
-    """How maps are judged; goes into every result.
+    """How maps are scored; goes into every result.
 
     Attributes:
-        blur: deviation of the Gaussian that smooths every map, in shares of the width; 0 for none.
-        centre_prior: how the centre is brought into a map; see `eval.metrics.fixations.maps.with_prior`.
-        centre_deviation: of the centre Gaussian, in shares of the sides; as a prior, as a baseline, and as what
-            information gain is measured against.
-        people_blur: deviation of the Gaussian that makes a map of fixations, in shares of the width.
-        others: pictures whose fixations are the negatives of the benchmark's shuffled AUC.
+        blur: standard deviation of the Gaussian that smooths every map, in shares of the width; 0 for none.
+        centre_prior: how the centre prior enters a map, one of `eval.metrics.fixations.maps.PRIORS`.
+        centre_std: of the centre Gaussian, in shares of the sides; as a prior, as a baseline, and as the reference of
+            information gain.
+        fixation_blur: standard deviation of the Gaussians of a fixation map, in shares of the width.
+        others: number of images whose fixations are the negatives of the benchmark's shuffled AUC.
         splits: draws of negatives.
         step: between the benchmark's thresholds.
         seed: of the draws.
@@ -93,8 +90,8 @@ class FixationProtocol:
 
     blur: float = 0.03
     centre_prior: str = "none"
-    centre_deviation: float = 0.25
-    people_blur: float = 0.03
+    centre_std: float = 0.25
+    fixation_blur: float = 0.03
     others: int = OTHERS
     splits: int = SPLITS
     step: float = STEP
@@ -102,66 +99,91 @@ class FixationProtocol:
 
     def __post_init__(self) -> None:
         if self.centre_prior not in PRIORS:
-            raise ConfigError(f"centre prior {self.centre_prior!r} is not known, expected one of {', '.join(PRIORS)}")
-        if not 0 <= self.blur < 1 or not 0 < self.people_blur < 1:
+            raise ConfigError(f"unknown centre prior {self.centre_prior!r}, expected one of {', '.join(PRIORS)}")
+        if not 0 <= self.blur < 1 or not 0 < self.fixation_blur < 1:
             raise ConfigError(
-                f"blur {self.blur:g} and {self.people_blur:g} were given, expected shares of the width below 1, such"
-                " as 0.03"
+                f"got blur {self.blur:g} and fixation blur {self.fixation_blur:g}, expected shares of the width"
+                " below 1, such as 0.03"
             )
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the settings by name."""
-        return asdict(self)
+    def without_prior(self) -> "FixationProtocol":
+        """Return the same protocol without a centre prior."""
+        return replace(self, centre_prior="none")
+
+    def suffix(self) -> str:
+        """Return what distinguishes file names of this protocol from those of the default: "", or such as "blur0"."""
+        default = FixationProtocol()
+        words = []
+        if self.blur != default.blur:
+            words.append(f"blur{self.blur:g}")
+        if self.seed != default.seed:
+            words.append(f"seed{self.seed}")
+        return "-".join(words)
+
+
+@dataclass(frozen=True)
+class MetricSummary:
+    """Mean of a metric over images, the ends of its 95 % bootstrap interval, and the number of images."""
+
+    mean: float
+    low: float
+    high: float
+    images: int
 
 
 @dataclass(frozen=True)
 class FixationScores:
-    """What came of one method.
+    """The scores of one method.
 
     Attributes:
-        values: for each of `METRICS` float64 [N], one for each picture; NaN where it is not defined.
-        skipped: (picture, reason) of maps that could not be had; their values are NaN.
+        values: for each of `METRICS` float64 [N], one for each image; NaN where it is not defined.
+        skipped: (image, reason) of missing maps; their values are NaN.
     """
 
     values: Mapping[str, NDArray[np.float64]]
     skipped: tuple[tuple[str, str], ...] = ()
 
-    def summary(self, seed: int = 0) -> dict[str, dict[str, float] | None]:
-        """Give mean, ends of the 95 % interval over pictures, and number of pictures of each metric, or None."""
-        table: dict[str, dict[str, float] | None] = {}
+    def summary(self) -> dict[str, MetricSummary | None]:
+        """Return the summary of each metric; None where it is defined for no image."""
+        return {name: _summarize(values) for name, values in self.values.items()}
+
+    def gain_over(self, other: "FixationScores") -> dict[str, MetricSummary | None]:
+        """Return the summary of this method's scores minus those of another method on the same images.
+
+        Raises:
+            EvalError: the two were scored on other images.
+        """
+        gains = {}
         for name, values in self.values.items():
-            ends = mean_interval(values, seed=seed)
-            known = int((~np.isnan(values)).sum())
-            mean = float(np.nanmean(values)) if known else math.nan
-            table[name] = ends and {"mean": mean, "low": ends[0], "high": ends[1], "images": known}
-        return table
-
-    def ahead_of(self, other: "FixationScores", seed: int = 0) -> dict[str, dict[str, float] | None]:
-        """Give how far this method is above another on the same pictures, with the 95 % interval; see `summary`."""
-        if any(len(values) != len(other.values[name]) for name, values in self.values.items()):
-            raise EvalError(
-                "two methods were judged on other pictures, so they cannot be compared; run both on one set"
-            )
-        differences = {name: values - other.values[name] for name, values in self.values.items()}
-        return FixationScores(differences).summary(seed)
+            if len(values) != len(other.values[name]):
+                raise EvalError("two methods were scored on other images, expected the same ones; run both on one set")
+            gains[name] = _summarize(values - other.values[name])
+        return gains
 
 
-class Truth(NamedTuple):
-    """What the maps of one picture are judged against.
+def _summarize(values: Floats) -> MetricSummary | None:
+    interval = mean_interval(values)
+    if interval is None:
+        return None
+    return MetricSummary(float(np.nanmean(values)), *interval, int((~np.isnan(values)).sum()))
+
+
+class GroundTruth(NamedTuple):
+    """What the maps of one image are scored against.
 
     Attributes:
-        places: int64 [n, 2], rows and columns of all people's fixations.
-        people: float64 [H, W], the fixations smoothed; None where only fixations are asked.
-        others: int64 [m, 2], the fixations on all other pictures, in this one's pixels.
-        ten: int64 [k, 2], those on ten of them.
-        baseline: float64 [H, W], the centre Gaussian.
+        fixations: int64 [n, 2], rows and columns of all observers' fixations.
+        fixation_map: float64 [H, W], the smoothed fixations; None where no map is compared with it.
+        others: int64 [m, 2], the fixations on all other images, in this image's pixels.
+        ten_others: int64 [k, 2], those on ten of them.
+        centre: float64 [H, W], the centre Gaussian.
     """
 
-    places: Places
-    people: Floats | None
-    others: Places
-    ten: Places
-    baseline: Floats
+    fixations: Pixels
+    fixation_map: Floats | None
+    others: Pixels
+    ten_others: Pixels
+    centre: Floats
 
 
 def evaluate_maps(
@@ -171,129 +193,157 @@ def evaluate_maps(
     *,
     progress: Callable[[Any], Iterable] = iter,
 ) -> dict[str, FixationScores]:
-    """Judge several methods on all pictures.
+    """Score several methods on all images.
 
     Args:
-        records: N pictures, at least 2.
-        methods: {name: function of a record}; an error of ours that one raises skips that picture of that method.
-        protocol: see `FixationProtocol`.
-        progress: wraps the loop over pictures.
+        records: N images, at least 2.
+        methods: {name: function of a record}; a ToolkitError that one raises skips that image for that method.
+        protocol: how maps are scored.
+        progress: wraps the loop over images.
     """
-    field = _Field(records)
-    table = {name: {metric: np.full(len(records), np.nan) for metric in METRICS} for name in methods}
+    fixations = _FixationPool(records)
+    table = {name: _empty_columns(len(records)) for name in methods}
     skipped: dict[str, list[tuple[str, str]]] = {name: [] for name in methods}
-    for number, record in enumerate(progress(records)):
-        truth = field.truth(number, record.size, protocol)
+    for row, record in enumerate(progress(records)):
+        truth = fixations.ground_truth(row, record.size, protocol)
         for name, map_of in methods.items():
             try:
-                scores = prepared(map_of(record), record.size, protocol)
+                scores = prepare_map(map_of(record), record.size, protocol)
             except ToolkitError as error:
                 skipped[name].append((record.image_id, str(error)))
                 continue
-            for metric, value in judge(scores, truth, protocol, record.image_id).items():
-                table[name][metric][number] = value
+            for metric, value in score_map(scores, truth, protocol, record.image_id).items():
+                table[name][metric][row] = value
     return {name: FixationScores(values, tuple(skipped[name])) for name, values in table.items()}
 
 
-def prepared(scores: np.ndarray, size: tuple[int, int], protocol: FixationProtocol) -> Floats:
-    """Bring a map to the picture's size, smooth it, then bring in the centre: float64 [H, W]."""
-    smooth = blurred(fitted(scores, size), protocol.blur)
-    return with_prior(smooth, centre_map(*smooth.shape, deviation=protocol.centre_deviation), protocol.centre_prior)
+def prepare_map(scores: np.ndarray, size: tuple[int, int], protocol: FixationProtocol) -> Floats:
+    """Resize a map [h, w] to the image's (width, height), smooth it and add the centre prior: float64 [H, W]."""
+    smooth = blur_map(resize_map(scores, size), protocol.blur)
+    return add_prior(smooth, centre_map(*smooth.shape, std=protocol.centre_std), protocol.centre_prior)
 
 
-def judge(scores: Floats, truth: Truth, protocol: FixationProtocol, image_id: str) -> dict[str, float]:
-    """Give every metric of one map [H, W]; those that compare with the people's map only where there is one."""
+def score_map(scores: Floats, truth: GroundTruth, protocol: FixationProtocol, image_id: str) -> dict[str, float]:
+    """Return every metric of one map [H, W]; CC, SIM and KL only where there is a fixation map.
+
+    Args:
+        scores: the map, as `prepare_map` returns it.
+        truth: of the image.
+        protocol: how maps are scored.
+        image_id: decides the random draws.
+    """
     random = stream(protocol.seed, "fixations", image_id)
-    places, ten = truth.places, truth.ten
+    fixations = truth.fixations
+    ten = truth.ten_others
     found = {
-        "sauc_exact": auc_shuffled_exact(scores, places, truth.others),
-        "sauc_ten_exact": auc_shuffled_exact(scores, places, ten),
-        "sauc": auc_shuffled(scores, places, ten, random, splits=protocol.splits, step=protocol.step),
-        "auc_judd": auc_judd(scores, places, random),
-        "auc_judd_exact": auc_judd_exact(scores, places),
-        "auc_borji": auc_borji(scores, places, random, splits=protocol.splits, step=protocol.step),
-        "auc_borji_exact": auc_borji_exact(scores, places),
-        "nss": nss(scores, places),
-        "ig": information_gain(scores, places, truth.baseline),
+        "sauc_exact": auc_shuffled_exact(scores, fixations, truth.others),
+        "sauc_ten_exact": auc_shuffled_exact(scores, fixations, ten),
+        "sauc": auc_shuffled(scores, fixations, ten, random, splits=protocol.splits, step=protocol.step),
+        "auc_judd": auc_judd(scores, fixations, random),
+        "auc_judd_exact": auc_judd_exact(scores, fixations),
+        "auc_borji": auc_borji(scores, fixations, random, splits=protocol.splits, step=protocol.step),
+        "auc_borji_exact": auc_borji_exact(scores, fixations),
+        "nss": nss(scores, fixations),
+        "ig": information_gain(scores, fixations, truth.centre),
     }
-    if truth.people is not None and len(places):
-        people = truth.people
-        found |= {"cc": cc(scores, people), "sim": sim(scores, people), "kl": kl(scores, people)}
+    other_map = truth.fixation_map
+    if other_map is not None and len(fixations):
+        found |= {"cc": cc(scores, other_map), "sim": sim(scores, other_map), "kl": kl(scores, other_map)}
     return found
 
 
-def evaluate_people(
+def evaluate_observers(
     records: Sequence[Viewed], protocol: FixationProtocol, *, progress: Callable[[Any], Iterable] = iter
 ) -> FixationScores:
-    """Judge people by each other, the ceiling: the others' smoothed fixations predict one person, for each in turn.
+    """Score observers by each other, the ceiling: each one is predicted by the smoothed fixations of the others.
 
-    A picture's value is the mean over its people. Maps are 200 pixels wide: the Gaussians are several pixels wide even
-    so, nothing finer is in them, and a picture costs fifteen maps. CC, SIM and KL are left out: one person's few
-    fixations make another map than the fifteen's that models are compared with.
+    An image's value is the mean over its observers. Maps are 200 pixels wide: their Gaussians are several pixels wide
+    even so, and an image costs fifteen maps. CC, SIM and KL are left out: a map of one observer's few fixations is
+    another one than the fifteen observers' map that models are compared with.
 
     Args:
-        records: N pictures.
-        protocol: see `FixationProtocol`; `blur` and `centre_prior` take no part.
-        progress: wraps the loop over pictures.
+        records: N images.
+        protocol: how maps are scored, but for `blur` and `centre_prior`.
+        progress: wraps the loop over images.
     """
-    values = {metric: np.full(len(records), np.nan) for metric in METRICS}
-    field = _Field(records)
-    for number, record in enumerate(progress(records)):
-        scale = min(1.0, _CEILING_WIDTH / record.size[0])
-        size = max(1, round(record.size[0] * scale)), max(1, round(record.size[1] * scale))
-        shape, deviation = size[::-1], protocol.people_blur * size[0]
-        truth = field.truth(number, size, protocol, with_map=False)
-        stretch = np.array(size) / record.size
-        places = [places_inside(points * stretch, size)[0] for points in record.subjects]
-        found = [
-            judge(rest, truth._replace(places=own), protocol, f"{record.image_id}/{person}")
-            for person, (own, rest) in enumerate(zip(places, _sums_of_others(places, shape, deviation), strict=True))
-            if len(own) and len(own) < sum(map(len, places))
-        ]
-        for metric in found[0] if found else ():
-            column = np.array([one[metric] for one in found])
-            values[metric][number] = np.nanmean(column) if not np.isnan(column).all() else np.nan
-    return FixationScores(values)
+    columns = _empty_columns(len(records))
+    pool = _FixationPool(records)
+    for row, record in enumerate(progress(records)):
+        found = _score_observers(record, row, pool, protocol)
+        if not found:
+            continue
+        for metric in found[0]:
+            values = np.array([one[metric] for one in found])
+            if not np.isnan(values).all():
+                columns[metric][row] = np.nanmean(values)
+    return FixationScores(columns)
 
 
-def _sums_of_others(places: Sequence[Places], shape: tuple[int, int], deviation: float) -> Floats:
-    """Give float64 [people, H, W], for each person the map of all the others.
+def _score_observers(
+    record: Viewed, row: int, pool: "_FixationPool", protocol: FixationProtocol
+) -> list[dict[str, float]]:
+    """Return the scores of each observer of an image who has fixations, predicted by the others."""
+    scale = min(1.0, _CEILING_WIDTH / record.size[0])
+    size = (max(1, round(record.size[0] * scale)), max(1, round(record.size[1] * scale)))
+    shape = size[::-1]
+    truth = pool.ground_truth(row, size, protocol, with_map=False)
+    stretch = np.array(size) / record.size
+    pixels = [pixels_inside(points * stretch, size)[0] for points in record.subjects]
+    maps = _maps_of_others(pixels, shape, protocol.fixation_blur * size[0])
+    total = sum(map(len, pixels))
+    found = []
+    for observer, own in enumerate(pixels):
+        if 0 < len(own) < total:
+            truth_of_one = truth._replace(fixations=own)
+            found.append(score_map(maps[observer], truth_of_one, protocol, f"{record.image_id}/{observer}"))
+    return found
+
+
+def _maps_of_others(pixels: Sequence[Pixels], shape: tuple[int, int], std: float) -> Floats:
+    """Return float64 [observers, H, W], for each observer the fixation map of all the others.
 
     Nothing is subtracted: far from all fixations the rounding of a difference would decide the order of the pixels.
     """
-    each = np.stack([people_map(one, shape, deviation) for one in places])
+    each = np.stack([fixation_map(one, shape, std) for one in pixels])
     nobody = np.zeros((1, *shape))
     before = np.concatenate([nobody, each[:-1].cumsum(axis=0)])
     after = np.concatenate([each[:0:-1].cumsum(axis=0)[::-1], nobody])
     return before + after
 
 
-class _Field:
-    """The fixations on all pictures in shares of their sides, for negatives from other pictures."""
+def _empty_columns(count: int) -> dict[str, Floats]:
+    return {metric: np.full(count, np.nan) for metric in METRICS}
+
+
+class _FixationPool:
+    """The fixations on all images in shares of their sides, for negatives from other images."""
 
     def __init__(self, records: Sequence[Viewed]):
         if len(records) < 2:
             raise EvalError(
-                f"{len(records)} picture was given, expected at least 2: shuffled AUC takes its negatives from others"
+                f"got {len(records)} image, expected at least 2: shuffled AUC takes its negatives from other images"
             )
         self._records = records
-        inside = [
-            places_inside(np.concatenate([np.zeros((0, 2)), *record.subjects]), record.size)[0] for record in records
-        ]
-        shares = [(places + 0.5) / record.size[::-1] for places, record in zip(inside, records, strict=True)]
+        shares = []
+        for record in records:
+            points = np.concatenate([np.zeros((0, 2)), *record.subjects])
+            shares.append((pixels_inside(points, record.size)[0] + 0.5) / record.size[::-1])
         self._shares = np.concatenate(shares)
-        self._owners = np.repeat(np.arange(len(records)), [len(places) for places in inside])
+        self._owners = np.repeat(np.arange(len(records)), list(map(len, shares)))
 
-    def truth(self, number: int, size: tuple[int, int], protocol: FixationProtocol, *, with_map: bool = True) -> Truth:
-        """Give what maps of `size` of one picture are judged against."""
+    def ground_truth(
+        self, row: int, size: tuple[int, int], protocol: FixationProtocol, *, with_map: bool = True
+    ) -> GroundTruth:
+        """Return what maps of `size` of one image are scored against."""
         shape = size[::-1]
-        places = np.floor(self._shares * shape).astype(np.int64)
-        random = stream(protocol.seed, "other pictures", self._records[number].image_id)
+        pixels = np.floor(self._shares * shape).astype(np.int64)
+        random = stream(protocol.seed, "other pictures", self._records[row].image_id)
         count = min(protocol.others, len(self._records) - 1)
         drawn = random.choice(len(self._records) - 1, count, replace=False)
-        chosen = drawn + (drawn >= number)
-        own = self._owners == number
-        ten = np.isin(self._owners, chosen)
-        people = people_map(places[own], shape, protocol.people_blur * size[0]) if with_map else None
-        baseline = centre_map(*shape, deviation=protocol.centre_deviation)
-        return Truth(places[own], people, places[~own], places[ten], baseline)
+        own = self._owners == row
+        ten = np.isin(self._owners, drawn + (drawn >= row))
+        observed = None
+        if with_map:
+            observed = fixation_map(pixels[own], shape, protocol.fixation_blur * size[0])
+        centre = centre_map(*shape, std=protocol.centre_std)
+        return GroundTruth(pixels[own], observed, pixels[~own], pixels[ten], centre)

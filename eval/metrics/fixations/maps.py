@@ -1,4 +1,4 @@
-"""Maps for the scoring of fixations: brought to a picture's size, smoothed, multiplied by a prior, made of fixations.
+"""Maps for the scoring of fixations: resizing, smoothing, centre priors, and maps of fixations.
 
 Smoothing is a product with two small matrices, so that it is exact, the same for maps and for fixations, and cheap.
 """
@@ -14,11 +14,11 @@ Floats = NDArray[np.float64]
 PRIORS = ("none", "multiply", "log-add")
 
 
-def fitted(scores: np.ndarray, size: tuple[int, int]) -> Floats:
-    """Bring a map to the size of a picture, bilinearly (the benchmark's `imresize` is bicubic, and overshoots).
+def resize_map(scores: np.ndarray, size: tuple[int, int]) -> Floats:
+    """Resize a map to the size of an image, bilinearly (the benchmark's `imresize` is bicubic, and overshoots).
 
     Args:
-        scores: float or integer [h, w], higher where people are expected to look.
+        scores: float or integer [h, w], higher where people are predicted to look.
         size: (width, height) in pixels.
 
     Returns:
@@ -29,70 +29,75 @@ def fitted(scores: np.ndarray, size: tuple[int, int]) -> Floats:
     """
     scores = np.asarray(scores)
     if scores.ndim != 2 or scores.size == 0:
-        raise EvalError(
-            f"a map of shape {list(scores.shape)} was given, expected [height, width]; average its channels"
-        )
+        raise EvalError(f"got a map of shape {list(scores.shape)}, expected [height, width]; average its channels")
     bad = scores.size - int(np.isfinite(scores).sum())
     if bad:
         raise EvalError(
-            f"{bad} of {scores.size} numbers of a map are NaN or infinite, expected finite ones; mend the model that"
+            f"{bad} of {scores.size} numbers of a map are NaN or infinite, expected finite ones; repair the model that"
             " made it, or replace them by the map's smallest number"
         )
     if scores.shape == size[::-1]:
         return scores.astype(np.float64, copy=False)
     from PIL import Image
 
-    picture = Image.fromarray(scores.astype(np.float32))
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR), np.float64)
+    grey = Image.fromarray(scores.astype(np.float32))
+    return np.asarray(grey.resize(size, Image.Resampling.BILINEAR), np.float64)
 
 
-def blurred(scores: Floats, share: float) -> Floats:
-    """Smooth a map by a Gaussian; at an edge the weights inside of the picture are scaled to sum 1.
+def blur_map(scores: Floats, share: float) -> Floats:
+    """Smooth a map by a Gaussian; at an edge the weights inside the image are scaled to sum 1.
 
     Args:
         scores: float64 [H, W].
-        share: its deviation in shares of the width; 0 leaves the map as it is.
+        share: standard deviation in shares of the width; 0 leaves the map as it is.
+
+    Returns:
+        float64 [H, W].
     """
     if share <= 0:
         return scores
     height, width = scores.shape
-    down, across = _weights(height, share * width), _weights(width, share * width)
+    down = _weights(height, share * width)
+    across = _weights(width, share * width)
     return (down @ scores.astype(np.float32) @ across.T).astype(np.float64)
 
 
 @functools.lru_cache(maxsize=8)
-def _weights(length: int, deviation: float) -> NDArray[np.float32]:
-    places = np.arange(length)
-    weights = np.exp(-((places[:, None] - places) ** 2) / (2 * deviation**2))
+def _weights(length: int, std: float) -> NDArray[np.float32]:
+    positions = np.arange(length)
+    weights = np.exp(-((positions[:, None] - positions) ** 2) / (2 * std**2))
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def people_map(places: NDArray[np.int64], shape: tuple[int, int], deviation: float) -> Floats:
-    """Give the sum of a Gaussian at each fixation, cut at the edges of the picture.
+def fixation_map(pixels: NDArray[np.int64], shape: tuple[int, int], std: float) -> Floats:
+    """Return the sum of a Gaussian at each fixation, cut at the edges of the image.
 
     Args:
-        places: int64 [n, 2], rows and columns.
+        pixels: int64 [n, 2], rows and columns.
         shape: (height, width).
-        deviation: of the Gaussians, in pixels.
+        std: standard deviation of the Gaussians, in pixels.
 
     Returns:
         float64 [height, width]; all 0 without fixations.
     """
-    down, across = (
-        np.exp(-((np.arange(length)[:, None] - places[:, axis]) ** 2) / (2 * deviation**2))
-        for axis, length in enumerate(shape)
-    )
+    down = _gaussians(shape[0], pixels[:, 0], std)
+    across = _gaussians(shape[1], pixels[:, 1], std)
     return down @ across.T
 
 
-def with_prior(scores: Floats, centre: Floats, prior: str) -> Floats:
-    """Bring a centre prior into a map.
+def _gaussians(length: int, centres: NDArray[np.int64], std: float) -> Floats:
+    """Return float64 [length, n], one Gaussian a column."""
+    return np.exp(-((np.arange(length)[:, None] - centres) ** 2) / (2 * std**2))
+
+
+def add_prior(scores: Floats, centre: Floats, prior: str) -> Floats:
+    """Combine a map with a centre prior.
 
     Args:
         scores: float64 [H, W].
         centre: float64 [H, W], above 0.
-        prior: "none"; "multiply": the map brought to 0..1, times the prior; "log-add": the map, standardised, is taken
-            for a log density and the logarithm of the prior is added.
+        prior: "none"; "multiply": the map scaled to 0..1, times the prior; "log-add": the standardised map is taken
+            as a log density and the logarithm of the prior is added.
 
     Raises:
         EvalError: no such prior.
@@ -103,17 +108,22 @@ def with_prior(scores: Floats, centre: Floats, prior: str) -> Floats:
         return unit_range(scores) * centre
     if prior == "log-add":
         return (scores - scores.mean()) / (scores.std() or 1.0) + np.log(centre)
-    raise EvalError(f"centre prior {prior!r} is not known, expected one of {', '.join(PRIORS)}")
+    raise EvalError(f"unknown centre prior {prior!r}, expected one of {', '.join(PRIORS)}")
 
 
 def unit_range(scores: Floats) -> Floats:
-    """Bring a map to 0..1; one that is equal everywhere becomes 0."""
-    low, high = scores.min(), scores.max()
-    return (scores - low) / (high - low) if high > low else np.zeros(scores.shape)
+    """Scale a map to 0..1; a constant map becomes 0."""
+    low = scores.min()
+    high = scores.max()
+    if high == low:
+        return np.zeros(scores.shape)
+    return (scores - low) / (high - low)
 
 
 def density(scores: Floats) -> Floats:
-    """Bring a map to sum 1; below 0 it is lifted by its smallest number, and one without any mass becomes uniform."""
+    """Scale a map to sum 1: a negative minimum is subtracted first, and a map without mass becomes uniform."""
     lifted = scores - min(scores.min(), 0.0)
     total = lifted.sum()
-    return lifted / total if total > 0 else np.full(scores.shape, 1 / scores.size)
+    if total <= 0:
+        return np.full(scores.shape, 1 / scores.size)
+    return lifted / total

@@ -205,7 +205,7 @@ def _cell(tag: str, shown: str, starts_group: bool = False, is_source: bool = Fa
 
 def origin_section(result: Mapping[str, Any]) -> str:
     """Return everything of a result that is no score, as JSON, folded away."""
-    scores = ("metrics", "deviation", "intervals", "diversity", "per_seed")
+    scores = ("metrics", "std", "intervals", "diversity", "per_seed")
     origin = {name: value for name, value in result.items() if name not in scores}
     text = escape(json.dumps(origin, indent=1, ensure_ascii=False))
     return section(

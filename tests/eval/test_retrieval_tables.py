@@ -1,9 +1,7 @@
-"""Results as JSON, Markdown and HTML, the published table and the gallery."""
+"""Retrieval results as Markdown and HTML, the published table and the gallery."""
 
 import dataclasses
 import html.parser
-import json
-import re
 
 import numpy as np
 import pytest
@@ -13,88 +11,59 @@ from eval.metrics.ranking import Ranks
 from eval.metrics.retrieval import METRICS
 from eval.pages.retrieval import retrieval_page
 from eval.pages.retrieval_gallery import Collection, build_gallery
-from eval.published.retrieval import PUBLISHED, Published, published_rows
+from eval.published.retrieval import PUBLISHED, PublishedRetrieval, published_retrieval
+from eval.results.result import Row, SeedRun
 from eval.tables.retrieval import (
     COLUMNS,
-    SeedRun,
-    Setup,
-    build_result,
-    markdown_table,
-    read_results,
+    RankedRun,
+    retrieval_number,
+    retrieval_result,
+    retrieval_section,
     setting_name,
     setting_words,
-    value_words,
 )
-from vislang.core.errors import DataError, EvalError
-from vislang.core.files import write_json
-from vislang.core.provenance import provenance
+from vislang.core.errors import EvalError
 
 HOSTILE = "<script>alert('dog')</script> & \"cat\" | bird"
 
 
-def made_up_result(name="best", seeds=(0, 1), dataset="flickr8k", **changes):
+def made_up_result(name="best", seeds=(0, 1), dataset="flickr8k"):
     runs = []
     for seed in seeds:
         random = np.random.default_rng(seed)
         owners = np.repeat(np.arange(1000), 2)
         folds = [Ranks(random.geometric(0.1, 1000) - 1, random.geometric(0.1, 2000) - 1, owners)]
-        runs.append(SeedRun(folds, seed, f"best-{seed}", f"{seed}" * 64))
-    setup = Setup(name, dataset, "test", config={"margin": 0.2}, data_fingerprint="ab" * 32)
-    return build_result(setup, runs, seconds=1.234, resamples=40) | changes
+        runs.append(RankedRun(folds, SeedRun(seed, f"best-{seed}", f"{seed}" * 64)))
+    row = Row(name=name, system="vse", dataset=dataset, split="test", config={"margin": 0.2})
+    return retrieval_result(row, runs, resamples=40)
 
 
-def test_a_result_holds_all_that_it_takes_to_repeat_it():
+def test_a_result_averages_over_seeds():
     result = made_up_result()
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
-    assert (result["setting"], result["num_images"], result["num_captions"]) == ("1k", 1000, 2000)
-    assert result["seeds"] == [0, 1]
-    per_seed = [run["metrics"]["i2t_r1"] for run in result["per_seed"]]
-    assert result["metrics"]["i2t_r1"] == pytest.approx(np.mean(per_seed))
-    assert result["deviation"]["i2t_r1"] == pytest.approx(abs(per_seed[0] - per_seed[1]) / np.sqrt(2))
-    assert result["per_seed"][1]["weights_fingerprint"] == "1" * 64
-    assert set(result["intervals"]) == set(METRICS)
-    assert {"system", "protocol", "config", "data_fingerprint", "commit", "dirty", "date", "versions"} <= set(result)
-    assert result["seconds"] == 1.23
+    assert (result.setting, result.num_images, result.num_captions) == ("1k", 1000, 2000)
+    per_seed = [run.metrics["i2t_r1"] for run in result.per_seed]
+    assert result.metrics["i2t_r1"] == pytest.approx(np.mean(per_seed))
+    assert result.std["i2t_r1"] == pytest.approx(abs(per_seed[0] - per_seed[1]) / np.sqrt(2))
+    assert result.per_seed[1].weights_fingerprint == "1" * 64
+    assert set(result.metrics) == set(result.std) == set(result.intervals) == set(METRICS)
+    assert made_up_result(seeds=(3,)).std == {}
 
 
-def test_one_seed_has_no_deviation():
-    assert set(made_up_result(seeds=(3,))["deviation"].values()) == {None}
-
-
-def test_origin_outside_git_is_none(tmp_path):
-    origin = provenance(tmp_path)
-    assert (origin["commit"], origin["dirty"]) == (None, None)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d", origin["date"])
-    assert origin["versions"]["numpy"] == np.__version__
-
-
-def test_origin_inside_git_names_the_commit_and_changes(tmp_path):
-    import subprocess
-
-    def git(*words):
-        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-        subprocess.run(["git", "-C", tmp_path, *identity, *words], check=True, capture_output=True)
-
-    git("init")
-    (tmp_path / "results").mkdir()
-    for name in ("a", "results/b"):
-        (tmp_path / name).write_text("1")
-    git("add", ".")
-    git("commit", "-m", "one")
-    (tmp_path / "results" / "b").write_text("2")  # what a run has just written
-    assert provenance(tmp_path)["dirty"] is False
-    assert re.fullmatch(r"[0-9a-f]{40}", provenance(tmp_path)["commit"])
-    (tmp_path / "a").write_text("2")
-    assert provenance(tmp_path)["dirty"] is True
+def test_kept_checkpoints_are_averaged_over_one_set_of_images():
+    folds = [Ranks(np.array([0, rank]), np.array([0, rank]), np.arange(2)) for rank in (0, 8)]
+    row = Row(name="x", system="alignment", dataset="d", split="test")
+    result = retrieval_result(row, [RankedRun(folds, SeedRun(0))], repeated=True, resamples=40)
+    assert (result.num_images, result.checkpoints_per_seed, result.setting) == (2, 2, "2")
+    assert result.metrics["i2t_r5"] == 75.0
 
 
 def test_numbers_are_written_as_in_papers():
-    assert value_words("i2t_r1", 22.345) == "22.3"
-    assert value_words("i2t_r1", 22.345, 0.41) == "22.3 ± 0.4"
-    assert value_words("i2t_medr", 6.0) == "6"
-    assert value_words("i2t_medr", 6.5) == "6.5"
-    assert value_words("t2i_mrr", 0.1234) == "0.123"
-    assert value_words("t2i_r5", None) == "–"
+    assert retrieval_number("i2t_r1", 22.345) == "22.3"
+    assert retrieval_number("i2t_r1", 22.345, 0.41) == "22.3 ± 0.4"
+    assert retrieval_number("i2t_medr", 6.0) == "6"
+    assert retrieval_number("i2t_medr", 6.5) == "6.5"
+    assert retrieval_number("t2i_mrr", 0.1234) == "0.123"
+    assert retrieval_number("t2i_r5", None) == "–"
 
 
 def test_settings_have_names_and_words():
@@ -106,44 +75,28 @@ def test_settings_have_names_and_words():
 
 
 def test_markdown_puts_published_rows_beside_ours():
-    table = markdown_table([made_up_result("kiros", seeds=(0,)), made_up_result("best|<b>")])
+    table = retrieval_section([made_up_result("kiros", seeds=(0,)), made_up_result("best|<b>")])
     assert "| Kiros repository, VGG-19 | 22.3 | 48.7 | 59.8 | 6 | 14.9 | 38.3 | 51.6 | 10 | README of" in table
     assert "| BRNN, regions † |" in table
     assert "recalled, not verified" in table
     assert "| **kiros** |" in table
     assert "**best\\|&lt;b>**" in table
     assert "seeds 0, 1;" in table
+    assert "[best" not in table
     widths = {line.replace("\\|", "").count("|") for line in table.splitlines() if line.startswith("|")}
     assert widths == {11}
 
 
-def test_results_are_found_again_and_others_left_alone(tmp_path):
-    write_json(tmp_path / "a.json", made_up_result("a"))
-    write_json(tmp_path / "b.json", made_up_result("b", dataset="coco"))
-    write_json(tmp_path / "c.json", {"kind": "captions"})
-    write_json(tmp_path / "d.json", [1])
-    assert [result["name"] for result in read_results(tmp_path, "flickr8k", "test")] == ["a"]
-
-
-def test_broken_results_are_refused(tmp_path):
-    broken = made_up_result()
-    del broken["intervals"]
-    write_json(tmp_path / "a.json", broken)
-    with pytest.raises(EvalError, match=r"a\.json lacks \['intervals'\]; delete it or run eval\.run again"):
-        read_results(tmp_path, "flickr8k", "test")
-    write_json(tmp_path / "a.json", made_up_result(metrics={}))
-    with pytest.raises(EvalError, match="lacks metrics"):
-        read_results(tmp_path, "flickr8k", "test")
-    (tmp_path / "a.json").write_text("{")
-    with pytest.raises(DataError, match="not JSON"):
-        read_results(tmp_path, "flickr8k", "test")
+def test_rows_link_their_files():
+    table = retrieval_section([made_up_result("best")], "../results/")
+    assert "| **[best](../results/best-flickr8k-test.json)** |" in table
 
 
 def test_one_table_is_of_one_data_set():
-    with pytest.raises(EvalError, match="results are of nothing"):
-        markdown_table([])
-    with pytest.raises(EvalError, match="expected one data set and split for one table"):
-        markdown_table([made_up_result(), made_up_result(dataset="coco")])
+    with pytest.raises(EvalError, match="got results of nothing"):
+        retrieval_section([])
+    with pytest.raises(EvalError, match="expected one data set and split for a table"):
+        retrieval_section([made_up_result(), made_up_result(dataset="coco")])
 
 
 def test_published_rows_are_possible_numbers():
@@ -159,13 +112,13 @@ def test_published_rows_are_possible_numbers():
 
 
 def test_published_rows_are_looked_up_by_data_set_and_setting():
-    assert published_rows("flickr8k-karpathy", "1k") == published_rows("flickr8k", "1k") != ()
-    assert published_rows("flickr8k", "5k") == published_rows("scenes", "1k") == ()
-    firsts = [row.i2t[0] for row in published_rows("coco", "5k")]
+    assert published_retrieval("flickr8k-karpathy", "1k") == published_retrieval("flickr8k", "1k") != ()
+    assert published_retrieval("flickr8k", "5k") == published_retrieval("scenes", "1k") == ()
+    firsts = [row.i2t[0] for row in published_retrieval("coco", "5k")]
     assert firsts == sorted(firsts)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        published_rows("coco", "5k")[0].method = "ours"
-    assert not Published("a", (1, 2, 3, 4), (1, 2, 3, 4), "b").recalled
+        published_retrieval("coco", "5k")[0].method = "ours"
+    assert not PublishedRetrieval("a", (1, 2, 3, 4), (1, 2, 3, 4), "b").recalled
 
 
 class Page(html.parser.HTMLParser):

@@ -1,6 +1,5 @@
 """Tables and pages of caption results, from made-up scores."""
 
-import json
 import re
 from html.parser import HTMLParser
 
@@ -13,17 +12,10 @@ from eval.metrics.captions.diversity import caption_diversity
 from eval.metrics.captions.score import score_captions
 from eval.pages.captions import CaptionedImage, caption_results_page, pick_captions
 from eval.published.captions import PUBLISHED, published_captions
-from eval.tables.captions import (
-    BASELINE,
-    COLUMNS,
-    CaptionRun,
-    CaptionSetup,
-    build_caption_result,
-    caption_table,
-    diversity_words,
-    read_caption_results,
-    score_words,
-)
+from eval.results.kinds import BASELINE, CaptionResult, CaptionSeedRun
+from eval.results.result import Row, read_results, write_result
+from eval.tables.captions import COLUMNS, ScoredRun, caption_result, caption_section, diversity_number
+from eval.tables.markdown import number
 from vislang.core.errors import EvalError
 
 HOSTILE = 'a | <script>alert("x")</script>\nrow'
@@ -39,10 +31,13 @@ def made_up_scores(seed, images=12, metrics=METRICS):
     return scores, caption_diversity(list(captions.values()), ["a dog"])
 
 
-def made_up_result(name="ours", seeds=(0, 1), system="captioner", **setup):
-    runs = [CaptionRun(*made_up_scores(seed), seed=seed if system != BASELINE else None) for seed in seeds]
-    about = CaptionSetup(name, "flickr8k", "test", system=system, decoding={"method": "beam", "width": 5}, **setup)
-    return build_caption_result(about, runs, seconds=1.0, resamples=100)
+def made_up_result(name="ours", seeds=(0, 1), system="captioner", split="test", **setup):
+    runs = []
+    for seed in seeds:
+        seed_run = CaptionSeedRun(seed if system != BASELINE else None)
+        runs.append(ScoredRun(*made_up_scores(seed), seed_run))
+    row = Row(name=name, system=system, dataset="flickr8k", split=split)
+    return caption_result(row, runs, decoding={"method": "beam", "width": 5}, resamples=100, **setup)
 
 
 def test_scores_are_times_100_with_means_and_deviations_over_seeds():
@@ -50,75 +45,68 @@ def test_scores_are_times_100_with_means_and_deviations_over_seeds():
     scores = [made_up_scores(seed)[0] for seed in (0, 1)]
     for name in ("bleu4", "rouge_l", "cider"):
         values = [100 * one.corpus[name] for one in scores]
-        assert result["metrics"][name] == pytest.approx(np.mean(values))
-        assert result["deviation"][name] == pytest.approx(np.std(values, ddof=1))
-    assert result["seeds"] == [0, 1]
-    assert result["diversity"]["mean_length"] == 6.0
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
-    assert made_up_result(seeds=(0,))["deviation"]["cider"] is None
+        assert result.metrics[name] == pytest.approx(np.mean(values))
+        assert result.std[name] == pytest.approx(np.std(values, ddof=1))
+    assert [run.seed for run in result.per_seed] == [0, 1]
+    assert result.diversity["mean_length"] == 6.0
+    assert made_up_result(seeds=(0,)).std == {}
 
 
 def test_intervals_are_of_the_mean_over_seeds_on_the_same_draws():
     runs = [made_up_scores(seed)[0] for seed in (0, 1)]
     drawn = np.mean([resampled_scores(run, 100)["cider"] for run in runs], axis=0)
     assert mean_intervals(runs, resamples=100)["cider"] == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
-    with pytest.raises(EvalError, match="no runs were given"):
+    with pytest.raises(EvalError, match="got no runs"):
         mean_intervals([])
     with pytest.raises(EvalError, match="captioned 12 and 13 images, not the same ones"):
         mean_intervals([runs[0], made_up_scores(1, images=13)[0]])
 
 
 def test_a_metric_that_one_seed_lacks_is_no_mean_of_the_others():
-    runs = [CaptionRun(*made_up_scores(0), seed=0), CaptionRun(*made_up_scores(1, metrics=("bleu",)), seed=1)]
-    result = build_caption_result(CaptionSetup("x", "y", "test"), runs, seconds=0, resamples=100)
-    assert set(result["metrics"]) == {"bleu1", "bleu2", "bleu3", "bleu4"}
+    runs = [
+        ScoredRun(*made_up_scores(0), CaptionSeedRun(0)),
+        ScoredRun(*made_up_scores(1, metrics=("bleu",)), CaptionSeedRun(1)),
+    ]
+    result = caption_result(Row(name="x", system="captioner"), runs, resamples=100)
+    assert set(result.metrics) == {"bleu1", "bleu2", "bleu3", "bleu4"}
 
 
 def test_the_table_stands_beside_the_published_rows_and_baselines_come_first(tmp_path):
-    for number, result in enumerate([made_up_result(), made_up_result("borrowed", (0,), BASELINE)]):
-        (tmp_path / f"{number}.json").write_text(json.dumps(result))
-    (tmp_path / "other.json").write_text(json.dumps(made_up_result() | {"split": "dev"}))
-    (tmp_path / "ranks.json").write_text('{"kind": "retrieval"}')
-    results = read_caption_results(tmp_path, "flickr8k", "test")
-    assert [result["name"] for result in results] == ["borrowed", "ours"]
-    table = caption_table(results)
+    for result in (made_up_result(), made_up_result("copied", (0,), BASELINE)):
+        write_result(tmp_path, result)
+    results = read_results(tmp_path, CaptionResult)
+    assert [result.name for result in results] == ["copied", "ours"]
+    table = caption_section(results)
     assert "| Karpathy m-RNN, VGG | 57.9 | 38.3 | 24.5 | 16.0 | 16.7 | – | 31.8 |" in table
-    assert table.index("spatial attention") < table.index("**borrowed**") < table.index("**ours**")
+    assert table.index("spatial attention") < table.index("**copied**") < table.index("**ours**")
     assert re.search(r"\*\*\d+\.\d ± \d+\.\d\*\* \| here, 2 seeds", table)
     assert "here, baseline" in table
     assert "method beam; width 5" in table
     with pytest.raises(EvalError, match="expected one data set and split"):
-        caption_table([made_up_result(), made_up_result() | {"split": "dev"}])
+        caption_section([made_up_result(), made_up_result(split="dev")])
 
 
 def test_other_n_gram_weights_are_said_in_the_table():
-    assert "n-gram weights of flickr8k-train" in caption_table([made_up_result(document_frequencies="flickr8k-train")])
-    assert "n-gram weights" not in caption_table([made_up_result()])
-
-
-def test_a_result_without_a_part_is_refused(tmp_path):
-    result = made_up_result()
-    del result["diversity"], result["seeds"]
-    (tmp_path / "r.json").write_text(json.dumps(result))
-    with pytest.raises(EvalError, match=r"r\.json lacks \['diversity', 'seeds'\]; delete it or run eval\.run again"):
-        read_caption_results(tmp_path, "flickr8k", "test")
+    result = made_up_result(document_frequencies="flickr8k-train")
+    assert "n-gram weights of flickr8k-train" in caption_section([result])
+    assert "n-gram weights" not in caption_section([made_up_result()])
 
 
 def test_names_cannot_break_the_table():
-    lines = caption_table([made_up_result(HOSTILE)]).splitlines()
+    lines = caption_section([made_up_result(HOSTILE)]).splitlines()
     assert not any("<script>" in line for line in lines)
     (line,) = [line for line in lines if line.startswith("| **a")]
     assert len(re.split(r"(?<!\\)\|", line)) == len(COLUMNS) + 4
 
 
 def test_numbers_in_words():
-    assert score_words(None) == "–"
-    assert score_words(22.34) == "22.3"
-    assert score_words(22.34, 0.41) == "22.3 ± 0.4"
-    assert diversity_words("novelty", 0.123) == "12.3"
-    assert diversity_words("vocabulary", 1234.0) == "1,234"
-    assert diversity_words("distinct_2", 0.1234) == "0.123"
-    assert diversity_words("novelty", None) == "–"
+    assert number(None) == "–"
+    assert number(22.34) == "22.3"
+    assert number(22.34, 0.41) == "22.3 ± 0.4"
+    assert diversity_number("novelty", 0.123) == "12.3"
+    assert diversity_number("vocabulary", 1234.0) == "1,234"
+    assert diversity_number("distinct_2", 0.1234) == "0.123"
+    assert diversity_number("novelty", None) == "–"
 
 
 def test_published_numbers_are_percentages_of_test_splits():
@@ -157,7 +145,7 @@ def test_the_page_needs_no_other_file_and_runs_nothing(tmp_path):
         CaptionedImage(HOSTILE, None, "", ["c"], None),
     ]
     result = made_up_result(HOSTILE)
-    baseline = made_up_result("borrowed", (0,), BASELINE)
+    baseline = made_up_result("copied", (0,), BASELINE)
     page = caption_results_page([baseline, result], result, gallery={"Some": images}).html()
     parsed = Page(page)
     assert parsed.open == []

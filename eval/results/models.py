@@ -1,0 +1,161 @@
+"""What results say of trained models: their kind, settings and training, and which models share a row."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from eval.results.result import SeedRun
+from vislang.core.errors import CheckpointError, EvalError
+from vislang.core.files import read_json
+
+TASK_OF_KIND = {"vse": "retrieval", "captioner": "captions", "aligner": "alignment", "classifier": "classification"}
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What results say of a trained model.
+
+    Attributes:
+        checkpoint: the name of its folder.
+        preset: of its training.
+        backbone: whose features it reads.
+        seed: of its training, None where it names none.
+        config: every setting, with the backbone.
+        weights_fingerprint: SHA-256 of its arrays.
+        training_seconds: None where its training was not recorded.
+        trained_on: fingerprint of the training data, or what else tells apart trainings with equal settings.
+    """
+
+    checkpoint: str
+    preset: str
+    backbone: str
+    seed: int | None
+    config: dict[str, Any]
+    weights_fingerprint: str
+    training_seconds: float | None
+    trained_on: Any
+
+    def seed_run(self) -> SeedRun:
+        """Return the model as part of a result, without metrics."""
+        return SeedRun(self.seed, self.checkpoint, self.weights_fingerprint, self.training_seconds)
+
+
+def model_info(
+    checkpoint: Path, description: Mapping[str, Any], fingerprint: str, epochs: int | None = None
+) -> ModelInfo:
+    """Describe a loaded model.
+
+    Args:
+        checkpoint: its folder or file.
+        description: the model's own: "config", "backbone" and, if it was trained here, "preset", "seed" and "data".
+        fingerprint: of its weights.
+        epochs: of a complete training; None: any number.
+
+    Raises:
+        CheckpointError: the training is not complete.
+    """
+    return ModelInfo(
+        checkpoint=checkpoint.name,
+        preset=description.get("preset", "unnamed"),
+        backbone=description["backbone"]["name"],
+        seed=description.get("seed"),
+        config={**description["config"], "backbone": description["backbone"]},
+        weights_fingerprint=fingerprint,
+        training_seconds=training_seconds(checkpoint, epochs),
+        trained_on=description.get("data", {}).get("fingerprint"),
+    )
+
+
+def training_seconds(checkpoint: Path, epochs: int | None) -> float | None:
+    """Add up the seconds of all epochs in a checkpoint's history; None for a model without one.
+
+    Raises:
+        CheckpointError: fewer epochs than expected.
+    """
+    from vislang.training.checkpoints import HISTORY
+
+    if not (checkpoint / HISTORY).is_file():
+        return None
+    rows = read_json(checkpoint / HISTORY, "training history", "train on, or copy the checkpoint anew")
+    if epochs is not None and len(rows) < epochs:
+        raise CheckpointError(
+            f"{checkpoint} was trained for {len(rows)} of {epochs} epochs, expected all; run its training "
+            "command again, or leave it out"
+        )
+    return round(sum(row["seconds"] for row in rows), 1)
+
+
+def require_kind(checkpoints: Sequence[Path], kind: str) -> None:
+    """Refuse checkpoints of another kind before any of them is loaded; the loader checks those that name no kind.
+
+    Raises:
+        CheckpointError: some are of another kind that has a task of its own.
+    """
+    from vislang.training.checkpoints import CONFIG
+
+    for folder in checkpoints:
+        if not (folder / CONFIG).is_file():
+            continue
+        description = read_json(folder / CONFIG, "checkpoint settings", "train again or copy the checkpoint anew")
+        found = None
+        if isinstance(description, dict):
+            found = description.get("kind")
+        if found != kind and found in TASK_OF_KIND:
+            raise CheckpointError(
+                f"{folder} holds a model of kind {found!r}, expected {kind!r}; evaluate this one with: "
+                f"python -m eval.run {TASK_OF_KIND[found]} --model {folder}"
+            )
+
+
+class HasModel(Protocol):
+    """A run of one model."""
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model that ran."""
+
+
+Run = TypeVar("Run", bound=HasModel)
+
+
+def group_by_row(runs: Sequence[Run], name: str | None, prefix: str = "") -> dict[str, list[Run]]:
+    """Put runs of models with equal settings into one row, in the order of their seeds; give each row a name.
+
+    Args:
+        runs: of one model each.
+        name: what the user calls the row, None: such as "vse-best-mobilenet_v2".
+        prefix: leads that name.
+
+    Raises:
+        EvalError: the same model or seed twice, or one name for several rows.
+    """
+    rows: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.model.seed is None, run.model.seed)):
+        settings = json.dumps([run.model.preset, run.model.config, run.model.trained_on], sort_keys=True)
+        rows.setdefault(settings, []).append(run)
+    _require_different(runs, rows)
+    if name is not None and len(rows) > 1:
+        raise EvalError(f"--name {name} was given for {len(rows)} different settings; leave it out or run them apart")
+    names = {}
+    for settings, row in rows.items():
+        model = row[0].model
+        names[settings] = name or "-".join(filter(None, (prefix, model.preset, model.backbone)))
+    named = {}
+    for settings, row in rows.items():
+        title = names[settings]
+        if list(names.values()).count(title) > 1:  # same preset, other --set
+            title += f"-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
+        named[title] = row
+    return named
+
+
+def _require_different(runs: Sequence[Run], rows: Mapping[str, Sequence[Run]]) -> None:
+    if len({run.model.weights_fingerprint for run in runs}) < len(runs):
+        raise EvalError("two checkpoints hold the same weights, expected different seeds; give each --model once")
+    for row in rows.values():
+        seeds = [run.model.seed for run in row]
+        if len(set(seeds)) < len(seeds):
+            raise EvalError(f"seeds {seeds} of one row hold a seed twice, expected different ones; leave one run out")

@@ -1,0 +1,213 @@
+"""Result files: one JSON document for each row of a table, with all that it takes to repeat the row."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, ClassVar, TypeVar
+
+from vislang.core.errors import EvalError
+from vislang.core.files import file_name, read_json, write_json
+from vislang.core.provenance import Provenance, provenance
+
+Scores = dict[str, float]
+_NEXT = "delete it or run eval.run again"
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One trained model of a row.
+
+    Attributes:
+        seed: of its training; None where the model names none.
+        checkpoint: the name of its folder.
+        weights_fingerprint: SHA-256 of its arrays.
+        training_seconds: None where its training was not recorded.
+        metrics: of this model alone, named as in `Result.metrics`.
+    """
+
+    seed: int | None = None
+    checkpoint: str = ""
+    weights_fingerprint: str | None = None
+    training_seconds: float | None = None
+    metrics: Scores = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a row is about, known before it is measured; the fields are those of `Result`."""
+
+    name: str
+    system: str
+    dataset: str = ""
+    split: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    data_fingerprint: str | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One row of a table; `eval.results.kinds` holds a subclass for each kind of table.
+
+    Attributes:
+        kind: of table, such as "retrieval".
+        name: of the row, such as "vse-best-mobilenet_v2".
+        system: what was measured, such as "vse".
+        dataset: as in the tables.
+        split: of the data set; "" where it has none.
+        metrics: the main numbers, means over seeds.
+        std: sample standard deviation over seeds of each metric; empty for one seed.
+        intervals: the ends of the 95 % interval of each metric.
+        interval_method: how the intervals were computed.
+        per_seed: the trained models of the row; empty where nothing was trained.
+        config: every setting of the model.
+        data_fingerprint: of the images and annotations.
+        seconds: spent on the measurement.
+        provenance: the code that measured.
+    """
+
+    kind: ClassVar[str]
+    name: str
+    system: str
+    dataset: str = ""
+    split: str = ""
+    metrics: Scores = field(default_factory=dict)
+    std: Scores = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    interval_method: str = ""
+    per_seed: tuple[SeedRun, ...] = ()
+    config: dict[str, Any] = field(default_factory=dict)
+    data_fingerprint: str | None = None
+    seconds: float | None = None
+    provenance: Provenance = field(default_factory=provenance)
+
+    def file_name(self) -> str:
+        """Return the name of its JSON file."""
+        words = (self.kind, self.name, self.dataset, self.split)
+        return file_name("-".join(filter(None, words))) + ".json"
+
+    def table_key(self) -> tuple[Any, ...]:
+        """Return what the results of one table have in common."""
+        return (self.dataset, self.split)
+
+    def sort_key(self) -> Any:
+        """Return the place of the row in its table: the lowest stands first."""
+        return self.name
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, without optional fields that are empty."""
+        return {"kind": self.kind, **_to_plain(self)}
+
+
+R = TypeVar("R", bound=Result)
+
+
+def summarize_seeds(per_seed: Sequence[Mapping[str, float]]) -> tuple[Scores, Scores]:
+    """Return the mean over seeds and, for several seeds, the sample standard deviation of each metric.
+
+    Args:
+        per_seed: the metrics of each seed; those that a seed lacks are left out.
+    """
+    import numpy as np
+
+    means: Scores = {}
+    stds: Scores = {}
+    for name in per_seed[0]:
+        if not all(name in metrics for metrics in per_seed):
+            continue
+        values = [metrics[name] for metrics in per_seed]
+        means[name] = float(np.mean(values))
+        if len(values) > 1:
+            stds[name] = float(np.std(values, ddof=1))
+    return means, stds
+
+
+def write_result(folder: Path, result: Result) -> Path:
+    """Write a result into a folder and return the path of its file."""
+    path = folder / result.file_name()
+    write_json(path, result.to_json())
+    return path
+
+
+def read_results(folder: Path, kind: type[R]) -> list[R]:
+    """Read the results of one kind from a folder, in the order of their tables; other JSON files are passed over.
+
+    Raises:
+        DataError: a file is no JSON.
+        EvalError: a file claims to be of this kind but lacks a field, or has one that is unknown.
+    """
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        document = read_json(path, "result", _NEXT)
+        if isinstance(document, dict) and document.get("kind") == kind.kind:
+            found.append(read_result(path, kind))
+    return sorted(found, key=lambda result: result.sort_key())
+
+
+def read_result(path: Path, kind: type[R]) -> R:
+    """Read one result; errors as for `read_results`."""
+    document = read_json(path, "result", _NEXT)
+    del document["kind"]
+    return _read_fields(kind, document, path)
+
+
+def read_table(folder: Path, like: R) -> list[R]:
+    """Read the results that stand in one table with another result; see `read_results`."""
+    key = like.table_key()
+    return [result for result in read_results(folder, type(like)) if result.table_key() == key]
+
+
+def _to_plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        plain = {}
+        for one in dataclasses.fields(value):
+            inner = getattr(value, one.name)
+            if not (_is_empty(inner) and _is_optional(one)):
+                plain[one.name] = _to_plain(inner)
+        return plain
+    if isinstance(value, dict):
+        return {name: _to_plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(inner) for inner in value]
+    return value
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | dict | list | tuple) and not value)
+
+
+def _is_optional(one: dataclasses.Field) -> bool:
+    return one.default is not dataclasses.MISSING or one.default_factory in (dict, list)
+
+
+def _from_plain(hint: Any, value: Any, path: Path) -> Any:
+    """Rebuild what `_to_plain` wrote, as the type hint says."""
+    origin = typing.get_origin(hint)
+    inner = typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _read_fields(hint, value, path)
+    if origin is UnionType:
+        return None if value is None else _from_plain(next(one for one in inner if one is not NoneType), value, path)
+    if origin is tuple:
+        return tuple(_from_plain(inner[0], one, path) for one in value)
+    if origin is dict:
+        return {name: _from_plain(inner[1], one, path) for name, one in value.items()}
+    return value
+
+
+def _read_fields(cls: Any, values: Mapping[str, Any], path: Path) -> Any:
+    fields = {one.name: one for one in dataclasses.fields(cls)}
+    for name in values:
+        if name not in fields:
+            raise EvalError(f"result {path} has a field {name!r} that {cls.__name__} does not have; {_NEXT}")
+    missing = []
+    for name, one in fields.items():
+        if name not in values and not _is_optional(one):
+            missing.append(name)
+    if missing:
+        raise EvalError(f"result {path} lacks {', '.join(missing)}; {_NEXT}")
+    hints = typing.get_type_hints(cls)
+    return cls(**{name: _from_plain(hints[name], value, path) for name, value in values.items()})

@@ -1,0 +1,116 @@
+"""Tables of the results of other commands: noticed changes, inversions, maximised classes, two networks, benchmarks."""
+
+from collections.abc import Sequence
+
+from eval.results.experiments import (
+    BenchmarkResult,
+    ChangeResult,
+    ComparisonResult,
+    InversionResult,
+    InversionRow,
+    MaximisationResult,
+)
+from eval.tables.markdown import NOTHING, cell, count, named, note, number, section, table_lines
+
+_INVERSION_COLUMNS = {  # metric: heading and digits
+    "feature_error": ("feature error", 3),
+    "distance": ("distance", 3),
+    "gradients": ("gradients", 3),
+    "same_class": ("same class, %", 0),
+    "second_network_top1": ("second network, top-1 %", 0),
+    "second_network_top5": ("top-5 %", 0),
+}
+
+
+def change_section(results: Sequence[ChangeResult], folder: str | None = None) -> str:
+    """Return the Markdown section of noticed changes; arguments as for all sections of tables."""
+    last = results[-1]
+    rows = [[named(one, folder), *(number(one.metrics.get(name)) for name in last.metrics)] for one in results]
+    return section(
+        f"Noticed changes: {last.dataset}, {last.split}",
+        f"Per cent of {count(last.num_images, 'image')} whose change a model of natural images notices; chance is 50."
+        " Made by `python -m naturalness.changes`.",
+        table_lines(["model", *last.metrics], rows),
+        [note(result) for result in results],
+    )
+
+
+def inversion_section(results: Sequence[InversionResult], folder: str | None = None) -> str:
+    """Return the Markdown section of feature inversions; arguments as for all sections of tables."""
+    rows = []
+    for result in results:
+        for row in result.rows:
+            rows.append([named(result, folder), cell(row.layer), row.search, *_inversion_numbers(row)])
+    headings = [heading for heading, _ in _INVERSION_COLUMNS.values()]
+    return section(
+        "Feature inversions",
+        "Mean ± standard deviation over images. Feature error: squared distance of the features over their squared"
+        " norm. Distance: over the mean distance between two images. Gradients: intersection of the histograms of"
+        " gradient orientations. Same class: the network predicts the image's class for the inversion; second"
+        " network: another network does. Made by `python -m preimage.measure`.",
+        table_lines(["network", "layer", "search", *headings], rows),
+        [note(result, count(len(result.images), "image"), *result.settings) for result in results],
+    )
+
+
+def _inversion_numbers(row: InversionRow) -> list[str]:
+    cells = []
+    for name, (_, digits) in _INVERSION_COLUMNS.items():
+        cells.append(number(row.metrics.get(name), row.std.get(name), digits))
+    return cells
+
+
+def maximisation_section(results: Sequence[MaximisationResult], folder: str | None = None) -> str:
+    """Return the Markdown section of maximised classes; arguments as for all sections of tables."""
+    rows = []
+    for result in results:
+        for one in result.classes:
+            second = NOTHING
+            if one.second_network_rank is not None:
+                second = str(one.second_network_rank + 1)
+            rows.append([named(result, folder), cell(one.name), f"{one.activation:.1f}", str(one.rank + 1), second])
+    return section(
+        "Maximised classes",
+        "The rank of the class among the network's predictions for the image, and among those of a second"
+        " network. Made by `python -m preimage.maximize`.",
+        table_lines(["network", "class", "activation", "rank", "rank by a second network"], rows),
+        [note(result, f"`{result.command}`") for result in results],
+    )
+
+
+def comparison_section(results: Sequence[ComparisonResult], folder: str | None = None) -> str:
+    """Return the Markdown section of networks side by side; arguments as for all sections of tables."""
+    rows = []
+    for result in results:
+        for index, similarity in enumerate(result.cka["matched_debiased"]):
+            layers = []
+            errors = []
+            for side in (result.a, result.b):
+                layer = side["layers"][index]
+                layers.append(layer["layer"])
+                errors.append(f"{layer['feature_error']['mean']:.3f}")
+            shown = " / ".join(dict.fromkeys(layers))
+            rows.append([named(result, folder), cell(shown), " / ".join(errors), number(similarity, digits=3)])
+    return section(
+        "Two networks side by side",
+        "Feature error of inversions of A and of B, and debiased linear CKA between their features. Made by"
+        " `python -m preimage.compare`.",
+        table_lines(["networks", "layer", "feature error, A / B", "CKA"], rows),
+        [note(result, f"A {result.networks[0]}", f"B {result.networks[1]}") for result in results],
+    )
+
+
+def benchmark_section(results: Sequence[BenchmarkResult], folder: str | None = None) -> str:
+    """Return the Markdown section of benchmarks; arguments as for all sections of tables."""
+    result = results[-1]
+    link = ""
+    if folder is not None:
+        link = f" All lines: [{result.file_name()}]({folder}{result.file_name()})."
+    rows = [[f"`{script}`", cell(lines[-1])] for script, lines in result.printed.items() if lines]
+    cores = count(result.machine["cores"], "core")
+    return section(
+        "Speed and memory",
+        f"The last line of each benchmark, on {cores} ({result.machine['processor']}), {result.provenance.date}. Made"
+        f" by `make bench`.{link}",
+        table_lines(["script", "claim"], rows),
+    )

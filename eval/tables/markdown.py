@@ -1,0 +1,109 @@
+"""Markdown that all tables of results are made of."""
+
+from collections.abc import Iterable, Sequence
+
+from eval.results.result import R, Result
+from vislang.core.errors import EvalError
+
+NOTHING = "–"
+
+
+def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table; cells are Markdown."""
+    lines = [_line(header), "|---" * len(header) + "|"]
+    lines.extend(_line(row) for row in rows)
+    return lines
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def section(title: str, *paragraphs: str | Sequence[str]) -> str:
+    """Return a Markdown section: a heading, then paragraphs, each a text or its lines; empty ones are left out."""
+    blocks = [f"## {title}"]
+    for paragraph in paragraphs:
+        text = paragraph
+        if not isinstance(text, str):
+            text = "\n".join(text)
+        if text:
+            blocks.append(text)
+    return "\n\n".join(blocks) + "\n"
+
+
+def cell(text: str) -> str:
+    """Escape plain text for a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def bold(cells: Iterable[str]) -> list[str]:
+    """Return the cells of a row in bold."""
+    return [f"**{text}**" for text in cells]
+
+
+def named(result: Result, folder: str | None, name: str | None = None) -> str:
+    """Return the name of a row, a link to its JSON file where there is a folder.
+
+    Args:
+        result: the row.
+        folder: path of the results' folder from the page; None: no link.
+        name: to show; None: the result's own.
+    """
+    text = cell(name or result.name)
+    if folder is None:
+        return text
+    return f"[{text}]({folder}{result.file_name()})"
+
+
+def number(value: float | None, std: float | None = None, digits: int = 1) -> str:
+    """Format a number, such as "22.3", "22.3 ± 0.4" or "–" for None."""
+    if value is None:
+        return NOTHING
+    text = f"{value:.{digits}f}"
+    if std is not None:
+        text += f" ± {std:.{digits}f}"
+    return text
+
+
+def count(amount: int, noun: str) -> str:
+    """Format an amount, such as "1 seed" or "5 seeds"."""
+    if amount == 1:
+        return f"1 {noun}"
+    return f"{amount:,} {noun}s"
+
+
+def seeds(result: Result) -> str:
+    """Return how many seeds a row has."""
+    return count(max(1, len(result.per_seed)), "seed")
+
+
+def origin(result: Result) -> str:
+    """Return the commit and the day of a result."""
+    made = result.provenance
+    if made.commit is None:
+        return f"outside git; {made.date}"
+    changes = ""
+    if made.dirty:
+        changes = " with changes"
+    return f"commit {made.commit[:10]}{changes}; {made.date}"
+
+
+def note(result: Result, *parts: str) -> str:
+    """Return a list item about a row: its name, the given parts, its commit and day."""
+    words = "; ".join([*filter(None, parts), origin(result)])
+    if not result.name:
+        return f"- {words}"
+    return f"- {cell(result.name)}: {words}"
+
+
+def one_table(results: Sequence[R]) -> R:
+    """Return the last of results that belong into one table.
+
+    Raises:
+        EvalError: no results, or results of several tables.
+    """
+    keys = {result.table_key() for result in results}
+    if len(keys) != 1:
+        shown = sorted({", ".join(filter(None, (result.dataset, result.split))) for result in results})
+        raise EvalError(f"got results of {'; '.join(shown) or 'nothing'}, expected one data set and split for a table")
+    return results[-1]

@@ -1,0 +1,47 @@
+"""The table of each kind of result."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from eval.results import experiments, kinds
+from eval.results.result import Result
+from eval.tables.captions import caption_section
+from eval.tables.classification import classification_section
+from eval.tables.experiments import (
+    benchmark_section,
+    change_section,
+    comparison_section,
+    inversion_section,
+    maximisation_section,
+)
+from eval.tables.fixations import fixation_section
+from eval.tables.metric_agreement import agreement_section
+from eval.tables.phrases import grounding_section, pointing_section
+from eval.tables.region_captions import region_caption_section
+from eval.tables.retrieval import retrieval_section
+
+SECTIONS: dict[type[Result], Callable[[Sequence[Any], str | None], str]] = {
+    kinds.RetrievalResult: retrieval_section,
+    kinds.CaptionResult: caption_section,
+    kinds.GroundingResult: grounding_section,
+    kinds.RegionCaptionResult: region_caption_section,
+    kinds.PointingResult: pointing_section,
+    kinds.FixationResult: fixation_section,
+    experiments.ChangeResult: change_section,
+    kinds.ClassificationResult: classification_section,
+    experiments.ComparisonResult: comparison_section,
+    experiments.InversionResult: inversion_section,
+    experiments.MaximisationResult: maximisation_section,
+    experiments.AgreementResult: agreement_section,
+    experiments.BenchmarkResult: benchmark_section,
+}
+
+
+def table_section(results: Sequence[Result], folder: str | None = None) -> str:
+    """Return the Markdown section of results that stand in one table.
+
+    Args:
+        results: one or more of one kind, in the order of their rows.
+        folder: path of the results' folder from the page, ending in "/", for links to the JSON files; None: no links.
+    """
+    return SECTIONS[type(results[0])](results, folder)

@@ -1,0 +1,195 @@
+"""The retrieval task of eval.run, and eval.compare; with the model replaced by given embeddings."""
+
+import json
+
+import numpy as np
+import pytest
+
+from datasets import registry as catalog
+from datasets.records import ImageRecord
+from eval import compare, run
+from eval.metrics.ranking import Ranks
+from eval.results.models import ModelInfo, group_by_row, training_seconds
+from eval.results.ranks import SavedRanks, load_ranks, only_dataset, ranks_path, save_ranks
+from eval.tasks import retrieval
+from vislang.core.errors import CheckpointError, DataError, EvalError
+
+RECORDS = tuple(
+    ImageRecord(f"{i}.jpg", None, "test" if i < 20 else "train", (f"first {i}", f"second {i}")) for i in range(25)
+)
+
+
+def model_of(name, seed, preset="best", **config):
+    return ModelInfo(name, preset, "tiny", seed, config, name, None, "toy")
+
+
+def embed(checkpoint, data):
+    """Stand for a trained model; its name is preset-seed-noise."""
+    preset, seed, noise = checkpoint.name.split("-")
+    random = np.random.default_rng(int(seed))
+    count = len(data.records)
+    images = np.eye(count)
+    captions = np.repeat(images, 2, axis=0) + int(noise) / 10 * random.standard_normal((2 * count, count))
+    model = model_of(checkpoint.name, int(seed), preset, margin=0.2 if noise != "9" else 0.3)
+    return retrieval.Embeddings(images, captions, model)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setattr(retrieval, "embed_split", embed)
+    monkeypatch.setitem(catalog.READERS, "flickr8k", lambda folder: RECORDS)
+    for name in ("best-0-3", "best-1-3", "kiros-0-9", "best-2-9"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    return tmp_path
+
+
+def command(place, *names, more=()):
+    words = ["retrieval", "--model", *(str(place / "runs" / name) for name in names)]
+    return [*words, "--dataset", "flickr8k", "--data", "d", "--cache", "c", "--out", str(place / "results"), *more]
+
+
+def test_seeds_share_a_row_and_everything_is_written(place, capsys):
+    assert run.main(command(place, "best-1-3", "best-0-3", "kiros-0-9")) == 0
+    output = capsys.readouterr()
+    assert "**vse-best-tiny**" in output.out
+    assert "here, 2 seeds" in output.out
+    assert "**vse-kiros-tiny**" in output.out
+    assert "wrote" in output.err
+    result = json.loads((place / "results" / "vse-best-tiny-flickr8k-test.json").read_text())
+    assert [one["seed"] for one in result["per_seed"]] == [0, 1]
+    assert result["num_images"] == 20
+    assert len(result["data_fingerprint"]) == 64
+    page = (place / "results" / "retrieval-flickr8k-test.html").read_text()
+    assert "first 3" in page
+    assert (place / "runs" / "best-0-3" / "ranks-flickr8k-test-full.npz").is_file()
+
+
+def test_a_later_run_shows_the_earlier_rows(place, capsys):
+    run.main(command(place, "best-0-3"))
+    capsys.readouterr()
+    run.main(command(place, "kiros-0-9", more=["--name", "old"]))
+    table = capsys.readouterr().out
+    assert "**vse-best-tiny**" in table
+    assert "**old**" in table
+
+
+def test_machines_get_json(place, capsys):
+    more = ["--json", "--protocol", "five-folds", "--dataset-name", "coco"]
+    assert run.main(command(place, "best-0-3", more=more)) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert (result["dataset"], result["protocol"], result["setting"]) == ("coco", "five-folds", "5x4")
+    assert (place / "results" / "vse-best-tiny-coco-test-five-folds.json").is_file()
+
+
+def test_equal_presets_with_other_settings_get_names_of_their_own(place, capsys):
+    run.main(command(place, "best-0-3", "best-2-9", more=["--json"]))
+    names = [result["name"] for result in json.loads(capsys.readouterr().out)]
+    assert len(set(names)) == 2
+    assert all(name.startswith("vse-best-tiny-") for name in names)
+
+
+def test_users_mistakes_end_with_one_line(place, capsys):
+    assert run.main(command(place, "best-0-3", "best-0-3")) == 2
+    assert "two checkpoints hold the same weights" in capsys.readouterr().err
+    assert run.main(command(place, "best-0-3", "kiros-0-9", more=["--name", "x"])) == 2
+    assert "--name x was given for 2 different settings" in capsys.readouterr().err
+    assert run.main(command(place, "best-0-3", more=["--split", "dev"])) == 2
+    assert "no image is in split 'dev'" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_cannot_be_written_is_still_ranked(place, capsys):
+    (place / "runs" / "best-0-3").rmdir()
+    (place / "runs" / "best-0-3").write_text("a file")
+    (place / "runs" / "ranks-best-0-3-flickr8k-test-full.npz").mkdir()
+    assert run.main(command(place, "best-0-3")) == 0
+    assert "note: eval.compare will not find these ranks" in capsys.readouterr().err
+
+
+def test_two_runs_are_compared(place, capsys):
+    run.main(command(place, "best-0-3", "kiros-0-9"))
+    capsys.readouterr()
+    runs = [str(place / "runs" / name) for name in ("kiros-0-9", "best-0-3")]
+    assert compare.main([*runs, "--resamples", "100"]) == 0
+    output = capsys.readouterr().out
+    assert "95 % interval" in output
+    assert "rsum" in output
+    assert compare.main([*runs, "--resamples", "100", "--json"]) == 0
+    difference = json.loads(capsys.readouterr().out)["i2t_r1"]
+    assert difference["difference"] == pytest.approx(difference["b"] - difference["a"])
+
+
+def test_runs_over_other_captions_are_not_compared(place, capsys):
+    fold = Ranks(np.zeros(2, int), np.zeros(2, int), np.arange(2))
+    for letter in "ab":
+        save_ranks(place / f"ranks-{letter}.npz", SavedRanks((fold,), letter * 64))
+    assert compare.main([str(place / "ranks-a.npz"), str(place / "ranks-b.npz")]) == 2
+    assert "ranked other images or captions (fingerprints aaaaaaaaaaaa and bbbb" in capsys.readouterr().err
+
+
+def test_saved_ranks_come_back(tmp_path):
+    folds = tuple(Ranks(np.arange(2) + n, np.arange(4), np.array([0, 0, 1, 1])) for n in range(5))
+    save_ranks(tmp_path / "ranks.npz", SavedRanks(folds, "ab"))
+    found = load_ranks(tmp_path / "ranks.npz")
+    assert found.queries == "ab"
+    assert [fold.image_to_text.tolist() for fold in found.folds] == [[n, n + 1] for n in range(5)]
+
+
+def test_files_that_are_no_ranks_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no saved ranks in .*absent.npz"):
+        load_ranks(tmp_path / "absent.npz")
+    (tmp_path / "junk.npz").write_bytes(b"PK\x03\x04 junk")
+    with pytest.raises(DataError, match="write them with: python -m eval.run"):
+        load_ranks(tmp_path / "junk.npz")
+    np.savez(tmp_path / "empty.npz", queries=np.array("a"))
+    with pytest.raises(DataError, match="0 folds"):
+        load_ranks(tmp_path / "empty.npz")
+    np.savez(tmp_path / "pickle.npz", queries=np.array([{}], dtype=object))
+    with pytest.raises(DataError, match="no saved ranks"):
+        load_ranks(tmp_path / "pickle.npz")
+
+
+def test_ranks_lie_in_the_checkpoint_or_beside_it(tmp_path):
+    where = {"dataset": "coco", "split": "test", "protocol": "full"}
+    assert ranks_path(tmp_path, **where) == tmp_path / "ranks-coco-test-full.npz"
+    assert ranks_path(tmp_path / "vse.npz", **where) == tmp_path / "ranks-vse-coco-test-full.npz"
+    assert ranks_path(tmp_path / "ranks-x.npz", **where) == tmp_path / "ranks-x.npz"
+
+
+def test_compare_finds_the_data_set_that_was_ranked(tmp_path):
+    where = {"split": "test", "protocol": "full"}
+    with pytest.raises(DataError, match="no ranks on split 'test'.*first: python -m eval.run retrieval --model"):
+        only_dataset(tmp_path, **where)
+    (tmp_path / "ranks-karpathy-test-full.npz").touch()
+    assert only_dataset(tmp_path, **where) == "karpathy"
+    (tmp_path / "ranks-coco-test-full.npz").touch()
+    with pytest.raises(DataError, match="ranks on coco, karpathy, expected one data set; choose with --dataset"):
+        only_dataset(tmp_path, **where)
+
+
+def test_half_trained_runs_are_not_averaged_in(tmp_path):
+    (tmp_path / "history.json").write_text('[{"epoch": 1, "seconds": 2.5}, {"epoch": 2, "seconds": 3.5}]')
+    assert training_seconds(tmp_path, 2) == 6.0
+    assert training_seconds(tmp_path / "imported.npz", 15) is None
+    with pytest.raises(CheckpointError, match="trained for 2 of 15 epochs, expected all"):
+        training_seconds(tmp_path, 15)
+
+
+class OneRun:
+    def __init__(self, *model, **config):
+        self.model = model_of(*model, **config)
+
+
+def test_a_seed_or_a_model_twice_is_refused():
+    with pytest.raises(EvalError, match="hold a seed twice"):
+        group_by_row([OneRun("x", 1), OneRun("y", 1)], None)
+    with pytest.raises(EvalError, match="same weights"):
+        group_by_row([OneRun("x", None), OneRun("x", None)], None)
+
+
+def test_rows_hold_models_with_equal_settings_in_the_order_of_their_seeds():
+    runs = [OneRun("a", 2), OneRun("b", 0), OneRun("c", 1, "kiros"), OneRun("d", 1, margin=0.3)]
+    rows = group_by_row(runs, None, "vse")
+    assert [[run.model.seed for run in row] for row in rows.values()] == [[0, 2], [1], [1]]
+    assert list(rows)[1] == "vse-kiros-tiny"
+    assert all(name.startswith("vse-best-tiny-") for name in (list(rows)[0], list(rows)[2]))
+    assert list(group_by_row(runs[:2], "mine")) == ["mine"]
