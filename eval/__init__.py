@@ -1,1 +1,5 @@
-"""The evaluation suite: NumPy in, numbers out. No model lives here."""
+"""The evaluation suite: metrics of arrays and texts, results and their tables and pages, tasks of trained models."""
+
+from eval.api import caption_metrics, fixation_metrics, retrieval_metrics
+
+__all__ = ["caption_metrics", "fixation_metrics", "retrieval_metrics"]

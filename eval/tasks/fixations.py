@@ -4,35 +4,29 @@ Bottom-up saliency, the centre and the observers themselves stand beside them; w
 """
 
 import argparse
-import functools
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.tasks.options import add_output, add_reader_options, report, write_page
 from vislang.core.cli import DONE, SKIPPED_SOME, add_models, progress_is_shown
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from datasets.fixations.records import FixationRecord
     from eval.metrics.fixations.evaluate import FixationProtocol, FixationScores
     from eval.pages.fixations import MapRow
     from eval.results.kinds import FixationResult
-    from eval.results.models import ModelInfo
     from eval.results.result import Row
     from eval.tables.fixations import ScoredImages
+    from eval.tasks.saliency_maps import MapMethod, MapOf
 
 KIND = "naturalness"
 _SHOWN = 12  # images on the page
 _SIDE = 320  # pixels of their longer side
-_SUFFIXES = (".npy", ".png")
-
-MapOf = Callable[[Any], Any]  # a FixationRecord: its map, float [h, w]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,19 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
 
 
-@dataclass(frozen=True)
-class MapMethod:
-    """A method that is scored: its function from record to map, and the model behind it if there is one."""
-
-    map_of: MapOf
-    model: "ModelInfo | None" = None
-
-
 def run(args: argparse.Namespace) -> int:
     """Score every method and the baselines on a data set of fixations, and write results, a table and a page."""
     from datasets.registry import read_fixations
     from eval.metrics.fixations.evaluate import FixationProtocol, evaluate_observers
     from eval.tables.fixations import OBSERVERS, fixation_result
+    from eval.tasks.saliency_maps import baseline_methods, find_methods
     from vislang.core.files import require_writable_folder
 
     started = time.perf_counter()
@@ -81,141 +68,27 @@ def run(args: argparse.Namespace) -> int:
     data = read_fixations(args.dataset, args.data, **_reader_options(args))
     records = data.records[: args.limit]
     baselines = baseline_methods(protocol)
-    everyone = require_different_names(methods, baselines)
+    everyone = join_methods(methods, baselines)
     scores = score_methods(records, everyone, protocol)
     of_baselines = select_rows(scores, baselines, protocol)
     of_baselines[OBSERVERS] = evaluate_observers(records, protocol, progress=_progress_bar("observers"))
     seconds = time.perf_counter() - started
+    images = _count(args, records)
     results = []
     for name in methods or ["baselines"]:
-        info = None
-        if name in methods:
-            info = methods[name].model
-        row = _row(args, name, records, info, seconds)
+        row = _row(args, name, records, seconds)
         rows = select_rows(scores, [name], protocol)
-        result = fixation_result(row, protocol, rows, of_baselines, _count(args, records))
-        if info is not None:
-            result = replace(result, per_seed=(info.seed_run(),))
+        result = fixation_result(row, protocol, rows, of_baselines, images)
+        method = methods.get(name)
+        if method is not None and method.model is not None:
+            result = replace(result, config=method.model.config, per_seed=(method.model.seed_run(),))
         results.append(result)
     report(args, results)
     _write_examples(args, results[0], records, everyone, protocol)
     return report_skipped(data.skipped, scores)
 
 
-def find_methods(args: argparse.Namespace) -> dict[str, MapMethod]:
-    """Return all methods that the options name, one for each folder of maps and each model.
-
-    Raises:
-        DataError: not a folder.
-        ConfigError: two of one name.
-    """
-    methods: dict[str, MapMethod] = {}
-    for text in args.maps:
-        name, equals, path = text.partition("=")
-        folder = Path(path)
-        if not equals:
-            folder = Path(text)
-            name = args.name or folder.resolve().name
-        if not folder.is_dir():
-            raise DataError(f"--maps got {folder}, expected a folder with one .npy or .png for each image")
-        if name in methods:
-            raise ConfigError(f"--maps got the name {name!r} twice; pass other names: --maps NAME=DIR")
-        methods[name] = MapMethod(stored_maps(folder))
-    for checkpoint in args.models:
-        name, method = unnaturalness_maps(checkpoint)
-        if name in methods:
-            raise ConfigError(f"two methods have the name {name!r}; score {checkpoint} alone, or name the maps")
-        methods[name] = method
-    return methods
-
-
-def unnaturalness_maps(checkpoint: Path) -> tuple[str, MapMethod]:
-    """Return the name of a trained model of natural images, and its maps."""
-    from eval.results.models import model_info
-    from vislang.core.bundled_models import find_checkpoint
-    from vislang.core.cli import import_backend_quietly
-
-    import_backend_quietly()
-    from naturalness.api import load_model, unnaturalness_map
-    from vislang.backbones.weights import fingerprint
-
-    model = load_model(checkpoint)
-    weights = fingerprint(model.model.get_weights())
-    info = model_info(find_checkpoint(KIND, checkpoint), model.description, weights)
-    return f"{info.preset}-{info.backbone}", MapMethod(lambda record: unnaturalness_map(model, record.path), info)
-
-
-def stored_maps(folder: Path) -> MapOf:
-    """Return a function that reads the map of a record: <image id, with or without its suffix>.npy or .png."""
-
-    def map_of(record: Any) -> Any:
-        stem = Path(record.image_id).with_suffix("")
-        for name in (record.image_id, stem):
-            for suffix in _SUFFIXES:
-                if (folder / f"{name}{suffix}").is_file():
-                    return read_map(folder / f"{name}{suffix}")
-        raise DataError(f"{folder} holds neither {stem}.npy nor {stem}.png; write a map for each image")
-
-    return map_of
-
-
-def read_map(path: Path) -> "np.ndarray":
-    """Read a map, float64 [h, w], from a NumPy file or an image, whose channels are averaged.
-
-    Raises:
-        DataError: damaged, or not of two dimensions.
-    """
-    import numpy as np
-    from PIL import Image
-
-    try:
-        if path.suffix == ".npy":
-            scores = np.load(path, allow_pickle=False).squeeze()
-        else:
-            with Image.open(path) as image:
-                if image.mode not in ("L", "F") and not image.mode.startswith("I"):
-                    scores = np.asarray(image.convert("RGB"), np.float64)
-                else:
-                    scores = np.asarray(image, np.float64)
-            if scores.ndim == 3:
-                scores = scores.mean(axis=2)
-        if scores.ndim != 2 or scores.dtype.kind not in "fiub":
-            raise ValueError(f"{scores.dtype} {list(scores.shape)}, expected numbers [height, width]")
-    except Exception as error:  # NumPy and Pillow raise a dozen kinds on damaged files
-        raise DataError(f"{path} is no map ({' '.join(str(error).split())}); write it again") from error
-    return scores.astype(np.float64)
-
-
-def baseline_methods(protocol: "FixationProtocol") -> dict[str, MapMethod]:
-    """Return methods without a model: uniform, the centre, OpenCV's bottom-up saliency."""
-    import numpy as np
-
-    from eval.metrics.pointing_game import centre_map
-    from eval.tasks.bottom_up_saliency import BOTTOM_UP, bottom_up_maps, opencv
-    from vislang.images.decode import decode_image
-
-    latest: dict[str, dict[str, Any]] = {}  # of one image only: all methods are asked for it one after another
-
-    def bottom_up_map(record: Any, name: str) -> Any:
-        if record.image_id not in latest:
-            latest.clear()
-            latest[record.image_id] = bottom_up_maps(np.asarray(decode_image(record.path)))
-        return latest[record.image_id][name]
-
-    def centre(record: Any) -> Any:
-        width, height = record.size
-        return centre_map(height, width, std=protocol.centre_std)
-
-    methods = {"uniform": MapMethod(lambda record: np.zeros((1, 1))), "centre": MapMethod(centre)}
-    if opencv() is not None:
-        for name in BOTTOM_UP:
-            methods[name] = MapMethod(functools.partial(bottom_up_map, name=name))
-    return methods
-
-
-def require_different_names(
-    methods: Mapping[str, MapMethod], baselines: Mapping[str, MapMethod]
-) -> dict[str, MapMethod]:
+def join_methods(methods: "Mapping[str, MapMethod]", baselines: "Mapping[str, MapMethod]") -> "dict[str, MapMethod]":
     """Return methods and baselines together.
 
     Raises:
@@ -230,7 +103,7 @@ def require_different_names(
 
 
 def score_methods(
-    records: "Sequence[FixationRecord]", methods: Mapping[str, MapMethod], protocol: "FixationProtocol"
+    records: "Sequence[FixationRecord]", methods: "Mapping[str, MapMethod]", protocol: "FixationProtocol"
 ) -> "dict[str, FixationScores]":
     """Return the scores of every row; with a centre prior all methods but centre and uniform have a second row."""
     from eval.metrics.fixations.evaluate import evaluate_maps
@@ -263,24 +136,14 @@ def _centred_name(name: str, protocol: "FixationProtocol") -> str:
     return f"{name} + centre ({protocol.centre_prior})"
 
 
-def _row(
-    args: argparse.Namespace,
-    name: str,
-    records: "Sequence[FixationRecord]",
-    model: "ModelInfo | None",
-    seconds: float,
-) -> "Row":
+def _row(args: argparse.Namespace, name: str, records: "Sequence[FixationRecord]", seconds: float) -> "Row":
     from datasets.fixations.records import fixations_fingerprint
     from eval.results.result import Row
 
-    config = {}
-    if model is not None:
-        config = model.config
     return Row(
         name=name,
         system=KIND,
         dataset=args.dataset_name or args.dataset,
-        config=config,
         data_fingerprint=fixations_fingerprint(records),
         seconds=round(seconds, 1),
     )
@@ -312,7 +175,7 @@ def _write_examples(
     args: argparse.Namespace,
     result: "FixationResult",
     records: "Sequence[FixationRecord]",
-    methods: Mapping[str, MapMethod],
+    methods: "Mapping[str, MapMethod]",
     protocol: "FixationProtocol",
 ) -> None:
     """Write a page of random images, each beside its fixations and its maps."""
@@ -327,7 +190,7 @@ def _write_examples(
     write_page(args, stem, fixations_page("Where people look", rows, tags=tags))
 
 
-def draw_maps(record: "FixationRecord", methods: Mapping[str, MapOf], protocol: "FixationProtocol") -> "MapRow":
+def draw_maps(record: "FixationRecord", methods: "Mapping[str, MapOf]", protocol: "FixationProtocol") -> "MapRow":
     """Return the row of one image; a missing map is left out."""
     import numpy as np
 

@@ -181,7 +181,7 @@ def resized_bottom_up_maps(path: Path) -> "dict[str, np.ndarray]":
     """Return OpenCV's bottom-up maps of an image, smoothed, each [SIDE, SIDE]; none without OpenCV."""
     import numpy as np
 
-    from eval.tasks.bottom_up_saliency import bottom_up_maps, opencv
+    from eval.tasks.saliency_maps import bottom_up_maps, opencv
     from vislang.images.decode import decode_image
 
     cv2 = opencv()

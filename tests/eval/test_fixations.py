@@ -32,7 +32,8 @@ from eval.results.kinds import FixationResult
 from eval.results.result import Row, read_table, write_result
 from eval.run import main
 from eval.tables.fixations import OBSERVERS, ScoredImages, fixation_result, fixation_section
-from eval.tasks.fixations import MapMethod, find_methods, read_map, require_different_names, unnaturalness_maps
+from eval.tasks.fixations import join_methods
+from eval.tasks.saliency_maps import MapMethod, find_methods, read_map, unnaturalness_maps
 from vislang.core.errors import ConfigError, DataError, EvalError
 
 SIZE = (64, 48)
@@ -367,6 +368,6 @@ def test_names_of_maps_must_differ(osie_like):
     with pytest.raises(ConfigError, match="twice"):
         find_methods(args)
     with pytest.raises(ConfigError, match="of a baseline"):
-        require_different_names({"centre": MapMethod(centre)}, {"centre": MapMethod(centre)})
+        join_methods({"centre": MapMethod(centre)}, {"centre": MapMethod(centre)})
     with pytest.raises(DataError, match="no map"):
         read_map(osie_like / "fixations.mat")
