@@ -18,9 +18,10 @@ class ChangeResult(Result):
 
 @dataclass(frozen=True)
 class InversionRow:
-    """The inversions of one layer by one search, means over images; `std` has the deviations over images.
+    """The inversions of one layer by one search: means and standard deviations over images.
 
-    `metrics` may hold feature_error, distance, gradients, and in per cent same_class, second_network_top1 and second_network_top5.
+    `metrics` may hold feature_error, distance, gradients, and in per cent same_class, second_network_top1 and
+    second_network_top5.
     """
 
     search: str
