@@ -136,6 +136,7 @@ def caption_and_encode(
     """
     import numpy as np
 
+    from captioner.decoding.options import DecodeOptions
     from captioner.output_formats import Captioned
     from vislang.core.errors import ConfigError
     from vislang.features.descriptors import join_taps
@@ -164,7 +165,7 @@ def caption_and_encode(
         if not batch.kept:
             continue
         descriptors = join_taps([batch.features[tap] for tap in captioner.config.layers])
-        captions = captioner.caption_descriptors(descriptors, options=captioner.options(num=num))
+        captions = captioner.caption_descriptors(descriptors, options=DecodeOptions(num=num))
         vectors.append(ranker.encode_features(batch.features))
         for index, of_image in zip(batch.kept, captions, strict=True):
             images.append(Captioned(paths[index], of_image))

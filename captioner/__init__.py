@@ -2,6 +2,7 @@
 
 from captioner.api import (
     CaptionedImages,
+    DecodeOptions,
     caption_images,
     describe_regions,
     ground_phrases,
@@ -12,6 +13,7 @@ from vislang.features.reading_options import ReadingOptions
 
 __all__ = [
     "CaptionedImages",
+    "DecodeOptions",
     "ReadingOptions",
     "caption_images",
     "describe_regions",

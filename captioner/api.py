@@ -1,9 +1,10 @@
-"""The public face of the captioner. Keras is imported inside the functions: importing `captioner` costs nothing."""
+"""The public functions of the captioner. Keras is imported inside them: importing `captioner` costs nothing."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captioner.decoding.options import DecodeOptions
 from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import ConfigError, DataError
 from vislang.core.model_kinds import require_kind
@@ -13,32 +14,18 @@ if TYPE_CHECKING:
     import numpy as np
 
     from captioner.alignment.inference import TrainedAligner
-    from captioner.decoding.options import DecodeOptions
     from captioner.inference import Caption, TrainedCaptioner
     from captioner.region_captions import Region
     from vislang.features.pipeline import Skipped
 
-# Options that other ways of decoding would not look at: given there, they are a mistake.
-_ONLY_FOR = {
-    "beam": ("beam", "diverse"),
-    "length_power": ("beam", "diverse"),
-    "scorer_weight": ("beam", "diverse"),
-    "consensus_weight": ("beam", "diverse"),
-    "groups": ("diverse",),
-    "diversity": ("diverse",),
-    "temperature": ("sample",),
-    "top_p": ("sample",),
-    "seed": ("sample",),
-}
-
 
 @dataclass(frozen=True)
 class CaptionedImages:
-    """Images and what the captioner wrote for them.
+    """Images and their captions.
 
     Attributes:
         names: K names: the path of each image, or its number in the input.
-        captions: K lists, the best caption first; samples in the order they were drawn.
+        captions: K lists, the best caption first; samples in the order in which they were drawn.
         skipped: the images that could not be used, each with `source` and `reason`.
     """
 
@@ -164,45 +151,41 @@ def caption_images(
     model: "TrainedCaptioner",
     images: Any,
     *,
-    decode: str = "beam",
-    beam: int | None = None,
-    num: int = 1,
+    decode: DecodeOptions = DecodeOptions(),
     options: ReadingOptions = ReadingOptions(),
-    **decoding: Any,
 ) -> CaptionedImages:
     """Write captions for images, or for features of them.
 
     Args:
         model: from `load_model`.
-        images: a path, a folder, a glob, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a sequence of
-            these; or features of the model's backbone: float [N, F], [N, ..., F], or {tap: float [N, ...]}.
-        decode: "beam", "greedy", "diverse" or "sample".
-        beam: width of the beam; None: that of the model's preset, or `num` where that is more.
-        num: captions of each image; there may be fewer.
+        images: a path, a folder, a glob, bytes, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a
+            list of any of these; or features of the model's backbone: float [N, F], [N, ..., F], or
+            {tap: float [N, ...]}.
+        decode: how the captions are found, such as `DecodeOptions(num=3)` for three of each image or
+            `DecodeOptions(method="sample", temperature=0.7)`; there may be fewer captions than `num`.
         options: how images are read; `batch_size` is also that of decoding.
-        **decoding: other fields of `captioner.decoding.options.DecodeOptions`, such as max_words=12 or temperature=0.7.
 
     Raises:
-        ConfigError: an unknown option, one that the way of decoding has no use for, or a value that does not fit.
+        CheckpointError: a model of another kind.
         DataError: no usable image, weights other than in training, or features of another width.
 
     Example:
         >>> import captioner
-        >>> found = captioner.caption_images(captioner.load_model(), ["drawn.png"], num=2)
+        >>> two = captioner.DecodeOptions(num=2)
+        >>> found = captioner.caption_images(captioner.load_model(), ["drawn.png"], decode=two)
         >>> found.names, len(found.captions[0])
         (['drawn.png'], 2)
     """
     from vislang.features.model_inputs import given_features, image_sources
 
     require_kind(model, "captioner")
-    chosen = decode_options(model, decode=decode, beam=beam, num=num, **decoding)
     features = given_features(images, model.config.layers)
     if features is not None:
-        captions = _caption_features(model, features, chosen, options.batch_size)
-        return CaptionedImages([str(number) for number in range(len(captions))], captions)
+        captions = _caption_features(model, features, decode, options.batch_size)
+        return CaptionedImages([str(index) for index in range(len(captions))], captions)
     sources, names = image_sources(images)
     found = CaptionedImages([], [])
-    for captions, kept, skipped in model.caption_images(sources, chosen, options):
+    for captions, kept, skipped in model.caption_images(sources, decode, options):
         found.names.extend(names[index] for index in kept)
         found.captions.extend(captions)
         found.skipped.extend(skipped)
@@ -211,42 +194,10 @@ def caption_images(
     return found
 
 
-def decode_options(
-    model: "TrainedCaptioner", *, decode: str = "beam", beam: int | None = None, num: int = 1, **options: Any
-) -> "DecodeOptions":
-    """Complete what a user asked of decoding by the model's preset.
-
-    Args:
-        model: from `load_model`.
-        decode: see `caption_images`.
-        beam: see `caption_images`.
-        num: see `caption_images`.
-        **options: see `caption_images`.
-
-    Raises:
-        ConfigError: see `caption_images`.
-    """
-    from captioner.decoding.options import METHODS
-
-    asked = {**options, **({} if beam is None else {"beam": beam})}
-    for name in asked:
-        methods = _ONLY_FOR.get(name, METHODS)
-        if decode in METHODS and decode not in methods:
-            raise ConfigError(f"{name} is for decode {' or '.join(methods)}, got decode {decode}; leave one out")
-    if beam is not None and not 1 <= num <= beam:
-        raise ConfigError(f"num got {num} with beam {beam}, expected 1 to {max(beam, 1)}; a wider beam finds more")
-    if beam is None and decode in _ONLY_FOR["beam"]:
-        groups = options.get("groups")
-        size = groups if isinstance(groups, int) and groups > 0 else 1
-        beam = -(-max(model.config.beam, num) // size) * size  # all groups are of one size
-    width = {} if beam is None else {"width": beam}
-    return model.options(method=decode, num=num, **width, **options)
-
-
 def _caption_features(
     model: "TrainedCaptioner",
     features: "dict[str, np.ndarray]",
-    options: "DecodeOptions",
+    decode: DecodeOptions,
     batch_size: int,
 ) -> "list[list[Caption]]":
     import numpy as np
@@ -258,5 +209,5 @@ def _caption_features(
     for start in range(0, len(taps[0]), batch_size):
         joined = join_taps([tap[start : start + batch_size] for tap in taps])
         numbers = np.arange(start, start + len(joined))
-        captions += model.caption_descriptors(joined, options=options, numbers=numbers)
+        captions += model.caption_descriptors(joined, options=decode, numbers=numbers)
     return captions

@@ -80,7 +80,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def generate(args: argparse.Namespace) -> int:
     """Find the photographs, caption them batch by batch, and write what was asked for."""
-    from captioner.api import decode_options, load_model
+    from captioner.api import load_model
+    from captioner.decoding.options import DecodeOptions
     from vislang.core.bundled_models import say_which
     from vislang.core.cli import import_backend_quietly
     from vislang.core.config import to_json
@@ -94,13 +95,14 @@ def generate(args: argparse.Namespace) -> int:
     say_which(KIND, args.model)
     import_backend_quietly()
     model = load_model(args.model)
-    names = ["beam", "max_words", "length_power", "scorer_weight", "consensus_weight"]
+    names = ["max_words", "length_power", "scorer_weight", "consensus_weight"]
     names += ["groups", "diversity", "temperature", "top_p", "seed"]
     asked = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    options = decode_options(model, decode=args.decode, num=args.num, **asked)
+    options = model.complete(DecodeOptions(method=args.decode, num=args.num, width=args.beam, **asked))
     captioned = list(caption_and_print(args, model, options, paths, skipped))
     if args.form == "json":
-        print_document(args, {"fingerprint": model.fingerprint, "decode": to_json(options)}, captioned, skipped)
+        used = {name: value for name, value in to_json(options).items() if value is not None}
+        print_document(args, {"fingerprint": model.fingerprint, "decode": used}, captioned, skipped)
     if not captioned:
         raise DataError(f"none of {len(skipped)} photographs could be captioned; the first: {skipped[0].reason}")
     if args.coco_results:

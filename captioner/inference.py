@@ -18,7 +18,7 @@ from captioner.decoding.options import DecodeOptions
 from captioner.decoding.step import IMPOSSIBLE
 from captioner.models.ensemble import Captioner
 from captioner.training.cross_entropy import encode_caption
-from vislang.core.config import from_json, to_json
+from vislang.core.config import from_json
 from vislang.core.errors import CheckpointError, DataError
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import CachedDescriptors, check_weights, join_taps
@@ -74,22 +74,17 @@ class TrainedCaptioner:
         """The settings it was trained with."""
         return self.network.config
 
-    def options(self, **changes: Any) -> DecodeOptions:
-        """Give the preset's way of decoding, with some of `DecodeOptions` changed.
-
-        Raises:
-            ConfigError: an unknown option, or a value that does not fit.
-        """
+    def complete(self, options: DecodeOptions | None) -> DecodeOptions:
+        """Return options of decoding in which the preset has filled in what is None; None: all of them."""
         config = self.config
-        usual = DecodeOptions(
-            method="beam",
-            width=config.beam,
-            max_words=config.decode_words,
-            length_power=config.length_power,
-            scorer_weight=config.scorer_weight,
-            consensus_weight=config.consensus_weight,
-        )
-        return from_json(DecodeOptions, {**to_json(usual), **changes})
+        preset = {
+            "width": config.beam,
+            "max_words": config.decode_words,
+            "length_power": config.length_power,
+            "scorer_weight": config.scorer_weight,
+            "consensus_weight": config.consensus_weight,
+        }
+        return (options or DecodeOptions()).completed(preset)
 
     def decoder(self, options: DecodeOptions) -> Decoder:
         """Give the compiled decoder for these options; asked again with equal ones, the same."""
@@ -119,7 +114,7 @@ class TrainedCaptioner:
             DataError: features of another width than the model was trained on.
         """
         descriptors, mask = self._checked(descriptors, mask)
-        words, log_probs = self._decode(descriptors, mask, options or self.options(), numbers)  # [B, K, T], [B, K]
+        words, log_probs = self._decode(descriptors, mask, self.complete(options), numbers)  # [B, K, T], [B, K]
         chosen = self._chosen_log_probs(descriptors, mask, words)
         return [
             [
@@ -144,13 +139,11 @@ class TrainedCaptioner:
         Returns:
             int32 [B, K, T] words, padded with the end mark, and float32 [B, K] log-probabilities, best first.
         """
-        beams = options.method in ("beam", "diverse")
-        reranked = beams and (options.scorer_weight > 0 or options.consensus_weight > 0)
-        num = options.width if reranked else options.num
-        decoder = self.decoder(replace(options, num=num, scorer_weight=0.0, consensus_weight=0.0))
-        sentences = decoder(descriptors, mask, numbers)
-        if not reranked:
+        if not options.scorer_weight and not options.consensus_weight:
+            sentences = self.decoder(options)(descriptors, mask, numbers)
             return sentences.words, sentences.log_probs
+        every_beam = replace(options, num=options.width, scorer_weight=0.0, consensus_weight=0.0)
+        sentences = self.decoder(every_beam)(descriptors, mask, numbers)
         scores = self._rerank_scores(descriptors, mask, sentences, options)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : options.num]
         words = np.take_along_axis(sentences.words, best[..., None], axis=1)

@@ -22,10 +22,7 @@ FUNCTIONS = {
     f"{package}.{name}": function
     for package in PACKAGES
     for name, function in vars(importlib.import_module(f"{package}.api")).items()
-    if inspect.isfunction(function)
-    and not name.startswith("_")
-    and function.__module__ == f"{package}.api"
-    and name != "decode_options"
+    if inspect.isfunction(function) and not name.startswith("_") and function.__module__ == f"{package}.api"
 }
 PLURAL = {
     "vse.encode_images": vse.encode_images,
@@ -79,8 +76,7 @@ def model_for(models, name):
 def test_signatures_are_explicit_and_typed(name):
     parameters = list(inspect.signature(FUNCTIONS[name]).parameters.values())
     kinds = {parameter.kind for parameter in parameters}
-    if name != "captioner.caption_images":
-        assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+    assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
     assert all(parameter.annotation is not inspect.Parameter.empty for parameter in parameters)
     assert FUNCTIONS[name].__annotations__["return"]
     positional = [one for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]

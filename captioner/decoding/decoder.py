@@ -60,7 +60,8 @@ class Decoder:
     """
 
     def __init__(self, network: Network, options: DecodeOptions | None = None):
-        self.network, self.options = network, options or DecodeOptions()
+        self.network = network
+        self.options = (options or DecodeOptions()).completed({})
         self._graph: Callable | None = None
         self._width = 0
 
@@ -115,18 +116,20 @@ class Decoder:
                 top_p=options.top_p,
                 forbid_repeats=options.forbid_repeats,
             )
-        several = options.method == "diverse"
+        groups = 1
+        if options.method == "diverse":
+            groups = options.groups or options.width
         return beam_search(
             step,
             memory,
             state,
             ops.shape(descriptors)[0],
-            width=1 if options.method == "greedy" else options.width,
+            width=options.width or 1,  # "greedy" is one beam
             max_words=options.max_words,
-            length_power=options.length_power,
+            length_power=options.length_power or 0.0,
             num=options.num,
-            groups=(options.groups or options.width) if several else 1,
-            diversity=options.diversity if several else 0.0,
+            groups=groups,
+            diversity=options.diversity or 0.0,
             forbid_repeats=options.forbid_repeats,
         )
 

@@ -8,6 +8,7 @@ from keras import ops
 
 from captioner.config import CONFIGS, CaptionerConfig
 from captioner.decoding.consensus_reranking import ConsensusReranker
+from captioner.decoding.options import DecodeOptions
 from captioner.inference import KIND, TrainedCaptioner
 from captioner.models.ensemble import Captioner
 from captioner.training.cider_rewards import cider_reward, cider_weights
@@ -111,7 +112,7 @@ def validate(run: Run) -> dict[str, float]:
     trained = TrainedCaptioner(run.model, run.data.vocabulary, run.description)
     ids = [record.image_id for record in run.data.dev]
     references = {record.image_id: record.captions for record in run.data.dev}
-    options = trained.options(method="greedy", width=1)
+    options = DecodeOptions(method="greedy")
     found = trained.caption_cached(run.data.cache, ids, options=options)
     captions = {image_id: best[0].text for image_id, best in zip(ids, found, strict=True)}
     scores = score_captions(captions, references, metrics=("bleu", "cider"), tokenizer=TREEBANK).corpus

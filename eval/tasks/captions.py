@@ -154,7 +154,8 @@ def _result(
 
 def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> CaptionRun:
     """Caption a split with one captioner, and keep the captions beside it in COCO's format."""
-    from captioner.api import decode_options, load_model
+    from captioner.api import load_model
+    from captioner.decoding.options import DecodeOptions
     from eval.results.models import model_info
     from vislang.core.config import override
     from vislang.features.cache.reader import open_cache
@@ -167,7 +168,7 @@ def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> Ca
     config = model.description["config"]
     epochs = config["epochs"] + config.get("self_critical_epochs", 0)
     info = model_info(checkpoint, model.description, model.fingerprint, epochs)
-    options = override(decode_options(model, decode=args.decode, beam=args.beam), args.set)
+    options = model.complete(override(DecodeOptions(method=args.decode, width=args.beam), args.set))
     with open_cache(data.cache) as cache:
         found = model.caption_cached(cache, data.image_ids, options=options)
     captions: Captions = dict(zip(data.image_ids, (best[0].text for best in found), strict=True))

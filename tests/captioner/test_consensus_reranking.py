@@ -6,6 +6,7 @@ import pytest
 
 from captioner.config import CaptionerConfig
 from captioner.decoding.consensus_reranking import FILE, ConsensusReranker, read_consensus_reranker
+from captioner.decoding.options import DecodeOptions
 from captioner.inference import TrainedCaptioner
 from captioner.models.ensemble import Captioner
 from vislang.core.errors import CheckpointError, ConfigError
@@ -84,8 +85,8 @@ def test_beams_are_reranked_by_the_stated_sum(network):
     descriptors = random.normal(size=(8, 4, FEATURES)).astype(np.float32)
     reranker = some_reranker(random)
     model = trained(network, reranker)
-    every = model.caption_descriptors(descriptors, options=model.options(num=6, consensus_weight=0.0))
-    chosen = model.caption_descriptors(descriptors, options=model.options(num=2))
+    every = model.caption_descriptors(descriptors, options=DecodeOptions(num=6, consensus_weight=0.0))
+    chosen = model.caption_descriptors(descriptors, options=DecodeOptions(num=2))
     embeddings = np.asarray(network.predict_image_embeddings(descriptors, np.ones((8, 4), bool)))
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
     changed = 0
@@ -108,7 +109,7 @@ def test_a_weight_without_training_captions_is_refused(network):
     model = trained(network, None)
     with pytest.raises(CheckpointError, match="consensus_weight=0"):
         model.caption_descriptors(descriptors)
-    assert model.caption_descriptors(descriptors, options=model.options(consensus_weight=0.0))[0]
+    assert model.caption_descriptors(descriptors, options=DecodeOptions(consensus_weight=0.0))[0]
     with pytest.raises(ConfigError, match="consensus_images 0"):
         CaptionerConfig(consensus_weight=1.0)
     with pytest.raises(ConfigError, match="scorers 0"):

@@ -228,8 +228,8 @@ def test_a_sentence_cut_by_the_limit_is_kept_without_an_end_mark():
 def test_sentences_that_do_not_exist_are_marked():
     table = Table({START: {4: 1.0}, 4: {END: 1.0}})
     table.log_probs[table.log_probs < -20] = -np.inf
-    for method in ("beam", "diverse"):
-        found = decode(table, images(2), method=method, groups=1, width=5, num=5, max_words=4)
+    for more in ({"method": "beam"}, {"method": "diverse", "groups": 1}):
+        found = decode(table, images(2), width=5, num=5, max_words=4, **more)
         assert found.exists.tolist() == [[True, False, False, False, False]] * 2
         assert read(found.words[1, 0]) == (4, END)
         assert (found.words[:, 1:] == END).all()
@@ -247,11 +247,12 @@ def test_no_word_may_follow():
         assert (found.words == END).all()
 
 
-@pytest.mark.parametrize("options", [{}, {"length_power": 1.0}, {"method": "diverse"}, {"method": "greedy"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"length_power": 1.0}, {"method": "diverse"}, {"method": "greedy", "num": 1, "width": None}]
+)
 def test_a_batch_equals_its_images_one_by_one(options):
     toy, descriptors = Toy(3, end=-5.0), images(7)
-    num = 1 if options.get("method") == "greedy" else 4
-    decoder = Decoder(toy, DecodeOptions(**{"width": 4, "num": num, "max_words": 8, **options}))
+    decoder = Decoder(toy, DecodeOptions(**{"width": 4, "num": 4, "max_words": 8, **options}))
     mask = np.ones((7, 2), bool)
     mask[3:, 1] = False
     descriptors[3:, 1] = np.nan
@@ -281,7 +282,7 @@ def test_greedy_is_one_beam_and_takes_the_likeliest_word():
 
 @pytest.mark.parametrize("method", ["beam", "greedy", "diverse", "sample"])
 def test_forbidden_words_and_repeats_never_come(method):
-    options = {"method": method, "max_words": 8, "width": 3, "num": 1 if method == "greedy" else 3}
+    options = {"method": method, "max_words": 8, "num": 1 if method == "greedy" else 3}
     usual = decode(Toy(0, end=-3.0), images(20), **options).words
     assert not np.isin(usual, FORBIDDEN).any()
     assert (usual[..., 1:] == usual[..., :-1])[usual[..., 1:] != END].any()
@@ -293,7 +294,7 @@ def test_forbidden_words_and_repeats_never_come(method):
 @pytest.mark.parametrize("method", ["beam", "greedy", "diverse", "sample"])
 def test_ties_do_no_harm(method):
     equal = Table(dict.fromkeys(range(V), dict.fromkeys(range(V), 1 / V)))
-    found = decode(equal, images(2), method=method, width=3, max_words=3)
+    found = decode(equal, images(2), method=method, max_words=3)
     assert found.exists.all()
     assert np.isin(found.words, WORDS).all()
 
@@ -417,13 +418,19 @@ def test_a_network_that_gives_nan_is_an_error(method):
     [
         ({"method": "bean"}, "setting method got 'bean', expected one of: beam, greedy, diverse, sample"),
         ({"width": 0}, "setting width got 0, expected 1 or more"),
-        ({"temperature": 0.0}, "setting temperature got 0.0, expected more than 0"),
-        ({"temperature": float("nan")}, "setting temperature got nan, expected more than 0"),
-        ({"top_p": 1.5}, "setting top_p got 1.5, expected more than 0, at most 1"),
-        ({"diversity": -1.0}, "setting diversity got -1.0, expected 0 or more"),
-        ({"num": 6}, "setting num got 6, expected at most the width 5; widen the beam"),
+        ({"method": "sample", "temperature": 0.0}, "setting temperature got 0.0, expected more than 0"),
+        ({"method": "sample", "temperature": float("nan")}, "setting temperature got nan, expected more than 0"),
+        ({"method": "sample", "top_p": 1.5}, "setting top_p got 1.5, expected more than 0, at most 1"),
+        ({"method": "diverse", "diversity": -1.0}, "setting diversity got -1.0, expected 0 or more"),
+        ({"num": 6, "width": 5}, "setting num got 6, expected at most the width 5; widen the beam"),
         ({"method": "greedy", "num": 2}, "setting num got 2 with method 'greedy', expected 1; 'beam' finds several"),
-        ({"method": "diverse", "groups": 2}, "setting groups got 2, expected a divisor of the width 5"),
+        ({"temperature": 2.0}, "temperature is for method sample, got method beam; leave one out"),
+        ({"method": "greedy", "width": 2}, "width is for method beam or diverse, got method greedy"),
+        (
+            {"method": "sample", "temprature": 2.0},
+            "unknown option of DecodeOptions 'temprature'; did you mean temperature",
+        ),
+        ({"method": "diverse", "groups": 2, "width": 5}, "setting groups got 2, expected a divisor of the width 5"),
     ],
 )
 def test_impossible_options_are_refused_in_one_line(options, message):

@@ -15,6 +15,7 @@ import pytest
 
 import captioner
 from captioner import generate
+from captioner.decoding.options import DecodeOptions
 from captioner.inference import Caption
 from captioner.output_formats import Captioned, csv_lines, image_id, text_lines, word_probabilities
 from captioner.page import captions_page
@@ -27,7 +28,9 @@ DONE, MISTAKE, SKIPPED_SOME = 0, 2, 3
 @pytest.fixture(scope="module")
 def expected(tiny_captioner, album):
     """What the Python call gives for the good photographs: {path: captions}."""
-    found = captioner.caption_images(captioner.load_model(tiny_captioner), [album / name for name in GOOD], num=2)
+    found = captioner.caption_images(
+        captioner.load_model(tiny_captioner), [album / name for name in GOOD], decode=DecodeOptions(num=2)
+    )
     return dict(zip(found.names, found.captions, strict=True))
 
 
@@ -180,8 +183,8 @@ def test_mistakes_are_one_line_and_leave_files_alone(run, album, tmp_path, tiny_
         (("--images", photo, tmp_path / "twin" / "a.jpg", "--coco-results", results), "both 'a.jpg'"),
         (("--images", photo, "--html", tmp_path), "expected a file"),
         (("--images", photo, "--html", results / "page.html"), "cannot write"),
-        (("--images", photo, "--beam", 2, "--num", 3), "num got 3 with beam 2"),
-        (("--images", photo, "--seed", 1), "seed is for decode sample"),
+        (("--images", photo, "--beam", 2, "--num", 3), "num got 3, expected at most the width 2"),
+        (("--images", photo, "--seed", 1), "seed is for method sample"),
         (("--images", photo, "--weights", tmp_path / "none.h5"), "none.h5"),
     ]:
         code, _, err = run(*words)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from captioner.config import CaptionerConfig
+from captioner.decoding.options import DecodeOptions
 from captioner.inference import TrainedCaptioner
 from captioner.models.ensemble import Captioner
 from captioner.models.image_text_scorer import ImageTextScorer
@@ -97,8 +98,8 @@ def trained(network):
 def test_beams_are_reranked_by_the_stated_sum(network):
     model = trained(network)
     descriptors, _ = images(8)
-    beams = model.caption_descriptors(descriptors, options=model.options(num=6, scorer_weight=0.0))
-    reranked = model.caption_descriptors(descriptors, options=model.options(num=2, scorer_weight=30.0))
+    beams = model.caption_descriptors(descriptors, options=DecodeOptions(num=6, scorer_weight=0.0))
+    reranked = model.caption_descriptors(descriptors, options=DecodeOptions(num=2, scorer_weight=30.0))
     changed = cut = 0
     for image, (candidates, chosen) in enumerate(zip(beams, reranked, strict=True)):
         totals = []
@@ -123,7 +124,7 @@ def test_weight_zero_is_plain_beam_search(network):
     for mine, other in zip(plain.generators, network.generators, strict=True):
         mine.set_weights(other.get_weights())
     expected = trained(plain).caption_descriptors(descriptors)
-    found = model.caption_descriptors(descriptors, options=model.options(scorer_weight=0.0))
+    found = model.caption_descriptors(descriptors, options=DecodeOptions(scorer_weight=0.0))
     assert [one[0].text for one in found] == [one[0].text for one in expected]
 
 
@@ -131,4 +132,4 @@ def test_a_weight_without_scorers_is_refused():
     with pytest.raises(ConfigError, match="scorers 0"):
         CaptionerConfig(scorer_weight=1.0)
     with pytest.raises(ConfigError, match="scorer_weight"):
-        trained(Captioner(CaptionerConfig(word_dim=4, hidden_dim=4), 9, FEATURES)).options(scorer_weight=-1.0)
+        DecodeOptions(scorer_weight=-1.0)

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from captioner.decoding.options import DecodeOptions
 from eval import document_frequencies, run
 from eval.metrics.captions.coco_files import read_results
 
@@ -178,20 +177,18 @@ class FakeCaptioner:
         backbone = {"name": "toy", "weights": {"pooled": "f" * 64}}
         self.description = {"preset": preset, "seed": int(seed), "config": config, "backbone": backbone, "data": {}}
 
+    def complete(self, options):
+        return options.completed({"consensus_weight": 3.0})
+
     def caption_cached(self, cache, ids, *, options=None):
         assert set(ids) <= set(cache.ids)
         self.options = options
         return [[SimpleNamespace(text=f"{self.words} {name[1]}", log_prob=-1.0)] for name in ids]
 
 
-def fake_options(model, *, decode="beam", beam=None):
-    return DecodeOptions(method=decode, width=beam or 5, consensus_weight=3.0)
-
-
 @pytest.fixture
 def captioners(place, toy_data, monkeypatch):
     monkeypatch.setattr("captioner.api.load_model", FakeCaptioner)
-    monkeypatch.setattr("captioner.api.decode_options", fake_options)
     monkeypatch.setattr("eval.tasks.captions.import_backend_quietly", lambda: None)
     rows = [{"epoch": epoch, "seconds": 1.5} for epoch in range(3)]
     for name in ("best-0-a_dog", "best-1-a_cat", "karpathy-0-the_red", "best-2-other_words"):
