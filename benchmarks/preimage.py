@@ -103,7 +103,7 @@ def against_peer(network, steps: int, rounds: int) -> None:
     from preimage.optimization.priors import with_priors
 
     directions = unit_directions(LAYER, network.shape(LAYER), [7] * PICTURES, channel_mean=True)
-    config = search_config("ijcv16", [f"iterations={steps}", "rates=1", "still=0", "jitter=4"])
+    config = search_config("ijcv16", [f"iterations={steps}", "rates=1", "still_stages=0", "jitter=4"])
     term = with_priors(1.0 * Activation(LAYER, directions), network, LAYER, config)
     search = ImageOptimizer(network, term, config)
     peer = ActivationMaximization(keras.Model(network.model.input, network.output(LAYER)), clone=False)

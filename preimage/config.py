@@ -37,15 +37,15 @@ class PreimageConfig:
     alpha_weight: float = setting(1.0, help="weight of the alpha-norm prior")
     tv_beta: float = setting(2.0, above=0, help="exponent of the total variation prior")
     tv_weight: float | None = setting(1.0, help="weight of the TV prior; none: 1, 10 or 100 by the layer's depth")
-    natural_weight: float = setting(10.0, help="weight of the prior model, a visual language model, where one is given")
-    natural_typical: float = setting(
+    prior_weight: float = setting(10.0, help="weight of the prior model, a visual language model, where one is given")
+    prior_loss: float = setting(
         1.0, help="the prior model's loss of photographs, which the image is held to; 0: the smaller the better"
     )
     bound: float = setting(0.0, help="largest distance of a pixel from the mean colour, values 0..255; 0: none")
     # the search
     parameters: str = setting("pixels", choices=("pixels", "fourier"), help="what is optimised")
     start: str = setting("uniform", choices=("normal", "uniform", "training", "image"), help="initial image")
-    rule: str = setting(
+    update_rule: str = setting(
         "adagrad_momentum", choices=("momentum", "adagrad_momentum", "adam"), help="update rule of the search"
     )
     rate: float = setting(0.05 * B**2 / 6.0, above=0, help="learning rate, in units of rate_unit")
@@ -59,7 +59,7 @@ class PreimageConfig:
     zoom: float = setting(
         0.0, at_least=0, below=0.5, help="largest change of scale, as a share; jitter is then of parts of pixels"
     )
-    still: int = setting(1, at_least=0, help="last stages, without jitter")
+    still_stages: int = setting(1, at_least=0, help="last stages, without jitter")
 
     def __post_init__(self) -> None:
         validate(self)
@@ -76,7 +76,7 @@ CONFIGS = {
         alpha_weight=8e-10,
         tv_weight=None,
         start="normal",
-        rule="momentum",
+        update_rule="momentum",
         rate=0.004,
         rate_unit="sigma_squared",
         iterations=(100, 200, 100),
@@ -89,9 +89,9 @@ CONFIGS = {
         objective="standardised",
         alpha_weight=0.0,
         tv_weight=0.0,
-        natural_typical=0.0,
+        prior_loss=0.0,
         start="training",
-        rule="momentum",
+        update_rule="momentum",
         rate=2.0**19,
         rate_unit="one",
         iterations=(1000,),
@@ -102,7 +102,7 @@ CONFIGS = {
         data_weight=100.0,
         activation_weight=30.0,
         parameters="fourier",
-        rule="adam",
+        update_rule="adam",
         rate=0.05,
         rate_unit="one",
         iterations=(250, 50),
@@ -116,20 +116,20 @@ CONFIGS = {
         data_weight=100.0,
         tv_weight=60.0,
         parameters="fourier",
-        rule="adam",
+        update_rule="adam",
         rate=0.05,
         rate_unit="one",
         iterations=(250,),
         rates=(1.0,),
         jitter=32,
         zoom=0.3,
-        still=0,
+        still_stages=0,
     ),
     "style": PreimageConfig(
         alpha_weight=0.0,
         tv_weight=0.0,
         start="image",
-        rule="adam",
+        update_rule="adam",
         rate=4.0,
         rate_unit="one",
         iterations=(200, 50),
@@ -154,7 +154,7 @@ def search_config(name: str, settings: Iterable[str] = ()) -> PreimageConfig:
 
 def first_stage(config: PreimageConfig) -> PreimageConfig:
     """Return the first stage alone, with jitter, as maximisation and caricatures use it."""
-    return replace(config, iterations=config.iterations[:1], rates=config.rates[:1], still=0)
+    return replace(config, iterations=config.iterations[:1], rates=config.rates[:1], still_stages=0)
 
 
 def with_iterations(config: PreimageConfig, first: int) -> PreimageConfig:

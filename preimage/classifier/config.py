@@ -29,8 +29,8 @@ class ClassifierConfig:
     learning_rate: float = setting(5e-5, above=0, help="highest rate of the other updates; falls along a cosine")
     weight_decay: float = setting(0.0, at_least=0, help="decay of all weights, times the rate")
     label_smoothing: float = setting(0.1, at_least=0, below=1, help="share of the target spread over all classes")
-    smallest: float = setting(0.35, above=0, at_most=1, help="smallest share of an image's area in a random crop")
-    colours: float = setting(0.3, at_least=0, below=1, help="largest change of brightness, contrast and colour")
+    min_area: float = setting(0.35, above=0, at_most=1, help="smallest share of an image's area in a random crop")
+    colour_jitter: float = setting(0.3, at_least=0, below=1, help="largest change of brightness, contrast and colour")
 
     def __post_init__(self) -> None:
         validate(self)

@@ -57,7 +57,7 @@ class ViewBatches(EpochBatches):
         batches = []
         for index, rows in enumerate(cut_batches(order[:wanted], config.batch_size)):
             random = stream(self.seed, "views", epoch, index)
-            batches.append([(row, random_view(random, config.smallest, config.colours)) for row in rows.tolist()])
+            batches.append([(row, random_view(random, config.min_area, config.colour_jitter)) for row in rows.tolist()])
         return batches
 
     def batch(self, rows: list[tuple[int, View]]) -> tuple[np.ndarray, np.ndarray]:

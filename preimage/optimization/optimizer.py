@@ -68,7 +68,7 @@ class ImageOptimizer:
         self.jitter = _jitter(network, term, config)
         self.side = network.size + self.jitter
         self._parameters = PARAMETERS[config.parameters](network.mean)
-        self._rule, self._moments = UPDATE_RULES[config.rule]
+        self._rule, self._moments = UPDATE_RULES[config.update_rule]
         self._steps: dict[tuple[tuple[int, ...], ...], Callable] = {}
 
     @property
@@ -192,7 +192,7 @@ class ImageOptimizer:
         zoom = self.config.zoom
         middle = self.jitter // 2
         crops = np.tile(np.array([middle, middle, 1.0], np.float32), (len(seeds), iterations, 1))
-        if stage >= len(self.config.iterations) - self.config.still:
+        if stage >= len(self.config.iterations) - self.config.still_stages:
             return crops
         for row, seed in zip(crops, seeds, strict=True):
             random = stream(seed, "preimage", "jitter", stage)

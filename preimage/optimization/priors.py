@@ -115,7 +115,7 @@ def with_priors(
     if tv_weight:
         total = total + tv_weight * TotalVariation(config.tv_beta, config.scaling)
     if prior_model is not None:
-        total = total + config.natural_weight * LearnedPrior(prior_model, config.natural_typical)
+        total = total + config.prior_weight * LearnedPrior(prior_model, config.prior_loss)
     return total
 
 

@@ -48,7 +48,7 @@ def test_each_search_starts_alike_and_is_measured_against_its_own_features(netwo
     rows = measure_inversions(
         network, pictures, ["first", "last"], ["ijcv16", "ijcv16+prior", "prior"],
         prior_model=prior_model, second_network=network,
-        settings=[*SHORT, "natural_weight=50", "natural_typical=0"], options=SearchOptions(progress=steps.append),
+        settings=[*SHORT, "prior_weight=50", "prior_loss=0"], options=SearchOptions(progress=steps.append),
     )  # fmt: skip
     assert [(row.layer, row.search) for row in rows[:3]] == [
         ("first", "ijcv16"), ("first", "ijcv16+prior"), ("first", "prior"),

@@ -153,12 +153,12 @@ def test_another_model_as_a_prior_pulls_the_picture(network):
     def dark(pictures):
         return ops.mean(ops.square(pictures), axis=(1, 2, 3)) / 255.0
 
-    config = replace(PRESETS["ijcv16"], natural_weight=50.0)
+    config = replace(PRESETS["ijcv16"], prior_weight=50.0)
     plain, pulled = (
         searches.invert(network, photographs(1), "second", config, prior_model=model) for model in (None, dark)
     )
     assert pulled.images.mean() < plain.images.mean() - 5
-    settings = ["iterations=8,4", "natural_weight=50"]
+    settings = ["iterations=8,4", "prior_weight=50"]
     plain, pulled = (
         preimage.style_images(network, photographs(1), photographs(2)[1:], settings=settings, prior_model=model).images
         for model in (None, dark)

@@ -200,7 +200,7 @@ def test_presets_hold_the_constants_of_their_papers():
     assert (second.bound, second.alpha, second.tv_beta, second.iterations) == (160.0, 6.0, 2.0, (300, 50))
     assert second.rate == pytest.approx(53.333, abs=1e-3)
     assert first_stage(second).iterations == (300,)
-    assert (third.rate, third.natural_weight, third.iterations) == (2.0**19, 10.0, (1000,))
+    assert (third.rate, third.prior_weight, third.iterations) == (2.0**19, 10.0, (1000,))
     network = tiny_network()
     objective = Activation("first", np.ones((1, 16, 16, 6)))
     assert with_priors(objective, network, "first", third) is objective
@@ -212,7 +212,7 @@ def test_presets_hold_the_constants_of_their_papers():
 
 def test_settings_that_cannot_be_are_refused():
     for wrong in (
-        {"rule": "magic"},
+        {"update_rule": "magic"},
         {"iterations": (3,)},
         {"rates": ("x", "y")},
         {"momentum": 1.0},

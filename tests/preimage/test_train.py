@@ -193,7 +193,7 @@ def test_what_cannot_be_trained_is_refused_in_one_line(pacs, tmp_path, capsys, c
         ({"updates": 50, "save_every": 12}, "expected multiples of save_every 12"),
         ({"head_updates": 96}, "head_updates got 96"),
         ({"dropout": 1.0}, "dropout got 1.0"),
-        ({"smallest": 0.0}, "smallest got 0.0"),
+        ({"min_area": 0.0}, "min_area got 0.0"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, reason):
