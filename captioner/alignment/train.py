@@ -63,7 +63,7 @@ def fit(args: argparse.Namespace, config: Any, splits: dict[str, tuple], cache: 
     start_or_continue(args.out, description, vocabulary)
     aligner = Aligner(config, len(vocabulary), descriptors.num_features, descriptors.num_beside)
     if config.word_vectors:
-        aligner.start_words_from(embedding_table(config.word_vectors, vocabulary, config.word_dim))
+        aligner.set_word_vectors(embedding_table(config.word_vectors, vocabulary, config.word_dim))
     if config.image_scaling.startswith("standardised"):
         aligner.regions.scaling.set_statistics(*descriptors.statistics())
     batches = PairsOfImageAndSentence(

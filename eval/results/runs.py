@@ -39,11 +39,11 @@ def fill_in_from_training(args: argparse.Namespace, kind: str) -> None:
     Raises:
         CheckpointError: it is no checkpoint of this kind, or does not say what it was trained on.
     """
-    from vislang.training.checkpoints import read_description
+    from vislang.training.checkpoints import read_settings
 
     if args.dataset and args.data and args.cache:
         return
-    trained_on = read_description(args.models[0], kind)[0].get("data", {})
+    trained_on = read_settings(args.models[0], kind).get("data", {})
     try:
         args.dataset = args.dataset or trained_on["dataset"]
         args.data = args.data or Path(trained_on["folder"])

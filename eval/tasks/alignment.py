@@ -75,7 +75,7 @@ def parts_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], notes: Any) -> dict[str, Any]:
     """Rank with every kept checkpoint of one run; ground with its best."""
-    from captioner.alignment.inference import read_aligner
+    from captioner.alignment.inference import TrainedAligner
     from captioner.api import load_aligner
     from datasets.records import captions_of
     from eval.metrics.ranking import ranks_from_scores
@@ -95,7 +95,7 @@ def measure(args: argparse.Namespace, checkpoint: Path, records: Sequence[Any], 
         for weights in kept_weights(checkpoint):
             if progress_is_shown():
                 print(f"ranking with {weights}", file=sys.stderr)
-            one = read_aligner(checkpoint, weights)
+            one = TrainedAligner.read(checkpoint, network_weights=weights)
             each = one.each_score(one.encode_cached(cache, ids), one.encode_sentences(sentences))
             passes.append(ranks_from_scores(one.combined(each), owners))
             parts.append([ranks_from_scores(score, owners) for score in each])

@@ -18,6 +18,7 @@ import numpy as np
 from vislang.core.config import to_json
 from vislang.core.errors import CheckpointError, DataError
 from vislang.core.files import UNREADABLE, read_json, whole_file, write_json
+from vislang.core.model_kinds import require_kind_of_folder
 from vislang.text.vocabulary import Vocabulary
 
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.weights.h5"
@@ -78,7 +79,7 @@ def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Voc
         start_checkpoint(folder, description, vocabulary)
         return
     kind = description["kind"]
-    found = read_settings(folder, kind) if vocabulary is None else read_description(folder, kind)[0]
+    found = read_settings(folder, kind)
     changed = [name for name in description if name != "data" and found.get(name) != description[name]]
     changed += ["data"] * (found.get("data", {}).get("fingerprint") != description["data"]["fingerprint"])
     if changed:
@@ -87,18 +88,17 @@ def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Voc
         )
 
 
-def read_description(folder: str | Path, kind: str) -> tuple[dict[str, Any], Vocabulary]:
-    """Read what `start_checkpoint` wrote and check that it is a model of this kind.
+def read_vocabulary(folder: str | Path) -> Vocabulary:
+    """Read the words of a model.
 
     Raises:
-        CheckpointError: no checkpoint, a damaged one, or one of another kind.
+        CheckpointError: missing or damaged.
     """
-    description = read_settings(folder, kind)
     try:
         words = read_json(Path(folder) / VOCABULARY, "checkpoint vocabulary", _NEXT)
     except DataError as error:
         raise CheckpointError(str(error)) from error
-    return description, Vocabulary.from_json(words)
+    return Vocabulary.from_json(words)
 
 
 def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
@@ -115,8 +115,7 @@ def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
     except DataError as error:
         raise CheckpointError(str(error)) from error
     found = description.get("kind") if isinstance(description, dict) else None
-    if found != kind:
-        raise CheckpointError(f"{folder} holds a model of kind {found!r}, expected {kind!r}; {_NEXT}")
+    require_kind_of_folder(folder, found, kind)
     return description
 
 
