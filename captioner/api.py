@@ -42,39 +42,40 @@ class CaptionedImages:
         return [captions[0].text for captions in self.captions]
 
 
-def load_model(path: str | Path | None = None) -> "TrainedCaptioner":
+def load_model(name_or_path: str | Path | None = None, *, weights: str | Path | None = None) -> "TrainedCaptioner":
     """Load a trained captioner.
 
     Args:
-        path: a checkpoint folder, which is all that captioning needs besides the weights of its backbone; or the name
-            of a model in the box; None: the captioner in the box.
+        name_or_path: the name of a bundled model, or a checkpoint folder; None: the bundled captioner.
+        weights: weights file of the backbone, for images; None: looked for in VISLANG_WEIGHTS, then downloaded.
 
     Raises:
-        CheckpointError: missing, damaged or of another kind; the message says what to do.
-        DataError: a model of the box that is not the one of its card.
+        CheckpointError: missing, damaged or of another kind.
+        DataError: a bundled model that differs from its model card.
     """
     import_backend_quietly()
-    from captioner.inference import KIND, read_captioner
+    from captioner.inference import TrainedCaptioner
     from vislang.core.bundled_models import find_checkpoint
 
-    return read_captioner(find_checkpoint(KIND, path))
+    return TrainedCaptioner.read(find_checkpoint(TrainedCaptioner.kind, name_or_path), backbone_weights=weights)
 
 
-def load_aligner(path: str | Path | None = None) -> "TrainedAligner":
+def load_aligner(name_or_path: str | Path | None = None, *, weights: str | Path | None = None) -> "TrainedAligner":
     """Load a trained aligner of words and regions.
 
     Args:
-        path: a checkpoint folder, or the name of a model in the box; None: the aligner in the box.
+        name_or_path: the name of a bundled model, or a checkpoint folder; None: the bundled aligner.
+        weights: weights file of the backbone, for images; None: looked for in VISLANG_WEIGHTS, then downloaded.
 
     Raises:
-        CheckpointError: missing, damaged or of another kind; the message says what to do.
-        DataError: a model of the box that is not the one of its card.
+        CheckpointError: missing, damaged or of another kind.
+        DataError: a bundled model that differs from its model card.
     """
     import_backend_quietly()
-    from captioner.alignment.inference import KIND, read_aligner
+    from captioner.alignment.inference import TrainedAligner
     from vislang.core.bundled_models import find_checkpoint
 
-    return read_aligner(find_checkpoint(KIND, path))
+    return TrainedAligner.read(find_checkpoint(TrainedAligner.kind, name_or_path), backbone_weights=weights)
 
 
 def describe_regions(

@@ -1,12 +1,10 @@
 """A trained captioner: its network, words and settings, read from a checkpoint, and how it writes."""
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from keras import ops
@@ -19,15 +17,14 @@ from captioner.decoding.step import IMPOSSIBLE
 from captioner.models.ensemble import Captioner
 from captioner.training.cross_entropy import encode_caption
 from vislang.core.config import from_json
-from vislang.core.errors import CheckpointError, DataError
+from vislang.core.errors import CheckpointError
 from vislang.features.cache.reader import FeatureCache
-from vislang.features.descriptors import CachedDescriptors, check_weights, join_taps
-from vislang.features.model_inputs import encode_taps
+from vislang.features.descriptors import join_taps
 from vislang.features.pipeline import Skipped
 from vislang.features.reading_options import ReadingOptions
 from vislang.text.vocabulary import END, PAD, Vocabulary
-from vislang.training import checkpoints
 from vislang.training.epoch_batches import pad_sentences
+from vislang.training.trained_model import TrainedModel
 
 Tensor = Any
 KIND = "captioner"
@@ -54,25 +51,35 @@ class Caption:
 
 
 @dataclass(frozen=True)
-class TrainedCaptioner:
-    """What `captioner.load_model` gives.
+class TrainedCaptioner(TrainedModel):
+    """A trained captioner: what `captioner.load_model` returns.
 
     Attributes:
-        network: the generators.
-        vocabulary: the words they know.
-        description: the checkpoint's config.json: preset, settings, seed, backbone and data.
         consensus: training images and their captions; None where the settings ask for none or training has not ended.
     """
 
+    kind = KIND
     network: Captioner
     vocabulary: Vocabulary
-    description: dict[str, Any]
     consensus: ConsensusReranker | None = None
 
-    @property
-    def config(self) -> CaptionerConfig:
-        """The settings it was trained with."""
-        return self.network.config
+    @classmethod
+    def build_network(cls, description: dict[str, Any], vocabulary: Vocabulary | None) -> Captioner:
+        """Build the generators and scorers, without their weights."""
+        config = from_json(CaptionerConfig, description["config"])
+        return Captioner(config, len(vocabulary), int(description["num_features"]))
+
+    @classmethod
+    def read(
+        cls,
+        folder: str | Path,
+        *,
+        backbone_weights: str | Path | None = None,
+        network_weights: Path | None = None,
+    ) -> Self:
+        """Read a checkpoint folder; all arguments and errors as in `TrainedModel.read`."""
+        model = super().read(folder, backbone_weights=backbone_weights, network_weights=network_weights)
+        return replace(model, consensus=read_consensus_reranker(Path(folder)))
 
     def complete(self, options: DecodeOptions | None) -> DecodeOptions:
         """Return options of decoding in which the preset has filled in what is None; None: all of them."""
@@ -199,7 +206,7 @@ class TrainedCaptioner:
             DataError: an image is not there, or other weights made the features.
         """
         captions: list[list[Caption]] = []
-        for block in self._cached_blocks(cache, ids, batch_size):
+        for block in self.cached_descriptors(cache, ids).blocks(batch_size):
             numbers = np.arange(len(captions), len(captions) + len(block))
             captions += self.caption_descriptors(block, options=options, numbers=numbers)
             if progress is not None:
@@ -222,7 +229,7 @@ class TrainedCaptioner:
         Yields:
             for each batch: captions of its K usable images, their indices among `sources`, the others with reasons.
         """
-        for batch in encode_taps(sources, self.config.layers, self.description["backbone"], options):
+        for batch in self.encode_batches(sources, options):
             captions: list[list[Caption]] = []
             if batch.kept:
                 joined = join_taps([batch.features[tap] for tap in self.config.layers])
@@ -232,7 +239,7 @@ class TrainedCaptioner:
     def perplexity(self, cache: FeatureCache, ids: Sequence[str], captions: Sequence[Sequence[str]]) -> float:
         """Give exp of the mean -log P over all words and end marks of given captions, those of one image together."""
         total, count, start = 0.0, 0, 0
-        for block in self._cached_blocks(cache, ids, 32):
+        for block in self.cached_descriptors(cache, ids).blocks(32):
             owners = [row for row in range(len(block)) for _ in captions[start + row]]
             texts = [caption for row in range(len(block)) for caption in captions[start + row]]
             words = pad_sentences([encode_caption(caption, self.config, self.vocabulary) for caption in texts])
@@ -258,28 +265,20 @@ class TrainedCaptioner:
         """Return the mean of the training images' descriptors, float32 [F]; zeros unless features are standardised."""
         return np.array(self.network.generators[0].scaling.each_shift)
 
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """The sha256 of the weights, the words and the training captions: two models with equal ones write alike."""
-        digest = hashlib.sha256(json.dumps([self.description["backbone"], self.vocabulary.words]).encode())
-        kept = [] if self.consensus is None else [self.consensus.embeddings, self.consensus.words]
-        for array in [*self.network.weights, *kept]:
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+    def fingerprinted(self) -> list[Any]:
+        """Return the arrays that captions depend on."""
+        arrays = super().fingerprinted()
+        if self.consensus is not None:
+            arrays += [self.consensus.embeddings, self.consensus.words]
+        return arrays
 
     def _checked(self, descriptors: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        if descriptors.shape[-1] != self.network.num_features:
-            raise DataError(
-                f"features are {descriptors.shape[-1]} wide, expected {self.network.num_features} "
-                f"({self.description['backbone']['name']}, layers {','.join(self.config.layers)}); extract them with"
-                " that backbone"
-            )
+        """Return descriptors as float32 [B, N, F] and their mask as bool [B, N]."""
+        self.check_width(descriptors)
         descriptors = ops.cast(descriptors, "float32")
-        return descriptors, ops.ones(descriptors.shape[:2], "bool") if mask is None else ops.cast(mask, "bool")
-
-    def _cached_blocks(self, cache: FeatureCache, ids: Sequence[str], size: int) -> Iterator[Tensor]:
-        check_weights(cache, self.description["backbone"])
-        yield from CachedDescriptors(cache, self.description["backbone"]["name"], self.config.layers, ids).blocks(size)
+        if mask is None:
+            return descriptors, ops.ones(descriptors.shape[:2], "bool")
+        return descriptors, ops.cast(mask, "bool")
 
     def _chosen_log_probs(self, descriptors: Tensor, mask: Tensor, words: np.ndarray) -> np.ndarray:
         """Give float32 [B, K, T] for decoded words [B, K, T]; 0 after the end mark."""
@@ -301,22 +300,3 @@ def until_end(words: np.ndarray) -> np.ndarray:
     """Replace what follows the first end mark of each row of int [B, T] by padding."""
     ended = np.cumsum(words == END, axis=1) - (words == END)  # end marks before each place
     return np.where(ended > 0, PAD, words).astype(np.int32)
-
-
-def read_captioner(folder: str | Path) -> TrainedCaptioner:
-    """Read a checkpoint folder.
-
-    Raises:
-        CheckpointError: missing, damaged or of another kind.
-        ConfigError: settings that this version does not know.
-    """
-    folder = Path(folder)
-    description, vocabulary = checkpoints.read_description(folder, KIND)
-    try:
-        config = from_json(CaptionerConfig, description["config"])
-        network = Captioner(config, len(vocabulary), int(description["num_features"]))
-        description["backbone"]["name"], description["backbone"]["weights"]
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
-    checkpoints.load_weights(network, folder)
-    return TrainedCaptioner(network, vocabulary, description, read_consensus_reranker(folder))

@@ -14,8 +14,8 @@ from vislang.backbones.feature_name import FeatureName
 from vislang.core.boxes import areas, overlaps
 from vislang.core.errors import ConfigError
 from vislang.features.descriptors import join_taps
-from vislang.features.model_inputs import encode_taps
 from vislang.features.reading_options import ReadingOptions
+from vislang.training.trained_model import TrainedModel
 
 _SAME = 0.6  # intersection over union from which on two described regions show the same
 
@@ -59,7 +59,7 @@ def describe_regions(model: TrainedCaptioner, image: Any, max_regions: int, opti
             f"this captioner reads {', '.join(model.config.layers)} of whole pictures, expected one trained on regions:"
             " python -m captioner.make_snippets, then python -m captioner.train --dataset karpathy --preset regions"
         )
-    boxes, features = _encoded(image, [tap], model.description["backbone"], options)
+    boxes, features = _encoded(model, image, [tap], options)
     real = np.flatnonzero(areas(boxes[:, :4]) > 0)
     captions = model.caption_descriptors(features[tap][0][real][:, None])
     whole, found, doubts = [], [], []
@@ -116,7 +116,7 @@ def ground_phrases(
         DataError: a bad picture, or weights other than in training.
     """
     words = sentence.split()
-    boxes, features = _encoded(image, model.config.layers, model.description["backbone"], options)
+    boxes, features = _encoded(model, image, model.config.layers, options)
     regions = model.encode_descriptors(join_taps([features[tap] for tap in model.config.layers]))
     (segments,) = segment_sentences(model, regions, [words], beta)
     segments = with_determiners(words, segments)
@@ -130,12 +130,12 @@ def ground_phrases(
 
 
 def _encoded(
-    image: Any, taps: Sequence[str], trained_on: dict[str, Any], options: ReadingOptions
+    model: TrainedModel, image: Any, layers: Sequence[str], options: ReadingOptions
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Give the boxes and their scores, float32 [R, 5], of one picture and the features of the taps."""
-    boxes = str(FeatureName.parse(taps[0]).of_kind("boxes"))
-    asked = list(dict.fromkeys([*taps, boxes]))
-    (batch,) = encode_taps([image], asked, trained_on, replace(options, strict=True))
+    """Return the boxes and proposal scores of an image, float32 [R, 5], and the features of its layers."""
+    boxes = str(FeatureName.parse(layers[0]).of_kind("boxes"))
+    unique = list(dict.fromkeys([*layers, boxes]))
+    (batch,) = model.encode_batches([image], replace(options, strict=True), unique)
     return batch.features[boxes][0], batch.features
 
 

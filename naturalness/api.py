@@ -35,24 +35,24 @@ class UnnaturalnessMaps:
         return len(self.maps)
 
 
-def load_model(path: str | Path | None = None, *, weights: str | Path | None = None) -> "TrainedNaturalness":
+def load_model(name_or_path: str | Path | None = None, *, weights: str | Path | None = None) -> "TrainedNaturalness":
     """Load a visual language model with the CNN that it was trained on.
 
-    Its `loss(pictures)` takes float32 [B, H, W, 3], RGB, 0 to 255, and is differentiable: a prior of natural images.
+    Its `loss(images)` takes float32 [B, H, W, 3], RGB, 0 to 255, and is differentiable: a prior of natural images.
 
     Args:
-        path: a checkpoint folder or the name of a bundled model; None: the bundled one.
-        weights: weights file of the CNN; None: looked for in VISLANG_WEIGHTS.
+        name_or_path: the name of a bundled model, or a checkpoint folder; None: the bundled naturalness model.
+        weights: weights file of the CNN; None: looked for in VISLANG_WEIGHTS, then downloaded.
 
     Raises:
         CheckpointError: missing, damaged or of another kind.
         DataError: a bundled model that differs from its model card, or weights other than in training.
     """
     import_backend_quietly()
-    from naturalness.inference import load_trained
+    from naturalness.inference import TrainedNaturalness
     from vislang.core.bundled_models import find_checkpoint
 
-    return load_trained(find_checkpoint(_KIND, path), weights=weights)
+    return TrainedNaturalness.read(find_checkpoint(TrainedNaturalness.kind, name_or_path), backbone_weights=weights)
 
 
 def unnaturalness_map(model: "TrainedNaturalness", image: Any, *, kind: str = "fixation") -> "np.ndarray":

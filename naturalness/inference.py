@@ -1,7 +1,9 @@
 """A trained visual language model with its CNN: losses, scores and maps of pictures."""
 
+import functools
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image
@@ -10,29 +12,58 @@ from naturalness.config import NaturalnessConfig
 from naturalness.feature_maps import FrozenTaps
 from naturalness.maps import cell_map, original_picture, over_picture
 from naturalness.model import VisualLanguageModel
-from vislang.core.errors import unknown_name
+from vislang.core.config import from_json
+from vislang.core.errors import DataError, unknown_name
+from vislang.training.trained_model import TrainedModel
 
 KIND = "naturalness"
 MAPS = ("fixation", "anomaly")
 Tensor = Any
 
 
-class TrainedNaturalness:
-    """What `naturalness.load_model` gives.
+@dataclass(frozen=True)
+class TrainedNaturalness(TrainedModel):
+    """A visual language model with its CNN: what `naturalness.load_model` returns."""
 
-    Args:
-        model: with its weights.
-        network: the CNN that it was trained on.
-        description: what config.json of the checkpoint says.
-    """
+    kind = KIND
+    has_words = False
+    backbone_entries = ("name", "fingerprint")
+    network: VisualLanguageModel
 
-    def __init__(self, model: VisualLanguageModel, network: FrozenTaps, description: dict[str, Any]):
-        self.model, self.network, self.description = model, network, description
+    @classmethod
+    def build_network(cls, description: dict[str, Any], vocabulary: None) -> VisualLanguageModel:
+        """Build the model, without its weights."""
+        config = from_json(NaturalnessConfig, description["config"])
+        return VisualLanguageModel(config, description["channels"])
 
-    @property
-    def config(self) -> NaturalnessConfig:
-        """Every setting."""
-        return self.model.config
+    @classmethod
+    def read(
+        cls,
+        folder: str | Path,
+        *,
+        backbone_weights: str | Path | None = None,
+        network_weights: Path | None = None,
+    ) -> Self:
+        """Read a checkpoint folder and the CNN; all arguments and errors as in `TrainedModel.read`.
+
+        Raises:
+            DataError: weights of the CNN other than in training.
+        """
+        model = super().read(folder, backbone_weights=backbone_weights, network_weights=network_weights)
+        _ = model.cnn  # wrong weights are an error of loading, not of the first use
+        return model
+
+    @functools.cached_property
+    def cnn(self) -> FrozenTaps:
+        """The CNN that the model was trained on."""
+        config = self.config
+        cnn = FrozenTaps(self.backbone, config.layers, mirrored=config.mirror_padding, weights=self.backbone_weights)
+        if cnn.loaded.fingerprint != self.description["backbone"]["fingerprint"]:
+            raise DataError(
+                f"the weights of {self.backbone} differ from those that the model was trained on; pass that file with"
+                " --weights, or train anew"
+            )
+        return cnn
 
     def loss(self, pictures: Tensor) -> Tensor:
         """Give how unnatural pictures are, with gradients by their pixels: a prior for pictures that are made.
@@ -44,7 +75,7 @@ class TrainedNaturalness:
             float32 [B]; about 1 for photographs such as those of training, more for less natural ones. Of the preset
             `kato` it is the original's loss, whose scale is another.
         """
-        return self.model(self.network.tensors(pictures))
+        return self.network(self.cnn.tensors(pictures))
 
     def errors(self, picture: np.ndarray) -> list[tuple[np.ndarray, ...]]:
         """Give for each expert its errors of each direction; see `ExpertModel.cell_errors`.
@@ -52,11 +83,11 @@ class TrainedNaturalness:
         Args:
             picture: uint8 [H, W, 3], RGB.
         """
-        maps = self.network.maps(picture)
-        return [self._errors(number, maps) for number in range(len(self.model.experts))]
+        maps = self.cnn.maps(picture)
+        return [self._errors(number, maps) for number in range(len(self.network.experts))]
 
     def _errors(self, number: int, maps: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-        expert = self.model.experts[number]
+        expert = self.network.experts[number]
         found = expert.cell_errors(maps[expert.expert.layer][None])
         return tuple(np.asarray(one[0]) / float(expert.level) for one in found)
 
@@ -65,7 +96,7 @@ class TrainedNaturalness:
 
         It is minus the mean over the experts that judge of the logarithm of their mean error.
         """
-        maps = self.network.maps(picture)
+        maps = self.cnn.maps(picture)
         means = [np.mean([one.mean() for one in self._errors(number, maps)]) for number in self.config.score_experts]
         return -float(np.log(means).mean())
 
@@ -87,14 +118,14 @@ class TrainedNaturalness:
         """
         if kind not in MAPS:
             raise unknown_name("kind of map", kind, MAPS)
-        maps, size = self.network.maps(picture), picture.shape[1::-1]
+        maps, size = self.cnn.maps(picture), picture.shape[1::-1]
         if kind == "fixation":
             return self._drawn(self.config.fixation_expert, maps, size)
         judged = np.mean([self._drawn(number, maps, size) for number in self.config.score_experts], axis=0)
-        if self.model.belonging is None:
+        if self.network.belonging is None:
             return judged
         tap = self.config.information_layer
-        surprise = np.logaddexp(0.0, np.asarray(self.model.belonging(maps[tap][None])[0]))
+        surprise = np.logaddexp(0.0, np.asarray(self.network.belonging(maps[tap][None])[0]))
         return over_picture(surprise, self._stride(tap), size) + np.float32(self.config.anomaly_weight) * judged
 
     def _drawn(self, number: int, maps: dict[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
@@ -103,34 +134,10 @@ class TrainedNaturalness:
         shape = (max(one.shape[0] for one in own), max(one.shape[1] for one in own))
         cells = cell_map(own, shape, places=config.places, power=config.power)
         draw = original_picture if config.places == "half_cell" else over_picture
-        return np.asarray(draw(cells, self._stride(self.model.experts[number].expert.layer), size), np.float32)
+        return np.asarray(draw(cells, self._stride(self.network.experts[number].expert.layer), size), np.float32)
 
     def _stride(self, tap: str) -> int:
-        return self.network.strides[self.network.taps.index(tap)]
-
-
-def load_trained(folder: Path, *, weights: str | Path | None = None) -> TrainedNaturalness:
-    """Load a checkpoint and the CNN that it was trained on.
-
-    Raises:
-        CheckpointError: missing, damaged or of another kind.
-        DataError: weights of the CNN other than in training.
-    """
-    from vislang.core.config import from_json
-    from vislang.core.errors import DataError
-    from vislang.training.checkpoints import load_weights, read_settings
-
-    description = read_settings(folder, KIND)
-    config, backbone = from_json(NaturalnessConfig, description["config"]), description["backbone"]
-    model = VisualLanguageModel(config, description["channels"])
-    load_weights(model, folder)
-    network = FrozenTaps(backbone["name"], config.layers, mirrored=config.mirror_padding, weights=weights)
-    if network.loaded.fingerprint != backbone["fingerprint"]:
-        raise DataError(
-            f"the weights of {backbone['name']} are not those that {folder} was trained on; name that file with"
-            " --weights, or train anew"
-        )
-    return TrainedNaturalness(model, network, description)
+        return self.cnn.strides[self.cnn.taps.index(tap)]
 
 
 def as_pixels(picture: Image.Image) -> np.ndarray:

@@ -57,7 +57,8 @@ def encoded_cells(
     for own, asked in zip(model.config.layers, taps, strict=True):
         if own in known:
             known[asked] = known[own]
-    for batch in encode_taps(sources, taps, {**trained_on, "weights": known}, replace(options, strict=True)):
+    options = model.reading_options(replace(options, strict=True))
+    for batch in encode_taps(sources, taps, {**trained_on, "weights": known}, options):
         shape = next(batch.features[tap].shape[1:3] for tap in taps if batch.features[tap].ndim == 4)
         joined = np.asarray(join_taps([batch.features[tap] for tap in taps]), np.float32)
         yield from joined.reshape(len(joined), *shape, -1)

@@ -77,26 +77,27 @@ class Retrieved:
         return iter(self.matches)
 
 
-def load_model(path: str | Path | None = None) -> "TrainedRanker":
+def load_model(name_or_path: str | Path | None = None, *, weights: str | Path | None = None) -> "TrainedRanker":
     """Load a trained ranker.
 
     Args:
-        path: a checkpoint folder, or the name of a bundled model; or a model file of the original (".npz", with its
-            ".dictionary.pkl" beside it, read without running anything from it). None: the bundled ranker.
+        name_or_path: the name of a bundled model; a checkpoint folder; or a model file of the original (".npz", with
+            its ".dictionary.pkl" beside it, read without running anything from it). None: the bundled ranker.
+        weights: weights file of the backbone, for images; None: looked for in VISLANG_WEIGHTS, then downloaded.
 
     Raises:
         CheckpointError: missing, damaged or of another kind.
         DataError: a bundled model that differs from its model card.
     """
     import_backend_quietly()
-    if path is not None and Path(path).is_file():
+    from vislang.core.bundled_models import find_checkpoint
+    from vse.inference import TrainedRanker
+
+    if name_or_path is not None and Path(name_or_path).is_file():
         from vse.kiros.load_released import read_original
 
-        return read_original(path)
-    from vislang.core.bundled_models import find_checkpoint
-    from vse.inference import read_ranker
-
-    return read_ranker(find_checkpoint(_KIND, path))
+        return read_original(name_or_path, backbone_weights=weights)
+    return TrainedRanker.read(find_checkpoint(TrainedRanker.kind, name_or_path), backbone_weights=weights)
 
 
 def encode_sentences(model: "TrainedRanker", sentences: str | Sequence[str], *, batch_size: int = 256) -> np.ndarray:

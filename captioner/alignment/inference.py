@@ -1,11 +1,7 @@
-"""A trained aligner: its network, words and settings, read from a checkpoint, and what it says of words and regions."""
+"""A trained aligner, read from a checkpoint: it embeds regions and words, and scores images against sentences."""
 
-import functools
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,156 +10,56 @@ from keras import ops
 from captioner.alignment.config import AlignmentConfig
 from captioner.alignment.model import Aligner
 from vislang.core.config import from_json
-from vislang.core.errors import CheckpointError, DataError
 from vislang.features.cache.reader import FeatureCache
-from vislang.features.descriptors import CachedDescriptors, check_weights
-from vislang.text.tokenizer import tokenize, tokenize_split
+from vislang.text.tokenizer import tokenize_split
 from vislang.text.vocabulary import UNKNOWN, Vocabulary
-from vislang.training import checkpoints
 from vislang.training.epoch_batches import pad_sentences
+from vislang.training.trained_model import TrainedModel
 
 KIND = "aligner"
-_LOWEST = 1e-3  # score of a proposal
-_IMAGES, _SENTENCES = 200, 250  # scored at once: 200 x 20 x 250 x 16 products are 64 MB
+_MIN_PROPOSAL_SCORE = 1e-3
+# Scored at once: 200 images x 20 regions x 250 sentences x 16 words are 64 MB of products.
+_IMAGES = 200
+_SENTENCES = 250
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """Fragments in the joint space: regions of images, or words of sentences.
+class EncodedFragments:
+    """Embedded regions of N images, or words of N sentences; K of each, padding included.
 
     Attributes:
-        vectors: float32 [N, K, D].
-        there: bool [N, K], True for real ones.
-        wholes: float32 [N, W], the pictures or sentences as wholes, in spaces of their own; W is 0 without any.
-        priors: float32 [N, K], what each region is worth as the place of any words, in deviations over the regions of
-            the words' product: by its proposer's score, less what the whole picture costs. 0 for words.
+        vectors: float32 [N, K, D], in the joint space.
+        mask: bool [N, K], True for real regions or words.
+        global_embeddings: float32 [N, W], of whole images or sentences, in spaces of their own; W is 0 without any.
+        priors: float32 [N, K], added to a region's products with words, in standard deviations of these over the
+            regions: from its proposal score, less the cost of the whole image. 0 for words.
     """
 
     vectors: np.ndarray
-    there: np.ndarray
-    wholes: np.ndarray
+    mask: np.ndarray
+    global_embeddings: np.ndarray
     priors: np.ndarray
 
-    def __getitem__(self, rows: Any) -> "Encoded":
-        return Encoded(self.vectors[rows], self.there[rows], self.wholes[rows], self.priors[rows])
+    def __getitem__(self, rows: Any) -> "EncodedFragments":
+        return EncodedFragments(
+            vectors=self.vectors[rows],
+            mask=self.mask[rows],
+            global_embeddings=self.global_embeddings[rows],
+            priors=self.priors[rows],
+        )
 
     def __len__(self) -> int:
         return len(self.vectors)
 
-
-@dataclass(frozen=True)
-class TrainedAligner:
-    """What `captioner.load_aligner` gives.
-
-    Attributes:
-        network: the encoders.
-        vocabulary: the words they know.
-        description: the checkpoint's config.json: preset, settings, seed, backbone and data.
-    """
-
-    network: Aligner
-    vocabulary: Vocabulary
-    description: dict[str, Any]
-
-    @property
-    def config(self) -> AlignmentConfig:
-        """The settings it was trained with."""
-        return self.network.config
-
-    def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> Encoded:
-        """Encode the regions of images whose features lie in a cache made with the same weights."""
-        check_weights(cache, self.description["backbone"])
-        descriptors = CachedDescriptors(cache, self.description["backbone"]["name"], self.config.layers, ids)
-        return _joined([self._regions(block) for block in descriptors.blocks()])
-
-    def encode_descriptors(self, descriptors: Any) -> Encoded:
-        """Encode the regions of images, float [B, R, F], a row of 0 where there is none.
-
-        Raises:
-            DataError: features of another width than the model was trained on.
-        """
-        if descriptors.shape[-1] != self.network.num_features:
-            raise DataError(
-                f"features are {descriptors.shape[-1]} wide, expected {self.network.num_features} "
-                f"({self.description['backbone']['name']}, layers {','.join(self.config.layers)}); extract them with"
-                " that backbone"
-            )
-        return self._regions(ops.cast(descriptors, "float32"))
-
-    def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> Encoded:
-        """Encode sentences, word by word and as wholes."""
-        numbers = [encode_sentence(sentence, self.config, self.vocabulary) for sentence in sentences]
-        return self._words(pad_sentences(numbers), batch_size)
-
-    def _words(self, numbers: np.ndarray, batch_size: int = 256) -> Encoded:
-        blocks = [numbers[at : at + batch_size] for at in range(0, len(numbers), batch_size)]
-        found = [map(np.asarray, self.network.predict_words(block)) for block in blocks]
-        return _joined([Encoded(*one, np.zeros(block.shape)) for one, block in zip(found, blocks, strict=True)])
-
-    def encode_split(self, sentences: Sequence[Sequence[str]]) -> tuple[Encoded, list[list[tuple[int, int]]]]:
-        """Encode sentences that are already words, such as those of annotations.
-
-        Returns:
-            the fragments, and their spans as `vislang.text.tokenizer.tokenize_split` gives them.
-        """
-        split = [tokenize_split(sentence) for sentence in sentences]
-        numbers = [self.vocabulary.encode(tokens[: self.config.max_words]) or [UNKNOWN] for tokens, _ in split]
-        return self._words(pad_sentences(numbers)), [spans for _, spans in split]
-
-    def scores(self, images: Encoded, sentences: Encoded) -> np.ndarray:
-        """Give what images and sentences are ranked by, float32 [N, M]; higher fits better.
-
-        It is the score of words and regions, plus those of the global embeddings, if any, times `global_weight`.
-        """
-        return self.combined(self.each_score(images, sentences))
-
-    def combined(self, each: np.ndarray) -> np.ndarray:
-        """Give what is ranked by, float32 [N, M], of what `each_score` gave."""
-        words, *wholes = each
-        return words + self.config.global_weight * sum(wholes)
-
-    def each_score(self, images: Encoded, sentences: Encoded) -> np.ndarray:
-        """Give S_kl and the score of each pair of wholes of all images and sentences, float32 [K, N, M]."""
-        result = np.empty((1 + len(self.config.global_dims), len(images), len(sentences)), np.float32)
-        for top in range(0, len(images), _IMAGES):
-            for left in range(0, len(sentences), _SENTENCES):
-                rows, columns = slice(top, top + _IMAGES), slice(left, left + _SENTENCES)
-                some, others = images[rows], _trimmed(sentences[columns])
-                fragments = some.vectors, some.there, some.wholes, others.vectors, others.there, others.wholes
-                result[:, rows, columns] = self.network.predict_scores(*fragments)
-        return result
-
-    def products(self, images: Encoded, sentences: Encoded) -> np.ndarray:
-        """Give v_i . s_t of each image with its own sentence.
-
-        Args:
-            images: N of them.
-            sentences: as many.
-
-        Returns:
-            float32 [N, T, R]; -inf where a region is not there, 0 where a word is not.
-        """
-        found = np.matmul(sentences.vectors, np.swapaxes(images.vectors, 1, 2))
-        found = np.where(sentences.there[..., None], found, 0.0)
-        return np.where(images.there[:, None, :], found, -np.inf).astype(np.float32)
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """The sha256 of the weights and the words: two models with equal ones score alike."""
-        digest = hashlib.sha256(json.dumps([self.description["backbone"], self.vocabulary.words]).encode())
-        for weight in self.network.weights:
-            digest.update(np.ascontiguousarray(weight).tobytes())
-        return digest.hexdigest()
-
-    def _regions(self, descriptors: Any) -> Encoded:
-        vectors, there, wholes = map(np.asarray, self.network.predict_regions(descriptors))
-        priors = np.zeros(there.shape, np.float32)
-        if self.config.proposal_weight:
-            last = self.network.regions.num_own - 1  # of a region's own features: the score of its box
-            scores = np.asarray(descriptors)[:, : there.shape[1], last]
-            priors += self.config.proposal_weight * np.log(np.maximum(scores, _LOWEST))
-        priors[:, 0] -= self.config.whole_image_cost
-        return Encoded(vectors, there, wholes, priors)
+    def without_padding(self) -> "EncodedFragments":
+        """Drop the last of the K places that no row fills."""
+        used = self.mask.any(axis=0)
+        return EncodedFragments(
+            vectors=self.vectors[:, used],
+            mask=self.mask[:, used],
+            global_embeddings=self.global_embeddings,
+            priors=self.priors[:, used],
+        )
 
 
 def encode_sentence(sentence: str, config: AlignmentConfig, vocabulary: Vocabulary) -> list[int]:
@@ -171,37 +67,130 @@ def encode_sentence(sentence: str, config: AlignmentConfig, vocabulary: Vocabula
     return vocabulary.encode(tokenize(sentence)[: config.max_words]) or [UNKNOWN]
 
 
-def _joined(parts: Sequence[Encoded]) -> Encoded:
-    columns = zip(*((part.vectors, part.there, part.wholes, part.priors) for part in parts), strict=True)
-    return Encoded(*map(np.concatenate, columns))
+@dataclass(frozen=True)
+class TrainedAligner(TrainedModel):
+    """A trained aligner: what `captioner.load_aligner` returns."""
 
+    kind = KIND
+    network: Aligner
+    vocabulary: Vocabulary
 
-def _trimmed(sentences: Encoded) -> Encoded:
-    """Drop the places that no sentence fills."""
-    used = sentences.there.any(axis=0)
-    vectors, there, priors = (one[:, used] for one in (sentences.vectors, sentences.there, sentences.priors))
-    return Encoded(vectors, there, sentences.wholes, priors)
-
-
-def read_aligner(folder: str | Path, weights: Path | None = None) -> TrainedAligner:
-    """Read a checkpoint folder.
-
-    Args:
-        folder: written by training.
-        weights: others of its weights than the best.
-
-    Raises:
-        CheckpointError: missing, damaged or of another kind.
-        ConfigError: settings that this version does not know.
-    """
-    folder = Path(folder)
-    description, vocabulary = checkpoints.read_description(folder, KIND)
-    try:
+    @classmethod
+    def build_network(cls, description: dict[str, Any], vocabulary: Vocabulary | None) -> Aligner:
+        """Build the encoders, without their weights."""
         config = from_json(AlignmentConfig, description["config"])
-        widths = int(description["num_features"]), int(description["num_beside"])
-        network = Aligner(config, len(vocabulary), *widths)
-        description["backbone"]["name"], description["backbone"]["weights"]
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
-    checkpoints.load_weights(network, folder, weights)
-    return TrainedAligner(network, vocabulary, description)
+        return Aligner(config, len(vocabulary), int(description["num_features"]), int(description["num_beside"]))
+
+    def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> EncodedFragments:
+        """Encode the regions of images of an open cache made with the same weights."""
+        blocks = self.cached_descriptors(cache, ids).blocks()
+        return _concatenated([self._encode_regions(block) for block in blocks])
+
+    def encode_descriptors(self, descriptors: Any) -> EncodedFragments:
+        """Encode the regions of images, float [B, R, F], rows of 0 for padding.
+
+        Raises:
+            DataError: features of another width than the model was trained on.
+        """
+        self.check_width(descriptors)
+        return self._encode_regions(ops.cast(descriptors, "float32"))
+
+    def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> EncodedFragments:
+        """Encode the words of sentences."""
+        ids = [encode_sentence(sentence, self.config, self.vocabulary) for sentence in sentences]
+        return self._encode_words(pad_sentences(ids), batch_size)
+
+    def encode_split(self, sentences: Sequence[Sequence[str]]) -> tuple[EncodedFragments, list[list[tuple[int, int]]]]:
+        """Encode sentences that are divided into words, such as those of annotations.
+
+        Returns:
+            the fragments, and their spans as `vislang.text.tokenizer.tokenize_split` gives them.
+        """
+        ids = []
+        spans = []
+        for sentence in sentences:
+            tokens, own_spans = tokenize_split(sentence)
+            ids.append(self.vocabulary.encode(tokens[: self.config.max_words]) or [UNKNOWN])
+            spans.append(own_spans)
+        return self._encode_words(pad_sentences(ids)), spans
+
+    def scores(self, images: EncodedFragments, sentences: EncodedFragments) -> np.ndarray:
+        """Compute what N images and M sentences are ranked by, float32 [N, M]; higher fits better.
+
+        It is the score of words and regions, plus those of the global embeddings, if any, times `global_weight`.
+        """
+        return self.combined(self.each_score(images, sentences))
+
+    def combined(self, each: np.ndarray) -> np.ndarray:
+        """Combine the scores float32 [K, N, M] of `each_score` into one, float32 [N, M]."""
+        return each[0] + self.config.global_weight * sum(each[1:])
+
+    def each_score(self, images: EncodedFragments, sentences: EncodedFragments) -> np.ndarray:
+        """Compute S_kl and the cosine of each pair of global embeddings of all images and sentences.
+
+        Returns:
+            float32 [K, N, M].
+        """
+        scores = np.empty((1 + len(self.config.global_dims), len(images), len(sentences)), np.float32)
+        for first_image in range(0, len(images), _IMAGES):
+            for first_sentence in range(0, len(sentences), _SENTENCES):
+                rows = slice(first_image, first_image + _IMAGES)
+                columns = slice(first_sentence, first_sentence + _SENTENCES)
+                regions = images[rows]
+                words = sentences[columns].without_padding()
+                scores[:, rows, columns] = self.network.predict_scores(
+                    (regions.vectors, regions.mask, regions.global_embeddings),
+                    (words.vectors, words.mask, words.global_embeddings),
+                )
+        return scores
+
+    def products(self, images: EncodedFragments, sentences: EncodedFragments) -> np.ndarray:
+        """Compute v_i . s_t of each of N images with its own of N sentences.
+
+        Returns:
+            float32 [N, T, R]; -inf for padding regions, 0 for padding words.
+        """
+        products = np.matmul(sentences.vectors, np.swapaxes(images.vectors, 1, 2))
+        products = np.where(sentences.mask[..., None], products, 0.0)
+        return np.where(images.mask[:, None, :], products, -np.inf).astype(np.float32)
+
+    def _encode_words(self, ids: np.ndarray, batch_size: int = 256) -> EncodedFragments:
+        """Encode sentences int32 [C, T], padded with 0."""
+        parts = []
+        for start in range(0, len(ids), batch_size):
+            block = ids[start : start + batch_size]
+            vectors, mask, global_embeddings = self.network.predict_words(block)
+            parts.append(
+                EncodedFragments(
+                    vectors=np.asarray(vectors),
+                    mask=np.asarray(mask),
+                    global_embeddings=np.asarray(global_embeddings),
+                    priors=np.zeros(block.shape),
+                )
+            )
+        return _concatenated(parts)
+
+    def _encode_regions(self, descriptors: Any) -> EncodedFragments:
+        """Encode the regions of images, float32 [B, R, F]."""
+        vectors, mask, global_embeddings = self.network.predict_regions(descriptors)
+        priors = np.zeros(mask.shape, np.float32)
+        if self.config.proposal_weight:
+            last = self.network.regions.num_own - 1  # of a region's own features: the score of its box
+            scores = np.asarray(descriptors)[:, : mask.shape[1], last]
+            priors += self.config.proposal_weight * np.log(np.maximum(scores, _MIN_PROPOSAL_SCORE))
+        priors[:, 0] -= self.config.whole_image_cost
+        return EncodedFragments(
+            vectors=np.asarray(vectors),
+            mask=np.asarray(mask),
+            global_embeddings=np.asarray(global_embeddings),
+            priors=priors,
+        )
+
+
+def _concatenated(parts: Sequence[EncodedFragments]) -> EncodedFragments:
+    return EncodedFragments(
+        vectors=np.concatenate([part.vectors for part in parts]),
+        mask=np.concatenate([part.mask for part in parts]),
+        global_embeddings=np.concatenate([part.global_embeddings for part in parts]),
+        priors=np.concatenate([part.priors for part in parts]),
+    )

@@ -18,132 +18,152 @@ from keras import ops
 
 from captioner.alignment.config import AlignmentConfig
 from captioner.alignment.scores import max_scores, products, soft_scores, sum_scores
+from captioner.models.base import dense
 from captioner.models.cells import ReluCell
 from vislang.text.vocabulary import PAD, UNKNOWN
-from vislang.training.compile import compiled
+from vislang.training.compile import Spec, compiled
 from vislang.training.feature_scaling import FeatureScaling, unit_length
 from vislang.training.losses import logit_scale
 
 Tensor = Any
-Fragments = tuple[Tensor, Tensor, Tensor]  # vectors, which of them are real, and the wholes
+# Vectors float32 [N, K, D], mask bool [N, K] and global embeddings float32 [N, W] of N images or sentences.
+Fragments = tuple[Tensor, Tensor, Tensor]
+_MASKED = -1e4  # state of a padding word under max-pooling, below any real one
 _TINY = 1e-6
 
 
 class WordEncoder(keras.layers.Layer):
-    """Words in their sentence: a table, a recurrent network in both directions, a map into the joint space.
+    """Embed words in their sentence: a word table, a bidirectional recurrent network, a map into the joint space.
 
     Args:
         config: the settings.
         num_words: size of the vocabulary, special words included.
     """
 
-    def __init__(self, config: AlignmentConfig, num_words: int, **options: Any):
-        super().__init__(**options)
-        self.config, width = config, config.hidden_dim
+    def __init__(self, config: AlignmentConfig, num_words: int):
+        super().__init__()
+        self.config = config
         uniform = keras.initializers.RandomUniform(-0.1, 0.1)
         self.table = keras.layers.Embedding(num_words, config.word_dim, embeddings_initializer=uniform)
         self.table.trainable = config.learn_words
-        self.entry = keras.layers.Dense(width, activation="relu") if config.recurrent == "relu" else None
-        self.forwards, self.backwards = _recurrent(config, False), _recurrent(config, True)
-        last = "relu" if config.relu_words else None
-        self.exit = keras.layers.Dense(config.joint_dim, activation=last)
-        self.whole_exit = keras.layers.Dense(config.global_dim) if config.global_dim else None
-        self.bag = keras.layers.Embedding(num_words, config.bag_dim, uniform) if config.bag_dim else None
-        self.word_dropout = keras.layers.Dropout(config.embedding_dropout)
-        self.state_dropout = keras.layers.Dropout(config.state_dropout)
-        self.forget = keras.random.SeedGenerator()
-        self.table.build((None, None))
-        into = config.word_dim if self.entry is None else width
-        if self.entry is not None:
-            self.entry.build((None, None, config.word_dim))
-        self.forwards.build((None, None, into))
-        self.backwards.build((None, None, into))
-        joined = width * (2 if config.directions == "concat" else 1)
-        self.exit.build((None, None, joined))
-        if self.whole_exit is not None:
-            self.whole_exit.build((None, joined))
-        if self.bag is not None:
+        self.input_projection = None
+        if config.recurrent == "relu":
+            self.input_projection = dense(config.hidden_dim, config.word_dim, "relu")
+        self.forwards = _recurrent(config, go_backwards=False)
+        self.backwards = _recurrent(config, go_backwards=True)
+        state_dim = config.hidden_dim
+        if config.directions == "concat":
+            state_dim = 2 * config.hidden_dim
+        self.output_projection = dense(config.joint_dim, state_dim, "relu" if config.relu_words else None)
+        self.global_projection = None
+        if config.global_dim:
+            self.global_projection = dense(config.global_dim, state_dim)
+        self.bag = None
+        if config.bag_dim:
+            self.bag = keras.layers.Embedding(num_words, config.bag_dim, uniform)
             self.bag.build((None, None))
+        self.embedding_dropout = keras.layers.Dropout(config.embedding_dropout)
+        self.state_dropout = keras.layers.Dropout(config.state_dropout)
+        self.word_dropout_seed = keras.random.SeedGenerator()
+        self.table.build((None, None))
+        num_inputs = config.word_dim
+        if self.input_projection is not None:
+            num_inputs = config.hidden_dim
+        for layer in (self.forwards, self.backwards):
+            layer.build((None, None, num_inputs))
         self.built = True
 
     def call(self, words: Tensor, training: bool = False) -> Fragments:
         """Encode int32 [C, T], padded at the end with 0.
 
         Returns:
-            float32 [C, T, D], bool [C, T], True for real words, and the sentences as wholes, float32 [C, W]: what is
-            read from the states, then the bags of words, as far as the settings have them.
+            float32 [C, T, D]; bool [C, T], True for real words; and the global embeddings float32 [C, W]: of the max of
+            the states, then of the bag of words, as far as the settings have them.
         """
-        there = ops.not_equal(words, PAD)  # [C, T]
+        mask = ops.not_equal(words, PAD)  # [C, T]
         if training and self.config.word_dropout:
-            lost = keras.random.uniform(ops.shape(words), seed=self.forget) < self.config.word_dropout
-            words = ops.where(ops.logical_and(lost, there), UNKNOWN, words)
-        vectors = self.word_dropout(self.table(words), training=training)
-        if self.entry is not None:
-            vectors = self.entry(vectors)
-        forwards = self.forwards(vectors, mask=there, training=training)
-        backwards = ops.flip(self.backwards(vectors, mask=there, training=training), axis=1)
-        both = forwards + backwards
+            dropped = keras.random.uniform(ops.shape(words), seed=self.word_dropout_seed) < self.config.word_dropout
+            words = ops.where(ops.logical_and(dropped, mask), UNKNOWN, words)
+        vectors = self.embedding_dropout(self.table(words), training=training)
+        if self.input_projection is not None:
+            vectors = self.input_projection(vectors)
+        forwards = self.forwards(vectors, mask=mask, training=training)
+        backwards = ops.flip(self.backwards(vectors, mask=mask, training=training), axis=1)
         if self.config.directions == "concat":
-            both = ops.concatenate([forwards, backwards], axis=-1)
-        states = self.state_dropout(both, training=training)  # [C, T, H or 2H]
-        wholes = vectors[:, 0, :0]
-        if self.whole_exit is not None:
-            peak = ops.max(ops.where(there[..., None], states, -1e4), axis=1)
-            wholes = self.whole_exit(peak)
+            states = ops.concatenate([forwards, backwards], axis=-1)
+        else:
+            states = forwards + backwards
+        states = self.state_dropout(states, training=training)  # [C, T, H or 2H]
+        parts = []
+        if self.global_projection is not None:
+            parts.append(self.global_projection(ops.max(ops.where(mask[..., None], states, _MASKED), axis=1)))
         if self.bag is not None:
-            entries = ops.where(there[..., None], self.word_dropout(self.bag(words), training=training), 0.0)
-            wholes = ops.concatenate([wholes, ops.sum(entries, axis=1)], axis=-1)
-        return self.exit(states), there, wholes
+            entries = self.embedding_dropout(self.bag(words), training=training)
+            parts.append(ops.sum(ops.where(mask[..., None], entries, 0.0), axis=1))
+        return self.output_projection(states), mask, _global_embeddings(parts, words)
 
 
-def _recurrent(config: AlignmentConfig, backwards: bool) -> keras.layers.Layer:
-    options: dict[str, Any] = {"return_sequences": True, "go_backwards": backwards}
+def _recurrent(config: AlignmentConfig, *, go_backwards: bool) -> keras.layers.Layer:
     if config.recurrent == "relu":
-        return keras.layers.RNN(ReluCell(config.hidden_dim, bias=True), **options)
-    return keras.layers.GRU(config.hidden_dim, **options)
+        cell = ReluCell(config.hidden_dim, bias=True)
+        return keras.layers.RNN(cell, return_sequences=True, go_backwards=go_backwards)
+    return keras.layers.GRU(config.hidden_dim, return_sequences=True, go_backwards=go_backwards)
+
+
+def _global_embeddings(parts: list[Tensor], like: Tensor) -> Tensor:
+    """Join float32 [N, ...] parts to [N, W]; [N, 0] without any, for as many rows as `like` [N, ...] has."""
+    if not parts:
+        return ops.zeros((ops.shape(like)[0], 0))
+    return ops.concatenate(parts, axis=-1)
 
 
 class RegionEncoder(keras.layers.Layer):
-    """Regions into the joint space, by one linear map; a region without any feature is none.
+    """Embed regions by one linear map; a region whose own features are all 0 is padding.
 
     Args:
         config: the settings.
         num_features: F.
-        num_beside: how many of them, the last, are of the picture and not of the region.
+        num_beside: how many of them, the last, are of the whole image and not of the region.
     """
 
-    def __init__(self, config: AlignmentConfig, num_features: int, num_beside: int = 0, **options: Any):
-        super().__init__(**options)
-        self.config, self.num_own = config, num_features - num_beside
+    def __init__(self, config: AlignmentConfig, num_features: int, num_beside: int = 0):
+        super().__init__()
+        self.config = config
+        self.num_own = num_features - num_beside
         self.scaling = FeatureScaling(config.image_scaling, num_features)
-        self.linear = keras.layers.Dense(config.joint_dim)
-        self.whole_linear = keras.layers.Dense(config.global_dim) if config.global_dim else None
-        self.bag_linear = keras.layers.Dense(config.bag_dim) if config.bag_dim else None
-        self.context = keras.layers.Dense(config.joint_dim, use_bias=False) if config.context else None
+        self.projection = dense(config.joint_dim, self.num_own)
+        self.global_projection = None
+        if config.global_dim:
+            self.global_projection = dense(config.global_dim, num_features)
+        self.bag_projection = None
+        if config.bag_dim:
+            self.bag_projection = dense(config.bag_dim, num_features)
+        self.context = None
+        if config.context:
+            self.context = dense(config.joint_dim, num_features, use_bias=False)
         self.dropout = keras.layers.Dropout(config.region_dropout)
-        self.linear.build((None, None, self.num_own))
-        for layer in (self.whole_linear, self.bag_linear, self.context):
-            if layer is not None:
-                layer.build((None, num_features))
         self.built = True
 
     def call(self, descriptors: Tensor, training: bool = False) -> Fragments:
         """Encode float32 [B, R, F].
 
         Returns:
-            float32 [B, R, D], bool [B, R], True for real regions, and the whole pictures, float32 [B, W].
+            float32 [B, R, D]; bool [B, R], True for real regions; and the global embeddings of the images, float32
+            [B, W].
         """
         if self.config.global_only:
             descriptors = descriptors[:, :1]
-        there = ops.any(ops.not_equal(descriptors[..., : self.num_own], 0.0), axis=-1)
+        mask = ops.any(ops.not_equal(descriptors[..., : self.num_own], 0.0), axis=-1)
         scaled = self.dropout(self.scaling.each(descriptors), training=training)
-        vectors = self.linear(scaled[..., : self.num_own])
+        vectors = self.projection(scaled[..., : self.num_own])
+        whole_image = scaled[:, 0]
         if self.context is not None:
-            vectors = vectors + self.context(scaled[:, 0])[:, None]
+            vectors = vectors + self.context(whole_image)[:, None]
         if self.config.normalised:
             vectors = unit_length(vectors)
-        wholes = [layer(scaled[:, 0]) for layer in (self.whole_linear, self.bag_linear) if layer is not None]
-        return vectors, there, ops.concatenate([scaled[:, 0, :0], *wholes], axis=-1)
+        projections = (self.global_projection, self.bag_projection)
+        parts = [projection(whole_image) for projection in projections if projection is not None]
+        return vectors, mask, _global_embeddings(parts, descriptors)
 
 
 class Aligner(keras.Model):
@@ -153,17 +173,21 @@ class Aligner(keras.Model):
         config: the settings.
         num_words: size of the vocabulary, special words included.
         num_features: F.
-        num_beside: see `RegionEncoder`.
+        num_beside: as for `RegionEncoder`.
     """
 
-    def __init__(self, config: AlignmentConfig, num_words: int, num_features: int, num_beside: int = 0, **options: Any):
-        super().__init__(**options)
-        self.config, self.num_features = config, num_features
-        self.words, self.regions = WordEncoder(config, num_words), RegionEncoder(config, num_features, num_beside)
+    def __init__(self, config: AlignmentConfig, num_words: int, num_features: int, num_beside: int = 0):
+        super().__init__()
+        self.config = config
+        self.num_features = num_features
+        self.words = WordEncoder(config, num_words)
+        self.regions = RegionEncoder(config, num_features, num_beside)
+        learned = config.loss == "softmax"
+        start = -math.log(config.temperature) if learned else 0.0
         self.log_logit_scale = self.add_weight(
             shape=(1 + len(config.global_dims),),
-            initializer=keras.initializers.Constant(-math.log(config.temperature) if config.loss == "softmax" else 0.0),
-            trainable=config.loss == "softmax",
+            initializer=keras.initializers.Constant(start),
+            trainable=learned,
             name="log_logit_scale",
         )
         self._graphs: dict[str, Callable] = {}
@@ -174,68 +198,78 @@ class Aligner(keras.Model):
 
         Args:
             inputs: "descriptors" float32 [B, R, F] and "words" int32 [C, T].
+            training: with dropout.
 
         Returns:
-            float32 [K, B, C], see `each_score`.
+            float32 [K, B, C] as from `each_score`.
         """
         regions = self.regions(inputs["descriptors"], training=training)
-        return self.each_score(*regions, *self.words(inputs["words"], training=training))
+        words = self.words(inputs["words"], training=training)
+        return self.each_score(regions, words)
 
-    def each_score(
-        self,
-        regions: Tensor,
-        regions_there: Tensor,
-        pictures: Tensor,
-        words: Tensor,
-        words_there: Tensor,
-        wholes: Tensor,
-    ) -> Tensor:
-        """Give float32 [K, B, C] of what both encoders gave, images down, sentences across.
+    def each_score(self, regions: Fragments, words: Fragments) -> Tensor:
+        """Compute S_kl, then the cosine of each pair of global embeddings; with the softmax loss times a logit scale.
 
-        First comes S_kl, then the cosine of each pair of wholes that the settings have. For the softmax loss each is
-        divided by its temperature.
+        Args:
+            regions: of B images.
+            words: of C sentences.
+
+        Returns:
+            float32 [K, B, C], images down, sentences across.
         """
-        found = self._fragments(regions, regions_there, words, words_there)[None]
+        scores = [self._alignment_score(regions, words)]
         start = 0
         for width in self.config.global_dims:
-            images, sentences = (unit_length(one[:, start : start + width]) for one in (pictures, wholes))
-            found = ops.concatenate([found, ops.matmul(images, ops.transpose(sentences))[None]])
+            images = unit_length(regions[2][:, start : start + width])
+            sentences = unit_length(words[2][:, start : start + width])
+            scores.append(ops.matmul(images, ops.transpose(sentences)))
             start += width
-        return found * logit_scale(self.log_logit_scale)[:, None, None]
+        return ops.stack(scores) * logit_scale(self.log_logit_scale)[:, None, None]
 
-    def _fragments(self, regions: Tensor, regions_there: Tensor, words: Tensor, words_there: Tensor) -> Tensor:
-        similarity = products(regions, words)
+    def _alignment_score(self, regions: Fragments, words: Fragments) -> Tensor:
+        """Compute S_kl, float32 [B, C]."""
+        region_vectors, region_mask, _ = regions
+        word_vectors, word_mask, _ = words
+        similarity = products(region_vectors, word_vectors)
+        temperature = self.config.pooling_temperature
         if not self.config.normalised:
-            return self._pooled(similarity, regions_there, words_there, self.config.pooling_temperature)
-        lengths = ops.sqrt(ops.sum(ops.square(words), axis=-1) + _TINY)  # [C, T]
-        total = self._pooled(similarity, regions_there, words_there, self.config.pooling_temperature * lengths)
-        return total / (ops.sum(ops.where(words_there, lengths, 0.0), axis=-1) + _TINY)
+            return self._pooled(similarity, region_mask, word_mask, temperature)
+        norms = ops.sqrt(ops.sum(ops.square(word_vectors), axis=-1) + _TINY)  # [C, T]
+        total = self._pooled(similarity, region_mask, word_mask, temperature * norms)
+        return total / (ops.sum(ops.where(word_mask, norms, 0.0), axis=-1) + _TINY)
 
-    def _pooled(self, similarity: Tensor, regions_there: Tensor, words_there: Tensor, softness: Any) -> Tensor:
+    def _pooled(self, similarity: Tensor, region_mask: Tensor, word_mask: Tensor, temperature: Any) -> Tensor:
         if self.config.pooling == "soft":
-            return soft_scores(similarity, regions_there, words_there, softness)
-        return {"max": max_scores, "sum": sum_scores}[self.config.pooling](similarity, regions_there, words_there)
+            return soft_scores(similarity, region_mask, word_mask, temperature)
+        if self.config.pooling == "max":
+            return max_scores(similarity, region_mask, word_mask)
+        return sum_scores(similarity, region_mask, word_mask)
 
-    def start_words_from(self, vectors: np.ndarray) -> None:
-        """Put float32 [num_words, word_dim] into the word table."""
+    def set_word_vectors(self, vectors: np.ndarray) -> None:
+        """Set the word table to float32 [num_words, word_dim]."""
         self.words.table.embeddings.assign(vectors)
 
-    def predict_regions(self, descriptors: Tensor) -> Tensor:
-        """Encode float32 [B, R, F] in one compiled graph; see `RegionEncoder.call`."""
+    def predict_regions(self, descriptors: Tensor) -> Fragments:
+        """Encode float32 [B, R, F] as `RegionEncoder.call` does, in one compiled graph."""
         spec = ((None, None, self.num_features), "float32")
-        return self._graph("regions", self.regions, spec)(descriptors)
+        return self._compiled("regions", self.regions, spec)(descriptors)
 
-    def predict_words(self, words: Tensor) -> Tensor:
-        """Encode int32 [C, T] in one compiled graph; see `WordEncoder.call`."""
-        return self._graph("words", self.words, ((None, None), "int32"))(words)
+    def predict_words(self, words: Tensor) -> Fragments:
+        """Encode int32 [C, T] as `WordEncoder.call` does, in one compiled graph."""
+        return self._compiled("words", self.words, ((None, None), "int32"))(words)
 
-    def predict_scores(self, *fragments: Tensor) -> Tensor:
-        """Score what was encoded, in one compiled graph; see `each_score`."""
-        width, wide = self.config.joint_dim, sum(self.config.global_dims)
-        three, two, whole = ((None, None, width), "float32"), ((None, None), "bool"), ((None, wide), "float32")
-        return self._graph("scores", self.each_score, three, two, whole, three, two, whole)(*fragments)
+    def predict_scores(self, regions: Fragments, words: Fragments) -> Tensor:
+        """Compute what `each_score` computes, in one compiled graph."""
+        vectors = ((None, None, self.config.joint_dim), "float32")
+        mask = ((None, None), "bool")
+        global_embeddings = ((None, sum(self.config.global_dims)), "float32")
+        specs = (vectors, mask, global_embeddings)
+        return self._compiled("scores", self._each_score_of, *specs, *specs)(*regions, *words)
 
-    def _graph(self, name: str, function: Callable, *inputs: Any) -> Callable:
+    def _each_score_of(self, *fragments: Tensor) -> Tensor:
+        return self.each_score(fragments[:3], fragments[3:])
+
+    def _compiled(self, name: str, function: Callable, *specs: Spec) -> Callable:
         if name not in self._graphs:
-            self._graphs[name] = compiled(function, *inputs)
+            self._graphs[name] = compiled(function, *specs)
         return self._graphs[name]

@@ -43,7 +43,7 @@ def phrase_scores(
                 inside = spans[row][slice(*phrase.words)]
                 found = products[row, inside[0][0] : inside[-1][1]].sum(axis=0)
                 picture = owners[row]
-                found = np.where(images.there[picture], found, -np.inf)
+                found = np.where(images.mask[picture], found, -np.inf)
                 scores.append(found + (spreads(found) or 1.0) * images.priors[picture])
             first += len(notes[name].sentences)
             yield scores

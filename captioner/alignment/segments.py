@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from captioner.alignment.inference import Encoded, TrainedAligner
+from captioner.alignment.inference import EncodedFragments, TrainedAligner
 from captioner.alignment.viterbi import as_segments, best_segments
 from vislang.core.errors import ConfigError
 
@@ -27,7 +27,7 @@ class Segment:
 
 
 def segment_sentences(
-    model: TrainedAligner, images: Encoded, sentences: Sequence[Sequence[str]], same: float | None = None
+    model: TrainedAligner, images: EncodedFragments, sentences: Sequence[Sequence[str]], same: float | None = None
 ) -> list[list[Segment]]:
     """Find the best segments of sentences, each over its own picture, from the products and the regions' priors.
 

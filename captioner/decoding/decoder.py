@@ -17,7 +17,7 @@ from vislang.core.seeds import stream
 from vislang.training.compile import Spec, compiled
 
 
-class Network(Protocol):
+class StepModel(Protocol):
     """What decoding asks of a captioner; `captioner.decoding.step` tells what `step` takes and gives."""
 
     variables: list
@@ -59,7 +59,7 @@ class Decoder:
         options: fixed for this decoder.
     """
 
-    def __init__(self, network: Network, options: DecodeOptions | None = None):
+    def __init__(self, network: StepModel, options: DecodeOptions | None = None):
         self.network = network
         self.options = (options or DecodeOptions()).completed({})
         self._graph: Callable | None = None

@@ -17,7 +17,7 @@ _NOTE = "Picked at random, not by how well they did. ✓ is right, ✗ belongs t
 
 
 @dataclass(frozen=True)
-class Match:
+class RankedItem:
     """One candidate found for a query: its row, its score (higher is better), whether it is a right answer."""
 
     row: int
@@ -37,7 +37,7 @@ class Query:
 
     row: int
     rank: int
-    matches: tuple[Match, ...]
+    matches: tuple[RankedItem, ...]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def gallery_sections(gallery: Gallery, collection: Collection) -> list[str]:
 def _query(row: int, scores: NDArray, right: NDArray[np.bool_], top: int) -> Query:
     order = np.lexsort((right, -scores))[:top]  # of tied candidates the wrong ones first, as in the ranks
     rank = 1 + np.count_nonzero((scores >= scores[right].max()) & ~right)
-    matches = [Match(int(candidate), float(scores[candidate]), bool(right[candidate])) for candidate in order]
+    matches = [RankedItem(int(candidate), float(scores[candidate]), bool(right[candidate])) for candidate in order]
     return Query(int(row), int(rank), tuple(matches))
 
 
@@ -161,11 +161,11 @@ def _rank(query: Query) -> str:
     return f'<p class="rank">first right answer at rank <b>{query.rank:,}</b></p>'
 
 
-def _verdict(match: Match) -> str:
+def _verdict(match: RankedItem) -> str:
     return "right" if match.right else "wrong"
 
 
-def _mark(match: Match) -> str:
+def _mark(match: RankedItem) -> str:
     sign = "✓" if match.right else "✗"
     return (
         f'<span class="mark"><span aria-hidden="true">{sign}</span><span class="hidden">{_verdict(match)}</span></span>'

@@ -127,7 +127,7 @@ def _results(data: Split, name: str, row: Sequence[AlignmentRun]) -> "list[Resul
 
 def align_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes] | None") -> AlignmentRun:
     """Rank with every kept checkpoint of one training; ground with the best."""
-    from captioner.alignment.inference import read_aligner
+    from captioner.alignment.inference import TrainedAligner
     from captioner.api import load_aligner
     from datasets.records import captions_of
     from eval.metrics.ranking import ranks_from_scores
@@ -149,7 +149,7 @@ def align_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes] | 
         for weights in kept_weights(checkpoint):
             if progress_is_shown():
                 print(f"ranking with {weights}", file=sys.stderr)
-            kept = read_aligner(checkpoint, weights)
+            kept = TrainedAligner.read(checkpoint, network_weights=weights)
             scores = kept.each_score(kept.encode_cached(cache, data.image_ids), kept.encode_sentences(sentences))
             folds.append(ranks_from_scores(kept.combined(scores), owners))
             for name, part in zip(part_folds, scores, strict=True):

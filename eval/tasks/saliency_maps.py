@@ -73,7 +73,7 @@ def unnaturalness_maps(checkpoint: Path) -> tuple[str, MapMethod]:
     from vislang.backbones.weights import fingerprint
 
     model = load_model(checkpoint)
-    weights = fingerprint(model.model.get_weights())
+    weights = fingerprint(model.network.get_weights())
     info = model_info(find_checkpoint("naturalness", checkpoint), model.description, weights)
     return f"{info.preset}-{info.backbone}", MapMethod(lambda record: unnaturalness_map(model, record.path), info)
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from captioner.alignment import train as train_alignment
 from captioner.alignment.config import AlignmentConfig
-from captioner.alignment.inference import TrainedAligner, read_aligner
+from captioner.alignment.inference import TrainedAligner
 from captioner.alignment.model import Aligner
 from captioner.alignment.scores import max_scores, products, soft_scores, sum_scores
 from captioner.alignment.segments import segment_sentences
@@ -63,7 +63,7 @@ def relu(x):
 
 def words_by_hand(encoder, numbers):
     """The paper's equations, one word after another."""
-    entered = [relu(affine(encoder.entry, double(encoder.table.embeddings)[number])) for number in numbers]
+    entered = [relu(affine(encoder.input_projection, double(encoder.table.embeddings)[number])) for number in numbers]
     directions = []
     for layer, order in ((encoder.forwards, entered), (encoder.backwards, entered[::-1])):
         state, states = np.zeros(6), []
@@ -72,7 +72,7 @@ def words_by_hand(encoder, numbers):
             states.append(state)
         directions.append(states)
     both = [one + other for one, other in zip(directions[0], directions[1][::-1], strict=True)]
-    return np.array([relu(affine(encoder.exit, one)) for one in both])
+    return np.array([relu(affine(encoder.output_projection, one)) for one in both])
 
 
 def scores_by_hand(regions, words, pool):
@@ -85,7 +85,7 @@ def test_the_papers_score_is_that_of_its_equations():
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
     scaling = aligner.regions.scaling
     scaled = (descriptors - double(scaling.each_shift)) * double(scaling.each_scale)
-    regions = [affine(aligner.regions.linear, scaled[image, : 3 if image == 1 else 4]) for image in range(3)]
+    regions = [affine(aligner.regions.projection, scaled[image, : 3 if image == 1 else 4]) for image in range(3)]
     words = [words_by_hand(aligner.words, row[row > 0]) for row in WORDS]
     assert found.shape == (1, 3, 3)
     np.testing.assert_allclose(found[0], scores_by_hand(regions, words, max), rtol=1e-4)
@@ -94,39 +94,41 @@ def test_the_papers_score_is_that_of_its_equations():
 def random_fragments():
     random = np.random.default_rng(4)
     regions, words = random.normal(size=(3, 5, 6)), random.normal(size=(4, 7, 6))
-    regions_there, words_there = np.ones((3, 5), bool), np.ones((4, 7), bool)
-    regions_there[1, 3:] = words_there[2, 4:] = False
-    real = [regions[row, regions_there[row]] for row in range(3)], [words[row, words_there[row]] for row in range(4)]
-    return (regions, regions_there, words, words_there), real
+    region_mask, word_mask = np.ones((3, 5), bool), np.ones((4, 7), bool)
+    region_mask[1, 3:] = word_mask[2, 4:] = False
+    real = [regions[row, region_mask[row]] for row in range(3)], [words[row, word_mask[row]] for row in range(4)]
+    return (regions, region_mask, words, word_mask), real
 
 
 def test_scores_are_those_of_plain_loops():
-    (regions, regions_there, words, words_there), real = random_fragments()
+    (regions, region_mask, words, word_mask), real = random_fragments()
     similarity = products(tf.constant(regions), tf.constant(words))
-    there = tf.constant(regions_there), tf.constant(words_there)
+    masks = tf.constant(region_mask), tf.constant(word_mask)
 
     def soft(values, softness=0.5):
         weights = np.exp(np.array(values) / softness)
         return (weights * values).sum() / weights.sum()
 
-    np.testing.assert_allclose(max_scores(similarity, *there), scores_by_hand(*real, max), rtol=1e-9)
+    np.testing.assert_allclose(max_scores(similarity, *masks), scores_by_hand(*real, max), rtol=1e-9)
     positive = scores_by_hand(*real, lambda values: sum(max(0.0, value) for value in values))
-    np.testing.assert_allclose(sum_scores(similarity, *there), positive, rtol=1e-9)
-    np.testing.assert_allclose(soft_scores(similarity, *there, 0.5), scores_by_hand(*real, soft), rtol=1e-9)
-    np.testing.assert_allclose(soft_scores(similarity, *there, 1e-4), scores_by_hand(*real, max), rtol=1e-6)
+    np.testing.assert_allclose(sum_scores(similarity, *masks), positive, rtol=1e-9)
+    np.testing.assert_allclose(soft_scores(similarity, *masks, 0.5), scores_by_hand(*real, soft), rtol=1e-9)
+    np.testing.assert_allclose(soft_scores(similarity, *masks, 1e-4), scores_by_hand(*real, max), rtol=1e-6)
 
 
 def test_a_normalised_score_is_a_mean_of_cosines_weighted_by_the_lengths_of_the_words():
     aligner = aligner_of(normalised=True, pooling="max", relu_words=False)
-    regions, regions_there, pictures_whole = map(np.asarray, aligner.regions(pictures().astype(np.float32)))
-    words, words_there, wholes = map(np.asarray, aligner.words(WORDS))
-    found = np.asarray(aligner.each_score(regions, regions_there, pictures_whole, words, words_there, wholes))[0]
-    assert wholes.shape == pictures_whole.shape == (3, 0)
+    of_images = aligner.regions(pictures().astype(np.float32))
+    of_sentences = aligner.words(WORDS)
+    found = np.asarray(aligner.each_score(of_images, of_sentences))[0]
+    regions, region_mask, image_embeddings = map(np.asarray, of_images)
+    words, word_mask, sentence_embeddings = map(np.asarray, of_sentences)
+    assert sentence_embeddings.shape == image_embeddings.shape == (3, 0)
     np.testing.assert_allclose(np.linalg.norm(regions, axis=-1), 1.0, rtol=1e-5)
     for image in range(3):
         for sentence in range(3):
-            lengths = np.linalg.norm(words[sentence], axis=-1)[words_there[sentence]]
-            inside = regions[image, regions_there[image]] @ words[sentence, words_there[sentence]].T
+            lengths = np.linalg.norm(words[sentence], axis=-1)[word_mask[sentence]]
+            inside = regions[image, region_mask[image]] @ words[sentence, word_mask[sentence]].T
             expected = ((inside / lengths).max(axis=0) * lengths).sum() / lengths.sum()
             assert found[image, sentence] == pytest.approx(expected, abs=1e-4)
     assert (np.abs(found) <= 1.0).all()
@@ -151,7 +153,7 @@ def test_context_adds_the_whole_picture_to_every_region():
     scaling = aligner.regions.scaling
     scaled = (descriptors - double(scaling.each_shift)) * double(scaling.each_scale)
     beside = scaled[:, :1] @ double(aligner.regions.context.kernel)
-    np.testing.assert_allclose(found, affine(aligner.regions.linear, scaled) + beside, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, affine(aligner.regions.projection, scaled) + beside, rtol=1e-4, atol=1e-5)
 
 
 def test_only_the_whole_picture_is_seen_where_the_settings_say_so():
@@ -175,22 +177,22 @@ def test_the_loss_of_a_hand_worked_batch():
     assert float(both(np.arange(3), np.stack([scores, scores]))) == pytest.approx(2 * expected)
 
 
-def test_wholes_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_weighted_sum():
+def test_global_embeddings_are_a_second_score_by_their_cosine_and_pictures_are_ranked_by_a_weighted_sum():
     aligner = aligner_of(global_dim=11, loss="softmax", normalised=True, global_weight=3.0)
     aligner.log_logit_scale.assign([0.0, 1.0])
     descriptors = pictures()
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
     scaling = aligner.regions.scaling
     scaled = (descriptors[:, 0] - double(scaling.each_shift)) * double(scaling.each_scale)
-    wholes = affine(aligner.regions.whole_linear, scaled)
+    global_embeddings = affine(aligner.regions.global_projection, scaled)
     sentences = np.asarray(aligner.words(WORDS)[2])
     for image in range(3):
         for sentence in range(3):
-            cosine = wholes[image] @ sentences[sentence]
-            cosine /= np.linalg.norm(wholes[image]) * np.linalg.norm(sentences[sentence])
+            cosine = global_embeddings[image] @ sentences[sentence]
+            cosine /= np.linalg.norm(global_embeddings[image]) * np.linalg.norm(sentences[sentence])
             assert found[1, image, sentence] == pytest.approx(np.e * cosine, rel=1e-4)
     trained = TrainedAligner(aligner, Vocabulary(["a", "dog"]), {"backbone": {"name": "toy", "weights": {}}})
-    ranked = trained.scores(trained.encode_descriptors(descriptors), trained._words(WORDS))
+    ranked = trained.scores(trained.encode_descriptors(descriptors), trained._encode_words(WORDS))
     np.testing.assert_allclose(ranked, found[0] + 3 * found[1], rtol=1e-4)
 
 
@@ -201,12 +203,12 @@ def test_a_bag_of_words_is_one_more_score():
     found = np.asarray(aligner({"descriptors": descriptors.astype(np.float32), "words": WORDS}))
     scaling = aligner.regions.scaling
     scaled = (descriptors[:, 0] - double(scaling.each_shift)) * double(scaling.each_scale)
-    images = affine(aligner.regions.bag_linear, scaled)
+    images = affine(aligner.regions.bag_projection, scaled)
     sentences = np.array([double(aligner.words.bag.embeddings)[row[row > 0]].sum(axis=0) for row in WORDS])
     cosines = images @ sentences.T / np.outer(np.linalg.norm(images, axis=1), np.linalg.norm(sentences, axis=1))
     np.testing.assert_allclose(found[2], 2 * cosines, rtol=1e-4)
     trained = TrainedAligner(aligner, Vocabulary(["a", "dog"]), {"backbone": {"name": "toy", "weights": {}}})
-    ranked = trained.scores(trained.encode_descriptors(descriptors), trained._words(WORDS))
+    ranked = trained.scores(trained.encode_descriptors(descriptors), trained._encode_words(WORDS))
     np.testing.assert_allclose(ranked, found[0] + 2 * (found[1] + found[2]), rtol=1e-4, atol=1e-5)
 
 
@@ -215,10 +217,12 @@ def test_vectors_behind_the_regions_are_of_the_whole_picture_alone():
     aligner = Aligner(config, NUM_WORDS, NUM_FEATURES + 3, 3)
     beside = np.random.default_rng(5).normal(size=(3, 1, 3))
     descriptors = np.concatenate([pictures(), np.repeat(beside, 4, axis=1)], axis=-1).astype(np.float32)
-    vectors, there, wholes = map(np.asarray, aligner.regions(descriptors))
-    assert there.tolist() == [[True] * 4, [True, True, True, False], [True] * 4]
-    np.testing.assert_allclose(vectors, affine(aligner.regions.linear, pictures()), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(wholes, affine(aligner.regions.whole_linear, descriptors[:, 0]), rtol=1e-4, atol=1e-5)
+    vectors, mask, global_embeddings = map(np.asarray, aligner.regions(descriptors))
+    assert mask.tolist() == [[True] * 4, [True, True, True, False], [True] * 4]
+    np.testing.assert_allclose(vectors, affine(aligner.regions.projection, pictures()), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        global_embeddings, affine(aligner.regions.global_projection, descriptors[:, 0]), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.fixture
@@ -322,7 +326,7 @@ def learned(toy_data, toy_regions, tmp_path_factory) -> Path:
 
 
 def test_words_find_their_regions(toy_data, toy_regions, learned):
-    model, cache = read_aligner(learned), open_cache(toy_regions)
+    model, cache = TrainedAligner.read(learned), open_cache(toy_regions)
     entries = json.loads((toy_data / "dataset.json").read_text())["images"][50:]
     images = model.encode_cached(cache, [entry["filename"] for entry in entries])
     sentences = [entry["sentences"][0]["raw"].split() for entry in entries]  # A red dog on the grass .
@@ -338,7 +342,7 @@ def test_words_find_their_regions(toy_data, toy_regions, learned):
 
 
 def test_a_place_is_chosen_by_its_proposers_score_as_well_and_the_whole_picture_costs(toy_regions, learned):
-    model, cache = read_aligner(learned), open_cache(toy_regions)
+    model, cache = TrainedAligner.read(learned), open_cache(toy_regions)
     ids = [f"{number}.jpg" for number in range(50, 60)]
     images = model.encode_cached(cache, ids)
     boxes = cache.read("toy", "boxes-toy", ids)[:, :, 4].astype(np.float32)
@@ -363,7 +367,7 @@ def test_a_phrase_is_its_words_in_its_sentence_over_its_own_picture(toy_data, to
     from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
 
     monkeypatch.setattr(phrases, "_PICTURES", 2)
-    model, cache = read_aligner(learned), open_cache(toy_regions)
+    model, cache = TrainedAligner.read(learned), open_cache(toy_regions)
     ids = ["50.jpg", "53.jpg", "51.jpg"]
     texts = [["the dog 's red car .", "a cat on the snow"], ["snow and a blue boat"], ["a white tree , on grass"]]
     asked = {"50.jpg": [(0, 1, 3), (0, 5, 6), (1, 4, 5)], "53.jpg": [(0, 2, 5)], "51.jpg": [(0, 0, 3), (0, 3, 6)]}
@@ -382,7 +386,7 @@ def test_a_phrase_is_its_words_in_its_sentence_over_its_own_picture(toy_data, to
             encoded, spans = model.encode_split([notes[name].sentences[row]])
             rows = sorted({place for first, last in spans[0][start:end] for place in range(first, last)})
             total = sum(image.vectors[0] @ encoded.vectors[0, place] for place in rows) + np.zeros(4)
-            real = image.there[0]
+            real = image.mask[0]
             spread = total[real].std() or 1.0
             np.testing.assert_allclose(score[real], (total + spread * image.priors[0])[real], rtol=1e-3, atol=1e-4)
             assert np.isneginf(score[~real]).all()
@@ -396,8 +400,8 @@ def test_history_tells_of_better_than_chance_and_the_best_are_kept(learned):
     best = {row["rsum"] for row in sorted(rows, key=lambda row: -row["rsum"])[:3]}
     updates = {int(path.name.split("-")[1].split(".")[0]) for path in kept_weights(learned)}
     assert {rows[number // 10 - 1]["rsum"] for number in updates} == best  # 10 updates an epoch
-    models = {read_aligner(learned, path).fingerprint for path in kept_weights(learned)}
-    assert read_aligner(learned).fingerprint in models
+    models = {TrainedAligner.read(learned, network_weights=path).fingerprint for path in kept_weights(learned)}
+    assert TrainedAligner.read(learned).fingerprint in models
     assert len(models) == 3
 
 
@@ -429,7 +433,10 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, toy_regions, tmp_path
     assert "resuming after epoch 2 of 4" in capsys.readouterr().err
     assert [path.name for path in kept_weights(whole)] == [path.name for path in kept_weights(cut)]
     for path in kept_weights(whole):
-        assert read_aligner(whole, path).fingerprint == read_aligner(cut, cut / path.name).fingerprint
+        assert (
+            TrainedAligner.read(whole, network_weights=path).fingerprint
+            == TrainedAligner.read(cut, network_weights=cut / path.name).fingerprint
+        )
     with np.load(whole / "training_state.npz") as first, np.load(cut / "training_state.npz") as second:
         for name in set(first.files) - {"progress"}:
             np.testing.assert_array_equal(first[name], second[name], err_msg=name)
@@ -449,7 +456,7 @@ def test_word_vectors_from_a_file_stay_as_they_are(toy_data, toy_regions, tmp_pa
     settings = ["layers=regions-toy", "epochs=1", "word_dim=4", f"word_vectors={vectors}"]
     words = arguments(toy_data, toy_regions, tmp_path / "run", *settings, config="karpathy")
     assert train_alignment.main(words) == 0
-    model = read_aligner(tmp_path / "run")
+    model = TrainedAligner.read(tmp_path / "run")
     table = np.asarray(model.network.words.table.embeddings)
     assert table[model.vocabulary.id("dog")].tolist() == [1, 2, 3, 4]
     assert np.abs(table[model.vocabulary.id("boat")]).max() <= 0.1
@@ -471,7 +478,7 @@ def test_mistakes_are_one_line(toy_data, toy_regions, tmp_path, capsys, learned)
         assert message in capsys.readouterr().err.strip().splitlines()[-1]
     (tmp_path / "config.json").write_text('{"kind": "vse"}')
     (tmp_path / "vocabulary.json").write_text('{"words": [], "counts": []}')
-    with pytest.raises(CheckpointError, match="expected 'aligner'"):
-        read_aligner(tmp_path)
+    with pytest.raises(CheckpointError, match="expected an aligner, got a ranker"):
+        TrainedAligner.read(tmp_path)
     with pytest.raises(DataError, match="features are 3 wide, expected 21"):
-        read_aligner(learned).encode_descriptors(np.zeros((1, 2, 3)))
+        TrainedAligner.read(learned).encode_descriptors(np.zeros((1, 2, 3)))

@@ -132,7 +132,11 @@ def test_bad_pictures_are_refused(model, album, tmp_path):
 
 def test_checkpoints_of_another_kind_and_damaged_ones_are_refused(tiny_captioner, tmp_path):
     for name, content, message in [
-        ("config.json", '{"kind": "vse"}', "of kind 'vse', expected 'captioner'"),
+        (
+            "config.json",
+            '{"kind": "vse"}',
+            r"expected a captioner, got a ranker in .*; load it with vse.load_model\(\)",
+        ),
         ("config.json", '{"kind": "captioner"}', "config.json lacks 'config'"),
         ("model.weights.h5", "garbage", "does not fit its config.json"),
     ]:

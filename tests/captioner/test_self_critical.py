@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from captioner import train
 from captioner.config import CaptionerConfig
-from captioner.inference import read_captioner
+from captioner.inference import TrainedCaptioner
 from captioner.models.ensemble import Captioner
 from captioner.training.cider_rewards import cider_reward, cider_weights
 from captioner.training.self_critical import ImageBatches, self_critical_task
@@ -198,7 +198,7 @@ def test_both_stages_resume_as_if_never_stopped(toy_data, tmp_path, monkeypatch,
     monkeypatch.undo()
     assert train.main(arguments(toy_data, tmp_path / "broken", *settings)) == 0
     assert history(tmp_path / "broken") == history(tmp_path / "whole")
-    whole, broken = (read_captioner(tmp_path / name).fingerprint for name in ("whole", "broken"))
+    whole, broken = (TrainedCaptioner.read(tmp_path / name).fingerprint for name in ("whole", "broken"))
     assert whole == broken
     rows = json.loads((tmp_path / "whole" / "history.json").read_text())
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]

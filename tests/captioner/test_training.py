@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from captioner import train
-from captioner.inference import read_captioner
+from captioner.inference import TrainedCaptioner
 from captioner.training.cross_entropy import encode_caption, start_biases
 from datasets.records import of_split
 from datasets.registry import read_dataset
@@ -75,7 +75,7 @@ def test_each_preset_learns_more_than_word_frequencies(toy_data, tmp_path, confi
     settings = [*NO_DROPOUT, "label_smoothing=0", *settings]
     assert train.main([*arguments(toy_data, tmp_path / "run", *settings, config=config), "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
-    model = read_captioner(tmp_path / "run")
+    model = TrainedCaptioner.read(tmp_path / "run")
     assert row["epoch"] == model.config.epochs
     assert row["perplexity"] < 0.4 * perplexity_of_frequencies(model, toy_data)
     assert row["cider"] > 0.5  # it would be 0 if all images got the same words
@@ -84,7 +84,7 @@ def test_each_preset_learns_more_than_word_frequencies(toy_data, tmp_path, confi
 def test_training_starts_from_word_frequencies(toy_data, tmp_path):
     settings = ["epochs=1", "learning_rate=1e-9"]
     assert train.main(arguments(toy_data, tmp_path / "run", *settings, config="karpathy")) == 0
-    expected = perplexity_of_frequencies(read_captioner(tmp_path / "run"), toy_data)
+    expected = perplexity_of_frequencies(TrainedCaptioner.read(tmp_path / "run"), toy_data)
     assert history(tmp_path / "run")[0]["perplexity"] == pytest.approx(expected, rel=0.01)
 
 
@@ -129,7 +129,7 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path, capsys, mom
     killed = subprocess.run(command, cwd=Path(train.__file__).parents[1], **quiet)
     assert killed.returncode == -signal.SIGKILL
     assert len(history(cut)) == epochs_done
-    assert read_captioner(cut)
+    assert TrainedCaptioner.read(cut)
     assert train.main(arguments(toy_data, cut, *settings, "max_words=9", config=config)) == 2
     assert "holds another run (its config differ)" in capsys.readouterr().err
     assert train.main(arguments(toy_data, cut, *settings, config=config)) == 0
@@ -140,7 +140,7 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path, capsys, mom
             if name != "progress":
                 np.testing.assert_array_equal(first[name], second[name], err_msg=name)
     assert history(whole) == history(cut)
-    assert read_captioner(whole).fingerprint == read_captioner(cut).fingerprint
+    assert TrainedCaptioner.read(whole).fingerprint == TrainedCaptioner.read(cut).fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_the_checkpoint_holds_the_weights_that_scored_best(toy_data, finished):
     records, cache = of_split(read_dataset("karpathy", toy_data), "dev"), open_cache(toy_data / "features.h5")
     ids, captions = [one.image_id for one in records], [one.captions for one in records]
     best = max(history(finished), key=lambda row: row["score"])
-    model = read_captioner(finished)
+    model = TrainedCaptioner.read(finished)
     assert model.perplexity(cache, ids, captions) == pytest.approx(best["perplexity"], rel=1e-5)
     assert best["score"] == -best["perplexity"] == best["best"]
     assert len(model.caption_cached(cache, ids)) == len(ids)
@@ -163,7 +163,7 @@ def test_the_checkpoint_holds_the_weights_that_scored_best(toy_data, finished):
 
 def test_perplexity_is_that_of_every_word_and_end_mark(toy_data, finished):
     records, cache = of_split(read_dataset("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
-    model = read_captioner(finished)
+    model = TrainedCaptioner.read(finished)
     ids = [one.image_id for one in records]  # 40: more than are scored at once
     found = model.perplexity(cache, ids, [one.captions for one in records])
     log_probs = []
@@ -189,7 +189,7 @@ def test_another_seed_or_features_of_other_weights_are_refused(toy_data, finishe
     assert train.main([*words, "--cache", str(tmp_path / "other.h5")]) == 2
     assert "holds another run (its backbone differ)" in capsys.readouterr().err
     with pytest.raises(DataError, match="was made with weights eeee.*expected ffff"):
-        read_captioner(finished).caption_cached(open_cache(tmp_path / "other.h5"), ["1.jpg"])
+        TrainedCaptioner.read(finished).caption_cached(open_cache(tmp_path / "other.h5"), ["1.jpg"])
 
 
 def test_streamed_features_train_as_resident_ones(toy_data, finished, tmp_path, monkeypatch):
@@ -208,7 +208,7 @@ def test_a_damaged_checkpoint_is_refused(finished, tmp_path, damage):
         content = (finished / name).read_bytes()
         (tmp_path / name).write_bytes(content[:40] if name == damage else content)
     with pytest.raises(CheckpointError, match=damage):
-        read_captioner(tmp_path)
+        TrainedCaptioner.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_the_training_images_stay_with_the_model_for_consensus_reranking(toy_dat
     settings = ["epochs=1", "layers=grid", "ensemble_size=1", "scorers=1", "consensus_images=3"]
     assert train.main(arguments(toy_data, tmp_path / "run", *settings)) == 0
     records, cache = of_split(read_dataset("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
-    model = read_captioner(tmp_path / "run")
+    model = TrainedCaptioner.read(tmp_path / "run")
     seen = cache.read("toy", "grid", [one.image_id for one in records]).reshape(len(records), -1, cache_width(cache))
     embeddings = np.asarray(model.network.predict_image_embeddings(seen, np.ones(seen.shape[:2], bool)))
     np.testing.assert_allclose(model.consensus.embeddings, embeddings, atol=1e-3)

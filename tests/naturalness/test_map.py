@@ -162,7 +162,7 @@ def test_another_run_in_the_folder_is_refused(trained, photographs, capsys):
 
 def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"kind": "vse"}')
-    with pytest.raises(CheckpointError, match="kind 'vse', expected 'naturalness'"):
+    with pytest.raises(CheckpointError, match="expected a naturalness model, got a ranker"):
         load_model(tmp_path)
 
 

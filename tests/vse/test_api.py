@@ -225,7 +225,7 @@ def test_damaged_checkpoints_are_refused(checkpoint, tmp_path):
 
     for name, content, message in [
         ("config.json", "{", "not JSON"),
-        ("config.json", '{"kind": "mrnn"}', "of kind 'mrnn', expected 'vse'"),
+        ("config.json", '{"kind": "mrnn"}', "expected a ranker, got kind 'mrnn' in"),
         ("vocabulary.json", '{"words": 3}', "not a vocabulary"),
         ("model.weights.h5", "garbage", "does not fit its config.json"),
     ]:

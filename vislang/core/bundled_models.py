@@ -74,7 +74,8 @@ def find_checkpoint(kind: str, given: str | Path | None = None) -> Path:
 
     Args:
         kind: of model.
-        given: a checkpoint folder, or the name of a bundled model; None: the bundled model of this kind.
+        given: the name of a bundled model, or a checkpoint folder, which goes first; None: the bundled model of this
+            kind.
 
     Raises:
         DataError: a bundled model differs from its card, or there is none of this kind.
@@ -86,7 +87,8 @@ def find_checkpoint(kind: str, given: str | Path | None = None) -> Path:
     else:
         folder = Path(given)
         bundled = PRETRAINED / str(given)
-        if not folder.exists() and bundled.parent == PRETRAINED and bundled.is_dir():
+        is_checkpoint = (folder / "config.json").is_file()  # a package's folder may have the name of a bundled model
+        if not is_checkpoint and bundled.parent == PRETRAINED and bundled.is_dir():
             folder = bundled
     if folder.resolve().parent == PRETRAINED.resolve():
         verify(folder)

@@ -1,31 +1,53 @@
-"""The kinds of trained models, and the check that a function was given the kind that it works with."""
+"""The kinds of trained models: what each is called and how it is loaded, and the refusal of another kind."""
 
+from pathlib import Path
 from typing import Any
 
 from vislang.core.errors import CheckpointError
 
-LOADERS = {  # kind in config.json: what it is called, and how it is loaded
-    "vse": ("ranker", "vse.load_model"),
-    "captioner": ("captioner", "captioner.load_model"),
-    "aligner": ("aligner", "captioner.load_aligner"),
-    "naturalness": ("naturalness model", "naturalness.load_model"),
+LOADERS = {  # kind in config.json: its name with an article, and the function that loads it
+    "vse": ("a ranker", "vse.load_model"),
+    "captioner": ("a captioner", "captioner.load_model"),
+    "aligner": ("an aligner", "captioner.load_aligner"),
+    "naturalness": ("a naturalness model", "naturalness.load_model"),
+    "classifier": ("a classifier", "preimage.load_network"),
 }
 
 
 def require_kind(model: Any, kind: str) -> None:
-    """Refuse a model of another kind.
+    """Refuse an object other than a trained model of this kind.
 
     Args:
-        model: a trained model, with the `description` of its checkpoint.
+        model: whatever a user passed as a model.
         kind: one of LOADERS.
 
     Raises:
         CheckpointError: it is of another kind, or no trained model.
     """
-    description = getattr(model, "description", None)
-    found = description.get("kind") if isinstance(description, dict) else None
+    found = getattr(model, "kind", None)
+    if found != kind:
+        expected, loader = LOADERS[kind]
+        got = f"{type(model).__name__} object"
+        if found in LOADERS:
+            got, _ = LOADERS[found]
+        raise CheckpointError(f"expected {expected}, got {got}; load one with {loader}()")
+
+
+def require_kind_of_folder(folder: Path, found: Any, kind: str) -> None:
+    """Refuse a checkpoint folder of another kind.
+
+    Args:
+        folder: the checkpoint.
+        found: what its config.json says.
+        kind: one of LOADERS.
+
+    Raises:
+        CheckpointError: it is of another kind.
+    """
     if found == kind:
         return
-    name, loader = LOADERS[kind]
-    got = LOADERS[found][0] if found in LOADERS else f"{type(model).__name__} object"
-    raise CheckpointError(f"expected a {name} from {loader}(), got a {got}")
+    expected, loader = LOADERS[kind]
+    if found in LOADERS:
+        got, own_loader = LOADERS[found]
+        raise CheckpointError(f"expected {expected}, got {got} in {folder}; load it with {own_loader}()")
+    raise CheckpointError(f"expected {expected}, got kind {found!r} in {folder}; pass a folder for {loader}()")

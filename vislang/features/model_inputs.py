@@ -15,7 +15,7 @@ from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import load_backbone
 from vislang.core.errors import ConfigError, DataError
-from vislang.features.pipeline import Encoded, encode_batches, list_images
+from vislang.features.pipeline import FeatureBatch, encode_batches, list_images
 from vislang.features.reading_options import ReadingOptions
 from vislang.features.regions.region_features import with_regions
 from vislang.images.decode import ImageSource
@@ -26,7 +26,7 @@ def encode_taps(
     taps: Sequence[str],
     trained_on: Mapping[str, Any],
     options: ReadingOptions = ReadingOptions(),
-) -> Iterator[Encoded]:
+) -> Iterator[FeatureBatch]:
     """Encode images batch by batch, whatever number of recipes the taps are of.
 
     Args:
@@ -50,7 +50,7 @@ def encode_taps(
         for parts in zip(*streams, strict=True):
             pairs = zip(parts, names, strict=True)
             features = {tap: part.features[name] for part, of in pairs if part.kept for tap, name in of.items()}
-            yield Encoded(features, parts[0].kept, parts[0].skipped)
+            yield FeatureBatch(features, parts[0].kept, parts[0].skipped)
             bar.update(len(parts[0].kept) + len(parts[0].skipped))
 
 

@@ -31,8 +31,8 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """Features of the usable pictures of one request.
+class FeatureBatch:
+    """Features of the usable images of one batch or request.
 
     Attributes:
         features: {tap: float32 [K, ...]}.
@@ -52,7 +52,7 @@ def encode_images(
     *,
     batch_size: int = 32,
     strict: bool = False,
-) -> Encoded:
+) -> FeatureBatch:
     """Encode pictures of any kind.
 
     Args:
@@ -72,7 +72,7 @@ def encode_images(
         first = f"; the first: {skipped[0].reason}" if skipped else "; the list is empty"
         raise DataError(f"none of {len(sources)} images could be encoded{first}")
     features = {tap: np.concatenate([batch.features[tap] for batch in batches if batch.kept]) for tap in taps}
-    return Encoded(features, kept, skipped)
+    return FeatureBatch(features, kept, skipped)
 
 
 def encode_batches(
@@ -82,7 +82,7 @@ def encode_batches(
     *,
     batch_size: int = 32,
     strict: bool = False,
-) -> Iterator[Encoded]:
+) -> Iterator[FeatureBatch]:
     """Encode pictures batch by batch, in order, without holding more than a few batches in memory.
 
     Takes what `encode_images` takes. Every `batch_size` sources give one result, which may hold fewer rows, or
@@ -105,7 +105,7 @@ def encode_batches(
             features = backbone.encode(usable, taps)
         kept = [start + number for number in good]
         start += len(results)
-        yield Encoded(features, kept, skipped)
+        yield FeatureBatch(features, kept, skipped)
 
 
 def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = None) -> list[Path]:

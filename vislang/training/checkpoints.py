@@ -16,6 +16,7 @@ import numpy as np
 
 from vislang.core.errors import CheckpointError, DataError
 from vislang.core.files import UNREADABLE, read_json, whole_file, write_json
+from vislang.core.model_kinds import require_kind_of_folder
 from vislang.text.vocabulary import Vocabulary
 
 CONFIG = "config.json"
@@ -63,18 +64,17 @@ def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Voc
         )
 
 
-def read_description(folder: str | Path, kind: str) -> tuple[dict[str, Any], Vocabulary]:
-    """Read what `start_checkpoint` wrote and check that it is a model of this kind.
+def read_vocabulary(folder: str | Path) -> Vocabulary:
+    """Read the words of a model.
 
     Raises:
-        CheckpointError: no checkpoint, a damaged one, or one of another kind.
+        CheckpointError: missing or damaged.
     """
-    description = read_settings(folder, kind)
     try:
         words = read_json(Path(folder) / VOCABULARY, "checkpoint vocabulary", _NEXT)
     except DataError as error:
         raise CheckpointError(str(error)) from error
-    return description, Vocabulary.from_json(words)
+    return Vocabulary.from_json(words)
 
 
 def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
@@ -91,8 +91,7 @@ def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
     except DataError as error:
         raise CheckpointError(str(error)) from error
     found = description.get("kind") if isinstance(description, dict) else None
-    if found != kind:
-        raise CheckpointError(f"{folder} holds a model of kind {found!r}, expected {kind!r}; {_NEXT}")
+    require_kind_of_folder(folder, found, kind)
     return description
 
 

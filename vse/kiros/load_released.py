@@ -32,7 +32,7 @@ class _PlainData(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it names {module}.{name}, which plain data never does")
 
 
-def read_original(path: str | Path) -> TrainedRanker:
+def read_original(path: str | Path, backbone_weights: str | Path | None = None) -> TrainedRanker:
     """Import a released model.
 
     Args:
@@ -74,7 +74,7 @@ def read_original(path: str | Path) -> TrainedRanker:
     _assign(network, arrays, path)
     description = {"kind": KIND, "preset": "original", "seed": None, "config": to_json(config), "data": {}}
     description["backbone"] = {"name": "vgg19", "weights": {}}
-    return TrainedRanker(network, vocabulary, description)
+    return TrainedRanker(network, vocabulary, description, backbone_weights=backbone_weights)
 
 
 def _assign(network: Ranker, arrays: dict[str, np.ndarray], path: Path) -> None:

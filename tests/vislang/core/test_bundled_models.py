@@ -89,11 +89,14 @@ def test_a_file_that_no_card_speaks_of_is_refused(copy):
         find_checkpoint("vse", BUNDLED["vse"])
 
 
-def test_a_folder_of_ones_own_goes_before_a_name_in_the_box(copy, tmp_path, monkeypatch):
+def test_ones_own_checkpoint_goes_before_a_bundled_name(copy, tmp_path, monkeypatch):
     assert find_checkpoint("vse", BUNDLED["vse"]) == copy / BUNDLED["vse"]
     monkeypatch.chdir(tmp_path)
-    (tmp_path / BUNDLED["vse"]).mkdir()
-    assert find_checkpoint("vse", BUNDLED["vse"]).resolve() == tmp_path / BUNDLED["vse"]
+    own = tmp_path / BUNDLED["vse"]
+    own.mkdir()
+    assert find_checkpoint("vse", BUNDLED["vse"]) == copy / BUNDLED["vse"]  # a package's folder, not a checkpoint
+    (own / "config.json").write_text("{}")
+    assert find_checkpoint("vse", BUNDLED["vse"]).resolve() == own
     assert find_checkpoint("vse", "runs/mine").name == "mine"  # that it is not there, the loader says
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vislang.backbones.caffe import layers as caffe_layers
 from vislang.backbones.caffe.layers import pooled_side
-from vislang.backbones.caffe.network import Layer, Network, check_size
+from vislang.backbones.caffe.network import CaffeNetwork, Layer, check_size
 from vislang.core.errors import DataError
 
 Shape = tuple[int, ...]  # of a blob of one image in our axis order: (H, W, C) or (C,)
@@ -42,7 +42,7 @@ class _Task:
 _Made = tuple[keras.layers.Layer, list[np.ndarray]]  # the layer, and what its weights become
 
 
-def build(network: Network, weights: Weights) -> keras.Model:
+def build(network: CaffeNetwork, weights: Weights) -> keras.Model:
     """Build a network and fill it.
 
     Args:

@@ -48,7 +48,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Network:
+class CaffeNetwork:
     """A network with one input.
 
     Attributes:
@@ -64,7 +64,7 @@ class Network:
     layers: tuple[Layer, ...]
 
 
-def read_network(path: str | Path, size: tuple[int, int] | None = None) -> Network:
+def read_network(path: str | Path, size: tuple[int, int] | None = None) -> CaffeNetwork:
     """Read a prototxt file as Caffe does in its TEST phase.
 
     Args:
@@ -92,7 +92,7 @@ def read_network(path: str | Path, size: tuple[int, int] | None = None) -> Netwo
             layers.append(layer)
     used = {blob for layer in layers for blob in layer.bottoms}
     name, shape = _only_input(str(path), {blob: shape for blob, shape in inputs.items() if blob in used}, size)
-    return Network(text.text("name") or "caffe", name, shape, tuple(layers))
+    return CaffeNetwork(text.text("name") or "caffe", name, shape, tuple(layers))
 
 
 def check_size(where: str, what: str, shape: Sequence[int | None]) -> None:

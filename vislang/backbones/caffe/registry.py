@@ -8,7 +8,7 @@ References: Chatfield et al. 2014, arXiv:1405.3531 (VGG_CNN_S); Krizhevsky et al
 
 from typing import Any
 
-from vislang.backbones.caffe.network import Layer, Network
+from vislang.backbones.caffe.network import CaffeNetwork, Layer
 from vislang.backbones.caffe.prototxt import Message
 from vislang.core.errors import unknown_name
 
@@ -98,20 +98,20 @@ _TABLE: dict[str, tuple[int, list[_Row]]] = {
 _IN_PLACE = {"ReLU", "Dropout"}
 
 
-def _network(name: str, size: int, rows: list[_Row]) -> Network:
+def _network(name: str, size: int, rows: list[_Row]) -> CaffeNetwork:
     layers, blob = list[Layer](), "data"
     for layer, kind, options in rows:
         top = blob if kind in _IN_PLACE else layer
         message = Message(f"{name}: layer {layer!r}", {key: [value] for key, value in options.items()})
         layers.append(Layer(layer, kind, (blob,), (top,), message))
         blob = top
-    return Network(name, "data", (size, size, 3), tuple(layers))
+    return CaffeNetwork(name, "data", (size, size, 3), tuple(layers))
 
 
-NETWORKS: dict[str, Network] = {name: _network(name, size, rows) for name, (size, rows) in _TABLE.items()}
+NETWORKS: dict[str, CaffeNetwork] = {name: _network(name, size, rows) for name, (size, rows) in _TABLE.items()}
 
 
-def find_network(name: str) -> Network:
+def find_network(name: str) -> CaffeNetwork:
     """Look a network up.
 
     Raises:

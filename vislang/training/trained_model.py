@@ -1,0 +1,150 @@
+"""A trained model as read from its checkpoint folder: what the models of all systems share."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from vislang.core.errors import CheckpointError, DataError
+from vislang.features.cache.reader import FeatureCache
+from vislang.features.descriptors import CachedDescriptors, check_weights
+from vislang.features.model_inputs import encode_taps
+from vislang.features.pipeline import FeatureBatch
+from vislang.features.reading_options import ReadingOptions
+from vislang.text.vocabulary import Vocabulary
+from vislang.training import checkpoints
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network with its vocabulary and the description of its training.
+
+    Attributes:
+        network: a Keras model with `config`, and with `num_features` where it reads cached features.
+        vocabulary: the words that it knows; None for a model without words.
+        description: config.json of the checkpoint: kind, preset, settings, seed, backbone and data.
+        backbone_weights: weights file of the backbone that encodes images; None: the usual places
+            (`vislang.backbones.registry.load_backbone`).
+    """
+
+    kind: ClassVar[str]  # as in config.json
+    has_words: ClassVar[bool] = True
+    backbone_entries: ClassVar[tuple[str, ...]] = ("name", "weights")  # that a description must have
+
+    network: Any
+    vocabulary: Any
+    description: dict[str, Any]
+    backbone_weights: str | Path | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def build_network(cls, description: dict[str, Any], vocabulary: Vocabulary | None) -> Any:
+        """Build the network that a description says, without its weights.
+
+        Raises:
+            KeyError: the description lacks an entry.
+            ConfigError: settings that this version does not know.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def read(
+        cls,
+        folder: str | Path,
+        *,
+        backbone_weights: str | Path | None = None,
+        network_weights: Path | None = None,
+    ) -> Self:
+        """Read a checkpoint folder.
+
+        Args:
+            folder: written by training.
+            backbone_weights: as in `TrainedModel`.
+            network_weights: other weights in the folder than the best.
+
+        Raises:
+            CheckpointError: missing, damaged or of another kind.
+            ConfigError: settings that this version does not know.
+        """
+        folder = Path(folder)
+        description = checkpoints.read_settings(folder, cls.kind)
+        vocabulary = checkpoints.read_vocabulary(folder) if cls.has_words else None
+        try:
+            network = cls.build_network(description, vocabulary)
+            for entry in cls.backbone_entries:
+                description["backbone"][entry]
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
+        checkpoints.load_weights(network, folder, network_weights)
+        return cls(network, vocabulary, description, backbone_weights=backbone_weights)
+
+    @property
+    def config(self) -> Any:
+        """The settings that it was trained with."""
+        return self.network.config
+
+    @property
+    def backbone(self) -> str:
+        """The name of the CNN whose features it reads."""
+        return self.description["backbone"]["name"]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of backbone, words and weights: two models with the same one give the same results."""
+        words = None if self.vocabulary is None else self.vocabulary.words
+        digest = hashlib.sha256(json.dumps([self.description["backbone"], words]).encode())
+        for array in self.fingerprinted():
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def fingerprinted(self) -> list[Any]:
+        """Return the arrays that results depend on."""
+        return list(self.network.weights)
+
+    def check_width(self, descriptors: Any) -> None:
+        """Refuse features [..., F] of another width than the network was trained on.
+
+        Raises:
+            DataError: the widths differ.
+        """
+        width = descriptors.shape[-1]
+        if width != self.network.num_features:
+            raise DataError(
+                f"features are {width} wide, expected {self.network.num_features} ({self.backbone}, layers "
+                f"{','.join(self.config.layers)}); extract them with that backbone"
+            )
+
+    def cached_descriptors(self, cache: FeatureCache, ids: Sequence[str]) -> CachedDescriptors:
+        """Return the descriptors of some images of an open cache.
+
+        Raises:
+            DataError: an image is not there, or the features were made with other weights.
+        """
+        check_weights(cache, self.description["backbone"])
+        return CachedDescriptors(cache, self.backbone, self.config.layers, ids)
+
+    def reading_options(self, options: ReadingOptions) -> ReadingOptions:
+        """Return the options with `backbone_weights` where they name no weights file."""
+        if options.weights is not None:
+            return options
+        return replace(options, weights=self.backbone_weights)
+
+    def encode_batches(
+        self, sources: Sequence[Any], options: ReadingOptions, layers: Sequence[str] | None = None
+    ) -> Iterator[FeatureBatch]:
+        """Encode images to the features that the network reads, batch by batch.
+
+        Args:
+            sources: paths, bytes, PIL images or arrays.
+            options: how they are read.
+            layers: feature layers; None: those of the settings.
+
+        Raises:
+            DataError: weights other than in training, or an unreadable image and `options.strict`.
+        """
+        layers = layers or self.config.layers
+        return encode_taps(sources, layers, self.description["backbone"], self.reading_options(options))
