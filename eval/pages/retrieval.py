@@ -1,6 +1,6 @@
 """The page of retrieval results: numbers, published numbers beside ours, and what the model retrieves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from eval.pages.numbers import metric_card
 from eval.pages.retrieval_gallery import Collection, Gallery, gallery_sections
@@ -68,8 +68,7 @@ def _numbers(shown: RetrievalResult) -> str:
 
 
 def _table(dataset: str, setting: str, ours: Sequence[RetrievalResult]) -> str:
-    rows = [_published_row(row) for row in published_retrieval(dataset, setting)]
-    rows += [_our_row(result) for result in ours]
+    rows = [*map(_published_row, published_retrieval(dataset, setting)), *map(_our_row, ours)]
     recall = "Recall in percent, higher is better; median rank, lower is better."
     return section(
         "Beside published numbers",
@@ -93,12 +92,16 @@ def _our_row(result: RetrievalResult) -> Row:
     return Row(result.name, cells, f"measured here, {seeds(result)}", ours=True)
 
 
+def _cells(metrics: Mapping[str, float], names: Sequence[str]) -> list[str]:
+    return [retrieval_number(name, metrics[name]) for name in names]
+
+
 def _seeds(shown: RetrievalResult) -> str:
     names = (*COLUMNS, "rsum")
     rows = []
     for run in shown.per_seed:
-        rows.append(Row(f"seed {run.seed}", [retrieval_number(name, run.metrics[name]) for name in names]))
-    rows.append(Row("mean", [retrieval_number(name, shown.metrics[name]) for name in names], ours=True))
+        rows.append(Row(f"seed {run.seed}", _cells(run.metrics, names)))
+    rows.append(Row("mean", _cells(shown.metrics, names), ours=True))
     if shown.std:
         rows.append(Row("standard deviation", [f"{shown.std[name]:.2f}" for name in names]))
     ends = []
