@@ -64,7 +64,7 @@ class TrainedCaptioner(TrainedModel):
     consensus: ConsensusReranker | None = None
 
     @classmethod
-    def build_network(cls, description: dict[str, Any], vocabulary: Vocabulary | None) -> Captioner:
+    def build_network(cls, description: dict[str, Any], vocabulary: Any) -> Captioner:
         """Build the generators and scorers, without their weights."""
         config = from_json(CaptionerConfig, description["config"])
         return Captioner(config, len(vocabulary), int(description["num_features"]))
@@ -149,7 +149,7 @@ class TrainedCaptioner(TrainedModel):
         if not options.scorer_weight and not options.consensus_weight:
             sentences = self.decoder(options)(descriptors, mask, numbers)
             return sentences.words, sentences.log_probs
-        every_beam = replace(options, num=options.width, scorer_weight=0.0, consensus_weight=0.0)
+        every_beam = replace(options, num=options.width or 1, scorer_weight=0.0, consensus_weight=0.0)
         sentences = self.decoder(every_beam)(descriptors, mask, numbers)
         scores = self._rerank_scores(descriptors, mask, sentences, options)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : options.num]

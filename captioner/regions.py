@@ -79,7 +79,7 @@ def describe(args: argparse.Namespace) -> int:
     else:
         say_which("aligner", args.model)
         aligner = load_aligner(args.model)
-    documents = []
+    documents: list[dict[str, Any]] = []
     failed = [one.reason for one in missing]
     for reason in failed:
         print(f"skipped {shown_name(reason)}", file=sys.stderr)

@@ -31,7 +31,7 @@ class TrainedNaturalness(TrainedModel):
     network: VisualLanguageModel
 
     @classmethod
-    def build_network(cls, description: dict[str, Any], vocabulary: None) -> VisualLanguageModel:
+    def build_network(cls, description: dict[str, Any], vocabulary: Any) -> VisualLanguageModel:
         """Build the model, without its weights."""
         config = from_json(NaturalnessConfig, description["config"])
         return VisualLanguageModel(config, description["channels"])

@@ -31,7 +31,7 @@ class TrainedRanker(TrainedModel):
     vocabulary: Vocabulary
 
     @classmethod
-    def build_network(cls, description: dict[str, Any], vocabulary: Vocabulary | None) -> Ranker:
+    def build_network(cls, description: dict[str, Any], vocabulary: Any) -> Ranker:
         """Build the encoders, without their weights."""
         config = from_json(VseConfig, description["config"])
         return Ranker(config, len(vocabulary), int(description["num_features"]))

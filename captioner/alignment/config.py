@@ -1,6 +1,7 @@
 """Every setting of the alignment of words and regions, and its named presets."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from captioner.config import OTHER_PROPOSALS
 from vislang.backbones.feature_name import FeatureName
@@ -144,7 +145,7 @@ _BEST = AlignmentConfig(
     proposal_weight=0.5,
 )
 # Proposals of the grid: their scores are nearer to that of the whole image than a detector's.
-_GRID = {"whole_image_cost": 0.75, "proposal_weight": 0.65}
+_GRID: dict[str, Any] = {"whole_image_cost": 0.75, "proposal_weight": 0.65}
 _GRID_LAYERS = ("regions-grid", "boxes-grid")
 _FOR_OTHER_PROPOSALS = ("best", "best-whole", "karpathy")
 

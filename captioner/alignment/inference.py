@@ -11,7 +11,7 @@ from captioner.alignment.config import AlignmentConfig
 from captioner.alignment.model import Aligner
 from vislang.core.config import from_json
 from vislang.features.cache.reader import FeatureCache
-from vislang.text.tokenizer import tokenize_split
+from vislang.text.tokenizer import tokenize, tokenize_split
 from vislang.text.vocabulary import UNKNOWN, Vocabulary
 from vislang.training.epoch_batches import pad_sentences
 from vislang.training.trained_model import TrainedModel
@@ -76,7 +76,7 @@ class TrainedAligner(TrainedModel):
     vocabulary: Vocabulary
 
     @classmethod
-    def build_network(cls, description: dict[str, Any], vocabulary: Vocabulary | None) -> Aligner:
+    def build_network(cls, description: dict[str, Any], vocabulary: Any) -> Aligner:
         """Build the encoders, without their weights."""
         config = from_json(AlignmentConfig, description["config"])
         return Aligner(config, len(vocabulary), int(description["num_features"]), int(description["num_beside"]))

@@ -61,7 +61,7 @@ class Decoder:
 
     def __init__(self, network: StepModel, options: DecodeOptions | None = None):
         self.network = network
-        self.options = (options or DecodeOptions()).completed({})
+        self.options: Any = (options or DecodeOptions()).completed({})  # no field is None
         self._graph: Callable | None = None
         self._width = 0
 

@@ -53,7 +53,8 @@ class Captioner(keras.Model):
 
     def set_feature_statistics(self, means: np.ndarray, stds: np.ndarray) -> None:
         """Set the statistics of the training images' features, float32 [2, F] each (`FeatureScaling`)."""
-        for part in [*self.generators, *self.scorers]:
+        parts: list[Any] = [*self.generators, *self.scorers]
+        for part in parts:
             part.scaling.set_statistics(means, stds)
 
     def set_output_bias(self, log_frequencies: np.ndarray) -> None:

@@ -22,7 +22,7 @@ from vislang.training.losses import l2_penalty, matrices
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
 Tensor = Any
-Seed = keras.random.SeedGenerator
+Seed = Any  # keras.random.SeedGenerator
 
 
 def encode_caption(caption: str, config: CaptionerConfig, vocabulary: Vocabulary) -> list[int]:
