@@ -182,7 +182,10 @@ def word_scores(ranker: Any, vectors: Any) -> Any:
     from vislang.draw.html.search_field import WordScores
     from vislang.text.vocabulary import SPECIAL
 
-    words = [word for word in ranker.vocabulary.words if word not in SPECIAL and word.isalnum()]
+    words = []
+    for word in ranker.vocabulary.words:
+        if word not in SPECIAL and word.isalnum():
+            words.append(word)
     return WordScores(words, ranker.encode_sentences(words) @ vectors.T)
 
 

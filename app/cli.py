@@ -108,7 +108,8 @@ def help_text(groups: dict[str, dict[str, Command]]) -> str:
     lines = ["usage: vislang COMMAND ...      (vislang COMMAND --help describes its options)"]
     for title, commands in groups.items():
         lines += ["", f"{title}:"]
-        lines += [f"  {name:<18}{command.help}" for name, command in commands.items()]
+        for name, command in commands.items():
+            lines.append(f"  {name:<18}{command.help}")
     return "\n".join(lines)
 
 

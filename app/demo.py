@@ -300,7 +300,7 @@ def inversions(network: Any, path: Path, iterations: int) -> str:
     from vislang.draw.html.elements import section
 
     counts = with_iterations(CONFIGS["ijcv16"], iterations).iterations
-    settings = ["iterations=" + ",".join(str(count) for count in counts)]
+    settings = ["iterations=" + ",".join(map(str, counts))]
     row = [cell(network.resized(path), path.name, path.name)]
     for layer in LAYERS:
         found = invert_images(network, path, layer, settings=settings)
@@ -308,7 +308,7 @@ def inversions(network: Any, path: Path, iterations: int) -> str:
         row.append(cell(found.images[0], f"inversion of {layer}", f"error {error:.2f}"))
     return section(
         "Inversions",
-        panels([head("image"), *(head(layer) for layer in LAYERS)], [row]),
+        panels([head("image"), *map(head, LAYERS)], [row]),
         text="What a layer of the CNN keeps: an image whose features at that layer are those of the first image, as far"
         f" as {sum(counts)} iterations go. Error: squared distance of the features over their squared norm.",
         command=f"vislang invert --images dog.jpg --layer {LAYERS[-1]} --out inverted.png",

@@ -91,7 +91,10 @@ def check_processor() -> Finding:
         import keras
 
         name = keras.backend.backend()
-        devices = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
+        devices = []
+        for device in keras.distribution.list_devices():
+            if not device.startswith("cpu"):
+                devices.append(device)
     except Exception as error:  # a broken installation fails in many ways
         return Finding(
             "processor",
@@ -234,7 +237,7 @@ def main(argv: list[str] | None = None) -> int:
     def body() -> int:
         findings = examine(args.data)
         if args.json:
-            print(json.dumps([asdict(finding) for finding in findings], indent=1))
+            print(json.dumps(list(map(asdict, findings)), indent=1))
         else:
             print("\n".join(line for finding in findings for line in lines(finding)))
         if any(finding.state == BROKEN for finding in findings):

@@ -183,7 +183,7 @@ def caption_images(
     features = given_features(images, model.config.layers)
     if features is not None:
         captions = _caption_features(model, features, decode, options.batch_size)
-        return CaptionedImages([str(index) for index in range(len(captions))], captions)
+        return CaptionedImages(list(map(str, range(len(captions)))), captions)
     sources, names = image_sources(images)
     found = CaptionedImages([], [])
     for captions, kept, skipped in model.caption_images(sources, decode, options):

@@ -97,11 +97,17 @@ def generate(args: argparse.Namespace) -> int:
     model = load_model(args.model)
     names = ["max_words", "length_power", "scorer_weight", "consensus_weight"]
     names += ["groups", "diversity", "temperature", "top_p", "seed"]
-    asked = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    asked = {}
+    for name in names:
+        if getattr(args, name) is not None:
+            asked[name] = getattr(args, name)
     options = model.complete(DecodeOptions(method=args.decode, num=args.num, width=args.beam, **asked))
     captioned = list(caption_and_print(args, model, options, paths, skipped))
     if args.form == "json":
-        used = {name: value for name, value in to_json(options).items() if value is not None}
+        used = {}
+        for name, value in to_json(options).items():
+            if value is not None:
+                used[name] = value
         print_document(args, {"fingerprint": model.fingerprint, "decode": used}, captioned, skipped)
     if not captioned:
         raise DataError(f"none of {len(skipped)} photographs could be captioned; the first: {skipped[0].reason}")

@@ -238,14 +238,18 @@ class TrainedCaptioner(TrainedModel):
 
     def perplexity(self, cache: FeatureCache, ids: Sequence[str], captions: Sequence[Sequence[str]]) -> float:
         """Give exp of the mean -log P over all words and end marks of given captions, those of one image together."""
-        total, count, start = 0.0, 0, 0
+        total = 0.0
+        count = 0
+        start = 0
         for block in self.cached_descriptors(cache, ids).blocks(32):
             owners = [row for row in range(len(block)) for _ in captions[start + row]]
             texts = [caption for row in range(len(block)) for caption in captions[start + row]]
             words = pad_sentences([encode_caption(caption, self.config, self.vocabulary) for caption in texts])
             descriptors = ops.take(block, np.asarray(owners, np.int32), axis=0)
             chosen = self.given_log_probs(descriptors, words)
-            total, count, start = total - chosen.sum(), count + int((words != PAD).sum()), start + len(block)
+            total = total - chosen.sum()
+            count = count + int((words != PAD).sum())
+            start = start + len(block)
         return float(np.exp(total / count))
 
     def given_log_probs(self, descriptors: Tensor, words: np.ndarray, mask: Tensor | None = None) -> np.ndarray:

@@ -122,25 +122,29 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
     from vislang.features.cache.reader import FeatureKey, import_rows
     from vislang.features.regions.region_features import boxes_beside, described
 
-    backbone, tap = model.description["backbone"]["name"], model.config.layers[0]
-    regions, boxes = FeatureName.parse(tap).in_cache(backbone), boxes_beside(cache, backbone, tap)
+    backbone = model.description["backbone"]["name"]
+    tap = model.config.layers[0]
+    regions = FeatureName.parse(tap).in_cache(backbone)
+    boxes = boxes_beside(cache, backbone, tap)
     key = cache.key(*regions)
     ids = sorted({entry["image"] for entry in entries})
     place = {name: row for row, name in enumerate(ids)}
-    vectors, corners = cache.read(*regions, ids), cache.read(*boxes, ids)
+    vectors = cache.read(*regions, ids)
+    corners = cache.read(*boxes, ids)
     rows = np.array([place[entry["image"]] for entry in entries])
     numbers = np.array([entry["region"] for entry in entries])
     looks = described(vectors[rows, numbers][:, None], corners[rows, numbers][:, None], vectors[rows, 0])[:, 0]
     names = [f"{entry['image']}#{entry['region']}" for entry in entries]
-    images = [
-        {
-            "imgid": number,
-            "filename": name,
-            "split": entry["split"],
-            "sentences": [{"raw": text, "tokens": text.split()} for text in entry["sentences"]],
-        }
-        for number, (name, entry) in enumerate(zip(names, entries, strict=True))
-    ]
+    images = []
+    for number, (name, entry) in enumerate(zip(names, entries, strict=True)):
+        images.append(
+            {
+                "imgid": number,
+                "filename": name,
+                "split": entry["split"],
+                "sentences": [{"raw": text, "tokens": text.split()} for text in entry["sentences"]],
+            }
+        )
     path = folder / "features.h5"
     path.unlink(missing_ok=True)
     tap = str(FeatureName.parse(key.tap).of_kind("described"))

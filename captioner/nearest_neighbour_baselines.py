@@ -26,7 +26,8 @@ def standardised(training: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray,
         float32 [C, D] and [Q, D]; a dimension that never changes in training becomes 0 in both.
     """
     rows = np.asarray(training, np.float64)
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    mean = rows.mean(axis=0)
+    deviation = rows.std(axis=0)
     scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 0)
     scaled, asked = ((np.asarray(array, np.float64) - mean) * scale for array in (rows, queries))
     return scaled.astype(np.float32), asked.astype(np.float32)

@@ -75,11 +75,10 @@ def json_lines(image: Captioned, explain: bool) -> list[str]:
 
 def csv_lines(image: Captioned, explain: bool) -> list[str]:
     """Write a row of `CSV_HEADER` for each caption; the last column is there when they are to be explained."""
-    rows = [
-        [image.name, rank, f"{caption.log_prob:.6f}", caption.text] + [_words_line(caption)] * explain
-        for rank, caption in enumerate(image.captions, start=1)
-    ]
-    return [_csv_line(row) for row in rows]
+    rows = []
+    for rank, caption in enumerate(image.captions, start=1):
+        rows.append([image.name, rank, f"{caption.log_prob:.6f}", caption.text] + [_words_line(caption)] * explain)
+    return list(map(_csv_line, rows))
 
 
 def csv_header(explain: bool) -> str:

@@ -62,7 +62,9 @@ def describe_regions(model: TrainedCaptioner, image: Any, max_regions: int, opti
     boxes, features = _encoded(model, image, [tap], options)
     real = np.flatnonzero(areas(boxes[:, :4]) > 0)
     captions = model.caption_descriptors(features[tap][0][real][:, None])
-    whole, found, doubts = [], [], []
+    whole = []
+    found = []
+    doubts = []
     for row, one in zip(real, captions, strict=True):
         if one and one[0].text:
             score = float(one[0].log_prob) / max(len(one[0].probabilities), 1)
@@ -86,11 +88,10 @@ def least_doubtful(found: Sequence[Region], doubts: Sequence[float], max_regions
     kept: list[Region] = []
     for number in np.argsort(doubts, kind="stable"):
         one = found[number]
-        repeats = [
-            other
-            for other in kept
-            if other.text == one.text or overlaps(np.array([one.box]), np.array([other.box]))[0, 0] >= _SAME
-        ]
+        repeats = []
+        for other in kept:
+            if other.text == one.text or overlaps(np.array([one.box]), np.array([other.box]))[0, 0] >= _SAME:
+                repeats.append(other)
         if not repeats and len(kept) < max_regions:
             kept.append(one)
     return kept

@@ -97,7 +97,10 @@ def check_splits(records: Iterable[Record]) -> tuple[Record, ...]:
             )
     if len(split_of) != len(records):
         counts = Counter(record.image_id for record in records)
-        twice = [image_id for image_id, count in counts.items() if count > 1]
+        twice = []
+        for image_id, count in counts.items():
+            if count > 1:
+                twice.append(image_id)
         raise DataError(
             f"{len(twice)} images are listed more than once, first {twice[0]!r} in split {split_of[twice[0]]!r},"
             " expected once each; remove the extra lines"

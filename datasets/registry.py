@@ -64,7 +64,10 @@ def read_dataset(name: str, folder: str | Path, /, **options: Any) -> tuple[Imag
     """
     if name not in READERS:
         raise unknown_name("data set", name, READERS)
-    known = [parameter for parameter in inspect.signature(READERS[name]).parameters if parameter != "folder"]
+    known = []
+    for parameter in inspect.signature(READERS[name]).parameters:
+        if parameter != "folder":
+            known.append(parameter)
     for option in options:
         if option not in known:
             raise unknown_name(f"option of data set {name!r}", option, known)

@@ -38,7 +38,9 @@ def count(args: argparse.Namespace) -> int:
     records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
     sentences, _ = captions_of(records)
     words = iter((ptb_tokenize if args.tokenizer == PTB else treebank_tokenize)(sentences))
-    references = [[next(words) for _ in record.captions] for record in records]
+    references = []
+    for record in records:
+        references.append([next(words) for _ in record.captions])
     table = DocumentFrequencies.fit(references, tokenizer=args.tokenizer)
     table.save(out)
     print(f"{len(table.counts):,} n-grams of {table.num_images:,} images, tokenizer {table.tokenizer}: {out}")

@@ -19,7 +19,8 @@ from vislang.core.cli import (
 if TYPE_CHECKING:
     import numpy as np
 
-SIDE, PART = 224, 96  # pixels of a photograph, and of the square that is changed
+SIDE = 224  # pixels of a photograph, and of the square that is changed
+PART = 96
 TORN = 28  # pixels of the pieces of a torn photograph
 
 
@@ -62,7 +63,8 @@ def measure(args: argparse.Namespace) -> int:
     model = load_model(args.model, weights=args.weights)
     noticed: dict[str, list[bool]] = {name: [] for name in (*CHANGES, "patch-shuffled")}
     for number in tqdm(range(len(pictures)), disable=not progress_is_shown()):
-        picture, other = pictures[number], pictures[(number + 1) % len(pictures)]
+        picture = pictures[number]
+        other = pictures[(number + 1) % len(pictures)]
         random = stream(args.seed, "changes", number)
         top, left = random.integers(0, (SIDE - PART) // 32 + 1, 2) * 32
         place = np.s_[top : top + PART, left : left + PART]
@@ -95,7 +97,10 @@ def read_pictures(args: argparse.Namespace) -> list["np.ndarray"]:
     from vislang.core.seeds import stream
     from vislang.images.decode import decode_image
 
-    records = [one for one in of_split(read_dataset(args.dataset, args.data), args.split) if one.path is not None]
+    records = []
+    for one in of_split(read_dataset(args.dataset, args.data), args.split):
+        if one.path is not None:
+            records.append(one)
     chosen = stream(args.seed, "photographs").permutation(len(records))[: args.limit]
     if len(chosen) < 2:
         raise DataError(f"{len(chosen)} photographs were found, expected at least 2; a change takes from another one")
@@ -104,7 +109,8 @@ def read_pictures(args: argparse.Namespace) -> list["np.ndarray"]:
 
 def shuffled(part: "np.ndarray", side: int, random: Any) -> "np.ndarray":
     """Put the square pieces of a picture, `side` pixels each, into another order: uint8 [H, W, 3]."""
-    down, across = part.shape[0] // side, part.shape[1] // side
+    down = part.shape[0] // side
+    across = part.shape[1] // side
     pieces = part[: down * side, : across * side].reshape(down, side, across, side, 3).swapaxes(1, 2)
     pieces = pieces.reshape(-1, side, side, 3)[random.permutation(down * across)]
     result = part.copy()

@@ -40,7 +40,9 @@ class Expert:
 
     def width(self, channels: int) -> int:
         """Return how many numbers of a cell are predicted: of 3 components 2, of 256 half of them."""
-        return (channels + 1) // 2 if self.space == "components" else channels
+        if self.space == "components":
+            return (channels + 1) // 2
+        return channels
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ Tensor = Any
 DATA = "data"  # the tap that is the picture itself, as the CNN takes it
 LEAST = 96  # pixels of the shorter side
 _WIDE = 3840  # pixels; a side that tells strides exactly
-_TILE, _MARGIN = 384, 256  # pixels, at most and at least; no cell of the taps in use sees further than the margin
+_TILE = 384  # pixels, at most and at least; no cell of the taps in use sees further than the margin
+_MARGIN = 256
 
 
 class FrozenTaps:
@@ -93,7 +94,9 @@ class FrozenTaps:
             {tap: float32 [B, h, w, C]}.
         """
         edge = self.mirrored
-        wide = ops.pad(pictures, ((0, 0), (edge, edge), (edge, edge), (0, 0)), "reflect") if edge else pictures
+        wide = pictures
+        if edge:
+            wide = ops.pad(pictures, ((0, 0), (edge, edge), (edge, edge), (0, 0)), "reflect")
         return self._cropped(self._whole(wide), tuple(pictures.shape[1:]))
 
     def _whole(self, pictures: Tensor) -> dict[str, Tensor]:
@@ -115,13 +118,15 @@ class FrozenTaps:
 
     def _tiled(self, picture: np.ndarray) -> dict[str, np.ndarray]:
         height, width = picture.shape[:2]
-        tile, margin = max(1, _TILE // self._cell) * self._cell, math.ceil(_MARGIN / self._cell) * self._cell
+        tile = max(1, _TILE // self._cell) * self._cell
+        margin = math.ceil(_MARGIN / self._cell) * self._cell
         found: dict[str, list[list[np.ndarray]]] = {tap: [] for tap in self.taps}
         for top in range(0, height, tile):
             for rows in found.values():
                 rows.append([])
             for left in range(0, width, tile):
-                above, before = min(top, margin), min(left, margin)
+                above = min(top, margin)
+                before = min(left, margin)
                 part = picture[top - above : top + tile + margin, left - before : left + tile + margin]
                 tensors = self._whole(np.asarray(part, np.float32)[None])
                 for (tap, maps), stride in zip(tensors.items(), self.strides, strict=True):

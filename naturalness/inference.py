@@ -97,7 +97,9 @@ class TrainedNaturalness(TrainedModel):
         It is minus the mean over the experts that judge of the logarithm of their mean error.
         """
         maps = self.cnn.maps(picture)
-        means = [np.mean([one.mean() for one in self._errors(number, maps)]) for number in self.config.score_experts]
+        means = []
+        for number in self.config.score_experts:
+            means.append(np.mean([one.mean() for one in self._errors(number, maps)]))
         return -float(np.log(means).mean())
 
     def map(self, picture: np.ndarray, *, kind: str = "fixation") -> np.ndarray:
@@ -118,7 +120,8 @@ class TrainedNaturalness(TrainedModel):
         """
         if kind not in MAPS:
             raise unknown_name("kind of map", kind, MAPS)
-        maps, size = self.cnn.maps(picture), picture.shape[1::-1]
+        maps = self.cnn.maps(picture)
+        size = picture.shape[1::-1]
         if kind == "fixation":
             return self._drawn(self.config.fixation_expert, maps, size)
         judged = np.mean([self._drawn(number, maps, size) for number in self.config.score_experts], axis=0)
@@ -130,10 +133,13 @@ class TrainedNaturalness(TrainedModel):
 
     def _drawn(self, number: int, maps: dict[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
         """Draw the errors of one expert over a picture of a width and height, float32 [H, W]."""
-        config, own = self.config, self._errors(number, maps)
+        config = self.config
+        own = self._errors(number, maps)
         shape = (max(one.shape[0] for one in own), max(one.shape[1] for one in own))
         cells = cell_map(own, shape, places=config.places, power=config.power)
-        draw = original_picture if config.places == "half_cell" else over_picture
+        draw = over_picture
+        if config.places == "half_cell":
+            draw = original_picture
         return np.asarray(draw(cells, self._stride(self.network.experts[number].expert.layer), size), np.float32)
 
     def _stride(self, tap: str) -> int:

@@ -65,16 +65,19 @@ def map_pictures(args: argparse.Namespace) -> int:
 
     model = load_model(args.model, weights=args.weights)
     scores, skipped = look_at_all(args, model, paths, drawings)
-    skipped += [(shown_name(one.source), one.reason) for one in missing]
+    for one in missing:
+        skipped.append((shown_name(one.source), one.reason))
     if args.json:
         rows = [{"image": shown_name(str(path)), "naturalness": round(score, 4)} for path, score in scores]
-        print(json.dumps({"pictures": rows, "skipped": [list(one) for one in skipped]}, ensure_ascii=False))
+        print(json.dumps({"pictures": rows, "skipped": list(map(list, skipped))}, ensure_ascii=False))
     else:
         for path, score in scores:
             print(f"{score:+.3f}  {shown_name(str(path))}")
     for name, reason in skipped:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
-    return SKIPPED_SOME if skipped else DONE
+    if skipped:
+        return SKIPPED_SOME
+    return DONE
 
 
 def list_paths(args: argparse.Namespace) -> tuple[list[Path], list[Any]]:
@@ -111,7 +114,8 @@ def look_at_all(
     from vislang.core.errors import ToolkitError
     from vislang.images.decode import decode_image
 
-    scores, skipped = [], []
+    scores = []
+    skipped = []
     hidden = not progress_is_shown() or len(paths) == 1
     for path, drawing in tqdm(zip(paths, drawings, strict=True), total=len(paths), unit="picture", disable=hidden):
         try:

@@ -27,12 +27,14 @@ def cell_map(errors: Sequence[Array], shape: tuple[int, int], *, places: str, po
     height, width = shape
     if places == "half_cell":
         return sum(np.asarray(one, np.float64)[: height - 1, : width - 1] for one in errors) ** power
-    total, count = np.zeros(shape), np.zeros(shape)
+    total = np.zeros(shape)
+    count = np.zeros(shape)
     whole = slice(None)
     if len(errors) == 1:
         targets = [(whole, whole)]
     else:
-        first, last = slice(1, None), slice(None, -1)
+        first = slice(1, None)
+        last = slice(None, -1)
         targets = [(first, whole), (last, whole), (whole, first), (whole, last)]
     for one, target in zip(errors, targets, strict=True):
         total[target] += one
@@ -79,5 +81,6 @@ def original_picture(cells: Array, stride: int, size: tuple[int, int], *, blur: 
 
 
 def _eight_bits(values: Array) -> Array:
-    low, high = float(values.min()), float(values.max())
+    low = float(values.min())
+    high = float(values.max())
     return np.round((values - low) * (255.0 / (high - low) if high > low else 0.0)).astype(np.uint8)

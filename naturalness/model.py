@@ -36,20 +36,28 @@ class ExpertModel(keras.layers.Layer):
 
     def __init__(self, expert: Expert, config: NaturalnessConfig, channels: int, *, name: str | None = None):
         super().__init__(name=name)
-        self.expert, self.config, self.channels = expert, config, channels
+        self.expert = expert
+        self.config = config
+        self.channels = channels
         self.width = width = expert.width(channels)
 
         def constant(shape: tuple[int, ...], called: str, value: str = "zeros") -> Tensor:
             return self.add_weight(shape=shape, initializer=value, trainable=False, name=called)
 
-        self.mean, self.deviation = constant((channels,), "mean"), constant((channels,), "deviation", "ones")
+        self.mean = constant((channels,), "mean")
+        self.deviation = constant((channels,), "deviation", "ones")
         self.centre: Any = None
         self.axes: Any = None
         if expert.space == "components":
-            self.centre, self.axes = constant((channels,), "centre"), constant((channels, width), "axes")
+            self.centre = constant((channels,), "centre")
+            self.axes = constant((channels, width), "axes")
         self.level = constant((), "level", "ones")
-        self.variance = constant((4, width), "variance", "ones") if expert.errors == "standardised" else None
-        self.importance = constant((width,), "importance", "ones") if expert.errors == "excess" else None
+        self.variance = None
+        if expert.errors == "standardised":
+            self.variance = constant((4, width), "variance", "ones")
+        self.importance = None
+        if expert.errors == "excess":
+            self.importance = constant((width,), "importance", "ones")
         self.predictors: Any = None
         if expert.context == "scan":
             self.predictors = DirectionalPredictors(width, width, depth=config.depth)
@@ -92,7 +100,9 @@ class ExpertModel(keras.layers.Layer):
     def project(self, maps: Tensor) -> Tensor:
         """Give what is foretold of cells, float32 [B, H, W, K] of [B, H, W, C]."""
         standard = (maps - self.mean) / self.deviation
-        return standard if self.axes is None else ops.matmul(standard - self.centre, self.axes)
+        if self.axes is None:
+            return standard
+        return ops.matmul(standard - self.centre, self.axes)
 
     def differences(self, projected: Tensor) -> tuple[Tensor, ...]:
         """Give what cells are above what was foretold of them, by each direction, where the cells are.
@@ -144,7 +154,9 @@ def ramp(errors: Tensor, direction: int) -> Tensor:
         errors: of one direction.
         direction: its number in `naturalness.predictors.lstm.DIRECTIONS`.
     """
-    axis = 1 if direction < 2 else 2
+    axis = 2
+    if direction < 2:
+        axis = 1
     count = errors.shape[axis] or ops.shape(errors)[axis]
     weights = ops.cast(ops.arange(count), "float32") / ops.cast(count, "float32")
     weights = ops.flip(weights) if direction % 2 else weights
@@ -161,7 +173,8 @@ class VisualLanguageModel(keras.Model):
 
     def __init__(self, config: NaturalnessConfig, channels: Sequence[int]):
         super().__init__(name="visual_language_model")
-        self.config, self.channels = config, tuple(channels)
+        self.config = config
+        self.channels = tuple(channels)
         wide = dict(zip(config.layers, channels, strict=True))
         self.experts = [
             ExpertModel(expert, config, wide[expert.layer], name=f"expert_{number}")

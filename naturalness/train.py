@@ -83,7 +83,9 @@ def train(args: argparse.Namespace) -> int:
     print(json.dumps(done) if args.json else f"{args.out}: {done['pictures']} pictures in {done['seconds']} s")
     for name, reason in skipped[:10]:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
-    return SKIPPED_SOME if skipped else DONE
+    if skipped:
+        return SKIPPED_SOME
+    return DONE
 
 
 def pictures(args: argparse.Namespace) -> tuple[list[str], list[Path | None]]:
@@ -119,7 +121,11 @@ class Source:
     def __init__(
         self, args: argparse.Namespace, network: Any, names: list[str], paths: list[Path | None], skipped: list
     ):
-        self.args, self.network, self.names, self.paths, self.skipped = args, network, names, paths, skipped
+        self.args = args
+        self.network = network
+        self.names = names
+        self.paths = paths
+        self.skipped = skipped
 
     def __call__(self) -> Iterator[dict[str, Any]]:
         """Go through all pictures."""
@@ -136,7 +142,8 @@ class Source:
         from vislang.core.errors import DataError
         from vislang.images.decode import decode_image
 
-        side, self.skipped[:] = self.network.loaded.recipe.size, []
+        side = self.network.loaded.recipe.size
+        self.skipped[:] = []
         for start in range(0, len(self.paths), _BATCH):
             batch = []
             for path in self.paths[start : start + _BATCH]:

@@ -31,14 +31,17 @@ def fit_statistics(model: VisualLanguageModel, source: Source, count: int, seed:
         count: how many they are.
         seed: chooses cells where the settings ask for some only.
     """
-    config, random = model.config, stream(seed, "cells")
+    config = model.config
+    random = stream(seed, "cells")
     distances: dict[str, set[int]] = {tap: set() for tap in config.layers}
     for one in model.experts:
         if one.expert.context == "neighbour":
             distances[one.expert.layer].add(1)
     if model.belonging is not None:
         distances[config.information_layer].add(config.information_distance)
-    per_picture = config.pca_cells // count + 1 if config.pca_cells else 0
+    per_picture = 0
+    if config.pca_cells:
+        per_picture = config.pca_cells // count + 1
     moments = {
         tap: MapMoments(channels, per_picture=per_picture, distances=distances[tap])
         for tap, channels in zip(config.layers, model.channels, strict=True)
@@ -57,7 +60,8 @@ def fit_statistics(model: VisualLanguageModel, source: Source, count: int, seed:
 
 
 def _fit_levels(model: VisualLanguageModel, batches: Iterable[Maps]) -> None:
-    sums, seen = np.zeros(len(model.experts)), 0
+    sums = np.zeros(len(model.experts))
+    seen = 0
     for maps in batches:
         seen += len(next(iter(maps.values())))
         sums += [float(ops.sum(one(maps[one.expert.layer]))) for one in model.experts]
@@ -87,7 +91,7 @@ class ProjectedMaps(EpochBatches):
         for maps in source():
             for rows, expert in zip(found, experts, strict=True):
                 rows.append(np.asarray(expert.project(maps[expert.expert.layer])).astype(np.float16))
-        self.maps = [np.concatenate(rows) for rows in found]  # of each expert [N, h, w, K]
+        self.maps = list(map(np.concatenate, found))  # of each expert [N, h, w, K]
 
     def plan(self, epoch: int) -> Any:
         """Return row indices, int [updates, B]."""

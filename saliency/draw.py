@@ -105,7 +105,7 @@ def draw_timeline(explanation: Explanation, width: int) -> Timeline:
     )
     draw = ImageDraw.Draw(timeline.image)
     bottom = timeline.image.height - _AXIS
-    across = [timeline.position(seconds) for seconds in explanation.seconds]
+    across = list(map(timeline.position, explanation.seconds))
     for index, word in enumerate(explanation.words):
         colour = _COLOURS[index % len(_COLOURS)]
         heights = bottom - (bottom - top) * explanation.in_time[:, index]
@@ -137,7 +137,9 @@ def _legend_corners(
 
 
 def _labelled_tiles(picture: Image.Image, explanation: Explanation, tile: int) -> LabelledTiles:
-    size = (SIDE, SIDE) if _is_published_size(explanation) else picture.size
+    size = picture.size
+    if _is_published_size(explanation):
+        size = (SIDE, SIDE)
     return LabelledTiles(explanation.words, size, faint=explanation.unknown, tile=tile)
 
 

@@ -160,7 +160,10 @@ def explain_film(args: argparse.Namespace, model: Any, drawing: Path | None) -> 
     from vislang.features.reading_options import ReadingOptions
     from vislang.images.video import survey
 
-    facts, rate = survey(args.video), _RATE if args.fps is None else args.fps
+    facts = survey(args.video)
+    rate = args.fps
+    if args.fps is None:
+        rate = _RATE
     if facts.cut:
         print(f"{shown_name(str(args.video))} {facts.cut}; what comes before is explained", file=sys.stderr)
     count = int(facts.seconds * rate) + 1
@@ -191,7 +194,8 @@ def said_written(path: Path) -> None:
 
 def document(args: argparse.Namespace, found: Any) -> dict[str, Any]:
     """Give everything as plain JSON values: for each word its evidence and its maps, and of videos its moments."""
-    maps, words = found.maps, []
+    maps = found.maps
+    words = []
     for number, word in enumerate(found.words):
         row = {
             "word": word,
@@ -221,8 +225,12 @@ def print_words(args: argparse.Namespace, found: Any) -> None:
         frame = int(found.maps[:, number].max(axis=(1, 2)).argmax())
         across, down = peak(found.maps[frame, number])
         place = f"{100 * (left + across * (right - left)):5.0f}{100 * (top + down * (bottom - top)):5.0f}"
-        moment = f"  {found.seconds[frame]:5.1f} s" if args.video else ""
-        note = "  (a word that the model does not know)" if found.unknown[number] else ""
+        moment = ""
+        if args.video:
+            moment = f"  {found.seconds[frame]:5.1f} s"
+        note = ""
+        if found.unknown[number]:
+            note = "  (a word that the model does not know)"
         print(f"  {word:16}{place}{moment}  {found.evidence[number]:+.1f}{note}")
 
 

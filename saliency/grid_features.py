@@ -25,17 +25,20 @@ def cell_taps(taps: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: the captioner reads regions, not pictures.
     """
-    names = [FeatureName.parse(tap) for tap in taps]
+    names = list(map(FeatureName.parse, taps))
     if any(name.layer == "grid" for name in names):
         return list(taps)
-    pooled = [index for index, name in enumerate(names) if name.layer in ("pooled", "frames")]
+    pooled = []
+    for index, name in enumerate(names):
+        if name.layer in ("pooled", "frames"):
+            pooled.append(index)
     if not pooled:
         raise ConfigError(
             f"this captioner reads {', '.join(taps)}, expected one of whole pictures or clips, which reads grid, pooled"
             " or frames; regions are described by: python -m captioner.regions"
         )
     names[pooled[0]] = replace(names[pooled[0]], layer="grid")
-    return [str(name) for name in names]
+    return list(map(str, names))
 
 
 def encoded_cells(
@@ -52,7 +55,8 @@ def encoded_cells(
         ConfigError: a captioner of regions.
         DataError: a bad picture, or weights other than in training.
     """
-    taps, trained_on = cell_taps(model.config.layers), model.description["backbone"]
+    taps = cell_taps(model.config.layers)
+    trained_on = model.description["backbone"]
     known = {**trained_on["weights"]}
     for own, asked in zip(model.config.layers, taps, strict=True):
         if own in known:
@@ -86,4 +90,6 @@ def seen_of(model: Any, size: tuple[int, int]) -> tuple[float, float, float, flo
     recipe = FeatureName.parse(model.config.layers[0]).preprocessing or default_recipe(
         model.description["backbone"]["name"]
     )
-    return seen_part(size, recipe) if recipe else (0.0, 0.0, 1.0, 1.0)
+    if recipe:
+        return seen_part(size, recipe)
+    return (0.0, 0.0, 1.0, 1.0)

@@ -111,7 +111,9 @@ def _button(explanation: Explanation, index: int, is_pressed: bool) -> str:
     kind = ""
     if explanation.unknown[index]:
         kind = ' class="unknown" title="the model does not know this word"'
-    state = "true" if is_pressed else "false"
+    state = "false"
+    if is_pressed:
+        state = "true"
     evidence = f"{explanation.evidence[index]:+.1f}".replace("-", "\N{MINUS SIGN}")
     word = escape(explanation.words[index])
     return f'<button type="button" aria-pressed="{state}"{kind}>{word}<small>{evidence}</small></button>'

@@ -72,7 +72,8 @@ def explain_clip(
 def _cells(model: Any, frames: Iterator[Frame], times: list[float], options: ReadingOptions) -> Iterator[np.ndarray]:
     """Give the cells of frames, [R, C, D] each, and note when they are shown."""
     for some in _listed(frames):
-        times += [frame.seconds for frame in some]
+        for frame in some:
+            times.append(frame.seconds)
         yield from encoded_cells(model, [frame.picture for frame in some], options)
 
 

@@ -69,7 +69,8 @@ class Explanation:
     def in_time(self) -> np.ndarray:
         """Temporal saliency, float32 [F, T], 0 to 1: minus the loss of each frame as a whole, stretched per word."""
         scores = -np.asarray(self.whole, np.float32)
-        low, high = scores.min(axis=0), scores.max(axis=0)
+        low = scores.min(axis=0)
+        high = scores.max(axis=0)
         return np.divide(scores - low, high - low, out=np.zeros_like(scores), where=high > low)
 
     def phrase_map(self, first: int, last: int, pooling: str = "mean") -> np.ndarray:

@@ -147,7 +147,7 @@ def encode_images(model: "TrainedRanker", images: Any, *, options: ReadingOption
     features = given_features(images, model.config.layers)
     if features is not None:
         vectors = model.encode_features(features)
-        return EncodedImages(vectors, [str(index) for index in range(len(vectors))])
+        return EncodedImages(vectors, list(map(str, range(len(vectors)))))
     sources, names = image_sources(images)
     parts: list[np.ndarray] = []
     kept: list[int] = []

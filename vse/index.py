@@ -39,12 +39,17 @@ def index_images(
     Raises:
         DataError: no usable picture.
     """
-    found, skipped = find_images([str(image) for image in images], strict=options.strict)
-    paths = [path for path in found if path.is_file()]
-    skipped += [Skipped(str(path), f"{path}: no such file") for path in found if not path.is_file()]
+    found, skipped = find_images(list(map(str, images)), strict=options.strict)
+    paths = []
+    for path in found:
+        if path.is_file():
+            paths.append(path)
+    for path in found:
+        if not path.is_file():
+            skipped.append(Skipped(str(path), f"{path}: no such file"))
     if not paths or (options.strict and skipped):
         raise DataError(f"{skipped[0].reason}, expected image files, folders or patterns")
-    stamps = [_stamp(path) for path in paths]
+    stamps = list(map(_stamp, paths))
     file = index_file(model, images, store, options.weights)
     known = _read(file, model.width)
     new = [index for index, stamp in enumerate(stamps) if stamp not in known]
@@ -58,7 +63,10 @@ def index_images(
             _write(file, stamps, known)
             unsaved = 0
     _write(file, stamps, known)
-    usable = [number for number, stamp in enumerate(stamps) if stamp in known]
+    usable = []
+    for number, stamp in enumerate(stamps):
+        if stamp in known:
+            usable.append(number)
     if not usable:
         raise DataError(f"none of {len(paths)} images could be encoded; the first: {skipped[0].reason}")
     vectors = np.stack([known[stamps[number]] for number in usable])
@@ -87,7 +95,8 @@ def _read(file: Path, width: int) -> dict[str, np.ndarray]:
     """Read a stored index; one that is damaged is made anew."""
     try:
         with np.load(file, allow_pickle=False) as stored:
-            stamps, vectors = stored["stamps"].tolist(), stored["vectors"]
+            stamps = stored["stamps"].tolist()
+            vectors = stored["vectors"]
     except UNREADABLE:
         return {}
     if vectors.shape != (len(stamps), width):
@@ -97,7 +106,10 @@ def _read(file: Path, width: int) -> dict[str, np.ndarray]:
 
 def _write(file: Path, stamps: Sequence[str], known: dict[str, np.ndarray]) -> None:
     """Store the vectors of the files that are there now."""
-    current = [stamp for stamp in stamps if stamp in known]
+    current = []
+    for stamp in stamps:
+        if stamp in known:
+            current.append(stamp)
     if current:
         with whole_file(file) as part, part.open("wb") as stream:
             np.savez(stream, stamps=np.array(current), vectors=np.stack([known[stamp] for stamp in current]))

@@ -47,8 +47,8 @@ class TrainedRanker(TrainedModel):
 
     def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """Encode M sentences: float32 [M, D'], of length 1."""
-        ids = [self.words(sentence) for sentence in sentences]
-        order = np.argsort([len(sentence) for sentence in ids], kind="stable")
+        ids = list(map(self.words, sentences))
+        order = np.argsort(list(map(len, ids)), kind="stable")
         vectors = np.zeros((len(ids), self.width), np.float32)
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
@@ -103,7 +103,7 @@ class TrainedRanker(TrainedModel):
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> np.ndarray:
         """Encode N images of an open cache made with the same weights: float32 [N, D'], of length 1."""
         blocks = self.cached_descriptors(cache, ids).blocks()
-        return np.concatenate([self.encode_descriptors(block) for block in blocks])
+        return np.concatenate(list(map(self.encode_descriptors, blocks)))
 
     def _joined(self, vectors: Any) -> np.ndarray:
         """Join float32 [members, B, D] to [B, D'], so that a dot product is the members' mean cosine."""

@@ -30,7 +30,9 @@ class SentenceEncoder(keras.layers.Layer):
         uniform = keras.initializers.RandomUniform(-0.1, 0.1)
         self.embedding = keras.layers.Embedding(num_words, config.word_dim, embeddings_initializer=uniform)
         self.recurrent = _recurrent(config)
-        self.projection = keras.layers.Dense(config.embed_dim) if config.project_sentences else None
+        self.projection = None
+        if config.project_sentences:
+            self.projection = keras.layers.Dense(config.embed_dim)
         self.word_dropout = keras.layers.Dropout(config.sentence_dropout)
         self.state_dropout = keras.layers.Dropout(config.sentence_dropout)
         self.forget = keras.random.SeedGenerator()
@@ -131,7 +133,8 @@ class Ranker(keras.Model):
 
     def __init__(self, config: VseConfig, num_words: int, num_features: int, **options: Any):
         super().__init__(**options)
-        self.config, self.num_features = config, num_features
+        self.config = config
+        self.num_features = num_features
         self._image_graph: Callable | None = None
         self._sentence_graph: Callable | None = None
         self.sentence_encoders = [SentenceEncoder(config, num_words) for _ in range(config.ensemble_size)]
@@ -169,7 +172,9 @@ class Ranker(keras.Model):
     def images(self, descriptors: Tensor, training: bool = False, *, normalize: bool = True) -> Tensor:
         """Encode float32 [B, N, F] to float32 [members, B, D], of length 1 unless `normalize` is False."""
         vectors = ops.stack([encoder(descriptors, training=training) for encoder in self.image_encoders])
-        return unit_length(vectors) if normalize else vectors
+        if normalize:
+            return unit_length(vectors)
+        return vectors
 
     def sentences(self, words: Tensor, training: bool = False) -> Tensor:
         """Encode int32 [B, T] to float32 [members, B, D] of length 1."""

@@ -27,5 +27,6 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, top: int) -> tuple[np.n
         for row, (line, bound) in enumerate(zip(block, bounds, strict=True), start):
             within = np.flatnonzero(line >= bound)
             best = within[np.argsort(-line[within], kind="stable")[:top]]
-            numbers[row], scores[row] = best, line[best]
+            numbers[row] = best
+            scores[row] = line[best]
     return numbers, scores

@@ -69,11 +69,13 @@ def search(args: argparse.Namespace) -> int:
             raise ConfigError(f"--like got {len(query)} pictures, expected one; name a file")
         numbers, scores = nearest(query[:1], encoded.vectors, args.top)
         pairs = zip(numbers[0], scores[0], strict=True)
-        found = [
-            {"image": shown_name(encoded.names[number]), "score": round(float(score), 4)} for number, score in pairs
-        ]
+        found = []
+        for number, score in pairs:
+            found.append({"image": shown_name(encoded.names[number]), "score": round(float(score), 4)})
     show(args, encoded, found)
-    return SKIPPED_SOME if encoded.skipped else DONE
+    if encoded.skipped:
+        return SKIPPED_SOME
+    return DONE
 
 
 def open_index(args: argparse.Namespace, model: Any) -> Any:

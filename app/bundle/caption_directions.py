@@ -19,7 +19,9 @@ def word_table(captions: Sequence[Sequence[Sequence[str]]]) -> np.ndarray:
         float32 [N, W], the share of an image's captions with the word, for each word that is said of enough images;
         standardised per word, so that a rare word counts as much as a common one.
     """
-    said = [Counter(word for caption in of_image for word in set(caption)) for of_image in captions]
+    said = []
+    for of_image in captions:
+        said.append(Counter(word for caption in of_image for word in set(caption)))
     images = Counter(word for counts in said for word in counts)
     words = sorted(word for word, count in images.items() if count >= _MIN_IMAGES)
     numbers = {word: number for number, word in enumerate(words)}

@@ -163,7 +163,10 @@ def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path,
     from vislang.core.half_precision import halve
     from vislang.training.checkpoints import CONFIG, VOCABULARY, WEIGHTS
 
-    data = {name: value for name, value in description["data"].items() if name not in ("folder", "cache")}
+    data = {}
+    for name, value in description["data"].items():
+        if name not in ("folder", "cache"):
+            data[name] = value
     write_json(packed / CONFIG, {**description, "data": data})
     if (checkpoint / VOCABULARY).is_file():
         shutil.copyfile(checkpoint / VOCABULARY, packed / VOCABULARY)

@@ -69,7 +69,8 @@ class Measure:
 
     def __init__(self, targets: np.ndarray, meaning: np.ndarray):
         targets = targets.astype(np.float32)
-        self.mean, self.meaning = targets.mean(axis=(0, 1)), meaning
+        self.mean = targets.mean(axis=(0, 1))
+        self.meaning = meaning
         self.variances = {name: float(np.mean(error)) for name, error in self._errors(targets - self.mean).items()}
 
     def _errors(self, error: Any) -> dict[str, Any]:

@@ -46,7 +46,8 @@ class Subject:
 def fit_subject(grids: np.ndarray, width: int) -> Subject:
     """Fit to grids, float32 [V, cells, F]; exact, in float64. Channels that never change are left out."""
     rows = grids.reshape(-1, grids.shape[-1]).astype(np.float64)
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    mean = rows.mean(axis=0)
+    deviation = rows.std(axis=0)
     scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
     scaled = (rows - mean) * scale
     values, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
@@ -152,7 +153,8 @@ class Lessons:
                 yield [grid.reshape(len(grid), -1, grid.shape[-1]) for grid in grids], [seen[hint] for hint in hints]
 
     def _subjects(self) -> list[Subject]:
-        path, numbers = self.folder / "subjects.npz", range(len(self.teachers))
+        path = self.folder / "subjects.npz"
+        numbers = range(len(self.teachers))
         if path.is_file():
             try:
                 with np.load(path, allow_pickle=False) as saved:
@@ -165,11 +167,14 @@ class Lessons:
             len(self.images), min(_FITTED_ON, len(self.images)), replace=False
         )
         asked = [grids for grids, _ in self._ask([(self.images[n], self.view(n, 0)) for n in chosen.tolist()])]
-        grids = [np.concatenate([block[n] for block in asked]) for n in numbers]
+        grids = []
+        for n in numbers:
+            grids.append(np.concatenate([block[n] for block in asked]))
         subjects = [fit_subject(seen, width) for seen, width in zip(grids, self.widths, strict=True)]
         arrays: dict[str, Any] = {}
         for number, subject in enumerate(subjects):
-            arrays[f"mean{number}"], arrays[f"directions{number}"] = subject.mean, subject.directions
+            arrays[f"mean{number}"] = subject.mean
+            arrays[f"directions{number}"] = subject.directions
             arrays[f"kept{number}"] = np.array(subject.kept)
         with whole_file(path) as part, part.open("wb") as file:
             np.savez(file, **arrays)

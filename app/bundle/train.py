@@ -99,8 +99,8 @@ def prepare(args: argparse.Namespace, paths: Sequence[Path], dev_paths: Sequence
 
     start_or_continue(args.lessons / "lessons.json", described(args, len(paths)))
     teachers, widths = teachers_of(args.teachers)
-    images = [photograph(path) for path in paths]
-    dev = [photograph(path) for path in dev_paths]
+    images = list(map(photograph, paths))
+    dev = list(map(photograph, dev_paths))
     hints = tuple(layer for layer in args.hints.split(",") if layer)
     lessons = Lessons(images, teachers, widths, hints, args.views, args.smallest, args.colours, 0, args.lessons)
     total = args.views * len(images)
@@ -158,7 +158,8 @@ def make_card(args: argparse.Namespace, config: Any, plain: Any, about: dict[str
     side = plain.get_layer("grid").output.shape[1]
     more = [Path(folder).name for folder in args.images]
     words = [f"python -m app.bundle.train --data data/{args.dataset}", *(f"--images {name}" for name in more)]
-    words += [f"--{name} {getattr(args, name)}" for name in ("teachers", "hints", "views", "smallest", "colours")]
+    for name in ("teachers", "hints", "views", "smallest", "colours"):
+        words.append(f"--{name} {getattr(args, name)}")
     words += [f"--run runs/distill/{args.run.name}", f"--out vislang/pretrained/{args.out.name}"]
     return {
         "name": args.out.name.removesuffix(_SUFFIX),
@@ -202,7 +203,10 @@ def start_or_continue(path: Path, description: dict[str, Any]) -> None:
         write_json(path, description)
         return
     found = read_json(path, "settings", f"delete {path.parent} to start again")
-    changed = [name for name in description if found.get(name) != description[name]]
+    changed = []
+    for name in description:
+        if found.get(name) != description[name]:
+            changed.append(name)
     if changed:
         raise CheckpointError(f"{path} is of another run (its {', '.join(changed)} differ); choose another folder")
 
@@ -217,7 +221,8 @@ def teachers_of(words: str) -> tuple[list[Any], tuple[int, ...]]:
     from vislang.backbones.registry import load_backbone
     from vislang.core.errors import ConfigError
 
-    teachers, widths = [], []
+    teachers = []
+    widths = []
     for word in words.split(","):
         name, colon, width = word.rpartition(":")
         if not colon or not width.isdecimal() or int(width) < 1:

@@ -97,7 +97,7 @@ class AlignmentConfig:
         return tuple(width for width in (self.global_dim, self.bag_dim) if width)
 
     def _check_layers(self) -> None:
-        first, *others = (FeatureName.parse(layer) for layer in self.layers)
+        first, *others = map(FeatureName.parse, self.layers)
         has_boxes = first.is_of_regions and others[:1] == [first.of_kind("boxes")]
         if has_boxes:
             others = others[1:]

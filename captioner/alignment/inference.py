@@ -84,7 +84,7 @@ class TrainedAligner(TrainedModel):
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> EncodedFragments:
         """Encode the regions of images of an open cache made with the same weights."""
         blocks = self.cached_descriptors(cache, ids).blocks()
-        return _concatenated([self._encode_regions(block) for block in blocks])
+        return _concatenated(list(map(self._encode_regions, blocks)))
 
     def encode_descriptors(self, descriptors: Any) -> EncodedFragments:
         """Encode the regions of images, float [B, R, F], rows of 0 for padding.

@@ -162,7 +162,10 @@ class RegionEncoder(keras.layers.Layer):
         if self.config.normalised:
             vectors = unit_length(vectors)
         projections = (self.global_projection, self.bag_projection)
-        parts = [projection(whole_image) for projection in projections if projection is not None]
+        parts = []
+        for projection in projections:
+            if projection is not None:
+                parts.append(projection(whole_image))
         return vectors, mask, _global_embeddings(parts, descriptors)
 
 

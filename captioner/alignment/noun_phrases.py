@@ -11,7 +11,8 @@ _JOINING = (
     " through near behind beside across along around between next down up out off it there its looks"
 )
 _BEGINNING = "a an the his her their some this these two three four one another"
-JOINS, DETERMINERS = frozenset(_JOINING.split()), frozenset(_BEGINNING.split())
+JOINS = frozenset(_JOINING.split())
+DETERMINERS = frozenset(_BEGINNING.split())
 _ENDS = JOINS | {"and", ".", ",", ""}
 _RARE = 5  # occurrences below which nothing is said of a word
 
@@ -25,8 +26,11 @@ def learned_joins(captions: Iterable[Sequence[str]]) -> frozenset[str]:
     Args:
         captions: of the training images, as words.
     """
-    count, determined, last, behind_thing = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
-    sentences = [list(words) for words in captions]
+    count = Counter[str]()
+    determined = Counter[str]()
+    last = Counter[str]()
+    behind_thing = Counter[str]()
+    sentences = list(map(list, captions))
     for words in sentences:
         for before, word, following in zip(["", *words], words, [*words[1:], ""], strict=False):
             count[word] += 1
@@ -63,7 +67,8 @@ def names_in(words: Sequence[str], joins: frozenset[str] = JOINS) -> list[str]:
 
 def with_determiners(words: Sequence[str], segments: Sequence[Any]) -> list[Any]:
     """Give "a" and its like to the segment of the word after them."""
-    moved, start = [], 0
+    moved = []
+    start = 0
     for number, segment in enumerate(segments):
         stop = segment.words[1]
         while number < len(segments) - 1 and stop > start and words[stop - 1].lower() in DETERMINERS:

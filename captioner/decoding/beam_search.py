@@ -122,9 +122,11 @@ class _Search:
         last = ops.reshape(found.last, (-1,))
         log_probs, state = self.step(self.memory, state, last)
         log_probs = permitted(log_probs, last, self.forbidden, self.forbid_repeats)
-        before, num_words = found.last.shape[-1], log_probs.shape[-1]
+        before = found.last.shape[-1]
+        num_words = log_probs.shape[-1]
         log_probs = ops.reshape(log_probs, (-1, self.groups, before, num_words))
-        chosen, parents = [], []
+        chosen = []
+        parents = []
         used = None
         for group in range(self.groups):
             old = _Hypotheses(*(field[:, group] for field in found))
@@ -154,7 +156,8 @@ class _Search:
         Returns:
             the group, first axes [B, W], and int32 [B, W], which of the P each grew from.
         """
-        before, most = log_probs.shape[1], min(self.width, log_probs.shape[2])  # more of one parent are never kept
+        before = log_probs.shape[1]  # more of one parent are never kept
+        most = min(self.width, log_probs.shape[2])
         costs, words = ops.top_k(log_probs if used is None else log_probs - self.diversity * used[:, None], most)
         ended = ops.expand_dims(old.done, -1)
         # An ended hypothesis goes on as itself: once, and free of charge.

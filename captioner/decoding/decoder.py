@@ -79,7 +79,8 @@ class Decoder:
             CheckpointError: the network gives NaN.
         """
         _check_shapes(descriptors.shape, mask.shape, self._width)
-        options, images = self.options, descriptors.shape[0]
+        options = self.options
+        images = descriptors.shape[0]
         if images == 0:
             shape = (0, options.num, options.max_words)
             return Sentences(np.zeros(shape, np.int32), np.zeros(shape[:2], np.float32))
@@ -89,7 +90,7 @@ class Decoder:
         inputs = [ops.convert_to_tensor(descriptors, "float32"), ops.convert_to_tensor(mask, "bool")]
         if options.method == "sample":
             inputs.append(ops.convert_to_tensor(self._noise(np.arange(images) if numbers is None else numbers)))
-        words, log_probs = (ops.convert_to_numpy(found) for found in self._graph(*inputs))
+        words, log_probs = map(ops.convert_to_numpy, self._graph(*inputs))
         broken = np.isnan(log_probs).any(axis=1).sum()
         if broken:
             raise CheckpointError(
@@ -104,7 +105,8 @@ class Decoder:
         return np.stack([one.random(shape, np.float32) for one in streams])
 
     def _decode(self, descriptors: Tensor, mask: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        options, step = self.options, self.network.step
+        options = self.options
+        step = self.network.step
         memory, state = self.network.start(descriptors, mask)
         if noise is not None:
             return sample(

@@ -59,7 +59,8 @@ def sample(
         last = ops.where(done, END, drawn)
         return t + 1, written(words, last, t), last, log_probs, last == END, state
 
-    words, last = ops.full((rows, max_words), END, "int32"), ops.full((rows,), START, "int32")
+    words = ops.full((rows, max_words), END, "int32")
+    last = ops.full((rows,), START, "int32")
     nothing = (ops.array(0, "int32"), words, last, ops.zeros((rows,), "float32"), ops.zeros((rows,), "bool"))
     _, words, _, log_probs, _, _ = ops.while_loop(unfinished, grow, (*nothing, spread(state, samples)))
     return ops.reshape(words, (-1, samples, max_words)), ops.reshape(log_probs, (-1, samples))

@@ -43,7 +43,7 @@ def start_biases(captions: Sequence[Sequence[int]], num_words: int) -> np.ndarra
     Returns:
         float32 [V], the largest 0; words that never occur count once.
     """
-    counts = np.bincount(np.concatenate([np.asarray(caption) for caption in captions]), minlength=num_words)
+    counts = np.bincount(np.concatenate(list(map(np.asarray, captions))), minlength=num_words)
     logs = np.log(np.maximum(counts, 1) / counts.sum())
     return (logs - logs.max()).astype(np.float32)
 
@@ -83,7 +83,7 @@ class CaptionBatches(EpochBatches):
         if weights is None:
             weights = np.ones(len(words))
         self.weights = weights.astype(np.float32)
-        self.lengths = np.array([len(caption) for caption in words])
+        self.lengths = np.array(list(map(len, words)))
         self._captions_of_image: list[np.ndarray] | None = None
         if batching == "by_image":
             images = np.unique(image_of_caption)
@@ -108,7 +108,7 @@ class CaptionBatches(EpochBatches):
             captions = np.concatenate(groups)
             first = [group[0] for group in groups]
             inputs = image_inputs(self.image_of_caption[first].astype(np.int32), self.descriptors)
-            inputs["owners"] = np.repeat(np.arange(len(groups), dtype=np.int32), [len(group) for group in groups])
+            inputs["owners"] = np.repeat(np.arange(len(groups), dtype=np.int32), list(map(len, groups)))
         words = pad_sentences([self.words[caption] for caption in captions]).ravel()
         inputs["words"] = words
         return inputs, words, self.weights[captions]

@@ -131,7 +131,10 @@ def _read(
             if name not in captions:
                 raise DataError(f"{split_list}: image {name!r} has no caption in {tokens.name}; {layout.next_step}")
             records.append(ImageRecord(name, files.get(name), split, captions[name]))
-    missing = [record.image_id for record in records if record.path is None]
+    missing = []
+    for record in records:
+        if record.path is None:
+            missing.append(record.image_id)
     if missing and require_images:
         raise DataError(
             f"{folder}: {len(missing)} of {len(records)} listed images are missing, first {missing[0]!r};"

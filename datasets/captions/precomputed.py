@@ -39,7 +39,7 @@ def read_precomputed(
     records = []
     for split in splits:
         path = folder / f"{name}_{split}_caps.txt"
-        captions = [clean_caption(line) for line in read_lines(path, _NEXT)]
+        captions = list(map(clean_caption, read_lines(path, _NEXT)))
         if "" in captions:
             raise DataError(f"{path}:{captions.index('') + 1}: an empty line, expected a caption; {_NEXT}")
         _rows_per_image(_open_rows(folder, name, split), len(captions), captions_per_image, path)

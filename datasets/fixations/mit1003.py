@@ -33,7 +33,10 @@ def read_mit1003(folder: str | Path, *, drop_first: bool = True) -> FixationData
     """
     folder = Path(folder)
     images = _visible(folder / "ALLSTIMULI", "*.jp*g")
-    people = [path for path in _visible(folder / "DATA", "*") if path.is_dir()]
+    people = []
+    for path in _visible(folder / "DATA", "*"):
+        if path.is_dir():
+            people.append(path)
     if not images or not people:
         raise DataError(
             f"{folder} holds {len(images)} images in ALLSTIMULI and {len(people)} people in DATA, expected some of"
@@ -83,7 +86,10 @@ def read_samples(path: Path) -> NDArray[np.float64]:
         DataError: a missing or damaged file.
     """
     content = read_mat(path, _NEXT)
-    names = [name for name in content if not name.startswith("__")]
+    names = []
+    for name in content:
+        if not name.startswith("__"):
+            names.append(name)
     variable = path.stem[:_LONGEST_NAME]
     if variable not in names and len(names) == 1:
         variable = names[0]

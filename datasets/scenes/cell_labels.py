@@ -38,7 +38,7 @@ def draw_labelled_scenes(split: str, count: int, seed: int, workers: int = 2) ->
     """Draw `count` scenes of a split with their labels; equal arguments but `workers` give equal scenes."""
     parts = [(split, seed, start, min(start + _PART, count)) for start in range(0, count, _PART)]
     if workers < 2 or len(parts) < 2:
-        return _joined([_draw_part(part) for part in parts])
+        return _joined(list(map(_draw_part, parts)))
     with ProcessPoolExecutor(workers) as pool:
         return _joined(list(pool.map(_draw_part, parts)))
 

@@ -82,7 +82,10 @@ def read_scenes(folder: str | Path) -> tuple[ImageRecord, ...]:
     for entry in _entries(folder):
         name = entry["file_name"]
         records.append(ImageRecord(name, folder / "images" / name, entry["split"], tuple(entry["captions"])))
-    missing = [record.image_id for record in records if record.image_id not in drawn]
+    missing = []
+    for record in records:
+        if record.image_id not in drawn:
+            missing.append(record.image_id)
     if missing:
         raise DataError(f"{folder}: {len(missing)} of {len(records)} scenes are missing, first {missing[0]!r}; {_NEXT}")
     return check_splits(records)

@@ -70,7 +70,7 @@ def caption_results_page(
     last = one_table(results)
     sections = [_numbers(shown), _table(last.dataset, last.split, results), _diversity(results)]
     for heading, images in (gallery or {}).items():
-        shown_images = cards([_image_card(image) for image in images])
+        shown_images = cards(list(map(_image_card, images)))
         sections.append(section(heading, shown_images, text="The caption in bold, then what people wrote."))
     sections.append(origin_section(shown.to_json()))
     trained = seeds(shown)
@@ -107,7 +107,10 @@ def pick_captions(
     best = order[:ranked]
     worst = order[::-1][:ranked]
     taken = {*best, *worst}
-    others = [row for row in stream(seed, "gallery", "captions").permutation(count).tolist() if row not in taken]
+    others = []
+    for row in stream(seed, "gallery", "captions").permutation(count).tolist():
+        if row not in taken:
+            others.append(row)
     picks = {"Best by CIDEr": best, "Worst by CIDEr": worst, "Picked at random from the rest": others[:random]}
     return {heading: rows for heading, rows in picks.items() if rows}
 

@@ -87,7 +87,7 @@ def _sentences(sentences: Sequence[GroundedSentence]) -> str:
         "Picked at random. Each sentence is cut into parts, and each part lies on its region; parts in brackets are"
         " about the whole image."
     )
-    return section("Sentences and their regions", cards([_card(sentence) for sentence in sentences]), text=text)
+    return section("Sentences and their regions", cards(list(map(_card, sentences))), text=text)
 
 
 def _card(sentence: GroundedSentence) -> str:

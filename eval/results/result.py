@@ -171,7 +171,7 @@ def _to_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _to_plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_to_plain(inner) for inner in value]
+        return list(map(_to_plain, value))
     return value
 
 

@@ -123,8 +123,8 @@ def caption_section(results: Sequence[CaptionResult], folder: str | None = None)
         caption_footnote(last.dataset, last.split),
         "### Diversity",
         "New captions are those that are no training caption.",
-        table_lines(["method", *DIVERSITY.values()], [_diversity_row(result) for result in results]),
-        [_note(result) for result in results],
+        table_lines(["method", *DIVERSITY.values()], list(map(_diversity_row, results))),
+        list(map(_note, results)),
         _not_measured(results),
     )
 
@@ -165,7 +165,10 @@ def _note(result: CaptionResult) -> str:
     if "cider" in result.intervals:
         low, high = result.intervals["cider"]
         parts.append(f"CIDEr's 95 % interval over images {low:.1f} to {high:.1f}")
-    known = [str(run.seed) for run in result.per_seed if run.seed is not None]
+    known = []
+    for run in result.per_seed:
+        if run.seed is not None:
+            known.append(str(run.seed))
     if known:
         parts.append(f"seeds {', '.join(known)}")
     parts.extend(f"{name.replace('_', ' ')} {value}" for name, value in result.decoding.items())

@@ -50,7 +50,9 @@ def classification_result(
     for domain in dict.fromkeys(domain for domain, _ in truth.values()):
         ids = [image_id for image_id in truth if truth[image_id][0] == domain]
         labels = [truth[image_id][1] for image_id in ids]
-        predicted = [[run.predictions[image_id] for image_id in ids] for run in runs]
+        predicted = []
+        for run in runs:
+            predicted.append([run.predictions[image_id] for image_id in ids])
         scores = accuracy(np.array(predicted) == np.array(labels))
         intervals[domain] = scores.interval
         domains[domain] = DomainScores(len(ids), confusion_matrix(labels, predicted, trained.classes))
@@ -108,7 +110,7 @@ def classification_section(results: Sequence[ClassificationResult], folder: str 
         _gains(results),
         "### Most frequent mistakes",
         "True class → prediction, how often over all seeds.",
-        [_mistakes(result) for result in results],
+        list(map(_mistakes, results)),
         [note(result, seeds(result)) for result in results],
     )
 

@@ -25,13 +25,15 @@ _INVERSION_COLUMNS = {  # metric: heading and digits
 def change_section(results: Sequence[ChangeResult], folder: str | None = None) -> str:
     """Return the Markdown section of noticed changes; arguments as for all sections of tables."""
     last = results[-1]
-    rows = [[named(one, folder), *(number(one.metrics.get(name)) for name in last.metrics)] for one in results]
+    rows = []
+    for one in results:
+        rows.append([named(one, folder), *(number(one.metrics.get(name)) for name in last.metrics)])
     return section(
         f"Noticed changes: {last.dataset}, {last.split}",
         f"Per cent of {count(last.num_images, 'image')} whose change a model of natural images notices; chance is 50."
         " Made by `python -m naturalness.changes`.",
         table_lines(["model", *last.metrics], rows),
-        [note(result) for result in results],
+        list(map(note, results)),
     )
 
 
@@ -106,7 +108,10 @@ def benchmark_section(results: Sequence[BenchmarkResult], folder: str | None = N
     link = ""
     if folder is not None:
         link = f" All lines: [{result.file_name()}]({folder}{result.file_name()})."
-    rows = [[f"`{script}`", cell(lines[-1])] for script, lines in result.printed.items() if lines]
+    rows = []
+    for script, lines in result.printed.items():
+        if lines:
+            rows.append([f"`{script}`", cell(lines[-1])])
     cores = count(result.machine["cores"], "core")
     return section(
         "Speed and memory",

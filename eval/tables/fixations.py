@@ -61,7 +61,7 @@ def fixation_result(
             if summary is not None:
                 metrics[name] = summary.mean
                 intervals[name] = (summary.low, summary.high)
-    skipped = {name: [list(one) for one in scores.skipped] for name, scores in methods.items() if scores.skipped}
+    skipped = {name: list(map(list, scores.skipped)) for name, scores in methods.items() if scores.skipped}
     return FixationResult(
         **vars(row),
         **vars(images),
@@ -127,7 +127,7 @@ def fixation_section(results: Sequence[FixationResult], folder: str | None = Non
         f" draws from {protocol.others} images. IG: bits over the centre Gaussian (standard deviation"
         f" {protocol.centre_std:g} of the sides). In brackets: 95 % interval over images.",
         table_lines(["method", *(heading for heading, _ in _COLUMNS.values())], rows),
-        [_note(result) for result in results],
+        list(map(_note, results)),
     )
 
 

@@ -11,7 +11,7 @@ NOTHING = "–"
 def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a Markdown table; cells are Markdown."""
     lines = [_line(header), "|---" * len(header) + "|"]
-    lines.extend(_line(row) for row in rows)
+    lines.extend(map(_line, rows))
     return lines
 
 

@@ -80,5 +80,5 @@ def region_caption_section(results: Sequence[RegionCaptionResult], folder: str |
         table_lines(_HEADER, rows),
         "† METEOR, ROUGE-L and CIDEr from the paper, BLEU recalled; another data set, 45 references for an image."
         " Models of whole images write sentences; the phrases are short.",
-        [note(result) for result in results],
+        list(map(note, results)),
     )

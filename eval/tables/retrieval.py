@@ -122,12 +122,15 @@ def retrieval_section(results: Sequence[RetrievalResult], folder: str | None = N
         " `python -m eval.run`, mean ± standard deviation over seeds; ties are ranked pessimistically.",
     ]
     for setting in dict.fromkeys(result.setting for result in results):
-        ours = [result for result in results if result.setting == setting]
-        rows = [_published_row(row) for row in published_retrieval(last.dataset, setting)]
+        ours = []
+        for result in results:
+            if result.setting == setting:
+                ours.append(result)
+        rows = list(map(_published_row, published_retrieval(last.dataset, setting)))
         rows.extend(_row(result, folder) for result in ours)
         blocks.append(f"### {setting_words(setting).capitalize()}")
         blocks.append(table_lines(_HEADER, rows))
-        blocks.append([_note(result) for result in ours])
+        blocks.append(list(map(_note, ours)))
     return section(f"Image-sentence retrieval: {last.dataset}, {last.split}", *blocks, FOOTNOTE)
 
 

@@ -205,11 +205,17 @@ def _write_examples(
     from eval.results.result import read_results
     from vislang.core.seeds import stream
 
-    readable = [record for record in data.records if record.path is not None]
+    readable = []
+    for record in data.records:
+        if record.path is not None:
+            readable.append(record)
     order = stream(0, "gallery", "alignment").permutation(len(readable))[:_SHOWN]
     placed = place_sentences(aligner, data.cache, [readable[row] for row in order])
     key = results[0].table_key()
-    grounded = [result for result in read_results(args.out, GroundingResult) if result.table_key() == key]
+    grounded = []
+    for result in read_results(args.out, GroundingResult):
+        if result.table_key() == key:
+            grounded.append(result)
     shown = f"sentences cut by {aligner.description.get('preset')}, seed {aligner.description.get('seed')}"
     title = f"Words and their regions: {data.dataset}, {data.name}"
     page = grounding_page(grounded, placed, title=title, tags=[f"{len(data.records):,} images", shown])

@@ -128,7 +128,10 @@ def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -
             )
         trained_on: set[str] = set()
         trained_on.update(*description["pictures"].values())
-        seen = [record.image_id for record in records if record.image_id in trained_on]
+        seen = []
+        for record in records:
+            if record.image_id in trained_on:
+                seen.append(record.image_id)
         if seen:
             raise EvalError(
                 f"{checkpoint} was trained on {len(seen)} of the {len(records)} images of --split {args.split},"

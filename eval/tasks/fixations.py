@@ -183,7 +183,10 @@ def _write_examples(
     from vislang.core.seeds import stream
 
     chosen = stream(0, "gallery", "fixations").permutation(len(records))[:_SHOWN]
-    shown = {name: method.map_of for name, method in methods.items() if name != "uniform"}
+    shown = {}
+    for name, method in methods.items():
+        if name != "uniform":
+            shown[name] = method.map_of
     rows = [draw_maps(records[row], shown, protocol) for row in chosen]
     tags = [result.dataset, "random images", f"maps smoothed by {protocol.blur:.1%} of the width"]
     stem = "-".join(filter(None, ("fixations", result.dataset, protocol.suffix())))

@@ -32,7 +32,9 @@ class DirectionalPredictors(keras.layers.Layer):
 
     def __init__(self, width: int, units: int, *, depth: int = 2, deviation: float = 0.01, name: str | None = None):
         super().__init__(name=name)
-        self.width, self.units, self.depth = width, units, depth
+        self.width = width
+        self.units = units
+        self.depth = depth
         normal = keras.initializers.RandomNormal(stddev=deviation)
         count = len(DIRECTIONS)
 
@@ -45,7 +47,8 @@ class DirectionalPredictors(keras.layers.Layer):
         self.inputs = [matrix(width if level == 0 else units, 4 * units, f"inputs_{level}") for level in range(depth)]
         self.recurrent = [matrix(units, 4 * units, f"recurrent_{level}") for level in range(depth)]
         self.biases = [bias(4 * units, f"bias_{level}") for level in range(depth)]
-        self.output_kernel, self.output_bias = matrix(units, width, "output"), bias(width, "output_bias")
+        self.output_kernel = matrix(units, width, "output")
+        self.output_bias = bias(width, "output_bias")
         self.built = True
 
     def call(self, maps: Tensor) -> tuple[Tensor, ...]:
@@ -78,7 +81,9 @@ def as_sequences(maps: Tensor, direction: str) -> Tensor:
     """Give maps [B, H, W, K] as sequences [T, S, K] in the order of a scan."""
     steps = ops.transpose(maps, (1, 0, 2, 3) if direction in ("down", "up") else (2, 0, 1, 3))  # [T, B, other side, K]
     steps = ops.reshape(steps, (ops.shape(steps)[0], -1, maps.shape[-1]))
-    return ops.flip(steps, axis=0) if direction in ("up", "left") else steps
+    if direction in ("up", "left"):
+        return ops.flip(steps, axis=0)
+    return steps
 
 
 def as_maps(sequences: Tensor, direction: str, shape: Sequence[Any]) -> Tensor:

@@ -59,11 +59,11 @@ def canonical(pairs: PairSums, deviation: Array, kept: int, ridge: float) -> Can
     if not pairs.count:
         raise ValueError("no pair of cells was seen, expected maps larger than the reach")
     means = pairs.first / pairs.count, pairs.second / pairs.count
-    scale, identity = np.outer(deviation, deviation), np.eye(len(deviation))
-    own = [
-        np.linalg.cholesky((square / pairs.count - np.outer(mean, mean)) / scale + ridge * identity)
-        for square, mean in zip((pairs.first_square, pairs.second_square), means, strict=True)
-    ]
+    scale = np.outer(deviation, deviation)
+    identity = np.eye(len(deviation))
+    own = []
+    for square, mean in zip((pairs.first_square, pairs.second_square), means, strict=True):
+        own.append(np.linalg.cholesky((square / pairs.count - np.outer(mean, mean)) / scale + ridge * identity))
     both = (pairs.product / pairs.count - np.outer(*means)) / scale
     whitened = np.linalg.solve(own[1], np.linalg.solve(own[0], both).T).T
     left, correlation, right = np.linalg.svd(whitened)
@@ -84,7 +84,8 @@ class Belonging(keras.layers.Layer):
 
     def __init__(self, channels: int, reach: int, *, name: str | None = None):
         super().__init__(name=name)
-        self.reach, self.width = reach, (channels + 1) // 2
+        self.reach = reach
+        self.width = (channels + 1) // 2
 
         def constant(*shape: int, called: str) -> Tensor:
             return self.add_weight(shape=(2, *shape), initializer="zeros", trainable=False, name=called)
@@ -113,7 +114,8 @@ class Belonging(keras.layers.Layer):
             where it goes with them less than cells do by chance; 0 where it has none.
         """
         height, width = maps.shape[1:3]
-        total, count = ops.zeros_like(maps[..., 0]), np.zeros((height, width), np.float32)
+        total = ops.zeros_like(maps[..., 0])
+        count = np.zeros((height, width), np.float32)
         for axis, size in ((0, height), (1, width)):
             if size <= self.reach:
                 continue

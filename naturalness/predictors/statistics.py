@@ -28,9 +28,12 @@ class PairSums:
     product: Array = field(init=False)  # [C, C], a in rows
 
     def __post_init__(self) -> None:
-        self.first, self.second = np.zeros(self.channels), np.zeros(self.channels)
+        self.first = np.zeros(self.channels)
+        self.second = np.zeros(self.channels)
         square = (self.channels, self.channels)
-        self.first_square, self.second_square, self.product = np.zeros(square), np.zeros(square), np.zeros(square)
+        self.first_square = np.zeros(square)
+        self.second_square = np.zeros(square)
+        self.product = np.zeros(square)
 
     def add(self, a: Array, b: Array) -> None:
         """Add pairs, float32 [n, C] each."""
@@ -44,8 +47,10 @@ class PairSums:
     def turned(self) -> "PairSums":
         """Give the same pairs as (b, a)."""
         other = PairSums(self.channels, self.count)
-        other.first, other.second = self.second, self.first
-        other.first_square, other.second_square = self.second_square, self.first_square
+        other.first = self.second
+        other.second = self.first
+        other.first_square = self.second_square
+        other.second_square = self.first_square
         other.product = self.product.T
         return other
 
@@ -63,10 +68,13 @@ class MapMoments:
     """
 
     def __init__(self, channels: int, *, per_picture: int = 0, distances: Iterable[int] = (1,)):
-        self.channels, self.per_picture = channels, per_picture
-        self.cells, self.pictures = 0.0, 0
+        self.channels = channels
+        self.per_picture = per_picture
+        self.cells = 0.0
+        self.pictures = 0
         self.sum, self.square_sum, self.cube_sum = (np.zeros(channels) for _ in range(3))  # over all cells
-        self.sampled, self.sample_sum = 0.0, np.zeros(channels)
+        self.sampled = 0.0
+        self.sample_sum = np.zeros(channels)
         self.products = np.zeros((channels, channels))  # over the sampled cells
         self.pairs = {distance: (PairSums(channels), PairSums(channels)) for distance in distances}
 
@@ -95,7 +103,8 @@ class MapMoments:
         for distance, (down, right) in self.pairs.items():
             columns = maps.transpose(0, 2, 1, 3)
             for sums, one in ((down, maps), (right, columns)):
-                first, second = one[:, :-distance], one[:, distance:]
+                first = one[:, :-distance]
+                second = one[:, distance:]
                 sums.add(first.reshape(-1, self.channels), second.reshape(-1, self.channels))
 
     def mean_and_deviation(self) -> tuple[Array, Array]:

@@ -35,10 +35,13 @@ def gradient_losses(model: Any, cells: np.ndarray, numbers: np.ndarray) -> tuple
     Returns:
         float32 [P, T], -log p(w_t | w_<t, mean); float32 [P, T, R, C], dL_t/da, whose mean over a picture is 0.
     """
-    pictures, words = len(cells), len(numbers)
+    pictures = len(cells)
+    words = len(numbers)
     means = np.asarray(cells, np.float32).mean(axis=(1, 2))  # [P, F]
-    losses, gradients = [], []
-    graph, step = _slope_graph(model.network), max(1, _ROWS // words)
+    losses = []
+    gradients = []
+    graph = _slope_graph(model.network)
+    step = max(1, _ROWS // words)
     for start in range(0, pictures, step):
         some = np.repeat(means[start : start + step], words, axis=0)[:, None]  # [P' * T, 1, F]
         sentences = np.broadcast_to(np.asarray(numbers, np.int32), (len(some), words))

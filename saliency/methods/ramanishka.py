@@ -23,7 +23,10 @@ def smoothed_in_time(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     for following in frames:
         if current is not None:
             yield (before + current + following) / 3
-        before, current = (following if current is None else current), following
+        before = current
+        if current is None:
+            before = following
+        current = following
     if current is not None:
         yield (before + 2 * current) / 3
 
@@ -82,5 +85,6 @@ def rendered(scores: np.ndarray) -> np.ndarray:
 
 
 def _unit(scores: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    low, high = (scores.min(axis=axes, keepdims=True), scores.max(axis=axes, keepdims=True))
+    low = scores.min(axis=axes, keepdims=True)
+    high = scores.max(axis=axes, keepdims=True)
     return np.divide(scores - low, high - low, out=np.zeros_like(scores), where=high > low)

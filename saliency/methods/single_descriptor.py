@@ -63,7 +63,8 @@ def _divergence_graph(network: Any) -> Callable[..., Any]:
         return ops.sum(ops.exp(full) * (full - alone), axis=-1)
 
     shape = (None, 1, network.num_features)
-    words, full = (None, None), (1, None, network.num_words)
+    words = (None, None)
+    full = (1, None, network.num_words)
     return compiled(divergence, (shape, "float32"), (words, "int32"), (full, "float32"))
 
 

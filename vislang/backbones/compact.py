@@ -5,7 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-INPUT_SIZE, CELLS, CHANNELS = 240, 10, 512
+INPUT_SIZE = 240
+CELLS = 10
+CHANNELS = 512
 _STEMS = {160: 4, 240: 6, 320: 8}  # input size: stride of the first layer
 _STAGES = ((64, 64, 1), (160, 64, 4), (320, 128, 5))  # channels, inner channels and blocks at 40, 20, 10 cells a side
 
@@ -40,7 +42,8 @@ def build_compact(
     image = keras.Input((size, size, 3), name="image")
     x = image
     for stage, (depth, inner, blocks) in enumerate(_STAGES, start=1):
-        depth, inner = _wide(depth, width), _wide(inner, width)
+        depth = _wide(depth, width)
+        inner = _wide(inner, width)
         kernel, stride = (3, 2) if stage > 1 else (_STEMS[size] * 3 // 2, _STEMS[size])
         x = relu(convolve(x, depth, kernel, stride, f"stage{stage}_down"), f"stage{stage}_down_relu")
         for block in range(1, blocks + 1):
@@ -77,7 +80,11 @@ class StandardisedConv2D(keras.layers.Layer):
         self, channels: int, size: int, stride: int, padding: str, *, gain: float = 1.7, name: str | None = None
     ):
         super().__init__(name=name)
-        self.channels, self.size, self.stride, self.padding, self.first_gain = channels, size, stride, padding, gain
+        self.channels = channels
+        self.size = size
+        self.stride = stride
+        self.padding = padding
+        self.first_gain = gain
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the weights; the kernel is a matrix, which is what Muon orthogonalises."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from vislang.core.errors import ConfigError
 
-LAYER, BLOB = "layer", "blob"
+LAYER = "layer"
+BLOB = "blob"
 REGION_KINDS = ("boxes", "regions", "crops", "described")
 _BEFORE_RELU = "pre:"
 

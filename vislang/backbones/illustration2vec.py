@@ -54,7 +54,10 @@ class Illustration2Vec:
             raise DataError(f"a list of {len(tags)} tags, expected {NUM_TAGS}; give the tag_list.json of the network")
         if thresholds is not None and thresholds.shape != (NUM_TAGS, 3):
             raise DataError(f"thresholds of shape {thresholds.shape}, expected {(NUM_TAGS, 3)}: f0.5, f1 and f2")
-        self.tagger, self.encoder, self.tags, self.thresholds = tagger, encoder, tuple(tags), thresholds
+        self.tagger = tagger
+        self.encoder = encoder
+        self.tags = tuple(tags)
+        self.thresholds = thresholds
         self._places = {tag: place for place, tag in enumerate(self.tags)}
 
     def estimate_plausible_tags(
@@ -72,7 +75,8 @@ class Illustration2Vec:
         """
         if threshold_rule not in RULES:
             raise unknown_name("threshold rule", threshold_rule, RULES)
-        column, limits = RULES[threshold_rule], np.full(NUM_TAGS, threshold)
+        column = RULES[threshold_rule]
+        limits = np.full(NUM_TAGS, threshold)
         if column is not None:
             if self.thresholds is None:
                 raise ConfigError(f"rule {threshold_rule} needs thresholds; give their file, or take 'constant'")
@@ -141,8 +145,12 @@ def load(
         raise ConfigError("neither a tagger nor features, expected at least one .caffemodel of illustration2vec")
     if (tagger is None) != (tags is None):
         raise ConfigError("a tagger and the list of its tags go together; give both, such as tag_list.json")
-    names = read_tags(tags) if tags is not None else ()
-    limits = read_thresholds(thresholds) if thresholds is not None else None
+    names: tuple[str, ...] = ()
+    if tags is not None:
+        names = read_tags(tags)
+    limits = None
+    if thresholds is not None:
+        limits = read_thresholds(thresholds)
     encoder = None
     if features is not None:
         encoder = caffe.at_taps(caffe.load_named("illustration2vec-features", features), ["encode1"])

@@ -156,7 +156,9 @@ BACKBONES = {
 
 def default_recipe(name: str) -> str | None:
     """Give the recipe that a backbone of the table was trained on; None for a backbone from elsewhere."""
-    return BACKBONES[name].recipe if name in BACKBONES else None
+    if name in BACKBONES:
+        return BACKBONES[name].recipe
+    return None
 
 
 def full_recipe_name(backbone: str, recipe: str | None) -> str | None:
@@ -218,7 +220,9 @@ def _load_row(name: str, row: Backbone, weights: str | Path | None) -> Any:
 def _download(name: str, row: Backbone) -> Any:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras' progress bar must not mix with a command's JSON
-            return row.download() if row.download else None
+            if row.download:
+                return row.download()
+            return None
     except Exception as error:  # urllib, ssl, h5py and Keras each raise their own
         reason = " ".join(str(error).split())[:200]
         raise DataError(_nowhere(name, row, f"the Keras download failed ({reason})")) from error
@@ -235,7 +239,10 @@ def _nowhere(name: str, row: Backbone, third: str) -> str:
 def _present_taps(name: str, row: Backbone, model: Any) -> dict[str, str]:
     """Give {tap: layer} of the taps the model has; the fully connected ones are absent without the classifier."""
     layers = {layer.name for layer in model.layers}
-    present = {tap: where.layer for tap, where in row.taps.items() if where.layer in layers}
+    present = {}
+    for tap, where in row.taps.items():
+        if where.layer in layers:
+            present[tap] = where.layer
     if "grid" not in present or tuple(model.input_shape[1:]) != (row.size, row.size, 3):
         raise DataError(
             f"these weights are not of backbone {name}: input {model.input_shape[1:]}, expected"

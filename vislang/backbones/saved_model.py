@@ -139,7 +139,9 @@ def _from_module(name: str, recipe: Recipe | None, module: Any) -> LoadedBackbon
     if len(inputs) != 1:
         raise DataError(f"{name}: signature takes {sorted(inputs)}, expected one image input")
     ((argument, declared),) = inputs.items()
-    side = declared.shape[1] if declared.shape.rank == 4 else None
+    side = None
+    if declared.shape.rank == 4:
+        side = declared.shape[1]
     recipe = recipe or find_recipe(f"squash-{side or 224}-unit/v1")
     if declared.dtype != tf.float32 or side not in (None, recipe.size):
         takes = f"{declared.dtype.name} {tuple(declared.shape)}"
@@ -159,7 +161,10 @@ def _constants(signature: Any) -> list[np.ndarray]:
 
     graph = signature.graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    arrays = [tf.make_ndarray(node.attr["value"].tensor) for node in nodes if node.op == "Const"]
+    arrays = []
+    for node in nodes:
+        if node.op == "Const":
+            arrays.append(tf.make_ndarray(node.attr["value"].tensor))
     return sorted((array for array in arrays if array.dtype.kind in "fiu"), key=lambda array: fingerprint([array]))
 
 

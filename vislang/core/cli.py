@@ -88,7 +88,9 @@ class CommandParser(argparse.ArgumentParser):
                     parser = action.choices[getattr(parsed, action.dest)]
             known = [option for action in parser._actions for option in action.option_strings]
             near = difflib.get_close_matches(rest[0].partition("=")[0], known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = ""
+            if near:
+                hint = f" (did you mean {near[0]}?)"
             parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
         return parsed
 

@@ -17,7 +17,7 @@ def image_grid(rows: Sequence[Any]) -> Image.Image:
         rows: float or uint8 [B, S, S, 3] each, RGB 0..255; a shorter row leaves white at its end.
     """
     height, width = np.asarray(rows[0]).shape[1:3]
-    columns = max(len(row) for row in rows)
+    columns = max(map(len, rows))
     size = (len(rows) * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3)
     paper = np.full(size, _PAPER, np.uint8)
     for row, pictures in enumerate(rows):

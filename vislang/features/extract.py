@@ -70,7 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.list:
         return run_command(lambda: _list_backbones(args.json))
-    missing = [f"--{name}" for name in ("images", "backbone", "cache") if not getattr(args, name)]
+    missing = []
+    for name in ("images", "backbone", "cache"):
+        if not getattr(args, name):
+            missing.append(f"--{name}")
     if missing:
         parser.error(f"missing {' '.join(missing)}; see --help, or --list for the backbones")
     return run_command(lambda: _extract(args))
@@ -99,7 +102,9 @@ def _extract(args: argparse.Namespace) -> int:
     from vislang.features.regions.region_features import with_regions
 
     paths, skipped = _images_by_id(args.images, args.root, by_name=args.ids == "name")
-    cache = open_cache(args.cache) if Path(args.cache).exists() else None
+    cache = None
+    if Path(args.cache).exists():
+        cache = open_cache(args.cache)
     if cache is not None:
         paths, extra = _as_cached(cache, paths, args.images)
         skipped += extra
@@ -110,9 +115,14 @@ def _extract(args: argparse.Namespace) -> int:
         raise DataError("--taps names no tap, expected some such as pooled,grid; see --list")
     backbone = with_regions(backbone, list(taps), args.proposals)
     wanted = [feature_key(backbone, tap) for tap in taps]
-    keys = [key for key in wanted if cache is None or not cache.holds(key)]
+    keys = []
+    for key in wanted:
+        if cache is None or not cache.holds(key):
+            keys.append(key)
     started = time.monotonic()
-    computed = _compute(args, backbone, keys, paths, skipped, may_drop=cache is None) if keys else 0
+    computed = 0
+    if keys:
+        computed = _compute(args, backbone, keys, paths, skipped, may_drop=cache is None)
     seconds = time.monotonic() - started
     summary = {
         "cache": args.cache,
@@ -126,7 +136,9 @@ def _extract(args: argparse.Namespace) -> int:
         "skipped": [{"source": source, "reason": reason} for source, reason in skipped],
     }
     _report(summary, as_json=args.json)
-    return SKIPPED_SOME if skipped else DONE
+    if skipped:
+        return SKIPPED_SOME
+    return DONE
 
 
 def _compute(
@@ -138,7 +150,8 @@ def _compute(
     from vislang.features.cache.reader import CacheWriter
     from vislang.features.pipeline import encode_batches
 
-    ids, taps = list(paths), [key.tap for key in keys]
+    ids = list(paths)
+    taps = [key.tap for key in keys]
     job = {"sources": _digest(paths), "batch": args.batch_size}
     with CacheWriter(args.cache, keys, job) as writer:
         first = writer.done
@@ -155,7 +168,7 @@ def _compute(
                 )
                 bar.update(len(batch.kept) + len(batch.skipped))
         writer.finish()
-        skipped += [tuple(one) for one in writer.skipped]
+        skipped += list(map(tuple, writer.skipped))
     return len(files)
 
 
@@ -182,7 +195,9 @@ def _base(where: str, root: str | None) -> Path:
     if path.is_dir():
         return path
     if path.is_file():
-        return Path(root) if root else path.parent
+        if root:
+            return Path(root)
+        return path.parent
     while glob.has_magic(str(path)):
         path = path.parent
     return path
@@ -190,7 +205,10 @@ def _base(where: str, root: str | None) -> Path:
 
 def _as_cached(cache: Any, paths: dict[str, Path], where: str) -> tuple[dict[str, Path], list[tuple[str, str]]]:
     """Give the images in the cache's own order, and those it does not hold as skipped."""
-    missing = [name for name in cache.ids if name not in paths]
+    missing = []
+    for name in cache.ids:
+        if name not in paths:
+            missing.append(name)
     if missing:
         raise DataError(
             f"{cache.path}: holds {missing[0]!r} and {len(missing) - 1} more images that are not in {where};"
@@ -205,7 +223,9 @@ def _digest(paths: dict[str, Path]) -> str:
     """Give a hash that changes when the list or any file changes, so that a resumed run never mixes two versions."""
     digest = hashlib.sha256()
     for name, path in paths.items():
-        stat = path.stat() if path.exists() else None
+        stat = None
+        if path.exists():
+            stat = path.stat()
         digest.update(f"{name}\0{stat and (stat.st_size, stat.st_mtime_ns)}\n".encode())
     return digest.hexdigest()
 

@@ -61,15 +61,20 @@ def extract(args: argparse.Namespace) -> int:
     import_backend_quietly()
     backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.recipe)
     key = replace(feature_key(backbone, "pooled"), tap=TAP)
-    started, names = time.monotonic(), list(paths)
+    started = time.monotonic()
+    names = list(paths)
     with CacheWriter(args.cache, [key], {"videos": names, "frames": args.frames}) as writer:
         todo = names[writer.done :]
         for name in tqdm(todo, initial=writer.done, total=len(names), unit="video", disable=not progress_is_shown()):
             rows, reason = encoded(backbone, paths[name], args.frames)
             if reason and args.strict:
                 raise DataError(f"{reason} (strict: the first bad video ends the run)")
-            kept = [] if reason else [name]
-            skipped = [(str(paths[name]), reason)] if reason else []
+            kept = [name]
+            if reason:
+                kept = []
+            skipped = []
+            if reason:
+                skipped = [(str(paths[name]), reason)]
             writer.append(kept, {TAP: rows}, done=writer.done + 1, skipped=skipped)
         writer.finish()
         listed = [{"source": source, "reason": reason} for source, reason in writer.skipped]

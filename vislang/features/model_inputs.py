@@ -38,7 +38,8 @@ def encode_taps(
     Raises:
         DataError: weights other than in training, or an unreadable image and `options.strict`.
     """
-    streams, names = [], []
+    streams = []
+    names = []
     for recipe, of_recipe in _by_recipe(taps).items():
         plain = [FeatureName.parse(tap).stored for tap in of_recipe]
         backbone = _backbone(trained_on["name"], recipe, options.weights)
@@ -126,7 +127,10 @@ def given_features(images: Any, taps: Sequence[str]) -> dict[str, np.ndarray] | 
         DataError: a tap is missing, or they are of different numbers of images.
     """
     if isinstance(images, dict):
-        missing = [tap for tap in taps if tap not in images]
+        missing = []
+        for tap in taps:
+            if tap not in images:
+                missing.append(tap)
         if missing:
             raise DataError(
                 f"features of tap {missing[0]!r} are missing, got {', '.join(images)}; extract that tap too"

@@ -69,9 +69,13 @@ def encode_images(
     kept = [number for batch in batches for number in batch.kept]
     skipped = [one for batch in batches for one in batch.skipped]
     if not kept:
-        first = f"; the first: {skipped[0].reason}" if skipped else "; the list is empty"
+        first = "; the list is empty"
+        if skipped:
+            first = f"; the first: {skipped[0].reason}"
         raise DataError(f"none of {len(sources)} images could be encoded{first}")
-    features = {tap: np.concatenate([batch.features[tap] for batch in batches if batch.kept]) for tap in taps}
+    features = {}
+    for tap in taps:
+        features[tap] = np.concatenate([batch.features[tap] for batch in batches if batch.kept])
     return FeatureBatch(features, kept, skipped)
 
 
@@ -92,11 +96,19 @@ def encode_batches(
         raise DataError(f"batch size is {batch_size}, expected at least 1")
     start = 0
     for images, results in _prepared_batches(sources, backbone.recipe, batch_size, backbone.needs_pictures):
-        good = [number for number, result in enumerate(results) if not isinstance(result, Skipped)]
-        skipped = [result for result in results if isinstance(result, Skipped)]
+        good = []
+        for number, result in enumerate(results):
+            if not isinstance(result, Skipped):
+                good.append(number)
+        skipped = []
+        for result in results:
+            if isinstance(result, Skipped):
+                skipped.append(result)
         if skipped and strict:
             raise DataError(f"{skipped[0].reason} (strict: the first bad image ends the run)")
-        usable = images[good] if skipped else images
+        usable = images
+        if skipped:
+            usable = images[good]
         if not good:
             features = {}
         elif backbone.needs_pictures:
@@ -125,13 +137,15 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
     elif where.is_file():
         paths = [where] if where.suffix.lower() in SUFFIXES else _listed(where, Path(root or where.parent))
     elif glob.has_magic(str(where)):
-        found = (Path(path) for path in glob.glob(str(where), recursive=True))
+        found = map(Path, glob.glob(str(where), recursive=True))
         paths = sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())
     else:
         raise DataError(f"{where}: no such file or folder, expected images, a list of images or a pattern")
     if not paths:
         raise DataError(f"{where}: holds no image, expected files ending in {', '.join(sorted(SUFFIXES))}")
-    return paths if where.is_file() else without_own_drawings(paths, where)
+    if where.is_file():
+        return paths
+    return without_own_drawings(paths, where)
 
 
 def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Path], list[Skipped]]:

@@ -34,8 +34,10 @@ def random_view(random: np.random.Generator, smallest: float, colours: float) ->
     """
     area = random.uniform(smallest, 1.0)
     ratio = 1.0 if smallest == 1 else np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
-    width, height = min(1.0, (area * ratio) ** 0.5), min(1.0, (area / ratio) ** 0.5)
-    left, top = random.uniform(0, 1 - width), random.uniform(0, 1 - height)
+    width = min(1.0, (area * ratio) ** 0.5)
+    height = min(1.0, (area / ratio) ** 0.5)
+    left = random.uniform(0, 1 - width)
+    top = random.uniform(0, 1 - height)
     brightness, contrast, colour = 1 + random.uniform(-colours, colours, 3)
     return View((left, top, left + width, top + height), bool(random.random() < 0.5), (brightness, contrast, colour))
 

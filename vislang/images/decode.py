@@ -77,7 +77,9 @@ def image_size(source: str | os.PathLike | bytes) -> tuple[int, int]:
     with _guarded(name, lambda: Image.open(file, formats=FORMATS)) as image:
         width, height = image.size
         lies = _orientation(image) >= 5  # EXIF orientations 5 to 8 swap the sides
-    return (height, width) if lies else (width, height)
+    if lies:
+        return (height, width)
+    return (width, height)
 
 
 def source_name(source: ImageSource) -> str:
@@ -150,7 +152,9 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     image.load()
     turn = _UPRIGHT.get(_orientation(image))
     image = _to_rgb(image)
-    return image if turn is None else image.transpose(turn)
+    if turn is None:
+        return image
+    return image.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -169,7 +173,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    if image.mode == "RGB":
+        return image
+    return image.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -10,7 +10,8 @@ from vislang.images.decode import ImageSource, decode_image
 
 __all__ = ["RECIPES", "ImageSource", "Recipe", "decode_image", "find_recipe", "prepare", "seen_part"]
 
-RGB, BGR = 1, -1
+RGB = 1
+BGR = -1
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def _all_recipes() -> dict[str, Recipe]:
     for size in _SIZES:
         shorter_side = 256 if size == 227 else size * 8 // 7  # 224 of 256, the usual crop; AlexNet's 227 is also of 256
         for values, base in _VALUES.items():
-            squash, crop = f"squash-{size}-{values}/v1", f"center-crop-{size}-{values}/v1"
+            squash = f"squash-{size}-{values}/v1"
+            crop = f"center-crop-{size}-{values}/v1"
             recipes[squash] = replace(base, name=squash, size=size, shorter_side=size)
             recipes[crop] = replace(base, name=crop, geometry="center-crop", size=size, shorter_side=shorter_side)
     return recipes
@@ -108,7 +110,8 @@ def seen_part(size: tuple[int, int], recipe: Recipe | str) -> tuple[float, float
     box = _box(size, recipe)
     if box is None:
         return 0.0, 0.0, 1.0, 1.0
-    (width, height), (left, top, right, bottom) = size, box
+    (width, height) = size
+    (left, top, right, bottom) = box
     return left / width, top / height, right / width, bottom / height
 
 
@@ -125,5 +128,6 @@ def _box(size: tuple[int, int], recipe: Recipe) -> tuple[float, float, float, fl
         return None
     width, height = size
     side = min(size) * recipe.size / recipe.shorter_side
-    left, top = (width - side) / 2, (height - side) / 2
+    left = (width - side) / 2
+    top = (height - side) / 2
     return left, top, left + side, top + side

@@ -69,7 +69,8 @@ def sampled_frames(path: str | os.PathLike, rate: float) -> Iterator[Frame]:
     Raises:
         DataError: as `read_frames`.
     """
-    number, shown = 0, None
+    number = 0
+    shown = None
     for frame in _decoded(Path(path), []):
         while shown is not None and number / rate < frame[0] - 1e-6:
             yield Frame(number / rate, _upright(shown[1]))
@@ -156,8 +157,11 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
     """Give (seconds, frame); what ends the decoding too early is added to `trouble`."""
     av = require_av()
     with _opened(path) as (container, stream):
-        first, last = None, -1.0
-        usual = float(1 / stream.average_rate) if stream.average_rate else 0.04
+        first = None
+        last = -1.0
+        usual = 0.04
+        if stream.average_rate:
+            usual = float(1 / stream.average_rate)
         decoder = container.decode(stream)
         while True:
             try:
@@ -181,4 +185,6 @@ def _upright(frame: Any) -> Image.Image:
     """Turn a decoded frame as its display matrix asks, which counts anticlockwise."""
     picture = frame.to_image()
     turn = int(round(frame.rotation)) % 360
-    return picture.rotate(turn, expand=True) if turn else picture
+    if turn:
+        return picture.rotate(turn, expand=True)
+    return picture

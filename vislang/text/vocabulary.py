@@ -75,7 +75,7 @@ class Vocabulary:
 
     def encode(self, words: Iterable[str], *, start: bool = False, end: bool = False) -> list[int]:
         """Return the ids of words, optionally between the start and end marks."""
-        ids = [self.id(word) for word in words]
+        ids = list(map(self.id, words))
         if start:
             ids.insert(0, START)
         if end:

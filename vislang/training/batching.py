@@ -41,7 +41,9 @@ def homogeneous_batches(lengths: np.ndarray, batch_size: int, random: np.random.
         queues.append(cut_batches(random.permutation(np.flatnonzero(lengths == length)), batch_size))
     batches = []
     for visit in range(max(map(len, queues))):
-        batches += [queue[visit] for queue in queues if visit < len(queue)]
+        for queue in queues:
+            if visit < len(queue):
+                batches.append(queue[visit])
     return batches
 
 

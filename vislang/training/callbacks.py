@@ -71,7 +71,7 @@ class ResumableTraining(keras.callbacks.Callback):
         if not path.is_file():
             return False
         variables = _variables(task)
-        arrays, progress = checkpoints.load_state(path, [np.asarray(variable) for variable in variables])
+        arrays, progress = checkpoints.load_state(path, list(map(np.asarray, variables)))
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
         self.best = progress["best"]
@@ -158,7 +158,7 @@ class ResumableTraining(keras.callbacks.Callback):
             "latest": self._latest,
             "kept": self._kept,
         }
-        arrays = [np.asarray(variable) for variable in _variables(self.model)]
+        arrays = list(map(np.asarray, _variables(self.model)))
         checkpoints.save_state(self.folder / checkpoints.STATE, arrays, progress)
 
 

@@ -55,7 +55,10 @@ def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Voc
         start_checkpoint(folder, description, vocabulary)
         return
     found = read_settings(folder, description["kind"])
-    changed = [name for name in description if name != "data" and found.get(name) != description[name]]
+    changed = []
+    for name in description:
+        if name != "data" and found.get(name) != description[name]:
+            changed.append(name)
     if found.get("data", {}).get("fingerprint") != description["data"]["fingerprint"]:
         changed.append("data")
     if changed:
@@ -90,7 +93,9 @@ def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
         description = read_json(folder / CONFIG, "checkpoint settings", _NEXT)
     except DataError as error:
         raise CheckpointError(str(error)) from error
-    found = description.get("kind") if isinstance(description, dict) else None
+    found = None
+    if isinstance(description, dict):
+        found = description.get("kind")
     require_kind_of_folder(folder, found, kind)
     return description
 
@@ -128,7 +133,9 @@ def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = type(error).__name__
+        if str(error).strip():
+            reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
             f"{path} does not fit its config.json ({reason}); copy or train the checkpoint anew"
         ) from error
@@ -160,7 +167,10 @@ def load_state(path: Path, like: list[np.ndarray]) -> tuple[list[np.ndarray], di
     try:
         with np.load(path, allow_pickle=False) as saved:
             progress = json.loads(str(saved["progress"]))
-            arrays = [saved[name] for name in sorted(saved.files) if name != "progress"]
+            arrays = []
+            for name in sorted(saved.files):
+                if name != "progress":
+                    arrays.append(saved[name])
     except UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read ({error}); delete it to start this run again") from error
     if [array.shape for array in arrays] != [array.shape for array in like]:

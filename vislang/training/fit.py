@@ -156,7 +156,9 @@ def run_training(args: argparse.Namespace, spec: TrainingSpec) -> int:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
     if len(report.skipped) > _SHOWN:
         print(f"skipped: {len(report.skipped) - _SHOWN} more", file=sys.stderr)
-    return SKIPPED_SOME if report.skipped else DONE
+    if report.skipped:
+        return SKIPPED_SOME
+    return DONE
 
 
 def fit(args: argparse.Namespace, spec: TrainingSpec) -> tuple[Run, list[Row]]:

@@ -58,7 +58,7 @@ class PairBatches(EpochBatches):
         self.batch_size = batch_size
         self.make_batches = BATCHING[batching]
         self.same_image_is_negative = same_image_is_negative
-        self.lengths = np.array([len(sentence) for sentence in words])
+        self.lengths = np.array(list(map(len, words)))
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """Return row indices of the sentences of each batch, int [B]."""

@@ -72,7 +72,9 @@ class TrainedModel:
         """
         folder = Path(folder)
         description = checkpoints.read_settings(folder, cls.kind)
-        vocabulary = checkpoints.read_vocabulary(folder) if cls.has_words else None
+        vocabulary = None
+        if cls.has_words:
+            vocabulary = checkpoints.read_vocabulary(folder)
         try:
             network = cls.build_network(description, vocabulary)
             for entry in cls.backbone_entries:
@@ -95,7 +97,9 @@ class TrainedModel:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of backbone, words and weights: two models with the same one give the same results."""
-        words = None if self.vocabulary is None else self.vocabulary.words
+        words = self.vocabulary.words
+        if self.vocabulary is None:
+            words = None
         digest = hashlib.sha256(json.dumps([self.description["backbone"], words]).encode())
         for array in self.fingerprinted():
             digest.update(np.ascontiguousarray(array).tobytes())

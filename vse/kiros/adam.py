@@ -23,12 +23,14 @@ class KirosAdam(keras.optimizers.Adam):
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
         step = ops.cast(self.iterations + 1, variable.dtype)
-        first_kept, second_kept = 1.0 - self.beta_1, 1.0 - self.beta_2  # what the original raises to the power t
+        first_kept = 1.0 - self.beta_1  # what the original raises to the power t
+        second_kept = 1.0 - self.beta_2
         correction = ops.sqrt(1.0 - ops.power(ops.cast(second_kept, variable.dtype), step)) / (
             1.0 - ops.power(ops.cast(first_kept, variable.dtype), step)
         )
         index = self._get_variable_index(variable)
-        mean, square = self._momentums[index], self._velocities[index]
+        mean = self._momentums[index]
+        square = self._velocities[index]
         self.assign_add(mean, (gradient - mean) * (1.0 - self.beta_1))
         self.assign_add(square, (ops.square(gradient) - square) * (1.0 - self.beta_2))
         self.assign_sub(variable, rate * correction * mean / (ops.sqrt(square) + self.epsilon))

@@ -35,7 +35,8 @@ class OriginalGRUCell(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         """Make the weights: uniform +-0.1 from words, orthogonal blocks between states, zero biases."""
-        width, units = input_shape[-1], self.units
+        width = input_shape[-1]
+        units = self.units
         uniform = keras.initializers.RandomUniform(-0.1, 0.1)
         self.W = self.add_weight(shape=(width, 2 * units), initializer=uniform, name="W")
         self.b = self.add_weight(shape=(2 * units,), initializer="zeros", name="b")
@@ -48,7 +49,8 @@ class OriginalGRUCell(keras.layers.Layer):
         """Step from states[0], float32 [B, D], over one word vector a row, float32 [B, E]."""
         state = states[0]
         gates = ops.sigmoid(ops.matmul(words, self.W) + self.b + ops.matmul(state, self.U))  # [B, 2D]
-        reset, keep = gates[:, : self.units], gates[:, self.units :]
+        reset = gates[:, : self.units]
+        keep = gates[:, self.units :]
         candidate = ops.tanh(ops.matmul(words, self.Wx) + self.bx + reset * ops.matmul(state, self.Ux))
         state = keep * state + (1.0 - keep) * candidate
         return state, [state]

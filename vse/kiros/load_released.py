@@ -16,7 +16,9 @@ from vse.config import VseConfig
 from vse.inference import KIND, TrainedRanker
 from vse.model import Ranker
 
-_END, _UNKNOWN, _FIRST_WORD = 0, 1, 2  # the original's numbers
+_END = 0  # the original's numbers
+_UNKNOWN = 1
+_FIRST_WORD = 2
 _MAX_PICKLE_BYTES = 64 * 2**20
 _NEXT_STEP = (
     "expected a model saved by the original code, NAME.npz with NAME.npz.dictionary.pkl and NAME.npz.pkl beside it"
@@ -78,15 +80,18 @@ def read_original(path: str | Path, backbone_weights: str | Path | None = None) 
 
 
 def _assign(network: Ranker, arrays: dict[str, np.ndarray], path: Path) -> None:
-    sentences, images = network.sentence_encoders[0], network.image_encoders[0]
+    sentences = network.sentence_encoders[0]
+    images = network.image_encoders[0]
     table = np.zeros(sentences.embedding.embeddings.shape, np.float32)
-    table[END], table[UNKNOWN] = arrays["Wemb"][_END], arrays["Wemb"][_UNKNOWN]
+    table[END] = arrays["Wemb"][_END]
+    table[UNKNOWN] = arrays["Wemb"][_UNKNOWN]
     table[UNKNOWN + 1 :] = arrays["Wemb"][_FIRST_WORD:]
     targets: list[tuple[Any, np.ndarray | None]] = [(sentences.embedding.embeddings, table)]
     targets += [(images.linear.kernel, arrays["ff_image_W"]), (images.linear.bias, arrays["ff_image_b"])]
     if sentences.recurrent is not None:
         cell = sentences.recurrent.cell
-        targets += [(getattr(cell, name), arrays.get(f"encoder_{name}")) for name in ("W", "b", "U", "Wx", "bx", "Ux")]
+        for name in ("W", "b", "U", "Wx", "bx", "Ux"):
+            targets.append((getattr(cell, name), arrays.get(f"encoder_{name}")))
     for variable, array in targets:
         if array is None or tuple(variable.shape) != array.shape:
             got = "nothing" if array is None else list(array.shape)
@@ -100,7 +105,10 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
             arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
     except UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read ({error}); {_NEXT_STEP}") from error
-    missing = [name for name in ("Wemb", "ff_image_W", "ff_image_b") if name not in arrays]
+    missing = []
+    for name in ("Wemb", "ff_image_W", "ff_image_b"):
+        if name not in arrays:
+            missing.append(name)
     if missing:
         raise CheckpointError(f"{path} holds no {', '.join(missing)}; {_NEXT_STEP}")
     return arrays

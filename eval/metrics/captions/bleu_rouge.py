@@ -14,7 +14,8 @@ from eval.metrics.captions.ngrams import ORDERS, NgramCounts, require_pairs
 
 Floats = NDArray[np.float64]
 
-_TINY, _SMALL = 1e-15, 1e-9  # pycocoevalcap's guards against 0/0; they show in the scores of very short captions
+_TINY = 1e-15  # pycocoevalcap's guards against 0/0; they show in the scores of very short captions
+_SMALL = 1e-9
 _BETA = 1.2  # weight of recall in ROUGE-L
 
 
@@ -48,14 +49,16 @@ def bleu(ngrams: NgramCounts) -> Bleu:
         np.maximum.at(most, grams.partner[has_partner], grams.reference_count[has_partner])
         found = np.minimum(most, grams.candidate_count)
         columns.append(_sums(grams.candidate_image, found, num_images))
-    columns += [np.maximum(length - steps, 0) for steps in range(ORDERS)]
+    for steps in range(ORDERS):
+        columns.append(np.maximum(length - steps, 0))
     statistics = np.stack(columns, axis=1).astype(np.float64)
     return Bleu(bleu_from_statistics(statistics.sum(axis=0)), bleu_from_statistics(statistics), statistics)
 
 
 def bleu_from_statistics(statistics: Floats) -> Floats:
     """Compute BLEU-1 to BLEU-4, float64 [..., 4], from statistics [..., 10] of one image or summed over many."""
-    words, closest = statistics[..., 0], statistics[..., 1]
+    words = statistics[..., 0]
+    closest = statistics[..., 1]
     precisions = (statistics[..., 2:6] + _TINY) / (statistics[..., 6:10] + _SMALL)  # [..., 4]
     means = np.cumprod(precisions, axis=-1) ** (1 / np.arange(1, ORDERS + 1))
     ratio = (words + _TINY) / (closest + _SMALL)
@@ -115,7 +118,8 @@ def _common_subsequence(places: dict[str, int], words: list[str], size: int) -> 
 
 def _closest_length(ngrams: NgramCounts) -> NDArray[np.int64]:
     """Give int64 [N], the words of the reference that is closest in length, the shorter of two equally close."""
-    image, length = ngrams.image_of_reference, ngrams.reference_length
+    image = ngrams.image_of_reference
+    length = ngrams.reference_length
     distance = np.abs(length - ngrams.candidate_length[image])
     first = np.searchsorted(image, np.arange(len(ngrams.candidate_length)))
     order = np.lexsort((length, distance, image))

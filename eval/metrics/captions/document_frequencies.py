@@ -137,7 +137,8 @@ def _is_table(document: Any) -> bool:
     """Say whether the numbers make sense: a count above the number of images would give negative weights."""
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         return False
-    images, counts = document.get("num_images"), document.get("counts")
+    images = document.get("num_images")
+    counts = document.get("counts")
     if type(images) is not int or images < 2 or not isinstance(counts, dict):
         return False
     if not isinstance(document.get("tokenizer"), str):

@@ -113,7 +113,10 @@ def require_file(path: Path) -> Path:
 
 def java_words(stderr: bytes) -> str:
     """Give Java's own last words on one line, or say that there were none."""
-    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = []
+    for line in stderr.decode("utf-8", "replace").splitlines():
+        if line.strip():
+            lines.append(line.strip())
     return " / ".join(lines[-4:])[-600:] or "nothing on stderr"
 
 

@@ -61,7 +61,9 @@ class Meteor:
             java: a Java, when not the one that `find_java` gives.
             timeout: longest wait for one answer, in seconds.
         """
-        self._folder, self._java, self._timeout = folder, java, timeout
+        self._folder = folder
+        self._java = java
+        self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._words: IO[bytes] | None = None
@@ -80,7 +82,10 @@ class Meteor:
         self._folder = self._folder or jar_folder()
         self._java = self._java or find_java()
         require_file(self._jar)
-        self._index, self._known, self._open, self._reason = load_index(self._folder), set(), True, ""
+        self._index = load_index(self._folder)
+        self._known = set()
+        self._open = True
+        self._reason = ""
         if self._index is None:
             self._start(require_file(self._jar.parent / "data" / "paraphrase-en.gz"))
         return self
@@ -103,7 +108,7 @@ class Meteor:
             EvalError: METEOR is closed, or Java failed.
         """
         with self._lock:
-            self._learn([_clean(caption) for caption in captions])
+            self._learn(list(map(_clean, captions)))
 
     def score(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> MeteorScores:
         """Score a set of captions.
@@ -163,7 +168,8 @@ class Meteor:
         threading.Thread(target=_pass_on, args=(self._process.stdout, self._lines), daemon=True).start()
 
     def _stop(self) -> None:
-        process, self._process = self._process, None
+        process = self._process
+        self._process = None
         if process is not None:
             stop_java(process)
         if self._words is not None:
@@ -193,7 +199,7 @@ class Meteor:
 
     def _numbers(self, line: str, expected: int) -> list[float]:
         try:
-            values = [float(word) for word in line.split()]
+            values = list(map(float, line.split()))
         except ValueError:
             values = []
         if len(values) != expected or not np.isfinite(values).all():

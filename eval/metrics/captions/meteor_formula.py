@@ -7,7 +7,10 @@ Floats = NDArray[np.float64]
 
 STATISTICS = 23  # numbers for each image
 # METEOR 1.5's weights for English; with them its own scores come out to 1e-12.
-_ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.20, 0.60, 0.75
+_ALPHA = 0.85
+_BETA = 0.20
+_GAMMA = 0.60
+_DELTA = 0.75
 _STAGE_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])  # exact, stem, synonym, paraphrase
 
 
@@ -20,7 +23,8 @@ def meteor_from_statistics(statistics: Floats) -> Floats:
 
     References: Denkowski and Lavie 2014, "Meteor Universal: language specific translation evaluation".
     """
-    words, function_words = statistics[..., 0:2], statistics[..., 2:4]  # [..., 2] candidate and reference
+    words = statistics[..., 0:2]  # [..., 2] candidate and reference
+    function_words = statistics[..., 2:4]
     matches = statistics[..., 4:20].reshape(*statistics.shape[:-1], 4, 2, 2)  # [..., stage, content|function, side]
     weighted = np.einsum("...skt,s->...kt", matches, _STAGE_WEIGHTS)
     found = _DELTA * weighted[..., 0, :] + (1 - _DELTA) * weighted[..., 1, :]

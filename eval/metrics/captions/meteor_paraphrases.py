@@ -22,7 +22,8 @@ from eval.metrics.captions.java import jar_folder, require_file
 from vislang.core.errors import EvalError
 from vislang.core.files import whole_file
 
-_FIRST_END, _PAIR_END = 0, 1  # numbers that stand for the end of a pair's first and second phrase
+_FIRST_END = 0  # numbers that stand for the end of a pair's first and second phrase
+_PAIR_END = 1
 _ENDS = [b"\n", b"\n1\n"]  # the file has a line for the probability before each pair; METEOR does not look at it
 _PLAIN = re.compile(r"[a-z0-9]+")
 
@@ -114,7 +115,8 @@ def index_of(table: Path) -> ParaphraseIndex:
     numbers: defaultdict[bytes, int] = defaultdict(itertools.count().__next__)
     for end in _ENDS:
         numbers[end]
-    parts, lines = [], []
+    parts = []
+    lines = []
     try:
         with gzip.open(table) as stream:
             while more := stream.readlines(1 << 24):

@@ -70,8 +70,10 @@ class NgramCounts:
     def spelled(self, order: int) -> list[str]:
         """Write out the n-grams of `order` words, 1..4, in the order of their numbers."""
         starts = self.orders[order - 1].first_word
-        columns = [[self.vocabulary[word] for word in self.words[starts + step].tolist()] for step in range(order)]
-        return [" ".join(words) for words in zip(*columns, strict=True)]
+        columns = []
+        for step in range(order):
+            columns.append([self.vocabulary[word] for word in self.words[starts + step].tolist()])
+        return list(map(" ".join, zip(*columns, strict=True)))
 
 
 def count_ngrams(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> NgramCounts:
@@ -85,7 +87,7 @@ def count_ngrams(candidates: Sequence[str], references: Sequence[Sequence[str]])
         EvalError: other numbers of both, no images, or an image without references.
     """
     require_pairs(candidates, references)
-    image_of_reference = np.repeat(np.arange(len(candidates)), [len(captions) for captions in references])
+    image_of_reference = np.repeat(np.arange(len(candidates)), list(map(len, references)))
     numbers: dict[str, int] = {}
     flat: list[int] = []
     lengths = []
@@ -93,7 +95,8 @@ def count_ngrams(candidates: Sequence[str], references: Sequence[Sequence[str]])
         words = caption.split()
         lengths.append(len(words))
         flat.extend([numbers.setdefault(word, len(numbers)) for word in words])
-    words_of_run, length = np.array(flat, np.int64), np.array(lengths, np.int64)
+    words_of_run = np.array(flat, np.int64)
+    length = np.array(lengths, np.int64)
     num_images = len(candidates)
     orders = tuple(_orders(words_of_run, length, len(numbers), image_of_reference, num_images))
     return NgramCounts(
@@ -104,7 +107,9 @@ def count_ngrams(candidates: Sequence[str], references: Sequence[Sequence[str]])
 def word_rows(captions: Sequence[str]) -> Ints:
     """Turn captions into rows of word ids, int64 [M, T], 1 or more in the order of appearance, padded with 0."""
     ids: dict[str, int] = {}
-    rows = [[ids.setdefault(word, len(ids) + 1) for word in caption.split()] for caption in captions]
+    rows = []
+    for caption in captions:
+        rows.append([ids.setdefault(word, len(ids) + 1) for word in caption.split()])
     result = np.zeros((len(rows), max(map(len, rows), default=0)), np.int64)
     for target, row in zip(result, rows, strict=True):
         target[: len(row)] = row
@@ -124,7 +129,10 @@ def require_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]
         )
     if not candidates:
         raise EvalError("no captions were given, expected at least one image; check the results file and the split")
-    bare = [number for number, captions in enumerate(references) if not captions]
+    bare = []
+    for number, captions in enumerate(references):
+        if not captions:
+            bare.append(number)
     if bare:
         raise EvalError(f"{len(bare)} images have no reference (rows {bare[:5]}), expected one or more; leave them out")
 
@@ -132,7 +140,9 @@ def require_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]
 def _orders(words: Ints, length: Ints, num_words: int, image_of_reference: Ints, num_images: int) -> list[Grams]:
     caption = np.repeat(np.arange(len(length)), length)  # [W]
     left = np.repeat(np.cumsum(length), length) - np.arange(len(words))  # words from here to the caption's end
-    starts, codes, orders = np.arange(len(words)), np.zeros(len(words), np.int64), []
+    starts = np.arange(len(words))
+    codes = np.zeros(len(words), np.int64)
+    orders = []
     for order in range(1, ORDERS + 1):
         keep = left[starts] >= order
         starts = starts[keep]

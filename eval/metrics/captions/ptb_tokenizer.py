@@ -13,7 +13,8 @@ from eval.metrics.captions.java import jar_folder, java_words, require_file, sta
 from vislang.core.errors import EvalError
 from vislang.text.tokenizer import tokenize
 
-PTB, TREEBANK = "ptb", "treebank"
+PTB = "ptb"
+TREEBANK = "treebank"
 TIMEOUT = 600.0  # seconds; 30,000 captions take about one
 
 # pycocoevalcap's list; Java prints brackets in lower case, so that those are kept, there as here.
@@ -45,8 +46,11 @@ def ptb_tokenize(
     Raises:
         EvalError: no Java, no jar, a failure or time-out of Java, or another number of lines than was sent.
     """
-    lines = [one_line(caption) for caption in captions]
-    distinct = [line for line in dict.fromkeys(lines) if line.strip()]
+    lines = list(map(one_line, captions))
+    distinct = []
+    for line in dict.fromkeys(lines):
+        if line.strip():
+            distinct.append(line)
     if not distinct:
         return [""] * len(lines)
     answers = _call_java(distinct, timeout, folder or jar_folder(), java)

@@ -120,7 +120,9 @@ def score_systems(
         scores = {}
         for name, captions in systems.items():
             tokens = [words_of[caption] for caption in captions.values()]
-            others = [[words_of[caption] for caption in image] for image in chosen[name]]
+            others = []
+            for image in chosen[name]:
+                others.append([words_of[caption] for caption in image])
             task = pool.submit(_meteor_when, ready, meteor, tokens, others) if meteor and ready else None
             unused = max(0, len(references) - len(captions))
             scores[name] = CaptionScores({}, {}, tuple(captions), used, dict(skipped), {}, unused)

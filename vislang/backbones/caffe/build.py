@@ -57,8 +57,10 @@ def build(network: CaffeNetwork, weights: Weights) -> keras.Model:
         DataError: a kind of layer or an option that is not supported, blobs or weights that do not fit.
     """
     image = keras.Input(network.shape, name=_keras_name(network.input, set()))
-    blobs, writers = {network.input: image}, {network.input: network.input}
-    layers, unread = {network.input: image.name}, dict[str, Any]()
+    blobs = {network.input: image}
+    writers = {network.input: network.input}
+    layers = {network.input: image.name}
+    unread = dict[str, Any]()
     for layer in network.layers:
         inputs = [_find(layer, blob, blobs) for blob in layer.bottoms]
         if layer.name in layers and layer.name != network.input:
@@ -71,14 +73,17 @@ def build(network: CaffeNetwork, weights: Weights) -> keras.Model:
         for blob in layer.tops:
             blobs[blob] = unread[blob] = output
             writers[blob] = layer.name
-    outputs = list(unread.values()) if len(unread) > 1 else output
+    outputs = output
+    if len(unread) > 1:
+        outputs = list(unread.values())
     try:
         model = keras.Model(image, outputs, name=_keras_name(network.name, set()))
     except RecursionError as error:
         raise DataError(
             f"network {network.name[:80]!r}: {len(network.layers)} layers are too deep for Keras"
         ) from error
-    model.caffe_layers, model.caffe_blobs = layers, writers
+    model.caffe_layers = layers
+    model.caffe_blobs = writers
     return model
 
 
@@ -118,9 +123,11 @@ def _add(task: _Task, inputs: list[Any]) -> Any:
 
 def _two(task: _Task, name: str, default: int, least: int, short: str = "") -> tuple[int, int]:
     """Read an option for height and width: `name` once or twice, or `short_h` and `short_w`."""
-    options, short = task.layer.options, short or name
+    options = task.layer.options
+    short = short or name
     values = options.integers(name)
-    height, width = options.integer(f"{short}_h", -1), options.integer(f"{short}_w", -1)
+    height = options.integer(f"{short}_h", -1)
+    width = options.integer(f"{short}_w", -1)
     if (height >= 0) != (width >= 0) or (values and height >= 0) or len(values) > 2:
         raise task.fail(f"{name} must be given once, for both sides, or as {short}_h and {short}_w")
     pair = (height, width) if height >= 0 else (values or (default,))
@@ -147,9 +154,12 @@ def _axis(task: _Task, caffe_axis: int) -> int:
 def _convolution(task: _Task) -> _Made:
     height, width, channels = _map(task)
     options = task.layer.options
-    filters, groups = options.integer("num_output", 0), options.integer("group", 1)
-    kernel, stride = _two(task, "kernel_size", 0, 1, "kernel"), _two(task, "stride", 1, 1)
-    pad, dilation = _two(task, "pad", 0, 0), _two(task, "dilation", 1, 1)
+    filters = options.integer("num_output", 0)
+    groups = options.integer("group", 1)
+    kernel = _two(task, "kernel_size", 0, 1, "kernel")
+    stride = _two(task, "stride", 1, 1)
+    pad = _two(task, "pad", 0, 0)
+    dilation = _two(task, "dilation", 1, 1)
     if filters < 1 or groups < 1 or filters % groups or channels % groups:
         raise task.fail(f"{filters} filters of {channels} channels in {groups} groups, expected equal groups")
     if options.integer("axis", 1) != 1:
@@ -170,12 +180,14 @@ def _convolution(task: _Task) -> _Made:
 def _pooling(task: _Task) -> _Made:
     height, width, channels = _map(task)
     options = task.layer.options
-    method, mode = options.text("pool", "MAX"), options.text("round_mode", "CEIL")
+    method = options.text("pool", "MAX")
+    mode = options.text("round_mode", "CEIL")
     if method not in ("MAX", "AVE") or mode not in ("CEIL", "FLOOR"):
         raise task.fail(f"pool {method} with round_mode {mode}, expected MAX or AVE, and CEIL or FLOOR")
     whole = options.flag("global_pooling", False)
     kernel = (height, width) if whole else _two(task, "kernel_size", 0, 1, "kernel")
-    stride, pad = _two(task, "stride", 1, 1), _two(task, "pad", 0, 0)
+    stride = _two(task, "stride", 1, 1)
+    pad = _two(task, "pad", 0, 0)
     for side, window, step, edge in zip((height, width), kernel, stride, pad, strict=True):
         if edge >= window or window > side + 2 * edge:
             raise task.fail(f"a window of {window} on a side of {side} + 2 * {edge}, expected {edge + 1} to that")
@@ -188,22 +200,32 @@ def _pooling(task: _Task) -> _Made:
 def _lrn(task: _Task) -> _Made:
     _map(task)
     options = task.layer.options
-    n, region = options.integer("local_size", 5), options.text("norm_region", "ACROSS_CHANNELS")
+    n = options.integer("local_size", 5)
+    region = options.text("norm_region", "ACROSS_CHANNELS")
     if n % 2 == 0 or not 0 < n < 1000 or region not in ("ACROSS_CHANNELS", "WITHIN_CHANNEL"):
         raise task.fail(f"local_size {n} {region}, expected an odd number, ACROSS_CHANNELS or WITHIN_CHANNEL")
-    alpha, beta, k = options.number("alpha", 1.0), options.number("beta", 0.75), options.number("k", 1.0)
+    alpha = options.number("alpha", 1.0)
+    beta = options.number("beta", 0.75)
+    k = options.number("k", 1.0)
     return caffe_layers.LRN(n, alpha, beta, k, region == "WITHIN_CHANNEL", name=task.name), []
 
 
 def _inner_product(task: _Task) -> _Made:
-    options, shape = task.layer.options, task.shapes[0]
-    units, inputs = options.integer("num_output", 0), int(np.prod(shape))
-    transposed, bias = options.flag("transpose", False), options.flag("bias_term", True)
+    options = task.layer.options
+    shape = task.shapes[0]
+    units = options.integer("num_output", 0)
+    inputs = int(np.prod(shape))
+    transposed = options.flag("transpose", False)
+    bias = options.flag("bias_term", True)
     if units < 1 or _axis(task, options.integer("axis", 1)) != len(shape):
         raise task.fail(f"num_output {units} over axis {options.integer('axis', 1)}, expected at least 1, over axis 1")
-    matrix = (inputs, units) if transposed else (units, inputs)
+    matrix = (units, inputs)
+    if transposed:
+        matrix = (inputs, units)
     arrays = task.weights.take(task.layer.name, [matrix, (units,)][: 1 + bias])
-    kernel = arrays[0] if transposed else arrays[0].T  # [inputs, units], the inputs in the order C, H, W
+    kernel = arrays[0].T  # [inputs, units], the inputs in the order C, H, W
+    if transposed:
+        kernel = arrays[0]
     if len(shape) == 3:
         height, width, channels = shape
         kernel = kernel.reshape(channels, height, width, units).transpose(1, 2, 0, 3).reshape(inputs, units)
@@ -226,7 +248,8 @@ def _concat(task: _Task) -> _Made:
 
 
 def _batch_norm(task: _Task) -> _Made:
-    options, channels = task.layer.options, task.shapes[0][-1]
+    options = task.layer.options
+    channels = task.shapes[0][-1]
     epsilon = options.number("eps", 1e-5)
     if not options.flag("use_global_stats", True):
         raise task.fail("use_global_stats is false, so its output would hang on the batch, expected true or nothing")
@@ -238,7 +261,8 @@ def _batch_norm(task: _Task) -> _Made:
 
 
 def _scale(task: _Task) -> _Made:
-    options, channels = task.layer.options, task.shapes[0][-1]
+    options = task.layer.options
+    channels = task.shapes[0][-1]
     if _axis(task, options.integer("axis", 1)) != len(task.shapes[0]) or options.integer("num_axes", 1) != 1:
         raise task.fail("axis and num_axes must be 1: a factor for each channel")
     bias = options.flag("bias_term", False)
@@ -248,7 +272,8 @@ def _scale(task: _Task) -> _Made:
 
 def _eltwise(task: _Task) -> _Made:
     options = task.layer.options
-    operation, coefficients = options.text("operation", "SUM"), options.numbers("coeff")
+    operation = options.text("operation", "SUM")
+    coefficients = options.numbers("coeff")
     if operation not in ("SUM", "PROD", "MAX") or len(set(task.shapes)) != 1:
         raise task.fail(f"{operation} of blobs {task.shapes}, expected SUM, PROD or MAX of equal shapes")
     if coefficients and (operation != "SUM" or len(coefficients) != len(task.shapes)):

@@ -14,13 +14,22 @@ import numpy as np
 
 from vislang.core.errors import DataError
 
-VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
-MOST_LAYERS, MOST_BLOBS, MOST_AXES = 10_000, 32, 32  # Caffe's own limit of axes
+VARINT = 0
+EIGHT_BYTES = 1
+LENGTH = 2
+FOUR_BYTES = 5
+MOST_LAYERS = 10_000  # Caffe's own limit of axes
+MOST_BLOBS = 32
+MOST_AXES = 32
 MOST_FIELDS = 100_000  # in one message; numbers that are stored one by one count together
-NEW_LAYER, OLD_LAYER = 100, 2  # fields of NetParameter
+NEW_LAYER = 100  # fields of NetParameter
+OLD_LAYER = 2
 _NEW = {"name": 1, "blob": 7}  # fields of LayerParameter
 _OLD = {"name": 4, "blob": 6, "older still": 1}  # fields of V1LayerParameter
-_BLOB_SHAPE, _FLOATS, _DOUBLES, _LEGACY_AXES = 7, 5, 8, (1, 2, 3, 4)  # fields of BlobProto
+_BLOB_SHAPE = 7  # fields of BlobProto
+_FLOATS = 5
+_DOUBLES = 8
+_LEGACY_AXES = (1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,8 @@ class StoredWeights:
     """
 
     def __init__(self, path: str, layers: Mapping[str, Sequence[Blob]]):
-        self.path, self.layers = path, layers
+        self.path = path
+        self.layers = layers
 
     def take(self, layer: str, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
         """Give the arrays of a layer as float32, in Caffe's axis order.
@@ -57,7 +67,7 @@ class StoredWeights:
             held = ", ".join(list(self.layers)[:20]) or "no weights at all"
             raise DataError(f"{self.path}: no weights for layer {layer!r}, it holds: {held}; give the network's own")
         got = [_core(blob.shape) for blob in blobs]
-        if got != [_core(shape) for shape in shapes]:
+        if got != list(map(_core, shapes)):
             raise DataError(
                 f"{self.path}: layer {layer!r} has arrays {[blob.shape for blob in blobs]}, and the network asks for"
                 f" {list(shapes)}; are prototxt and weights of the same network?"
@@ -89,7 +99,9 @@ def read_caffemodel(path: str | Path) -> StoredWeights:
     Raises:
         DataError: unreadable, cut, damaged or made to harm; no length is believed beyond the end of the file.
     """
-    where, layers, seen = str(path), dict[str, list[Blob]](), 0
+    where = str(path)
+    layers = dict[str, list[Blob]]()
+    seen = 0
     for number, wire, value in _fields(_mapped(path), where):
         if number in (NEW_LAYER, OLD_LAYER) and wire == LENGTH:
             name, blobs = _layer(value, _NEW if number == NEW_LAYER else _OLD, where)
@@ -128,7 +140,8 @@ def _mapped(path: str | Path) -> memoryview:
 
 
 def _layer(view: memoryview, fields: dict[str, int], where: str) -> tuple[str, list[Blob]]:
-    name, blobs = "", list[Blob]()
+    name = ""
+    blobs = list[Blob]()
     for number, wire, value in _fields(view, where):
         if number == fields["name"] and wire == LENGTH:
             name = _text(value, where)
@@ -143,7 +156,9 @@ def _layer(view: memoryview, fields: dict[str, int], where: str) -> tuple[str, l
 
 def _blob(view: memoryview, where: str) -> Blob:
     shape: tuple[int, ...] | None = None
-    legacy, floats, doubles = [0, 0, 0, 0], _Chunks(), _Chunks()
+    legacy = [0, 0, 0, 0]
+    floats = _Chunks()
+    doubles = _Chunks()
     for number, wire, value in _fields(view, where):
         if number == _BLOB_SHAPE and wire == LENGTH:
             shape = _axes(value, where)
@@ -206,7 +221,8 @@ def _fields(view: memoryview, where: str) -> Iterator[tuple[int, int, Any]]:
         if position == len(view):
             return
         key, position = _varint(view, position, where)
-        number, wire = key >> 3, key & 7
+        number = key >> 3
+        wire = key & 7
         if number == 0:
             raise DataError(f"{where}: field 0 at byte {position}; no Caffe weights, or a damaged file")
         if wire == VARINT:
@@ -216,7 +232,9 @@ def _fields(view: memoryview, where: str) -> Iterator[tuple[int, int, Any]]:
         if wire == LENGTH:
             size, position = _varint(view, position, where)
         elif wire in (EIGHT_BYTES, FOUR_BYTES):
-            size = 8 if wire == EIGHT_BYTES else 4
+            size = 4
+            if wire == EIGHT_BYTES:
+                size = 8
         else:
             raise DataError(f"{where}: wire type {wire} at byte {position}; no Caffe weights, or a damaged file")
         if size > len(view) - position:
@@ -245,7 +263,9 @@ def _run(view: memoryview, position: int, key: int, size: int) -> tuple[memoryvi
         tried = min(most, 4 * tried)  # so that a short run before a long rest is not paid for with a look at the rest
         keys = np.frombuffer(view[start : start + tried * record.itemsize], record)["key"]
         other = np.flatnonzero(keys != key)
-        length = int(other[0]) if len(other) else tried
+        length = tried
+        if len(other):
+            length = int(other[0])
     records = np.frombuffer(view[start : start + length * record.itemsize], record)
     return memoryview(records["value"].tobytes()), start + length * record.itemsize
 

@@ -56,8 +56,13 @@ class Convolution(CaffeLayer):
     ):
         options = {"filters": filters, "kernel_size": kernel_size, "strides": strides, "pad": pad}
         super().__init__({**options, "dilation": dilation, "groups": groups, "use_bias": use_bias}, **kwargs)
-        self.filters, self.kernel_size, self.groups, self.use_bias = filters, tuple(kernel_size), groups, use_bias
-        self.strides, self.pad, self.dilation = tuple(strides), tuple(pad), tuple(dilation)
+        self.filters = filters
+        self.kernel_size = tuple(kernel_size)
+        self.groups = groups
+        self.use_bias = use_bias
+        self.strides = tuple(strides)
+        self.pad = tuple(pad)
+        self.dilation = tuple(dilation)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights, as zeros: they are always read from elsewhere."""
@@ -68,7 +73,8 @@ class Convolution(CaffeLayer):
 
     def call(self, x: Any) -> Any:
         """Convolve."""
-        (rows, columns), channels = self.pad, x.shape[-1]
+        (rows, columns) = self.pad
+        channels = x.shape[-1]
         x = ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))) if rows or columns else x
         if self.groups == 1:
             y = self._convolve(x, self.kernel)
@@ -76,9 +82,12 @@ class Convolution(CaffeLayer):
             kernel = ops.reshape(self.kernel, (*self.kernel_size, channels, self.filters // channels))
             y = ops.depthwise_conv(x, kernel, self.strides, "valid", data_format="channels_last")
         else:  # TensorFlow has no grouped convolution on a CPU
-            parts, kernels = ops.split(x, self.groups, -1), ops.split(self.kernel, self.groups, -1)
+            parts = ops.split(x, self.groups, -1)
+            kernels = ops.split(self.kernel, self.groups, -1)
             y = ops.concatenate([self._convolve(a, b) for a, b in zip(parts, kernels, strict=True)], -1)
-        return y + self.bias if self.use_bias else y
+        if self.use_bias:
+            return y + self.bias
+        return y
 
     def _convolve(self, x: Any, kernel: Any) -> Any:
         if self.dilation == (1, 1):
@@ -102,7 +111,9 @@ def pooled_side(side: int, kernel: int, stride: int, pad: int, *, ceil: bool = T
     """
     room = side + 2 * pad - kernel
     windows = (-(-room // stride) if ceil else room // stride) + 1
-    return windows - 1 if pad and (windows - 1) * stride >= side + pad else windows
+    if pad and (windows - 1) * stride >= side + pad:
+        return windows - 1
+    return windows
 
 
 @keras.saving.register_keras_serializable("caffe")
@@ -132,8 +143,11 @@ class Pooling(CaffeLayer):
     ):
         options = {"method": method, "kernel_size": kernel_size, "strides": strides, "pad": pad, "ceil": ceil}
         super().__init__(options, **kwargs)
-        self.method, self.ceil, self.kernel_size = method, ceil, tuple(kernel_size)
-        self.strides, self.pad = tuple(strides), tuple(pad)
+        self.method = method
+        self.ceil = ceil
+        self.kernel_size = tuple(kernel_size)
+        self.strides = tuple(strides)
+        self.pad = tuple(pad)
 
     def call(self, x: Any) -> Any:
         """Pool."""
@@ -148,7 +162,9 @@ class Pooling(CaffeLayer):
 
     def _side(self, axis: int, side: int) -> tuple[tuple[int, int], np.ndarray]:
         """Give the padding before and behind, and the cells of each window that count for an average."""
-        kernel, stride, pad = self.kernel_size[axis], self.strides[axis], self.pad[axis]
+        kernel = self.kernel_size[axis]
+        stride = self.strides[axis]
+        pad = self.pad[axis]
         starts = np.arange(pooled_side(side, kernel, stride, pad, ceil=self.ceil)) * stride - pad
         behind = max(0, int(starts[-1]) + kernel - side)
         return (pad, behind), np.minimum(starts + kernel, side + pad) - starts
@@ -174,16 +190,22 @@ class LRN(CaffeLayer):
 
     def __init__(self, n: int, alpha: float, beta: float, k: float = 1.0, within: bool = False, **kwargs: Any):
         super().__init__({"n": n, "alpha": alpha, "beta": beta, "k": k, "within": within}, **kwargs)
-        self.n, self.alpha, self.beta, self.k, self.within = n, alpha, beta, k, within
+        self.n = n
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+        self.within = within
 
     def call(self, x: Any) -> Any:
         """Normalise."""
-        squares, around = ops.square(x), self.n // 2
+        squares = ops.square(x)
+        around = self.n // 2
         if self.within:
             padded = ops.pad(squares, ((0, 0), (around, around), (around, around), (0, 0)))
             mean = ops.average_pool(padded, self.n, 1, "valid", "channels_last")
             return x * ops.power(1.0 + self.alpha * mean, -self.beta)
-        padded, channels = ops.pad(squares, ((0, 0), (0, 0), (0, 0), (around, around))), x.shape[-1]
+        padded = ops.pad(squares, ((0, 0), (0, 0), (0, 0), (around, around)))
+        channels = x.shape[-1]
         total = sum(padded[..., shift : shift + channels] for shift in range(self.n))
         return x * ops.power(self.k + self.alpha / self.n * total, -self.beta)
 
@@ -202,7 +224,8 @@ class InnerProduct(CaffeLayer):
 
     def __init__(self, units: int, use_bias: bool = True, **kwargs: Any):
         super().__init__({"units": units, "use_bias": use_bias}, **kwargs)
-        self.units, self.use_bias = units, use_bias
+        self.units = units
+        self.use_bias = use_bias
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Make the weights, as zeros: they are always read from elsewhere."""
@@ -214,7 +237,9 @@ class InnerProduct(CaffeLayer):
     def call(self, x: Any) -> Any:
         """Multiply."""
         y = ops.matmul(ops.reshape(x, (-1, self.kernel.shape[0])), self.kernel)
-        return y + self.bias if self.use_bias else y
+        if self.use_bias:
+            return y + self.bias
+        return y
 
 
 @keras.saving.register_keras_serializable("caffe")
@@ -238,7 +263,9 @@ class Scale(CaffeLayer):
 
     def call(self, x: Any) -> Any:
         """Scale."""
-        return x * self.gamma + self.beta if self.use_bias else x * self.gamma
+        if self.use_bias:
+            return x * self.gamma + self.beta
+        return x * self.gamma
 
 
 @keras.saving.register_keras_serializable("caffe")
@@ -253,7 +280,8 @@ class Eltwise(CaffeLayer):
 
     def __init__(self, operation: str, coefficients: tuple[float, ...] = (), **kwargs: Any):
         super().__init__({"operation": operation, "coefficients": coefficients}, **kwargs)
-        self.operation, self.coefficients = operation, tuple(coefficients)
+        self.operation = operation
+        self.coefficients = tuple(coefficients)
 
     def call(self, blobs: list[Any]) -> Any:
         """Combine."""

@@ -81,7 +81,8 @@ def read_network(path: str | Path, size: tuple[int, int] | None = None) -> Caffe
     blocks = text.children("layers" if old else "layer")
     if not 0 < len(blocks) <= MOST_LAYERS:
         raise DataError(f"{path}: has {len(blocks)} layers, expected 1 to {MOST_LAYERS}; give a network's .prototxt")
-    layers, inputs = list[Layer](), dict(_declared_inputs(text))
+    layers = list[Layer]()
+    inputs = dict(_declared_inputs(text))
     for block in blocks:
         if not _is_for_use(block):
             continue
@@ -97,13 +98,17 @@ def read_network(path: str | Path, size: tuple[int, int] | None = None) -> Caffe
 
 def check_size(where: str, what: str, shape: Sequence[int | None]) -> None:
     """Refuse a blob without numbers or with more of them than a machine can hold, before anything is allocated."""
-    axes = [axis for axis in shape if axis is not None]
+    axes = []
+    for axis in shape:
+        if axis is not None:
+            axes.append(axis)
     if min(axes, default=1) < 1 or math.prod(axes) > MOST_NUMBERS:
         raise DataError(f"{where}: {what} would be {axes}, expected 1 to {MOST_NUMBERS} numbers for an image")
 
 
 def _layer(path: str, block: Message, old: bool) -> Layer:
-    name, kind = block.text("name"), block.text("type")
+    name = block.text("name")
+    kind = block.text("type")
     where = f"{path}: layer {name[:80]!r}"
     if not kind and block.has("layer"):
         raise DataError(f"{path}: Caffe's first format; upgrade it with Caffe's upgrade_net_proto_text")
@@ -116,10 +121,11 @@ def _layer(path: str, block: Message, old: bool) -> Layer:
 
 
 def _is_for_use(block: Message) -> bool:
-    included, excluded = block.children("include"), block.children("exclude")
+    included = block.children("include")
+    excluded = block.children("exclude")
     if included:
-        return any(_meets(rule) for rule in included)
-    return not any(_meets(rule) for rule in excluded)
+        return any(map(_meets, included))
+    return not any(map(_meets, excluded))
 
 
 def _meets(rule: Message) -> bool:
@@ -132,7 +138,8 @@ _Shape = tuple[int, ...] | None  # as Caffe writes it: [N, C, H, W]; None: not s
 
 
 def _declared_inputs(text: Message) -> dict[str, _Shape]:
-    names, dims = text.texts("input"), text.integers("input_dim")
+    names = text.texts("input")
+    dims = text.integers("input_dim")
     shapes = [shape.integers("dim") for shape in text.children("input_shape")]
     shapes = shapes or [dims[start : start + 4] for start in range(0, len(dims), 4)]
     return {name: shapes[index] if index < len(shapes) else None for index, name in enumerate(names)}

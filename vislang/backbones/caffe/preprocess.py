@@ -14,7 +14,8 @@ from PIL import Image
 from vislang.core.errors import ConfigError, DataError
 
 MEAN_BGR = (103.939, 116.779, 123.68)  # Simonyan & Zisserman 2014, rounded by its authors
-SHORTER_SIDE, CROP = 256, 224
+SHORTER_SIDE = 256
+CROP = 224
 
 
 def five_steps(image: np.ndarray, mean: Any = MEAN_BGR, *, side: int = SHORTER_SIDE, size: int = CROP) -> np.ndarray:
@@ -59,7 +60,8 @@ def resized_size(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 def centre_crop(image: np.ndarray, size: int = CROP) -> np.ndarray:
     """Step 2: cut out the middle, from row ceil((H - size) / 2) and column ceil((W - size) / 2) on."""
-    top, left = crop_start(image.shape[0], size), crop_start(image.shape[1], size)
+    top = crop_start(image.shape[0], size)
+    left = crop_start(image.shape[1], size)
     return image[top : top + size, left : left + size]
 
 

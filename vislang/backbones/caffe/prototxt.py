@@ -64,7 +64,7 @@ class Message:
 
     def numbers(self, name: str) -> tuple[float, ...]:
         """Give all numbers of a field."""
-        return tuple(float(value) for value in self._checked(name, (int, float), "a number"))
+        return tuple(map(float, self._checked(name, (int, float), "a number")))
 
     def number(self, name: str, default: float) -> float:
         """Give the only number of a field."""
@@ -105,7 +105,9 @@ class Message:
     def _only(self, name: str, values: tuple[Any, ...], default: Any) -> Any:
         if len(values) > 1:
             raise DataError(f"{self.where}: {name} occurs {len(values)} times, expected once")
-        return values[0] if values else default
+        if values:
+            return values[0]
+        return default
 
 
 def read_text(path: str | Path) -> Message:
@@ -160,7 +162,8 @@ _Tokens = Iterator[tuple[str, str, int]]
 
 
 def _tokens(text: str, where: str) -> _Tokens:
-    position, line = 0, 1
+    position = 0
+    line = 1
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
@@ -212,10 +215,14 @@ def _value(kind: str, token: str, where: str, line: int) -> Any:
         return token
     if kind == "number" and len(token) <= LONGEST_NUMBER:
         if _WHOLE.fullmatch(token):
-            return int(token, 16) if "x" in token.lower() else int(token)
+            if "x" in token.lower():
+                return int(token, 16)
+            return int(token)
         return float(token.rstrip("f"))
     raise DataError(f"{where}: line {line}: got {_shown(token)}, expected a value")
 
 
 def _shown(value: Any) -> str:
-    return "a block in braces" if isinstance(value, Message) else repr(value)[:60]
+    if isinstance(value, Message):
+        return "a block in braces"
+    return repr(value)[:60]

@@ -53,7 +53,9 @@ def _alexnet(pool_first: bool) -> list[_Row]:
 
     def reduce(number: int) -> list[_Row]:
         rows = [_norm(number, 1e-4, 1.0), _pool(number, 3, 2)]
-        return rows[::-1] if pool_first else rows
+        if pool_first:
+            return rows[::-1]
+        return rows
 
     first = [*_conv("conv1", 96, 11, stride=4), *reduce(1), *_conv("conv2", 256, 5, pad=2, group=2), *reduce(2)]
     third = [*_conv("conv3", 384, 3, pad=1), *_conv("conv4", 384, 3, pad=1, group=2)]
@@ -99,9 +101,12 @@ _IN_PLACE = {"ReLU", "Dropout"}
 
 
 def _network(name: str, size: int, rows: list[_Row]) -> CaffeNetwork:
-    layers, blob = list[Layer](), "data"
+    layers = list[Layer]()
+    blob = "data"
     for layer, kind, options in rows:
-        top = blob if kind in _IN_PLACE else layer
+        top = layer
+        if kind in _IN_PLACE:
+            top = blob
         message = Message(f"{name}: layer {layer!r}", {key: [value] for key, value in options.items()})
         layers.append(Layer(layer, kind, (blob,), (top,), message))
         blob = top

@@ -115,7 +115,9 @@ def number_card(
     left = _percent(low, full)
     right = _percent(high, full)
     dots = "".join(f'<circle class="dot" cx="{_percent(seed, full):.2f}%" cy="11" r="4"/>' for seed in seeds)
-    spoken = " percent" if unit else ""
+    spoken = ""
+    if unit:
+        spoken = " percent"
     return (
         f'<div class="card number"><h3>{escape(title)}</h3><div class="value">{value:.1f}{unit}'
         f'<small>{spread}</small></div><svg role="img" aria-label="95 % interval {low:.1f} to {high:.1f}{spoken}">'
@@ -210,14 +212,19 @@ def _cell(tag: str, shown: str, starts_group: bool = False, is_source: bool = Fa
         kind = ' class="group-start"'
     elif is_source:
         kind = ' class="source"'
-    scope = ' scope="col"' if tag == "th" else ""
+    scope = ""
+    if tag == "th":
+        scope = ' scope="col"'
     return f"<{tag}{scope}{kind}>{shown}</{tag}>"
 
 
 def origin_section(result: Mapping[str, Any]) -> str:
     """Return everything of a result that is no score, as JSON, folded away."""
     scores = ("metrics", "std", "intervals", "diversity", "per_seed")
-    origin = {name: value for name, value in result.items() if name not in scores}
+    origin = {}
+    for name, value in result.items():
+        if name not in scores:
+            origin[name] = value
     text = escape(json.dumps(origin, indent=1, ensure_ascii=False))
     return section(
         "Where the numbers come from",

@@ -41,5 +41,8 @@ class FeatureKey:
     def difference(self, other: "FeatureKey") -> str:
         """Say in words how `other` differs, such as "recipe is A, expected B"; empty when equal."""
         fields = ("backbone", "tap", "recipe", "weights")
-        differing = [name for name in fields if getattr(self, name) != getattr(other, name)]
+        differing = []
+        for name in fields:
+            if getattr(self, name) != getattr(other, name):
+                differing.append(name)
         return ", ".join(f"{name} is {getattr(self, name)}, expected {getattr(other, name)}" for name in differing)

@@ -12,7 +12,8 @@ from vislang.backbones.registry import default_recipe
 from vislang.core.errors import DataError
 from vislang.features.cache.keys import FeatureKey
 
-IDS, KEY = "ids", "key"
+IDS = "ids"
+KEY = "key"
 FLOAT16 = np.dtype("<f2")
 MOST_ROWS = 100_000_000
 LONGEST_ID = 4096
@@ -37,7 +38,9 @@ def group_name(key: FeatureKey) -> str:
 def flat_name(name: str) -> str:
     """Make a name fit for HDF5, where a slash would open a group and a dot means this group."""
     flat = name.replace("/", "_").replace("\x00", "_")
-    return f"_{flat}" if flat.strip(".") == "" or flat == IDS else flat
+    if flat.strip(".") == "" or flat == IDS:
+        return f"_{flat}"
+    return flat
 
 
 def read_layout(path: Path) -> tuple[tuple[str, ...], dict[tuple[str, str], StoredTap]]:

@@ -92,7 +92,10 @@ class FeatureCache:
         Raises:
             DataError: an image that is not in the cache.
         """
-        missing = [name for name in ids if name not in self._positions]
+        missing = []
+        for name in ids:
+            if name not in self._positions:
+                missing.append(name)
         if missing:
             raise DataError(
                 f"{self.path}: has no features of {missing[0]!r}{_and_more(missing)}; it holds {len(self.ids)} images"
@@ -134,7 +137,9 @@ class FeatureCache:
         return FeatureRows(self._map(stored), positions, resident=fits)
 
     def _rows_of(self, ids: Sequence[str] | None) -> np.ndarray:
-        return np.arange(len(self.ids)) if ids is None else self.positions(ids)
+        if ids is None:
+            return np.arange(len(self.ids))
+        return self.positions(ids)
 
     def _find(self, backbone: str, tap: str, expect: FeatureKey | None) -> StoredTap:
         stored = self._taps.get((flat_name(backbone), flat_name(FeatureName.parse(tap).stored)))
@@ -159,4 +164,6 @@ class FeatureCache:
 
 
 def _and_more(names: Sequence[str]) -> str:
-    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+    if len(names) > 1:
+        return f" and {len(names) - 1} more"
+    return ""

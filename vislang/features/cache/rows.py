@@ -22,7 +22,8 @@ class FeatureRows:
     """
 
     def __init__(self, stored: np.ndarray, positions: np.ndarray, *, resident: bool):
-        self._stored, self._positions = stored, positions
+        self._stored = stored
+        self._positions = positions
         self.shape = (len(positions), *stored.shape[1:])
         self.is_resident = resident
         self._tensor = None
@@ -58,7 +59,8 @@ class FeatureRows:
         """
         width = self.shape[-1]
         count = np.prod(self.shape[:-1], dtype=np.int64)
-        total, squares = np.zeros(width), np.zeros(width)
+        total = np.zeros(width)
+        squares = np.zeros(width)
         for slab in self._slabs():
             total += slab.sum(axis=0)
         mean = total / count

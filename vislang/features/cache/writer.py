@@ -47,7 +47,8 @@ def import_rows(path: str | os.PathLike, ids: Sequence[str], rows: Any, key: Fea
             place = {name: number for number, name in enumerate(ids)}
             order = np.array([place[name] for name in stored_ids])
             if (order != np.arange(len(ids))).any():
-                rows, ids = np.asarray(rows)[order], stored_ids
+                rows = np.asarray(rows)[order]
+                ids = stored_ids
         _merge(path, ids, {key: rows})
 
 
@@ -69,7 +70,8 @@ class CacheWriter:
     """
 
     def __init__(self, path: str | os.PathLike, keys: Sequence[FeatureKey], job: Mapping[str, Any]):
-        self.path, self._keys = Path(path), list(keys)
+        self.path = Path(path)
+        self._keys = list(keys)
         require_writable_folder(self.path.parent)
         self._folder = self.path.with_name(f"{self.path.name}.{group_name(self._keys[0])}.part")
         self._job = {**job, "keys": [key.to_json() for key in self._keys]}
@@ -122,7 +124,9 @@ class CacheWriter:
             DataError: no image was usable, or the cache holds other images.
         """
         if not self.ids:
-            first = f"; the first: {self.skipped[0][1]}" if self.skipped else ""
+            first = ""
+            if self.skipped:
+                first = f"; the first: {self.skipped[0][1]}"
             raise DataError(f"none of {self.done} images could be used, no cache is written{first}")
         with self._reporting():
             self._mark()
@@ -163,7 +167,9 @@ class CacheWriter:
         if mark["job"] != json.loads(json.dumps(self._job)):
             return None
         needed = [len(mark["ids"]) * row_bytes((1, *mark["shapes"].get(key.tap, ()))) for key in self._keys]
-        return mark if all(size >= need for size, need in zip(sizes, needed, strict=True)) else None
+        if all(size >= need for size, need in zip(sizes, needed, strict=True)):
+            return mark
+        return None
 
     def _mark(self) -> None:
         """Make the rows safe first and the mark that counts them second."""
@@ -199,7 +205,9 @@ def half_precision(rows: Any, key: FeatureKey) -> np.ndarray:
     rows = np.asarray(rows)
     if np.isnan(rows).any():
         raise DataError(f"features {key.backbone}/{key.tap} hold NaN; the weights or the images are broken")
-    return rows if rows.dtype == FLOAT16 else np.clip(rows, -LARGEST, LARGEST).astype(FLOAT16)
+    if rows.dtype == FLOAT16:
+        return rows
+    return np.clip(rows, -LARGEST, LARGEST).astype(FLOAT16)
 
 
 def _merge(path: Path, ids: Sequence[str], added: Mapping[FeatureKey, Any]) -> None:

@@ -80,7 +80,9 @@ def _load(place: str) -> tuple[Call, int, Any]:
         module = tf.saved_model.load(place)
     signature = module.signatures["serving_default"]
     ((argument, declared),) = signature.structured_input_signature[1].items()
-    side = declared.shape[1] if declared.shape.rank == 4 and declared.shape[1] else 512
+    side = 512
+    if declared.shape.rank == 4 and declared.shape[1]:
+        side = declared.shape[1]
 
     def call(batch: np.ndarray, keep: Any = module) -> dict[str, np.ndarray]:  # the signature only borrows variables
         return {name: value.numpy() for name, value in signature(**{argument: tf.constant(batch)}).items()}
@@ -93,15 +95,23 @@ def _load_frozen(path: Path) -> tuple[Call, int, Any]:
 
     graph = tf.compat.v1.GraphDef()
     graph.ParseFromString(path.read_bytes())
-    inputs = [node for node in graph.node if node.op == "Placeholder"]
+    inputs = []
+    for node in graph.node:
+        if node.op == "Placeholder":
+            inputs.append(node)
     read = {name.split(":")[0].lstrip("^") for node in graph.node for name in node.input}
-    ends = [node.name for node in graph.node if node.name not in read and node.op not in ("Const", "NoOp")]
+    ends = []
+    for node in graph.node:
+        if node.name not in read and node.op not in ("Const", "NoOp"):
+            ends.append(node.name)
     if len(inputs) != 1 or not ends:
         raise DataError(f"detector {path} has {len(inputs)} inputs and {len(ends)} outputs, expected one image input")
     wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
     function = wrapped.prune(f"{inputs[0].name}:0", [f"{name}:0" for name in ends])
     (declared,) = function.inputs
-    side = declared.shape[1] if declared.shape.rank == 4 and declared.shape[1] else 512
+    side = 512
+    if declared.shape.rank == 4 and declared.shape[1]:
+        side = declared.shape[1]
 
     def call(batch: np.ndarray) -> dict[str, np.ndarray]:
         return {name: value.numpy() for name, value in zip(ends, function(tf.constant(batch)), strict=True)}

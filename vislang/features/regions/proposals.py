@@ -22,7 +22,8 @@ class Proposer(ABC):
     same = 0.5
 
     def __init__(self, name: str, fingerprint: str):
-        self.name, self.fingerprint = name, fingerprint
+        self.name = name
+        self.fingerprint = fingerprint
 
     @abstractmethod
     def propose(self, picture: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +53,8 @@ def choose_regions(boxes: np.ndarray, scores: np.ndarray, *, same: float, most: 
     """
     boxes = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0.0, 1.0)
     real = areas(boxes) > 0
-    boxes, scores = boxes[real], np.asarray(scores, np.float32)[real]
+    boxes = boxes[real]
+    scores = np.asarray(scores, np.float32)[real]
     kept = suppress(boxes, scores, threshold=same, limit=most)
     regions = np.zeros((1 + most, 5), np.float32)
     regions[0] = [*WHOLE, 1.0]

@@ -13,7 +13,8 @@ from vislang.features.regions.detector import DetectorProposer
 from vislang.features.regions.proposals import Proposer
 from vislang.features.regions.roi_align import roi_align
 
-_SMALLEST, _LARGEST = 0.01, 0.95  # share of the picture that a segment covers; more is the picture itself
+_SMALLEST = 0.01  # share of the picture that a segment covers; more is the picture itself
+_LARGEST = 0.95
 _FEWEST = 16  # pixels of the shorter side that OpenCV is given
 
 
@@ -65,7 +66,8 @@ def contrast(grid: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     half = (boxes[:, 2:] - boxes[:, :2]) / 4
     around = np.clip(np.concatenate([boxes[:, :2] - half, boxes[:, 2:] + half], axis=1), 0.0, 1.0)
     inside, outer = (roi_align(grid[None], one[None])[0] for one in (boxes, around))
-    small, large = areas(boxes)[:, None], areas(around)[:, None]
+    small = areas(boxes)[:, None]
+    large = areas(around)[:, None]
     frame = (outer * large - inside * small) / np.maximum(large - small, 1e-6)
     scores = np.linalg.norm(inside - frame, axis=1) * small[:, 0] ** 0.25
     scores = np.where(large[:, 0] - small[:, 0] > 1e-3 * large[:, 0], scores, 0.0)
@@ -76,9 +78,11 @@ def _lattice() -> np.ndarray:
     boxes = []
     for side in (0.2, 0.3, 0.45, 0.65, 0.9):
         for stretch in (0.5, 1.0, 2.0):
-            width, height = min(1.0, side * stretch**0.5), min(1.0, side / stretch**0.5)
+            width = min(1.0, side * stretch**0.5)
+            height = min(1.0, side / stretch**0.5)
             for left in _starts(width):
-                boxes += [(left, top, left + width, top + height) for top in _starts(height)]
+                for top in _starts(height):
+                    boxes.append((left, top, left + width, top + height))
     return np.unique(np.array(boxes, np.float32), axis=0)
 
 

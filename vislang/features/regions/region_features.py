@@ -26,7 +26,8 @@ from vislang.features.regions.proposers import load_proposer
 from vislang.features.regions.roi_align import roi_align
 from vislang.images.preprocess import prepare
 
-_GRID, _POOLED = "grid", "pooled"
+_GRID = "grid"
+_POOLED = "pooled"
 _THREADS = 2
 
 
@@ -66,7 +67,7 @@ def with_regions(backbone: LoadedBackbone, taps: Sequence[str], proposals: str |
     Raises:
         ConfigError: taps of several kinds, or of another kind than `proposals`.
     """
-    names = [FeatureName.parse(tap) for tap in taps]
+    names = list(map(FeatureName.parse, taps))
     kinds = {name.proposals for name in names if name.is_of_regions}
     if not kinds:
         return backbone
@@ -96,13 +97,14 @@ class RegionBackbone(LoadedBackbone):
                 f"recipe {backbone.recipe.name} shows {backbone.name} a part of each picture, regions need all of it;"
                 " take a recipe squash-SIZE"
             )
-        self.backbone, self.proposer = backbone, proposer
+        self.backbone = backbone
+        self.proposer = proposer
         width = int(backbone.taps[_GRID][-1] or 0)
         self._kind = proposer.name.partition(":")[0]
         sizes = {"boxes": 5, "regions": width, "crops": width, "described": 2 * width + 4}
-        own: dict[str, tuple[int | None, ...]] = {
-            f"{what}-{self._kind}": (MOST + 1, sizes[what]) for what in REGION_KINDS
-        }
+        own: dict[str, tuple[int | None, ...]] = {}
+        for what in REGION_KINDS:
+            own[f"{what}-{self._kind}"] = (MOST + 1, sizes[what])
         super().__init__(backbone.name, backbone.recipe, {**backbone.taps, **own})
         self.model = backbone.model
 
@@ -194,6 +196,6 @@ def _proposer(name: str) -> Proposer:
 
 def _whole_pixels(corners: np.ndarray) -> tuple[int, int, int, int]:
     """Grow a box to whole pixels, at least one."""
-    left, top = (int(edge) for edge in np.floor(corners[:2]))
-    right, bottom = (int(edge) for edge in np.ceil(corners[2:]))
+    left, top = map(int, np.floor(corners[:2]))
+    right, bottom = map(int, np.ceil(corners[2:]))
     return left, top, max(right, left + 1), max(bottom, top + 1)
