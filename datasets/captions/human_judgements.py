@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.text_files import read_lines
 from vislang.core.errors import DataError
 
 EXPERT_FILE = "ExpertAnnotations.txt"
@@ -85,11 +86,7 @@ def read_crowd(path: Path, captions: Mapping[str, Sequence[str]]) -> Judged:
 
 def _lines(path: Path, captions: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str, tuple[float, ...]]]:
     """Yield image, candidate and the three numbers of each line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"human judgements {path}: {error}; {_NEXT_STEP}") from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(read_lines(path, _NEXT_STEP), start=1):
         try:
             image, caption_id, *rest = line.split("\t")
             owner, _, index = caption_id.rpartition("#")

@@ -100,7 +100,7 @@ def read_scene_notes(folder: str | Path) -> dict[str, SceneNotes]:
     folder = Path(folder)
     try:
         return {entry["file_name"]: _from_json(entry) for entry in _entries(folder)}
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise DataError(f"{folder / _ANNOTATIONS} is damaged ({error!r}); {_NEXT}") from error
 
 
@@ -118,7 +118,14 @@ def read_scene_entities(folder: str | Path, image_ids: Iterable[str]) -> dict[st
         DataError: the folder is incomplete or damaged.
     """
     notes = read_scene_notes(folder)
-    return {image_id: _entity_notes(notes[image_id]) for image_id in image_ids}
+    found = {}
+    for image_id in image_ids:
+        if image_id not in notes:
+            raise DataError(
+                f"{folder} holds no scene {image_id!r}, expected one such as {next(iter(notes), '')!r}; {_NEXT}"
+            )
+        found[image_id] = _entity_notes(notes[image_id])
+    return found
 
 
 def _entity_notes(scene: SceneNotes) -> EntityNotes:

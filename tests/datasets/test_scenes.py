@@ -9,7 +9,7 @@ from datasets.scenes.__main__ import main
 from datasets.scenes.backgrounds import BACKGROUNDS
 from datasets.scenes.captions import NAMES, PLACES, SIZES, VERBS
 from datasets.scenes.cell_labels import augmented_batch, draw_labelled_scenes
-from datasets.scenes.dataset import read_scene_notes, read_scenes, write_scenes
+from datasets.scenes.dataset import read_scene_entities, read_scene_notes, read_scenes, write_scenes
 from datasets.scenes.draw import SCENE_SPLITS, SIDE, draw_scene, pairs_of_split
 from datasets.scenes.shapes import COLOURS, SHAPES
 from vislang.core.errors import DataError
@@ -242,6 +242,17 @@ def test_damaged_masks(folder, tmp_path, runs):
     target = damaged(folder, tmp_path, lambda document: document["images"][0]["objects"][0].update(mask_runs=runs))
     with pytest.raises(DataError, match="annotations.json is damaged"):
         read_scene_notes(target)
+
+
+def test_a_phrase_of_an_object_that_is_not_there(folder, tmp_path):
+    target = damaged(folder, tmp_path, lambda document: document["images"][0]["phrases"][0].update(objects=[9]))
+    with pytest.raises(DataError, match="annotations.json is damaged"):
+        read_scene_notes(target)
+
+
+def test_a_scene_that_was_not_drawn_is_named(folder):
+    with pytest.raises(DataError, match="holds no scene 'absent.png', expected one such as 'train_000000.png'"):
+        read_scene_entities(folder, ["absent.png"])
 
 
 @pytest.fixture(scope="module")

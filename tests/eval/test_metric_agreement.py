@@ -51,7 +51,7 @@ def test_the_crowds_own_references_are_taken_from_all_pairs_of_the_image(tmp_pat
 @pytest.mark.parametrize(
     "line",
     [("a.jpg", "b.jpg#1", 1, 2), ("a.jpg", "b.jpg#9", 1, 2, 3), ("x.jpg", "b.jpg#1", 1, 2, 3),
-     ("a.jpg", "x.jpg#1", 1, 2, 3), ("a.jpg", "b.jpg#1", 1, 2, "no"), ("",)],
+     ("a.jpg", "x.jpg#1", 1, 2, 3), ("a.jpg", "b.jpg#1", 1, 2, "no"), ("no tabs",)],
 )  # fmt: skip
 def test_malformed_judgements_end_with_one_line(tmp_path, line):
     path = write(tmp_path / "e.txt", ("a.jpg", "b.jpg#1", 1, 2, 1), line)

@@ -62,12 +62,12 @@ def import_backend_quietly() -> None:
 
 
 def progress_is_shown() -> bool:
-    """Say whether progress bars should be drawn: only when a person looks at stderr."""
+    """Return whether progress bars are drawn: only when stderr is a terminal."""
     return sys.stderr.isatty()
 
 
 def shown_name(name: str) -> str:
-    """Give a file's name as text that can be printed and stored, whatever bytes it is made of."""
+    """Return a file name as text that can be printed and stored, whatever bytes it is made of."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
