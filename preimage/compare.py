@@ -117,7 +117,7 @@ def origin_of(args: argparse.Namespace, networks: Any) -> dict[str, Any]:
     from vislang.backbones.weights import fingerprint
     from vislang.core.provenance import provenance
 
-    settings = {}
+    settings: dict[str, Any] = {}
     for name, value in vars(args).items():
         if isinstance(value, Path):
             settings[name] = value.name  # where files lie on this machine is nobody's business elsewhere
@@ -144,7 +144,8 @@ def result_of(args: argparse.Namespace, numbers: dict[str, Any], origin: dict[st
         cka=numbers["cka"],
         weights_fingerprints=origin["weights"],
         skipped=numbers["skipped"],
-        **sides,
+        a=sides["a"],
+        b=sides["b"],
     )
 
 

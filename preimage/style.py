@@ -95,7 +95,8 @@ def style(args: argparse.Namespace) -> int:
             options=options,
         )  # fmt: skip
     found = replace(found, skipped=(*missing, *found.skipped))
-    write_sheet(args.out, [[*found.inputs, style_image], found.images])
+    contents = [] if found.inputs is None else list(found.inputs)
+    write_sheet(args.out, [[*contents, style_image], found.images])
     print_measures(args, network, "style", found.names, found)
     return report_skipped(found.skipped)
 

@@ -113,7 +113,8 @@ def fit(
 
     seed_everything(args.seed)
     classifier = build_classifier(config, classes, weights=args.weights)
-    recipe, skipped = classifier.recipe, []
+    recipe = classifier.recipe
+    skipped: list[Any] = []
     pictures, labels = {}, {}
     for split, records in splits.items():
         pictures[split], labels[split] = decoded(records, classes, recipe.size, skipped)

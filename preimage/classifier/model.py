@@ -66,7 +66,7 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str], *, weight
             raise ConfigError(
                 f"backbone got {config.backbone!r}, expected one of: {', '.join(BACKBONES)}, or '' for none"
             )
-        loaded = load_backbone(config.backbone, weights=weights)
+        loaded: Any = load_backbone(config.backbone, weights=weights)
         image, grid, recipe = loaded.model.input, loaded.layer_of("grid"), loaded.recipe
         last = loaded.model.get_layer(grid).output
         for layer in loaded.model.layers:

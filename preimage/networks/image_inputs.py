@@ -66,7 +66,7 @@ def read_image(network: Network, image: Any) -> np.ndarray:
     """
     if isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating):
         images = _checked(network, image.reshape(-1, *image.shape[-3:]))
-        return one_image(images)
+        return np.asarray(one_image(images))
     return network.resized(one_image(image))
 
 
@@ -95,7 +95,7 @@ def read_batches(
         names = [str(index) for index in range(len(sources))]
     else:
         sources, names = image_sources(images)
-    rows = range(len(sources))
+    rows: Sequence[int] = range(len(sources))
     if most is not None:
         rows = evenly_spaced_rows(len(sources), most)
     for first in range(0, len(rows), _BATCH):

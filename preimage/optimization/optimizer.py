@@ -67,7 +67,7 @@ class ImageOptimizer:
         network.build(term.layers)
         self.jitter = _jitter(network, term, config)
         self.side = network.size + self.jitter
-        self._parameters = PARAMETERS[config.parameters](network.mean)
+        self._parameters: Any = PARAMETERS[config.parameters](network.mean)
         self._rule, self._moments = UPDATE_RULES[config.update_rule]
         self._steps: dict[tuple[tuple[int, ...], ...], Callable] = {}
 

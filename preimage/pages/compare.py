@@ -85,7 +85,9 @@ def _short_names(comparison: Comparison) -> tuple[str, str]:
 
 
 def _rounded(values: np.ndarray) -> Any:
-    return np.where(np.isfinite(values), np.round(values, 6), None).tolist()
+    rounded = np.round(values, 6).astype(object)
+    rounded[~np.isfinite(values)] = None
+    return rounded.tolist()
 
 
 def _summary(values: np.ndarray | None) -> dict[str, Any] | None:

@@ -136,5 +136,5 @@ def guides_of(regions: np.ndarray, cells: tuple[int, int], count: int) -> np.nda
     guides = np.zeros((*cells, count), np.float32)
     for region in range(count):
         mask = Image.fromarray((regions == region).astype(np.float32))
-        guides[..., region] = mask.resize(cells[::-1], Image.Resampling.BOX)
+        guides[..., region] = np.asarray(mask.resize(cells[::-1], Image.Resampling.BOX))
     return guides

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,7 @@ def _losses(
             style_guides = style_regions[None]
         target = np.asarray(gram(features[layer], style_guides, normalisation))
         targets[layer] = np.repeat(target, len(contents), axis=0)
-    content_layer = style_options.content_layer
+    content_layer: Any = style_options.content_layer
     content_features = network.encode(contents, [content_layer])[content_layer]
     content_loss = ContentLoss(content_layer, content_features, normalisation)
     style_loss = StyleLoss(targets, guides, normalisation)
@@ -147,7 +148,8 @@ def _region_guides(network: Network, layer: str, regions: Regions) -> tuple[np.n
         raise ConfigError(
             f"the content has regions {indices}, the style {style_indices}; expected 0, 1, ... and the same in both"
         )
-    cells = network.shape(layer)[:2]
+    height, width, *_ = network.shape(layer)
+    cells = (height, width)
     return guides_of(regions[0], cells, len(indices)), guides_of(regions[1], cells, len(indices))
 
 
