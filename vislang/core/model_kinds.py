@@ -27,7 +27,7 @@ def require_kind(model: Any, kind: str) -> None:
     found = getattr(model, "kind", None)
     if found != kind:
         expected, loader = LOADERS[kind]
-        got = f"{type(model).__name__} object"
+        got = f"a {type(model).__name__} object"
         if found in LOADERS:
             got, _ = LOADERS[found]
         raise CheckpointError(f"expected {expected}, got {got}; load one with {loader}()")
