@@ -15,9 +15,12 @@ from vislang.core.cli import (
     add_strict,
     add_weights,
     command_parser,
+    print_skipped,
+    print_written,
     progress_is_shown,
     run_command,
     shown_name,
+    skipped_rows,
 )
 
 KIND = "captioner"
@@ -90,7 +93,7 @@ def generate(args: argparse.Namespace) -> int:
 
     paths, skipped = find_images(args.images or paths_on_stdin(), strict=args.strict)
     for one in skipped:
-        print_skipped(one)
+        print_skipped(one.reason)
     check_outputs(args, paths)
     say_which(KIND, args.model)
     import_backend_quietly()
@@ -170,17 +173,10 @@ def caption_and_print(
                 if lines is not None:
                     print("\n".join(lines(image, args.explain)))
             for one in bad:
-                print_skipped(one)
+                print_skipped(one.reason)
             sys.stdout.flush()
         skipped += bad
         yield from images
-
-
-def print_skipped(one: Any) -> None:
-    """Tell on stderr why a photograph was left out."""
-    from captioner.output_formats import one_line
-
-    print(f"skipped {one_line(one.reason)}", file=sys.stderr)
 
 
 def print_document(args: argparse.Namespace, way: dict[str, Any], captioned: list[Any], skipped: list[Any]) -> None:
@@ -190,13 +186,12 @@ def print_document(args: argparse.Namespace, way: dict[str, Any], captioned: lis
     from captioner.output_formats import json_row
     from vislang.core.bundled_models import BUNDLED
 
-    left_out = [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
     images = [json_row(image, args.explain) for image in captioned]
     document = {
         "model": shown_name(str(args.model or BUNDLED[KIND])),
         **way,
         "images": images,
-        "skipped": left_out,
+        "skipped": skipped_rows(skipped),
     }
     print(json.dumps(document, ensure_ascii=False, allow_nan=False))
 
@@ -207,7 +202,7 @@ def write_coco_results(path: Path, captioned: list[Any]) -> None:
     from eval.metrics.captions.coco_files import write_results
 
     write_results(path, {image_id(image.path): image.captions[0].text for image in captioned})
-    print(f"wrote {shown_name(str(path))}", file=sys.stderr)
+    print_written(path)
 
 
 def write_page(path: Path, tags: list[str], captioned: list[Any], skipped: list[Any]) -> None:
@@ -217,7 +212,7 @@ def write_page(path: Path, tags: list[str], captioned: list[Any], skipped: list[
     title = "Captions of 1 image" if len(captioned) == 1 else f"Captions of {len(captioned):,} images"
     reasons = [shown_name(one.reason) for one in skipped]
     captions_page(title, tags, captioned, reasons).write(path)
-    print(f"wrote {shown_name(str(path))}", file=sys.stderr)
+    print_written(path)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Command: draw how unnatural each place of a picture is, and rank a folder from least to most natural."""
+"""Command: map how unnatural each place of an image is, and rank images from least to most natural."""
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ from vislang.core.cli import (
     add_images,
     add_json,
     add_model,
+    add_strict,
     add_weights,
     command_parser,
     import_backend_quietly,
+    print_skipped,
+    print_written,
     progress_is_shown,
     run_command,
     shown_name,
+    skipped_rows,
 )
 
-_BLUR = 0.03  # deviation of the Gaussian that smooths a drawing, in shares of the width
+_BLUR = 0.03  # standard deviation of the Gaussian that smooths a drawing, as a share of the width
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,114 +47,120 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--npy", type=Path, metavar="FILE", help="also write the map, float32 [H, W], not smoothed")
     add_json(parser)
+    add_strict(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
+    """Run the command; `vislang.core.cli` has the exit codes."""
     args = build_parser().parse_args(argv)
-    return run_command(lambda: map_pictures(args))
+    return run_command(lambda: map_images(args))
 
 
-def map_pictures(args: argparse.Namespace) -> int:
-    """Load the model, look at the pictures, draw and print."""
+def map_images(args: argparse.Namespace) -> int:
+    """Score the images from least to most natural, draw and print; images that cannot be read are skipped."""
     import json
 
-    paths, missing = list_paths(args)
-    drawings = plan_maps(args, paths)
     from vislang.core.bundled_models import say_which
+    from vislang.core.errors import ConfigError
+    from vislang.core.files import require_writable_folder
+    from vislang.features.pipeline import find_images
 
+    paths, skipped = find_images(args.images, strict=args.strict)
+    for one in skipped:
+        print_skipped(one.reason)
+    if args.npy and len(paths) > 1:
+        raise ConfigError(f"--npy writes one map, got {len(paths)} images; name one with --images")
+    if args.npy:
+        require_writable_folder(args.npy.parent)
+    drawings = planned_drawings(args, paths)
     say_which("naturalness", args.model)
     import_backend_quietly()
     from naturalness.api import load_model
 
     model = load_model(args.model, weights=args.weights)
-    scores, skipped = look_at_all(args, model, paths, drawings)
-    for one in missing:
-        skipped.append((shown_name(one.source), one.reason))
+    scores = score_and_draw(args, model, dict(zip(paths, drawings, strict=True)), skipped)
     if args.json:
         rows = [{"image": shown_name(str(path)), "naturalness": round(score, 4)} for path, score in scores]
-        print(json.dumps({"pictures": rows, "skipped": list(map(list, skipped))}, ensure_ascii=False))
+        print(json.dumps({"images": rows, "skipped": skipped_rows(skipped)}, ensure_ascii=False))
     else:
         for path, score in scores:
             print(f"{score:+.3f}  {shown_name(str(path))}")
-    for name, reason in skipped:
-        print(f"skipped: {name}: {reason}", file=sys.stderr)
-    if skipped:
-        return SKIPPED_SOME
-    return DONE
+    return SKIPPED_SOME if skipped else DONE
 
 
-def list_paths(args: argparse.Namespace) -> tuple[list[Path], list[Any]]:
-    """List the pictures, and refuse before any work what cannot end well."""
-    from vislang.core.errors import ConfigError
-    from vislang.core.files import require_writable_folder
-    from vislang.features.pipeline import find_images
-
-    paths, missing = find_images(args.images)
-    args.folder = len(paths) > 1 or bool(missing)
-    if args.npy and args.folder:
-        raise ConfigError(f"--npy writes one map, got {len(paths)} images; name one with --images")
-    if args.npy:
-        require_writable_folder(args.npy.parent)
-    return paths, missing
-
-
-def plan_maps(args: argparse.Namespace, paths: list[Path]) -> list[Path | None]:
-    """Return the drawing of each picture; None where none is wanted."""
+def planned_drawings(args: argparse.Namespace, paths: list[Path]) -> list[Path | None]:
+    """Return the file to draw for each image; None where nothing is drawn."""
     from vislang.draw.image_files import plan_drawings
 
-    if args.out is None and (args.folder or args.json):
+    if args.out is None and (len(paths) > 1 or args.json):
         return [None] * len(paths)
     return [*plan_drawings(args.out, paths, "_unnatural.png")]
 
 
-def look_at_all(
-    args: argparse.Namespace, model: Any, paths: list[Path], drawings: list[Path | None]
-) -> tuple[list, list]:
-    """Return (path, score) from least to most natural, and (name, reason) of what is unreadable; draw on the way."""
+def score_and_draw(
+    args: argparse.Namespace, model: Any, drawings: Mapping[Path, Path | None], skipped: list[Any]
+) -> list[tuple[Path, float]]:
+    """Return (path, score) from least to most natural, and add to `skipped`.
+
+    Args:
+        args: of the command.
+        model: from `naturalness.load_model`.
+        drawings: the file to draw, or None, for each image.
+        skipped: gets a `Skipped` for each image that cannot be read.
+
+    Raises:
+        DataError: an image cannot be read, and `--strict`; or none can.
+    """
     from tqdm import tqdm
 
     from naturalness.inference import as_pixels
-    from vislang.core.errors import ToolkitError
+    from vislang.core.errors import DataError
+    from vislang.features.pipeline import Skipped
     from vislang.images.decode import decode_image
 
     scores = []
-    skipped = []
-    hidden = not progress_is_shown() or len(paths) == 1
-    for path, drawing in tqdm(zip(paths, drawings, strict=True), total=len(paths), unit="picture", disable=hidden):
+    hidden = not progress_is_shown() or len(drawings) == 1
+    for path, drawing in tqdm(drawings.items(), unit="image", disable=hidden):
         try:
             pixels = as_pixels(decode_image(path))
             scores.append((path, model.score(pixels)))
-            draw(args, model, pixels, drawing)
-        except ToolkitError as error:
-            if not args.folder:
+        except DataError as error:
+            if args.strict:
                 raise
-            skipped.append((shown_name(str(path)), str(error)))
-    return sorted(scores, key=lambda row: row[1]), skipped
+            skipped.append(Skipped(str(path), str(error)))
+            print_skipped(str(error))
+            continue
+        if drawing is not None or args.npy is not None:
+            write_map(args, model, pixels, drawing)
+    if not scores:
+        raise DataError(f"none of {len(drawings)} images could be used; the first: {skipped[0].reason}")
+    return sorted(scores, key=lambda row: row[1])
 
 
-def draw(args: argparse.Namespace, model: Any, pixels: Any, drawing: Path | None) -> None:
-    """Draw one picture's map where that is wanted, and write its numbers."""
-    import numpy as np
-
-    from vislang.core.files import whole_file
+def write_map(args: argparse.Namespace, model: Any, pixels: Any, drawing: Path | None) -> None:
+    """Compute the map of an image; draw it, and write it as an array, where the command asks for it."""
+    from vislang.core.files import write_array
     from vislang.draw.image_files import save_image
 
-    if drawing is None and args.npy is None:
-        return
-    found = model.map(pixels, kind="anomaly" if args.anomaly else "fixation")
+    kind = "anomaly" if args.anomaly else "fixation"
+    found = model.map(pixels, kind=kind)
     if args.npy:
-        with whole_file(args.npy) as part, part.open("wb") as stream:
-            np.save(stream, found, allow_pickle=False)
-        print(f"wrote {shown_name(str(args.npy))}", file=sys.stderr)
-    if drawing:
+        write_array(args.npy, found)
+        print_written(args.npy)
+    if drawing is not None:
         save_image(drawing, drawn(pixels, found, overlaid=args.overlay))
-        print(f"wrote {shown_name(str(drawing))}", file=sys.stderr)
+        print_written(drawing)
 
 
 def drawn(pixels: Any, found: Any, *, overlaid: bool) -> Any:
-    """Give the map as a picture, smooth, from its smallest number to its largest; over the picture, or in grey."""
+    """Return a map as an RGB or grey image, smoothed and stretched to its range; laid over the image, or in grey.
+
+    Args:
+        pixels: uint8 [H, W, 3], RGB.
+        found: float [H, W].
+        overlaid: lay it over the image.
+    """
     import numpy as np
     from PIL import Image
     from scipy.ndimage import gaussian_filter

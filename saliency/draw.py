@@ -161,4 +161,4 @@ def _maps_over(
 
 def _is_published_size(explanation: Explanation) -> bool:
     """Return whether the original's own drawing, made for 8 x 8 cells, is to be used."""
-    return explanation.method == "original" and explanation.losses.shape[2:] == (8, 8)
+    return explanation.method == "ramanishka" and explanation.losses.shape[2:] == (8, 8)

@@ -1,6 +1,6 @@
-"""Command: say where in a photograph, or when in a video, each word of a sentence comes from.
+"""Command: show where in images, and when in a video, each word of a sentence comes from.
 
-Without --sentence, of the caption that the model writes itself.
+Without --sentence, the model's own caption is explained.
 
 Examples:
     vislang explain --images dog.jpg
@@ -15,18 +15,24 @@ from typing import Any
 
 from vislang.core.cli import (
     DONE,
+    SKIPPED_SOME,
     add_images,
     add_json,
     add_model,
+    add_strict,
     add_weights,
     command_parser,
     import_backend_quietly,
+    print_skipped,
+    print_written,
     progress_is_shown,
     run_command,
     shown_name,
+    skipped_rows,
 )
 
-_RATE = 8.0  # frames a second, of videos
+_FPS = 8.0
+_MIN_TILE = 32  # pixels
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,200 +44,231 @@ def build_parser() -> argparse.ArgumentParser:
     add_model(parser, "captioner")
     add_weights(parser)
     parser.add_argument(
-        "--method", choices=("gradient", "original"), default="gradient",
-        help="gradient of each word's loss by the features of each cell, or each cell alone as in the published code"
+        "--method", choices=("gradient", "ramanishka"), default="gradient",
+        help="gradient of each word's loss by the features of each cell, or each cell alone as Ramanishka et al. 2017"
         " (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--fps", type=float, metavar="N", help=f"video: frames looked at in a second (default: {_RATE:g})"
-    )
+    parser.add_argument("--fps", type=float, metavar="N", help=f"frames per second of a video (default: {_FPS:g})")
     parser.add_argument(
         "--out", type=Path, metavar="FILE|DIR", help="where to draw (default: drawings/NAME_words.png or .mp4)"
     )
-    parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="image: also write a page; over a word, its map shows"
-    )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the map of each word")
     parser.add_argument("--npy", type=Path, metavar="FILE", help="also write the maps, float32 [frames, words, R, C]")
-    add_json(parser)
     parser.add_argument("--tile", type=int, default=240, metavar="PIXELS", help="longer side of a tile (default: 240)")
+    add_json(parser)
+    add_strict(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
+    """Run the command; `vislang.core.cli` has the exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: explain(args))
 
 
 def explain(args: argparse.Namespace) -> int:
-    """Explain, then draw and print what was asked for."""
-    import json
+    """Explain images or a video, draw and print."""
+    from vislang.core.files import require_writable_folder
 
-    from saliency.api import load_model
+    check_options(args)
+    for path in (args.html, args.npy):
+        if path is not None:
+            require_writable_folder(path.parent)
+    if args.video is not None:
+        return explain_one_video(args)
+    return explain_images(args)
 
-    args.image = only_image(args)
-    drawing = check(args)
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together, or are out of range.
+
+    Raises:
+        ConfigError: what and why.
+    """
+    from vislang.core.errors import ConfigError
+
+    if args.video is not None and args.images:
+        raise ConfigError("--images and --video were both given, expected one of them; run the command twice")
+    if args.video is not None and args.html:
+        raise ConfigError("--html shows images, got --video; draw the video with --out FILE.mp4")
+    if args.fps is not None and args.video is None:
+        raise ConfigError("--fps is for videos, expected --video with it; leave it out")
+    if args.fps is not None and not args.fps > 0:
+        raise ConfigError(f"--fps got {args.fps:g}, expected frames per second, more than 0")
+    if args.tile < _MIN_TILE:
+        raise ConfigError(f"--tile got {args.tile} pixels, expected {_MIN_TILE} or more")
+
+
+def planned_drawings(args: argparse.Namespace, sources: list[Path], ending: str) -> list[Path | None]:
+    """Return the file to draw for each source; None with --json and without --out."""
+    from vislang.draw.image_files import plan_drawings
+
+    if args.json and args.out is None:
+        return [None] * len(sources)
+    return [*plan_drawings(args.out, sources, ending)]
+
+
+def loaded_model(args: argparse.Namespace) -> Any:
+    """Load the captioner, and say which it is if none was named."""
     from vislang.core.bundled_models import say_which
 
     say_which("captioner", args.model)
     import_backend_quietly()
-    model = load_model(args.model)
-    found = explain_picture(args, model, drawing) if args.image else explain_film(args, model, drawing)
-    if args.npy:
-        write_maps(args.npy, found)
-    if args.json:
-        print(json.dumps(document(args, found), ensure_ascii=False, allow_nan=False))
-    else:
-        print_words(args, found)
-    return DONE
+    from saliency.api import load_model
+
+    return load_model(args.model)
 
 
-def only_image(args: argparse.Namespace) -> Path | None:
-    """Return the image to explain, or None for a video."""
-    from vislang.core.errors import ConfigError
-    from vislang.features.pipeline import find_images
-
-    if args.video and args.images:
-        raise ConfigError("--images and --video were both given, expected one of them; run the command twice")
-    if args.video:
-        return None
-    paths, _ = find_images(args.images, strict=True)
-    if len(paths) > 1:
-        raise ConfigError(f"--images got {len(paths)} images, expected one; run the command for each")
-    return paths[0]
-
-
-def check(args: argparse.Namespace) -> Path | None:
-    """Refuse, before any work is done, what cannot end well; return the file to draw."""
-    from vislang.core.errors import ConfigError, DataError
-    from vislang.core.files import require_writable_folder
-    from vislang.draw.image_files import plan_drawings
-
-    source = args.image or args.video
-    if not source.is_file():
-        raise DataError(
-            f"{shown_name(str(source))}: no such file, expected a {'photograph' if args.image else 'video'}"
-        )
-    if args.html and args.video:
-        raise ConfigError("--html shows a photograph, got --video; draw the video with --out FILE.mp4")
-    if args.fps is not None and args.image:
-        raise ConfigError("--fps is for videos, got --images; leave one out")
-    if args.fps is not None and not args.fps > 0:
-        raise ConfigError(f"--fps got {args.fps:g}, expected frames a second, more than 0")
-    if args.tile < 32:
-        raise ConfigError(f"--tile got {args.tile} pixels, expected 32 or more")
-    for path in (args.html, args.npy):
-        if path is not None:
-            require_writable_folder(path.parent)
-    if args.json and args.out is None:
-        return None
-    return plan_drawings(args.out, [source], "_words.png" if args.image else "_words.mp4")[0]
-
-
-def explain_picture(args: argparse.Namespace, model: Any, drawing: Path | None) -> Any:
-    """Explain a photograph and draw it."""
+def explain_images(args: argparse.Namespace) -> int:
+    """Explain every image; those that cannot be read are skipped."""
     from saliency.api import explain_image
-    from saliency.draw import draw_words
-    from vislang.draw.image_files import save_image
+    from saliency.page import explained_image, word_maps_page
+    from vislang.core.errors import ConfigError, DataError
+    from vislang.features.pipeline import Skipped, find_images
     from vislang.features.reading_options import ReadingOptions
     from vislang.images.decode import decode_image
 
-    picture = decode_image(args.image)
+    paths, skipped = find_images(args.images, strict=args.strict)
+    for one in skipped:
+        print_skipped(one.reason)
+    if args.npy and len(paths) > 1:
+        raise ConfigError(f"--npy writes the maps of one image, got {len(paths)} images; name one with --images")
+    drawings = planned_drawings(args, paths, "_words.png")
+    model = loaded_model(args)
     options = ReadingOptions(weights=args.weights)
-    found = explain_image(model, picture, args.sentence, method=args.method, options=options)
-    if drawing:
-        save_image(drawing, draw_words(picture, found, tile=args.tile))
-        said_written(drawing)
+    documents: list[dict[str, Any]] = []
+    cards = []
+    for path, drawing in zip(paths, drawings, strict=True):
+        try:
+            image = decode_image(path)
+            found = explain_image(model, image, args.sentence, method=args.method, options=options)
+        except DataError as error:
+            if args.strict:
+                raise
+            skipped.append(Skipped(str(path), str(error)))
+            print_skipped(str(error))
+            continue
+        documents.append({"image": shown_name(str(path)), **word_rows(found)})
+        if drawing is not None:
+            draw_image(drawing, image, found, args.tile)
+        if args.html:
+            cards.append(explained_image(image, shown_name(path.name), found))
+        if args.npy:
+            write_maps(args.npy, found)
+        if not args.json:
+            print_words(path, found)
+    if not documents:
+        raise DataError(f"none of {len(paths)} images could be explained; the first: {skipped[0].reason}")
     if args.html:
-        from saliency.page import explained_image, word_maps_page
+        title = f"Words of {len(cards)} images"
+        if len(cards) == 1:
+            title = f"Words of {documents[0]['image']}"
+        word_maps_page(title, cards).write(args.html)
+        print_written(args.html)
+    if args.json:
+        print_document({"images": documents, "skipped": skipped_rows(skipped)})
+    return SKIPPED_SOME if skipped else DONE
 
-        name = shown_name(args.image.name)
-        word_maps_page(f"Words of {name}", [explained_image(picture, name, found)]).write(args.html)
-        said_written(args.html)
-    return found
 
-
-def explain_film(args: argparse.Namespace, model: Any, drawing: Path | None) -> Any:
-    """Explain a video and draw it."""
+def explain_one_video(args: argparse.Namespace) -> int:
+    """Explain a video."""
     from tqdm import tqdm
 
     from saliency.api import explain_video
     from saliency.draw import write_clip
+    from vislang.core.errors import DataError
     from vislang.features.reading_options import ReadingOptions
     from vislang.images.video import survey
 
+    if not args.video.is_file():
+        raise DataError(f"{shown_name(str(args.video))}: no such file, expected a video")
+    (drawing,) = planned_drawings(args, [args.video], "_words.mp4")
+    model = loaded_model(args)
     facts = survey(args.video)
-    rate = args.fps
-    if args.fps is None:
-        rate = _RATE
+    fps = _FPS if args.fps is None else args.fps
     if facts.cut:
-        print(f"{shown_name(str(args.video))} {facts.cut}; what comes before is explained", file=sys.stderr)
-    count = int(facts.seconds * rate) + 1
+        print(f"{shown_name(str(args.video))} {facts.cut}; only the part before is explained", file=sys.stderr)
     options = ReadingOptions(weights=args.weights, progress=progress_is_shown())
-    found = explain_video(model, args.video, args.sentence, fps=rate, method=args.method, options=options)
-    if drawing:
+    found = explain_video(model, args.video, args.sentence, fps=fps, method=args.method, options=options)
+    if drawing is not None:
+        count = int(facts.seconds * fps) + 1
         with tqdm(total=count, desc="drawing", unit="frame", disable=not progress_is_shown()) as bar:
-            write_clip(drawing, args.video, found, fps=rate, tile=args.tile, progress=bar.update)
-        said_written(drawing)
-    return found
+            write_clip(drawing, args.video, found, fps=fps, tile=args.tile, progress=bar.update)
+        print_written(drawing)
+    if args.npy:
+        write_maps(args.npy, found)
+    if args.json:
+        document = {"video": shown_name(str(args.video)), "seconds": found.seconds.round(3).tolist()}
+        print_document({**document, **word_rows(found)})
+    else:
+        print_words(args.video, found)
+    return DONE
+
+
+def draw_image(path: Path, image: Any, found: Any, tile: int) -> None:
+    """Write a drawing with a tile for each word."""
+    from saliency.draw import draw_words
+    from vislang.draw.image_files import save_image
+
+    save_image(path, draw_words(image, found, tile=tile))
+    print_written(path)
 
 
 def write_maps(path: Path, found: Any) -> None:
     """Write the maps as a NumPy file."""
-    import numpy as np
+    from vislang.core.files import write_array
 
-    from vislang.core.files import whole_file
-
-    with whole_file(path) as part, part.open("wb") as stream:
-        np.save(stream, found.maps, allow_pickle=False)
-    said_written(path)
+    write_array(path, found.maps)
+    print_written(path)
 
 
-def said_written(path: Path) -> None:
-    """Tell on stderr that a file was written."""
-    print(f"wrote {shown_name(str(path))}", file=sys.stderr)
-
-
-def document(args: argparse.Namespace, found: Any) -> dict[str, Any]:
-    """Give everything as plain JSON values: for each word its evidence and its maps, and of videos its moments."""
-    maps = found.maps
+def word_rows(found: Any) -> dict[str, Any]:
+    """Return an `Explanation` as plain JSON values."""
     words = []
-    for number, word in enumerate(found.words):
+    for index, word in enumerate(found.words):
         row = {
             "word": word,
-            "known": not found.unknown[number],
-            "evidence": round(float(found.evidence[number]), 4),
-            "maps": maps[:, number].round(4).tolist(),
+            "known": not found.unknown[index],
+            "evidence": round(float(found.evidence[index]), 4),
+            "maps": found.maps[:, index].round(4).tolist(),
         }
-        words.append(row | ({"in_time": found.in_time[:, number].round(4).tolist()} if args.video else {}))
+        if len(found.maps) > 1:
+            row["in_time"] = found.in_time[:, index].round(4).tolist()
+        words.append(row)
     return {
-        "source": shown_name(str(args.image or args.video)),
         "written_by_the_model": found.written,
         "method": found.method,
         "seen": [round(edge, 4) for edge in found.seen],
-        "seconds": found.seconds.round(3).tolist(),
         "words": words,
     }
 
 
-def print_words(args: argparse.Namespace, found: Any) -> None:
-    """Print a line for each word: where it comes from, in percent of the sides, and what speaks for it."""
+def print_document(document: dict[str, Any]) -> None:
+    """Print a JSON document on one line."""
+    import json
+
+    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def print_words(source: Path, found: Any) -> None:
+    """Print a line for each word: the peak of its map, in % of the sides, its time in a video, and its evidence."""
     from eval.metrics.pointing_game import peak
 
-    print(f"{'the model writes' if found.written else 'given'}: {' '.join(found.words)}")
+    origin = "the model's caption" if found.written else "given"
+    print(f"{shown_name(str(source))}, {origin}: {' '.join(found.words)}")
     left, top, right, bottom = found.seen
-    print("  word              x %  y %" + ("      at" if args.video else "") + "  evidence")
-    for number, word in enumerate(found.words):
-        frame = int(found.maps[:, number].max(axis=(1, 2)).argmax())
-        across, down = peak(found.maps[frame, number])
-        place = f"{100 * (left + across * (right - left)):5.0f}{100 * (top + down * (bottom - top)):5.0f}"
-        moment = ""
-        if args.video:
-            moment = f"  {found.seconds[frame]:5.1f} s"
-        note = ""
-        if found.unknown[number]:
-            note = "  (a word that the model does not know)"
-        print(f"  {word:16}{place}{moment}  {found.evidence[number]:+.1f}{note}")
+    is_video = len(found.maps) > 1
+    print("  word              x %  y %" + ("      at" if is_video else "") + "  evidence")
+    for index, word in enumerate(found.words):
+        frame = int(found.maps[:, index].max(axis=(1, 2)).argmax())
+        x, y = peak(found.maps[frame, index])
+        line = f"  {word:16}{100 * (left + x * (right - left)):5.0f}{100 * (top + y * (bottom - top)):5.0f}"
+        if is_video:
+            line += f"  {found.seconds[frame]:5.1f} s"
+        line += f"  {found.evidence[index]:+.1f}"
+        if found.unknown[index]:
+            line += "  (unknown to the model)"
+        print(line)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def explain_clip(
     of_frames: list[np.ndarray] = []
     times: list[float] = []
     cells_of_frames = _cells(model, sampled_frames(path, fps), times, reading)
-    if method == "original":
+    if method == "ramanishka":
         cells_of_frames = smoothed_in_time(cells_of_frames)
     with tqdm(desc="explaining", unit="frame", disable=not options.progress) as bar:
         for cells in _batches(cells_of_frames):

@@ -17,7 +17,7 @@ from vislang.core.errors import ConfigError
 from vislang.text.tokenizer import tokenize
 from vislang.text.vocabulary import UNKNOWN
 
-METHODS = ("gradient", "original")
+METHODS = ("gradient", "ramanishka")
 POOLING = ("mean", "max", "sum", "joint")
 CLIP_FRAMES = 26  # read as one clip, as in the original
 
@@ -33,9 +33,9 @@ class Explanation:
         unknown: whether each is a word that the captioner does not know; it is read as the unknown word, and its map
             shows where rare words come from, not this one.
         written: whether the captioner wrote the sentence; if not, it was given.
-        method: "gradient", or "original" with the cells, steps and constants of the published code.
+        method: "gradient", or "ramanishka" with the cells, steps and constants of the published code.
         losses: float [F, T, R, C]: of "gradient", the loss of each word for a small step towards each cell
-            (`saliency.methods.gradient`); of "original", that of each cell alone, KL(p_t || q_(t,i)) of a written
+            (`saliency.methods.gradient`); of "ramanishka", that of each cell alone, KL(p_t || q_(t,i)) of a written
             sentence and -log q_(t,i)(w_t) of a given one.
         whole: float [F, T], the same for each frame as a whole, encoded as the mean of its cells.
         evidence: float32 [T], the log-likelihood ratio log p(word | image) - log p(word | average image), both given
@@ -59,9 +59,9 @@ class Explanation:
         """Spatio-temporal saliency: a map for each frame and word, float32 [F, T, R, C], 0 to 1.
 
         Of "gradient", the probability that the window which the word is about holds the cell, scaled to 0 to 1 over all
-        frames; of "original", what the published code draws.
+        frames; of "ramanishka", what the published code draws.
         """
-        if self.method == "original":
+        if self.method == "ramanishka":
             return original_maps(self.losses).astype(np.float32)
         return stretched(cell_chances(self.losses))
 
@@ -81,7 +81,7 @@ class Explanation:
             last: index after the last word, above `first`.
             pooling: "mean", "max" or "sum" of the words' maps, of "gradient" before they are scaled, so that a word
                 without a place counts little; "joint": one window for all words, whose losses add up (not of
-                "original").
+                "ramanishka").
 
         Raises:
             ConfigError: no words, or an unknown pooling.
@@ -92,7 +92,7 @@ class Explanation:
                 f"words {first} to {last} of {len(self.words)} with pooling {pooling!r}; expected some words, and one"
                 f" of {', '.join(known)}"
             )
-        if self.method == "original":
+        if self.method == "ramanishka":
             return getattr(np, pooling)(self.maps[0, first:last], axis=0)
         losses = self.losses[:1, first:last]
         if pooling == "joint":

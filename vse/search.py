@@ -14,9 +14,11 @@ from vislang.core.cli import (
     add_strict,
     add_weights,
     command_parser,
+    print_skipped,
     progress_is_shown,
     run_command,
     shown_name,
+    skipped_rows,
 )
 
 
@@ -96,15 +98,15 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
     """Print the answers and what was skipped."""
     import json
 
-    skipped = [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in encoded.skipped]
+    skipped = skipped_rows(encoded.skipped)
     if args.html:
         write_page(args.html, args.text or args.like or "", found)
     if args.json:
         query = {"text": args.text, "like": args.like}
         print(json.dumps({**query, "indexed": len(encoded), "results": found, "skipped": skipped}, ensure_ascii=False))
         return
-    for one in skipped:
-        print(f"skipped {one['image']}: {one['reason']}", file=sys.stderr)
+    for one in encoded.skipped:
+        print_skipped(one.reason)
     for row in found:
         print(f"{row['score']:.3f}\t{row['image']}")
     if not found:

@@ -39,8 +39,8 @@ METHODS = {  # name: method of word maps, and how the maps of a phrase's words a
     "model": ("gradient", "mean"),
     "model, max of words": ("gradient", "max"),
     "model, words together": ("gradient", "joint"),
-    "original": ("original", "mean"),
-    "original, max of words": ("original", "max"),
+    "original": ("ramanishka", "mean"),
+    "original, max of words": ("ramanishka", "max"),
 }
 
 Outcomes = dict[str, "list[PointedPhrase]"]  # by method

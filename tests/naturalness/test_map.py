@@ -179,7 +179,7 @@ def test_the_command_draws_and_ranks(trained, photographs, tmp_path, capsys):
     finally:
         (photographs / "broken.png").unlink()
     rows = json.loads(capsys.readouterr().out)
-    scores = [row["naturalness"] for row in rows["pictures"]]
+    scores = [row["naturalness"] for row in rows["images"]]
     assert scores == sorted(scores)
     assert (len(scores), len(rows["skipped"])) == (8, 1)
 
@@ -195,7 +195,7 @@ def test_a_folder_keeps_its_folders_and_no_drawing_is_mapped_again(trained, phot
     drawings = [tmp_path / "tree" / name / "dog_unnatural.png" for name in ("a", "b")]
     assert all(path.is_file() for path in drawings)
     assert map_command.main([*words, "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["pictures"]
+    rows = json.loads(capsys.readouterr().out)["images"]
     assert sorted(row["image"] for row in rows) == ["tree/a/dog.png", "tree/b/dog.png"]
     assert map_command.main(["--images", "tree/a/dog.png", "--model", str(trained)]) == 0
     assert (tmp_path / "drawings" / "dog_unnatural.png").is_file()

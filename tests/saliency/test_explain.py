@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,7 +71,7 @@ def test_without_a_sentence_the_models_own_caption_is_explained(tiny_captioner, 
     (cells,) = encoded_cells(model, [photo])
     (captions,) = model.caption_descriptors(cells.reshape(1, 64, -1))
     assert list(found.words) == captions[0].words
-    assert saliency.explain_image(model, photo, method="original").losses.min() > -1e-5  # divergences
+    assert saliency.explain_image(model, photo, method="ramanishka").losses.min() > -1e-5  # divergences
 
 
 def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
@@ -82,7 +84,7 @@ def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
     single = saliency.explain_image(model, next(iter(read_frames(clip))).picture, "a red dog")
     np.testing.assert_allclose(found.losses[0], single.losses[0], atol=2e-3)  # kept in half precision
     np.testing.assert_allclose(found.whole[0], single.whole[0], atol=1e-5)
-    original = saliency.explain_video(model, clip, "a red dog", fps=5, method="original")
+    original = saliency.explain_video(model, clip, "a red dog", fps=5, method="ramanishka")
     assert original.maps.shape == (11, 3, 8, 8)
     with pytest.raises(ConfigError, match="fps got 0, expected frames per second"):
         saliency.explain_video(model, clip, "a dog", fps=0)
@@ -94,8 +96,8 @@ def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, pho
     more = ["--html", str(folder / "p.html"), "--npy", str(folder / "p.npy"), "--sentence", "a red <zebra> dog"]
     assert explain.main([*words, *more]) == 0
     said = capsys.readouterr()
-    assert "given: a red zebra dog" in said.out
-    assert "a word that the model does not know" in said.out
+    assert ", given: a red zebra dog" in said.out
+    assert "(unknown to the model)" in said.out
     assert Image.open(tmp_path / "drawings" / "photo_words.png").size[0] > 400
     assert not (folder / "photo_words.png").exists(), "nothing is drawn beside the photograph"
     assert np.load(folder / "p.npy").shape == (1, 4, 8, 8)
@@ -103,9 +105,27 @@ def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, pho
     assert page.count('class="map"') == page.count('aria-pressed="false"') == 4
     assert "http" not in re.sub(r"data:[^\"]*", "", page)
     assert explain.main([*words, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    (told,) = json.loads(capsys.readouterr().out)["images"]
     assert told["written_by_the_model"] is True
     assert np.array(told["words"][0]["maps"]).shape == (1, 8, 8)
+
+
+def test_several_images_are_explained_and_bad_ones_skipped(tiny_captioner, photo, capsys, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy(photo, folder / name)
+    (folder / "bad.jpg").write_bytes(b"no image")
+    words = ["--model", str(tiny_captioner), str(folder), "--sentence", "a red dog", "--out", str(tmp_path / "drawn")]
+    assert explain.main([*words, "--html", str(tmp_path / "p.html"), "--json"]) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert [Path(one["image"]).name for one in document["images"]] == ["a.jpg", "b.jpg"]
+    assert [Path(one["image"]).name for one in document["skipped"]] == ["bad.jpg"]
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a_words.png", "b_words.png"]
+    assert (tmp_path / "p.html").read_text().count('class="card explained"') == 2
+    assert explain.main([*words, "--npy", str(tmp_path / "m.npy")]) == 2
+    assert "--npy writes the maps of one image, got 3 images" in capsys.readouterr().err
+    assert explain.main([*words, "--strict"]) == 2
 
 
 def test_the_command_writes_a_video_of_its_speed_and_length(tiny_captioner, clip, capsys):
@@ -131,11 +151,11 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--images", "nothing.jpg"], "nothing.jpg: no such file"),
+        (["--images", "nothing.jpg"], "nothing.jpg: cannot be read (No such file or directory)"),
         (["--video", "nothing.mp4"], "no such file, expected a video"),
         (["--images", "PHOTO", "--fps", "3"], "--fps is for videos"),
         (["--video", "PHOTO", "--fps", "0"], "--fps got 0, expected frames a second, more than 0"),
-        (["--video", "PHOTO", "--html", "x.html"], "--html shows a photograph"),
+        (["--video", "PHOTO", "--html", "x.html"], "--html shows images"),
         (["--images", "PHOTO", "--tile", "3"], "--tile got 3 pixels"),
         (["--images", "PHOTO", "--out", "x.bmp"], "--out got x.bmp, expected a name such as out.png"),
         (["--images", "PHOTO", "--sentence", " . "], "has no word"),

@@ -139,7 +139,7 @@ def test_words_of_a_phrase_are_pooled_as_asked():
         pooled = getattr(np, pooling)(chances, axis=0)
         unit = (pooled - pooled.min()) / (pooled.max() - pooled.min())
         np.testing.assert_allclose(found.phrase_map(1, 3, pooling), unit, atol=1e-5)
-        drawn = explanation(losses, "original")
+        drawn = explanation(losses, "ramanishka")
         expected = getattr(np, pooling)(drawn.maps[0, 1:3], axis=0)
         np.testing.assert_allclose(drawn.phrase_map(1, 3, pooling), expected)
     together = explanation(losses[:, 1:3].sum(axis=1, keepdims=True)).maps[0, 0]
@@ -148,7 +148,7 @@ def test_words_of_a_phrase_are_pooled_as_asked():
         with pytest.raises(ConfigError, match="expected some words"):
             found.phrase_map(first, last, pooling)
     with pytest.raises(ConfigError, match="expected some words, and one of mean, max, sum$"):
-        explanation(losses, "original").phrase_map(0, 1, "joint")
+        explanation(losses, "ramanishka").phrase_map(0, 1, "joint")
 
 
 def test_frames_compete_for_a_word_in_space_and_time():
@@ -166,7 +166,7 @@ def test_the_original_way_asks_each_cell_alone(written):
     captioner = trained_captioner("lstm")
     cells = np.random.default_rng(2).normal(size=(2, 2, 3, 3)).astype(np.float32)
     sentence, whole = np.array([4, 6], np.int32), cells.reshape(-1, 3)
-    losses, of_frames = cell_losses(captioner, cells, sentence, method="original", whole=whole if written else None)
+    losses, of_frames = cell_losses(captioner, cells, sentence, method="ramanishka", whole=whole if written else None)
     assert losses.shape == (2, 2, 2, 3)
     full = np.asarray(captioner.network.word_log_probs(whole[None], np.ones((1, 12), bool), sentence[None]))[0]
     for frame in range(2):

@@ -6,7 +6,7 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
@@ -237,6 +237,25 @@ def add_strict(parser: Options) -> None:
 def add_json(parser: Options) -> None:
     """Add `--json`: `args.json`, whether one JSON document is printed instead of text."""
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def print_written(path: Path) -> None:
+    """Print on stderr that a file was written."""
+    print(f"wrote {shown_name(str(path))}", file=sys.stderr)
+
+
+def print_skipped(reason: str) -> None:
+    """Print on stderr, in one line, why an input was skipped."""
+    print(f"skipped {shown_name(' '.join(reason.split()))}", file=sys.stderr)
+
+
+def skipped_rows(skipped: Iterable[Any]) -> list[dict[str, str]]:
+    """Return what JSON documents say of skipped images.
+
+    Args:
+        skipped: `vislang.features.pipeline.Skipped`.
+    """
+    return [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
 
 
 def training_parser(module: str, description: str | None, presets: Mapping[str, Any]) -> argparse.ArgumentParser:

@@ -60,6 +60,14 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_array(path: str | Path, array: Any) -> None:
+    """Write a NumPy array as a whole .npy file."""
+    import numpy as np
+
+    with whole_file(path) as part, part.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
 def read_json(path: str | Path, what: str, next_step: str) -> Any:
     """Read a JSON document.
 
