@@ -174,7 +174,7 @@ def load_models() -> Models:
     """Load each bundled model once."""
     from captioner import api as captioner
     from naturalness import api as naturalness
-    from preimage import api as preimage
+    from preimage.networks.loading import load_network
     from vse import api as vse
 
     return Models(
@@ -183,7 +183,7 @@ def load_models() -> Models:
         aligner=captioner.load_aligner(),
         region_captioner=captioner.load_model("region-captioner"),
         naturalness=naturalness.load_model(),
-        network=preimage.load_network("compact"),
+        network=load_network("compact"),
     )
 
 
@@ -294,8 +294,8 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
 
 def inversions(network: Any, path: Path, iterations: int) -> str:
     """Return an image beside images that layers of the CNN cannot tell from it."""
+    from preimage.api import invert_images
     from preimage.config import CONFIGS, with_iterations
-    from preimage.image_synthesis import invert_images
     from preimage.pages.panels import cell, head, panels
     from vislang.draw.html.elements import section
 

@@ -43,15 +43,16 @@ def parse() -> argparse.Namespace:
 
 def batch_against_singles(network, steps: int, rounds: int) -> float:
     """Time the ways to invert 16 pictures, and print them."""
+    from preimage.api import invert_images
     from preimage.config import search_config
     from preimage.optimization.objectives import Inversion
     from preimage.optimization.optimizer import ImageOptimizer
+    from preimage.optimization.parameterization import spectral_noise
     from preimage.optimization.priors import with_priors
-    from preimage.optimization.searches import invert, spectral_noise
     from preimage.options import SearchOptions
 
     config = search_config("ijcv16", [f"iterations={steps}", "rates=1"])
-    images = spectral_noise(network, PICTURES)
+    images = spectral_noise(network.mean, network.size, PICTURES)
     target = network.encode(images, [LAYER])[LAYER]
     term = with_priors(config.data_weight * Inversion(LAYER, target), network, LAYER, config)
     search = ImageOptimizer(network, term, config)
@@ -63,7 +64,7 @@ def batch_against_singles(network, steps: int, rounds: int) -> float:
 
     def singles() -> None:
         for row in rows:
-            invert(network, images[row : row + 1], LAYER, config, options=SearchOptions(seed=row))
+            invert_images(network, images[row : row + 1], LAYER, preset=config, options=SearchOptions(seed=row))
 
     ways: dict[str, Callable] = {
         "one batch, compiled once": lambda: search.run().images,
@@ -72,7 +73,7 @@ def batch_against_singles(network, steps: int, rounds: int) -> float:
     apart = np.abs(ways["one batch, compiled once"]() - singles_compiled_once()).mean()
     assert apart < 0.5, f"both ways must give the same pictures, got {apart} of 255 apart"
     best = fastest(ways, rounds)
-    calls = {"one batch, one call": lambda: invert(network, images, LAYER, config)}
+    calls = {"one batch, one call": lambda: invert_images(network, images, LAYER, preset=config)}
     calls["single calls"] = singles
     for name, way in calls.items():  # each compiles anew, so that nothing has to be warmed up
         started = time.perf_counter()

@@ -10,7 +10,15 @@ caricature's features onto the image's own, 1 for the image itself.
 import argparse
 import sys
 
-from preimage.cli import add_search, network_parser, report_search, search_inputs, search_options
+from preimage.cli import (
+    add_search,
+    check_outputs,
+    network_and_images,
+    network_parser,
+    prior_model_of,
+    report_search,
+    search_options,
+)
 from vislang.core.cli import CommandParser, add_images, add_strict, run_command
 
 
@@ -32,17 +40,19 @@ def main(argv: list[str] | None = None) -> int:
 
 def caricature(args: argparse.Namespace) -> int:
     """Search, draw and print."""
+    from preimage.api import caricature_images
     from preimage.config import search_config
-    from preimage.image_synthesis import caricature_images
 
     config = search_config(args.preset, args.set)
-    inputs = search_inputs(args)
+    check_outputs(args)
+    network, paths, missing = network_and_images(args)
+    from preimage.networks.layers import deepest_map
+
+    layer = args.layer or deepest_map(network)
+    prior_model = prior_model_of(args)
     with search_options(args, config.iterations[0]) as options:
-        found = caricature_images(
-            inputs.network, inputs.images, inputs.layer, preset=args.preset, settings=args.set,
-            prior_model=inputs.prior_model, options=options,
-        )  # fmt: skip
-    return report_search(args, inputs, found)
+        found = caricature_images(network, paths, layer, preset=config, prior_model=prior_model, options=options)
+    return report_search(args, network, layer, found, missing)
 
 
 if __name__ == "__main__":

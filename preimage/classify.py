@@ -13,7 +13,7 @@ from typing import Any
 
 from preimage.cli import (
     add_labels,
-    load_network_of,
+    network_and_images,
     network_parser,
     print_json,
     progress_bar,
@@ -42,14 +42,11 @@ def main(argv: list[str] | None = None) -> int:
 def classify(args: argparse.Namespace) -> int:
     """Classify all images and print."""
     from vislang.core.errors import ConfigError
-    from vislang.features.pipeline import find_images
 
     if args.top < 1:
         raise ConfigError(f"--top got {args.top}, expected 1 or more")
-    paths, missing = find_images(args.images, strict=args.strict)
-    network = load_network_of(args)
-    from preimage.api import classify_images
-    from preimage.networks.class_labels import class_names
+    network, paths, missing = network_and_images(args)
+    from preimage.networks.class_labels import class_names, classify_images
 
     if class_names(network, args.labels) is None:
         print(f"network {network.name} has no class names; give --labels FILE for names", file=sys.stderr)

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +20,11 @@ from vislang.core.cli import (
     progress_is_shown,
     shown_name,
 )
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError
 from vislang.core.files import require_writable_folder, whole_file
 
 _FRAMES_PER_SECOND = 12
 _FRAMES = 60  # of a video of a search, at least
-
-
-@dataclass(frozen=True)
-class SearchInputs:
-    """What a search starts from.
-
-    Attributes:
-        network: the network.
-        images: paths of images.
-        missing: arguments that stand for no image, each with `source` and `reason`.
-        layer: whose features.
-        prior_model: a model of natural images as a further prior, or None.
-    """
-
-    network: Any
-    images: list[Path]
-    missing: list[Any]
-    layer: str
-    prior_model: Callable[[Any], Any] | None
 
 
 def network_parser(
@@ -115,18 +96,10 @@ def check_outputs(args: argparse.Namespace) -> None:
     require_writable_folder(frames.parent)
 
 
-def require_files(*paths: Path | None) -> None:
-    """Refuse files that do not exist."""
-    for path in paths:
-        if path is not None and not path.is_file():
-            raise DataError(f"{shown_name(str(path))}: no such file, expected an image")
-
-
 def refuse_options(args: argparse.Namespace, names: Sequence[str], reason: str) -> None:
     """Refuse options that would be ignored.
 
     Args:
-        args: of the command.
         names: attributes of `args`.
         reason: follows the option in the message, such as "is for channels, got --classes".
     """
@@ -140,7 +113,7 @@ def load_network_of(args: argparse.Namespace) -> Any:
     from vislang.core.cli import import_backend_quietly
 
     import_backend_quietly()
-    from preimage.api import load_network
+    from preimage.networks.loading import load_network
 
     return load_network(args.model, weights=args.weights, size=args.size, recipe=args.recipe)
 
@@ -154,16 +127,12 @@ def prior_model_of(args: argparse.Namespace) -> Callable[[Any], Any] | None:
     return load_model(args.prior_model).loss
 
 
-def search_inputs(args: argparse.Namespace) -> SearchInputs:
-    """Check outputs, list the images and load the models of a search from images."""
+def network_and_images(args: argparse.Namespace) -> tuple[Any, list[Path], list[Any]]:
+    """Load the network and list the images of a command: network, paths, and arguments that stand for no image."""
     from vislang.features.pipeline import find_images
 
-    check_outputs(args)
-    images, missing = find_images(args.images, strict=args.strict)
-    network = load_network_of(args)
-    from preimage.networks.layers import deepest_map
-
-    return SearchInputs(network, images, missing, args.layer or deepest_map(network), prior_model_of(args))
+    paths, missing = find_images(args.images, strict=args.strict)
+    return load_network_of(args), paths, missing
 
 
 @contextlib.contextmanager
@@ -236,49 +205,43 @@ def write_sheet(path: Path, rows: Sequence[Any]) -> None:
     print(f"wrote {shown_name(str(path))}", file=sys.stderr)
 
 
-def report_search(args: argparse.Namespace, inputs: SearchInputs, found: Any) -> int:
+def report_search(args: argparse.Namespace, network: Any, layer: str, found: Any, missing: Sequence[Any]) -> int:
     """Write inputs and found images as a sheet and print what they reach; returns the exit code."""
-    found = replace(found, skipped=(*inputs.missing, *found.skipped))
     write_sheet(args.out, [found.inputs, found.images])
-    print_measures(args, inputs.network, inputs.layer, found.names, found)
-    return report_skipped(found.skipped)
+    skipped = [*missing, *found.skipped]
+    print_measures(args, search_facts(args, network, layer), found.names, found.measures, skipped)
+    return report_skipped(skipped)
 
 
-def print_measures(args: argparse.Namespace, network: Any, layer: str, names: Sequence[str], found: Any) -> None:
+def search_facts(args: argparse.Namespace, network: Any, layer: str) -> dict[str, Any]:
+    """Return what a search was made with, for JSON."""
+    facts = {"network": network.name, "size": network.size, "layer": layer, "preset": args.preset}
+    return facts | {"settings": args.set, "seed": args.seed, "out": shown_name(str(args.out))}
+
+
+def print_measures(
+    args: argparse.Namespace, facts: dict[str, Any], names: Sequence[str], measures: dict[str, Any], skipped: Any
+) -> None:
     """Print what images reach, a line for each or one JSON document.
 
     Args:
         args: of the command.
-        network: that was searched in.
-        layer: whose features.
-        names: of the images.
-        found: `preimage.optimization.optimizer.Preimages`.
+        facts: what the document says beside the images.
+        names: B names of images.
+        measures: {name: float [B]}.
+        skipped: images that could not be read.
     """
     rows = []
     for index, name in enumerate(names):
-        row: dict[str, Any] = {"name": shown_name(name)}
-        for measure, values in found.measures.items():
-            row[measure] = float(values[index])
-        rows.append(row)
-    if not args.json:
-        for row in rows:
-            measures = [f"{measure} {value:.4g}" for measure, value in row.items() if measure != "name"]
-            print(f"{row['name']}: {', '.join(measures)}")
-        return
-    for row in rows:
-        for measure in found.measures:
-            row[measure] = round(row[measure], 6)
-    print_json({
-        "network": network.name,
-        "size": network.size,
-        "layer": layer,
-        "preset": args.preset,
-        "settings": args.set,
-        "seed": args.seed,
-        "out": shown_name(str(args.out)),
-        "images": rows,
-        "skipped": skipped_rows(found.skipped),
-    })  # fmt: skip
+        values = {measure: float(column[index]) for measure, column in measures.items()}
+        if args.json:
+            rounded = {measure: round(value, 6) for measure, value in values.items()}
+            rows.append({"name": shown_name(name), **rounded})
+        else:
+            shown = [f"{measure} {value:.4g}" for measure, value in values.items()]
+            print(f"{shown_name(name)}: {', '.join(shown)}")
+    if args.json:
+        print_json({**facts, "images": rows, "skipped": skipped_rows(skipped)})
 
 
 def print_json(document: dict[str, Any]) -> None:

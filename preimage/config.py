@@ -1,4 +1,4 @@
-"""Every setting of a search for pictures, and its named presets.
+"""Settings of a search for images, and their presets.
 
 References: Mahendran & Vedaldi, CVPR 2015 ("cvpr15"); the same, IJCV 2016 ("ijcv16"); Kato & Harada 2015 ("kato");
 Olah et al., Feature Visualization, Distill 2017 ("fourier"). The first two scale their priors differently, so that a
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from vislang.core.config import override, preset, setting, validate
 from vislang.core.errors import ConfigError
 
-SIGMA, SIGMA_SIDE = 27098.1157, 227  # norm of a natural picture of this side minus its mean, values 0..255
+SIGMA, SIGMA_SIDE = 27098.1157, 227  # norm of a natural image of this side minus its mean, values 0..255
 B = 80.0  # a usual distance of a pixel from the mean colour, values 0..255
 V = B / 6.5  # a usual difference of neighbours
 
@@ -24,20 +24,20 @@ class PreimageConfig:
         ConfigError: a value outside its range, or settings that contradict each other.
     """
 
-    # the sum
+    # the loss
     data_weight: float = setting(1.0, help="weight of the objective of inversions and caricatures")
     activation_weight: float = setting(1.0, help="weight of the objective of maximisations")
     objective: str = setting(
         "relative",
         choices=("relative", "standardised"),
-        help="of inversions: relative squared error, or errors in std of the units",
+        help="of inversions: relative squared error, or std units",
     )
     scaling: str = setting("ijcv16", choices=("cvpr15", "ijcv16"), help="units of the alpha and TV priors")
     alpha: float = setting(6.0, above=0, help="exponent of the alpha-norm prior")
     alpha_weight: float = setting(1.0, help="weight of the alpha-norm prior")
     tv_beta: float = setting(2.0, above=0, help="exponent of the total variation prior")
     tv_weight: float | None = setting(1.0, help="weight of the TV prior; none: 1, 10 or 100 by the layer's depth")
-    prior_weight: float = setting(10.0, help="weight of the prior model, a visual language model, where one is given")
+    prior_weight: float = setting(10.0, help="weight of the prior model, such as a visual language model")
     prior_loss: float = setting(
         1.0, help="the prior model's loss of photographs, which the image is held to; 0: the smaller the better"
     )
@@ -70,6 +70,17 @@ class PreimageConfig:
             )
 
 
+_FOURIER = PreimageConfig(
+    data_weight=100.0,
+    activation_weight=30.0,
+    parameters="fourier",
+    update_rule="adam",
+    rate=0.05,
+    rate_unit="one",
+    iterations=(250, 50),
+    rates=(1.0, 0.3),
+    jitter=8,
+)
 CONFIGS = {
     "cvpr15": PreimageConfig(
         scaling="cvpr15",
@@ -98,33 +109,9 @@ CONFIGS = {
         rates=(1.0,),
         jitter=0,
     ),
-    "fourier": PreimageConfig(
-        data_weight=100.0,
-        activation_weight=30.0,
-        parameters="fourier",
-        update_rule="adam",
-        rate=0.05,
-        rate_unit="one",
-        iterations=(250, 50),
-        rates=(1.0, 0.3),
-        jitter=8,
-    ),
-    # For maximisation: what is found has to hold wherever it is and however large, so that it is less of a pattern that
-    # only this network knows.
-    "robust": PreimageConfig(
-        activation_weight=30.0,
-        data_weight=100.0,
-        tv_weight=60.0,
-        parameters="fourier",
-        update_rule="adam",
-        rate=0.05,
-        rate_unit="one",
-        iterations=(250,),
-        rates=(1.0,),
-        jitter=32,
-        zoom=0.3,
-        still_stages=0,
-    ),
+    "fourier": _FOURIER,
+    # For maximisation: translations and scalings make the image less of a pattern that only this network responds to.
+    "robust": replace(_FOURIER, tv_weight=60.0, iterations=(250,), rates=(1.0,), jitter=32, zoom=0.3, still_stages=0),
     "style": PreimageConfig(
         alpha_weight=0.0,
         tv_weight=0.0,
@@ -139,17 +126,19 @@ CONFIGS = {
 }
 
 
-def search_config(name: str, settings: Iterable[str] = ()) -> PreimageConfig:
+def search_config(name: "str | PreimageConfig", settings: Iterable[str] = ()) -> PreimageConfig:
     """Return a preset with changes.
 
     Args:
-        name: in CONFIGS.
+        name: in CONFIGS, or settings to change.
         settings: changes, such as ["data_weight=300"].
 
     Raises:
         ConfigError: an unknown preset or setting.
     """
-    return override(preset(CONFIGS, name), settings)
+    if isinstance(name, str):
+        name = preset(CONFIGS, name)
+    return override(name, settings)
 
 
 def first_stage(config: PreimageConfig) -> PreimageConfig:

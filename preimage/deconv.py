@@ -14,14 +14,13 @@ from typing import Any
 
 from preimage.cli import (
     check_outputs,
-    load_network_of,
+    network_and_images,
     network_parser,
-    print_json,
+    print_measures,
     report_skipped,
-    skipped_rows,
     write_sheet,
 )
-from vislang.core.cli import CommandParser, add_images, add_strict, run_command, shown_name
+from vislang.core.cli import CommandParser, add_images, add_strict, run_command
 from vislang.core.errors import ConfigError
 
 _RULES = ("deconvnet", "guided", "gradient")
@@ -47,13 +46,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def deconv(args: argparse.Namespace) -> int:
     """Project, draw and print."""
-    from vislang.features.pipeline import find_images
-
     check_outputs(args)
     if args.top is not None and (args.channel is None or args.top < 1):
         raise ConfigError(f"--top got {args.top} and --channel {args.channel}, expected 1 or more of one channel")
-    paths, missing = find_images(args.images, strict=args.strict)
-    network = load_network_of(args)
+    network, paths, missing = network_and_images(args)
     from preimage.api import deconv_images
     from preimage.backprop.deconvnet import as_colours
     from preimage.networks.layers import deepest_map
@@ -68,9 +64,9 @@ def deconv(args: argparse.Namespace) -> int:
     if patches:
         rows = [[patch.enlarged(image) for patch, image in zip(patches, row, strict=True)] for row in rows]
     write_sheet(args.out, rows)
-    activations = projections.activations.tolist()
     skipped = [*missing, *skipped]
-    print_activations(args, network, layer, rules, dict(zip(names, activations, strict=True)), skipped)
+    facts = {"network": network.name, "layer": layer, "channel": args.channel, "relu_rules": rules}
+    print_measures(args, facts, names, {"activation": projections.activations}, skipped)
     return report_skipped(skipped)
 
 
@@ -78,7 +74,7 @@ def chosen_images(args: argparse.Namespace, network: Any, layer: str, paths: Any
     """Return names, images float32 [B, S, S, 3], patches (() without --top) and skipped images."""
     import numpy as np
 
-    from preimage.api import top_patches
+    from preimage.backprop.top_patches import top_patches
     from preimage.networks.image_inputs import read_images
 
     if args.top is None:
@@ -87,32 +83,6 @@ def chosen_images(args: argparse.Namespace, network: Any, layer: str, paths: Any
     found = top_patches(network, paths, layer, args.channel, count=args.top, strict=args.strict)
     images = np.stack([patch.image for patch in found.patches])
     return found.names, images, found.patches, found.skipped
-
-
-def print_activations(
-    args: argparse.Namespace,
-    network: Any,
-    layer: str,
-    rules: list[str],
-    activations: dict[str, float],
-    skipped: list[Any],
-) -> None:
-    """Print the activation of each image, a line for each or one JSON document."""
-    if not args.json:
-        for name, activation in activations.items():
-            print(f"{shown_name(name)}: activation {activation:.4g}")
-        return
-    rows = []
-    for name, activation in activations.items():
-        rows.append({"name": shown_name(name), "activation": round(activation, 6)})
-    print_json({
-        "network": network.name,
-        "layer": layer,
-        "channel": args.channel,
-        "relu_rules": rules,
-        "images": rows,
-        "skipped": skipped_rows(skipped),
-    })  # fmt: skip
 
 
 if __name__ == "__main__":

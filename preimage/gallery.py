@@ -16,12 +16,11 @@ from pathlib import Path
 from preimage.cli import (
     add_labels,
     add_seed,
-    load_network_of,
+    network_and_images,
     network_parser,
     print_json,
     progress_bar,
     report_skipped,
-    require_files,
 )
 from vislang.core.cli import CommandParser, add_images, add_strict, run_command, shown_name
 
@@ -52,12 +51,9 @@ def main(argv: list[str] | None = None) -> int:
 def gallery(args: argparse.Namespace) -> int:
     """Search, write the page and print the measures."""
     from preimage.pages.panels import check_page, picture_page
-    from vislang.features.pipeline import find_images
 
     check_page(args.out)
-    require_files(args.style)
-    paths, missing = find_images(args.images, strict=args.strict)
-    network = load_network_of(args)
+    network, paths, missing = network_and_images(args)
     from preimage.pages.gallery import PARTS, gallery_inputs
 
     inputs = gallery_inputs(network, paths, args)
@@ -73,12 +69,8 @@ def gallery(args: argparse.Namespace) -> int:
     picture_page(f"Inside {Path(network.name).name}", tags, sections, "preimage.gallery").write(args.out)
     print(f"wrote {shown_name(str(args.out))}", file=sys.stderr)
     if args.json:
-        print_json({
-            "network": network.name,
-            "layers": inputs.layers,
-            "out": shown_name(str(args.out)),
-            **measures,
-        })  # fmt: skip
+        facts = {"network": network.name, "layers": inputs.layers, "out": shown_name(str(args.out))}
+        print_json(facts | measures)
     return report_skipped([*missing, *inputs.skipped])
 
 

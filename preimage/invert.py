@@ -11,9 +11,16 @@ to the image's features over their squared norm.
 
 import argparse
 import sys
-from typing import Any
 
-from preimage.cli import add_search, network_parser, report_search, search_inputs, search_options
+from preimage.cli import (
+    add_search,
+    check_outputs,
+    network_and_images,
+    network_parser,
+    prior_model_of,
+    report_search,
+    search_options,
+)
 from vislang.core.cli import CommandParser, add_images, add_strict, run_command
 
 _PARTS = ("all", "central", "first-half", "second-half")
@@ -40,38 +47,23 @@ def main(argv: list[str] | None = None) -> int:
 
 def invert(args: argparse.Namespace) -> int:
     """Search, draw and print."""
+    from preimage.api import invert_images
     from preimage.config import search_config
-    from preimage.image_synthesis import invert_images
 
     config = search_config(args.preset, args.set)
-    inputs = search_inputs(args)
-    mask = mask_of(args.only, inputs.network.shape(inputs.layer))
+    check_outputs(args)
+    network, paths, missing = network_and_images(args)
+    from preimage.networks.layers import deepest_map
+    from preimage.optimization.objectives import feature_mask
+
+    layer = args.layer or deepest_map(network)
+    mask = None
+    if args.only != "all":
+        mask = feature_mask(layer, network.shape(layer), args.only)
+    prior_model = prior_model_of(args)
     with search_options(args, sum(config.iterations)) as options:
-        found = invert_images(
-            inputs.network, inputs.images, inputs.layer, preset=args.preset, settings=args.set, mask=mask,
-            prior_model=inputs.prior_model, options=options,
-        )  # fmt: skip
-    return report_search(args, inputs, found)
-
-
-def mask_of(part: str, shape: tuple[int, ...]) -> Any:
-    """Return the mask of a part of the features of a shape, float32; None: all of them.
-
-    Raises:
-        ConfigError: the middle of features without positions.
-    """
-    from preimage.optimization.objectives import central_cells, channel_half
-    from vislang.core.errors import ConfigError
-
-    if part == "central":
-        if len(shape) != 3:
-            raise ConfigError(f"--only central is for maps, got a layer of shape {shape}; choose another layer")
-        return central_cells(shape)
-    if part == "first-half":
-        return channel_half(shape[-1], 1)
-    if part == "second-half":
-        return channel_half(shape[-1], 2)
-    return None
+        found = invert_images(network, paths, layer, preset=config, mask=mask, prior_model=prior_model, options=options)
+    return report_search(args, network, layer, found, missing)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ With --noise, filters appear from white noise in 20 gradient steps on the channe
 
 import argparse
 import sys
-from dataclasses import replace
 from typing import Any
 
 from preimage.cli import (
@@ -25,6 +24,7 @@ from preimage.cli import (
     refuse_options,
     report_skipped,
     rows_of,
+    search_facts,
     search_options,
     write_sheet,
 )
@@ -88,18 +88,20 @@ def maximize(args: argparse.Namespace) -> int:
     layer = SCORES if args.classes else args.layer or deepest_map(network)
     channels = args.channels or class_indices(args, network)
     found = searched(args, network, layer, channels)
-    found = replace(found, skipped=(*missing, *found.skipped))
     if args.second_network:
         found.measures["second_network_rank"] = second_network_ranks(args, network, found.images, channels)
     write_sheet(args.out, rows_of(found.images, _COLUMNS))
-    print_measures(args, network, layer, args.classes or found.names, found)
-    return report_skipped(found.skipped)
+    skipped = [*missing, *found.skipped]
+    names = args.classes or found.names
+    print_measures(args, search_facts(args, network, layer), names, found.measures, skipped)
+    return report_skipped(skipped)
 
 
 def searched(args: argparse.Namespace, network: Any, layer: str, channels: list[int]) -> Any:
     """Maximise channels, with priors or from white noise."""
+    from preimage.api import maximize_units
     from preimage.config import search_config
-    from preimage.image_synthesis import filters_from_noise, maximize_units
+    from preimage.optimization.white_noise import filters_from_noise
 
     if args.noise:
         with search_options(args, _NOISE_STEPS, _COLUMNS) as options:
@@ -107,7 +109,7 @@ def searched(args: argparse.Namespace, network: Any, layer: str, channels: list[
     config = search_config(args.preset, args.set)
     with search_options(args, config.iterations[0], _COLUMNS) as options:
         return maximize_units(
-            network, layer, channels, preset=args.preset, settings=args.set, channel_mean=args.channel_mean,
+            network, layer, channels, preset=config, channel_mean=args.channel_mean,
             match_contrast=args.match_contrast, images=args.images or None, prior_model=prior_model_of(args),
             options=options,
         )  # fmt: skip
@@ -119,9 +121,9 @@ def second_network_ranks(args: argparse.Namespace, network: Any, images: Any, cl
     Raises:
         ConfigError: it has other classes.
     """
-    from preimage.api import load_network
     from preimage.comparison.class_agreement import class_scores
     from preimage.networks.class_labels import class_names, class_ranks
+    from preimage.networks.loading import load_network
 
     second = load_network(args.second_network)
     names = class_names(network, args.labels)
@@ -153,15 +155,10 @@ def class_indices(args: argparse.Namespace, network: Any) -> list[int]:
     for index, line in enumerate(names):
         for name in synonyms_of(line):
             indices.setdefault(name, index)
-    found = []
     for word in args.classes:
-        if word.isdecimal():
-            found.append(int(word))
-        elif word in indices:
-            found.append(indices[word])
-        else:
+        if not word.isdecimal() and word not in indices:
             raise unknown_name("class", word, indices, "see python -m preimage.classify --json")
-    return found
+    return [int(word) if word.isdecimal() else indices[word] for word in args.classes]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from preimage.cli import (
     add_prior_model,
     add_seed,
-    load_network_of,
+    network_and_images,
     network_parser,
     print_json,
     prior_model_of,
@@ -67,15 +67,13 @@ def measure(args: argparse.Namespace) -> int:
     from vislang.core.errors import DataError
     from vislang.core.files import require_writable_folder
     from vislang.draw.image_files import check_image_path
-    from vislang.features.pipeline import find_images
 
     require_writable_folder(args.out)
     if args.sheet is not None:
         check_image_path(args.sheet, "--sheet")
-    paths, missing = find_images(args.images, strict=args.strict)
-    network = load_network_of(args)
-    from preimage.api import load_network
+    network, paths, missing = network_and_images(args)
     from preimage.networks.image_inputs import read_images
+    from preimage.networks.loading import load_network
 
     second_network = None
     if args.second_network is not None:

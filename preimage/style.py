@@ -10,19 +10,18 @@ The sheet shows the images and the style and, below, the stylised images.
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from preimage.cli import (
     add_search,
     check_outputs,
-    load_network_of,
+    network_and_images,
     network_parser,
     print_measures,
     prior_model_of,
     report_skipped,
-    require_files,
+    search_facts,
     search_options,
     write_sheet,
 )
@@ -70,14 +69,11 @@ def main(argv: list[str] | None = None) -> int:
 def style(args: argparse.Namespace) -> int:
     """Search, draw and print."""
     from preimage.config import search_config
-    from vislang.features.pipeline import find_images
 
     check_outputs(args)
-    require_files(args.style, args.texture, *(args.regions or ()))
     config = search_config(args.preset, args.set)
-    paths, missing = find_images(args.images, strict=args.strict)
-    network = load_network_of(args)
-    from preimage.image_synthesis import style_images
+    network, paths, missing = network_and_images(args)
+    from preimage.api import style_images
 
     style_image = network.resized(args.style)
     style_options = StyleOptions(
@@ -90,15 +86,14 @@ def style(args: argparse.Namespace) -> int:
     )
     with search_options(args, sum(config.iterations)) as options:
         found = style_images(
-            network, paths, style_image[None], preset=args.preset, settings=args.set, style_options=style_options,
+            network, paths, style_image, preset=config, style_options=style_options,
             regions=read_regions(args, network), texture=args.texture, prior_model=prior_model_of(args),
             options=options,
         )  # fmt: skip
-    found = replace(found, skipped=(*missing, *found.skipped))
-    contents = [] if found.inputs is None else list(found.inputs)
-    write_sheet(args.out, [[*contents, style_image], found.images])
-    print_measures(args, network, "style", found.names, found)
-    return report_skipped(found.skipped)
+    write_sheet(args.out, [[*found.inputs, style_image], found.images])
+    skipped = [*missing, *found.skipped]
+    print_measures(args, search_facts(args, network, "style"), found.names, found.measures, skipped)
+    return report_skipped(skipped)
 
 
 def read_regions(args: argparse.Namespace, network: Any) -> Any:

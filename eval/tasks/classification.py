@@ -147,7 +147,8 @@ def classify_split(checkpoint: Path, description: dict[str, Any], records: "Sequ
     from vislang.core.errors import DataError
 
     import_backend_quietly()
-    from preimage.api import classify_images, load_network
+    from preimage.networks.class_labels import classify_images
+    from preimage.networks.loading import load_network
     from vislang.backbones.weights import fingerprint
 
     if progress_is_shown():

@@ -18,7 +18,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from preimage.networks.network import Network, activation_name, require_channels
+from preimage.networks.activations import activation_name
+from preimage.networks.network import Network, require_channels
 from preimage.optimization.terms import per_image
 from vislang.core.errors import ConfigError, unknown_name
 from vislang.features.pipeline import Skipped
@@ -60,9 +61,7 @@ def project(
     """Project <f, direction> back to the pixels.
 
     Args:
-        network: from `load_network`.
         images: float32 [B, S, S, 3], RGB 0..255; they set the switches of pooling and the masks of ReLUs.
-        layer: whose features f.
         directions: float32 [B, ...] of the layer's shape, such as one activation with all others 0.
         relu_rule: one of RELU_RULES.
 
@@ -102,7 +101,6 @@ def strongest_unit(layer: str, features: np.ndarray, channel: int | None = None)
     """Return the direction of the largest activation of each image: its value there and 0 elsewhere.
 
     Args:
-        layer: named in errors.
         features: float32 [B, ...].
         channel: where to search; None: all channels.
 
@@ -148,7 +146,7 @@ def _with_rule(name: str, model: Any, relu_rule: str) -> Any:
             )
         copy = layer.__class__.from_config(layer.get_config())
         if activation in ("relu", "relu6"):
-            copy.activation = _ruled_relu(_activation_limit(activation), relu_rule)
+            copy.activation = _ruled_relu(_limit(name, layer), relu_rule)
         elif activation != "linear":
             raise ConfigError(
                 f"ReLU rule {relu_rule} does not cover the {activation} of layer {layer.name} of network {name}; choose"
@@ -161,14 +159,10 @@ def _with_rule(name: str, model: Any, relu_rule: str) -> Any:
     return copy
 
 
-def _activation_limit(activation: str) -> float | None:
-    return 6.0 if activation == "relu6" else None
-
-
 def _limit(name: str, layer: Any) -> float | None:
-    """Return the largest value of a ReLU, or None."""
-    if type(layer).__name__ == "Activation":
-        return _activation_limit(activation_name(layer))
+    """Return the largest value of a layer's ReLU, or None."""
+    if type(layer).__name__ != "ReLU":
+        return 6.0 if activation_name(layer) == "relu6" else None
     if layer.negative_slope or layer.threshold:
         raise ConfigError(
             f"layer {layer.name} of network {name} is a ReLU with a slope or a threshold, which no ReLU rule covers;"
@@ -183,6 +177,7 @@ class _RuledReLU(keras.layers.Layer):
         self.function = _ruled_relu(limit, relu_rule)
 
     def call(self, x: Tensor) -> Tensor:
+        """Return the ReLU of x."""
         return self.function(x)
 
 
@@ -194,6 +189,7 @@ class _ForwardOnly(keras.layers.Layer):
         self.inner = inner
 
     def call(self, x: Tensor) -> Tensor:
+        """Return the normalised x."""
         return x + ops.stop_gradient(self.inner(x) - x)
 
 

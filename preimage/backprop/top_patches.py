@@ -5,16 +5,18 @@ Reference: Zeiler & Fergus 2014, arXiv:1311.2901, figure 2.
 
 import heapq
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from preimage.networks.image_inputs import NetworkImages, read_batches, require_readable
-from preimage.networks.network import Network
 from preimage.options import Progress
 from vislang.core.errors import ConfigError
-from vislang.features.pipeline import Skipped
+
+if TYPE_CHECKING:
+    from preimage.networks.network import Network
+    from vislang.features.pipeline import Skipped
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class TopPatches:
     """
 
     patches: tuple[Patch, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: "tuple[Skipped, ...]"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,7 +69,7 @@ class TopPatches:
 
 
 def top_patches(
-    network: Network,
+    network: "Network",
     images: Any,
     layer: str,
     channel: int,
@@ -76,12 +78,30 @@ def top_patches(
     strict: bool = False,
     progress: Progress | None = None,
 ) -> TopPatches:
-    """Find the patches with the largest activations; arguments and errors as of `preimage.top_patches`."""
+    """Find the image patches with the largest activations of a channel, at most one in each image.
+
+    Args:
+        network: from `load_network`.
+        images: as for `classify_images`.
+        layer: its name.
+        channel: index of a channel, unit or class.
+        count: of patches.
+        strict: raise for the first unreadable image.
+        progress: called with the number of images just read.
+
+    Raises:
+        ConfigError: a channel that the layer does not have, or a count below 1.
+        DataError: no image can be read.
+
+    Example:
+        >>> top_patches(network, "photos/", "last", 2, count=1).patches[0].pixels.shape[-1]
+        3
+    """
     network.require_channels(layer, [channel])
     if count < 1:
         raise ConfigError(f"count got {count}, expected 1 or more patches")
     best: list[tuple[float, int, Patch]] = []
-    skipped: list[Skipped] = []
+    skipped: list[Any] = []
     order = 0
     for batch in read_batches(network, images, strict=strict, progress=progress):
         skipped += batch.skipped
@@ -96,7 +116,7 @@ def top_patches(
     return found
 
 
-def _strongest(network: Network, layer: str, channel: int, batch: NetworkImages) -> list[Patch]:
+def _strongest(network: "Network", layer: str, channel: int, batch: NetworkImages) -> list[Patch]:
     if not batch.names:
         return []
     values = network.encode(batch.images, [layer])[layer][..., channel]
@@ -111,7 +131,7 @@ def _strongest(network: Network, layer: str, channel: int, batch: NetworkImages)
     return patches
 
 
-def field_box(network: Network, layer: str, position: tuple[int, int]) -> tuple[int, int, int, int]:
+def field_box(network: "Network", layer: str, position: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return (top, left, bottom, right) of the receptive field of a unit, clipped to the image."""
     field = network.receptive_field(layer)
     top = field.start + position[0] * field.stride

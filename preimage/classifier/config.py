@@ -1,4 +1,4 @@
-"""Every setting of a classifier that is trained to be looked into, and its named presets."""
+"""Settings of a classifier and its training, and their presets."""
 
 import math
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class ClassifierConfig:
         return self.head_updates // self.save_every
 
     def rate(self, epoch: int) -> float:
-        """Give the learning rate of an epoch, counted from 0."""
+        """Return the learning rate of an epoch, counted from 0."""
         if epoch < self.head_epochs:
             return self.head_rate
         share = (epoch - self.head_epochs + 0.5) / (self.epochs - self.head_epochs)
@@ -65,7 +65,7 @@ class ClassifierConfig:
 CLASSIFIERS = {
     # The features of a backbone, tuned; whatever it was trained on before stays in it.
     "finetuned": ClassifierConfig(),
-    # Five blocks; at the last map a unit sees 80 of 96 pixels. All that it knows comes from the pictures given.
+    # Five blocks; at the last map a unit sees 80 of 96 pixels. It learns from the given images alone.
     "scratch": ClassifierConfig(
         backbone="",
         updates=480,

@@ -1,7 +1,7 @@
-"""A classifier that this package trains: how it is built, and how it is read from its folder.
+"""The classifiers that this package trains: how they are built and read.
 
 config.json         the kind, every setting, the classes, what it was trained on
-architecture.json   its layers, as Keras writes them
+architecture.json   its layers, in the format of Keras
 model.weights.h5    the best weights so far; beside them what `vislang.training.checkpoints` names
 """
 
@@ -31,10 +31,10 @@ class Classifier:
 
     Attributes:
         model: a functional Keras model, float32 [B, S, S, 3] to probabilities float32 [B, C].
-        recipe: how pictures are prepared for it.
-        layers: {tap: layer}; "grid" is the last map.
+        recipe: preprocessing of its images.
+        layers: {alias: layer}; "grid" is the last map.
         classes: their names.
-        description: what config.json says; {} of one that is only built.
+        description: content of config.json; {} before it is saved.
         origin: name and fingerprint of the backbone that it starts from; {} from scratch.
     """
 
@@ -50,9 +50,8 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str], *, weight
     """Build a network: with the weights of its backbone, or with fresh ones; its last layer starts at 0.
 
     Args:
-        config: settings.
         classes: names, two or more.
-        weights: of the backbone, see `vislang.backbones.registry.load_backbone`.
+        weights: of the backbone, as for `vislang.backbones.registry.load_backbone`.
 
     Raises:
         ConfigError: an unknown backbone or recipe, or fewer than two classes.
@@ -70,7 +69,7 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str], *, weight
         image, grid, recipe = loaded.model.input, loaded.layer_of("grid"), loaded.recipe
         last = loaded.model.get_layer(grid).output
         for layer in loaded.model.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):  # a few pictures would spoil its statistics
+            if isinstance(layer, keras.layers.BatchNormalization):  # a few images would spoil its statistics
                 layer.trainable = False
         origin = {"name": config.backbone, "fingerprint": loaded.fingerprint}
     else:
@@ -79,26 +78,26 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str], *, weight
         last = _blocks(image, config.channels)
         grid = f"relu{len(config.channels)}"
     pooled = keras.layers.GlobalAveragePooling2D(name=POOLED)(last)
-    kept = keras.layers.Dropout(config.dropout, name=DROPOUT)(pooled)
-    output = keras.layers.Dense(len(classes), "softmax", kernel_initializer="zeros", name=CLASSES)(kept)
+    dropped = keras.layers.Dropout(config.dropout, name=DROPOUT)(pooled)
+    output = keras.layers.Dense(len(classes), "softmax", kernel_initializer="zeros", name=CLASSES)(dropped)
     model = keras.Model(image, output, name=KIND)
     return Classifier(model, recipe, {"grid": grid}, tuple(classes), {}, origin)
 
 
 def _blocks(x: Any, channels: Sequence[int]) -> Any:
-    """Convolve, normalise, cut at 0 and halve the map, block by block; the last map stays as large as it is."""
-    for number, width in enumerate(channels, start=1):
-        side = 5 if number == 1 else 3
-        x = keras.layers.Conv2D(width, side, padding="same", use_bias=False, name=f"conv{number}")(x)
-        x = keras.layers.BatchNormalization(momentum=0.9, name=f"norm{number}")(x)
-        x = keras.layers.ReLU(name=f"relu{number}")(x)
-        if number < len(channels):
-            x = keras.layers.MaxPooling2D(2, name=f"pool{number}")(x)
+    """Return the output of blocks of convolution, normalisation, ReLU and, except in the last, max pooling."""
+    for index, width in enumerate(channels, start=1):
+        side = 5 if index == 1 else 3
+        x = keras.layers.Conv2D(width, side, padding="same", use_bias=False, name=f"conv{index}")(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, name=f"norm{index}")(x)
+        x = keras.layers.ReLU(name=f"relu{index}")(x)
+        if index < len(channels):
+            x = keras.layers.MaxPooling2D(2, name=f"pool{index}")(x)
     return x
 
 
 def is_trained(name: str | Path) -> bool:
-    """Say whether this is a folder with a description, as a training writes it."""
+    """Return whether this is a checkpoint folder."""
     return (Path(name) / CONFIG).is_file()
 
 

@@ -97,7 +97,6 @@ class ClassificationTask(keras.Model):
         """Choose optimiser and loss, with all state built, so that an earlier run can be taken up.
 
         Args:
-            config: settings.
             count: classes.
         """
         optimizer = keras.optimizers.AdamW(config.head_rate, weight_decay=config.weight_decay)
@@ -112,11 +111,7 @@ class ClassificationTask(keras.Model):
 
 
 class Phases(keras.callbacks.Callback):
-    """Sets before each epoch what its number says: the rate, and whether more than the last layer is trained.
-
-    Args:
-        config: settings.
-    """
+    """Sets before each epoch what its number says: the rate, and whether more than the last layer is trained."""
 
     def __init__(self, config: ClassifierConfig):
         super().__init__()

@@ -1,27 +1,32 @@
 """Whether networks predict the same class for an image and for what was made from it."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PIL import Image
 
 from preimage.networks.class_labels import class_ranks
-from preimage.networks.network import SCORES, Network
+
+if TYPE_CHECKING:
+    from preimage.networks.network import Network
 
 
-def class_scores(network: Network, images: np.ndarray) -> np.ndarray:
+def class_scores(network: "Network", images: np.ndarray) -> np.ndarray:
     """Return the class scores of images of any size, float32 [B, C].
 
     Args:
         network: one with classes.
         images: float [B, S, S, 3], RGB 0..255, resized to the network's size.
     """
+    from preimage.networks.network import SCORES
+
     return network.encode(resized_images(images, network.size), [SCORES])[SCORES]
 
 
-def same_class(network: Network, images: np.ndarray, inversions: np.ndarray) -> np.ndarray | None:
+def same_class(network: "Network", images: np.ndarray, inversions: np.ndarray) -> np.ndarray | None:
     """Return whether a network predicts the same class for images and inversions, bool [B]; None without classes.
 
     Args:
-        network: from `load_network`.
         images: float [B, S, S, 3], RGB 0..255.
         inversions: float [B, S, S, 3], RGB 0..255.
     """
@@ -30,7 +35,7 @@ def same_class(network: Network, images: np.ndarray, inversions: np.ndarray) -> 
     return class_scores(network, images).argmax(axis=1) == class_scores(network, inversions).argmax(axis=1)
 
 
-def predicted_class_ranks(network: Network, images: np.ndarray, inversions: np.ndarray) -> np.ndarray:
+def predicted_class_ranks(network: "Network", images: np.ndarray, inversions: np.ndarray) -> np.ndarray:
     """Return the rank, from 0, that the class predicted for each image has for its inversion, int [B].
 
     Args:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eval.results.experiments import InversionRow
+from preimage.api import invert_images
 from preimage.comparison.class_agreement import predicted_class_ranks, same_class
 from preimage.comparison.similarity import gradient_similarities, mean_pairwise_distance
 from preimage.config import PreimageConfig, search_config
 from preimage.networks.class_labels import require_classes
 from preimage.networks.network import Network
-from preimage.optimization import searches
 from preimage.optimization.priors import PriorModel
 from preimage.options import SearchOptions
 from vislang.core.errors import ConfigError
@@ -102,9 +102,7 @@ def measure_inversions(
     """Invert images by each search at each layer.
 
     Args:
-        network: from `load_network`.
         images: float32 [B, S, S, 3], RGB 0..255, B of 2 or more.
-        layers: their names.
         names: of the searches; see the module.
         prior_model: a model of natural images.
         second_network: one with classes, that the searches do not use.
@@ -132,7 +130,7 @@ def measure_inversions(
         scale = norms / mean_pairwise_distance(target)
         for name, config in configs.items():
             prior = prior_model if needs_prior_model(name) else None
-            found = searches.invert(network, images, layer, config, prior_model=prior, options=options)
+            found = invert_images(network, images, layer, preset=config, prior_model=prior, options=options)
             error = found.measures["feature_error"]
             ranks = None
             if second_network is not None:

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from preimage.backprop.deconvnet import Projector, as_colours, strongest_unit
+from preimage.api import caricature_images, invert_images, maximize_units
 from preimage.comparison.class_agreement import same_class
 from preimage.comparison.similarity import centred_gram, gradient_similarities, mean_pairwise_distance
-from preimage.config import PreimageConfig, first_stage
-from preimage.networks.network import Network
-from preimage.optimization import searches
+from preimage.config import PreimageConfig
 from preimage.options import SearchOptions
 from vislang.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from preimage.networks.network import Network
 
 _HELD = 100_000_000  # features held at a time, 0.4 GB
 
@@ -37,7 +39,6 @@ class LayerAnalysis:
     """Searches from B images at one layer of a network. Images are float32 [B, S, S, 3], RGB 0..255.
 
     Attributes:
-        layer: its name.
         shape: of one image's features there.
         inversions: of the images.
         caricatures: of the images.
@@ -69,14 +70,12 @@ class LayerAnalysis:
 
 
 def layer_statistics(
-    network: Network, images: np.ndarray, layers: Sequence[str], *, pooled: bool
+    network: "Network", images: np.ndarray, layers: Sequence[str], *, pooled: bool
 ) -> dict[str, LayerStatistics]:
     """Compute the statistics of several layers.
 
     Args:
-        network: from `load_network`.
         images: float32 [N, S, S, 3], RGB 0..255.
-        layers: their names.
         pooled: compute the Gram matrices of features averaged over positions, instead of all positions.
     """
     statistics = {}
@@ -87,7 +86,7 @@ def layer_statistics(
     return statistics
 
 
-def _groups(network: Network, layers: Sequence[str], most: int) -> list[list[str]]:
+def _groups(network: "Network", layers: Sequence[str], most: int) -> list[list[str]]:
     """Split layers into groups of at most `most` features per image, or of one layer."""
     groups: list[list[str]] = []
     left = 0
@@ -151,27 +150,25 @@ class AnalysisSettings:
 
 
 def analyse_layer(
-    network: Network,
+    network: "Network",
     images: np.ndarray,
     layer: str,
     statistics: LayerStatistics,
     rows: Sequence[int],
-    other: Network,
+    other: "Network",
     settings: AnalysisSettings,
 ) -> LayerAnalysis:
     """Invert, exaggerate and project images at one layer, and maximise their most distinctive channels.
 
     Args:
-        network: from `load_network`.
         images: float32 [B, S, S, 3], RGB 0..255.
-        layer: its name.
         statistics: of the layer over all images.
         rows: which of the images of `statistics` these are.
         other: the network that also predicts classes of the inversions.
         settings: of the searches.
     """
-    inverted = searches.invert(network, images, layer, settings.search, options=settings.options)
-    exaggerated = searches.caricature(network, images, layer, settings.search, options=settings.options)
+    inverted = invert_images(network, images, layer, preset=settings.search, options=settings.options)
+    exaggerated = caricature_images(network, images, layer, preset=settings.search, options=settings.options)
     channels = distinctive_channels(statistics.max_activations, rows)
     maximised = _maximised(network, layer, [*channels, *settings.requested], statistics, settings)
     error = inverted.measures["feature_error"]
@@ -195,18 +192,20 @@ def analyse_layer(
 
 
 def _maximised(
-    network: Network, layer: str, channels: Sequence[int], statistics: LayerStatistics, settings: AnalysisSettings
+    network: "Network", layer: str, channels: Sequence[int], statistics: LayerStatistics, settings: AnalysisSettings
 ) -> np.ndarray:
     """Maximise each channel once, whatever number of images it is distinctive in: float32 [len(channels), S, S, 3]."""
     unique, positions = np.unique(channels, return_inverse=True)
-    found = searches.maximize(
-        network, layer, unique.tolist(), first_stage(settings.units), channel_mean=True, match_contrast=True,
+    found = maximize_units(
+        network, layer, unique.tolist(), preset=settings.units, channel_mean=True, match_contrast=True,
         max_activations=statistics.max_activations[:, unique].max(axis=0), options=settings.options,
     )  # fmt: skip
     return found.images[positions]
 
 
-def _projections(network: Network, images: np.ndarray, layer: str, channels: np.ndarray) -> np.ndarray | None:
+def _projections(network: "Network", images: np.ndarray, layer: str, channels: np.ndarray) -> np.ndarray | None:
+    from preimage.backprop.deconvnet import Projector, as_colours, strongest_unit
+
     layer = network.before_relu(layer)
     features = network.encode(images, [layer])[layer]
     directions = []

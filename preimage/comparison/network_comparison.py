@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from preimage.api import maximize_units
 from preimage.comparison.layer_analysis import (
     AnalysisSettings,
     LayerAnalysis,
@@ -23,11 +24,12 @@ from preimage.config import PreimageConfig, first_stage, search_config, with_ite
 from preimage.networks.class_labels import class_names, synonyms_of
 from preimage.networks.image_inputs import evenly_spaced_rows, read_images
 from preimage.networks.layers import block_ends, evenly_spaced_layers, matched_layers
-from preimage.networks.network import SCORES, Network
-from preimage.optimization import searches
 from preimage.options import ComparisonOptions, Progress, SearchOptions
 from vislang.core.errors import ConfigError, DataError, unknown_name
-from vislang.features.pipeline import Skipped
+
+if TYPE_CHECKING:
+    from preimage.networks.network import Network
+    from vislang.features.pipeline import Skipped
 
 _LAYERS = 4  # that are compared by default
 _CKA_LAYERS = 12  # of each network in the matrix of CKA
@@ -80,33 +82,24 @@ class Comparison:
     cka_images: int
     pooled: bool
     class_names: tuple[str, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: "tuple[Skipped, ...]"
 
 
 @dataclass(frozen=True)
 class _Side:
-    """One network before the searches.
+    """One network before the searches."""
 
-    Attributes:
-        network: the network.
-        images: float32 [N, S, S, 3], RGB 0..255, all images.
-        layers: that are compared with those of the other side.
-        cka_layers: of the matrix of CKA, the compared ones among them.
-        statistics: of all `cka_layers`.
-        class_names: () where they are unknown.
-    """
-
-    network: Network
-    images: np.ndarray
+    network: "Network"
+    images: np.ndarray  # float32 [N, S, S, 3], RGB 0..255, all images
     layers: list[str]
     cka_layers: list[str]
-    statistics: dict[str, LayerStatistics]
+    statistics: dict[str, LayerStatistics]  # of all `cka_layers`
     class_names: Sequence[str]
 
 
 def compare_networks(
-    network_a: Network,
-    network_b: Network,
+    network_a: "Network",
+    network_b: "Network",
     images: Any,
     options: ComparisonOptions = ComparisonOptions(),
     *,
@@ -114,7 +107,26 @@ def compare_networks(
     on_start: Callable[[int], object] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Compare two networks; arguments and errors as of `preimage.compare_networks`."""
+    """Compare what two networks make of the same images, at corresponding layers.
+
+    Args:
+        network_a: from `load_network`.
+        network_b: from `load_network`; its input may be of another size.
+        images: as for `classify_images`; 4 or more.
+        options: layers, images, classes and searches.
+        labels: files with a class name a line, of either network; None: as for `classify_images`.
+        on_start: called once with the number of steps to come.
+        progress: called with 1 after each step.
+
+    Raises:
+        ConfigError: an unknown layer, class or setting.
+        DataError: fewer than 4 images that can be read.
+
+    Example:
+        >>> options = ComparisonOptions(layers=("last",), limit=1, iterations=2)
+        >>> compare_networks(network, network, "photos/", options).matched_cka.round(3).tolist()
+        [1.0]
+    """
     config, unit_config = _configs(options)
     analysis = AnalysisSettings(
         config, unit_config, options.channels, SearchOptions(seed=options.seed, progress=progress)
@@ -158,7 +170,7 @@ def _configs(options: ComparisonOptions) -> tuple[PreimageConfig, PreimageConfig
 
 
 def _corresponding_layers(
-    network_a: Network, network_b: Network, options: ComparisonOptions
+    network_a: "Network", network_b: "Network", options: ComparisonOptions
 ) -> tuple[list[str], list[str]]:
     """Return the corresponding layers of both networks, all of which exist and have the requested channels."""
     layers_a = list(options.layers)
@@ -176,8 +188,8 @@ def _corresponding_layers(
 
 
 def _read(
-    network_a: Network, network_b: Network, images: Any, options: ComparisonOptions
-) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, tuple[Skipped, ...]]:
+    network_a: "Network", network_b: "Network", images: Any, options: ComparisonOptions
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, "tuple[Skipped, ...]"]:
     """Read images for both networks: names, arrays for each, and what could not be read."""
     most = max(options.cka_images, options.limit)
     read_a = read_images(network_a, images, most=most)
@@ -189,7 +201,7 @@ def _read(
 
 
 def _side(
-    network: Network, images: np.ndarray, layers: list[str], labels: str | Path | None, options: ComparisonOptions
+    network: "Network", images: np.ndarray, layers: list[str], labels: str | Path | None, options: ComparisonOptions
 ) -> _Side:
     cka_layers = list(dict.fromkeys([*evenly_spaced_layers(block_ends(network), _CKA_LAYERS), *layers]))
     order = {layer.name: index for index, layer in enumerate(network.model.layers)}
@@ -216,6 +228,8 @@ def _alignments(a: _Side, b: _Side, *, debiased: bool) -> tuple[np.ndarray, np.n
 
 def _shared_classes(a: _Side, b: _Side, options: ComparisonOptions) -> list[str]:
     """Return the names of the classes to maximise."""
+    from preimage.networks.network import SCORES
+
     known = set(b.class_names)
     shared = [name for name in dict.fromkeys(a.class_names) if name in known]
     if options.classes:
@@ -239,8 +253,10 @@ def _shared_class(word: str, shared: Sequence[str]) -> str:
 
 
 def _compared(
-    side: _Side, other: Network, rows: Sequence[int], classes: Sequence[str], analysis: AnalysisSettings
+    side: _Side, other: "Network", rows: Sequence[int], classes: Sequence[str], analysis: AnalysisSettings
 ) -> ComparedNetwork:
+    from preimage.networks.network import SCORES
+
     inputs = side.images[list(rows)]
     layers = []
     for layer in side.layers:
@@ -250,7 +266,7 @@ def _compared(
     if classes:
         indices = {name: index for index, name in enumerate(side.class_names)}
         channels = [indices[name] for name in classes]
-        class_images = searches.maximize(
-            side.network, SCORES, channels, analysis.units, match_contrast=True, options=analysis.options
+        class_images = maximize_units(
+            side.network, SCORES, channels, preset=analysis.units, match_contrast=True, options=analysis.options
         ).images
     return ComparedNetwork(side.network.name, inputs, tuple(layers), tuple(side.cka_layers), class_images)

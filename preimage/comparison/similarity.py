@@ -14,30 +14,17 @@ BINS = 18  # of 20 degrees
 _LUMINANCE = np.array([0.2989, 0.5870, 0.1140])  # ITU-R BT.601
 
 
-def linear_cka(x: NDArray, y: NDArray, *, debiased: bool = True) -> float:
-    """Return the linear centred kernel alignment of two sets of features of the same inputs.
-
-    ||Y'X||^2 / (||X'X|| ||Y'Y||) of centred columns, computed from the n x n Gram matrices, whose inner product
-    <XX', YY'> is the same number and which are smaller where there are many features.
+def centred_gram(features: NDArray, *, debiased: bool = True) -> NDArray[np.float64]:
+    """Return the Gram matrix [n, n] of features float [n, ...] of n inputs, with centred columns.
 
     Args:
-        x: float [n, ...], flattened after the first axis.
-        y: float [n, ...].
-        debiased: with the unbiased estimator of HSIC, for n small against the number of features, where the plain form
-            is near 1 whatever the features are.
-
-    Returns:
-        0..1, higher is more similar; debiased about 0, and then also below 0, for unrelated features; NaN where
-        the features of either do not differ between inputs.
+        features: flattened after the first axis.
+        debiased: with the unbiased estimator of HSIC, for n small against the number of features, where the plain
+            `alignment` is near 1 whatever the features are.
 
     Raises:
-        ConfigError: other inputs, or fewer than 4 for the debiased form.
+        ConfigError: fewer than 4 inputs for the debiased form.
     """
-    return alignment(centred_gram(x, debiased=debiased), centred_gram(y, debiased=debiased))
-
-
-def centred_gram(features: NDArray, *, debiased: bool = True) -> NDArray[np.float64]:
-    """Return the Gram matrix [n, n] of features with centred columns; arguments as of `linear_cka`."""
     flat = np.asarray(features).reshape(len(features), -1)
     flat = flat - flat.mean(axis=0)
     gram = (flat @ flat.T).astype(np.float64)
@@ -45,7 +32,13 @@ def centred_gram(features: NDArray, *, debiased: bool = True) -> NDArray[np.floa
 
 
 def alignment(gram: NDArray, other: NDArray) -> float:
-    """Return the cosine between two centred Gram matrices, float [n, n] both: CKA.
+    """Return the linear centred kernel alignment (CKA) of two centred Gram matrices, float [n, n] both.
+
+    It is ||Y'X||^2 / (||X'X|| ||Y'Y||) of centred features X and Y, since <XX', YY'> = ||Y'X||^2.
+
+    Returns:
+        0..1, higher is more similar; debiased about 0, and then also below 0, for unrelated features; NaN where
+        the features of either do not differ between inputs.
 
     Raises:
         ConfigError: matrices of other inputs.

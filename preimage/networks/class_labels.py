@@ -6,12 +6,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preimage.networks.network import SCORES, Network
+from preimage.networks.image_inputs import read_batches, require_readable
+from preimage.options import Progress
 from vislang.core.errors import ConfigError, DataError
-from vislang.features.pipeline import Skipped
+
+if TYPE_CHECKING:
+    from preimage.networks.network import Network
+    from vislang.features.pipeline import Skipped
 
 IMAGENET = 1000  # classes; some networks have the background as one more, before them
 BACKGROUND = "background"
@@ -45,44 +50,67 @@ class Classifications:
 
     names: tuple[str, ...]
     labels: tuple[tuple[PredictedClass, ...], ...]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: "tuple[Skipped, ...]" = ()
 
 
-def likeliest_classes(
-    network: Network, images: np.ndarray, *, top: int = 5, names: Sequence[str] | None = None
-) -> list[tuple[PredictedClass, ...]]:
-    """Return the likeliest classes of images.
+def classify_images(
+    network: "Network",
+    images: Any,
+    *,
+    top: int = 5,
+    labels: str | Path | None = None,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Classifications:
+    """Predict the likeliest classes of images.
 
     Args:
-        network: from `load_network`.
-        images: float32 [B, S, S, 3], RGB 0..255.
-        top: how many; no more than there are.
-        names: of all classes, from `class_names`; None: their indices.
-
-    Returns:
-        for each image `top` classes, the most probable first; of equal ones the class of the lower index.
+        network: from `load_network`, one that ends in a softmax.
+        images: paths, folders, patterns, bytes, PIL images, uint8 arrays, lists of these, or float32 [B, S, S, 3], RGB
+            0..255, of the network's size.
+        top: how many classes of each, the most probable first.
+        labels: a text file with a class name a line; None: the network's own or ImageNet's, where they fit.
+        strict: raise for the first unreadable image.
+        progress: called with the number of images just classified.
 
     Raises:
         ConfigError: a network without classes, or `top` below 1.
+        DataError: no image can be read, or labels that are not of these classes.
+
+    Example:
+        >>> found = classify_images(network, "photos/", top=1)
+        >>> found.labels[0][0].name, len(found.skipped)
+        ('1', 0)
     """
     if top < 1:
         raise ConfigError(f"top got {top}, expected 1 or more")
-    found = []
-    for row in probabilities(network, images):
-        classes = []
-        for index in np.argsort(-row, kind="stable")[:top].tolist():
-            name = names[index] if names else str(index)
-            classes.append(PredictedClass(index, name, float(row[index])))
-        found.append(tuple(classes))
-    return found
+    class_labels = class_names(network, labels)
+    names: list[str] = []
+    predicted: list[tuple[PredictedClass, ...]] = []
+    skipped: list[Skipped] = []
+    for batch in read_batches(network, images, strict=strict, progress=progress):
+        names += batch.names
+        skipped += batch.skipped
+        if not batch.names:
+            continue
+        for row in probabilities(network, batch.images):
+            classes = []
+            for index in np.argsort(-row, kind="stable")[:top].tolist():  # of equal ones the lower index first
+                name = class_labels[index] if class_labels else str(index)
+                classes.append(PredictedClass(index, name, float(row[index])))
+            predicted.append(tuple(classes))
+    require_readable(names, skipped)
+    return Classifications(tuple(names), tuple(predicted), tuple(skipped))
 
 
-def probabilities(network: Network, images: np.ndarray) -> np.ndarray:
+def probabilities(network: "Network", images: np.ndarray) -> np.ndarray:
     """Return the probability of each class for each image float32 [B, S, S, 3], float64 [B, C]; rows sum to 1.
 
     Raises:
         ConfigError: a network without classes.
     """
+    from preimage.networks.network import SCORES
+
     require_classes(network)
     scores = network.encode(images, [SCORES])[SCORES].astype(np.float64)
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -95,7 +123,7 @@ def class_ranks(scores: np.ndarray, classes: Sequence[int]) -> np.ndarray:
     return (scores > own).sum(axis=1)
 
 
-def require_classes(network: Network) -> None:
+def require_classes(network: "Network") -> None:
     """Refuse a network that does not end in a softmax.
 
     Raises:
@@ -108,7 +136,7 @@ def require_classes(network: Network) -> None:
         )
 
 
-def class_names(network: Network, labels: str | Path | None = None) -> tuple[str, ...] | None:
+def class_names(network: "Network", labels: str | Path | None = None) -> tuple[str, ...] | None:
     """Return the names of a network's classes in their order.
 
     They come from `labels`, else from the network, else, where it has as many classes as ImageNet, from the file

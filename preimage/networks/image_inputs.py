@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preimage.networks.network import Network
 from preimage.options import Progress
 from vislang.core.errors import ConfigError, DataError
-from vislang.features.model_inputs import image_sources, one_image
-from vislang.features.pipeline import Skipped
+
+if TYPE_CHECKING:
+    from preimage.networks.network import Network
+    from vislang.features.pipeline import Skipped
 
 _BATCH = 16
 
@@ -27,15 +28,15 @@ class NetworkImages:
 
     names: tuple[str, ...]
     images: np.ndarray
-    skipped: tuple[Skipped, ...]
+    skipped: "tuple[Skipped, ...]"
 
 
-def read_images(network: Network, images: Any, *, strict: bool = False, most: int | None = None) -> NetworkImages:
+def read_images(network: "Network", images: Any, *, strict: bool = False, most: int | None = None) -> NetworkImages:
     """Read images.
 
     Args:
         network: from `load_network`.
-        images: what `vislang.features.model_inputs.image_sources` takes, or float32 [B, S, S, 3], RGB 0..255, of the
+        images: what `vislang.features.model_inputs.image_sources` takes, or float [B, S, S, 3], RGB 0..255, of the
             network's size.
         strict: raise for the first unreadable image.
         most: read only so many, evenly spread over all; None: all.
@@ -44,84 +45,68 @@ def read_images(network: Network, images: Any, *, strict: bool = False, most: in
         DataError: no image is readable, or one is not and `strict`, or float images of another size.
     """
     batches = list(read_batches(network, images, strict=strict, most=most))
-    names: list[str] = []
-    skipped: list[Skipped] = []
-    for batch in batches:
-        names += batch.names
-        skipped += batch.skipped
+    names = tuple(name for batch in batches for name in batch.names)
+    skipped = tuple(image for batch in batches for image in batch.skipped)
     require_readable(names, skipped)
-    return NetworkImages(tuple(names), np.concatenate([batch.images for batch in batches]), tuple(skipped))
+    return NetworkImages(names, np.concatenate([batch.images for batch in batches]), skipped)
 
 
-def read_image(network: Network, image: Any) -> np.ndarray:
-    """Read exactly one image: float32 [S, S, 3], RGB 0..255.
-
-    Args:
-        network: from `load_network`.
-        image: in any form that `read_images` takes.
+def read_image(network: "Network", image: Any) -> np.ndarray:
+    """Read exactly one image in any form that `read_images` takes: float32 [S, S, 3], RGB 0..255.
 
     Raises:
         ConfigError: there are several.
         DataError: it is unreadable, or there is none.
     """
-    if isinstance(image, np.ndarray) and np.issubdtype(image.dtype, np.floating):
-        images = _checked(network, image.reshape(-1, *image.shape[-3:]))
-        return np.asarray(one_image(images))
+    from vislang.features.model_inputs import one_image
+
+    if _is_float(image):
+        return one_image(_checked(network, image.reshape(-1, *image.shape[-3:])))
     return network.resized(one_image(image))
 
 
 def read_batches(
-    network: Network,
-    images: Any,
-    *,
-    strict: bool = False,
-    most: int | None = None,
-    progress: Progress | None = None,
+    network: "Network", images: Any, *, strict: bool = False, most: int | None = None, progress: Progress | None = None
 ) -> Iterator[NetworkImages]:
-    """Read images batch by batch, in order; a batch of unreadable images is empty.
+    """Read images batch by batch, in order; arguments and errors as of `read_images`.
 
-    Args:
-        network: as for `read_images`.
-        images: as for `read_images`.
-        strict: as for `read_images`.
-        most: as for `read_images`.
-        progress: called with the number of images just read, after the caller is done with them.
-
-    Raises:
-        DataError: an unreadable image and `strict`, or float images of another size.
+    A batch of unreadable images is empty. `progress` is called with the number of images after the caller is done with
+    them.
     """
-    if isinstance(images, np.ndarray) and np.issubdtype(images.dtype, np.floating):
-        sources = list(_checked(network, images))
-        names = [str(index) for index in range(len(sources))]
+    from vislang.features.model_inputs import image_sources
+    from vislang.features.pipeline import Skipped
+
+    if _is_float(images):
+        sources: Sequence[Any] = _checked(network, images)
+        names = list(map(str, range(len(sources))))
     else:
         sources, names = image_sources(images)
-    rows: Sequence[int] = range(len(sources))
+    rows = list(range(len(sources)))
     if most is not None:
         rows = evenly_spaced_rows(len(sources), most)
     for first in range(0, len(rows), _BATCH):
-        chunk = rows[first : first + _BATCH]
         kept = []
         arrays = [np.zeros((0, network.size, network.size, 3), np.float32)]
         skipped = []
-        for row in chunk:
+        for row in rows[first : first + _BATCH]:
             try:
-                arrays.append(_at_size(network, sources[row])[None])
-                kept.append(names[row])
+                array = sources[row]
+                if not _is_float(images):
+                    array = network.resized(array)
             except DataError as error:
                 if strict:
                     raise
                 skipped.append(Skipped(names[row], str(error)))
+                continue
+            arrays.append(array[None])
+            kept.append(names[row])
         yield NetworkImages(tuple(kept), np.concatenate(arrays), tuple(skipped))
         if progress is not None:
-            progress(len(chunk))
+            progress(len(kept) + len(skipped))
 
 
-def require_readable(names: Sequence[str], skipped: Sequence[Skipped]) -> None:
-    """Refuse images of which none could be read.
-
-    Raises:
-        DataError: there are no names.
-    """
+def require_readable(names: Sequence[str], skipped: "Sequence[Skipped]") -> None:
+    """Refuse images of which none could be read, with the reason of the first."""
     if not names and len(skipped) == 1:
         raise DataError(skipped[0].reason)
     if not names:
@@ -129,25 +114,19 @@ def require_readable(names: Sequence[str], skipped: Sequence[Skipped]) -> None:
 
 
 def evenly_spaced_rows(count: int, most: int) -> list[int]:
-    """Choose up to `most` of `count` rows, evenly spread, the first and the last among them.
-
-    Raises:
-        ConfigError: `most` below 1.
-    """
+    """Choose up to `most` of `count` rows, evenly spread, the first and the last among them."""
     if most < 1:
         raise ConfigError(f"got a limit of {most} images, expected 1 or more")
     return np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist()
 
 
-def _at_size(network: Network, source: Any) -> np.ndarray:
-    if isinstance(source, np.ndarray) and source.dtype == np.float32:
-        return source
-    return network.resized(source)
+def _is_float(images: Any) -> bool:
+    return isinstance(images, np.ndarray) and np.issubdtype(images.dtype, np.floating)
 
 
-def _checked(network: Network, images: np.ndarray) -> np.ndarray:
-    expected = (network.size, network.size, 3)
-    if images.ndim != 4 or images.shape[1:] != expected or not len(images):
+def _checked(network: "Network", images: np.ndarray) -> np.ndarray:
+    """Return float images as float32 [B, S, S, 3] of the network's size."""
+    if images.ndim != 4 or images.shape[1:] != (network.size, network.size, 3) or not len(images):
         raise DataError(
             f"got float images {list(images.shape)}, expected float [B, {network.size}, {network.size}, 3] of values"
             f" 0..255 for network {network.name}; give uint8 images of any other size"

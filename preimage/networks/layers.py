@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preimage.networks.network import Network, activation_name
+from preimage.networks.activations import activation_name
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from preimage.networks.network import Network
 
 _ENDS = {"ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "Add", "Concatenate"}
 _FOLLOWS = {"ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "BatchNormalization"}
 
 
-def deepest_map(network: Network) -> str:
+def deepest_map(network: "Network") -> str:
     """Return the layer "grid", or the last layer whose output is a map.
 
     Raises:
@@ -28,7 +31,7 @@ def deepest_map(network: Network) -> str:
     raise ConfigError(f"network {network.name} has no layer whose output is a map; name one: --layer NAME")
 
 
-def block_ends(network: Network) -> list[str]:
+def block_ends(network: "Network") -> list[str]:
     """Return the maps at which the blocks of a network end, in its order.
 
     They are the layers that all data passes (none inside the branches of a block) and that end in an activation, a sum
@@ -66,7 +69,7 @@ def evenly_spaced_layers(layers: Sequence[str], count: int) -> list[str]:
     return [layers[round(position) - 1] for position in positions]
 
 
-def matched_layers(network: Network, layers: Sequence[str], other: Network) -> list[str]:
+def matched_layers(network: "Network", layers: Sequence[str], other: "Network") -> list[str]:
     """Find the layers of another network that are as deep as given ones.
 
     Args:
@@ -95,7 +98,7 @@ def cheapest_path(costs: np.ndarray) -> list[int]:
         costs: float [rows, columns]; with fewer columns than rows, a column may serve several rows.
     """
     rows, columns = costs.shape
-    step = 1 if columns >= rows else 0
+    step = int(columns >= rows)
     sums = costs[0]
     previous = []
     for row in costs[1:]:
@@ -128,7 +131,7 @@ def _is_end(layer: Any, consumers: Sequence[Any]) -> bool:
     return (type(layer).__name__ in _ENDS or fused) and not followed
 
 
-def _is_bottleneck(network: Network, name: str, following: str | None) -> bool:
+def _is_bottleneck(network: "Network", name: str, following: str | None) -> bool:
     """Return whether the next map has the same sides and more channels."""
     if following is None:
         return False
@@ -143,7 +146,7 @@ def _is_depthwise(layer: Any) -> bool:
     return type(layer).__name__ == "DepthwiseConv2D"
 
 
-def _depths(network: Network, layers: Sequence[str]) -> np.ndarray:
+def _depths(network: "Network", layers: Sequence[str]) -> np.ndarray:
     """Return float [L, 2]: log2 of the stride of layers, and the share of weight layers at or before them."""
     weighted = []
     for layer in network.model.layers:

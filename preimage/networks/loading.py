@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from preimage.networks.network import Network
 from vislang.core.errors import ConfigError
 from vislang.images.preprocess import find_recipe
+
+if TYPE_CHECKING:
+    from preimage.networks.network import Network
 
 
 def load_network(
@@ -15,27 +17,47 @@ def load_network(
     weights: str | Path | None = None,
     size: int | None = None,
     recipe: str | None = None,
-) -> Network:
-    """Load a network; arguments and errors as of `preimage.load_network`."""
+) -> "Network":
+    """Load a network to look into.
+
+    Args:
+        name: a name of `vislang.backbones.registry.BACKBONES`; a folder that `preimage.train` wrote; a .keras or .h5
+            file (with a recipe); "caffe:NAME" of `vislang.backbones.caffe.load.NETWORKS`, or a .prototxt file, both
+            with a .caffemodel as weights.
+        weights: a file, instead of the usual places; "random" for tests and timing.
+        size: side of the images, other than the network's own.
+        recipe: of preprocessing, other than the network's own.
+
+    Raises:
+        ConfigError: an unknown name or recipe, or a size that the network cannot be rebuilt for.
+        DataError: weights that are missing, damaged or of another network.
+        CheckpointError: a folder of `preimage.train` that is damaged or not trained yet.
+
+    Example:
+        >>> load_network("compact_scenes", weights="random").shape("grid")
+        (8, 8, 128)
+    """
     name = str(name)
     if name.startswith("caffe:") or name.endswith(".prototxt"):
         return _load_caffe(name, weights, size, recipe)
     from preimage.classifier.model import is_trained
+    from preimage.networks.network import Network
     from vislang.backbones.registry import BACKBONES, load_backbone
 
     if size is not None and recipe is not None and size != find_recipe(recipe).size:
         raise ConfigError(f"got size {size} and recipe {recipe}, which says another; give one of them")
     if name not in BACKBONES and is_trained(name):
         return _load_trained(name, weights, size, recipe)
-    backbone: Any = load_backbone(name, weights=weights, recipe=recipe if size is None else str(size))
+    backbone = load_backbone(name, weights=weights, recipe=recipe if size is None else str(size))
     if backbone.model is None:
         raise ConfigError(f"{name} is no Keras model, so it has no gradients; give a .keras file or a name")
     aliases = {tap: backbone.layer_of(tap) for tap in backbone.taps}
     return Network(name, backbone.model, backbone.recipe, aliases)
 
 
-def _load_trained(name: str, weights: str | Path | None, size: int | None, recipe: str | None) -> Network:
+def _load_trained(name: str, weights: str | Path | None, size: int | None, recipe: str | None) -> "Network":
     from preimage.classifier.model import load_classifier
+    from preimage.networks.network import Network
     from vislang.backbones.resize import at_input_size
 
     if weights is not None:
@@ -50,7 +72,8 @@ def _load_trained(name: str, weights: str | Path | None, size: int | None, recip
     return Network(name, model, used, trained.layers, classes=trained.classes)
 
 
-def _load_caffe(name: str, weights: str | Path | None, size: int | None, recipe: str | None) -> Network:
+def _load_caffe(name: str, weights: str | Path | None, size: int | None, recipe: str | None) -> "Network":
+    from preimage.networks.network import Network
     from vislang.backbones.caffe import load as caffe
 
     if weights is None:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from preimage.networks.activations import before_activation, ends_in_relu, is_softmax
 from preimage.networks.receptive_fields import ReceptiveField, receptive_field_of
 from vislang.backbones.feature_name import LAYER, FeatureName
 from vislang.core.errors import ConfigError, unknown_name
@@ -75,7 +76,7 @@ class Network:
     @property
     def has_classes(self) -> bool:
         """Whether the network ends in a softmax."""
-        return _is_softmax(self.model.layers[-1])
+        return is_softmax(self.model.layers[-1])
 
     def before_relu(self, layer: str) -> str:
         """Return the name of the values before a layer's ReLU, which do not saturate; other layers' names as they are.
@@ -83,7 +84,7 @@ class Network:
         For a concatenation of branches that all end in a ReLU, it is the concatenation of the values before them.
         """
         name = self._aliases.get(layer, layer)
-        if name in self._keras_names() and _ends_in_relu(self.model.get_layer(name)):
+        if name in self._keras_names() and ends_in_relu(self.model.get_layer(name)):
             return str(replace(FeatureName.parse(layer), before_relu=True))
         return layer
 
@@ -104,13 +105,17 @@ class Network:
                     f"network {self.name} ends without a softmax and has no class scores; choose a layer, such as"
                     f" {self.model.layers[-1].name}"
                 )
-            return _before_activation(self.model.layers[-1])
+            return before_activation(self.model.layers[-1])
         feature = FeatureName.parse(layer)
         name = self._aliases.get(feature.layer, feature.layer)
         if feature.kind == LAYER and name in self._keras_names():
             found = self.model.get_layer(name)
-            output = _before_activation(found) if feature.before_relu else found.output
-            return ops.mean(output, axis=(1, 2)) if layer == "pooled" and len(output.shape) == 4 else output
+            output = found.output
+            if feature.before_relu:
+                output = before_activation(found)
+            if layer == "pooled" and len(output.shape) == 4:
+                output = ops.mean(output, axis=(1, 2))
+            return output
         if self._find_output is not None and not feature.before_relu:
             return self._find_output(layer)
         raise unknown_name(f"layer of network {self.name}", layer, self.layer_names)
@@ -156,7 +161,6 @@ class Network:
 
         Args:
             images: float32 [B, S, S, 3], RGB 0..255.
-            layers: their names.
 
         Returns:
             {layer: float32 [B, ...]}.
@@ -191,7 +195,6 @@ class Network:
 
         Args:
             images: float32 [B, S, S, 3], RGB 0..255.
-            layers: their names.
 
         Returns:
             {layer: float32 [B, ...]}.
@@ -218,43 +221,3 @@ def require_channels(layer: str, shape: tuple[int, ...], channels: Sequence[int]
     for channel in channels:
         if not 0 <= channel < shape[-1]:
             raise ConfigError(f"layer {layer} got channel {channel}, expected 0 to {shape[-1] - 1}")
-
-
-def _is_softmax(layer: Any) -> bool:
-    return type(layer).__name__ == "Softmax" or activation_name(layer) == "softmax"
-
-
-def activation_name(layer: Any) -> str:
-    """Return the name of the activation that a Keras layer holds, "linear" where it holds none."""
-    return getattr(getattr(layer, "activation", None), "__name__", "linear")
-
-
-def _ends_in_relu(layer: Any) -> bool:
-    if type(layer).__name__ == "Concatenate":
-        return all(_ends_in_relu(branch) for branch in _branches(layer))
-    return type(layer).__name__ == "ReLU" or activation_name(layer) in ("relu", "relu6")
-
-
-def _branches(layer: Any) -> list[Any]:
-    return [tensor._keras_history[0] for tensor in layer.input]
-
-
-def _before_activation(layer: Any, suffix: str = "before") -> Any:
-    """Return the symbolic output of a layer before its own activation, or before those of its branches.
-
-    Args:
-        layer: of a functional model.
-        suffix: of the names of the layers that are made; all names in a network differ.
-    """
-    if type(layer).__name__ == "Concatenate":
-        parts = [_before_activation(branch, f"{suffix}_{layer.name}") for branch in _branches(layer)]
-        return keras.layers.Concatenate(layer.axis, name=f"{layer.name}_{suffix}")(parts)
-    if type(layer).__name__ in ("Softmax", "Activation", "ReLU"):
-        return layer.input
-    if getattr(layer, "activation", None) is None:
-        return layer.output
-    config = {**layer.get_config(), "activation": "linear", "name": f"{layer.name}_{suffix}"}
-    linear = type(layer).from_config(config)
-    output = linear(layer.input)
-    linear.set_weights(layer.get_weights())
-    return output

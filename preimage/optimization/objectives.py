@@ -8,16 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
-from preimage.networks.network import require_channels
+from preimage.config import PreimageConfig
+from preimage.networks.network import Network, require_channels
 from preimage.optimization.terms import SearchState, Tensor, Term, per_image
 from vislang.core.errors import ConfigError
+
+_CENTRAL = 5  # cells of a side of the central part
 
 
 class Inversion(Term):
     """sum(mask (f - f0)^2) / sum(mask f0^2): 0 for an image with the target's features.
 
     Args:
-        layer: whose features.
         target: float [B, ...], f0.
         mask: float, of the shape of one image's features or one that broadcasts to it; None: all ones.
 
@@ -50,7 +52,6 @@ class StandardisedInversion(Term):
     """mean(((f - f0) / std)^2), each unit relative to its standard deviation over natural images.
 
     Args:
-        layer: whose features.
         target: float [B, ...], f0.
         unit_std: float, of the shape of one image's features; None: one number per target, the std over its units.
 
@@ -75,11 +76,29 @@ class StandardisedInversion(Term):
         return per_image(ops.square((state.features[self.layers[0]] - target) / std)) / self.count
 
 
+def inversion_objective(
+    layer: str, target: np.ndarray, config: PreimageConfig, mask: np.ndarray | None, unit_std: np.ndarray | None
+) -> Term:
+    """Return the objective of a preset's inversions; a mask or std of the other objective is a ConfigError."""
+    if config.objective == "standardised":
+        if mask is not None:
+            raise ConfigError("objective=standardised counts all features, got a mask; choose objective=relative")
+        return StandardisedInversion(layer, target, unit_std)
+    if unit_std is not None:
+        raise ConfigError("objective=relative has no use for unit_std; leave it out or choose objective=standardised")
+    return Inversion(layer, target, mask)
+
+
+def relative_error(features: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return ||f - f0||^2 / ||f0||^2 of float [B, ...] and float [B, ...], float64 [B]."""
+    difference = np.square(features.astype(np.float64) - target).reshape(len(target), -1).sum(axis=1)
+    return difference / np.square(target, dtype=np.float64).reshape(len(target), -1).sum(axis=1)
+
+
 class Activation(Term):
     """-<f, direction>: lower, the more the features point into the direction.
 
     Args:
-        layer: whose features.
         direction: float [B, ...].
     """
 
@@ -96,7 +115,6 @@ def caricature_objective(layer: str, features: np.ndarray) -> Activation:
     """Return the activation along max(f0, 0) / ||max(f0, 0)||^2, so that the loss starts at -1.
 
     Args:
-        layer: whose features.
         features: float [B, ...], f0.
 
     Raises:
@@ -117,7 +135,6 @@ def unit_directions(
     """Return one direction per channel: its unit in the middle of the map, or its mean over the map.
 
     Args:
-        layer: named in errors.
         shape: of one image's features, [units] or [h, w, C].
         channels: indices of channels, units or classes.
         channel_mean: average over the map instead of taking the unit in its middle.
@@ -140,6 +157,26 @@ def unit_directions(
     return directions
 
 
+def max_activations_of(network: Network, layer: str, channels: Sequence[int], images: np.ndarray) -> np.ndarray:
+    """Return the largest activation of channels anywhere in images.
+
+    Args:
+        layer: its name; of a layer that ends in a ReLU, the values before it.
+        channels: B indices.
+        images: float32 [P, S, S, 3], RGB 0..255.
+
+    Returns:
+        float32 [B].
+
+    Raises:
+        ConfigError: an unknown layer or channel.
+    """
+    layer = network.before_relu(layer)
+    network.require_channels(layer, channels)
+    features = network.encode(images, [layer])[layer]
+    return features.reshape(-1, features.shape[-1]).max(axis=0)[list(channels)]
+
+
 def activation_weight(field_size: int, max_activations: np.ndarray) -> np.ndarray:
     """Return (100^2 / field_size^2) / M, which brings channels of all layers to one scale (IJCV 2016, section 4).
 
@@ -150,30 +187,27 @@ def activation_weight(field_size: int, max_activations: np.ndarray) -> np.ndarra
     return np.asarray((100.0 / field_size) ** 2 / np.maximum(max_activations, 1e-6), np.float32)
 
 
-def central_cells(shape: tuple[int, ...], side: int = 5) -> np.ndarray:
-    """Return a mask float32 [h, w, 1] of the middle side x side cells."""
-    mask = np.zeros((*shape[:2], 1), np.float32)
-    top = max(0, (shape[0] - side) // 2)
-    left = max(0, (shape[1] - side) // 2)
-    mask[top : top + side, left : left + side] = 1.0
-    return mask
+def feature_mask(layer: str, shape: tuple[int, ...], part: str) -> np.ndarray:
+    """Return a mask float32 that keeps a part of the features of a shape.
 
-
-def channel_half(channels: int, half: int) -> np.ndarray:
-    """Return a mask float32 [channels] of the first half (1) or the second (2), as of a network in two groups.
+    Args:
+        layer: named in errors.
+        shape: of one image's features, [units] or [h, w, C].
+        part: "central", the middle 5x5 cells: [h, w, 1]; "first-half" or "second-half" of the channels: [C].
 
     Raises:
-        ConfigError: another half.
+        ConfigError: the middle of features without positions.
     """
-    if half not in (1, 2):
-        raise ConfigError(f"got half {half}, expected 1 or 2")
-    mask = np.zeros(channels, np.float32)
-    middle = channels // 2
-    if half == 1:
-        mask[:middle] = 1.0
-    else:
-        mask[middle:] = 1.0
-    return mask
+    if part == "central":
+        if len(shape) != 3:
+            raise ConfigError(f"the central part is that of a map, got layer {layer} of shape {shape}; choose another")
+        mask = np.zeros((*shape[:2], 1), np.float32)
+        top = max(0, (shape[0] - _CENTRAL) // 2)
+        left = max(0, (shape[1] - _CENTRAL) // 2)
+        mask[top : top + _CENTRAL, left : left + _CENTRAL] = 1.0
+        return mask
+    first = np.arange(shape[-1]) < shape[-1] // 2
+    return (first if part == "first-half" else ~first).astype(np.float32)
 
 
 def like_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:

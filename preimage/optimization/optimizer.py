@@ -84,7 +84,6 @@ class ImageOptimizer:
         Args:
             start: float32 [B, S, S, 3], RGB 0..255, images to start from; None: noise.
             term: of the same structure as the optimiser's own, with other arrays; None: the optimiser's own.
-            options: of the search.
 
         Raises:
             ConfigError: different numbers of targets and images to start from, or a search that diverges.

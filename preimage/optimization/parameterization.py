@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from vislang.core.seeds import stream
+
 Tensor = Any
 _COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
 _MIX = (_COLOURS / np.linalg.norm(_COLOURS, axis=0).max()).T.astype(np.float32)
@@ -77,6 +79,21 @@ def frequency_scale(height: int, width: int) -> np.ndarray:
     """Return float32 [H, W]: sqrt(H W) / 4 over the frequency in cycles per image, at least 1."""
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
     return (np.sqrt(height * width) / 4 / np.maximum(frequency * max(height, width), 1.0)).astype(np.float32)
+
+
+def spectral_noise(mean: np.ndarray, size: int, count: int = 32) -> np.ndarray:
+    """Return noise with the spectrum and colours of photographs, float32 [count, size, size, 3], RGB 0..255.
+
+    Args:
+        mean: float32 [3], the mean colour, RGB 0..255.
+        size: side in pixels.
+        count: of images.
+    """
+    noise = []
+    for index in range(count):
+        random = stream(index, "preimage", "drawn")
+        noise.append(0.1 * random.standard_normal((size, size, 3), np.float32))
+    return np.asarray(Fourier(mean).centred(np.stack(noise))) + mean
 
 
 PARAMETERS = {"pixels": Pixels, "fourier": Fourier}

@@ -103,7 +103,6 @@ def with_priors(
         objective: weighted.
         network: whose features are searched for.
         layer: whose receptive field says how deep the search is; some priors weigh more for deep layers.
-        config: settings.
         prior_model: a model of natural images as a further prior, or None.
     """
     tv_weight = config.tv_weight

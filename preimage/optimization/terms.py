@@ -81,13 +81,8 @@ class Sum(Term):
         for weight, term in parts:
             inner = term.parts if isinstance(term, Sum) else [(1.0, term)]
             self.parts += [(weight * factor, part) for factor, part in inner]
-        layers: list[str] = []
-        arrays: list[np.ndarray] = []
-        for _, term in self.parts:
-            layers += term.layers
-            arrays += term.arrays
-        self.layers = tuple(dict.fromkeys(layers))
-        self.arrays = tuple(arrays)
+        self.layers = tuple(dict.fromkeys(layer for _, term in self.parts for layer in term.layers))
+        self.arrays = tuple(array for _, term in self.parts for array in term.arrays)
 
     def __call__(self, state: SearchState, arrays: Sequence[Tensor]) -> Tensor:
         """Return the sum of each image, float32 [B]."""

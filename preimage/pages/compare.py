@@ -190,7 +190,7 @@ def _made(analysis: LayerAnalysis, row: int, kind: str, name: str, *, start: boo
         image = analysis.caricatures[row]
         words = ""
     elif kind == "deconvnet":
-        image = None if analysis.projections is None else analysis.projections[row]
+        image = analysis.projections[row] if analysis.projections is not None else None
     else:
         image = analysis.channel_images[row]
     return cell(image, f"{kind}, {name}", words, start=start)

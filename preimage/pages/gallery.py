@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from preimage import api, image_synthesis
+from preimage import api
 from preimage.backprop.deconvnet import RELU_RULES, as_colours
+from preimage.backprop.top_patches import top_patches
 from preimage.comparison.layer_analysis import distinctive_channels
 from preimage.config import CONFIGS, with_iterations
 from preimage.networks.class_labels import class_names
-from preimage.networks.image_inputs import evenly_spaced_rows, read_images
+from preimage.networks.image_inputs import evenly_spaced_rows, read_image, read_images
 from preimage.networks.layers import block_ends, evenly_spaced_layers
 from preimage.networks.network import SCORES, Network
+from preimage.optimization.white_noise import filters_from_noise
 from preimage.options import Progress, SearchOptions
 from preimage.pages.panels import cell, head, panels
 from vislang.core.errors import ConfigError
@@ -36,10 +38,10 @@ class GalleryInputs:
         network: the network.
         images: float32 [B, S, S, 3], RGB 0..255, those shown.
         paths: of them.
-        all_images: float32 [N, S, S, 3], RGB 0..255, all that were read.
-        all_paths: of them.
+        all_paths: of all images that were read.
         layers: the layers shown.
         channels: of the deepest of them.
+        style: float32 [S, S, 3], RGB 0..255; None without `--style`.
         args: of the command.
         skipped: images that could not be read.
     """
@@ -47,10 +49,10 @@ class GalleryInputs:
     network: Network
     images: np.ndarray
     paths: list[str]
-    all_images: np.ndarray
     all_paths: tuple[str, ...]
     layers: list[str]
     channels: list[int]
+    style: np.ndarray | None
     args: argparse.Namespace
     skipped: tuple[Skipped, ...]
 
@@ -119,14 +121,17 @@ def gallery_inputs(network: Network, paths: Sequence[Path], args: argparse.Names
         features = network.encode(read.images, [layers[-1]])[layers[-1]]
         activations = features.reshape(len(features), -1, features.shape[-1]).max(axis=1)
         channels = list(dict.fromkeys(distinctive_channels(activations, rows).tolist()))
+    style_image = None
+    if args.style is not None:
+        style_image = read_image(network, args.style)
     return GalleryInputs(
         network=network,
         images=read.images[rows],
         paths=[read.names[row] for row in rows],
-        all_images=read.images,
         all_paths=read.names,
         layers=layers,
         channels=channels,
+        style=style_image,
         args=args,
         skipped=read.skipped,
     )
@@ -135,7 +140,7 @@ def gallery_inputs(network: Network, paths: Sequence[Path], args: argparse.Names
 def inversions(inputs: GalleryInputs, progress: Progress) -> GallerySection:
     """Invert each layer."""
     errors, columns = _searched_by_layer(
-        inputs, image_synthesis.invert_images, "feature_error", "inversion of", "error {:.2f}", progress
+        inputs, api.invert_images, "feature_error", "inversion of", "error {:.2f}", progress
     )
     text = "What each layer keeps: images with the same features. Error: ||f - f0||^2 / ||f0||^2."
     command = inputs.command(
@@ -180,7 +185,7 @@ def channels(inputs: GalleryInputs, progress: Progress) -> GallerySection:
 def caricatures(inputs: GalleryInputs, progress: Progress) -> GallerySection:
     """Exaggerate the features of each layer."""
     gains, columns = _searched_by_layer(
-        inputs, image_synthesis.caricature_images, "gain", "caricature by", "{:.1f} times", progress
+        inputs, api.caricature_images, "gain", "caricature by", "{:.1f} times", progress
     )
     text = "The features of each layer, exaggerated, and how many times the photograph's own features they contain."
     words = inputs.search_words("ijcv16")
@@ -195,9 +200,7 @@ def projections(inputs: GalleryInputs, progress: Progress) -> GallerySection:
     activations = {}
     sources: Sequence[str] = ()
     for channel in inputs.channels[:3]:
-        found = api.top_patches(
-            inputs.network, list(inputs.all_paths), layer, channel, count=_PATCHES, progress=progress
-        )
+        found = top_patches(inputs.network, list(inputs.all_paths), layer, channel, count=_PATCHES, progress=progress)
         sources = sources or found.names  # of the channel that the command shows
         activations[str(channel)] = [round(patch.activation, 6) for patch in found.patches]
         images = np.stack([patch.image for patch in found.patches])
@@ -227,7 +230,7 @@ def white_noise(inputs: GalleryInputs, progress: Progress) -> GallerySection:
     for layer in inputs.layers:
         indices = [channel % inputs.network.shape(layer)[-1] for channel in inputs.channels[:2]]
         try:
-            found = image_synthesis.filters_from_noise(inputs.network, layer, indices, options=inputs.options(progress))
+            found = filters_from_noise(inputs.network, layer, indices, options=inputs.options(progress))
         except ConfigError:  # a channel that does not depend on the noise
             cells.append(cell(None, f"{layer} from noise", f"{layer}: no gradient"))
             continue
@@ -244,17 +247,17 @@ def white_noise(inputs: GalleryInputs, progress: Progress) -> GallerySection:
 def style(inputs: GalleryInputs, progress: Progress) -> GallerySection | None:
     """Transfer the style of an image."""
     path = inputs.args.style
-    if path is None:
+    if inputs.style is None:
         return None
-    found = image_synthesis.style_images(
-        inputs.network, inputs.images, path, settings=inputs.settings("style"), options=inputs.options(progress)
+    found = api.style_images(
+        inputs.network, inputs.images, inputs.style, settings=inputs.settings("style"), options=inputs.options(progress)
     )
     above = []
     below = []
     for name, image, stylised in zip(inputs.names, inputs.images, found.images, strict=True):
         above.append(cell(image, name, name))
         below.append(cell(stylised, f"{name}, stylised"))
-    above.append(cell(inputs.network.resized(path), "style", f"style: {path.name}"))
+    above.append(cell(inputs.style, "style", f"style: {path.name}"))
     text = "The photographs with the textures of another image. Networks of the VGG family give the best ones."
     command = inputs.command("style", "--style", path, *inputs.search_words("style"), images=inputs.paths)
     losses = found.measures["loss"].round(6).tolist()
@@ -292,7 +295,7 @@ def _by_layer(inputs: GalleryInputs, columns: Sequence[Sequence[str]]) -> str:
 def _maximised(
     inputs: GalleryInputs, layer: str, indices: Sequence[int], progress: Progress, *, channel_mean: bool = False
 ) -> Any:
-    return image_synthesis.maximize_units(
+    return api.maximize_units(
         inputs.network, layer, indices, settings=inputs.settings("robust"), channel_mean=channel_mean,
         match_contrast=True, options=inputs.options(progress),
     )  # fmt: skip

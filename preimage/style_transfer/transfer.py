@@ -35,14 +35,11 @@ def transfer_style(
     """Search for images with the content of given ones and the textures of a style.
 
     Args:
-        network: from `load_network`.
         images: float32 [B, S, S, 3], RGB 0..255, the contents.
         style: float32 [S, S, 3], RGB 0..255.
         style_options: what is matched.
         config: settings; "start=image" starts from the contents.
         regions: as of `preimage.style_images`, which also describes measures and errors.
-        prior_model: a model of natural images as a further prior.
-        options: of the search.
     """
     colour = style_options.colour
     if colour not in CONTROLS:
@@ -80,11 +77,9 @@ def with_fine_texture(
     """Put the fine texture of one style on the coarse forms of another, for use as a style.
 
     Args:
-        network: from `load_network`.
         style: float32 [S, S, 3], RGB 0..255, whose forms are kept.
         texture: float32 [S, S, 3], RGB 0..255, whose texture is used.
         layers: shallow ones, such as up to relu2_1 of VGG-19; the deepest also holds the forms.
-        config: settings.
 
     Returns:
         float32 [S, S, 3], RGB 0..255.

@@ -10,7 +10,7 @@ from preimage_networks import photographs, tiny_model, tiny_network
 
 import preimage
 from preimage import classify as command
-from preimage.networks.class_labels import class_names, likeliest_classes, probabilities
+from preimage.networks.class_labels import class_names, probabilities
 from preimage.networks.network import Network
 from vislang.core.errors import ConfigError, DataError
 from vislang.images.preprocess import find_recipe
@@ -33,20 +33,22 @@ def test_probabilities_are_those_of_the_network(network):
     pictures = photographs(3)
     expected = network.model.predict(pictures / 127.5 - 1, verbose=0)
     np.testing.assert_allclose(probabilities(network, pictures), expected, atol=1e-6)
-    found = likeliest_classes(network, pictures, top=3, names=["cat", "dog", "fish", "bird"])
+    named = tiny_network()
+    named.classes = ("cat", "dog", "fish", "bird")
+    found = preimage.classify_images(named, pictures, top=3).labels
     for classes, row in zip(found, expected, strict=True):
         assert [one.index for one in classes] == np.argsort(-row)[:3].tolist()
         assert [one.probability for one in classes] == pytest.approx(np.sort(row)[::-1][:3], abs=1e-6)
-        assert classes[0].name == ["cat", "dog", "fish", "bird"][classes[0].index]
-    assert len(likeliest_classes(network, pictures, top=99)[0]) == 4
-    assert likeliest_classes(network, pictures)[0][0].name == str(found[0][0].index)
+        assert classes[0].name == named.classes[classes[0].index]
+    assert len(preimage.classify_images(network, pictures, top=99).labels[0]) == 4
+    assert preimage.classify_images(network, pictures).labels[0][0].name == str(found[0][0].index)
 
 
 def test_of_equal_classes_the_lower_number_comes_first(network):
     even = tiny_network()
     even.model.get_layer("classes").set_weights([np.zeros((8, 4)), np.zeros(4)])
-    assert [one.index for one in likeliest_classes(even, photographs(1))[0]] == [0, 1, 2, 3]
-    assert [one.probability for one in likeliest_classes(even, photographs(1))[0]] == [0.25] * 4
+    (classes,) = preimage.classify_images(even, photographs(1)).labels
+    assert [(one.index, one.probability) for one in classes] == [(0, 0.25), (1, 0.25), (2, 0.25), (3, 0.25)]
 
 
 @pytest.mark.parametrize(
@@ -89,11 +91,11 @@ def test_names_come_from_keras_where_no_file_has_them(monkeypatch):
 
 def test_what_has_no_classes_or_other_names_is_refused(network, tmp_path):
     headless = Network("bare", keras.Model(network.model.input, network.model.get_layer("last").output), network.recipe)
-    for call in (class_names, lambda one: likeliest_classes(one, photographs(1))):
+    for call in (class_names, lambda one: preimage.classify_images(one, photographs(1))):
         with pytest.raises(ConfigError, match="network bare has no classes: it ends in the layer last"):
             call(headless)
     with pytest.raises(ConfigError, match="top got 0"):
-        likeliest_classes(network, photographs(1), top=0)
+        preimage.classify_images(network, photographs(1), top=0)
     with pytest.raises(DataError, match="No such file"):
         class_names(network, tmp_path / "none.txt")
     (tmp_path / "two.txt").write_text("a\nb\n")

@@ -137,7 +137,11 @@ def test_style_takes_controls_of_colour_space_and_scale(folder, capsys):
         (invert, ["--images", "0.png", "--out", "x.txt"], "--out got x.txt, expected a name such as out.png"),
         (invert, ["--images", "0.png", "--frames", "x.avi"], "--frames got x.avi"),
         (invert, ["--images", "0.png", "--layer", "lst"], "unknown layer of network"),
-        (invert, ["--images", "0.png", "--layer", "scores", "--only", "central"], "--only central is for maps"),
+        (
+            invert,
+            ["--images", "0.png", "--layer", "scores", "--only", "central"],
+            "central part is that of a map, got layer scores",
+        ),
         (invert, ["--images", "0.png", "--set", "bund=3"], "did you mean bound"),
         (invert, ["--images", "bad.png"], "bad.png"),
         (maximize, ["--channels", "99"], "got channel 99, expected 0 to 7"),
@@ -151,7 +155,7 @@ def test_style_takes_controls_of_colour_space_and_scale(folder, capsys):
         (invert, ["--images", "0.png", "--preset", "kato", "--only", "first-half"], "counts all features, got a mask"),
         (invert, [], "no image was given"),
         (invert, ["--images", "0.png", "bad.png", "--strict"], "bad.png"),
-        (style, ["--images", "0.png", "--style", "none.png"], "none.png: no such file"),
+        (style, ["--images", "0.png", "--style", "none.png"], "No such file or directory"),
         (deconv, ["--images", "0.png", "--top", "2"], "--top got 2 and --channel None"),
         (deconv, ["--images", "0.png", "--channel", "99"], "layer pre:grid got channel 99, expected 0 to 7"),
         (
@@ -179,7 +183,7 @@ def test_a_second_network_ranks_maximised_classes(folder, monkeypatch, capsys):
         return network
 
     networks = {"own": known("cat", "dog", "fish", "bird"), "second": known("bird", "fish", "dog", "cat")}
-    monkeypatch.setattr("preimage.api.load_network", lambda name, **options: networks[name])
+    monkeypatch.setattr("preimage.networks.loading.load_network", lambda name, **options: networks[name])
     line = ["--model", "own", "--classes", "dog", "cat", "--out", str(folder / "ranked.png"), "--json", *SHORT[:1]]
     assert maximize.main([*line, "iterations=3", "--second-network", "second"]) == 0
     told = json.loads(capsys.readouterr().out)["images"]

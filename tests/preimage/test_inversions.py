@@ -48,7 +48,8 @@ def test_each_search_starts_alike_and_is_measured_against_its_own_features(netwo
     rows = measure_inversions(
         network, pictures, ["first", "last"], ["ijcv16", "ijcv16+prior", "prior"],
         prior_model=prior_model, second_network=network,
-        settings=[*SHORT, "prior_weight=50", "prior_loss=0"], options=SearchOptions(progress=steps.append),
+        settings=[*SHORT, "prior_weight=50", "prior_loss=0"],
+        options=SearchOptions(progress=steps.append),
     )  # fmt: skip
     assert [(row.layer, row.search) for row in rows[:3]] == [
         ("first", "ijcv16"), ("first", "ijcv16+prior"), ("first", "prior"),
@@ -86,7 +87,7 @@ def test_the_command_writes_numbers_and_a_sheet(tmp_path, monkeypatch, capsys):
     (tmp_path / "photos").mkdir()
     for number, picture in enumerate(photographs(5, 40).astype(np.uint8)):
         Image.fromarray(picture).save(tmp_path / "photos" / f"{number}.png")
-    monkeypatch.setattr(measure, "load_network_of", lambda args: tiny_network())
+    monkeypatch.setattr("preimage.cli.load_network_of", lambda args: tiny_network())
     words = ["--images", str(tmp_path / "photos"), "--limit", "3", "--layers", "first", "last", "--set", *SHORT]
     paths = ["--out", str(tmp_path / "results"), "--sheet", str(tmp_path / "sheet.png")]
     assert measure.main([*words, *paths, "--name", "tiny", "--searches", "ijcv16"]) == 0
@@ -100,7 +101,7 @@ def test_the_command_writes_numbers_and_a_sheet(tmp_path, monkeypatch, capsys):
 
 
 def test_too_few_pictures_are_refused(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(measure, "load_network_of", lambda args: tiny_network())
+    monkeypatch.setattr("preimage.cli.load_network_of", lambda args: tiny_network())
     Image.fromarray(photographs(1, 40)[0].astype(np.uint8)).save(tmp_path / "one.png")
     assert measure.main(["--images", str(tmp_path), "--layers", "first", "--out", str(tmp_path / "r")]) == 2
     assert "got 1 images to invert, expected 2 or more" in capsys.readouterr().err

@@ -11,8 +11,7 @@ from preimage_networks import SIZE, photographs, tiny_model, tiny_network
 import preimage
 from preimage.config import CONFIGS
 from preimage.networks.receptive_fields import ReceptiveField
-from preimage.optimization import searches
-from preimage.optimization.objectives import Inversion
+from preimage.optimization.objectives import Inversion, max_activations_of
 from preimage.optimization.optimizer import ImageOptimizer
 from preimage.options import SearchOptions, StyleOptions
 from preimage.style_transfer.transfer import transfer_style, with_fine_texture
@@ -35,7 +34,9 @@ def network():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_an_inversion_comes_closer_to_its_target(network, preset):
-    found = searches.invert(network, photographs(2), "scores" if preset == "kato" else "second", PRESETS[preset])
+    found = preimage.invert_images(
+        network, photographs(2), "scores" if preset == "kato" else "second", preset=PRESETS[preset]
+    )
     assert found.images.shape == (2, SIZE, SIZE, 3)
     assert found.images.min() >= 0.0
     assert found.images.max() <= 255.0
@@ -47,8 +48,8 @@ def test_an_inversion_comes_closer_to_its_target(network, preset):
 @pytest.mark.parametrize("preset", ["ijcv16", "fourier"])
 @pytest.mark.parametrize(("layer", "channel_mean"), [("pre:last", False), ("second", True), ("scores", False)])
 def test_units_channels_and_classes_become_more_active(network, preset, layer, channel_mean):
-    found = searches.maximize(
-        network, layer, [0, 3], PRESETS[preset], channel_mean=channel_mean, options=SearchOptions(seed=5)
+    found = preimage.maximize_units(
+        network, layer, [0, 3], preset=PRESETS[preset], channel_mean=channel_mean, options=SearchOptions(seed=5)
     )
     assert found.losses.shape == (8, 2)
     assert np.all(found.losses[-1] < found.losses[0])
@@ -56,30 +57,33 @@ def test_units_channels_and_classes_become_more_active(network, preset, layer, c
 
 
 def test_caricatures_have_more_of_what_was_there(network):
-    found = searches.caricature(network, photographs(2), "last", PRESETS["ijcv16"])
+    found = preimage.caricature_images(network, photographs(2), "last", preset=PRESETS["ijcv16"])
     assert np.all(found.measures["gain"] > 1.0)
     assert np.all(found.losses[-1] < found.losses[0])
 
 
 def test_photographs_set_the_scale_of_activations(network):
     pictures = photographs(5)
-    largest = searches.max_activations_of(network, "last", [1, 2], pictures)
+    largest = max_activations_of(network, "last", [1, 2], pictures)
     features = network.encode(pictures, ["pre:last"])["pre:last"]
     np.testing.assert_allclose(largest, features.max((0, 1, 2))[[1, 2]])
-    found = preimage.maximize_units(
-        network, "last", [1, 2], preset="ijcv16", settings=["iterations=2,1"], images=pictures
+    settings = ["iterations=2,1"]
+    found = preimage.maximize_units(network, "last", [1, 2], preset="ijcv16", settings=settings, images=pictures)
+    known = preimage.maximize_units(
+        network, "last", [1, 2], preset="ijcv16", settings=settings, max_activations=largest
     )
     assert found.losses.shape == (2, 2)
+    np.testing.assert_array_equal(found.images, known.images)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_batch_gives_what_single_runs_give(network, preset):
     pictures = photographs(3) * np.array([1.0, 0.3, 0.7], np.float32)[:, None, None, None]
     layer = "scores" if preset == "kato" else "second"
-    batch = searches.invert(network, pictures, layer, PRESETS[preset], options=SearchOptions(seed=7))
+    batch = preimage.invert_images(network, pictures, layer, preset=PRESETS[preset], options=SearchOptions(seed=7))
     for row, seed in enumerate([7, 8, 9]):
-        single = searches.invert(
-            network, pictures[row : row + 1], layer, PRESETS[preset], options=SearchOptions(seed=seed)
+        single = preimage.invert_images(
+            network, pictures[row : row + 1], layer, preset=PRESETS[preset], options=SearchOptions(seed=seed)
         )
         np.testing.assert_allclose(single.losses[:, 0], batch.losses[:, row], rtol=1e-3)
         np.testing.assert_allclose(single.images[0], batch.images[row], atol=0.3)
@@ -87,7 +91,9 @@ def test_a_batch_gives_what_single_runs_give(network, preset):
 
 def test_a_seed_gives_the_same_picture_and_another_another(network):
     first, again, other = (
-        searches.invert(network, photographs(1), "second", PRESETS["ijcv16"], options=SearchOptions(seed=seed)).images
+        preimage.invert_images(
+            network, photographs(1), "second", preset=PRESETS["ijcv16"], options=SearchOptions(seed=seed)
+        ).images
         for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(first, again)
@@ -107,8 +113,8 @@ def test_a_compiled_search_takes_other_targets(network):
 
 def test_searches_can_be_watched(network):
     seen, steps = [], []
-    found = searches.invert(
-        network, photographs(1), "second", PRESETS["ijcv16"],
+    found = preimage.invert_images(
+        network, photographs(1), "second", preset=PRESETS["ijcv16"],
         options=SearchOptions(
             watch=lambda iteration, images: seen.append((iteration, images)), watch_every=5, progress=steps.append
         ),
@@ -122,7 +128,7 @@ def test_searches_can_be_watched(network):
 
 def test_the_bound_holds_at_the_end(network):
     config = replace(PRESETS["ijcv16"], bound=30.0, data_weight=1e4)
-    found = searches.invert(network, photographs(1), "second", config)
+    found = preimage.invert_images(network, photographs(1), "second", preset=config)
     assert np.linalg.norm(found.images - network.mean, axis=-1).max() < 30.01
 
 
@@ -146,7 +152,7 @@ def test_starts_are_those_of_the_presets(network):
 
 def test_a_search_that_diverges_says_so(network):
     with pytest.raises(ConfigError, match="diverged within .* take a smaller step"):
-        searches.invert(network, photographs(1), "second", replace(CONFIGS["cvpr15"], rate=1e6))
+        preimage.invert_images(network, photographs(1), "second", preset=replace(CONFIGS["cvpr15"], rate=1e6))
 
 
 def test_another_model_as_a_prior_pulls_the_picture(network):
@@ -155,7 +161,8 @@ def test_another_model_as_a_prior_pulls_the_picture(network):
 
     config = replace(PRESETS["ijcv16"], prior_weight=50.0)
     plain, pulled = (
-        searches.invert(network, photographs(1), "second", config, prior_model=model) for model in (None, dark)
+        preimage.invert_images(network, photographs(1), "second", preset=config, prior_model=model)
+        for model in (None, dark)
     )
     assert pulled.images.mean() < plain.images.mean() - 5
     settings = ["iterations=8,4", "prior_weight=50"]

@@ -62,7 +62,7 @@ def test_inversion_is_the_relative_squared_error_of_what_counts():
     expected = ((MAPS - TARGET) ** 2).sum((1, 2, 3)) / (TARGET**2).sum((1, 2, 3))
     np.testing.assert_allclose(at_maps(Inversion("tap", TARGET)), expected, rtol=1e-5)
     assert at_maps(Inversion("tap", MAPS)).max() == 0.0
-    for mask in (objectives.central_cells((4, 5, 3), 2), objectives.channel_half(3, 2)):
+    for mask in (MAPS[0, ..., :1] > 0, objectives.feature_mask("tap", (4, 5, 3), "second-half")):
         expected = (mask * (MAPS - TARGET) ** 2).sum((1, 2, 3)) / (mask * TARGET**2).sum((1, 2, 3))
         np.testing.assert_allclose(at_maps(Inversion("tap", TARGET, mask)), expected, rtol=1e-5)
     with pytest.raises(ConfigError, match="features of layer tap are all 0 for image 1"):
@@ -70,14 +70,14 @@ def test_inversion_is_the_relative_squared_error_of_what_counts():
 
 
 def test_masks_are_where_they_should_be():
-    mask = objectives.central_cells((13, 13, 4))
+    mask = objectives.feature_mask("tap", (13, 13, 4), "central")
     assert mask.shape == (13, 13, 1)
     assert mask.sum() == 25
     assert mask[4:9, 4:9].all()
-    np.testing.assert_array_equal(objectives.channel_half(5, 1), [1, 1, 0, 0, 0])
-    np.testing.assert_array_equal(objectives.channel_half(5, 2), [0, 0, 1, 1, 1])
-    with pytest.raises(ConfigError, match="got half 3, expected 1 or 2"):
-        objectives.channel_half(5, 3)
+    np.testing.assert_array_equal(objectives.feature_mask("tap", (5,), "first-half"), [1, 1, 0, 0, 0])
+    np.testing.assert_array_equal(objectives.feature_mask("tap", (5,), "second-half"), [0, 0, 1, 1, 1])
+    with pytest.raises(ConfigError, match="central part is that of a map, got layer tap"):
+        objectives.feature_mask("tap", (5,), "central")
 
 
 def test_standardised_errors_count_in_standard_deviations():
