@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from eval.results.result import SeedRun
+from eval.results.result import Scores, SeedRun, summarize_seeds
 from vislang.core.errors import CheckpointError, EvalError
 from vislang.core.files import read_json
 
@@ -29,18 +29,37 @@ class ModelInfo:
         trained_on: fingerprint of the training data, or what else tells apart trainings with equal settings.
     """
 
-    checkpoint: str
-    preset: str
-    backbone: str
-    seed: int | None
-    config: dict[str, Any]
-    weights_fingerprint: str
-    training_seconds: float | None
-    trained_on: Any
+    checkpoint: str = ""
+    preset: str = ""
+    backbone: str = ""
+    seed: int | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    weights_fingerprint: str | None = None
+    training_seconds: float | None = None
+    trained_on: Any = None
 
-    def seed_run(self) -> SeedRun:
-        """Return the model as part of a result, without metrics."""
-        return SeedRun(self.seed, self.checkpoint, self.weights_fingerprint, self.training_seconds)
+    def seed_run(self, metrics: Scores) -> SeedRun:
+        """Return the model as part of a result."""
+        return SeedRun(self.seed, self.checkpoint, self.weights_fingerprint, self.training_seconds, metrics)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one model did on a split; the modules of the tables hold a subclass for each kind of result.
+
+    Attributes:
+        model: that ran.
+        seconds: spent.
+    """
+
+    model: ModelInfo
+    seconds: float = 0.0
+
+
+def summarize_runs(runs: Sequence[Run], per_seed: Sequence[Scores]) -> tuple[Scores, Scores, tuple[SeedRun, ...]]:
+    """Return means and standard deviations over seeds, and the models with the metrics of each."""
+    metrics, std = summarize_seeds(per_seed)
+    return metrics, std, tuple(run.model.seed_run(scores) for run, scores in zip(runs, per_seed, strict=True))
 
 
 def model_info(
@@ -110,18 +129,10 @@ def require_kind(checkpoints: Sequence[Path], kind: str) -> None:
             )
 
 
-class HasModel(Protocol):
-    """A run of one model."""
-
-    @property
-    def model(self) -> ModelInfo:
-        """The model that ran."""
+R = TypeVar("R", bound=Run)
 
 
-Run = TypeVar("Run", bound=HasModel)
-
-
-def group_by_row(runs: Sequence[Run], name: str | None, prefix: str = "") -> dict[str, list[Run]]:
+def group_by_row(runs: Sequence[R], name: str | None, prefix: str = "") -> dict[str, list[R]]:
     """Put runs of models with equal settings into one row, in the order of their seeds; give each row a name.
 
     Args:
@@ -132,7 +143,7 @@ def group_by_row(runs: Sequence[Run], name: str | None, prefix: str = "") -> dic
     Raises:
         EvalError: the same model or seed twice, or one name for several rows.
     """
-    rows: dict[str, list[Run]] = {}
+    rows: dict[str, list[R]] = {}
     for run in sorted(runs, key=lambda run: (run.model.seed is None, run.model.seed)):
         settings = json.dumps([run.model.preset, run.model.config, run.model.trained_on], sort_keys=True)
         rows.setdefault(settings, []).append(run)

@@ -1,18 +1,19 @@
 """Captions: results of scores over seeds, and their table with baselines and published rows."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from eval.metrics.bootstrap import RESAMPLES
 from eval.metrics.captions.bootstrap import mean_intervals
-from eval.metrics.captions.diversity import CaptionDiversity
-from eval.metrics.captions.score import BLEU_NAMES, CaptionScores
+from eval.metrics.captions.diversity import caption_diversity
+from eval.metrics.captions.score import BLEU_NAMES, Captions, CaptionScores
 from eval.published.captions import published_captions
 from eval.results.kinds import BASELINE, OF_REFERENCES, CaptionResult, CaptionSeedRun
-from eval.results.result import Row, Scores, summarize_seeds
+from eval.results.models import Run, summarize_runs
+from eval.results.result import Row, Scores
 from eval.tables.markdown import NOTHING, bold, cell, named, note, number, one_table, section, seeds, table_lines
 
 COLUMNS = (*BLEU_NAMES, "meteor", "rouge_l", "cider")
@@ -28,21 +29,30 @@ DIVERSITY = {
 }
 
 
-@dataclass(frozen=True)
-class ScoredRun:
-    """The captions of one trained model, scored."""
+@dataclass(frozen=True, kw_only=True)
+class CaptionRun(Run):
+    """The captions of one captioner or baseline.
 
-    scores: CaptionScores
-    diversity: CaptionDiversity
-    seed_run: CaptionSeedRun
+    Attributes:
+        key: tells apart the runs of one command.
+        captions: one for each image id.
+        system: "captioner" or BASELINE.
+        decoding: how captions were found; empty for baselines.
+    """
+
+    key: str
+    captions: Captions
+    system: str = "captioner"
+    decoding: dict[str, Any] = field(default_factory=dict)
 
 
 def caption_result(
     row: Row,
-    runs: Sequence[ScoredRun],
+    runs: Sequence[CaptionRun],
+    scores: Mapping[str, CaptionScores],
     *,
+    training: Sequence[str] | None = None,
     document_frequencies: str = OF_REFERENCES,
-    decoding: dict[str, Any] | None = None,
     resamples: int = RESAMPLES,
 ) -> CaptionResult:
     """Compute the result of one row; scores are times 100.
@@ -50,36 +60,39 @@ def caption_result(
     Args:
         row: what was captioned.
         runs: one for each seed; the metrics are means over them.
+        scores: of the captions of each run, by its key.
+        training: captions that the captioner was trained on, for novelty.
         document_frequencies: what weighs the n-grams of CIDEr.
-        decoding: how captions were found.
         resamples: of the bootstrap intervals.
 
     Raises:
         EvalError: no runs, or runs over other images.
     """
-    intervals = {}
-    for name, (low, high) in mean_intervals([run.scores for run in runs], resamples=resamples).items():
-        intervals[name] = (100 * low, 100 * high)
+    of_runs = [scores[run.key] for run in runs]
+    metrics, std, seed_runs = summarize_runs(runs, [percent(one.corpus) for one in of_runs])
     per_seed = []
-    for run in runs:
-        metrics = percent(run.scores.corpus)
-        per_seed.append(replace(run.seed_run, metrics=metrics, diversity=asdict(run.diversity)))
-    metrics, std = summarize_seeds([run.metrics for run in per_seed])
-    scores = runs[0].scores
+    for run, seed_run in zip(runs, seed_runs, strict=True):
+        diversity = caption_diversity(list(run.captions.values()), training)
+        per_seed.append(CaptionSeedRun(**vars(seed_run), diversity=asdict(diversity)))
     return CaptionResult(
         **vars(row),
         metrics=metrics,
         std=std,
-        intervals=intervals,
+        intervals=percent_intervals(mean_intervals(of_runs, resamples=resamples)),
         interval_method=f"95 % percentile bootstrap over images, {resamples} resamples, mean over seeds",
         per_seed=tuple(per_seed),
-        num_images=len(scores.image_ids),
+        num_images=len(of_runs[0].image_ids),
         diversity=_mean_diversity([run.diversity for run in per_seed]),
-        tokenizer=scores.tokenizer,
+        tokenizer=of_runs[0].tokenizer,
         document_frequencies=document_frequencies,
-        decoding=decoding or {},
-        skipped=dict(scores.skipped),
+        decoding=runs[0].decoding,
+        skipped=dict(of_runs[0].skipped),
     )
+
+
+def percent_intervals(intervals: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Return the ends of intervals times 100."""
+    return {name: (100 * low, 100 * high) for name, (low, high) in intervals.items()}
 
 
 def percent(corpus: Scores) -> Scores:

@@ -1,14 +1,15 @@
 """Classification in several domains: results over seeds, and the table of networks trained on different domains."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.metrics.accuracy import accuracy, accuracy_gain, confusion_matrix, most_confused
 from eval.results.kinds import ClassificationResult, DomainScores, Prediction
-from eval.results.result import Row, SeedRun, summarize_seeds
+from eval.results.models import Run, summarize_runs
+from eval.results.result import Row
 from eval.tables.markdown import cell, named, note, number, one_table, section, seeds, table_lines
 
 _MISTAKES = 3  # listed for each domain
@@ -25,25 +26,26 @@ class TrainedOn:
     classes: list[str]
 
 
-@dataclass(frozen=True)
-class ClassifiedRun:
-    """The class that one network predicts for each image."""
+@dataclass(frozen=True, kw_only=True)
+class ClassificationRun(Run):
+    """The class that one network predicts for each image, what it was trained on, and images that it could not read."""
 
-    predictions: Mapping[str, str]
-    seed_run: SeedRun
+    trained: TrainedOn
+    predictions: dict[str, str]
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 def classification_result(
-    row: Row, trained: TrainedOn, runs: Sequence[ClassifiedRun], truth: Mapping[str, tuple[str, str]]
+    row: Row, runs: Sequence[ClassificationRun], truth: Mapping[str, tuple[str, str]]
 ) -> ClassificationResult:
     """Compute the result of one row.
 
     Args:
         row: what was classified.
-        trained: what the networks were trained on.
         runs: one for each seed.
         truth: {image id: (domain, class)}.
     """
+    trained = runs[0].trained
     intervals = {}
     domains = {}
     per_seed = [dict[str, float]() for _ in runs]
@@ -61,8 +63,7 @@ def classification_result(
     predictions = {}
     for image_id, (domain, label) in truth.items():
         predictions[image_id] = Prediction(domain, label, [run.predictions[image_id] for run in runs])
-    metrics, std = summarize_seeds(per_seed)
-    seed_runs = [replace(run.seed_run, metrics=values) for run, values in zip(runs, per_seed, strict=True)]
+    metrics, std, seed_runs = summarize_runs(runs, per_seed)
     return ClassificationResult(
         **vars(row),
         **vars(trained),
@@ -70,7 +71,7 @@ def classification_result(
         std=std,
         intervals=intervals,
         interval_method="95 % percentile bootstrap over images, mean over seeds",
-        per_seed=tuple(seed_runs),
+        per_seed=seed_runs,
         domains=domains,
         predictions=predictions,
     )

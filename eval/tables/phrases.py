@@ -1,7 +1,7 @@
 """Phrases in their images: results of grounding and of the pointing game, and their tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from eval.results.kinds import (
     PointingResult,
     WordEvidence,
 )
+from eval.results.models import Run, summarize_runs
 from eval.results.result import Row, Scores, SeedRun, summarize_seeds
 from eval.tables.markdown import NOTHING, bold, cell, named, note, number, one_table, section, seeds, table_lines
 from vislang.core.errors import EvalError
@@ -35,49 +36,45 @@ _PUBLISHED = (  # recalled, of the test split of Flickr30k Entities
 Outcomes = Mapping[str, Sequence[Any]]  # {method: the outcome of each phrase}
 
 
-@dataclass(frozen=True)
-class GroundedRun:
-    """What one aligner did with each phrase, and what the baselines did with its regions."""
+@dataclass(frozen=True, kw_only=True)
+class GroundingRun(Run):
+    """What one aligner did with each phrase, and what baselines did with its regions, which `proposals` names."""
 
-    phrases: Sequence[GroundedPhrase]
-    baselines: Mapping[str, Sequence[GroundedPhrase]]
-    seed_run: SeedRun
+    proposals: str
+    phrases: list[GroundedPhrase] = field(default_factory=list)
+    baselines: dict[str, list[GroundedPhrase]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class PointedRun:
+@dataclass(frozen=True, kw_only=True)
+class PointingRun(Run):
     """What the maps of one captioner did with each phrase.
 
     Attributes:
         methods: {method: the outcome of each phrase}, MAIN among them.
         present: evidence scores of words from captions of the image.
         absent: evidence scores of other words.
-        seed_run: the captioner.
     """
 
-    methods: Mapping[str, Sequence[PointedPhrase]]
-    present: Sequence[float]
-    absent: Sequence[float]
-    seed_run: SeedRun
+    methods: dict[str, list[PointedPhrase]]
+    present: list[float] = field(default_factory=list)
+    absent: list[float] = field(default_factory=list)
 
 
-def grounding_result(row: Row, runs: Sequence[GroundedRun], proposals: str) -> GroundingResult:
+def grounding_result(row: Row, runs: Sequence[GroundingRun]) -> GroundingResult:
     """Compute the result of one row.
 
     Args:
         row: what was grounded.
         runs: one for each seed; the metrics are means over them.
-        proposals: what proposed the regions.
 
     Raises:
         EvalError: no phrase has a box.
     """
-    methods: list[Outcomes] = [{MAIN: run.phrases} for run in runs]
-    summary = _summarize(methods, runs[0].baselines, GROUNDING_MEASURES, [run.seed_run for run in runs])
-    return GroundingResult(**vars(row), **vars(summary), proposals=proposals)
+    summary = _summarize(runs, [{MAIN: run.phrases} for run in runs], runs[0].baselines, GROUNDING_MEASURES)
+    return GroundingResult(**vars(row), **vars(summary), proposals=runs[0].proposals)
 
 
-def pointing_result(row: Row, runs: Sequence[PointedRun], baselines: Outcomes) -> PointingResult:
+def pointing_result(row: Row, runs: Sequence[PointingRun], baselines: Outcomes) -> PointingResult:
     """Compute the result of one row.
 
     Args:
@@ -88,10 +85,9 @@ def pointing_result(row: Row, runs: Sequence[PointedRun], baselines: Outcomes) -
     Raises:
         EvalError: no phrase has a box, or no word is present or absent.
     """
+    summary = _summarize(runs, [run.methods for run in runs], baselines, POINTING_MEASURES)
     areas = [word_auc(run.present, run.absent) for run in runs]
     evidence = WordEvidence(float(np.mean(areas)), len(runs[0].present), len(runs[0].absent))
-    methods = [run.methods for run in runs]
-    summary = _summarize(methods, baselines, POINTING_MEASURES, [run.seed_run for run in runs])
     return PointingResult(**vars(row), **vars(summary), word_evidence=evidence)
 
 
@@ -119,38 +115,25 @@ class _Summary:
 
 
 def _summarize(
-    runs: Sequence[Outcomes], baselines: Outcomes, measures: Sequence[str], seed_runs: Sequence[SeedRun]
+    runs: Sequence[Run], outcomes: Sequence[Outcomes], baselines: Outcomes, measures: Sequence[str]
 ) -> _Summary:
-    """Average over seeds, and compare MAIN with the best baseline."""
-    per_run = [_scores_of(outcomes, measures) for outcomes in runs]
-    of_baselines = _scores_of(baselines, measures)
-    per_seed = []
-    for scores, seed_run in zip(per_run, seed_runs, strict=True):
-        per_seed.append(replace(seed_run, metrics=_without_count(scores[MAIN][ALL])))
-    metrics, std = summarize_seeds([run.metrics for run in per_seed])
+    """Average the outcomes of each run over seeds, and compare MAIN with the best baseline."""
+    methods = {}
+    for name in outcomes[0]:
+        per_seed = [phrase_metrics(one[name], measures) for one in outcomes]
+        if name == MAIN:
+            metrics, std, seed_runs = summarize_runs(runs, [_without_count(scores[ALL]) for scores in per_seed])
+        methods[name] = {kind: summarize_seeds([one[kind] for one in per_seed])[0] for kind in per_seed[0]}
+    of_baselines = {name: phrase_metrics(phrases, measures) for name, phrases in baselines.items()}
     best = max(of_baselines, key=lambda name: of_baselines[name][ALL]["pointing"])
-    ends = [difference_interval(outcomes[MAIN], baselines[best]) for outcomes in runs]
+    ends = [difference_interval(one[MAIN], baselines[best]) for one in outcomes]
     low, high = np.mean(ends, axis=0).tolist()
     gain = Gain(best, metrics["pointing"] - of_baselines[best][ALL]["pointing"], (low, high))
-    methods = {}
-    for name in per_run[0]:
-        methods[name] = _mean_scores([scores[name] for scores in per_run])
-    return _Summary(metrics, std, tuple(per_seed), methods, of_baselines, gain)
-
-
-def _scores_of(outcomes: Outcomes, measures: Sequence[str]) -> dict[str, PhraseScores]:
-    return {name: phrase_metrics(phrases, measures) for name, phrases in outcomes.items()}
+    return _Summary(metrics, std, seed_runs, methods, of_baselines, gain)
 
 
 def _without_count(scores: Scores) -> Scores:
     return {name: value for name, value in scores.items() if name != "count"}
-
-
-def _mean_scores(per_seed: Sequence[PhraseScores]) -> PhraseScores:
-    means = {}
-    for kind in per_seed[0]:
-        means[kind], _ = summarize_seeds([scores[kind] for scores in per_seed])
-    return means
 
 
 def grounding_section(results: Sequence[GroundingResult], folder: str | None = None) -> str:

@@ -1,12 +1,12 @@
 """Captions of annotated boxes: results of scores over seeds, and their table with published rows."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from eval.metrics.captions.coco_files import ImageId
-from eval.metrics.captions.score import References, score_captions
+from eval.metrics.captions.score import Captions, References, score_captions
 from eval.results.kinds import RegionCaptionResult
-from eval.results.result import Row, SeedRun, summarize_seeds
+from eval.results.models import Run, summarize_runs
+from eval.results.result import Row
 from eval.tables.captions import COLUMNS, percent
 from eval.tables.markdown import bold, named, note, number, one_table, section, seeds, table_lines
 
@@ -19,13 +19,12 @@ _PUBLISHED: tuple[tuple[str, tuple[float | None, ...]], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class RegionRun:
+@dataclass(frozen=True, kw_only=True)
+class RegionRun(Run):
     """The captions of one captioner, by box, and what it was trained on."""
 
-    captions: Mapping[ImageId, str]
+    captions: Captions
     reads: str
-    seed_run: SeedRun
 
 
 def region_caption_result(
@@ -40,15 +39,12 @@ def region_caption_result(
         tokenizer: "ptb", "treebank" or None for the best that runs.
     """
     scores = [score_captions(run.captions, references, tokenizer=tokenizer) for run in runs]
-    per_seed = []
-    for run, one in zip(runs, scores, strict=True):
-        per_seed.append(replace(run.seed_run, metrics=percent(one.corpus)))
-    metrics, std = summarize_seeds([run.metrics for run in per_seed])
+    metrics, std, per_seed = summarize_runs(runs, [percent(one.corpus) for one in scores])
     return RegionCaptionResult(
         **vars(row),
         metrics=metrics,
         std=std,
-        per_seed=tuple(per_seed),
+        per_seed=per_seed,
         reads=runs[0].reads,
         num_boxes=len(references),
         tokenizer=scores[0].tokenizer,

@@ -1,14 +1,15 @@
 """Image-sentence retrieval: results of ranks over seeds, and their table with published rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from eval.metrics.bootstrap import RESAMPLES, bootstrap_intervals
 from eval.metrics.ranking import Ranks
 from eval.metrics.retrieval import retrieval_metrics
 from eval.published.retrieval import PublishedRetrieval, published_retrieval
 from eval.results.kinds import RetrievalResult
-from eval.results.result import Row, SeedRun, summarize_seeds
+from eval.results.models import Run, summarize_runs
+from eval.results.result import Row, Scores, summarize_seeds
 from eval.tables.markdown import bold, named, note, number, one_table, section, seeds, table_lines
 
 COLUMNS = ("i2t_r1", "i2t_r5", "i2t_r10", "i2t_medr", "t2i_r1", "t2i_r5", "t2i_r10", "t2i_medr")
@@ -16,16 +17,24 @@ _HEADER = ["method", "image → text R@1", "R@5", "R@10", "median", "text → im
 FOOTNOTE = "† recalled, not verified against the source. ‡ the image network was fine-tuned."
 
 
-@dataclass(frozen=True)
-class RankedRun:
-    """The ranks of one trained model: one pass, one for each fold, or one for each kept checkpoint."""
+@dataclass(frozen=True, kw_only=True)
+class RetrievalRun(Run):
+    """The ranks of one trained model: one pass, one for each fold, or one for each kept checkpoint.
+
+    `parts` holds the metrics of each part of an aligner's score alone.
+    """
 
     folds: Sequence[Ranks]
-    seed_run: SeedRun
+    parts: dict[str, Scores] = field(default_factory=dict)
 
 
 def retrieval_result(
-    row: Row, runs: Sequence[RankedRun], *, protocol: str = "full", repeated: bool = False, resamples: int = RESAMPLES
+    row: Row,
+    runs: Sequence[RetrievalRun],
+    *,
+    protocol: str = "full",
+    repeated: bool = False,
+    resamples: int = RESAMPLES,
 ) -> RetrievalResult:
     """Compute the result of one row.
 
@@ -40,10 +49,7 @@ def retrieval_result(
         EvalError: no runs, or runs over other images.
     """
     intervals = bootstrap_intervals([run.folds for run in runs], resamples=resamples)
-    per_seed = []
-    for run in runs:
-        per_seed.append(replace(run.seed_run, metrics=retrieval_metrics(run.folds).to_json()))
-    metrics, std = summarize_seeds([run.metrics for run in per_seed])
+    metrics, std, per_seed = summarize_runs(runs, [retrieval_metrics(run.folds).to_json() for run in runs])
     folds = runs[0].folds
     checkpoints = 1
     if repeated:
@@ -56,12 +62,13 @@ def retrieval_result(
         std=std,
         intervals=intervals,
         interval_method=f"95 % percentile bootstrap over images, {resamples} resamples, mean over seeds",
-        per_seed=tuple(per_seed),
+        per_seed=per_seed,
         protocol=protocol,
         setting=setting_name(num_images, len(folds)),
         num_images=num_images,
         num_captions=sum(len(fold.text_to_image) for fold in folds),
         checkpoints_per_seed=checkpoints,
+        parts={name: summarize_seeds([run.parts[name] for run in runs])[0] for name in runs[0].parts},
     )
 
 

@@ -7,22 +7,12 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.tasks.options import (
-    Split,
-    add_cache,
-    add_data,
-    add_entities,
-    add_output,
-    add_required_models,
-    read_split,
-    report,
-    resolve_models,
-    write_page,
-)
+from eval.tasks.arguments import add_cache, add_data, add_entities, add_output, add_required_models
+from eval.tasks.output import report, write_page
+from eval.tasks.split import Split, read_split, resolve_models
 from vislang.core.cli import DONE, progress_is_shown
 
 if TYPE_CHECKING:
@@ -31,11 +21,11 @@ if TYPE_CHECKING:
     from captioner.alignment.inference import TrainedAligner
     from datasets.captions.flickr30k_entities import EntityNotes
     from datasets.records import ImageRecord
-    from eval.metrics.grounding import GroundedPhrase
     from eval.metrics.ranking import Ranks
     from eval.pages.grounding import GroundedSentence
-    from eval.results.models import ModelInfo
-    from eval.results.result import Result, Scores
+    from eval.results.result import Result
+    from eval.tables.phrases import GroundingRun
+    from eval.tables.retrieval import RetrievalRun
 
 KIND = "aligner"
 SYSTEM = "alignment"
@@ -51,38 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
 
 
-@dataclass(frozen=True)
-class Grounding:
-    """The outcome for each phrase: of the aligner, and of methods that do not read the phrase."""
-
-    phrases: "list[GroundedPhrase]" = field(default_factory=list)
-    baselines: "dict[str, list[GroundedPhrase]]" = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class AlignmentRun:
-    """One aligner on a split.
-
-    Attributes:
-        aligner: with its best weights.
-        model: what results say of it.
-        folds: the ranks of each kept checkpoint.
-        parts: metrics of each part of the score alone.
-        grounding: None where no boxes are annotated.
-        seconds: spent.
-    """
-
-    aligner: "TrainedAligner"
-    model: "ModelInfo"
-    folds: "list[Ranks]"
-    parts: "dict[str, Scores]"
-    grounding: Grounding | None
-    seconds: float
-
-
 def run(args: argparse.Namespace) -> int:
     """Rank and ground with every model, and write results, tables and a page."""
     from eval.results.models import group_by_row
+    from eval.tables.phrases import grounding_result
+    from eval.tables.retrieval import retrieval_result
     from vislang.core.files import require_writable_folder
 
     resolve_models(args, KIND)
@@ -91,48 +54,37 @@ def run(args: argparse.Namespace) -> int:
     notes = None
     if args.entities or data.reader == "scenes":
         notes = data.named_boxes(args.entities)
-    runs = [align_split(checkpoint, data, notes) for checkpoint in args.models]
+    rankings = []
+    groundings = []
+    for checkpoint in args.models:
+        ranking, grounding = align_split(checkpoint, data, notes)
+        rankings.append(ranking)
+        if grounding is not None:
+            groundings.append(grounding)
+    grounded = group_by_row(groundings, args.name, SYSTEM)
     results: list[Result] = []
-    for name, row in group_by_row(runs, args.name, SYSTEM).items():
-        results.extend(_results(data, name, row))
+    for name, row in group_by_row(rankings, args.name, SYSTEM).items():
+        about = data.row(name, SYSTEM, row)
+        results.append(retrieval_result(about, row, repeated=True))
+        if name in grounded:
+            results.append(grounding_result(about, grounded[name]))
     report(args, results)
-    _write_examples(args, data, results, runs[0].aligner)
+    _write_examples(args, data, results)
     return DONE
 
 
-def _results(data: Split, name: str, row: Sequence[AlignmentRun]) -> "list[Result]":
-    from dataclasses import replace
-
-    from eval.results.result import summarize_seeds
-    from eval.tables.phrases import GroundedRun, grounding_result
-    from eval.tables.retrieval import RankedRun, retrieval_result
-    from vislang.backbones.feature_name import FeatureName
-
-    about = data.row(name, SYSTEM, row[0].model, sum(run.seconds for run in row))
-    ranked = [RankedRun(run.folds, run.model.seed_run()) for run in row]
-    parts = {}
-    for part in row[0].parts:
-        parts[part], _ = summarize_seeds([run.parts[part] for run in row])
-    results: list[Result] = [replace(retrieval_result(about, ranked, repeated=True), parts=parts)]
-    grounded = []
-    for run in row:
-        if run.grounding is not None:
-            grounded.append(GroundedRun(run.grounding.phrases, run.grounding.baselines, run.model.seed_run()))
-    if grounded:
-        feature = FeatureName.parse(row[0].aligner.config.layers[0])
-        proposals = str(feature).removeprefix(f"{feature.kind}-")
-        results.append(grounding_result(about, grounded, proposals))
-    return results
-
-
-def align_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes] | None") -> AlignmentRun:
-    """Rank with every kept checkpoint of one training; ground with the best."""
+def align_split(
+    checkpoint: Path, data: Split, notes: "dict[str, EntityNotes] | None"
+) -> "tuple[RetrievalRun, GroundingRun | None]":
+    """Rank with every kept checkpoint of one training; ground with the best where there are boxes."""
     from captioner.alignment.inference import TrainedAligner
     from captioner.api import load_aligner
     from datasets.records import captions_of
     from eval.metrics.ranking import ranks_from_scores
     from eval.metrics.retrieval import retrieval_metrics
     from eval.results.models import model_info
+    from eval.tables.phrases import GroundingRun
+    from eval.tables.retrieval import RetrievalRun
     from vislang.core.cli import import_backend_quietly
     from vislang.features.cache.reader import open_cache
     from vislang.training.checkpoints import kept_weights
@@ -155,9 +107,18 @@ def align_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes] | 
             for name, part in zip(part_folds, scores, strict=True):
                 part_folds[name].append(ranks_from_scores(part, owners))
         if notes is not None:
-            grounding = ground_phrases(aligner, cache, data.image_ids, notes)
+            grounding = GroundingRun(model=info, proposals=_proposals_of(aligner))
+            ground_phrases(aligner, cache, data.image_ids, notes, grounding)
     parts = {name: retrieval_metrics(ranks).to_json() for name, ranks in part_folds.items()}
-    return AlignmentRun(aligner, info, folds, parts, grounding, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return RetrievalRun(model=info, seconds=seconds, folds=folds, parts=parts), grounding
+
+
+def _proposals_of(aligner: "TrainedAligner") -> str:
+    from vislang.backbones.feature_name import FeatureName
+
+    feature = FeatureName.parse(aligner.config.layers[0])
+    return str(feature).removeprefix(f"{feature.kind}-")
 
 
 def part_names(config: Any) -> list[str]:
@@ -171,14 +132,13 @@ def part_names(config: Any) -> list[str]:
 
 
 def ground_phrases(
-    aligner: "TrainedAligner", cache: Any, ids: Sequence[str], notes: "dict[str, EntityNotes]"
-) -> Grounding:
-    """Rank the regions of each image for every phrase that has a box."""
+    aligner: "TrainedAligner", cache: Any, ids: Sequence[str], notes: "dict[str, EntityNotes]", run: "GroundingRun"
+) -> None:
+    """Rank the regions of each image for every phrase that has a box, and add the outcomes to a run."""
     from captioner.alignment.phrase_grounding import phrase_scores
     from eval.metrics.grounding import baseline_rankings, ground_at_random, ground_phrase, ground_point
     from vislang.core.boxes import areas
 
-    found = Grounding(baselines={"centre": [], "random region": []})
     all_regions = cached_boxes(aligner, cache, ids)
     for row, (name, scores) in enumerate(zip(ids, phrase_scores(aligner, cache, ids, notes), strict=True)):
         regions = all_regions[row][areas(all_regions[row][:, :4]) > 0, :4]
@@ -187,28 +147,27 @@ def ground_phrases(
             if not len(phrase.boxes):
                 continue
             order = (-of_regions[: len(regions)]).argsort(kind="stable")
-            found.phrases.append(ground_phrase(row, phrase.kind, regions[order], phrase.boxes, offered=regions))
-            found.baselines["centre"].append(ground_point(row, phrase.kind, (0.5, 0.5), phrase.boxes))
-            found.baselines["random region"].append(ground_at_random(row, phrase.kind, regions, phrase.boxes))
+            run.phrases.append(ground_phrase(row, phrase.kind, regions[order], phrase.boxes, offered=regions))
+            outcomes = {
+                "centre": ground_point(row, phrase.kind, (0.5, 0.5), phrase.boxes),
+                "random region": ground_at_random(row, phrase.kind, regions, phrase.boxes),
+            }
             for method, ranking in rankings.items():
-                outcome = ground_phrase(row, phrase.kind, ranking, phrase.boxes)
-                found.baselines.setdefault(method, []).append(outcome)
-    return found
+                outcomes[method] = ground_phrase(row, phrase.kind, ranking, phrase.boxes)
+            for method, outcome in outcomes.items():
+                run.baselines.setdefault(method, []).append(outcome)
 
 
-def _write_examples(
-    args: argparse.Namespace, data: Split, results: "Sequence[Result]", aligner: "TrainedAligner"
-) -> None:
+def _write_examples(args: argparse.Namespace, data: Split, results: "Sequence[Result]") -> None:
     """Write the page of this data set and split, with sentences that the first model segments."""
+    from captioner.api import load_aligner
     from eval.pages.grounding import grounding_page
     from eval.results.kinds import GroundingResult
     from eval.results.result import read_results
     from vislang.core.seeds import stream
 
-    readable = []
-    for record in data.records:
-        if record.path is not None:
-            readable.append(record)
+    aligner = load_aligner(args.models[0])
+    readable = [record for record in data.records if record.path is not None]
     order = stream(0, "gallery", "alignment").permutation(len(readable))[:_SHOWN]
     placed = place_sentences(aligner, data.cache, [readable[row] for row in order])
     key = results[0].table_key()

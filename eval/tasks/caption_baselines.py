@@ -1,8 +1,6 @@
 """Captions copied from training images, the baselines of every caption table."""
 
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,10 @@ from eval.metrics.captions.cider import PairwiseCider
 from eval.metrics.captions.ngrams import word_rows
 from eval.metrics.captions.ptb_tokenizer import treebank_tokenize
 from eval.metrics.captions.score import Captions
-from eval.tasks.options import Split
+from eval.results.kinds import BASELINE
+from eval.results.models import ModelInfo
+from eval.tables.captions import CaptionRun
+from eval.tasks.split import Split
 from vislang.core.errors import DataError
 from vislang.features.cache.layout import group_name
 from vislang.features.cache.reader import FeatureCache, FeatureKey, open_cache
@@ -28,26 +29,7 @@ from vislang.features.cache.reader import FeatureCache, FeatureKey, open_cache
 TAP = "pooled"
 
 
-@dataclass(frozen=True)
-class CopiedCaptions:
-    """The captions of one baseline.
-
-    Attributes:
-        name: of its row.
-        captions: one for each image id.
-        config: how they were found.
-        fingerprint: of the weights behind the features.
-        seconds: spent.
-    """
-
-    name: str
-    captions: Captions
-    config: dict[str, Any]
-    fingerprint: str
-    seconds: float
-
-
-def copy_captions(data: Split, backbone: str | None) -> list[CopiedCaptions]:
+def copy_captions(data: Split, backbone: str | None) -> list[CaptionRun]:
     """Find the caption of the nearest training image, and the consensus caption, for each image of a split.
 
     Args:
@@ -76,13 +58,16 @@ def copy_captions(data: Split, backbone: str | None) -> list[CopiedCaptions]:
         "features": f"{TAP}@{key.recipe}, standardised, Euclidean distance",
     }
 
-    def copied(name: str, chosen: NDArray[np.int64], settings: dict[str, int], seconds: float) -> CopiedCaptions:
+    def copied(name: str, chosen: NDArray[np.int64], settings: dict[str, int], seconds: float) -> CaptionRun:
         captions: Captions = dict(zip(data.image_ids, (sentences[index] for index in chosen), strict=True))
-        return CopiedCaptions(f"{name}-{key.backbone}", captions, {**features, **settings}, key.weights, seconds)
+        model = ModelInfo(config={**features, **settings}, weights_fingerprint=key.weights)
+        name = f"{name}-{key.backbone}"
+        return CaptionRun(model=model, seconds=seconds, key=name, captions=captions, system=BASELINE)
 
+    consensus_settings = {"neighbours": NEIGHBOURS, "agreeing": AGREEING}
     return [
         copied("nearest", nearest, {"neighbours": 1}, nearest_seconds),
-        copied("consensus", consensus, {"neighbours": NEIGHBOURS, "agreeing": AGREEING}, time.perf_counter() - started),
+        copied("consensus", consensus, consensus_settings, time.perf_counter() - started),
     ]
 
 

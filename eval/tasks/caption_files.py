@@ -16,7 +16,7 @@ from eval.metrics.captions.document_frequencies import find_table
 from eval.metrics.captions.score import Captions, CaptionScores, References, score_systems
 from eval.results.kinds import OF_REFERENCES, CaptionComparison, CaptionFileResult
 from eval.results.result import write_result
-from eval.tables.captions import percent
+from eval.tables.captions import percent, percent_intervals
 from vislang.core.cli import DONE
 from vislang.core.errors import ConfigError, ToolkitError
 from vislang.core.files import require_writable_folder
@@ -108,8 +108,7 @@ def file_result(
     method = ""
     if len(scores.image_ids) > 1:  # one image has no interval
         method = f"95 % percentile bootstrap over images, {RESAMPLES} resamples"
-        for name, (low, high) in caption_intervals(scores).items():
-            intervals[name] = (100 * low, 100 * high)
+        intervals = percent_intervals(caption_intervals(scores))
     references = f"{args.dataset}, {args.split}"
     if args.references:
         references = args.references.name

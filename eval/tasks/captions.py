@@ -6,23 +6,13 @@ Without --model and --results the baselines alone are scored.
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from eval.tasks.options import (
-    Split,
-    add_cache,
-    add_data,
-    add_output,
-    is_bundled,
-    open_split,
-    read_split,
-    report,
-    resolve_models,
-    write_page,
-)
+from eval.tasks.arguments import add_cache, add_data, add_output
+from eval.tasks.output import report, write_page
+from eval.tasks.split import Split, is_bundled, open_split, read_split, resolve_models
 from vislang.core.cli import DONE, add_models, add_settings, import_backend_quietly, progress_is_shown
 from vislang.core.errors import ConfigError, DataError, ToolkitError
 from vislang.core.files import file_name, require_writable_folder
@@ -30,7 +20,7 @@ from vislang.core.files import file_name, require_writable_folder
 if TYPE_CHECKING:
     from eval.metrics.captions.score import Captions, CaptionScores, References
     from eval.results.kinds import CaptionResult
-    from eval.results.models import ModelInfo
+    from eval.tables.captions import CaptionRun
 
 KIND = "captioner"
 _WEIGHTS = ("scorer_weight", "consensus_weight")  # decoding options that only a model with such parts has
@@ -76,32 +66,14 @@ def run(args: argparse.Namespace) -> int:
     return score_captioners(args)
 
 
-@dataclass(frozen=True)
-class CaptionRun:
-    """The captions of one captioner or baseline.
-
-    Attributes:
-        key: tells apart the runs of one command.
-        system: "captioner" or "baseline".
-        model: the captioner, or what stands for it.
-        captions: one for each image id.
-        decoding: how captions were found; empty for baselines.
-        seconds: spent.
-    """
-
-    key: str
-    system: str
-    model: "ModelInfo"
-    captions: "Captions"
-    decoding: dict[str, Any]
-    seconds: float
-
-
 def score_captioners(args: argparse.Namespace) -> int:
     """Caption a split with every model, copy the baselines' captions, score, and write results, tables and a page."""
     from eval.metrics.captions.document_frequencies import find_table
     from eval.metrics.captions.score import score_systems
+    from eval.results.kinds import OF_REFERENCES
     from eval.results.models import group_by_row
+    from eval.tables.captions import caption_result
+    from eval.tasks.caption_files import training_captions
 
     data = _read_data(args)
     weights = None
@@ -119,9 +91,15 @@ def score_captioners(args: argparse.Namespace) -> int:
         systems.update({run.key: run.captions for run in row})
     references: References = {record.image_id: record.captions for record in data.records}
     scores = score_systems(systems, references, df=weights, tokenizer=args.tokenizer)
-    results = [_result(args, data, name, row, scores) for name, row in rows.items()]
-    report(args, results)
-    _write_gallery(args, data, results, list(rows.values()), scores)
+    training = training_captions(data.all_records) or None
+    weights_name = args.df or OF_REFERENCES
+    results = {}
+    for name, row in rows.items():
+        about = data.row(name, row[0].system, row)
+        results[name] = caption_result(about, row, scores, training=training, document_frequencies=weights_name)
+    report(args, list(results.values()))
+    best = max(results, key=lambda name: results[name].sort_key())
+    _write_gallery(args, data, results[best], rows[best][0], scores[rows[best][0].key])
     return DONE
 
 
@@ -134,29 +112,12 @@ def _read_data(args: argparse.Namespace) -> Split:
     return open_split(args, args.dataset, args.data, args.cache, args.option)
 
 
-def _result(
-    args: argparse.Namespace, data: Split, name: str, row: Sequence[CaptionRun], scores: "Mapping[str, CaptionScores]"
-) -> "CaptionResult":
-    from eval.metrics.captions.diversity import caption_diversity
-    from eval.results.kinds import OF_REFERENCES, CaptionSeedRun
-    from eval.tables.captions import ScoredRun, caption_result
-    from eval.tasks.caption_files import training_captions
-
-    training = training_captions(data.all_records)
-    scored = []
-    for run in row:
-        diversity = caption_diversity(list(run.captions.values()), training or None)
-        scored.append(ScoredRun(scores[run.key], diversity, CaptionSeedRun(**vars(run.model.seed_run()))))
-    about = data.row(name, row[0].system, row[0].model, sum(run.seconds for run in row))
-    weights = args.df or OF_REFERENCES
-    return caption_result(about, scored, document_frequencies=weights, decoding=row[0].decoding)
-
-
-def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> CaptionRun:
+def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> "CaptionRun":
     """Caption a split with one captioner, and keep the captions beside it in COCO's format."""
     from captioner.api import load_model
     from captioner.decoding.options import DecodeOptions
     from eval.results.models import model_info
+    from eval.tables.captions import CaptionRun
     from vislang.core.config import override
     from vislang.features.cache.reader import open_cache
 
@@ -178,7 +139,8 @@ def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> Ca
     decoding = {name: getattr(options, name) for name in shown}
     if not is_bundled(checkpoint):
         keep_captions(data, checkpoint, captions, decoding_suffix(args))
-    return CaptionRun(str(checkpoint), KIND, info, captions, decoding, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return CaptionRun(model=info, seconds=seconds, key=str(checkpoint), captions=captions, decoding=decoding)
 
 
 def keep_captions(data: Split, folder: Path, captions: "Captions", suffix: str) -> None:
@@ -201,14 +163,12 @@ def decoding_suffix(args: argparse.Namespace) -> str:
     return "-".join([words, *args.set])
 
 
-def baseline_runs(args: argparse.Namespace, runs: Sequence[CaptionRun], data: Split) -> dict[str, CaptionRun]:
+def baseline_runs(args: argparse.Namespace, runs: "Sequence[CaptionRun]", data: Split) -> "dict[str, CaptionRun]":
     """Return the captions of the baselines; none, with a note, where the cache lacks their features.
 
     Raises:
         ToolkitError: the cache lacks them, and there is no captioner to score either.
     """
-    from eval.results.kinds import BASELINE
-    from eval.results.models import ModelInfo
     from eval.tasks.caption_baselines import copy_captions
 
     backbone = None
@@ -221,37 +181,27 @@ def baseline_runs(args: argparse.Namespace, runs: Sequence[CaptionRun], data: Sp
             raise
         print(f"note: no baselines: {error}", file=sys.stderr)
         return {}
-    found = {}
-    for one in copied:
-        keep_captions(data, data.cache.parent, one.captions, f"-{one.name}")
-        info = ModelInfo("", "", "", None, one.config, one.fingerprint, None, None)
-        found[one.name] = CaptionRun(one.name, BASELINE, info, one.captions, {}, one.seconds)
-    return found
+    for run in copied:
+        keep_captions(data, data.cache.parent, run.captions, f"-{run.key}")
+    return {run.key: run for run in copied}
 
 
 def _write_gallery(
-    args: argparse.Namespace,
-    data: Split,
-    results: "Sequence[CaptionResult]",
-    rows: Sequence[Sequence[CaptionRun]],
-    scores: "Mapping[str, CaptionScores]",
+    args: argparse.Namespace, data: Split, best: "CaptionResult", run: "CaptionRun", scores: "CaptionScores"
 ) -> None:
     """Write the page of all results of this data set and split, with captions of the best new row."""
     from eval.pages.captions import CaptionedImage, caption_results_page, pick_captions
     from eval.results.result import read_table
 
-    best = max(range(len(results)), key=lambda index: results[index].sort_key())
-    run = rows[best][0]
-    of_run = scores[run.key]
     gallery: dict[str, list[CaptionedImage]] = {}
-    for heading, picked in pick_captions(of_run).items():
+    for heading, picked in pick_captions(scores).items():
         gallery[heading] = []
         for index in picked:
             record = data.records[index]
             cider = None
-            if "cider" in of_run.per_image:
-                cider = 100 * float(of_run.per_image["cider"][index])
+            if "cider" in scores.per_image:
+                cider = 100 * float(scores.per_image["cider"][index])
             caption = run.captions[record.image_id]
             gallery[heading].append(CaptionedImage(record.image_id, record.path, caption, record.captions, cider))
-    page = caption_results_page(read_table(args.out, results[best]), results[best], gallery=gallery)
+    page = caption_results_page(read_table(args.out, best), best, gallery=gallery)
     write_page(args, f"captions-{data.dataset}-{data.name}", page)

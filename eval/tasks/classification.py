@@ -7,17 +7,19 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.tasks.options import add_output, add_required_models, report, resolve_models
+from eval.tasks.arguments import add_output, add_required_models
+from eval.tasks.output import report
+from eval.tasks.split import resolve_models
 from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown
 
 if TYPE_CHECKING:
     from datasets.pacs import LabelledRecord
-    from eval.results.models import ModelInfo
     from eval.results.result import Result
+    from eval.tables.classification import ClassificationRun
 
 KIND = "classifier"
 _ALL = "all"  # in place of a split: every image, of data that no network was trained on
@@ -31,25 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset-name", default="pacs", metavar="NAME", help="in the tables (default: %(default)s)")
     parser.add_argument("--split", default="test", help=f"or {_ALL}: every image (default: %(default)s)")
     add_output(parser)
-
-
-@dataclass(frozen=True)
-class ClassifierRun:
-    """One network on a split.
-
-    Attributes:
-        model: what results say of it; its preset names all in which networks of one preset may differ.
-        description: the network's own.
-        predictions: the class of each image.
-        skipped: {image id: reason} of images that could not be read.
-        seconds: spent.
-    """
-
-    model: "ModelInfo"
-    description: dict[str, Any]
-    predictions: dict[str, str]
-    skipped: dict[str, str]
-    seconds: float
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,32 +60,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _result(
-    args: argparse.Namespace, name: str, row: Sequence[ClassifierRun], records: "Sequence[LabelledRecord]"
+    args: argparse.Namespace, name: str, row: "Sequence[ClassificationRun]", records: "Sequence[LabelledRecord]"
 ) -> "Result":
     from datasets.records import data_fingerprint
     from eval.results.result import Row
-    from eval.tables.classification import ClassifiedRun, TrainedOn, classification_result
+    from eval.tables.classification import classification_result
 
-    first = row[0]
     about = Row(
         name=name,
         system="preimage",
         dataset=args.dataset_name,
         split=args.split,
-        config=first.model.config,
+        config=row[0].model.config,
         data_fingerprint=data_fingerprint(records),
         seconds=round(sum(run.seconds for run in row), 1),
     )
-    trained = TrainedOn(
-        preset=first.description.get("preset", "unnamed"),
-        backbone=first.model.backbone,
-        trained_on=first.description["domains"],
-        num_training_images=len(first.description["pictures"]["train"]),
-        classes=first.description["classes"],
-    )
     truth = {record.image_id: (record.domain, record.label) for record in records}
-    classified = [ClassifiedRun(run.predictions, run.model.seed_run()) for run in row]
-    return classification_result(about, trained, classified, truth)
+    return classification_result(about, row, truth)
 
 
 def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -> "Sequence[LabelledRecord]":
@@ -140,9 +114,12 @@ def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -
     return records
 
 
-def classify_split(checkpoint: Path, description: dict[str, Any], records: "Sequence[LabelledRecord]") -> ClassifierRun:
+def classify_split(
+    checkpoint: Path, description: dict[str, Any], records: "Sequence[LabelledRecord]"
+) -> "ClassificationRun":
     """Classify each image with one network."""
     from eval.results.models import model_info
+    from eval.tables.classification import ClassificationRun, TrainedOn
     from vislang.core.cli import import_backend_quietly
     from vislang.core.errors import DataError
 
@@ -165,9 +142,12 @@ def classify_split(checkpoint: Path, description: dict[str, Any], records: "Sequ
     epochs = description["config"]["updates"] // description["config"]["save_every"]
     info = model_info(checkpoint, description, fingerprint(network.model.get_weights()), epochs)
     train = description["pictures"]["train"]
-    preset = f"{info.preset}-{domains_word(description['domains'])}-{len(train)}"
-    info = replace(info, preset=preset, trained_on=train)
-    return ClassifierRun(info, description, predictions, skipped, time.perf_counter() - started)
+    domains = description["domains"]
+    trained = TrainedOn(info.preset, info.backbone, domains, len(train), description["classes"])
+    # The row's name tells apart all networks that one preset may train.
+    info = replace(info, preset=f"{info.preset}-{domains_word(domains)}-{len(train)}", trained_on=train)
+    seconds = time.perf_counter() - started
+    return ClassificationRun(model=info, seconds=seconds, trained=trained, predictions=predictions, skipped=skipped)
 
 
 def domains_word(domains: Sequence[str]) -> str:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.tasks.options import add_output, add_reader_options, report, write_page
+from eval.tasks.arguments import add_output, add_reader_options
+from eval.tasks.output import report, write_page
 from vislang.core.cli import DONE, SKIPPED_SOME, add_models, progress_is_shown
 from vislang.core.errors import ConfigError
 
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         result = fixation_result(row, protocol, rows, of_baselines, images)
         method = methods.get(name)
         if method is not None and method.model is not None:
-            result = replace(result, config=method.model.config, per_seed=(method.model.seed_run(),))
+            result = replace(result, config=method.model.config, per_seed=(method.model.seed_run(result.metrics),))
         results.append(result)
     report(args, results)
     _write_examples(args, results[0], records, everyone, protocol)

@@ -6,22 +6,12 @@ The words of each sentence of a split are explained; the map of a phrase joins t
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from eval.tasks.options import (
-    Split,
-    add_cache,
-    add_data,
-    add_entities,
-    add_output,
-    add_required_models,
-    read_split,
-    report,
-    resolve_models,
-    write_page,
-)
+from eval.tasks.arguments import add_cache, add_data, add_entities, add_output, add_required_models
+from eval.tasks.output import report, write_page
+from eval.tasks.split import Split, read_split, resolve_models
 from vislang.core.cli import DONE, progress_is_shown
 
 if TYPE_CHECKING:
@@ -30,7 +20,7 @@ if TYPE_CHECKING:
     from captioner.inference import TrainedCaptioner
     from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
     from eval.metrics.pointing_game import PointedPhrase
-    from eval.results.models import ModelInfo
+    from eval.tables.phrases import PointingRun
 
 KIND = "captioner"
 _SHOWN = 12  # images on the page
@@ -55,31 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
 
 
-@dataclass(frozen=True)
-class PointingRun:
-    """One captioner on a split.
-
-    Attributes:
-        captioner: that was explained.
-        model: what results say of it.
-        phrases: the outcome for each phrase, by method.
-        present: evidence scores of words from captions of the image.
-        absent: evidence scores of other words.
-        seconds: spent.
-    """
-
-    captioner: "TrainedCaptioner"
-    model: "ModelInfo"
-    phrases: Outcomes
-    present: list[float]
-    absent: list[float]
-    seconds: float
-
-
 def run(args: argparse.Namespace) -> int:
     """Explain every sentence of a split with every model, and write results, a table and a page."""
     from eval.results.models import group_by_row
-    from eval.tables.phrases import PointedRun, pointing_result
+    from eval.tables.phrases import pointing_result
     from vislang.core.files import require_writable_folder
 
     resolve_models(args, KIND)
@@ -90,21 +59,20 @@ def run(args: argparse.Namespace) -> int:
     runs = [point_split(checkpoint, data, notes) for checkpoint in args.models]
     results = []
     for name, row in group_by_row(runs, args.name).items():
-        about = data.row(name, "saliency", row[0].model, sum(run.seconds for run in row))
-        pointed = [PointedRun(run.phrases, run.present, run.absent, run.model.seed_run()) for run in row]
-        results.append(pointing_result(about, pointed, baselines))
+        results.append(pointing_result(data.row(name, "saliency", row), row, baselines))
     report(args, results)
-    _write_examples(args, data, runs[0].captioner)
+    _write_examples(args, data)
     return DONE
 
 
-def point_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes]") -> PointingRun:
+def point_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes]") -> "PointingRun":
     """Score the map of each phrase by each method, and the evidence of present and absent words."""
     from tqdm import tqdm
 
     from captioner.api import load_model
     from eval.metrics.pointing_game import score_pointing
     from eval.results.models import model_info
+    from eval.tables.phrases import PointingRun
     from saliency.grid_features import cached_cells
     from vislang.core.cli import import_backend_quietly
     from vislang.features.cache.reader import open_cache
@@ -126,7 +94,8 @@ def point_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes]") 
             present.extend(word_evidence(captioner, cells, data, row, present=True))
             absent.extend(word_evidence(captioner, cells, data, row, present=False))
             bar.update()
-    return PointingRun(captioner, info, outcomes, present, absent, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return PointingRun(model=info, seconds=seconds, methods=outcomes, present=present, absent=absent)
 
 
 def phrase_maps(
@@ -226,8 +195,9 @@ def word_evidence(
     return found
 
 
-def _write_examples(args: argparse.Namespace, data: Split, captioner: Any) -> None:
-    """Write a page of random images with the words of their first captions explained."""
+def _write_examples(args: argparse.Namespace, data: Split) -> None:
+    """Write a page of random images with the words of their first captions explained by the first model."""
+    from captioner.api import load_model
     from saliency.grid_features import cached_cells
     from saliency.page import explained_image, word_maps_page
     from saliency.word_maps import explain_cells
@@ -239,6 +209,7 @@ def _write_examples(args: argparse.Namespace, data: Split, captioner: Any) -> No
     chosen = [readable[row] for row in stream(0, "gallery", "pointing").permutation(len(readable))[:_SHOWN]]
     if not chosen:
         return
+    captioner = load_model(args.models[0])
     shown = []
     with open_cache(data.cache) as cache:
         all_cells = cached_cells(captioner, cache, [record.image_id for record in chosen])

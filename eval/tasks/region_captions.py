@@ -11,17 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.tasks.options import (
-    Split,
-    add_cache,
-    add_data,
-    add_entities,
-    add_output,
-    add_required_models,
-    open_split,
-    report,
-    resolve_models,
-)
+from eval.tasks.arguments import add_cache, add_data, add_entities, add_output, add_required_models
+from eval.tasks.output import report
+from eval.tasks.split import Split, open_split, resolve_models
 from vislang.core.cli import DONE, progress_is_shown
 from vislang.core.errors import ConfigError, DataError
 
@@ -30,8 +22,8 @@ if TYPE_CHECKING:
 
     from captioner.inference import TrainedCaptioner
     from datasets.captions.flickr30k_entities import EntityNotes
-    from eval.metrics.captions.score import Captions, References
-    from eval.results.models import ModelInfo
+    from eval.metrics.captions.score import References
+    from eval.tables.region_captions import RegionRun
 
 KIND = "captioner"
 _BATCH = 64
@@ -64,20 +56,10 @@ class NamedBox:
     phrases: list[str]
 
 
-@dataclass(frozen=True)
-class BoxCaptionRun:
-    """The captions of one captioner, one for each box, what it was trained on, and the seconds that it took."""
-
-    model: "ModelInfo"
-    captions: list[str]
-    reads: str
-    seconds: float
-
-
 def run(args: argparse.Namespace) -> int:
     """Caption every annotated box with every model, and write results and a table."""
     from eval.results.models import group_by_row
-    from eval.tables.region_captions import RegionRun, region_caption_result
+    from eval.tables.region_captions import region_caption_result
     from vislang.core.files import require_writable_folder
 
     resolve_models(args, KIND)
@@ -90,12 +72,7 @@ def run(args: argparse.Namespace) -> int:
     references: References = {box.key: box.phrases for box in boxes}
     results = []
     for name, row in group_by_row(runs, args.name, "regions").items():
-        about = data.row(name, KIND, row[0].model, sum(run.seconds for run in row))
-        captioned = []
-        for run in row:
-            captions: Captions = dict(zip(references, run.captions, strict=True))
-            captioned.append(RegionRun(captions, run.reads, run.model.seed_run()))
-        results.append(region_caption_result(about, captioned, references, args.tokenizer))
+        results.append(region_caption_result(data.row(name, KIND, row), row, references, args.tokenizer))
     report(args, results)
     return DONE
 
@@ -119,10 +96,11 @@ def named_boxes(data: Split, notes: "dict[str, EntityNotes]") -> list[NamedBox]:
     return found
 
 
-def caption_boxes(checkpoint: Path, data: Split, boxes: Sequence[NamedBox]) -> BoxCaptionRun:
+def caption_boxes(checkpoint: Path, data: Split, boxes: Sequence[NamedBox]) -> "RegionRun":
     """Caption each box with one captioner."""
     from captioner.api import load_model
     from eval.results.models import model_info
+    from eval.tables.region_captions import RegionRun
     from vislang.backbones.feature_name import FeatureName
     from vislang.core.cli import import_backend_quietly
 
@@ -136,17 +114,16 @@ def caption_boxes(checkpoint: Path, data: Split, boxes: Sequence[NamedBox]) -> B
     if FeatureName.parse(model.config.layers[0]).kind == "described":
         reads = "regions"
         encode = described_boxes
-    captions: list[str] = []
+    captions: dict[int | str, str] = {}
     for start in range(0, len(boxes), _BATCH):
-        descriptors = encode(model, data, boxes[start : start + _BATCH])
-        for found in model.caption_descriptors(descriptors):
-            text = ""
+        batch = boxes[start : start + _BATCH]
+        for box, found in zip(batch, model.caption_descriptors(encode(model, data, batch)), strict=True):
+            captions[box.key] = ""
             if found:
-                text = found[0].text
-            captions.append(text)
+                captions[box.key] = found[0].text
         if progress_is_shown():
             print(f"\r{len(captions)} of {len(boxes)} boxes", end="", file=sys.stderr)
-    return BoxCaptionRun(info, captions, reads, time.perf_counter() - started)
+    return RegionRun(model=info, seconds=time.perf_counter() - started, captions=captions, reads=reads)
 
 
 def described_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox]) -> "np.ndarray":

@@ -11,18 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.tasks.options import (
-    Split,
-    add_cache,
-    add_data,
-    add_output,
-    add_required_models,
-    is_bundled,
-    read_split,
-    report,
-    resolve_models,
-    write_page,
-)
+from eval.tasks.arguments import add_cache, add_data, add_output, add_required_models
+from eval.tasks.output import report, write_page
+from eval.tasks.split import Split, is_bundled, read_split, resolve_models
 from vislang.core.cli import DONE, progress_is_shown
 
 if TYPE_CHECKING:
@@ -31,6 +22,7 @@ if TYPE_CHECKING:
     from eval.metrics.ranking import Ranks
     from eval.results.kinds import RetrievalResult
     from eval.results.models import ModelInfo
+    from eval.tables.retrieval import RetrievalRun
 
 KIND = "vse"
 PROTOCOLS = ("full", "five-folds")
@@ -53,51 +45,39 @@ class Embeddings:
         images: float32 [N, D].
         captions: float32 [M, D].
         model: the ranker.
+        seconds: spent.
     """
 
     images: "np.ndarray"
     captions: "np.ndarray"
     model: "ModelInfo"
-
-
-@dataclass(frozen=True)
-class RetrievalRun:
-    """The embeddings and ranks of one ranker, one fold or five, and the seconds that they took."""
-
-    embeddings: Embeddings
-    folds: "tuple[Ranks, ...]"
     seconds: float
-
-    @property
-    def model(self) -> "ModelInfo":
-        """The ranker."""
-        return self.embeddings.model
 
 
 def run(args: argparse.Namespace) -> int:
     """Rank with every model, and write results, tables and a page."""
     from eval.results.models import group_by_row
-    from eval.tables.retrieval import RankedRun, retrieval_result
+    from eval.tables.retrieval import retrieval_result
     from vislang.core.files import require_writable_folder
 
     resolve_models(args, KIND)
     data = read_split(args, KIND)
     require_writable_folder(args.out)
     runs = []
+    embeddings = {}
     for index, checkpoint in enumerate(args.models, start=1):
         if progress_is_shown():
             print(f"encoding with {checkpoint} ({index} of {len(args.models)})", file=sys.stderr)
-        runs.append(rank_split(checkpoint, data, args.protocol))
+        embedded = embed_split(checkpoint, data)
+        embeddings[embedded.model.weights_fingerprint] = embedded
+        runs.append(rank_split(checkpoint, data, embedded, args.protocol))
+    rows = group_by_row(runs, args.name, KIND)
     results = []
-    shown = []
-    for name, row in group_by_row(runs, args.name, KIND).items():
-        about = data.row(name, KIND, row[0].model, sum(run.seconds for run in row))
-        ranked = [RankedRun(run.folds, run.model.seed_run()) for run in row]
-        results.append(retrieval_result(about, ranked, protocol=args.protocol))
-        shown.append(row[0])
+    for name, row in rows.items():
+        results.append(retrieval_result(data.row(name, KIND, row), row, protocol=args.protocol))
     report(args, results)
-    best = max(range(len(results)), key=lambda index: results[index].metrics["rsum"])
-    write_gallery(args, data, results[best], shown[best].embeddings)
+    best = max(results, key=lambda result: result.metrics["rsum"])
+    write_gallery(args, data, best, embeddings[best.per_seed[0].weights_fingerprint])
     return DONE
 
 
@@ -109,31 +89,33 @@ def embed_split(checkpoint: Path, data: Split) -> Embeddings:
     from vislang.features.cache.reader import open_cache
     from vse.api import load_model
 
+    started = time.perf_counter()
     import_backend_quietly()
     model = load_model(checkpoint)
     with open_cache(data.cache) as cache:
         images = model.encode_cached(cache, data.image_ids)
     captions = model.encode_sentences(captions_of(data.records)[0])
     epochs = model.description["config"].get("epochs")
-    return Embeddings(images, captions, model_info(checkpoint, model.description, model.fingerprint, epochs))
+    info = model_info(checkpoint, model.description, model.fingerprint, epochs)
+    return Embeddings(images, captions, info, time.perf_counter() - started)
 
 
-def rank_split(checkpoint: Path, data: Split, protocol: str) -> RetrievalRun:
-    """Encode and rank with one ranker, and keep its ranks beside it for eval.compare."""
+def rank_split(checkpoint: Path, data: Split, embeddings: Embeddings, protocol: str) -> "RetrievalRun":
+    """Rank with one ranker, one fold or five, and keep the ranks beside it for eval.compare."""
     from datasets.records import captions_of
     from eval.metrics.ranking import retrieval_ranks
     from eval.metrics.retrieval import five_folds
+    from eval.tables.retrieval import RetrievalRun
 
     started = time.perf_counter()
-    embeddings = embed_split(checkpoint, data)
     sentences, owners = captions_of(data.records)
     if protocol == "five-folds":
         folds = five_folds(embeddings.images, embeddings.captions, owners)
     else:
         folds = (retrieval_ranks(embeddings.images, embeddings.captions, owners),)
-    seconds = time.perf_counter() - started
     keep_ranks(checkpoint, data, protocol, folds, sentences)
-    return RetrievalRun(embeddings, folds, seconds)
+    seconds = embeddings.seconds + time.perf_counter() - started
+    return RetrievalRun(model=embeddings.model, seconds=seconds, folds=folds)
 
 
 def keep_ranks(

@@ -21,8 +21,8 @@ from datasets.registry import read_dataset
 from datasets.scenes import __main__ as scenes
 from datasets.scenes.dataset import read_scene_entities
 from eval import run
-from eval.tasks.options import open_split
 from eval.tasks.region_captions import named_boxes
+from eval.tasks.split import open_split
 from vislang.core.bundled_models import cards, verify
 from vislang.core.errors import ConfigError
 from vislang.draw.boxes import draw_regions

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from eval.metrics.captions.bootstrap import mean_intervals, resampled_scores
-from eval.metrics.captions.diversity import caption_diversity
 from eval.metrics.captions.score import score_captions
 from eval.pages.captions import CaptionedImage, caption_results_page, pick_captions
 from eval.published.captions import PUBLISHED, published_captions
-from eval.results.kinds import BASELINE, CaptionResult, CaptionSeedRun
+from eval.results.kinds import BASELINE, CaptionResult
+from eval.results.models import ModelInfo
 from eval.results.result import Row, read_results, write_result
-from eval.tables.captions import COLUMNS, ScoredRun, caption_result, caption_section, diversity_number
+from eval.tables.captions import COLUMNS, CaptionRun, caption_result, caption_section, diversity_number
 from eval.tables.markdown import number
 from vislang.core.errors import EvalError
 
@@ -27,17 +27,19 @@ def made_up_scores(seed, images=12, metrics=METRICS):
     random = np.random.default_rng(seed)
     references = {n: [" ".join(np.random.default_rng(n).choice(WORDS, 6))] for n in range(images)}
     captions = {n: " ".join([*references[n][0].split()[:3], *random.choice(WORDS, 3)]) for n in range(images)}
-    scores = score_captions(captions, references, metrics=metrics, tokenizer="treebank")
-    return scores, caption_diversity(list(captions.values()), ["a dog"])
+    return score_captions(captions, references, metrics=metrics, tokenizer="treebank"), captions
 
 
 def made_up_result(name="ours", seeds=(0, 1), system="captioner", split="test", **setup):
     runs = []
+    scores = {}
     for seed in seeds:
-        seed_run = CaptionSeedRun(seed if system != BASELINE else None)
-        runs.append(ScoredRun(*made_up_scores(seed), seed_run))
+        scores[str(seed)], captions = made_up_scores(seed)
+        model = ModelInfo(seed=seed if system != BASELINE else None)
+        decoding = {"method": "beam", "width": 5}
+        runs.append(CaptionRun(model=model, key=str(seed), captions=captions, system=system, decoding=decoding))
     row = Row(name=name, system=system, dataset="flickr8k", split=split)
-    return caption_result(row, runs, decoding={"method": "beam", "width": 5}, resamples=100, **setup)
+    return caption_result(row, runs, scores, training=["a dog"], resamples=100, **setup)
 
 
 def test_scores_are_times_100_with_means_and_deviations_over_seeds():
@@ -63,11 +65,10 @@ def test_intervals_are_of_the_mean_over_seeds_on_the_same_draws():
 
 
 def test_a_metric_that_one_seed_lacks_is_no_mean_of_the_others():
-    runs = [
-        ScoredRun(*made_up_scores(0), CaptionSeedRun(0)),
-        ScoredRun(*made_up_scores(1, metrics=("bleu",)), CaptionSeedRun(1)),
-    ]
-    result = caption_result(Row(name="x", system="captioner"), runs, resamples=100)
+    scores = {"0": made_up_scores(0)[0], "1": made_up_scores(1, metrics=("bleu",))[0]}
+    captions = made_up_scores(0)[1]
+    runs = [CaptionRun(model=ModelInfo(seed=int(key)), key=key, captions=captions) for key in scores]
+    result = caption_result(Row(name="x", system="captioner"), runs, scores, resamples=100)
     assert set(result.metrics) == {"bleu1", "bleu2", "bleu3", "bleu4"}
 
 

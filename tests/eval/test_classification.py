@@ -9,9 +9,10 @@ from PIL import Image
 from datasets.pacs import read_pacs
 from eval.metrics.accuracy import accuracy, accuracy_gain, confusion_matrix, most_confused
 from eval.results.kinds import ClassificationResult
-from eval.results.result import Row, SeedRun, read_results, write_result
+from eval.results.models import ModelInfo
+from eval.results.result import Row, read_results, write_result
 from eval.run import main
-from eval.tables.classification import ClassifiedRun, TrainedOn, classification_result, classification_section
+from eval.tables.classification import ClassificationRun, TrainedOn, classification_result, classification_section
 from preimage.classifier.config import ClassifierConfig
 from preimage.classifier.model import KIND, build_classifier, save_architecture
 from vislang.core.config import to_json
@@ -65,15 +66,16 @@ TRUTH = {f"{domain}/{label}/{n}": (domain, label) for domain in ("p", "s") for l
 def result_of(trained_on, wrong, config=None, preset="tiny"):
     """Give a result of two seeds; the second takes `wrong` pictures for the other class."""
     other = {"a": "b", "b": "a"}
+    trained = TrainedOn(preset, "none", [trained_on], 8, ["a", "b"])
     runs = []
     for seed in (0, 1):
         answers = {name: other[label] if seed and name in wrong else label for name, (_, label) in TRUTH.items()}
-        runs.append(ClassifiedRun(answers, SeedRun(seed, weights_fingerprint=str(seed))))
+        runs.append(ClassificationRun(model=ModelInfo(seed=seed), trained=trained, predictions=answers))
     row = Row(
         name=f"{preset}-{trained_on}", system="preimage", dataset="toy", split="test", data_fingerprint="f",
         config=config or {},
     )  # fmt: skip
-    return classification_result(row, TrainedOn(preset, "none", [trained_on], 8, ["a", "b"]), runs, TRUTH)
+    return classification_result(row, runs, TRUTH)
 
 
 def test_the_table_sets_networks_side_by_side(tmp_path):

@@ -12,10 +12,11 @@ from eval.metrics.retrieval import METRICS
 from eval.pages.retrieval import retrieval_page
 from eval.pages.retrieval_gallery import Collection, build_gallery
 from eval.published.retrieval import PUBLISHED, PublishedRetrieval, published_retrieval
-from eval.results.result import Row, SeedRun
+from eval.results.models import ModelInfo
+from eval.results.result import Row
 from eval.tables.retrieval import (
     COLUMNS,
-    RankedRun,
+    RetrievalRun,
     retrieval_number,
     retrieval_result,
     retrieval_section,
@@ -33,7 +34,8 @@ def made_up_result(name="best", seeds=(0, 1), dataset="flickr8k"):
         random = np.random.default_rng(seed)
         owners = np.repeat(np.arange(1000), 2)
         folds = [Ranks(random.geometric(0.1, 1000) - 1, random.geometric(0.1, 2000) - 1, owners)]
-        runs.append(RankedRun(folds, SeedRun(seed, f"best-{seed}", f"{seed}" * 64)))
+        model = ModelInfo(f"best-{seed}", seed=seed, weights_fingerprint=f"{seed}" * 64)
+        runs.append(RetrievalRun(model=model, folds=folds))
     row = Row(name=name, system="vse", dataset=dataset, split="test", config={"margin": 0.2})
     return retrieval_result(row, runs, resamples=40)
 
@@ -52,7 +54,10 @@ def test_a_result_averages_over_seeds():
 def test_kept_checkpoints_are_averaged_over_one_set_of_images():
     folds = [Ranks(np.array([0, rank]), np.array([0, rank]), np.arange(2)) for rank in (0, 8)]
     row = Row(name="x", system="alignment", dataset="d", split="test")
-    result = retrieval_result(row, [RankedRun(folds, SeedRun(0))], repeated=True, resamples=40)
+    parts = {"words and regions": {"i2t_r1": 50.0}}
+    run = RetrievalRun(model=ModelInfo(seed=0), folds=folds, parts=parts)
+    result = retrieval_result(row, [run], repeated=True, resamples=40)
+    assert result.parts == parts
     assert (result.num_images, result.checkpoints_per_seed, result.setting) == (2, 2, "2")
     assert result.metrics["i2t_r5"] == 75.0
 

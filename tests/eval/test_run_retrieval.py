@@ -9,7 +9,7 @@ from datasets import registry as catalog
 from datasets.records import ImageRecord
 from eval import compare, run
 from eval.metrics.ranking import Ranks
-from eval.results.models import ModelInfo, group_by_row, training_seconds
+from eval.results.models import ModelInfo, Run, group_by_row, training_seconds
 from eval.results.ranks import SavedRanks, load_ranks, only_dataset, ranks_path, save_ranks
 from eval.tasks import retrieval
 from vislang.core.errors import CheckpointError, DataError, EvalError
@@ -31,7 +31,7 @@ def embed(checkpoint, data):
     images = np.eye(count)
     captions = np.repeat(images, 2, axis=0) + int(noise) / 10 * random.standard_normal((2 * count, count))
     model = model_of(checkpoint.name, int(seed), preset, margin=0.2 if noise != "9" else 0.3)
-    return retrieval.Embeddings(images, captions, model)
+    return retrieval.Embeddings(images, captions, model, 0.5)
 
 
 @pytest.fixture
@@ -174,20 +174,19 @@ def test_half_trained_runs_are_not_averaged_in(tmp_path):
         training_seconds(tmp_path, 15)
 
 
-class OneRun:
-    def __init__(self, *model, **config):
-        self.model = model_of(*model, **config)
+def one_run(*model, **config):
+    return Run(model=model_of(*model, **config))
 
 
 def test_a_seed_or_a_model_twice_is_refused():
     with pytest.raises(EvalError, match="hold a seed twice"):
-        group_by_row([OneRun("x", 1), OneRun("y", 1)], None)
+        group_by_row([one_run("x", 1), one_run("y", 1)], None)
     with pytest.raises(EvalError, match="same weights"):
-        group_by_row([OneRun("x", None), OneRun("x", None)], None)
+        group_by_row([one_run("x", None), one_run("x", None)], None)
 
 
 def test_rows_hold_models_with_equal_settings_in_the_order_of_their_seeds():
-    runs = [OneRun("a", 2), OneRun("b", 0), OneRun("c", 1, "kiros"), OneRun("d", 1, margin=0.3)]
+    runs = [one_run("a", 2), one_run("b", 0), one_run("c", 1, "kiros"), one_run("d", 1, margin=0.3)]
     rows = group_by_row(runs, None, "vse")
     assert [[run.model.seed for run in row] for row in rows.values()] == [[0, 2], [1], [1]]
     assert list(rows)[1] == "vse-kiros-tiny"

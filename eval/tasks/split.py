@@ -1,62 +1,18 @@
-"""Options that several tasks of eval.run share, and the split that they name."""
+"""The split and the models that the options of eval.run name."""
 
 import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vislang.core.cli import Options, add_json, add_models
 from vislang.core.errors import CheckpointError
 
 if TYPE_CHECKING:
     from datasets.captions.flickr30k_entities import EntityNotes
     from datasets.records import ImageRecord
-    from eval.results.models import ModelInfo
-    from eval.results.result import Result, Row
-    from vislang.draw.html.page import Page
-
-
-def add_data(parser: Options, dataset: str = "the one of training") -> None:
-    """Add the options that name a split of a data set; `dataset` is what the help says of the default."""
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set (default: that of training)")
-    parser.add_argument("--dataset", help=f"name of its reader (default: {dataset})")
-    parser.add_argument("--dataset-name", metavar="NAME", help="name in the tables, such as coco (default: --dataset)")
-    parser.add_argument("--split", default="test", help="(default: %(default)s)")
-    add_reader_options(parser)
-
-
-def add_reader_options(parser: Options) -> None:
-    """Add `--option`: `args.option`, a list of "name=value"."""
-    parser.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as restval=train"
-    )
-
-
-def add_cache(parser: Options) -> None:
-    """Add `--cache`: `args.cache`, a Path or None."""
-    parser.add_argument("--cache", type=Path, metavar="FILE", help="feature cache (default: that of training)")
-
-
-def add_entities(parser: Options) -> None:
-    """Add `--entities`: `args.entities`, a Path or None."""
-    parser.add_argument("--entities", type=Path, metavar="DIR", help="Flickr30k Entities: annotated boxes of phrases")
-
-
-def add_output(parser: Options) -> None:
-    """Add the options that say where results go."""
-    parser.add_argument("--out", default=Path("results"), type=Path, metavar="DIR", help="(default: %(default)s)")
-    parser.add_argument("--name", help="name of the row (default: preset and backbone)")
-    add_json(parser)
-
-
-def add_required_models(parser: argparse.ArgumentParser, kind: str) -> None:
-    """Add `--model`, one or more: `args.models`, a list of Path."""
-    add_models(parser, f"trained {kind}s; those that differ in their seed alone become one row: mean and std")
-    action = next(action for action in parser._actions if action.dest == "models")
-    action.required = True
+    from eval.results.models import Run
+    from eval.results.result import Row
 
 
 @dataclass(frozen=True)
@@ -86,8 +42,8 @@ class Split:
         """The N image ids."""
         return [record.image_id for record in self.records]
 
-    def row(self, name: str, system: str, model: "ModelInfo", seconds: float) -> "Row":
-        """Return what a row about one model on this split says before it is measured."""
+    def row(self, name: str, system: str, runs: "Sequence[Run]") -> "Row":
+        """Return what a row about runs on this split says before its metrics are known."""
         from datasets.records import data_fingerprint
         from eval.results.result import Row
 
@@ -96,9 +52,9 @@ class Split:
             system=system,
             dataset=self.dataset,
             split=self.name,
-            config=model.config,
+            config=runs[0].model.config,
             data_fingerprint=data_fingerprint(self.records),
-            seconds=round(seconds, 2),
+            seconds=round(sum(run.seconds for run in runs), 2),
         )
 
     def named_boxes(self, entities: Path | None) -> "dict[str, EntityNotes]":
@@ -177,33 +133,3 @@ def is_bundled(model: Path) -> bool:
     from vislang.core.bundled_models import PRETRAINED
 
     return model.resolve().parent == PRETRAINED.resolve()
-
-
-def report(args: argparse.Namespace, results: "Sequence[Result]") -> None:
-    """Write new results, and print them as JSON, or the tables that they stand in.
-
-    Args:
-        args: with the options of `add_output`.
-        results: one or more.
-    """
-    from eval.results.result import read_table, write_result
-    from eval.tables.sections import table_section
-
-    for result in results:
-        print(f"wrote {write_result(args.out, result)}", file=sys.stderr)
-    if args.json:
-        print(json.dumps([result.to_json() for result in results], indent=1))
-        return
-    tables = {}
-    for result in results:
-        tables[result.kind, result.table_key()] = result
-    print("\n".join(table_section(read_table(args.out, result)) for result in tables.values()), end="")
-
-
-def write_page(args: argparse.Namespace, stem: str, page: "Page") -> None:
-    """Write an HTML page beside the results and say where."""
-    from vislang.core.files import file_name
-
-    path = args.out / f"{file_name(stem)}.html"
-    page.write(path)
-    print(f"wrote {path}", file=sys.stderr)
