@@ -37,7 +37,7 @@ export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
 # The small CNN has one size of picture, the others see regions better in a larger one.
-LARGER = $(if $(filter compact,$(BACKBONE)),,--recipe 320)
+LARGER = $(if $(filter compact,$(BACKBONE)),,--preprocessing 320)
 # Presets made for the regions detector@320 have variants for other regions, such as best-grid@320.
 OTHER_REGIONS = $(filter-out -detector@320,-$(PROPOSALS)$(if $(LARGER),@320))
 ALIGNER_PRESET = $(ALIGNER)$(if $(filter best best-whole karpathy,$(ALIGNER)),$(OTHER_REGIONS))
@@ -46,7 +46,7 @@ BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone 
 TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --preset $(PACS_CONFIG) $(if $(filter finetuned,$(PACS_CONFIG)),--backbone $(PACS_BACKBONE))
 PACS_SUFFIX = $(if $(filter-out finetuned,$(PACS_CONFIG)),-$(PACS_CONFIG))
 # Exit code 3: done, but some images could not be read and were left out.
-EXTRACT = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --taps pooled,grid --cache $(F8K_CACHE)
+EXTRACT = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --layers pooled,grid --cache $(F8K_CACHE)
 
 .PHONY: help install doctor demo demo-train data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm train-pacs pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint figures coverage docs bench clean
 
@@ -85,7 +85,7 @@ features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 	$(if $(LARGER),$(EXTRACT) $(LARGER) || test $$? = 3)
 
 region-features: features ## add 20 regions of each image of Flickr8K to its cache (F8K=DIR PROPOSALS=detector|grid|selective|edges)
-	$(EXTRACT) $(LARGER) --taps regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
+	$(EXTRACT) $(LARGER) --layers regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
 
 train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); killed, it resumes
 

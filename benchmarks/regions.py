@@ -1,6 +1,6 @@
 """Twenty region vectors of a picture: RoI-align on one map of it, against cropping and encoding every box.
 
-Run: python benchmarks/regions.py [--pictures 16] [--rounds 3] [--backbone mobilenet_v2] [--recipe 320]
+Run: python benchmarks/regions.py [--pictures 16] [--rounds 3] [--backbone mobilenet_v2] [--preprocessing 320]
 The CNN has random weights, the boxes are the grid proposals of made-up pictures; RoI-align pays for its map as well.
 What each kind of proposals costs is printed beside it: those of OpenCV or a detector only where these are installed.
 """
@@ -25,7 +25,7 @@ SIDES = (500, 375)  # as most of Flickr's photographs
 
 def main() -> None:
     args = parse()
-    backbone = load_backbone(args.backbone, weights="random", recipe=args.recipe)
+    backbone = load_backbone(args.backbone, weights="random", recipe=args.preprocessing)
     regions = RegionBackbone(backbone, load_proposer("grid"))
     pictures = made_up_pictures(args.pictures)
     batch = np.stack([prepare(picture, backbone.recipe) for picture in pictures])
@@ -51,7 +51,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pictures", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--backbone", default="mobilenet_v2")
-    parser.add_argument("--recipe", default="320")
+    parser.add_argument("--preprocessing", default="320")
     return parser.parse_args()
 
 

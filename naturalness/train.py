@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--cache",
         type=Path,
         metavar="FILE",
-        help="take the maps of --data from this cache (vislang.features.extract --taps LAYER)",
+        help="take the maps of --data from this cache (vislang.features.extract --layers LAYER)",
     )
     parser.add_argument("--backbone", default="mobilenet_0.75", help="whose layers (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", help="weights of the backbone (default: VISLANG_WEIGHTS)")

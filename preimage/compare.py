@@ -35,7 +35,7 @@ def build_parser() -> CommandParser:
     for letter, end in (("A", ""), ("B", "-b")):
         group = parser.add_argument_group(f"network {letter}")
         group.add_argument(f"--weights{end}", metavar="FILE", help="instead of the usual places")
-        group.add_argument(f"--recipe{end}", metavar="NAME", help="of preprocessing; needed for .keras files")
+        group.add_argument(f"--preprocessing{end}", metavar="NAME", help="of preprocessing; needed for .keras files")
         group.add_argument(f"--size{end}", type=int, metavar="PIXELS", help="side of its images")
         add_labels(group, f"--labels{end}")
         group.add_argument(f"--layers{end}", nargs="+", default=[], metavar="NAME", help="shallow ones first")
@@ -77,10 +77,14 @@ def compare(args: argparse.Namespace) -> int:
     options = options_of(args)
     paths, missing = find_images(args.images)
     network_a = load_network_of(
-        argparse.Namespace(model=args.networks[0], weights=args.weights, recipe=args.recipe, size=args.size)
+        argparse.Namespace(
+            model=args.networks[0], weights=args.weights, preprocessing=args.preprocessing, size=args.size
+        )
     )
     network_b = load_network_of(
-        argparse.Namespace(model=args.networks[1], weights=args.weights_b, recipe=args.recipe_b, size=args.size_b)
+        argparse.Namespace(
+            model=args.networks[1], weights=args.weights_b, preprocessing=args.preprocessing_b, size=args.size_b
+        )
     )
     from preimage.comparison.network_comparison import compare_networks
     from preimage.pages.compare import compare_page, numbers_of

@@ -90,7 +90,8 @@ def style(args: argparse.Namespace) -> int:
             regions=read_regions(args, network), texture=args.texture, prior_model=prior_model_of(args),
             options=options,
         )  # fmt: skip
-    write_sheet(args.out, [[*found.inputs, style_image], found.images])
+    inputs: Any = found.inputs
+    write_sheet(args.out, [[*inputs, style_image], found.images])
     skipped = [*missing, *found.skipped]
     print_measures(args, search_facts(args, network, "style"), found.names, found.measures, skipped)
     return report_skipped(skipped)

@@ -107,9 +107,9 @@ class Lessons:
                 progress(len(self.images))
                 continue
             layers = self.hints if number == 0 else ()
-            rows: dict[Path, list[np.ndarray]] = {self.path(number): []}
-            for layer in layers:
-                rows[self.hint_path(layer)] = []
+            rows: dict[Path, list[np.ndarray]] = {}
+            for path in [*map(self.hint_path, layers), self.path(number)]:
+                rows[path] = []
             shown = [(image, self.view(n, number)) for n, image in enumerate(self.images)]
             for grids, hints in self._ask(shown, layers):
                 for kept, block in zip(rows.values(), [*hints, _taught(subjects, grids)], strict=True):

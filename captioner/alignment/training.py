@@ -45,7 +45,7 @@ def set_statistics(run: Run) -> None:
     """Set the word vectors, where the settings name a file of them, and the statistics of the features."""
     config = run.config
     if config.word_vectors:
-        run.model.start_words_from(embedding_table(config.word_vectors, run.data.vocabulary, config.word_dim))
+        run.model.set_word_vectors(embedding_table(config.word_vectors, run.data.vocabulary, config.word_dim))
     if config.image_scaling.startswith("standardised"):
         run.model.regions.scaling.set_statistics(*run.data.descriptors.statistics())
 

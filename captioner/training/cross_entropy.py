@@ -22,7 +22,6 @@ from vislang.training.losses import l2_penalty, matrices
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
 Tensor = Any
-Seed = Any  # keras.random.SeedGenerator
 
 
 def encode_caption(caption: str, config: CaptionerConfig, vocabulary: Vocabulary) -> list[int]:
@@ -128,7 +127,7 @@ class CaptionTask(keras.Model):
         self.captioner = captioner
         self.descriptors = descriptors
         self.total_updates = total_updates
-        self.random = Seed()
+        self.random = keras.random.SeedGenerator()
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         """Return logits, float32 [K, B, T, V], for the inputs of `CaptionBatches`."""
@@ -189,7 +188,7 @@ def optimizer_config(config: CaptionerConfig) -> OptimizerConfig:
     )
 
 
-def some_as_means(descriptors: Tensor, share: float, seed: Seed) -> dict[str, Tensor]:
+def some_as_means(descriptors: Tensor, share: float, seed: Any) -> dict[str, Tensor]:
     """Replace the descriptors of some images by their mean; drawn anew for each batch.
 
     Args:
@@ -211,7 +210,7 @@ def some_as_means(descriptors: Tensor, share: float, seed: Seed) -> dict[str, Te
     }
 
 
-def sampled_words(captioner: Captioner, inputs: dict[str, Tensor], share: Tensor, seed: Seed) -> Tensor:
+def sampled_words(captioner: Captioner, inputs: dict[str, Tensor], share: Tensor, seed: Any) -> Tensor:
     """Replace a share of the words that are read by words drawn from the model, all steps at once.
 
     Args:
@@ -234,7 +233,7 @@ def sampled_words(captioner: Captioner, inputs: dict[str, Tensor], share: Tensor
     return ops.where(ops.logical_and(replaced, read > UNKNOWN), drawn, read)
 
 
-def drop_words(words: Tensor, share: float, seed: Seed) -> Tensor:
+def drop_words(words: Tensor, share: float, seed: Any) -> Tensor:
     """Replace a share of the words by the unknown word (word dropout); marks stay.
 
     Args:

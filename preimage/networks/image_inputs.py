@@ -61,7 +61,7 @@ def read_image(network: "Network", image: Any) -> np.ndarray:
     from vislang.features.model_inputs import one_image
 
     if _is_float(image):
-        return one_image(_checked(network, image.reshape(-1, *image.shape[-3:])))
+        return np.asarray(one_image(_checked(network, image.reshape(-1, *image.shape[-3:]))))
     return network.resized(one_image(image))
 
 
@@ -77,7 +77,7 @@ def read_batches(
     from vislang.features.pipeline import Skipped
 
     if _is_float(images):
-        sources: Sequence[Any] = _checked(network, images)
+        sources: Any = _checked(network, images)
         names = list(map(str, range(len(sources))))
     else:
         sources, names = image_sources(images)

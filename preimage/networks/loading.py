@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vislang.core.errors import ConfigError
 from vislang.images.preprocess import find_recipe
@@ -48,7 +48,7 @@ def load_network(
         raise ConfigError(f"got size {size} and recipe {recipe}, which says another; give one of them")
     if name not in BACKBONES and is_trained(name):
         return _load_trained(name, weights, size, recipe)
-    backbone = load_backbone(name, weights=weights, recipe=recipe if size is None else str(size))
+    backbone: Any = load_backbone(name, weights=weights, recipe=recipe if size is None else str(size))
     if backbone.model is None:
         raise ConfigError(f"{name} is no Keras model, so it has no gradients; give a .keras file or a name")
     aliases = {tap: backbone.layer_of(tap) for tap in backbone.taps}

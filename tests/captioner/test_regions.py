@@ -39,7 +39,7 @@ def drawn(tmp_path_factory) -> Path:
     taps = [
         "--backbone",
         "compact_scenes",
-        "--taps",
+        "--layers",
         "grid,regions-grid,boxes-grid",
         "--cache",
         str(folder / "cache.h5"),

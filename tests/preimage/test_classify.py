@@ -118,7 +118,7 @@ def folder(tmp_path_factory):
 
 
 def words(folder, *more):
-    return ["--model", str(folder / "tiny.keras"), "--recipe", "squash-64-tf/v1", *map(str, more)]
+    return ["--model", str(folder / "tiny.keras"), "--preprocessing", "squash-64-tf/v1", *map(str, more)]
 
 
 def test_the_command_prints_lines_and_json(folder, capsys):

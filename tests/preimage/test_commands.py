@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 
 def words(folder, *more):
-    return ["--model", str(folder / "tiny.keras"), "--recipe", "squash-64-tf/v1", *map(str, more)]
+    return ["--model", str(folder / "tiny.keras"), "--preprocessing", "squash-64-tf/v1", *map(str, more)]
 
 
 def test_invert_draws_a_sheet_prints_errors_and_shows_the_search(folder, capsys):

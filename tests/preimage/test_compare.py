@@ -208,7 +208,16 @@ def folder(tmp_path_factory):
 
 def test_the_command_writes_one_page_and_numbers_and_a_network_beside_itself_is_the_same_twice(folder, capsys):
     tiny, out, numbers = (folder / name for name in ("tiny.keras", "page.html", "numbers.json"))
-    line = [tiny, tiny, "--recipe", "squash-64-tf/v1", "--recipe-b", "squash-64-tf/v1", "--images", folder / "photos"]
+    line = [
+        tiny,
+        tiny,
+        "--preprocessing",
+        "squash-64-tf/v1",
+        "--preprocessing-b",
+        "squash-64-tf/v1",
+        "--images",
+        folder / "photos",
+    ]
     line += ["--labels", folder / "labels.txt", "--labels-b", folder / "others.txt", "--pooled"]
     line += ["--num-layers", 1, "--limit", 2, "--iterations", 2, "--out", out, "--json", numbers]
     assert compare.main(list(map(str, line))) == 3
@@ -233,7 +242,7 @@ def test_the_command_writes_one_page_and_numbers_and_a_network_beside_itself_is_
 
 
 def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):
-    line = ["--model", folder / "tiny.keras", "--recipe", "squash-64-tf/v1", "--images", folder / "photos"]
+    line = ["--model", folder / "tiny.keras", "--preprocessing", "squash-64-tf/v1", "--images", folder / "photos"]
     line += ["--style", folder / "photos" / "1.png", "--layers", "last", "--channels", 2, "--limit", 2]
     line += ["--labels", folder / "labels.txt", "--iterations", 2, "--out", folder / "gallery.html", "--json"]
     assert gallery.main(list(map(str, line))) == 3
@@ -270,8 +279,8 @@ def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):
 )
 def test_what_cannot_end_well_is_refused_in_one_line(folder, capsys, command, line, reason):
     placed = [str(folder / word) if word.endswith(".keras") else word for word in line]
-    placed += ["--images", str(folder / "photos"), "--recipe", "squash-64-tf/v1"]
-    placed += ["--recipe-b", "squash-64-tf/v1"] if command is compare else []
+    placed += ["--images", str(folder / "photos"), "--preprocessing", "squash-64-tf/v1"]
+    placed += ["--preprocessing-b", "squash-64-tf/v1"] if command is compare else []
     placed += [] if "--out" in line else ["--out", str(folder / "refused.html")]
     assert command.main(placed) == 2
     (told,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]

@@ -25,7 +25,7 @@ def test_a_short_training_on_flickr8k_is_far_above_chance(real_data, tmp_path, c
     listing.write_text("\n".join(lines))
     cache = tmp_path / "features.h5"
     words = ["--images", str(listing), "--root", str(real_data / "flickr8k" / "Images"), "--backbone", "mobilenet_v2"]
-    assert extract.main([*words, "--taps", "pooled", "--cache", str(cache)]) == 0
+    assert extract.main([*words, "--layers", "pooled", "--cache", str(cache)]) == 0
     monkeypatch.setattr(
         "datasets.records.of_split",
         lambda all_records, split: tuple(r for r in all_records if r.split == split)[: chosen[split]],

@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--backbone", metavar="NAME", help="a name of --list, hub:HANDLE, or a model file or folder")
     parser.add_argument(
-        "--taps",
+        "--layers",
         default="pooled,grid",
         help="taps or layers, with commas; of 20 regions: regions-KIND, crops-KIND, boxes-KIND with KIND grid,"
         " selective, edges or detector (default: %(default)s)",
@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cache", metavar="FILE", help="the cache to make or to add to, such as runs/f8k.h5")
     add_weights(parser)
-    parser.add_argument("--recipe", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
+    parser.add_argument("--preprocessing", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
     add_batch_size(parser, 32)
     add_strict(parser)
     add_json(parser)
@@ -109,10 +109,10 @@ def _extract(args: argparse.Namespace) -> int:
         paths, extra = _as_cached(cache, paths, args.images)
         skipped += extra
     import_backend_quietly()
-    backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.recipe)
-    taps = dict.fromkeys(backbone.own_name(tap.strip()) for tap in args.taps.split(",") if tap.strip())
+    backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.preprocessing)
+    taps = dict.fromkeys(backbone.own_name(tap.strip()) for tap in args.layers.split(",") if tap.strip())
     if not taps:
-        raise DataError("--taps names no tap, expected some such as pooled,grid; see --list")
+        raise DataError("--layers names no feature layer, expected some such as pooled,grid; see --list")
     backbone = with_regions(backbone, list(taps), args.proposals)
     wanted = [feature_key(backbone, tap) for tap in taps]
     keys = []

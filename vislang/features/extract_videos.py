@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", required=True, metavar="FILE", help="the cache to make")
     parser.add_argument("--frames", type=int, default=26, metavar="N", help="of each video (default: %(default)s)")
     add_weights(parser)
-    parser.add_argument("--recipe", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
+    parser.add_argument("--preprocessing", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
     parser.add_argument("--strict", action="store_true", help="end at the first video that cannot be read")
     add_json(parser)
     return parser
@@ -59,7 +59,7 @@ def extract(args: argparse.Namespace) -> int:
         raise DataError(f"--frames got {args.frames}, expected 1 or more")
     paths = {path.stem: path for path in list_videos(args.videos)}
     import_backend_quietly()
-    backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.recipe)
+    backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.preprocessing)
     key = replace(feature_key(backbone, "pooled"), tap=TAP)
     started = time.monotonic()
     names = list(paths)

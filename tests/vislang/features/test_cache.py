@@ -174,7 +174,7 @@ def test_unknown_taps_say_what_is_there_and_what_to_run(path):
     with pytest.raises(
         DataError,
         match=r"no vgg16/fc7, it holds mobilenet_v2/grid, mobilenet_v2/pooled; add it with: "
-        r"python -m vislang.features.extract --images DIR --backbone vgg16 --taps fc7 --cache .*c.h5",
+        r"python -m vislang.features.extract --images DIR --backbone vgg16 --layers fc7 --cache .*c.h5",
     ):
         open_cache(path).shape("vgg16", "fc7")
 

@@ -75,7 +75,7 @@ def arguments(images, model, cache, *more) -> list[str]:
         str(images),
         "--backbone",
         model,
-        "--recipe",
+        "--preprocessing",
         RECIPE,
         "--batch-size",
         "4",
@@ -128,16 +128,16 @@ def test_bad_files_are_left_out_and_reported(images, model, tmp_path, capsys):
 
 def test_adding_taps_and_doing_nothing(images, model, tmp_path, capsys):
     cache = tmp_path / "c.h5"
-    assert main(arguments(images, model, cache, "--taps", "pooled")) == 3
+    assert main(arguments(images, model, cache, "--layers", "pooled")) == 3
     captured = capsys.readouterr()
     assert f"c.h5: pooled of {model} for {NUM_IMAGES} images" in captured.out
     assert captured.err.count("skipped: ") == 1
-    assert main(arguments(images, model, cache, "--taps", "pooled,layer:last")) == 3
+    assert main(arguments(images, model, cache, "--layers", "pooled,layer:last")) == 3
     captured = capsys.readouterr()
     assert f"last of {model}" in captured.out
     assert "05bad.jpg: not in the cache, whose images are those its first extraction could read" in captured.err
     before = cache.read_bytes()
-    assert main(arguments(images, model, cache, "--taps", "last,pooled")) == 3
+    assert main(arguments(images, model, cache, "--layers", "last,pooled")) == 3
     assert f"nothing to do: {cache} holds these features of {NUM_IMAGES} images" in capsys.readouterr().out
     assert cache.read_bytes() == before
     with open_cache(cache) as opened:
@@ -147,15 +147,15 @@ def test_adding_taps_and_doing_nothing(images, model, tmp_path, capsys):
 @pytest.mark.parametrize("moment", ["behind rows", "behind a mark", "before the rename"])
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(images, model, tmp_path, moment, capsys):
     whole, resumed = tmp_path / "whole.h5", tmp_path / "resumed.h5"
-    main(arguments(images, model, whole, "--taps", "pooled"))
+    main(arguments(images, model, whole, "--layers", "pooled"))
     resumed.write_bytes(whole.read_bytes())
-    main(arguments(images, model, whole, "--taps", "grid,last"))
+    main(arguments(images, model, whole, "--layers", "grid,last"))
     before = resumed.read_bytes()
-    command = [sys.executable, "-c", KILLED_RUN, moment, *arguments(images, model, resumed, "--taps", "grid,last")]
+    command = [sys.executable, "-c", KILLED_RUN, moment, *arguments(images, model, resumed, "--layers", "grid,last")]
     assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
     assert resumed.read_bytes() == before
     capsys.readouterr()
-    main(arguments(images, model, resumed, "--taps", "grid,last", "--json"))
+    main(arguments(images, model, resumed, "--layers", "grid,last", "--json"))
     assert json.loads(capsys.readouterr().out)["computed"] < NUM_IMAGES
     assert resumed.read_bytes() == whole.read_bytes()
 
@@ -182,9 +182,11 @@ def test_mistakes_end_with_one_line(images, model, tmp_path, capsys):
     cache = tmp_path / "c.h5"
     fails(capsys, arguments(images, model, cache, "--strict"), "(strict: the first bad image ends the run)")
     fails(capsys, arguments(images, "resnet", cache), "unknown backbone 'resnet'; did you mean resnet50?")
-    fails(capsys, arguments(images, model, cache, "--taps", "fc7"), "unknown tap of backbone")
+    fails(capsys, arguments(images, model, cache, "--layers", "fc7"), "unknown tap of backbone")
     fails(
-        capsys, arguments(images, model, cache, "--taps", ","), "--taps names no tap, expected some such as pooled,grid"
+        capsys,
+        arguments(images, model, cache, "--layers", ","),
+        "--layers names no tap, expected some such as pooled,grid",
     )
     fails(capsys, arguments(images / "05bad.jpg", model, cache), "none of 1 images could be used, no cache is written")
     listed = tmp_path / "list.txt"
@@ -197,7 +199,7 @@ def test_mistakes_end_with_one_line(images, model, tmp_path, capsys):
 def test_a_cache_of_other_images_is_left_alone(images, model, tmp_path, capsys, monkeypatch):
     cache, listed = tmp_path / "c.h5", tmp_path / "list.txt"
     listed.write_text("sub/01.png\n00.png\n")
-    assert main(arguments(listed, model, cache, "--root", str(images), "--taps", "pooled")) == 0
+    assert main(arguments(listed, model, cache, "--root", str(images), "--layers", "pooled")) == 0
     assert open_cache(cache).ids == ("sub/01.png", "00.png")
     fails(capsys, arguments(images / "sub", model, cache), "holds 'sub/01.png' and 1 more images that are not in")
     other = keras.models.load_model(model)
@@ -205,7 +207,7 @@ def test_a_cache_of_other_images_is_left_alone(images, model, tmp_path, capsys, 
     (tmp_path / "x").mkdir()
     monkeypatch.chdir(tmp_path)
     other.save("x/tiny.keras")
-    again = arguments(listed, "x/tiny.keras", cache, "--taps", "pooled", "--root", str(images))
+    again = arguments(listed, "x/tiny.keras", cache, "--layers", "pooled", "--root", str(images))
     assert main(again) == 0  # another name, another group
     other.set_weights([weight + 1 for weight in other.get_weights()])
     other.save("x/tiny.keras")
@@ -218,10 +220,10 @@ def test_an_image_lost_after_the_first_extraction_is_fatal(images, model, tmp_pa
     for name in ("a.png", "b.png"):
         (tmp_path / "images" / name).write_bytes((images / "00.png").read_bytes())
     cache = tmp_path / "c.h5"
-    assert main(arguments(tmp_path / "images", model, cache, "--taps", "pooled")) == 0
+    assert main(arguments(tmp_path / "images", model, cache, "--layers", "pooled")) == 0
     (tmp_path / "images" / "b.png").write_text("hello")
     fails(
-        capsys, arguments(tmp_path / "images", model, cache, "--taps", "grid"), "the cache holds this image, so it is"
+        capsys, arguments(tmp_path / "images", model, cache, "--layers", "grid"), "the cache holds this image, so it is"
     )
 
 
@@ -232,7 +234,7 @@ def test_names_that_are_not_utf8_are_skipped(images, model, tmp_path, capsys):
     (folder / "ä.png").write_bytes(content)
     with open(os.fsencode(folder) + b"/\xff.png", "wb") as stream:
         stream.write(content)
-    assert main(arguments(folder, model, tmp_path / "c.h5", "--taps", "pooled")) == 3
+    assert main(arguments(folder, model, tmp_path / "c.h5", "--layers", "pooled")) == 3
     assert "its name is not UTF-8; rename it" in capsys.readouterr().err
     assert open_cache(tmp_path / "c.h5").ids == ("ä.png",)
 

@@ -234,7 +234,7 @@ def test_taps_of_two_kinds_are_refused():
 
 def test_the_command_caches_regions_and_pictures_give_the_same(pictures, tmp_path):
     cache_file = tmp_path / "cache.h5"
-    words = ["--images", str(pictures), "--backbone", "compact_scenes", "--taps", "regions-grid,boxes-grid"]
+    words = ["--images", str(pictures), "--backbone", "compact_scenes", "--layers", "regions-grid,boxes-grid"]
     assert extract([*words, "--cache", str(cache_file)]) == 0
     cache = open_cache(cache_file)
     stored = cache.read("compact_scenes", "regions-grid", ["1.png"])

@@ -102,7 +102,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 def extract_command(backbone: str, taps: str, path: str | Path) -> str:
     """Give the command that adds features to a cache."""
-    return f"python -m vislang.features.extract --images DIR --backbone {backbone} --taps {taps} --cache {path}"
+    return f"python -m vislang.features.extract --images DIR --backbone {backbone} --layers {taps} --cache {path}"
 
 
 def _members(path: Path, group: h5py.Group, where: str) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:

@@ -51,7 +51,7 @@ def boxes_beside(cache: FeatureCache, backbone: str, tap: str) -> tuple[str, str
     if cache.key(name, boxes).weights != cache.key(name, regions).weights:
         raise DataError(
             f"{cache.path}: {boxes} are of another detector than {regions} of {name}; extract both into a new cache: "
-            f"python -m vislang.features.extract --taps {regions},{boxes} --cache NEW"
+            f"python -m vislang.features.extract --layers {regions},{boxes} --cache NEW"
         )
     return name, boxes
 
