@@ -64,7 +64,7 @@ class GalleryInputs:
     def command(self, name: str, *words: Any, images: Sequence[str] = ()) -> str:
         """Return the command that makes one section alone."""
         line = ["python", "-m", f"preimage.{name}", "--model", self.network.name]
-        for option in ("weights", "recipe", "size"):
+        for option in ("weights", "preprocessing", "size"):
             value = getattr(self.args, option)
             if value is not None:
                 line += [f"--{option}", str(value)]

@@ -186,7 +186,7 @@ def test_mistakes_end_with_one_line(images, model, tmp_path, capsys):
     fails(
         capsys,
         arguments(images, model, cache, "--layers", ","),
-        "--layers names no tap, expected some such as pooled,grid",
+        "--layers names no feature layer, expected some such as pooled,grid",
     )
     fails(capsys, arguments(images / "05bad.jpg", model, cache), "none of 1 images could be used, no cache is written")
     listed = tmp_path / "list.txt"
