@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from vislang.core.cli import (
@@ -57,7 +58,7 @@ def extract(args: argparse.Namespace) -> int:
 
     if args.frames < 1:
         raise DataError(f"--frames got {args.frames}, expected 1 or more")
-    paths = {path.stem: path for path in list_videos(args.videos)}
+    paths = videos_by_name(list_videos(args.videos))
     import_backend_quietly()
     backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.preprocessing)
     key = replace(feature_key(backbone, "pooled"), tap=TAP)
@@ -91,6 +92,22 @@ def extract(args: argparse.Namespace) -> int:
     if listed:
         return SKIPPED_SOME
     return DONE
+
+
+def videos_by_name(videos: Sequence[Path]) -> dict[str, Path]:
+    """Return the videos by their names without suffix, which are what the cache calls them.
+
+    Raises:
+        DataError: two videos have the same name.
+    """
+    paths: dict[str, Path] = {}
+    for path in videos:
+        if path.stem in paths:
+            raise DataError(
+                f"{path} and {paths[path.stem]} have the same name, expected one video of each name; rename one of them"
+            )
+        paths[path.stem] = path
+    return paths
 
 
 def encoded(backbone: Any, path: Any, count: int) -> tuple[Any, str]:

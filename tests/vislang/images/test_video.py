@@ -143,3 +143,13 @@ def test_videos_are_listed_by_name(tmp_path):
     assert [path.name for path in list_videos(tmp_path)] == ["a.AVI", "b.mp4"]
     with pytest.raises(DataError, match="holds no video"):
         list_videos(tmp_path / "nothing")
+
+
+def test_two_videos_of_one_name_are_refused_and_none_is_lost(tmp_path):
+    from vislang.features.extract_videos import videos_by_name
+
+    first = tmp_path / "a" / "clip.mp4"
+    second = tmp_path / "b" / "clip.mp4"
+    assert videos_by_name([first, tmp_path / "other.avi"]) == {"clip": first, "other": tmp_path / "other.avi"}
+    with pytest.raises(DataError, match="b/clip.mp4 and .*a/clip.mp4 have the same name"):
+        videos_by_name([first, second])
