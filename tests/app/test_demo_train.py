@@ -18,7 +18,7 @@ def test_the_training_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatc
     assert str(tmp_path / "demo" / "words.html") in out
     assert page.count('class="map"') >= 3
     (result,) = (tmp_path / "demo" / "results").glob("pointing-*.json")
-    assert '"area_under_roc"' in result.read_text()
+    assert '"roc_auc"' in result.read_text()
     assert (tmp_path / "demo" / "results" / "pointing-scenes-test.html").read_text().count("<article") == 12
     for ranked in ("vse", "alignment"):
         (result,) = (tmp_path / "demo" / "results").glob(f"{ranked}-*.json")

@@ -154,7 +154,7 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
         (["--images", "nothing.jpg"], "nothing.jpg: cannot be read (No such file or directory)"),
         (["--video", "nothing.mp4"], "no such file, expected a video"),
         (["--images", "PHOTO", "--fps", "3"], "--fps is for videos"),
-        (["--video", "PHOTO", "--fps", "0"], "--fps got 0, expected frames a second, more than 0"),
+        (["--video", "PHOTO", "--fps", "0"], "--fps got 0, expected frames per second, more than 0"),
         (["--video", "PHOTO", "--html", "x.html"], "--html shows images"),
         (["--images", "PHOTO", "--tile", "3"], "--tile got 3 pixels"),
         (["--images", "PHOTO", "--out", "x.bmp"], "--out got x.bmp, expected a name such as out.png"),

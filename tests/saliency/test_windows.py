@@ -176,7 +176,7 @@ def test_the_original_way_asks_each_cell_alone(written):
             expected = (np.exp(full) * (full - q)).sum(axis=-1) if written else -q[[0, 1], sentence]
             found = of_frames[frame] if place == "all" else losses[frame][:, *place]
             np.testing.assert_allclose(found, expected, atol=1e-5)
-    with pytest.raises(ConfigError, match="method got 'other', expected one of: gradient, original"):
+    with pytest.raises(ConfigError, match="method got 'other', expected one of: gradient, ramanishka"):
         cell_losses(captioner, cells, sentence, method="other", whole=None)
 
 
