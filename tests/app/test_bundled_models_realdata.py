@@ -39,13 +39,13 @@ def test_regions_are_described_and_words_placed_from_the_box(real_data, capsys, 
     said = capsys.readouterr()
     assert said.err.startswith("using the bundled region-captioner")
     (found,) = json.loads(said.out)["images"]
-    assert any("dog" in region["words"] for region in found["regions"])
+    assert any("dog" in region["text"] for region in found["regions"])
     assert (tmp_path / "regions.png").is_file()
     assert main(["--images", str(photo), "--sentence", "a dog on the grass", "--json"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith(f"using the bundled {BUNDLED['aligner']}")
     (found,) = json.loads(said.out)["images"]
-    assert " ".join(region["words"] for region in found["regions"]) == "a dog on the grass"
+    assert " ".join(region["text"] for region in found["regions"]) == "a dog on the grass"
 
 
 def test_words_are_explained_from_the_box(real_data, capsys, tmp_path):
@@ -63,10 +63,10 @@ def test_words_are_explained_from_the_box(real_data, capsys, tmp_path):
     assert main([*words, "--html", str(tmp_path / "w.html"), "--json"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith(f"using the bundled {BUNDLED['captioner']}")
-    evidence = {row["word"]: row["evidence"] for row in json.loads(said.out)["words"]}
+    evidence = {row["word"]: row["evidence"] for row in json.loads(said.out)["images"][0]["words"]}
     assert evidence["dogs"] > 1.0
     assert evidence["grass"] > 0.5
     assert evidence["zebra"] < evidence["dogs"]
     assert main(["--video", str(clip), "--fps", "2", "--out", str(tmp_path / "w.mp4")]) == 0
-    assert "the model writes: " in capsys.readouterr().out
+    assert "the model's caption: " in capsys.readouterr().out
     assert (tmp_path / "w.mp4").stat().st_size > 10_000
