@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 F8K ?= data/flickr8k
 BACKBONE ?= mobilenet_v2
-CONFIG ?= best
+RANKER ?= best
 CAPTIONER ?= best
 ALIGNER ?= best
 PHOTOS ?=
@@ -19,7 +19,7 @@ OSIE ?= $(wildcard $(F8K)/../osie)
 VLM ?= best
 VLM_BACKBONE ?= mobilenet_0.75
 PACS ?= $(wildcard $(F8K)/../pacs)
-PACS_CONFIG ?= finetuned
+CLASSIFIER ?= finetuned
 PACS_BACKBONE ?= $(if $(wildcard $(VISLANG_WEIGHTS)/mobilenet_7_5_224_tf*),mobilenet_0.75,compact)
 ENTITIES ?= $(wildcard $(F8K)/../flickr30k_entities)
 DETECTOR = $(wildcard $(VISLANG_WEIGHTS)/centernet_mbv3_coco_frozen.pb)
@@ -36,27 +36,27 @@ export VISLANG_ORACLES ?= $(CURDIR)/.venv/oracles
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
-# The small CNN has one size of picture, the others see regions better in a larger one.
+# The small CNN has one input size; the features of regions are better from larger inputs of the others.
 LARGER = $(if $(filter compact,$(BACKBONE)),,--preprocessing 320)
 # Presets made for the regions detector@320 have variants for other regions, such as best-grid@320.
 OTHER_REGIONS = $(filter-out -detector@320,-$(PROPOSALS)$(if $(LARGER),@320))
 ALIGNER_PRESET = $(ALIGNER)$(if $(filter best best-whole karpathy,$(ALIGNER)),$(OTHER_REGIONS))
 SNIPPETS = $(RUNS)/snippets-f8k-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
-BOX_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone compact --seed 0
-TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --preset $(PACS_CONFIG) $(if $(filter finetuned,$(PACS_CONFIG)),--backbone $(PACS_BACKBONE))
-PACS_SUFFIX = $(if $(filter-out finetuned,$(PACS_CONFIG)),-$(PACS_CONFIG))
-# Exit code 3: done, but some images could not be read and were left out.
+BUNDLED_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone compact --seed 0
+TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --preset $(CLASSIFIER) $(if $(filter finetuned,$(CLASSIFIER)),--backbone $(PACS_BACKBONE))
+PACS_SUFFIX = $(if $(filter-out finetuned,$(CLASSIFIER)),-$(CLASSIFIER))
+# Exit code 3: done, but some images could not be read and were skipped.
 EXTRACT = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --layers pooled,grid --cache $(F8K_CACHE)
 
-.PHONY: help install doctor demo demo-train data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm train-pacs pretrained pretrained-heads eval df metric-agreement test test-slow test-realdata lint figures coverage docs bench clean
+.PHONY: help install doctor demo demo-train data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm train-pacs pretrained pretrained-heads eval df metric-agreement test test-slow test-wheel test-realdata lint figures coverage docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
 
-install: .venv/.installed ## make .venv with everything in it (needs Python 3.11 or newer)
+install: .venv/.installed ## make .venv with everything in it (needs Python 3.11)
 
 .venv/.installed: setup.py
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; make PYTHON=python3.12 install" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11; name one: make PYTHON=python3.11 install" >&2; exit 2; }
 	@$(PYTHON) -m venv .venv || { echo "error: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	$(PY) -m pip install --quiet --upgrade pip "setuptools<81" wheel
 	$(PY) -m pip install --quiet --editable ".[dev]"
@@ -67,7 +67,7 @@ install: .venv/.installed ## make .venv with everything in it (needs Python 3.11
 	$(PY) tests/helpers/opencv_caffe.py --install
 	@touch $@
 
-doctor: install ## say what works on this machine, what is missing, and how to mend it
+doctor: install ## check the installation and print what fixes each problem
 	$(PY) -m app.doctor --data $(F8K)
 
 demo: install ## all abilities of the bundled models on one page, in a minute; PHOTOS=DIR: captions and search of your folder
@@ -87,24 +87,24 @@ features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 region-features: features ## add 20 regions of each image of Flickr8K to its cache (F8K=DIR PROPOSALS=detector|grid|selective|edges)
 	$(EXTRACT) $(LARGER) --layers regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
 
-train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); killed, it resumes
+train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); interrupted, it resumes
 
-train-f8k-ranker: features ## the ranker alone (F8K=DIR CONFIG=best SEEDS="0 1 2")
-	for seed in $(SEEDS); do $(PY) -m vse.train --preset $(CONFIG) --seed $$seed $(F8K_TRAINING) \
-	  --out $(RUNS)/vse-f8k-$(CONFIG)-$$seed || exit $$?; done
+train-f8k-ranker: features ## the ranker alone (F8K=DIR RANKER=best SEEDS="0 1 2")
+	for seed in $(SEEDS); do $(PY) -m vse.train --preset $(RANKER) --seed $$seed $(F8K_TRAINING) \
+	  --out $(RUNS)/vse-f8k-$(RANKER)-$$seed || exit $$?; done
 
 train-f8k-captioner: features ## the captioner alone (F8K=DIR CAPTIONER=best SEEDS="0 1 2")
 	for seed in $(SEEDS); do $(PY) -m captioner.train --preset $(CAPTIONER) --seed $$seed $(F8K_TRAINING) \
 	  --out $(RUNS)/cap-f8k-$(CAPTIONER)-$$seed || exit $$?; done
 
-train-f8k-s2vt: ## the captioner that saliency explains alone (F8K=DIR SEEDS="0 1 2")
+train-f8k-s2vt: ## the S2VT captioner of the published saliency method alone (F8K=DIR SEEDS="0 1 2")
 	$(MAKE) train-f8k-captioner CAPTIONER=s2vt
 
 train-f8k-aligner: region-features ## the aligner of words and regions alone (F8K=DIR ALIGNER=best SEEDS="0 1 2")
 	for seed in $(SEEDS); do $(PY) -m captioner.alignment.train --preset $(ALIGNER_PRESET) --seed $$seed $(F8K_TRAINING) \
 	  --out $(RUNS)/align-f8k-$(ALIGNER)-$$seed || exit $$?; done
 
-train-f8k-regions: train-f8k-aligner ## the captioner of regions alone, on snippets that the first aligner cuts (F8K=DIR SEEDS="0 1 2")
+train-f8k-regions: train-f8k-aligner ## the region captioner alone, on the snippets that the first aligner cuts (F8K=DIR SEEDS="0 1 2")
 	test -f $(SNIPPETS)/dataset.json || $(PY) -m captioner.make_snippets --model $(RUNS)/align-f8k-$(ALIGNER)-$(firstword $(SEEDS)) \
 	  --data $(F8K) --cache $(F8K_CACHE) --out $(SNIPPETS)
 	for seed in $(SEEDS); do $(PY) -m captioner.train --preset regions$(OTHER_REGIONS) --seed $$seed --dataset karpathy \
@@ -113,25 +113,25 @@ train-f8k-regions: train-f8k-aligner ## the captioner of regions alone, on snipp
 train-vlm: install ## a visual language model for unnaturalness maps (F8K=DIR VLM=best|kato VLM_BACKBONE=NAME)
 	$(PY) -m naturalness.train --preset $(VLM) --backbone $(VLM_BACKBONE) --data $(F8K) --limit 1500 --out $(RUNS)/vlm-f8k-$(VLM)
 
-train-pacs: install ## two networks to compare, one of photographs, one of drawings (PACS=DIR SEEDS="0 1 2" PACS_CONFIG=finetuned|scratch)
+train-pacs: install ## two classifiers to compare, of photographs and of drawings (PACS=DIR SEEDS="0 1 2" CLASSIFIER=finetuned|scratch)
 	@test -n "$(PACS)" || { echo "error: no folder of PACS; name it: make train-pacs PACS=DIR, which holds photo/dog/*.jpg and so on" >&2; exit 2; }
 	for seed in $(SEEDS); do \
 	  $(TRAIN_PACS) --seed $$seed --domains photo --out $(RUNS)/pacs-photo$(PACS_SUFFIX)-$$seed || test $$? = 3 || exit 2; \
 	  $(TRAIN_PACS) --seed $$seed --domains art_painting cartoon sketch --out $(RUNS)/pacs-drawings$(PACS_SUFFIX)-$$seed \
 	    || test $$? = 3 || exit 2; done
 
-pretrained: install ## rebuild what is in the box: distil the small CNN, train all heads on it (F8K=DIR MORE="DIR ...")
-	$(PY) -m app.bundle.train --data $(F8K) $(addprefix --images ,$(MORE)) --lessons $(RUNS)/distill/lessons \
+pretrained: install ## rebuild the bundled models: distil the small CNN, then train on its features (F8K=DIR MORE="DIR ...")
+	$(PY) -m app.bundle.train --data $(F8K) $(addprefix --images ,$(MORE)) --targets $(RUNS)/distill/targets \
 	  --run $(RUNS)/distill/compact --out vislang/pretrained/compact.weights.h5
 	$(MAKE) pretrained-heads
 
-pretrained-heads: install ## rebuild the box but for its CNN (F8K=DIR)
+pretrained-heads: install ## rebuild the bundled models on the small CNN, without distilling it (F8K=DIR)
 	$(MAKE) region-features BACKBONE=compact PROPOSALS=grid
-	$(PY) -m vse.train --preset box $(BOX_TRAINING) --out $(RUNS)/bundled/ranker
-	$(PY) -m captioner.train --preset box $(BOX_TRAINING) --out $(RUNS)/bundled/captioner
-	$(PY) -m captioner.train --preset box-s2vt $(BOX_TRAINING) --out $(RUNS)/bundled/explainer
+	$(PY) -m vse.train --preset box $(BUNDLED_TRAINING) --out $(RUNS)/bundled/ranker
+	$(PY) -m captioner.train --preset box $(BUNDLED_TRAINING) --out $(RUNS)/bundled/captioner
+	$(PY) -m captioner.train --preset box-s2vt $(BUNDLED_TRAINING) --out $(RUNS)/bundled/explainer
 	$(PY) -m naturalness.train --preset box --backbone compact --data $(F8K) --limit 2000 --out $(RUNS)/bundled/naturalness
-	$(PY) -m captioner.alignment.train --preset box $(BOX_TRAINING) --out $(RUNS)/bundled/aligner
+	$(PY) -m captioner.alignment.train --preset box $(BUNDLED_TRAINING) --out $(RUNS)/bundled/aligner
 	$(PY) -m captioner.make_snippets --model $(RUNS)/bundled/aligner --data $(F8K) --cache $(F8K_CACHE) --out $(RUNS)/bundled/snippets
 	$(PY) -m captioner.train --preset box-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/bundled/snippets \
 	  --cache $(RUNS)/bundled/snippets/features.h5 --out $(RUNS)/bundled/region-captioner
@@ -170,7 +170,10 @@ test: install .venv/.oracles ## run the test suite
 	$(PY) -m pytest -n 2 --dist loadfile -m "not realdata and not slow"
 
 test-slow: install ## run the tests that train or caption for long
-	$(PY) -m pytest -n 2 --dist loadfile -m "slow and not realdata"
+	$(PY) -m pytest -n 2 --dist loadfile -m "slow and not realdata" --ignore tests/app/test_wheel.py
+
+test-wheel: install ## build the wheel, install it in a new environment, and run it from other folders
+	$(PY) -m pytest tests/app/test_wheel.py
 
 test-realdata: install ## run the tests on real data (VISLANG_DATA=DIR, default ../shared/data)
 	$(PY) -m pytest -n 2 --dist loadfile -m realdata

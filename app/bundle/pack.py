@@ -29,6 +29,7 @@ class PackedModel:
         data: options of the training that name its data; {} is the data set.
         task: of eval.run.
         results: how the names of the task's result files begin.
+        result: type of these results.
         cached: whether the evaluation reads a feature cache.
         regions: whether it reads one region at a time.
         kept: what of the training data is stored in it.
@@ -38,29 +39,24 @@ class PackedModel:
     training: str
     task: str
     results: str
+    result: type[Result]
     data: str = "--data data/{0} --cache runs/features/{0}.h5"
     cached: bool = True
     regions: bool = False
     kept: str = "only the words of the vocabulary are stored"
 
 
-_RESULT_TYPES: dict[str, type[Result]] = {
-    "retrieval": RetrievalResult,
-    "captions": CaptionResult,
-    "alignment": RetrievalResult,
-    "regions": RegionCaptionResult,
-    "fixations": FixationResult,
-}
 PACKED_MODELS = {
-    "ranker": PackedModel("vse", "vse.train", "retrieval", "vse-"),
-    "captioner": PackedModel("captioner", "captioner.train", "captions", "captions-captioner-"),
-    "explainer": PackedModel("captioner", "captioner.train", "captions", "captions-captioner-"),
-    "aligner": PackedModel("aligner", "captioner.alignment.train", "alignment", "alignment-"),
+    "ranker": PackedModel("vse", "vse.train", "retrieval", "vse-", RetrievalResult),
+    "captioner": PackedModel("captioner", "captioner.train", "captions", "captions-captioner-", CaptionResult),
+    "explainer": PackedModel("captioner", "captioner.train", "captions", "captions-captioner-", CaptionResult),
+    "aligner": PackedModel("aligner", "captioner.alignment.train", "alignment", "alignment-", RetrievalResult),
     "region-captioner": PackedModel(
         "captioner",
         "captioner.train",
         "regions",
         "region-captions-",
+        RegionCaptionResult,
         data="--data runs/bundled/snippets --cache runs/bundled/snippets/features.h5",
         regions=True,
     ),
@@ -69,6 +65,7 @@ PACKED_MODELS = {
         "naturalness.train",
         "fixations",
         "fixations-",
+        FixationResult,
         data="--data data/{0} --limit 2000",
         cached=False,
         kept="only statistics of features are stored",
@@ -145,7 +142,7 @@ def check_model(args: argparse.Namespace, description: Mapping[str, Any]) -> Non
     config = description["config"]
     if kind == "captioner" and model.regions != (FeatureName.parse(config["layers"][0]).kind == "described"):
         raise CheckpointError(
-            f"{args.model} reads {config['taps'][0]}, which {args.name} does not; choose another --name"
+            f"{args.model} reads {config['layers'][0]}, which {args.name} does not; choose another --name"
         )
     if config.get("consensus_images"):
         raise CheckpointError(
@@ -197,7 +194,7 @@ def evaluate(args: argparse.Namespace, checkpoint: Path) -> Result:
         raise EvalError(f"{args.model} could not be evaluated, so nothing was packed; see above")
     results = args.results.glob(f"{model.results}*.json")
     (written,) = [path for path in results if path.stat().st_mtime_ns != before.get(path)]
-    return read_result(written, _RESULT_TYPES[model.task])
+    return read_result(written, model.result)
 
 
 def make_card(args: argparse.Namespace, description: Mapping[str, Any], result: Result, packed: Path) -> dict[str, Any]:

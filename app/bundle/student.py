@@ -1,6 +1,6 @@
-"""How the pupil learns: its losses, its batches, and the two stages of a training that goes on where it was stopped."""
+"""Distillation of the small CNN: the student's losses, its batches, and the two stages of its training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,47 +10,51 @@ import keras
 import numpy as np
 from keras import ops
 
-from app.bundle.config import PupilConfig
-from app.bundle.targets import Lessons
+from app.bundle.config import StudentConfig
+from app.bundle.targets import TeacherTargets
 from vislang.backbones.compact import StandardisedConv2D, build_compact
 from vislang.core.seeds import seed_everything, stream
 from vislang.images.augment import WHOLE, as_input, show
-from vislang.training.callbacks import ResumableTraining, fit_resumably
+from vislang.training.callbacks import ResumableTraining, Row, fit_resumably
 from vislang.training.checkpoints import WEIGHTS
 from vislang.training.epoch_batches import EpochBatches
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
+WARMUP = "warmup"  # folder of the first stage
 _PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-_HINTED = {40: "stage1_end", 20: "stage2_end"}  # cells a side of a teacher's layer: the pupil's layer that matches it
+_HINTED = {40: "stage1_end", 20: "stage2_end"}  # side of a teacher's layer: the student's layer of the same side
 _CELLS = "cells"
+_BLOCK = 64  # images whose errors are computed at once
 # Matrices by Muon (Jordan et al. 2024); gains, biases and the layers on top by Adam.
 MUON = partial(
     keras.optimizers.Muon,
     weight_decay=0.0,
     adam_weight_decay=0.0,
     adam_lr_ratio=0.3,
-    exclude_layers=["taught", "hint_"],
+    exclude_layers=["targets", "hint_"],
     clipnorm=5.0,
 )
 
 
-def build_pupil(config: PupilConfig, taught: int, hints: dict[str, tuple[int, ...]]) -> tuple[keras.Model, keras.Model]:
+def build_student(
+    config: StudentConfig, num_targets: int, hints: Mapping[str, tuple[int, ...]]
+) -> tuple[keras.Model, keras.Model]:
     """Build the network, and on top of it the layers that are thrown away after training.
 
     Args:
         config: the settings.
-        taught: width of the targets of a cell.
-        hints: {layer of the teacher: [h, w, C] of it}.
+        num_targets: width K of the targets of a cell.
+        hints: shape [h, w, C] of each hint layer of the teacher.
 
     Returns:
-        The network of `StandardisedConv2D`; and a model that gives {"cells": [B, cells, taught], layer: [B, h, w, C]}.
+        the network of `StandardisedConv2D`; and a model that returns {"cells": [B, cells, K], layer: [B, h, w, C]}.
     """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(_PRECISIONS[config.precision])
     try:
         network = build_compact(config.size, config.width, config.channels, StandardisedConv2D)
         cells = keras.layers.Reshape((-1, config.channels))(network.get_layer("grid").output)
-        outputs = {_CELLS: keras.layers.Dense(taught, name="taught")(cells)}
+        outputs = {_CELLS: keras.layers.Dense(num_targets, name="targets")(cells)}
         for hint, shape in hints.items():
             matching = network.get_layer(_HINTED[shape[0]]).output
             outputs[hint] = keras.layers.Dense(shape[-1], name=f"hint_{hint}")(matching)
@@ -59,60 +63,81 @@ def build_pupil(config: PupilConfig, taught: int, hints: dict[str, tuple[int, ..
     return network, keras.Model(network.input, outputs)
 
 
-class Measure:
-    """Shares of the targets' variance that are not explained.
+class UnexplainedVariance:
+    """Shares of the targets' variance that are not explained: of cells, of their mean, of caption directions.
 
     Args:
-        targets: float [D, cells, K], to take variances from.
-        meaning: float32 [K, M] of `meaning_directions`; M may be 0.
+        targets: float [D, cells, K], whose variances are the denominators.
+        directions: float32 [K, M] of `caption_directions`; M may be 0.
     """
 
-    def __init__(self, targets: np.ndarray, meaning: np.ndarray):
+    def __init__(self, targets: np.ndarray, directions: np.ndarray):
         targets = targets.astype(np.float32)
         self.mean = targets.mean(axis=(0, 1))
-        self.meaning = meaning
-        self.variances = {name: float(np.mean(error)) for name, error in self._errors(targets - self.mean).items()}
+        self.directions = directions
+        self.variances: dict[str, float] = {}
+        for name, error in self._errors(targets - self.mean).items():
+            self.variances[name] = float(np.mean(error))
 
     def _errors(self, error: Any) -> dict[str, Any]:
-        """Give the squared error of each image, [B], for errors [B, cells, K]."""
-        parts = {_CELLS: ops.mean(ops.sum(ops.square(error), axis=-1), axis=-1)}
-        parts["pooled"] = ops.sum(ops.square(ops.mean(error, axis=1)), axis=-1)
-        if self.meaning.shape[1]:
-            told = ops.matmul(error, self.meaning)
-            parts["meaning_cells"] = ops.mean(ops.sum(ops.square(told), axis=-1), axis=-1)
-            parts["meaning"] = ops.sum(ops.square(ops.mean(told, axis=1)), axis=-1)
-        return parts
+        """Return the squared errors of each image, [B], for errors [B, cells, K]."""
+        errors = {_CELLS: ops.mean(ops.sum(ops.square(error), axis=-1), axis=-1)}
+        errors["pooled"] = ops.sum(ops.square(ops.mean(error, axis=1)), axis=-1)
+        if self.directions.shape[1]:
+            projected = ops.matmul(error, self.directions)
+            errors["caption_cells"] = ops.mean(ops.sum(ops.square(projected), axis=-1), axis=-1)
+            errors["captions"] = ops.sum(ops.square(ops.mean(projected, axis=1)), axis=-1)
+        return errors
 
-    def unexplained(self, targets: Any, found: Any) -> dict[str, Any]:
-        """Give each share, [B]; its mean over images is 1 for who always gives the mean."""
-        errors = self._errors(ops.cast(targets, "float32") - ops.cast(found, "float32"))
+    def shares(self, targets: Any, predictions: Any) -> dict[str, Any]:
+        """Return each share, [B]; predicting the mean gives 1 on average.
+
+        Args:
+            targets: [B, cells, K].
+            predictions: [B, cells, K].
+        """
+        errors = self._errors(ops.cast(targets, "float32") - ops.cast(predictions, "float32"))
         return {name: error / self.variances[name] for name, error in errors.items()}
 
-    def explained(self, targets: np.ndarray, found: np.ndarray) -> dict[str, float]:
-        """Give each share that is explained; 1 is all of it."""
-        blocks = range(0, len(targets), 64)
-        parts = [self.unexplained(targets[start : start + 64], found[start : start + 64]) for start in blocks]
-        names = self.variances
-        return {name: 1 - float(np.concatenate([np.asarray(part[name]) for part in parts]).mean()) for name in names}
+    def explained(self, targets: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+        """Return the explained share of each variance, at most 1, over all images.
+
+        Args:
+            targets: float [D, cells, K].
+            predictions: float [D, cells, K].
+        """
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self.variances}
+        for start in range(0, len(targets), _BLOCK):
+            shares = self.shares(targets[start : start + _BLOCK], predictions[start : start + _BLOCK])
+            for name, share in shares.items():
+                parts[name].append(np.asarray(share))
+        return {name: 1 - float(np.concatenate(shares).mean()) for name, shares in parts.items()}
 
 
-def lesson_loss(measure: Measure, config: PupilConfig) -> Callable[[Any, Any], Any]:
-    """Give the loss of cells, [B, cells, K]."""
-    weights = {_CELLS: 1.0, "pooled": config.pooled_weight}
-    weights |= {"meaning_cells": config.meaning_weight, "meaning": config.meaning_weight}
+def target_loss(variance: UnexplainedVariance, config: StudentConfig) -> Callable[[Any, Any], Any]:
+    """Return the loss of the cells: of targets and predictions [B, cells, K], the weighted sum of the shares, [B]."""
+    weights = {
+        _CELLS: 1.0,
+        "pooled": config.pooled_weight,
+        "caption_cells": config.caption_weight,
+        "captions": config.caption_weight,
+    }
 
-    def loss(targets: Any, found: Any) -> Any:
-        shares = measure.unexplained(targets, found)
+    def loss(targets: Any, predictions: Any) -> Any:
+        shares = variance.shares(targets, predictions)
         return sum(weights[name] * share for name, share in shares.items())
 
     return loss
 
 
 def hint_loss(variance: float) -> Callable[[Any, Any], Any]:
-    """Give the loss of a hint, [B, h, w, C]: the share of its variance that is not explained."""
+    """Return the loss of a hint: of activations [B, h, w, C], the share of variance that is not explained, [B].
 
-    def loss(targets: Any, found: Any) -> Any:
-        error = ops.cast(targets, "float32") - ops.cast(found, "float32")
+    References: hints, Romero et al. 2015, arXiv:1412.6550.
+    """
+
+    def loss(targets: Any, predictions: Any) -> Any:
+        error = ops.cast(targets, "float32") - ops.cast(predictions, "float32")
         return ops.mean(ops.sum(ops.square(error), axis=-1), axis=(1, 2)) / variance
 
     return loss
@@ -124,10 +149,10 @@ class ViewBatch:
 
     Attributes:
         view: index of the view.
-        rows: int [B], photographs, ascending.
+        rows: int [B], images, ascending.
         mirrored: bool [B], which are mirrored once more.
-        others: int [B], the photograph of the batch that each is mixed with; None: not mixed.
-        share: of the photograph itself where it is mixed, 0 to 1.
+        others: int [B], the image of the batch that each is mixed with; None: not mixed.
+        share: of the image itself where it is mixed, 0 to 1.
     """
 
     view: int
@@ -137,28 +162,28 @@ class ViewBatch:
     share: np.float32
 
 
-class Batches(EpochBatches):
-    """Shuffled views with their targets; epoch e shows view e, modulo the views, of every photograph.
+class StudentBatches(EpochBatches):
+    """Shuffled views with their targets; epoch e shows view e, modulo the views, of every image.
 
     Args:
-        lessons: prepared.
-        config: of the pupil.
+        teacher: prepared targets.
+        config: of the student.
         views: how many to go through; with hints, 1.
-        hints: layers whose outputs are targets too.
+        hints: layers whose activations are targets too.
     """
 
-    def __init__(self, lessons: Lessons, config: PupilConfig, views: int, hints: Sequence[str] = ()):
+    def __init__(self, teacher: TeacherTargets, config: StudentConfig, views: int, hints: Sequence[str] = ()):
         super().__init__(config.seed, first_epoch=1)
-        self.lessons = lessons
+        self.teacher = teacher
         self.config = config
         self.views = views
-        self.targets = [np.load(lessons.path(number), mmap_mode="r") for number in range(views)]
-        self.hints = {layer: np.load(lessons.hint_path(layer), mmap_mode="r") for layer in hints}
+        self.targets = [np.load(teacher.path(index), mmap_mode="r") for index in range(views)]
+        self.hints = {layer: np.load(teacher.hint_path(layer), mmap_mode="r") for layer in hints}
 
     def plan(self, epoch: int) -> list[ViewBatch]:
         """Return what each full batch shows."""
         size = self.config.batch_size
-        order = stream(self.seed, "order", epoch, *self.hints).permutation(len(self.lessons.images))
+        order = stream(self.seed, "order", epoch, *self.hints).permutation(len(self.teacher.images))
         batches = []
         for index in range(len(order) // size):
             random = stream(self.seed, "changes", epoch, index, *self.hints)
@@ -173,102 +198,107 @@ class Batches(EpochBatches):
         return batches
 
     def batch(self, rows: ViewBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Return pictures, float32 [B, S, S, 3], and float16 targets: of cells [B, cells, K], of hints [B, h, w, C]."""
+        """Return images, float32 [B, S, S, 3], and float16 targets: of cells [B, cells, K], of hints [B, h, w, C]."""
         shown = []
         for row in rows.rows.tolist():
-            shown.append(show(self.lessons.images[row], self.lessons.view(row, rows.view), self.config.size))
-        pictures = as_input(np.stack(shown))
+            shown.append(show(self.teacher.images[row], self.teacher.view(row, rows.view), self.config.size))
+        images = as_input(np.stack(shown))
         cells = self.targets[rows.view][rows.rows]
         side = round(cells.shape[1] ** 0.5)
         targets = {_CELLS: cells.reshape(len(cells), side, side, -1)}
-        for layer, kept in self.hints.items():
-            targets[layer] = kept[rows.rows]
-        for maps in (pictures, *targets.values()):
+        for layer, activations in self.hints.items():
+            targets[layer] = activations[rows.rows]
+        for maps in (images, *targets.values()):
             maps[rows.mirrored] = maps[rows.mirrored][:, :, ::-1]
         if rows.others is not None:
-            pictures = mixed(pictures, rows.others, rows.share)
+            images = mixed(images, rows.others, rows.share)
             targets = {name: mixed(maps, rows.others, rows.share) for name, maps in targets.items()}
         targets[_CELLS] = targets[_CELLS].reshape(cells.shape)
-        return pictures, targets
+        return images, targets
 
 
-def mixed(maps: np.ndarray, other: np.ndarray, share: np.float32) -> np.ndarray:
-    """Lay the maps of a batch over those of others."""
-    return (share * maps + (1 - share) * maps[other]).astype(maps.dtype)
+def mixed(maps: np.ndarray, others: np.ndarray, share: np.float32) -> np.ndarray:
+    """Mix the maps of a batch with those of others (mixup, Zhang et al. 2018, arXiv:1710.09412).
+
+    Args:
+        maps: float [B, ...].
+        others: int [B], rows of `maps`.
+        share: weight of the maps themselves.
+
+    Returns:
+        [B, ...] of the dtype of `maps`.
+    """
+    return (share * maps + (1 - share) * maps[others]).astype(maps.dtype)
 
 
-def train_pupil(
-    config: PupilConfig,
-    lessons: Lessons,
-    meaning: np.ndarray,
+def train_student(
+    config: StudentConfig,
+    teacher: TeacherTargets,
+    directions: np.ndarray,
     dev: Sequence[Any],
     dev_targets: np.ndarray,
     folder: Path,
-) -> tuple[keras.Model, list[dict[str, Any]]]:
-    """Train, or go on training: first with hints on the first view, then on all views.
+) -> tuple[keras.Model, list[Row]]:
+    """Train, or resume training: first with hints on the first view, then on all views.
 
     Args:
-        config: of the pupil.
-        lessons: prepared.
-        meaning: float32 [K, M] of `meaning_directions`.
-        dev: photographs to validate on, shown whole.
+        config: of the student.
+        teacher: prepared targets.
+        directions: float32 [K, M] of `caption_directions`.
+        dev: images to validate on, not cropped.
         dev_targets: float16 [D, cells, K] of these.
         folder: where the state is kept.
 
     Returns:
-        The network of `StandardisedConv2D` with its best weights, and the history of the second stage.
+        the network of `StandardisedConv2D` with its best weights, and the history of the second stage.
     """
     seed_everything(config.seed)
-    measure = Measure(dev_targets, meaning)
-    pictures = as_input(np.stack([show(image, WHOLE, config.size) for image in dev]))
-    primer = Batches(lessons, config, 1, lessons.hints)
-    shapes = {layer: kept.shape[1:] for layer, kept in primer.hints.items()}
-    network, pupil = build_pupil(config, dev_targets.shape[-1], shapes)
-    pupil.get_layer("taught").bias.assign(measure.mean)
-    losses = {_CELLS: lesson_loss(measure, config)}
-    for layer, kept in primer.hints.items():
-        sample = kept[:: max(1, len(kept) // 200)].astype(np.float32).reshape(-1, kept.shape[-1])
-        pupil.get_layer(f"hint_{layer}").bias.assign(sample.mean(axis=0))
+    variance = UnexplainedVariance(dev_targets, directions)
+    dev_images = as_input(np.stack([show(image, WHOLE, config.size) for image in dev]))
+    warmup = StudentBatches(teacher, config, 1, teacher.hints)
+    shapes = {layer: activations.shape[1:] for layer, activations in warmup.hints.items()}
+    network, student = build_student(config, dev_targets.shape[-1], shapes)
+    losses = {_CELLS: target_loss(variance, config)}
+    student.get_layer("targets").bias.assign(variance.mean)
+    for layer, activations in warmup.hints.items():
+        sample = activations[:: max(1, len(activations) // 200)].astype(np.float32).reshape(-1, activations.shape[-1])
+        student.get_layer(f"hint_{layer}").bias.assign(sample.mean(axis=0))
         losses[layer] = hint_loss(float(sample.var(axis=0).sum()))
-    told = keras.Model(pupil.input, pupil.output[_CELLS])
+    predictor = keras.Model(student.input, student.output[_CELLS])
 
     def validate() -> dict[str, float]:
-        shares = measure.explained(dev_targets, told.predict(pictures, batch_size=config.batch_size, verbose=0))
+        predictions = predictor.predict(dev_images, batch_size=config.batch_size, verbose=0)
+        shares = variance.explained(dev_targets, predictions)
         return {"score": sum(shares.values()) / len(shares), **shares}
 
-    if lessons.hints and config.primer_passes:
-        _stage(pupil, primer, losses, config.primer_passes, config, validate, folder / "primer")
-        pupil.load_weights(folder / "primer" / WEIGHTS)
-    every = keras.Model(pupil.input, {_CELLS: pupil.output[_CELLS]})
-    batches = Batches(lessons, config, lessons.views)
-    history = _stage(every, batches, losses, config.passes * lessons.views, config, validate, folder)
-    every.load_weights(folder / WEIGHTS)
+    if teacher.hints and config.warmup_passes:
+        keeper = ResumableTraining(folder / WARMUP, validate, student, score="score")
+        _train_stage(student, warmup, losses, keeper, config, config.warmup_passes)
+        student.load_weights(folder / WARMUP / WEIGHTS)
+    without_hints = keras.Model(student.input, {_CELLS: student.output[_CELLS]})
+    batches = StudentBatches(teacher, config, teacher.views)
+    keeper = ResumableTraining(folder, validate, without_hints, score="score")
+    history = _train_stage(without_hints, batches, losses, keeper, config, config.passes * teacher.views)
+    without_hints.load_weights(folder / WEIGHTS)
     return network, history
 
 
-def _stage(
-    pupil: keras.Model,
-    batches: Batches,
-    losses: dict[str, Callable],
+def _train_stage(
+    student: keras.Model,
+    batches: StudentBatches,
+    losses: Mapping[str, Callable[[Any, Any], Any]],
+    keeper: ResumableTraining,
+    config: StudentConfig,
     epochs: int,
-    config: PupilConfig,
-    validate: Callable[[], dict[str, float]],
-    folder: Path,
-) -> list[dict[str, Any]]:
-    """Train for some epochs; killed, the same call goes on. The best weights lie in the folder."""
-    updates = epochs * len(batches)
-    compile_task(
-        pupil,
-        make_optimizer(optimizer_config(config), updates, {"muon": MUON}),
-        {name: losses[name] for name in pupil.output},
-        jit_compile=False,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    keeper = ResumableTraining(folder, validate, pupil, score="score")
-    return fit_resumably(pupil, batches, keeper, epochs=epochs)
+) -> list[Row]:
+    """Train for some epochs, or resume; the best weights lie in the folder of `keeper`."""
+    optimizer = make_optimizer(optimizer_config(config), epochs * len(batches), {"muon": MUON})
+    compile_task(student, optimizer, {name: losses[name] for name in student.output}, jit_compile=False)
+    keeper.folder.mkdir(parents=True, exist_ok=True)
+    return fit_resumably(student, batches, keeper, epochs=epochs)
 
 
-def optimizer_config(config: PupilConfig) -> OptimizerConfig:
+def optimizer_config(config: StudentConfig) -> OptimizerConfig:
     """Return the settings of the optimizer."""
     return OptimizerConfig(
         kind="muon",

@@ -1,7 +1,7 @@
-"""What the pupil is taught: what its teachers see in each view, on disk.
+"""What the student learns: the teachers' features of each view, stored on disk.
 
-A teacher's grid, 10x10 at 320 px, is standardised per channel and projected onto its leading principal directions: some
-hundred numbers per cell hold most of its variance, and the lessons of many views fit on a disk.
+A teacher's grid, 10x10 at 320 pixels, is standardised per channel and projected onto its leading principal directions:
+some hundred numbers per cell hold most of its variance, and the targets of many views fit on a disk.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,61 +15,66 @@ from PIL import Image
 
 from vislang.backbones.base import LoadedBackbone
 from vislang.core.errors import DataError
-from vislang.core.files import UNREADABLE, whole_file
+from vislang.core.files import UNREADABLE, whole_file, write_array
 from vislang.core.seeds import stream
 from vislang.images.augment import WHOLE, View, as_input, random_view, show
 
-SIDE = 320  # of what a teacher is shown
-_FITTED_ON = 1500  # views that the directions are fitted on
+SIDE = 320  # pixels of a teacher's input
+_NUM_FITTED = 1500  # views that the projections are fitted on
 _BATCH = 32
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What of one teacher is taught: (x - mean) / deviation, projected.
+class TeacherProjection:
+    """The map from a teacher's features to the student's targets.
 
     Attributes:
         mean: float32 [F].
-        directions: float32 [F, K], orthogonal, divided by the channels' deviations.
-        kept: share of the standardised variance, 0 to 1.
+        directions: float32 [F, K], orthogonal, divided by the standard deviations of the channels.
+        explained: share of the standardised variance in these directions, 0 to 1.
     """
 
     mean: np.ndarray
     directions: np.ndarray
-    kept: float
+    explained: float
 
-    def of(self, grid: np.ndarray) -> np.ndarray:
+    def project(self, grid: np.ndarray) -> np.ndarray:
         """Project float32 [..., F] to [..., K]."""
         return (grid - self.mean) @ self.directions
 
 
-def fit_subject(grids: np.ndarray, width: int) -> Subject:
-    """Fit to grids, float32 [V, cells, F]; exact, in float64. Channels that never change are left out."""
+def fit_projection(grids: np.ndarray, width: int) -> TeacherProjection:
+    """Fit the `width` leading principal directions, in float64; channels that never change are left out.
+
+    Args:
+        grids: float32 [V, cells, F].
+        width: number of directions.
+    """
     rows = grids.reshape(-1, grids.shape[-1]).astype(np.float64)
     mean = rows.mean(axis=0)
-    deviation = rows.std(axis=0)
-    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
+    std = rows.std(axis=0)
+    scale = np.divide(1, std, out=np.zeros_like(std), where=std > 1e-6)
     scaled = (rows - mean) * scale
     values, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
     order = np.argsort(-values)[:width]
     directions = (vectors[:, order] * scale[:, None]).astype(np.float32)
-    return Subject(mean.astype(np.float32), directions, float(values[order].sum() / values.sum()))
+    return TeacherProjection(mean.astype(np.float32), directions, float(values[order].sum() / values.sum()))
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """Photographs, their views, and what the teachers see in each.
+class TeacherTargets:
+    """Images, their views, and the teachers' projected features of each view.
 
     Attributes:
-        images: N photographs.
-        teachers: they see 320x320 RGB in [-1, 1] and have a tap "grid" of 10x10 cells.
-        widths: how many directions of each teacher are taught.
-        hints: layers of the first teacher, whose outputs for the first view are kept as well.
-        views: how many of each photograph.
-        smallest: see `random_view`.
-        colours: see `random_view`.
+        images: N images.
+        teachers: they read 320x320 RGB in [-1, 1] and have a layer "grid" of 10x10 cells.
+        widths: number of directions of each teacher.
+        hints: layers of the first teacher whose activations for the first view are stored as well.
+        views: number of views of each image.
+        min_area: `smallest` of `random_view`.
+        colour_jitter: `colours` of `random_view`.
         seed: of the views.
-        folder: where the targets are kept; they are made once, view by view, and taken up when a run was stopped.
+        folder: where the targets are stored, view by view; an interrupted `prepare` resumes after the last view.
     """
 
     images: Sequence[Image.Image]
@@ -77,110 +82,143 @@ class Lessons:
     widths: tuple[int, ...]
     hints: tuple[str, ...]
     views: int
-    smallest: float
-    colours: float
+    min_area: float
+    colour_jitter: float
     seed: int
     folder: Path
 
-    def view(self, image: int, number: int) -> View:
-        """Give the view of an image that always has this number."""
-        return random_view(stream(self.seed, "view", image, number), self.smallest, self.colours)
+    def view(self, image: int, index: int) -> View:
+        """Return a view of an image; equal indices give equal views."""
+        return random_view(stream(self.seed, "view", image, index), self.min_area, self.colour_jitter)
 
-    def path(self, number: int) -> Path:
-        """Say where the targets of one view of all images are kept: float16 [N, cells, sum of widths]."""
-        return self.folder / f"view-{number:02d}.npy"
+    def path(self, index: int) -> Path:
+        """Return the file with the targets of one view of all images: float16 [N, cells, sum of widths]."""
+        return self.folder / f"view-{index:02d}.npy"
 
     def hint_path(self, layer: str) -> Path:
-        """Say where a layer's outputs for the first view of all images are kept: float16 [N, h, w, C]."""
+        """Return the file with a layer's activations for the first view of all images: float16 [N, h, w, C]."""
         return self.folder / f"hint-{layer}.npy"
 
-    def prepare(self, progress: Callable[[int], None]) -> list[Subject]:
-        """Ask the teachers about every view that has no targets yet, and give what is taught of each teacher.
+    def prepare(self, progress: Callable[[int], None]) -> list[TeacherProjection]:
+        """Compute the targets of every view that has none yet, and return the projection of each teacher.
 
         Args:
-            progress: called with the number of views just dealt with.
+            progress: called with the number of views just encoded.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        subjects = self._subjects()
-        for number in range(self.views):
-            if self.path(number).is_file():
+        projections = self._projections()
+        for index in range(self.views):
+            if self.path(index).is_file():
                 progress(len(self.images))
-                continue
-            layers = self.hints if number == 0 else ()
-            rows: dict[Path, list[np.ndarray]] = {}
-            for path in [*map(self.hint_path, layers), self.path(number)]:
-                rows[path] = []
-            shown = [(image, self.view(n, number)) for n, image in enumerate(self.images)]
-            for grids, hints in self._ask(shown, layers):
-                for kept, block in zip(rows.values(), [*hints, _taught(subjects, grids)], strict=True):
-                    kept.append(block.astype(np.float16))
-                progress(len(grids[0]))
-            for path, blocks in rows.items():  # the view itself comes last: where it is, its hints are
-                with whole_file(path) as part, part.open("wb") as file:
-                    np.save(file, np.concatenate(blocks))
-        return subjects
+            else:
+                self._prepare_view(index, projections, progress)
+        return projections
 
-    def targets_of_whole(self, subjects: Sequence[Subject], images: Sequence[Image.Image], name: str) -> np.ndarray:
-        """Give float16 [D, cells, sum of widths] of other photographs, shown whole and as they are; kept by `name`."""
+    def _prepare_view(
+        self, index: int, projections: Sequence[TeacherProjection], progress: Callable[[int], None]
+    ) -> None:
+        layers: Sequence[str] = ()
+        if index == 0:
+            layers = self.hints
+        cells: list[np.ndarray] = []
+        hints: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+        views = [(image, self.view(row, index)) for row, image in enumerate(self.images)]
+        for batch in self._encode(views, layers):
+            cells.append(_project(projections, batch.grids).astype(np.float16))
+            for layer in layers:
+                hints[layer].append(batch.hints[layer].astype(np.float16))
+            progress(len(batch.grids[0]))
+        for layer, blocks in hints.items():
+            write_array(self.hint_path(layer), np.concatenate(blocks))
+        write_array(self.path(index), np.concatenate(cells))  # last: where it is, its hints are
+
+    def full_image_targets(
+        self, projections: Sequence[TeacherProjection], images: Sequence[Image.Image], name: str
+    ) -> np.ndarray:
+        """Return float16 [D, cells, sum of widths] of other images, not cropped; stored under `name`."""
         path = self.folder / f"whole-{name}.npy"
         if not path.is_file():
-            asked = self._ask([(image, WHOLE) for image in images])
-            rows = np.concatenate([_taught(subjects, grids).astype(np.float16) for grids, _ in asked])
-            with whole_file(path) as part, part.open("wb") as file:
-                np.save(file, rows)
+            rows = []
+            for batch in self._encode([(image, WHOLE) for image in images]):
+                rows.append(_project(projections, batch.grids).astype(np.float16))
+            write_array(path, np.concatenate(rows))
         return np.load(path)
 
-    def _ask(
-        self, shown: Sequence[tuple[Image.Image, View]], hints: Sequence[str] = ()
-    ) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
-        """Give, block by block, for each teacher float32 [B, cells, F], and the first one's hints, [B, h, w, C].
+    def _encode(
+        self, views: Sequence[tuple[Image.Image, View]], hints: Sequence[str] = ()
+    ) -> Iterator["_EncodedViews"]:
+        """Yield the teachers' features of the views, batch by batch; the next batch is rendered meanwhile."""
 
-        The next block is drawn meanwhile.
-        """
+        def render(start: int) -> np.ndarray:
+            return as_input(np.stack([show(image, view, SIDE) for image, view in views[start : start + _BATCH]]))
 
-        def draw(start: int) -> np.ndarray:
-            return as_input(np.stack([show(image, view, SIDE) for image, view in shown[start : start + _BATCH]]))
-
-        with ThreadPoolExecutor(1) as beside:
-            starts = range(0, len(shown), _BATCH)
-            drawn = beside.submit(draw, 0)
+        with ThreadPoolExecutor(1) as pool:
+            starts = range(0, len(views), _BATCH)
+            rendered = pool.submit(render, 0)
             for start in starts:
-                pictures = drawn.result()
+                inputs = rendered.result()
                 if start != starts[-1]:
-                    drawn = beside.submit(draw, start + _BATCH)
-                seen = self.teachers[0].encode(pictures, ["grid", *hints])
-                grids = [seen["grid"], *(teacher.encode(pictures, ["grid"])["grid"] for teacher in self.teachers[1:])]
-                yield [grid.reshape(len(grid), -1, grid.shape[-1]) for grid in grids], [seen[hint] for hint in hints]
+                    rendered = pool.submit(render, start + _BATCH)
+                features = self.teachers[0].encode(inputs, ["grid", *hints])
+                grids = [features["grid"]]
+                for teacher in self.teachers[1:]:
+                    grids.append(teacher.encode(inputs, ["grid"])["grid"])
+                cells = [grid.reshape(len(grid), -1, grid.shape[-1]) for grid in grids]
+                yield _EncodedViews(cells, {hint: features[hint] for hint in hints})
 
-    def _subjects(self) -> list[Subject]:
-        path = self.folder / "subjects.npz"
-        numbers = range(len(self.teachers))
+    def _projections(self) -> list[TeacherProjection]:
+        path = self.folder / "projections.npz"
         if path.is_file():
-            try:
-                with np.load(path, allow_pickle=False) as saved:
-                    return [
-                        Subject(saved[f"mean{n}"], saved[f"directions{n}"], float(saved[f"kept{n}"])) for n in numbers
-                    ]
-            except (*UNREADABLE, KeyError) as error:
-                raise DataError(f"{path} cannot be read ({error}); delete the folder to start again") from error
-        chosen = stream(self.seed, "subjects").choice(
-            len(self.images), min(_FITTED_ON, len(self.images)), replace=False
-        )
-        asked = [grids for grids, _ in self._ask([(self.images[n], self.view(n, 0)) for n in chosen.tolist()])]
-        grids = []
-        for n in numbers:
-            grids.append(np.concatenate([block[n] for block in asked]))
-        subjects = [fit_subject(seen, width) for seen, width in zip(grids, self.widths, strict=True)]
+            return _read_projections(path, len(self.teachers))
+        count = min(_NUM_FITTED, len(self.images))
+        # The name of the stream decides which views are drawn, and so the weights of the bundled network.
+        chosen = stream(self.seed, "subjects").choice(len(self.images), count, replace=False)
+        batches = list(self._encode([(self.images[row], self.view(row, 0)) for row in chosen.tolist()]))
+        projections = []
+        for teacher, width in enumerate(self.widths):
+            grids = np.concatenate([batch.grids[teacher] for batch in batches])
+            projections.append(fit_projection(grids, width))
         arrays: dict[str, Any] = {}
-        for number, subject in enumerate(subjects):
-            arrays[f"mean{number}"] = subject.mean
-            arrays[f"directions{number}"] = subject.directions
-            arrays[f"kept{number}"] = np.array(subject.kept)
+        for teacher, projection in enumerate(projections):
+            arrays[f"mean{teacher}"] = projection.mean
+            arrays[f"directions{teacher}"] = projection.directions
+            arrays[f"explained{teacher}"] = np.array(projection.explained)
         with whole_file(path) as part, part.open("wb") as file:
             np.savez(file, **arrays)
-        return subjects
+        return projections
 
 
-def _taught(subjects: Sequence[Subject], grids: Sequence[np.ndarray]) -> np.ndarray:
-    """Give float32 [B, cells, sum of widths] for each teacher's [B, cells, F]."""
-    return np.concatenate([subject.of(grid) for subject, grid in zip(subjects, grids, strict=True)], axis=-1)
+@dataclass(frozen=True)
+class _EncodedViews:
+    """The teachers' features of B views.
+
+    Attributes:
+        grids: float32 [B, cells, F] of each teacher.
+        hints: float32 [B, h, w, C] of each hint layer of the first teacher.
+    """
+
+    grids: list[np.ndarray]
+    hints: dict[str, np.ndarray]
+
+
+def _read_projections(path: Path, count: int) -> list[TeacherProjection]:
+    """Read what `TeacherTargets.prepare` stored.
+
+    Raises:
+        DataError: a damaged file.
+    """
+    projections = []
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            for teacher in range(count):
+                explained = float(saved[f"explained{teacher}"])
+                projections.append(TeacherProjection(saved[f"mean{teacher}"], saved[f"directions{teacher}"], explained))
+    except UNREADABLE as error:
+        raise DataError(f"{path} cannot be read ({error}); delete the folder to start again") from error
+    return projections
+
+
+def _project(projections: Sequence[TeacherProjection], grids: Sequence[np.ndarray]) -> np.ndarray:
+    """Return float32 [B, cells, sum of widths] for each teacher's [B, cells, F]."""
+    parts = [projection.project(grid) for projection, grid in zip(projections, grids, strict=True)]
+    return np.concatenate(parts, axis=-1)

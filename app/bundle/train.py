@@ -1,19 +1,23 @@
-"""Command: distil the small CNN of the toolkit from larger ones. Stopped, the same command goes on."""
+"""Command: distil the small CNN of the toolkit from larger ones. Interrupted, the same command resumes."""
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.bundle.config import PupilConfig
+from app.bundle.config import StudentConfig
 from app.bundle.model_card import read_model_card
 from vislang.core.cli import (
     DONE,
+    add_images,
+    add_json,
     add_settings,
     command_parser,
     import_backend_quietly,
+    print_written,
     progress_is_shown,
     run_command,
 )
@@ -25,111 +29,166 @@ _CARD = "compact"
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = command_parser("app.bundle.train", __doc__)
+    add_images(parser, "more images to train on, beside split train")
     parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
-    parser.add_argument("--data", required=True, type=Path, help="its folder: train is shown, dev is validated on")
-    parser.add_argument("--images", action="append", default=[], metavar="DIR", help="more photographs; repeatable")
-    parser.add_argument("--lessons", type=Path, default=Path("runs/distill/lessons"), metavar="DIR",
-        help="where the teachers' answers are kept, 4 GB for Flickr8K; the same for every pupil (default: %(default)s)",
+    parser.add_argument("--data", required=True, type=Path, help="folder of the data set; dev is validated on")
+    parser.add_argument(
+        "--targets", type=Path, default=Path("runs/distill/targets"), metavar="DIR",
+        help="where the teachers' features are stored, 4 GB for Flickr8K; all students share them (default:"
+        " %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--teachers", default="mobilenet_v2:256,mobilenet_0.75:128", metavar="NAME:N,...",
-        help="backbones, and how many directions of each one's grid are taught (default: %(default)s)",
+        help="backbones, and how many principal directions of each one's grid are targets (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--hints", default="block_5_add,block_12_add", metavar="LAYER,...",
-        help="layers of the first teacher, of 40x40 or 20x20 cells, that teach the pupil's own (default: %(default)s)",
+        help="layers of the first teacher, of 40x40 or 20x20 cells, that are targets in the warm-up stage (default:"
+        " %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--views", type=int, default=5, help="of each photograph (default: %(default)s)")
-    parser.add_argument("--smallest", type=float, default=0.25, help="share of it in a view (default: %(default)s)")
-    parser.add_argument("--colours", type=float, default=0.35, help="change of light in a view (default: %(default)s)")
-    add_settings(parser, {"student": PupilConfig()})
+    parser.add_argument("--views", type=int, default=5, help="views of each image (default: %(default)s)")
+    parser.add_argument(
+        "--min-area", type=float, default=0.25, help="smallest share of an image in a view (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--colour-jitter", type=float, default=0.35,
+        help="largest relative change of brightness, contrast and colour in a view (default: %(default)s)",
+    )  # fmt: skip
+    add_settings(parser, {"student": StudentConfig()})
     parser.add_argument("--run", required=True, type=Path, metavar="DIR", help="folder of the training")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the weights, and a card beside them")
-    parser.add_argument("--json", action="store_true", help="print the last history row as JSON")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the weights and their model card")
+    add_json(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
+    """Run the command; `vislang.core.cli` has the exit codes."""
     args = build_parser().parse_args(argv)
-    return run_command(lambda: distill(args))
+    return run_command(lambda: distil(args))
 
 
-def distill(args: argparse.Namespace) -> int:
-    """Read the photographs, ask the teachers, train the pupil, write what it became."""
+@dataclass(frozen=True)
+class Distillation:
+    """What a finished distillation is described by.
+
+    Attributes:
+        config: settings of the student.
+        num_images: that it was trained on.
+        seconds: of both stages.
+        scores: of the best epoch.
+    """
+
+    config: StudentConfig
+    num_images: int
+    seconds: int
+    scores: dict[str, Any]
+
+
+def distil(args: argparse.Namespace) -> int:
+    """Read the images, compute the teachers' targets, train the student, and write it."""
     from datasets.records import of_split
     from datasets.registry import read_dataset
     from vislang.core.config import override, to_json
-    from vislang.core.files import read_json, require_writable_folder
-    from vislang.features.pipeline import list_images
+    from vislang.core.files import require_writable_folder
+    from vislang.features.pipeline import find_images
 
     import_backend_quietly()
-    from app.bundle.student import train_pupil
+    from app.bundle.student import train_student
 
-    config = override(PupilConfig(), args.set)
+    config = override(StudentConfig(), args.set)
     if args.out:
         require_writable_folder(args.out.parent)
     records = read_dataset(args.dataset, args.data)
     train = of_split(records, "train")
     paths = [Path(str(record.path)) for record in train]
-    paths += [path for folder in args.images for path in list_images(folder)]
-    dev_paths = [Path(str(record.path)) for record in of_split(records, "dev")]
-    lessons, dev, targets = prepare(args, paths, dev_paths)
-    run = {"config": to_json(config), "lessons": described(args, len(paths)), "views": args.views}
+    if args.images:
+        more, _ = find_images(args.images, strict=True)
+        paths += more
+    start_or_continue(args.targets / "targets.json", described(args, len(paths)))
+    teacher = prepared_targets(args, paths)
+    dev = [read_image(Path(str(record.path))) for record in of_split(records, "dev")]
+    dev_targets = teacher.full_image_targets(teacher.prepare(lambda count: None), dev, "dev")
+    run = {"config": to_json(config), "targets": described(args, len(paths)), "views": args.views}
     start_or_continue(args.run / "config.json", run)
-    meaning = directions(lessons, [record.captions for record in train], config.meaning_width)
-    network, history = train_pupil(config, lessons, meaning, dev, targets, args.run)
+    directions = directions_of(teacher, [record.captions for record in train], config.caption_directions)
+    network, history = train_student(config, teacher, directions, dev, dev_targets, args.run)
     best = max(history, key=lambda row: row["score"])
-    scores = {"on": f"{len(dev)} photographs of dev, shown whole; share of the teachers' variance explained"}
-    scores |= {name: round(best[name], 3) for name in ("cells", "pooled", "meaning") if name in best}
+    scores = {"on": f"{len(dev)} images of dev, not cropped; explained share of the teachers' variance"}
+    scores |= {name: round(best[name], 3) for name in ("cells", "pooled", "captions") if name in best}
     if args.out:
-        primer = args.run / "primer" / "history.json"
-        rows = [*history, *(read_json(primer, "history", "train again") if primer.is_file() else [])]
-        seconds = round(sum(row["seconds"] for row in rows))
-        write_network(args, config, network, {"photographs": len(paths), "seconds": seconds, "scores": scores})
-    print(json.dumps(history[-1]) if args.json else f"{args.run}: {scores}")
+        seconds = round(sum(row["seconds"] for row in [*history, *warmup_history(args.run)]))
+        write_network(args, network, Distillation(config, len(paths), seconds, scores))
+    if args.json:
+        print(json.dumps(history[-1]))
+    else:
+        print(f"{args.run}: {scores}")
     return DONE
 
 
-def prepare(args: argparse.Namespace, paths: Sequence[Path], dev_paths: Sequence[Path]) -> tuple[Any, list[Any], Any]:
-    """Give the lessons, with every teacher's answers on disk; the dev photographs; and what should be seen in these."""
+def prepared_targets(args: argparse.Namespace, paths: Sequence[Path]) -> Any:
+    """Return the `TeacherTargets` of the images, computed and stored."""
     from tqdm import tqdm
 
-    from app.bundle.targets import Lessons
+    from app.bundle.targets import TeacherTargets
 
-    start_or_continue(args.lessons / "lessons.json", described(args, len(paths)))
-    teachers, widths = teachers_of(args.teachers)
-    images = list(map(photograph, paths))
-    dev = list(map(photograph, dev_paths))
-    hints = tuple(layer for layer in args.hints.split(",") if layer)
-    lessons = Lessons(images, teachers, widths, hints, args.views, args.smallest, args.colours, 0, args.lessons)
-    total = args.views * len(images)
-    with tqdm(total=total, desc="asking the teachers", unit="view", disable=not progress_is_shown()) as bar:
-        subjects = lessons.prepare(bar.update)
-    return lessons, dev, lessons.targets_of_whole(subjects, dev, "dev")
+    teachers, widths = load_teachers(args.teachers)
+    teacher = TeacherTargets(
+        images=list(map(read_image, paths)),
+        teachers=teachers,
+        widths=widths,
+        hints=tuple(layer for layer in args.hints.split(",") if layer),
+        views=args.views,
+        min_area=args.min_area,
+        colour_jitter=args.colour_jitter,
+        seed=0,
+        folder=args.targets,
+    )
+    total = args.views * len(paths)
+    with tqdm(total=total, desc="computing targets", unit="view", disable=not progress_is_shown()) as bar:
+        teacher.prepare(bar.update)
+    return teacher
 
 
-def directions(lessons: Any, captions: Sequence[Sequence[str]], width: int) -> Any:
-    """Find the directions of the teachers' means over cells that carry words, over all views."""
+def directions_of(teacher: Any, captions: Sequence[Sequence[str]], count: int) -> Any:
+    """Return the caption directions of the targets' means over cells, over all views: float32 [K, count].
+
+    Args:
+        teacher: prepared `TeacherTargets`.
+        captions: of its first images.
+        count: number of directions.
+    """
     import numpy as np
 
-    from app.bundle.caption_directions import meaning_directions, word_table
+    from app.bundle.caption_directions import caption_directions, word_table
     from vislang.text.tokenizer import TOKENIZERS
 
-    words = word_table([[TOKENIZERS["treebank"](caption) for caption in of_image] for of_image in captions])
-    rows = [np.load(lessons.path(view), mmap_mode="r")[: len(words)] for view in range(lessons.views)]
-    means = np.concatenate([block.mean(axis=1, dtype=np.float32) for block in rows])
-    return meaning_directions(means, np.tile(words, (lessons.views, 1)), width)
+    words = word_table([list(map(TOKENIZERS["treebank"], of_image)) for of_image in captions])
+    means = []
+    for view in range(teacher.views):
+        cells = np.load(teacher.path(view), mmap_mode="r")[: len(words)]
+        means.append(cells.mean(axis=1, dtype=np.float32))
+    return caption_directions(np.concatenate(means), np.tile(words, (teacher.views, 1)), count)
 
 
-def write_network(args: argparse.Namespace, config: Any, network: Any, about: dict[str, Any]) -> None:
-    """Write the network with plain convolutions, in half precision, and its card.
+def warmup_history(folder: Path) -> list[dict[str, Any]]:
+    """Return the history of the warm-up stage; empty without one."""
+    from app.bundle.student import WARMUP
+    from vislang.core.files import read_json
+    from vislang.training.checkpoints import HISTORY
+
+    path = folder / WARMUP / HISTORY
+    if not path.is_file():
+        return []
+    return read_json(path, "history", "train again")
+
+
+def write_network(args: argparse.Namespace, network: Any, distillation: Distillation) -> None:
+    """Write the network with plain convolutions, in half precision, and its model card.
 
     Args:
         args: of the command.
-        config: of the pupil.
         network: of `StandardisedConv2D`.
-        about: for the card: "photographs", "seconds" and "scores".
+        distillation: for the card.
     """
     import tempfile
 
@@ -137,43 +196,41 @@ def write_network(args: argparse.Namespace, config: Any, network: Any, about: di
     from vislang.core.files import write_json
     from vislang.core.half_precision import halve
 
+    config = distillation.config
     plain = fold(network, build_compact(config.size, config.width, config.channels))
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / f"whole{_SUFFIX}"
         plain.save_weights(whole)
         halve(whole, args.out)
     name = args.out.name.removesuffix(_SUFFIX)
-    write_json(args.out.with_name(f"{name}.json"), make_card(args, config, plain, about))
-    print(f"wrote {args.out}, {args.out.stat().st_size / 1e6:.2f} MB, and its card", file=sys.stderr)
+    write_json(args.out.with_name(f"{name}.json"), make_card(args, plain, distillation))
+    print_written(args.out)
 
 
-def make_card(args: argparse.Namespace, config: Any, plain: Any, about: dict[str, Any]) -> dict[str, Any]:
-    """Say what the weights are, where they come from and what they can do; `about` as for `write_network`."""
+def make_card(args: argparse.Namespace, plain: Any, distillation: Distillation) -> dict[str, Any]:
+    """Return the model card."""
     from vislang.core.bundled_models import sha256_of
     from vislang.core.config import to_json
     from vislang.core.provenance import provenance
 
     made = provenance()
     card = read_model_card(_CARD)
+    config = distillation.config
     side = plain.get_layer("grid").output.shape[1]
-    more = [Path(folder).name for folder in args.images]
-    words = [f"python -m app.bundle.train --data data/{args.dataset}", *(f"--images {name}" for name in more)]
-    for name in ("teachers", "hints", "views", "smallest", "colours"):
-        words.append(f"--{name} {getattr(args, name)}")
-    words += [f"--run runs/distill/{args.run.name}", f"--out vislang/pretrained/{args.out.name}"]
+    sources = [args.dataset, *(Path(image).name for image in args.images)]
     return {
         "name": args.out.name.removesuffix(_SUFFIX),
         "description": f"{card.description}; {plain.count_params():,} weights; input {config.size}x{config.size} RGB,"
-        f" recipe squash-{config.size}-tf/v1; taps grid {side}x{side}x{config.channels}, pooled {config.channels}",
-        "command": " ".join([*words, *(f"--set {setting}" for setting in args.set)]),
+        f" preprocessing squash-{config.size}-tf/v1; feature layers grid {side}x{side}x{config.channels}, pooled {config.channels}",
+        "command": training_command(args),
         "settings": to_json(config),
-        "data": f"{about['photographs']:,} photographs and drawings: split train of {args.dataset}"
-        f"{''.join(f' and {name}' for name in more)}; none of a dev or test split; validated on dev",
+        "data": f"{distillation.num_images:,} images: split train of {' and '.join(sources)}; none of a dev or test"
+        " split; validated on dev",
         "teachers": "MobileNets of keras.applications, trained on ImageNet; only their activations were learned from",
         "commit": made.commit,
         "date": made.date,
-        "seconds": about["seconds"],
-        "scores": about["scores"],
+        "seconds": distillation.seconds,
+        "scores": distillation.scores,
         "intended_use": card.intended_use,
         "limitations": card.limitations,
         "licence": "Apache-2.0",
@@ -183,17 +240,36 @@ def make_card(args: argparse.Namespace, config: Any, plain: Any, about: dict[str
     }
 
 
+def training_command(args: argparse.Namespace) -> str:
+    """Return the command that repeats the training, with the usual folders."""
+    words = [f"python -m app.bundle.train --data data/{args.dataset}"]
+    if args.images:
+        words.append(f"--images {' '.join(Path(image).name for image in args.images)}")
+    words += [f"--teachers {args.teachers}", f"--hints {args.hints}", f"--views {args.views}"]
+    words += [f"--min-area {args.min_area}", f"--colour-jitter {args.colour_jitter}"]
+    words += [f"--run runs/distill/{args.run.name}", f"--out vislang/pretrained/{args.out.name}"]
+    words += [f"--set {setting}" for setting in args.set]
+    return " ".join(words)
+
+
 def described(args: argparse.Namespace, count: int) -> dict[str, Any]:
-    """Say what the lessons are, whose number of views may grow."""
-    same = {name: getattr(args, name) for name in ("dataset", "teachers", "hints", "smallest", "colours")}
-    return {**same, "images": [Path(folder).name for folder in args.images], "photographs": count}
+    """Return what targets are of; the number of views may grow later."""
+    return {
+        "dataset": args.dataset,
+        "teachers": args.teachers,
+        "hints": args.hints,
+        "min_area": args.min_area,
+        "colour_jitter": args.colour_jitter,
+        "images": [Path(image).name for image in args.images],
+        "num_images": count,
+    }
 
 
 def start_or_continue(path: Path, description: dict[str, Any]) -> None:
-    """Write what a folder is for, or check that it is for this.
+    """Write the description of a folder's content, or check that the folder has this description.
 
     Raises:
-        CheckpointError: it is for something else.
+        CheckpointError: it has another one.
     """
     from vislang.core.errors import CheckpointError
     from vislang.core.files import read_json, write_json
@@ -208,14 +284,14 @@ def start_or_continue(path: Path, description: dict[str, Any]) -> None:
         if found.get(name) != description[name]:
             changed.append(name)
     if changed:
-        raise CheckpointError(f"{path} is of another run (its {', '.join(changed)} differ); choose another folder")
+        raise CheckpointError(f"{path} is of another run ( {', '.join(changed)} differ); choose another folder")
 
 
-def teachers_of(words: str) -> tuple[list[Any], tuple[int, ...]]:
-    """Load the teachers that words such as "mobilenet_v2:512,mobilenet_0.75:256" name.
+def load_teachers(words: str) -> tuple[list[Any], tuple[int, ...]]:
+    """Load teachers such as "mobilenet_v2:512,mobilenet_0.75:256", and return them with their numbers of directions.
 
     Raises:
-        ConfigError: words of another form.
+        ConfigError: another form.
     """
     from app.bundle.targets import SIDE
     from vislang.backbones.registry import load_backbone
@@ -232,8 +308,8 @@ def teachers_of(words: str) -> tuple[list[Any], tuple[int, ...]]:
     return teachers, tuple(widths)
 
 
-def photograph(path: Path) -> Any:
-    """Read a photograph, no larger than teachers and pupils can make use of."""
+def read_image(path: Path) -> Any:
+    """Read an image, no larger than teachers and student need: a PIL image."""
     from PIL import Image
 
     from app.bundle.targets import SIDE

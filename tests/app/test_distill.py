@@ -1,4 +1,4 @@
-"""Distillation: the views, what is taught, how the pupil learns, and the command."""
+"""Distillation: the views, the teachers' targets, the student's losses and training."""
 
 import json
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.bundle.caption_directions import meaning_directions, word_table
-from app.bundle.config import PupilConfig
-from app.bundle.student import Batches, Measure, hint_loss, lesson_loss, train_pupil
-from app.bundle.targets import Lessons, fit_subject
+from app.bundle.caption_directions import caption_directions, word_table
+from app.bundle.config import StudentConfig
+from app.bundle.student import StudentBatches, UnexplainedVariance, hint_loss, target_loss, train_student
+from app.bundle.targets import TeacherTargets, fit_projection
 from vislang.core.seeds import stream
 from vislang.images.augment import WHOLE, View, as_input, random_view, show
 
-NO_MEANING = np.zeros((7, 0), np.float32)
+NO_DIRECTIONS = np.zeros((7, 0), np.float32)
 
 
 def photographs(count, side=48):
@@ -32,8 +32,8 @@ class Teacher:
         return seen
 
 
-def lessons(folder, count=8, views=2, hints=("fine",)):
-    return Lessons(photographs(count), [Teacher(), Teacher()], (4, 3), hints, views, 0.3, 0.2, 0, folder)
+def targets_in(folder, count=8, views=2, hints=("fine",)):
+    return TeacherTargets(photographs(count), [Teacher(), Teacher()], (4, 3), hints, views, 0.3, 0.2, 0, folder)
 
 
 def test_the_whole_view_is_the_photograph_itself():
@@ -64,22 +64,22 @@ def test_random_views_keep_to_what_they_may_do():
     assert random_view(stream(0, 0), 1.0, 0.0).box == (0, 0, 1, 1)
 
 
-def test_a_subject_is_the_leading_principal_directions_of_standardised_channels():
+def test_a_projection_is_the_leading_principal_directions_of_standardised_channels():
     random = np.random.default_rng(0)
     grids = random.standard_normal((30, 5, 6)) @ random.standard_normal((6, 6)) * [1, 10, 100, 1, 1, 0]
-    subject = fit_subject(grids.astype(np.float32), 3)
+    projection = fit_projection(grids.astype(np.float32), 3)
     rows = grids.reshape(-1, 6)[:, :5]
     scaled = (rows - rows.mean(0)) / rows.std(0)
     _, values, vectors = np.linalg.svd(scaled, full_matrices=False)
-    projected = subject.of(grids.astype(np.float32)).reshape(-1, 3)
+    projected = projection.project(grids.astype(np.float32)).reshape(-1, 3)
     np.testing.assert_allclose(np.abs(projected), np.abs(scaled @ vectors[:3].T), atol=2e-3)
-    assert subject.kept == pytest.approx(np.square(values[:3]).sum() / np.square(values).sum(), abs=1e-4)
+    assert projection.explained == pytest.approx(np.square(values[:3]).sum() / np.square(values).sum(), abs=1e-4)
 
 
-def test_lessons_are_made_once_and_taken_up_where_they_stopped(tmp_path):
-    whole, parted = lessons(tmp_path / "whole"), lessons(tmp_path / "parted")
+def test_targets_are_computed_once_and_resumed(tmp_path):
+    whole, parted = targets_in(tmp_path / "whole"), targets_in(tmp_path / "parted")
     whole.prepare(lambda count: None)
-    lessons(tmp_path / "parted", views=1).prepare(lambda count: None)
+    targets_in(tmp_path / "parted", views=1).prepare(lambda count: None)
     first = parted.path(0).stat().st_mtime_ns
     seen = []
     parted.prepare(seen.append)
@@ -90,18 +90,18 @@ def test_lessons_are_made_once_and_taken_up_where_they_stopped(tmp_path):
 
 
 def test_targets_are_what_the_teachers_see_in_that_view(tmp_path):
-    taught = lessons(tmp_path)
-    subjects = taught.prepare(lambda count: None)
-    stored = np.load(taught.path(1))
+    teacher = targets_in(tmp_path)
+    projections = teacher.prepare(lambda count: None)
+    stored = np.load(teacher.path(1))
     assert stored.shape == (8, 100, 7)
-    picture = as_input(show(taught.images[5], taught.view(5, 1), 320)[None])
+    picture = as_input(show(teacher.images[5], teacher.view(5, 1), 320)[None])
     seen = Teacher().encode(picture, ["grid"])["grid"].reshape(100, 6)
-    np.testing.assert_allclose(stored[5, :, :4], subjects[0].of(seen), atol=5e-3)
-    whole = taught.targets_of_whole(subjects, taught.images[:3], "dev")
+    np.testing.assert_allclose(stored[5, :, :4], projections[0].project(seen), atol=5e-3)
+    whole = teacher.full_image_targets(projections, teacher.images[:3], "dev")
     assert whole.shape == (3, 100, 7)
-    np.testing.assert_array_equal(taught.targets_of_whole(subjects, [], "dev"), whole)  # kept
-    fine = np.load(taught.hint_path("fine"))
-    first = as_input(show(taught.images[5], taught.view(5, 0), 320)[None])
+    np.testing.assert_array_equal(teacher.full_image_targets(projections, [], "dev"), whole)  # kept
+    fine = np.load(teacher.hint_path("fine"))
+    first = as_input(show(teacher.images[5], teacher.view(5, 0), 320)[None])
     np.testing.assert_allclose(fine[5], Teacher().encode(first, ["fine"])["fine"][0], atol=1e-3)
 
 
@@ -115,11 +115,11 @@ def test_words_are_counted_over_the_captions_of_an_image():
     assert table[20, 2] > table[0, 2] > table[40, 2]  # in all captions, in half of them, in none
 
 
-def test_meaning_is_where_features_tell_words_and_nowhere_else():
+def test_caption_directions_are_where_features_predict_words():
     random = np.random.default_rng(0)
     features = random.standard_normal((4000, 6)) * [1, 1, 5, 1, 1, 1]
     words = features[:, :2] @ random.standard_normal((2, 9)) + 0.1 * random.standard_normal((4000, 9))
-    found = meaning_directions(features.astype(np.float32), words, 2)
+    found = caption_directions(features.astype(np.float32), words, 2)
     assert found.shape == (6, 2)
     assert np.abs(found[2:]).max() < 0.02 * np.abs(found[:2]).max()
     fit = np.linalg.lstsq(features @ found, words, rcond=None)[0]
@@ -128,30 +128,30 @@ def test_meaning_is_where_features_tell_words_and_nowhere_else():
 
 def test_the_loss_is_one_and_the_share_explained_nought_for_the_mean():
     random = np.random.default_rng(0)
-    targets, meaning = random.standard_normal((20, 9, 4)).astype(np.float16), np.eye(4, 2, dtype=np.float32)
-    measure = Measure(targets, meaning)
+    targets, directions = random.standard_normal((20, 9, 4)).astype(np.float16), np.eye(4, 2, dtype=np.float32)
+    variance = UnexplainedVariance(targets, directions)
     mean = np.broadcast_to(targets.astype(np.float32).mean(axis=(0, 1)), targets.shape)
-    loss = np.asarray(lesson_loss(measure, PupilConfig(pooled_weight=0.5, meaning_weight=2.0))(targets, mean))
+    loss = np.asarray(target_loss(variance, StudentConfig(pooled_weight=0.5, caption_weight=2.0))(targets, mean))
     assert loss.shape == (20,)
     assert loss.mean() == pytest.approx(1 + 0.5 + 2 + 2, abs=1e-3)
-    assert set(measure.explained(targets, mean)) == {"cells", "pooled", "meaning_cells", "meaning"}
-    assert list(measure.explained(targets, mean).values()) == pytest.approx([0] * 4, abs=1e-3)
-    assert list(measure.explained(targets, targets.astype(np.float32)).values()) == [1] * 4
+    assert set(variance.explained(targets, mean)) == {"cells", "pooled", "caption_cells", "captions"}
+    assert list(variance.explained(targets, mean).values()) == pytest.approx([0] * 4, abs=1e-3)
+    assert list(variance.explained(targets, targets.astype(np.float32)).values()) == [1] * 4
 
 
 def test_shares_follow_their_definition():
     random = np.random.default_rng(0)
     targets, found = random.standard_normal((2, 30, 9, 4)).astype(np.float32)
-    meaning = random.standard_normal((4, 2)).astype(np.float32)
-    shares = Measure(targets, meaning).explained(targets, found)
+    directions = random.standard_normal((4, 2)).astype(np.float32)
+    shares = UnexplainedVariance(targets, directions).explained(targets, found)
     mean = targets.mean(axis=(0, 1))
     total = np.mean([np.sum((targets[i, c] - mean) ** 2) for i in range(30) for c in range(9)])
     error = np.mean([np.sum((targets[i, c] - found[i, c]) ** 2) for i in range(30) for c in range(9)])
     assert shares["cells"] == pytest.approx(1 - error / total, abs=1e-4)
-    told = [(targets[i].mean(0) - mean) @ meaning for i in range(30)]
-    missed = [(targets[i].mean(0) - found[i].mean(0)) @ meaning for i in range(30)]
+    told = [(targets[i].mean(0) - mean) @ directions for i in range(30)]
+    missed = [(targets[i].mean(0) - found[i].mean(0)) @ directions for i in range(30)]
     expected = 1 - np.sum(np.square(missed)) / np.sum(np.square(told))
-    assert shares["meaning"] == pytest.approx(expected, abs=1e-4)
+    assert shares["captions"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_hints_loss_is_its_share_of_variance():
@@ -160,16 +160,16 @@ def test_a_hints_loss_is_its_share_of_variance():
     np.testing.assert_allclose(loss, np.square(kept.astype(np.float32)).sum(-1).mean((1, 2)) / 2, rtol=1e-3)
 
 
-def batch(taught, **changes):
-    config = PupilConfig(size=160, batch_size=8, **changes)
-    return Batches(taught, config, 1, taught.hints)[0]
+def batch(teacher, **changes):
+    config = StudentConfig(size=160, batch_size=8, **changes)
+    return StudentBatches(teacher, config, 1, teacher.hints)[0]
 
 
 def test_mixed_batches_mix_pictures_and_targets_alike(tmp_path):
-    taught = lessons(tmp_path)
-    taught.prepare(lambda count: None)
-    pictures, targets = batch(taught, mirrored=0.0)
-    mixed_pictures, mixed_targets = batch(taught, mirrored=0.0, mixing=1.0)
+    teacher = targets_in(tmp_path)
+    teacher.prepare(lambda count: None)
+    pictures, targets = batch(teacher, mirrored=0.0)
+    mixed_pictures, mixed_targets = batch(teacher, mirrored=0.0, mixing=1.0)
     share, _, _, _ = np.linalg.lstsq(pictures.reshape(8, -1).T, mixed_pictures.reshape(8, -1).T, rcond=None)
     np.testing.assert_allclose(share.sum(axis=0), 1, atol=1e-3)
     for name in ("cells", "fine"):
@@ -178,10 +178,10 @@ def test_mixed_batches_mix_pictures_and_targets_alike(tmp_path):
 
 
 def test_mirrored_batches_mirror_pictures_and_targets_alike(tmp_path):
-    taught = lessons(tmp_path)
-    taught.prepare(lambda count: None)
-    pictures, targets = batch(taught, mirrored=0.0)
-    mirrored_pictures, mirrored_targets = batch(taught, mirrored=1.0)
+    teacher = targets_in(tmp_path)
+    teacher.prepare(lambda count: None)
+    pictures, targets = batch(teacher, mirrored=0.0)
+    mirrored_pictures, mirrored_targets = batch(teacher, mirrored=1.0)
     np.testing.assert_array_equal(mirrored_pictures, pictures[:, :, ::-1])
     np.testing.assert_array_equal(mirrored_targets["fine"], targets["fine"][:, :, ::-1])
     cells = targets["cells"].reshape(8, 10, 10, 7)
@@ -189,19 +189,19 @@ def test_mirrored_batches_mirror_pictures_and_targets_alike(tmp_path):
 
 
 def test_a_stopped_training_ends_as_one_that_was_not(tmp_path):
-    taught = lessons(tmp_path / "lessons")
-    subjects = taught.prepare(lambda count: None)
+    teacher = targets_in(tmp_path / "targets")
+    projections = teacher.prepare(lambda count: None)
     dev = photographs(4)
-    targets = taught.targets_of_whole(subjects, dev, "dev")
-    config = PupilConfig(
-        size=160, width=0.25, channels=16, passes=2, batch_size=4, primer_passes=2, precision="float32"
+    targets = teacher.full_image_targets(projections, dev, "dev")
+    config = StudentConfig(
+        size=160, width=0.25, channels=16, passes=2, batch_size=4, warmup_passes=2, precision="float32"
     )
-    _, history = train_pupil(config, taught, NO_MEANING, dev, targets, tmp_path / "whole")
+    _, history = train_student(config, teacher, NO_DIRECTIONS, dev, targets, tmp_path / "whole")
 
     class StopError(Exception):
         pass
 
-    original, begun = Batches.start_at, []
+    original, begun = StudentBatches.start_at, []
 
     def start_at(self, epoch):
         begun.append(epoch)
@@ -210,12 +210,12 @@ def test_a_stopped_training_ends_as_one_that_was_not(tmp_path):
         original(self, epoch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Batches, "start_at", start_at)
-        for stop in (2, 4):  # before the primer's second epoch, and before the second stage's third
+        patch.setattr(StudentBatches, "start_at", start_at)
+        for stop in (2, 4):  # before the second warm-up epoch, and before the second stage's third
             stops = {len(begun) + stop}
             with pytest.raises(StopError):
-                train_pupil(config, taught, NO_MEANING, dev, targets, tmp_path / "parted")
-    _, resumed = train_pupil(config, taught, NO_MEANING, dev, targets, tmp_path / "parted")
+                train_student(config, teacher, NO_DIRECTIONS, dev, targets, tmp_path / "parted")
+    _, resumed = train_student(config, teacher, NO_DIRECTIONS, dev, targets, tmp_path / "parted")
     for column in ("loss", "score"):
         assert [row[column] for row in resumed] == [row[column] for row in history]
     assert json.loads((tmp_path / "parted" / "history.json").read_text())[-1]["epoch"] == 4
