@@ -17,15 +17,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache  # noqa: E402
 
-ROWS, WIDTH, BATCH, BATCHES = 30_000, 4096, 128, 60
+ROWS = 30_000
+WIDTH = 4096
+BATCH = 128
+BATCHES = 60
 
 
 def milliseconds(read: Callable[[np.ndarray], object], batches: list[np.ndarray]) -> float:
-    """Give the median time of one batch, after a round that warms the page cache."""
+    """Return the median time of one batch, after a round that warms the page cache."""
     times = []
-    for numbers in batches * 2:
+    for rows in batches * 2:
         started = time.perf_counter()
-        read(numbers)
+        read(rows)
         times.append(1000 * (time.perf_counter() - started))
     return float(np.median(times[len(batches) :]))
 
@@ -34,14 +37,14 @@ def main() -> None:
     generator = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = generator.standard_normal((ROWS, WIDTH), np.float32).astype(np.float16)
-        ids = [f"{number:06}.jpg" for number in range(ROWS)]
+        table = generator.standard_normal((ROWS, WIDTH), np.float32).astype(np.float16)
+        ids = [f"{row:06}.jpg" for row in range(ROWS)]
         key = FeatureKey("vgg19", "fc7", "squash-224-bgr-mean/v1", "benchmark")
-        np.save(folder / "rows.npy", rows)
-        import_rows(folder / "cache.h5", ids, rows, key)
+        np.save(folder / "rows.npy", table)
+        import_rows(folder / "cache.h5", ids, table, key)
         with h5py.File(folder / "default.h5", "w") as file:
-            file.create_dataset("rows", data=rows, chunks=True)
-        del rows
+            file.create_dataset("rows", data=table, chunks=True)
+        del table
         batches = [generator.permutation(ROWS)[:BATCH] for _ in range(BATCHES)]
         raw = np.load(folder / "rows.npy", mmap_mode="r")
         cache = open_cache(folder / "cache.h5")
@@ -49,21 +52,17 @@ def main() -> None:
         resident = cache.resident("vgg19", "fc7")
         with h5py.File(folder / "cache.h5") as ours, h5py.File(folder / "default.h5") as default:
             times = {
-                "numpy memory map of float16 rows": milliseconds(lambda numbers: np.asarray(raw[numbers]), batches),
+                "numpy memory map of float16 rows": milliseconds(lambda rows: np.asarray(raw[rows]), batches),
                 "our cache, read by id": milliseconds(
-                    lambda numbers: cache.read("vgg19", "fc7", [ids[number] for number in numbers]), batches
+                    lambda rows: cache.read("vgg19", "fc7", [ids[row] for row in rows]), batches
                 ),
                 "our cache, streamed float32 batch": milliseconds(streamed.rows, batches),
                 "our cache, resident float32 batch": milliseconds(resident.rows, batches),
-                "our file through h5py, sorted": milliseconds(
-                    lambda numbers: ours["vgg19/fc7"][np.sort(numbers)], batches
-                ),
-                "h5py chunks=True, sorted": milliseconds(
-                    lambda numbers: default["rows"][np.sort(numbers)], batches[:5]
-                ),
+                "our file through h5py, sorted": milliseconds(lambda rows: ours["vgg19/fc7"][np.sort(rows)], batches),
+                "h5py chunks=True, sorted": milliseconds(lambda rows: default["rows"][np.sort(rows)], batches[:5]),
             }
-    for what, each in times.items():
-        print(f"{what:40} {each:8.3f} ms a batch")
+    for name, spent in times.items():
+        print(f"{name:40} {spent:8.3f} ms per batch")
     ratio = times["our cache, read by id"] / times["numpy memory map of float16 rows"]
     print(f"against chunks=True: {times['h5py chunks=True, sorted'] / times['our cache, read by id']:.0f} times faster")
     print(f"cache / memory map: {ratio:.2f} (claim: at most 6)")

@@ -19,7 +19,7 @@ from eval.metrics.captions.score import CaptionScores, score_captions
 
 def main() -> None:
     args = parse()
-    candidates, references = made_up_captions(args.images, args.references)
+    candidates, references = synthetic_captions(args.images, args.references)
     print(f"{len(candidates)} images x {args.references} references, such as {next(iter(candidates.values()))!r}")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["VISLANG_CACHE"] = folder
@@ -32,13 +32,13 @@ def main() -> None:
 def compare(candidates: dict[int, str], references: dict[int, list[str]]) -> None:
     ours, our_scores = seconds(lambda: score_captions(candidates, references))
     print(f"this suite: {ours:.2f} s, tokenizer {our_scores.tokenizer}, not run: {', '.join(our_scores.skipped)}")
-    stock, their_scores = seconds(lambda: stock_scores(candidates, references))
-    print(f"pycocoevalcap, one after the other: {stock:.2f} s")
+    theirs, their_scores = seconds(lambda: pycocoevalcap_scores(candidates, references))
+    print(f"pycocoevalcap, one after the other: {theirs:.2f} s")
     report_differences(our_scores, their_scores)
-    print(f"ratio: {ours / stock:.2f} of pycocoevalcap's time")
+    print(f"ratio: {ours / theirs:.2f} of pycocoevalcap's time")
 
 
-def stock_scores(candidates: dict[int, str], references: dict[int, list[str]]) -> dict[str, float]:
+def pycocoevalcap_scores(candidates: dict[int, str], references: dict[int, list[str]]) -> dict[str, float]:
     """Score as pycocoevalcap's own `eval.py` does, without SPICE."""
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
@@ -55,11 +55,13 @@ def stock_scores(candidates: dict[int, str], references: dict[int, list[str]]) -
     given = {image: [{"caption": caption} for caption in captions] for image, captions in references.items()}
     written = {image: [{"caption": caption}] for image, caption in candidates.items()}
     tokenizer = PTBTokenizer()
-    given, written = step("PTB", lambda: (tokenizer.tokenize(given), tokenizer.tokenize(written)))
-    bleu = step("BLEU", lambda: Bleu(4).compute_score(given, written, verbose=0))[0]
+    reference_tokens, candidate_tokens = step("PTB", lambda: (tokenizer.tokenize(given), tokenizer.tokenize(written)))
+    bleu = step("BLEU", lambda: Bleu(4).compute_score(reference_tokens, candidate_tokens, verbose=0))[0]
     scores = dict(zip(("bleu1", "bleu2", "bleu3", "bleu4"), bleu, strict=True))
     for name, metric in (("meteor", Meteor), ("rouge_l", Rouge), ("cider", Cider)):
-        scores[name] = step(metric.__name__, lambda metric=metric: metric().compute_score(given, written))[0]
+        scores[name] = step(
+            metric.__name__, lambda metric=metric: metric().compute_score(reference_tokens, candidate_tokens)
+        )[0]
     return scores
 
 
@@ -68,11 +70,11 @@ def report_differences(ours: CaptionScores, theirs: dict[str, float]) -> None:
         print(f"  {name}: {ours.corpus[name]:.6f}, differs by {abs(ours.corpus[name] - score):.1e}")
 
 
-def made_up_captions(num_images: int, per_image: int) -> tuple[dict[int, str], dict[int, list[str]]]:
-    """Write captions of scenes by a small grammar; captions of one image share most of what they say."""
+def synthetic_captions(num_images: int, per_image: int) -> tuple[dict[int, str], dict[int, list[str]]]:
+    """Return candidates and references that a small grammar generates; captions of one image share most words."""
     random = np.random.default_rng(0)
     names = [f"{first}{last}" for first in ("bal", "cor", "din", "fel", "gam", "hul") for last in SYLLABLES]
-    things = THINGS + names  # a long tail of words that occur seldom, as in real captions
+    things = THINGS + names  # a long tail of rare words, as in real captions
     rarity = 1 / np.arange(1, len(things) + 1)
     rarity /= rarity.sum()
 
@@ -85,7 +87,8 @@ def made_up_captions(num_images: int, per_image: int) -> tuple[dict[int, str], d
         words += [pick(["the", "a", "some"]), pick([where, where, pick(PLACES)]), pick(["", "", pick(ENDINGS)])]
         return " ".join(word for word in words if word).capitalize() + pick([".", " .", ""])
 
-    candidates, references = {}, {}
+    candidates = {}
+    references = {}
     for image in range(num_images):
         scene = (things[random.choice(len(things), p=rarity)], pick(DOES), pick(PLACES))
         candidates[image] = sentence(*scene)
@@ -123,7 +126,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--references", type=int, default=5)
-    parser.add_argument("--without-index", action="store_true", help="as on a machine where it was never made")
+    parser.add_argument(
+        "--without-index", action="store_true", help="without the index of paraphrases, as at the first run"
+    )
     return parser.parse_args()
 
 

@@ -19,7 +19,11 @@ import numpy as np
 
 from vislang.text.vocabulary import END, START
 
-NUM_WORDS, CELLS, FEATURES, MAX_WORDS = 2600, 49, 1280, 20  # as on Flickr8K with MobileNetV2
+# As on Flickr8K with MobileNetV2.
+NUM_WORDS = 2600
+CELLS = 49
+FEATURES = 1280
+MAX_WORDS = 20
 
 
 def main() -> None:
@@ -27,7 +31,8 @@ def main() -> None:
     from captioner.decoding.decoder import Decoder
     from captioner.decoding.options import DecodeOptions
 
-    network, descriptors = made_up_network(args.preset), made_up_images(args.images)
+    network = random_network(args.preset)
+    descriptors = random_images(args.images)
     mask = np.ones(descriptors.shape[:2], bool)
     beam = Decoder(network, DecodeOptions(width=args.width, num=args.width, max_words=MAX_WORDS))
     greedy = Decoder(network, DecodeOptions(method="greedy", max_words=MAX_WORDS))
@@ -39,7 +44,7 @@ def main() -> None:
     search_one(compiled, descriptors[:1], args.width)
     best = dict.fromkeys(("beam", "greedy", "loop", "compiled"), np.inf)
     some = descriptors[: args.loop_images]
-    for _ in range(args.rounds):  # taken in turns, so that other work on the machine hits all
+    for _ in range(args.rounds):  # in turns, so that other work on the machine disturbs all alike
         best["beam"] = min(best["beam"], seconds(lambda: beam(descriptors, mask)))
         best["greedy"] = min(best["greedy"], seconds(lambda: greedy(descriptors, mask)))
         for name, step in (("loop", uncompiled), ("compiled", compiled)):
@@ -48,8 +53,8 @@ def main() -> None:
     one_by_one = seconds(lambda: search_one(uncompiled, descriptors[:1], args.width, beams_at_once=False))
 
     each = {name: best[name] / (args.images if name == "beam" else len(some)) for name in ("beam", "loop", "compiled")}
-    print(f"one graph: {1000 * each['beam']:.1f} ms an image; greedy {1000 * best['greedy'] / args.images:.1f} ms")
-    print(f"loop over {len(some)} images: {1000 * each['loop']:.1f} ms an image")
+    print(f"one graph: {1000 * each['beam']:.1f} ms per image; greedy {1000 * best['greedy'] / args.images:.1f} ms")
+    print(f"loop over {len(some)} images: {1000 * each['loop']:.1f} ms per image")
     for name, spent in (("with a compiled step", each["compiled"]), ("beam by beam", one_by_one)):
         print(f"loop {name}: {1000 * spent:.0f} ms, {spent / each['beam']:.1f} times the graph's")
     report_differences(found, [search_one(compiled, one[None], args.width) for one in some])
@@ -58,7 +63,7 @@ def main() -> None:
 
 
 def steps_of(network) -> tuple[tuple[Callable, Callable], tuple[Callable, Callable]]:
-    """Give `start` and `step` compiled for any number of rows, and as they are."""
+    """Return `start` and `step` compiled for any number of rows, and as they are."""
     import tensorflow as tf
 
     start = tf.function(network.start, autograph=False, reduce_retracing=True)
@@ -72,7 +77,8 @@ def search_one(functions: tuple[Callable, Callable], image: np.ndarray, width: i
 
     start, step = functions
     memory, state = start(tf.constant(image), tf.ones(image.shape[:2], tf.bool))
-    ended, growing = [], [(0.0, [])]
+    ended = []
+    growing = [(0.0, [])]
     for _ in range(MAX_WORDS):
         last = np.array([words[-1] if words else START for _, words in growing], np.int32)
         log_probs, state = step_all(step, memory, state, last, beams_at_once)
@@ -99,26 +105,27 @@ def step_all(step: Callable, memory, state, last: np.ndarray, at_once: bool):
     if at_once:
         log_probs, state = step(memory, state, tf.constant(last))
         return log_probs.numpy(), state
-    of_each = [
-        step(memory, tf.nest.map_structure(lambda leaf, row=row: leaf[row : row + 1], state), last[row : row + 1])
-        for row in range(len(last))
-    ]
+    of_each = []
+    for row in range(len(last)):
+        of_row = tf.nest.map_structure(lambda leaf, row=row: leaf[row : row + 1], state)
+        of_each.append(step(memory, of_row, last[row : row + 1]))
     state = tf.nest.map_structure(lambda *leaves: tf.concat(leaves, 0), *(one for _, one in of_each))
     return np.concatenate([log_probs.numpy() for log_probs, _ in of_each]), state
 
 
 def report_differences(found, looped: list[list[tuple[float, list[int]]]]) -> None:
-    """Say how many sentences differ; products of other sizes round otherwise, and near ties fall the other way."""
-    others = total = 0
+    """Print how many sentences differ: matrix products of other sizes round differently, so near ties may swap."""
+    others = 0
+    total = 0
     for words, sentences in zip(found.words, looped, strict=False):
         for ours, (_, theirs) in zip(words, sentences, strict=True):
             others += ours[: len(theirs)].tolist() != theirs or (ours[len(theirs) :] != END).any()
             total += 1
     gaps = [abs(found.log_probs[row, 0] - sentences[0][0]) for row, sentences in enumerate(looped)]
-    print(f"other sentences: {others} of {total}; best log-probabilities differ by {max(gaps):.0e} at most")
+    print(f"different sentences: {others} of {total}; best log-probabilities differ by {max(gaps):.0e} at most")
 
 
-def made_up_network(preset: str):
+def random_network(preset: str):
     from captioner.config import CONFIGS
     from captioner.models.ensemble import Captioner
     from vislang.core.seeds import seed_everything, stream
@@ -129,7 +136,7 @@ def made_up_network(preset: str):
     return network
 
 
-def made_up_images(count: int) -> np.ndarray:
+def random_images(count: int) -> np.ndarray:
     return np.random.default_rng(0).random((count, CELLS, FEATURES), np.float32)
 
 
@@ -142,7 +149,7 @@ def seconds(work: Callable[[], object]) -> float:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=256)
-    parser.add_argument("--loop-images", type=int, default=8, help="images that the loops do (default: %(default)s)")
+    parser.add_argument("--loop-images", type=int, default=8, help="images of the loops (default: %(default)s)")
     parser.add_argument("--width", type=int, default=5)
     parser.add_argument("--preset", default="best", help="settings of the captioner (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3)

@@ -19,7 +19,7 @@ from vislang.core.cli import import_backend_quietly
 import_backend_quietly()
 import vse
 encoded = vse.encode_images(vse.load_model(sys.argv[1]), sys.argv[2])
-print(len(encoded), "embedded,", len(encoded.skipped), "skipped")
+print(len(encoded), "encoded,", len(encoded.skipped), "skipped")
 for one in encoded.skipped:
     print(" ", one.reason)
 """
@@ -30,9 +30,9 @@ def draw_folder(folder: Path) -> None:
     from PIL import Image
 
     random = np.random.default_rng(0)
-    for number in range(200):
+    for index in range(200):
         picture = Image.fromarray(random.integers(0, 255, (375, 500, 3), dtype=np.uint8))
-        picture.save(folder / f"{number:03}.jpg")
+        picture.save(folder / f"{index:03}.jpg")
     whole = (folder / "000.jpg").read_bytes()
     (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "letter.jpg").write_text("Dear Sir")
@@ -54,8 +54,9 @@ def untrained_ranker(folder: Path) -> None:
     model_file = folder / "mobilenet_v2.keras"
     load_backbone("mobilenet_v2", weights="random").model.save(model_file)
     name = str(model_file)
-    taps = ("pooled@squash-224-tf/v1", "pooled@squash-320-tf/v1")  # the two sizes that the preset "best" looks at
-    config, vocabulary = VseConfig(layers=taps), Vocabulary(["dog"])
+    taps = ("pooled@squash-224-tf/v1", "pooled@squash-320-tf/v1")  # the two input sizes of preset "best"
+    config = VseConfig(layers=taps)
+    vocabulary = Vocabulary(["dog"])
     backbone = load_backbone(name, recipe="squash-224-tf/v1")
     description = {"kind": "vse", "preset": "none", "config": to_json(config), "seed": 0, "num_features": 2560}
     description |= {"backbone": {"name": name, "weights": dict.fromkeys(taps, backbone.fingerprint)}, "data": {}}
@@ -66,10 +67,11 @@ def untrained_ranker(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="a trained ranker (default: an untrained one over MobileNetV2)")
-    parser.add_argument("--images", type=Path, help="pictures (default: drawn)")
+    parser.add_argument("--images", type=Path, help="folder of images (default: random ones)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder, checkpoint = args.images or Path(name) / "photos", args.model or Path(name) / "ranker"
+        folder = args.images or Path(name) / "photos"
+        checkpoint = args.model or Path(name) / "ranker"
         if args.images is None:
             folder.mkdir()
             draw_folder(folder)

@@ -1,7 +1,7 @@
 """From JPEG files to features, against the bare forward pass on arrays that are already decoded.
 
 Run: python benchmarks/extraction.py [--backbone mobilenet_v2] [--images 128]
-Claims: at least 0.85 of the bare forward pass, and at least 10 times the images a second of `model.predict` per image.
+Claims: at least 0.85 of the bare forward pass, and 10 times the images per second of `model.predict` on single images.
 Rounds are interleaved and the best of each counts, so that other work on the machine disturbs both alike.
 The last line is the smaller ratio to the bare forward pass.
 """
@@ -24,31 +24,37 @@ from vislang.backbones.registry import LoadedBackbone, load_backbone  # noqa: E4
 from vislang.features.pipeline import encode_images  # noqa: E402
 from vislang.images.preprocess import prepare  # noqa: E402
 
-TAPS, BATCH, ROUNDS, SINGLES = ("pooled", "grid"), 32, 5, 12
+TAPS = ("pooled", "grid")
+BATCH = 32
+ROUNDS = 5
+SINGLES = 12
 
 
 def draw_photos(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
-    """Draw pictures with soft light, shapes and grain, whose files are about as large as photographs of that size."""
+    """Draw images with gradients, shapes and noise, whose files are about as large as photographs of that size."""
     folder.mkdir()
     generator = np.random.default_rng(0)
     paths = []
-    for number in range(count):
+    for index in range(count):
         light = Image.fromarray(generator.integers(0, 255, (9, 12, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
         draw = ImageDraw.Draw(light)
         for _ in range(20):
-            x, y, radius = generator.integers(0, size[0]), generator.integers(0, size[1]), generator.integers(5, 60)
+            x = generator.integers(0, size[0])
+            y = generator.integers(0, size[1])
+            radius = generator.integers(5, 60)
             colour = tuple(int(each) for each in generator.integers(0, 255, 3))
             draw.ellipse([int(x - radius), int(y - radius), int(x + radius), int(y + radius)], fill=colour)
         grain = generator.normal(0, 8, (size[1], size[0], 1))
         pixels = np.clip(np.asarray(light) + grain, 0, 255).astype(np.uint8)
-        paths.append(folder / f"{number:04}.jpg")
+        paths.append(folder / f"{index:04}.jpg")
         Image.fromarray(pixels).save(paths[-1], quality=85)
     return paths
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """Give the time on the wall and the time of all cores."""
-    wall, cores = time.perf_counter(), time.process_time()
+    """Return wall-clock time and CPU time."""
+    wall = time.perf_counter()
+    cores = time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - cores
 
@@ -66,7 +72,7 @@ def one_by_one(backbone: LoadedBackbone, paths: list[Path]) -> list[np.ndarray]:
 
 
 def compare(backbone: LoadedBackbone, paths: list[Path]) -> tuple[float, float]:
-    """Give images a second relative to the bare forward pass, and to one by one (0 where that is not written)."""
+    """Return images per second relative to the bare forward pass, and to one by one (0 where that is not measured)."""
     decoded = np.stack([prepare(path, backbone.recipe) for path in paths])
     starts = range(0, len(paths), BATCH)
 
@@ -82,7 +88,7 @@ def compare(backbone: LoadedBackbone, paths: list[Path]) -> tuple[float, float]:
     (best_bare, bare_cores), (best_pipeline, pipeline_cores) = np.min(times, axis=0) / len(paths)
     print(f"  bare forward pass  {1 / best_bare:7.1f} images/s")
     print(f"  files to features  {1 / best_pipeline:7.1f} images/s ({best_bare / best_pipeline:.2f} of it)")
-    print(f"  time of all cores  {1000 * bare_cores:.1f} and {1000 * pipeline_cores:.1f} ms an image")
+    print(f"  CPU time           {1000 * bare_cores:.1f} and {1000 * pipeline_cores:.1f} ms per image")
     if backbone.name != "mobilenet_v2":
         return best_bare / best_pipeline, 0.0
     single = min(seconds(lambda: one_by_one(backbone, paths[:SINGLES]))[0] for _ in range(2)) / SINGLES

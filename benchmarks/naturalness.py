@@ -1,4 +1,4 @@
-"""All four directions of the visual language model in one graph against four loops over rows, and a large photograph.
+"""Visual language model: four directions in one graph against loops over rows; the map of a large photograph.
 
 Run: python benchmarks/naturalness.py
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from timing import fastest
 
-SIDE, WIDTH = 28, 96  # cells of a side and components, as of a picture of 448 pixels at 16 pixels a cell
+SIDE = 28  # cells, as of an image of 448 pixels with 16 pixels per cell
+WIDTH = 96  # components
 LARGE = (3000, 4000)
 
 
@@ -30,52 +31,55 @@ def main() -> None:
     layer = DirectionalPredictors(WIDTH, WIDTH)
     whole = compiled(layer, ((1, SIDE, SIDE, WIDTH), "float32"))
     loop = row_by_row(layer)
-    found, slow = whole(maps), loop(maps)
+    found = whole(maps)
+    slow = loop(maps)
     down = keras.ops.convert_to_numpy(found[0])[0]
     largest = float(np.abs(down - np.stack(slow[0], axis=1)).max())
-    taken = fastest({"together": lambda: whole(maps), "row by row": lambda: loop(maps)}, 3)
-    told = ", ".join(f"{name} {1000 * spent:.0f} ms" for name, spent in taken.items())
-    print(f"{SIDE} x {SIDE} cells, {WIDTH} components: {told}; largest difference {largest:.1e}")
+    times = fastest({"together": lambda: whole(maps), "row by row": lambda: loop(maps)}, 3)
+    text = ", ".join(f"{name} {1000 * spent:.0f} ms" for name, spent in times.items())
+    print(f"{SIDE} x {SIDE} cells, {WIDTH} components: {text}; largest difference {largest:.1e}")
     model = load_model()
-    picture = np.random.default_rng(1).integers(0, 255, (*LARGE, 3), np.uint8)
+    image = np.random.default_rng(1).integers(0, 255, (*LARGE, 3), np.uint8)
     started = time.perf_counter()
-    model.map(picture)
+    model.map(image)
     spent = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(
         f"map of {LARGE[1]} x {LARGE[0]} pixels: {spent:.1f} s, peak memory {peak:.2f} GB with TensorFlow (bound 1.5)"
     )
-    print(f"ratio: {taken['row by row'] / taken['together']:.1f}")
+    print(f"ratio: {times['row by row'] / times['together']:.1f}")
 
 
 def row_by_row(layer):
-    """Give a function that scans every row and column alone, step by step, as the equations stand, compiled a step."""
+    """Return a function that scans every row and column alone, as the equations are written, with a compiled step."""
     import numpy as np
     from keras import ops
 
     from naturalness.predictors.lstm import DIRECTIONS, as_sequences
     from vislang.training.compile import compiled
 
-    units, depth = layer.units, layer.depth
+    units = layer.units
+    depth = layer.depth
 
-    def stepper(number):
+    def stepper(direction):
         def step(value, *states):
             after = []
             for level in range(depth):
-                hidden, cell = states[2 * level], states[2 * level + 1]
-                gates = ops.matmul(value, layer.inputs[level][number]) + ops.matmul(
-                    hidden, layer.recurrent[level][number]
+                hidden = states[2 * level]
+                cell = states[2 * level + 1]
+                gates = ops.matmul(value, layer.inputs[level][direction]) + ops.matmul(
+                    hidden, layer.recurrent[level][direction]
                 )
-                i, f, o, g = ops.split(gates + layer.biases[level][number], 4, axis=-1)
+                i, f, o, g = ops.split(gates + layer.biases[level][direction], 4, axis=-1)
                 cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g)
                 value = ops.sigmoid(o) * ops.tanh(cell)
                 after += [value, cell]
-            return (ops.matmul(value, layer.output_kernel[number]) + layer.output_bias[number], *after)
+            return (ops.matmul(value, layer.output_kernel[direction]) + layer.output_bias[direction], *after)
 
         spec = ((1, units), "float32")
         return compiled(step, ((1, layer.width), "float32"), *[spec] * (2 * depth))
 
-    steps = [stepper(number) for number in range(4)]
+    steps = [stepper(direction) for direction in range(4)]
 
     def scan(maps):
         found = []
@@ -83,7 +87,8 @@ def row_by_row(layer):
             rows = np.asarray(as_sequences(maps, direction))
             scanned = []
             for row in range(rows.shape[1]):
-                states, outputs = [np.zeros((1, units), np.float32)] * (2 * depth), []
+                states = [np.zeros((1, units), np.float32)] * (2 * depth)
+                outputs = []
                 for cell in rows[:-1, row]:
                     output, *states = step(cell[None], *states)
                     outputs.append(np.asarray(output)[0])

@@ -1,10 +1,10 @@
-"""Inverting 16 pictures in one batch against one after the other, and a step against tf-keras-vis's.
+"""Inverting 16 images in one batch against one after the other, and a step against tf-keras-vis's.
 
 Run: python benchmarks/preimage.py [--steps 20] [--rounds 2] [--size 128]
-The network is MobileNet 0.75 with random numbers.
+The network is MobileNet 0.75 with random weights.
 Single runs are timed twice: as calls of the library, which compile their search each, and with one compiled search
 that only gets other targets. tf-keras-vis (pip install tf-keras-vis) maximises the same channel with total variation
-and jitter; where it is not installed, that part says so.
+and jitter; where it is not installed, that part is left out.
 """
 
 import argparse
@@ -19,7 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from timing import fastest
 
-PICTURES, LAYER = 16, "conv_pw_5_relu"
+IMAGES = 16
+LAYER = "conv_pw_5_relu"
 
 
 def main() -> None:
@@ -30,19 +31,19 @@ def main() -> None:
     network = load_network("mobilenet_0.75", weights="random", size=args.size)
     against_peer(network, args.steps, args.rounds)
     ratio = batch_against_singles(network, args.steps, args.rounds)
-    print(f"ratio: {ratio:.1f} times faster than {PICTURES} single inversions")
+    print(f"ratio: {ratio:.1f} times faster than {IMAGES} single inversions")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
+    parser.add_argument("--size", type=int, default=128, help="side of the images in pixels")
     return parser.parse_args()
 
 
 def batch_against_singles(network, steps: int, rounds: int) -> float:
-    """Time the ways to invert 16 pictures, and print them."""
+    """Time the methods of inverting 16 images, and print them."""
     from preimage.api import invert_images
     from preimage.config import search_config
     from preimage.optimization.objectives import Inversion
@@ -52,11 +53,11 @@ def batch_against_singles(network, steps: int, rounds: int) -> float:
     from preimage.options import SearchOptions
 
     config = search_config("ijcv16", [f"iterations={steps}", "rates=1"])
-    images = spectral_noise(network.mean, network.size, PICTURES)
+    images = spectral_noise(network.mean, network.size, IMAGES)
     target = network.encode(images, [LAYER])[LAYER]
     term = with_priors(config.data_weight * Inversion(LAYER, target), network, LAYER, config)
     search = ImageOptimizer(network, term, config)
-    rows = range(PICTURES)
+    rows = range(IMAGES)
 
     def singles_compiled_once() -> np.ndarray:
         found = [search.run(term=term.of_rows([row]), options=SearchOptions(seed=row)).images for row in rows]
@@ -66,20 +67,20 @@ def batch_against_singles(network, steps: int, rounds: int) -> float:
         for row in rows:
             invert_images(network, images[row : row + 1], LAYER, preset=config, options=SearchOptions(seed=row))
 
-    ways: dict[str, Callable] = {
+    methods: dict[str, Callable] = {
         "one batch, compiled once": lambda: search.run().images,
         "single runs, compiled once": singles_compiled_once,
     }
-    apart = np.abs(ways["one batch, compiled once"]() - singles_compiled_once()).mean()
-    assert apart < 0.5, f"both ways must give the same pictures, got {apart} of 255 apart"
-    best = fastest(ways, rounds)
+    difference = np.abs(methods["one batch, compiled once"]() - singles_compiled_once()).mean()
+    assert difference < 0.5, f"both methods must give the same images, got a mean difference of {difference} of 255"
+    best = fastest(methods, rounds)
     calls = {"one batch, one call": lambda: invert_images(network, images, LAYER, preset=config)}
     calls["single calls"] = singles
-    for name, way in calls.items():  # each compiles anew, so that nothing has to be warmed up
+    for name, call in calls.items():  # each compiles again, so nothing has to be warmed up
         started = time.perf_counter()
-        way()
+        call()
         best[name] = time.perf_counter() - started
-    print(f"{PICTURES} inversions of {LAYER}, {network.size} pixels, {steps} steps, {apart:.2g} of 255 apart:")
+    print(f"{IMAGES} inversions of {LAYER}, {network.size} pixels, {steps} steps, difference {difference:.2g} of 255:")
     for name, spent in best.items():
         print(f"  {name}: {spent:.2f} s")
     faster = best["single runs, compiled once"] / best["one batch, compiled once"]
@@ -103,21 +104,21 @@ def against_peer(network, steps: int, rounds: int) -> None:
     from preimage.optimization.optimizer import ImageOptimizer
     from preimage.optimization.priors import with_priors
 
-    directions = unit_directions(LAYER, network.shape(LAYER), [7] * PICTURES, channel_mean=True)
+    directions = unit_directions(LAYER, network.shape(LAYER), [7] * IMAGES, channel_mean=True)
     config = search_config("ijcv16", [f"iterations={steps}", "rates=1", "still_stages=0", "jitter=4"])
     term = with_priors(1.0 * Activation(LAYER, directions), network, LAYER, config)
     search = ImageOptimizer(network, term, config)
     peer = ActivationMaximization(keras.Model(network.model.input, network.output(LAYER)), clone=False)
-    seeds = np.random.default_rng(0).uniform(-1, 1, (PICTURES, network.size, network.size, 3)).astype(np.float32)
+    seeds = np.random.default_rng(0).uniform(-1, 1, (IMAGES, network.size, network.size, 3)).astype(np.float32)
 
-    def peers_way() -> None:
+    def peer_search() -> None:
         peer(
             lambda output: keras.ops.mean(output[..., 7], axis=(1, 2)), seed_input=seeds, input_range=(-1, 1),
             input_modifiers=[Jitter(jitter=4)], regularizers=[TotalVariation2D(weight=1.0)], steps=steps,
         )  # fmt: skip
 
-    best = fastest({"ours": search.run, "tf-keras-vis": peers_way}, rounds)
-    print(f"a step of maximising a channel, {PICTURES} pictures at once:")
+    best = fastest({"ours": search.run, "tf-keras-vis": peer_search}, rounds)
+    print(f"a step of maximising a channel, {IMAGES} images at once:")
     for name, spent in best.items():
         print(f"  {name}: {1000 * spent / steps:.0f} ms")
     print(f"  {best['tf-keras-vis'] / best['ours']:.2f} times as fast as tf-keras-vis")

@@ -15,13 +15,14 @@ from eval.metrics.ranking import BLOCK, Ranks, retrieval_ranks
 
 def main() -> None:
     args = parse()
-    images, captions, owners = made_up_embeddings(args.images, args.captions_per_image, args.width)
+    images, captions, owners = synthetic_embeddings(args.images, args.captions_per_image, args.width)
     print(f"{len(images)} images x {len(captions)} captions, width {args.width}, float32, block {BLOCK}")
 
     scores = np.empty((len(images), len(captions)), np.float32)
 
-    best_product, best_ours = np.inf, np.inf
-    for _ in range(args.rounds):  # taken in turns, so that other work on the machine hits both
+    best_product = np.inf
+    best_ours = np.inf
+    for _ in range(args.rounds):  # in turns, so that other work on the machine disturbs both alike
         best_product = min(best_product, seconds(lambda: np.matmul(images, captions.T, out=scores)))
         best_ours = min(best_ours, seconds(lambda: retrieval_ranks(images, captions, owners)))
     print(f"bare product, once: {best_product:.2f} s (both directions: {2 * best_product:.2f} s)")
@@ -42,7 +43,7 @@ def main() -> None:
 
 
 def sort_queries_of(image: int, images: np.ndarray, captions: np.ndarray, owners: np.ndarray) -> list[int]:
-    """The original's way for one image and its captions: a product, then a sort and look-ups for each query."""
+    """Rank one image and its captions as the original does: a product, then a sort and look-ups for each query."""
     own = np.flatnonzero(owners == image)
     order = np.argsort(np.dot(images[image], captions.T))[::-1]
     ranks = [int(min(np.where(order == caption)[0][0] for caption in own))]
@@ -52,23 +53,26 @@ def sort_queries_of(image: int, images: np.ndarray, captions: np.ndarray, owners
 
 
 def report_differences(slow_ranks: list[list[int]], sample: np.ndarray, ranks: Ranks) -> None:
-    """Say how many ranks differ; float32 sums in another order may swap neighbours closer than their rounding."""
+    """Print how many ranks differ: float32 sums in another order may swap scores closer than their rounding."""
     ours = [
         [int(ranks.image_to_text[image]), *ranks.text_to_image[ranks.image_of_caption == image].tolist()]
         for image in sample
     ]
     steps = np.abs(np.concatenate(slow_ranks) - np.concatenate(ours))
-    print(f"other ranks: {np.count_nonzero(steps)} of {len(steps)} queries, by {steps.max()} at most")
+    print(f"different ranks: {np.count_nonzero(steps)} of {len(steps)} queries, by {steps.max()} at most")
 
 
-def made_up_embeddings(num_images: int, per_image: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Unit vectors with about the recall of a good model."""
+def synthetic_embeddings(num_images: int, per_image: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return unit vectors of images and captions, with the recall of a good model, and the image of each caption."""
     random = np.random.default_rng(0)
     owners = np.repeat(np.arange(num_images), per_image)
     images = random.standard_normal((num_images, width), dtype=np.float32)
     captions = 0.12 * images[owners] + random.standard_normal((len(owners), width), dtype=np.float32)
-    images, captions = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (images, captions))
-    return images, captions, owners
+    return normalised(images), normalised(captions), owners
+
+
+def normalised(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -82,7 +86,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--captions-per-image", type=int, default=5)
     parser.add_argument("--width", type=int, default=1024)
-    parser.add_argument("--sample", type=int, default=250, help="images whose queries are sorted the slow way")
+    parser.add_argument("--sample", type=int, default=250, help="images whose queries are sorted")
     parser.add_argument("--rounds", type=int, default=3)
     return parser.parse_args()
 

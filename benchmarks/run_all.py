@@ -1,6 +1,6 @@
-"""Run every benchmark one after the other and keep what each printed in results/benchmarks.json.
+"""Run every benchmark one after the other and store what each prints in results/benchmarks.json.
 
-Run on a machine that does nothing else; the scripts take some five minutes on two cores.
+Run it on an idle machine; the scripts take some five minutes on two cores.
 """
 
 import argparse
@@ -32,7 +32,9 @@ def main() -> int:
         printed[f"benchmarks/{script.name}"] = done.stdout.splitlines()
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     write_result(args.out, BenchmarkResult(machine=machine, printed=printed))
-    return 1 if failed else 0
+    if failed:
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Explaining one picture against one decoder pass for each cell, and a whole video from file to file.
+"""Explaining one image against one decoder pass for each cell, and a whole video from file to file.
 
 Run: python benchmarks/saliency.py [--seconds 10 60 300] [--rounds 3]
-The S2VT captioner is untrained, of the sizes of preset "s2vt"; the videos are drawn here, 25 frames a second. Peak
+The S2VT captioner is untrained, of the sizes of preset "s2vt"; the videos are drawn here, 25 frames per second. Peak
 memory is that of the whole process, TensorFlow included, and has to stay flat in the length of the video.
 """
 
@@ -21,8 +21,10 @@ import numpy as np
 from PIL import Image
 from timing import fastest
 
-CELLS, WORDS, VOCABULARY = 64, 12, 3000
-SENTENCE = " ".join(f"w{number}" for number in range(WORDS))
+CELLS = 64
+WORDS = 12
+VOCABULARY = 3000
+SENTENCE = " ".join(f"w{index}" for index in range(WORDS))
 
 
 def main() -> None:
@@ -30,8 +32,8 @@ def main() -> None:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # from its own folder this file would be the package
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = untrained_captioner(Path(folder) / "captioner")
-        ratio = one_picture(checkpoint, args.rounds)
-        of_videos(checkpoint, Path(folder), args.seconds)
+        ratio = one_image(checkpoint, args.rounds)
+        videos(checkpoint, Path(folder), args.seconds)
     print(f"ratio: {ratio:.0f} times faster than one decoder pass for each cell")
 
 
@@ -55,7 +57,8 @@ def untrained_captioner(folder: Path) -> Path:
     from vislang.training import checkpoints
 
     config = replace(CONFIGS["s2vt"], scorers=0, scorer_weight=0.0, consensus_images=0, consensus_weight=0.0)
-    backbone, vocabulary = load_backbone("compact"), Vocabulary([f"w{number}" for number in range(VOCABULARY)])
+    backbone = load_backbone("compact")
+    vocabulary = Vocabulary([f"w{index}" for index in range(VOCABULARY)])
     width = backbone.taps["grid"][-1]
     description = {"kind": KIND, "preset": "s2vt", "config": to_json(config), "seed": 0, "num_features": width}
     description |= {"backbone": {"name": "compact", "weights": {"grid": backbone.fingerprint}}, "data": {}}
@@ -64,44 +67,45 @@ def untrained_captioner(folder: Path) -> Path:
     return folder
 
 
-def one_picture(checkpoint: Path, rounds: int) -> float:
-    """Time the ways from cells to losses, and print them."""
+def one_image(checkpoint: Path, rounds: int) -> float:
+    """Time the methods of computing losses from cells, and print them."""
     from captioner.api import load_model
     from saliency.methods.gradient import gradient_losses
     from saliency.methods.single_descriptor import query_losses
 
     model = load_model(checkpoint)
     cells = np.random.default_rng(0).normal(size=(CELLS, model.network.num_features)).astype(np.float32)
-    numbers = np.array(model.vocabulary.encode(SENTENCE.split()), np.int32)
+    words = np.array(model.vocabulary.encode(SENTENCE.split()), np.int32)
     grid = cells.reshape(1, 8, 8, -1)
-    ways: dict[str, Callable] = {
-        "a decoder pass for each cell": lambda: [cell_by_cell(model, cell, numbers) for cell in cells],
-        "the same, compiled": lambda: [query_losses(model, cell[None], numbers) for cell in cells],
-        "cells as one batch": lambda: query_losses(model, cells, numbers),
-        "tilt": lambda: gradient_losses(model, grid, numbers),
+    methods: dict[str, Callable] = {
+        "a decoder pass for each cell": lambda: [cell_by_cell(model, cell, words) for cell in cells],
+        "the same, compiled": lambda: [query_losses(model, cell[None], words) for cell in cells],
+        "cells as one batch": lambda: query_losses(model, cells, words),
+        "gradient": lambda: gradient_losses(model, grid, words),
     }
-    slow, batch = np.array(ways["a decoder pass for each cell"]()), ways["cells as one batch"]()
-    assert np.abs(slow - batch).max() < 1e-3, "both ways must give the same losses"
-    best = fastest(ways, rounds)
-    print(f"one picture, {WORDS} words, {CELLS} cells, hidden size {model.config.hidden_dim}:")
+    slow = np.array(methods["a decoder pass for each cell"]())
+    batch = methods["cells as one batch"]()
+    assert np.abs(slow - batch).max() < 1e-3, "both methods must give the same losses"
+    best = fastest(methods, rounds)
+    print(f"one image, {WORDS} words, {CELLS} cells, hidden size {model.config.hidden_dim}:")
     for name, spent in best.items():
         print(f"  {name}: {1000 * spent:.1f} ms")
     return best["a decoder pass for each cell"] / best["cells as one batch"]
 
 
-def cell_by_cell(model, cell: np.ndarray, numbers: np.ndarray) -> list[float]:
-    """Give the losses of one cell as the definition has them: see it, then read word after word."""
+def cell_by_cell(model, cell: np.ndarray, words: np.ndarray) -> list[float]:
+    """Return the losses of one cell by definition: start from it, then read word after word."""
     from captioner.models.ensemble import shifted
 
     memory, state = model.network.start(cell[None, None], np.ones((1, 1), bool))
     losses = []
-    for read, word in zip(np.asarray(shifted(numbers[None]))[0], numbers, strict=True):
+    for read, word in zip(np.asarray(shifted(words[None]))[0], words, strict=True):
         log_probs, state = model.network.step(memory, state, np.array([read], np.int32))
         losses.append(-float(log_probs[0, word]))
     return losses
 
 
-def of_videos(checkpoint: Path, folder: Path, lengths: list[int]) -> None:
+def videos(checkpoint: Path, folder: Path, lengths: list[int]) -> None:
     """Explain videos of several lengths, each in a process of its own."""
     for seconds in lengths:
         clip = draw_video(folder / f"{seconds}.mp4", seconds)
@@ -112,8 +116,8 @@ def of_videos(checkpoint: Path, folder: Path, lengths: list[int]) -> None:
         _, status, usage = os.wait4(process.pid, 0)
         spent = time.perf_counter() - started
         assert status == 0, f"saliency.explain ended with status {status}"
-        print(f"video of {seconds} s, 8 frames a second, {WORDS} words, start of the process included:")
-        print(f"  {spent:.1f} s, {8 * seconds / spent:.1f} frames a second, peak memory {peak_mb(usage):.0f} MB")
+        print(f"video of {seconds} s, 8 frames per second, {WORDS} words, start of the process included:")
+        print(f"  {spent:.1f} s, {8 * seconds / spent:.1f} frames per second, peak memory {peak_mb(usage):.0f} MB")
 
 
 def peak_mb(usage: resource.struct_rusage) -> float:
@@ -126,8 +130,9 @@ def draw_video(path: Path, seconds: int) -> Path:
 
     noise = np.random.default_rng(0).integers(60, 120, (360, 480, 3)).astype(np.uint8)
     with written_video(path, (480, 360), 25) as add:
-        for number in range(25 * seconds):
-            frame, left = noise.copy(), (4 * number) % 400
+        for index in range(25 * seconds):
+            frame = noise.copy()
+            left = (4 * index) % 400
             frame[150:230, left : left + 80] = (200, 40, 40)
             add(Image.fromarray(frame))
     return path

@@ -1,4 +1,4 @@
-"""Timing several ways of doing the same, for the scripts beside it."""
+"""Timing of several methods that compute the same, for the scripts beside it."""
 
 import time
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from collections.abc import Callable
 import numpy as np
 
 
-def fastest(ways: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """Time each way, in turns, after one call that compiles."""
-    best = dict.fromkeys(ways, np.inf)
-    for way in ways.values():
-        way()
+def fastest(methods: dict[str, Callable], rounds: int) -> dict[str, float]:
+    """Return the shortest time of each method, in seconds; called in turns, after one call that compiles."""
+    best = dict.fromkeys(methods, np.inf)
+    for method in methods.values():
+        method()
     for _ in range(rounds):
-        for name, way in ways.items():
+        for name, method in methods.items():
             started = time.perf_counter()
-            way()
+            method()
             best[name] = min(best[name], time.perf_counter() - started)
     return best

@@ -18,7 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def caption_lengths(count, random):
-    """Draw lengths as Flickr8K's captions have them: 11 words on average, half within 8 to 13, the longest 36."""
+    """Return random lengths as of the captions of Flickr8K: mean 11, quartiles 8 and 13, longest 36."""
     import numpy as np
 
     lengths = np.clip(np.round(random.gamma(7.6, 1.43, count)), 1, 36).astype(int)
@@ -43,15 +43,15 @@ def main() -> None:
     words = [random.integers(4, 4000, length).tolist() for length in lengths]
 
     class Descriptors:
-        """Stands for cached features: one vector of noise for each image."""
+        """Random cached features: one vector of each image."""
 
         is_resident = True
         table = random.normal(size=(args.sentences, 1, 1280)).astype(np.float32)
 
-        def rows(self, numbers):
+        def rows(self, indices):
             from keras import ops
 
-            return ops.take(ops.convert_to_tensor(self.table), numbers, axis=0)
+            return ops.take(ops.convert_to_tensor(self.table), indices, axis=0)
 
     descriptors = Descriptors()
 
