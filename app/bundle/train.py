@@ -221,7 +221,8 @@ def make_card(args: argparse.Namespace, plain: Any, distillation: Distillation) 
     return {
         "name": args.out.name.removesuffix(_SUFFIX),
         "description": f"{card.description}; {plain.count_params():,} weights; input {config.size}x{config.size} RGB,"
-        f" preprocessing squash-{config.size}-tf/v1; feature layers grid {side}x{side}x{config.channels}, pooled {config.channels}",
+        f" preprocessing squash-{config.size}-tf/v1; feature layers grid {side}x{side}x{config.channels},"
+        f" pooled {config.channels}",
         "command": training_command(args),
         "settings": to_json(config),
         "data": f"{distillation.num_images:,} images: split train of {' and '.join(sources)}; none of a dev or test"

@@ -191,7 +191,8 @@ def make_card(args: argparse.Namespace, scores: dict[str, float], sha256: str, s
     card = read_model_card(_CARD)
     return {
         "name": _CARD,
-        "description": f"{card.description}; input 64x64 RGB, preprocessing squash-64-tf/v1; feature layers grid 8x8x128, pooled 128",
+        "description": f"{card.description}; input 64x64 RGB, preprocessing squash-64-tf/v1; feature layers grid"
+        " 8x8x128, pooled 128",
         "command": f"python -m app.bundle.train_scenes --out vislang/pretrained/{Path(args.out).name}"
         f" --scenes {args.scenes} --epochs {args.epochs} --seed {args.seed}",
         "data": f"{args.scenes} scenes drawn by datasets.scenes, split train, seed {SCENE_SEED}; no photographs",
