@@ -162,7 +162,7 @@ def test_frames_compete_for_a_word_in_space_and_time():
 
 
 @pytest.mark.parametrize("written", [False, True])
-def test_the_original_way_asks_each_cell_alone(written):
+def test_the_published_method_encodes_each_cell_alone(written):
     captioner = trained_captioner("lstm")
     cells = np.random.default_rng(2).normal(size=(2, 2, 3, 3)).astype(np.float32)
     sentence, whole = np.array([4, 6], np.int32), cells.reshape(-1, 3)
