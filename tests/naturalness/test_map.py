@@ -108,6 +108,7 @@ def test_what_is_not_there_is_said():
 
 def test_scores_maps_and_losses_of_a_picture(trained, photographs):
     model, pixels = load_model(trained), np.asarray(Image.open(photographs / "0.png"))
+    assert len(model.fingerprint) == 64
     assert np.isfinite(naturalness_score(model, pixels))
     assert unnaturalness_map(model, pixels).shape == (128, 160)
     assert np.abs(unnaturalness_map(model, pixels, kind="anomaly") - unnaturalness_map(model, pixels)).max() > 1e-3

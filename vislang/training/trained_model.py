@@ -97,9 +97,9 @@ class TrainedModel:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of backbone, words and weights: two models with the same one give the same results."""
-        words = self.vocabulary.words
-        if self.vocabulary is None:
-            words = None
+        words = None
+        if self.vocabulary is not None:
+            words = self.vocabulary.words
         digest = hashlib.sha256(json.dumps([self.description["backbone"], words]).encode())
         for array in self.fingerprinted():
             digest.update(np.ascontiguousarray(array).tobytes())
