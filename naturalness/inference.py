@@ -125,10 +125,10 @@ class TrainedNaturalness(TrainedModel):
         if kind == "fixation":
             return self._drawn(self.config.fixation_expert, maps, size)
         judged = np.mean([self._drawn(number, maps, size) for number in self.config.score_experts], axis=0)
-        if self.network.belonging is None:
+        if self.network.mutual_information is None:
             return judged
         tap = self.config.information_layer
-        surprise = np.logaddexp(0.0, np.asarray(self.network.belonging(maps[tap][None])[0]))
+        surprise = np.logaddexp(0.0, np.asarray(self.network.mutual_information(maps[tap][None])[0]))
         return over_picture(surprise, self._stride(tap), size) + np.float32(self.config.anomaly_weight) * judged
 
     def _drawn(self, number: int, maps: dict[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:

@@ -1,65 +1,159 @@
-"""Fitting a visual language model: sums over the training pictures, least squares, and gradient descent for LSTMs.
+"""Training a visual language model: moments, least squares, and gradient descent for the LSTMs.
 
-Letters: N pictures, h x w cells, C channels, K components.
+Letters: N images, B of a batch, h x w cells, C channels, K components.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import argparse
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from naturalness.config import NaturalnessConfig
+from datasets.records import of_split, with_features
+from datasets.registry import read_dataset
+from naturalness.config import CONFIGS, NaturalnessConfig
+from naturalness.feature_maps import FrozenTaps
+from naturalness.inference import KIND
 from naturalness.model import ExpertModel, VisualLanguageModel
 from naturalness.predictors.linear import fit_directions
 from naturalness.predictors.statistics import MapMoments
+from naturalness.training_maps import Maps, TrainingImage, TrainingMaps
+from vislang.core.errors import ConfigError
 from vislang.core.seeds import stream
+from vislang.features.cache.reader import open_cache
+from vislang.features.pipeline import list_images
+from vislang.training.callbacks import Row
 from vislang.training.epoch_batches import EpochBatches
+from vislang.training.fit import Report, Run, Stage, TrainingData, TrainingSpec
+from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
-Maps = Mapping[str, np.ndarray]  # {tap: float [B, h, w, C]} of some pictures
-Source = Callable[[], Iterable[Maps]]  # each call begins anew
-_FOR_LEVELS = 500  # pictures whose mean error is the unit of errors
+Tensor = Any
+_FOR_LEVELS = 500  # images whose mean error is the unit of errors
 
 
-def fit_statistics(model: VisualLanguageModel, source: Source, count: int, seed: int) -> None:
-    """Fit all that needs no gradient: statistics, components, linear predictors, levels.
+@dataclass(frozen=True, kw_only=True)
+class MapData(TrainingData):
+    """What a visual language model learns from.
+
+    Attributes:
+        network: the CNN.
+        maps: of the training images.
+    """
+
+    network: FrozenTaps
+    maps: TrainingMaps
+
+
+def read_data(args: argparse.Namespace, config: NaturalnessConfig) -> MapData:
+    """List the training images and load the CNN.
+
+    Raises:
+        ToolkitError: options that contradict each other, or files that are missing or damaged.
+    """
+    images = training_images(args)
+    network = FrozenTaps(args.backbone, config.layers, mirrored=config.mirror_padding, weights=args.weights)
+    maps = TrainingMaps(network, images, cache=args.cache, backbone=args.backbone)
+    return MapData(config=config, network=network, maps=maps)
+
+
+def training_images(args: argparse.Namespace) -> list[TrainingImage]:
+    """List the images that the command line names, in a fixed order."""
+    if args.cache and not args.data:
+        raise ConfigError("--cache holds the maps of a data set; name it with --data DIR")
+    if args.limit is not None and args.limit < 1:
+        raise ConfigError(f"--limit got {args.limit}, expected 1 or more")
+    if args.data:
+        records = of_split(read_dataset(args.dataset, args.data), "train")
+        if args.cache:
+            with open_cache(args.cache) as cache:
+                records = with_features(records, cache)
+        images = [TrainingImage(record.image_id, record.path) for record in records]
+    else:
+        images = [TrainingImage(str(path), path) for path in list_images(args.images)]
+    if args.limit is not None:
+        chosen = stream(args.seed, "limit").permutation(len(images))[: args.limit]
+        images = [images[row] for row in sorted(chosen)]
+    return images
+
+
+def make_model(data: MapData) -> VisualLanguageModel:
+    """Build the network for the training data."""
+    return VisualLanguageModel(data.config, data.network.channels)
+
+
+def describe(args: argparse.Namespace, data: MapData, model: VisualLanguageModel) -> dict[str, Any]:
+    """Return what config.json says of the CNN and the images."""
+    loaded = data.network.loaded
+    names = "\n".join(image.name for image in data.maps.images)
+    return {
+        "channels": list(data.network.channels),
+        "backbone": {"name": loaded.name, "recipe": loaded.recipe.name, "fingerprint": loaded.fingerprint},
+        "data": {
+            "dataset": args.dataset if args.data else "images",
+            "images": len(data.maps.images),
+            "fingerprint": hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest(),
+        },
+    }
+
+
+def initialize(run: Run) -> None:
+    """Fit everything that needs no gradients."""
+    fit_statistics(run.model, run.data.maps, len(run.data.maps.images), run.args.seed)
+
+
+def fit_statistics(model: VisualLanguageModel, batches: Iterable[Maps], count: int, seed: int) -> None:
+    """Fit all that needs no gradients: statistics, components, linear predictors, levels.
 
     Args:
-        model: takes what is found.
-        source: the training pictures.
-        count: how many they are.
-        seed: chooses cells where the settings ask for some only.
+        model: gets what is fitted.
+        batches: maps of the training images; gone through twice.
+        count: N.
+        seed: chooses the cells that components are fitted to, where the settings ask for some only.
+
+    Raises:
+        DataError: no image can be read.
+        ConfigError: the maps are too small for the settings.
     """
     config = model.config
+    moments = empty_moments(model, count)
     random = stream(seed, "cells")
-    distances: dict[str, set[int]] = {tap: set() for tap in config.layers}
+    for maps in batches:
+        for layer, sums in moments.items():
+            sums.add(maps[layer], random)
+    for one in model.experts:
+        one.set_statistics(moments[one.expert.layer])
+        if one.expert.context == "neighbour":
+            one.set_fits(fit_directions(moments[one.expert.layer], *one.affine(), config.ridge))
+    if model.mutual_information is not None:
+        model.mutual_information.fit(moments[config.information_layer], config.ridge)
+    if not scanning_experts(model):
+        fit_levels(model, batches)
+
+
+def empty_moments(model: VisualLanguageModel, count: int) -> dict[str, MapMoments]:
+    """Return for each layer the sums that the model's experts need, still empty; arguments as for `fit_statistics`."""
+    config = model.config
+    distances: dict[str, set[int]] = {layer: set() for layer in config.layers}
     for one in model.experts:
         if one.expert.context == "neighbour":
             distances[one.expert.layer].add(1)
-    if model.belonging is not None:
+    if config.information_layer:
         distances[config.information_layer].add(config.information_distance)
-    per_picture = 0
+    per_image = 0
     if config.pca_cells:
-        per_picture = config.pca_cells // count + 1
-    moments = {
-        tap: MapMoments(channels, per_picture=per_picture, distances=distances[tap])
-        for tap, channels in zip(config.layers, model.channels, strict=True)
-    }
-    for maps in source():
-        for tap, statistics in moments.items():
-            statistics.add(maps[tap], random)
-    for one in model.experts:
-        one.take_statistics(moments[one.expert.layer])
-        if one.expert.context == "neighbour":
-            one.take_fits(fit_directions(moments[one.expert.layer], *one.affine(), config.ridge))
-    if model.belonging is not None:
-        model.belonging.fit(moments[config.information_layer], config.ridge)
-    if all(one.expert.context != "scan" for one in model.experts):
-        _fit_levels(model, source())
+        per_image = config.pca_cells // count + 1
+    moments = {}
+    for layer, channels in zip(config.layers, model.channels, strict=True):
+        moments[layer] = MapMoments(channels, per_image=per_image, distances=distances[layer])
+    return moments
 
 
-def _fit_levels(model: VisualLanguageModel, batches: Iterable[Maps]) -> None:
+def fit_levels(model: VisualLanguageModel, batches: Iterable[Maps]) -> None:
+    """Set the unit of each expert's errors to its mean error over the first training images."""
     sums = np.zeros(len(model.experts))
     seen = 0
     for maps in batches:
@@ -68,7 +162,21 @@ def _fit_levels(model: VisualLanguageModel, batches: Iterable[Maps]) -> None:
         if seen >= _FOR_LEVELS:
             break
     for one, total in zip(model.experts, sums, strict=True):
-        one.take_level(total / seen)
+        one.set_level(total / seen)
+
+
+def scanning_experts(model: VisualLanguageModel) -> list[ExpertModel]:
+    """Return the experts with LSTMs, which gradient descent trains."""
+    return [one for one in model.experts if one.expert.context == "scan"]
+
+
+def stages(run: Run) -> list[Stage]:
+    """Return gradient descent for the LSTMs, where there are any."""
+    config = run.config
+    if not scanning_experts(run.model):
+        return []
+    reset = MomentumReset(config.drop_every // config.save_every)
+    return [Stage(make_batches, make_task, config.updates // config.save_every, callbacks=(reset,))]
 
 
 class ProjectedMaps(EpochBatches):
@@ -78,22 +186,21 @@ class ProjectedMaps(EpochBatches):
 
     Args:
         experts: those with LSTMs.
-        source: the training pictures.
+        batches: maps of the training images.
         config: batch size and updates of an epoch.
         seed: of the run.
     """
 
-    def __init__(self, experts: Iterable[ExpertModel], source: Source, config: NaturalnessConfig, seed: int):
+    def __init__(self, experts: Sequence[ExpertModel], batches: Iterable[Maps], config: NaturalnessConfig, seed: int):
         super().__init__(seed, first_epoch=1)
         self.config = config
-        experts = list(experts)
         found: list[list[np.ndarray]] = [[] for _ in experts]
-        for maps in source():
-            for rows, expert in zip(found, experts, strict=True):
-                rows.append(np.asarray(expert.project(maps[expert.expert.layer])).astype(np.float16))
-        self.maps = list(map(np.concatenate, found))  # of each expert [N, h, w, K]
+        for maps in batches:
+            for parts, projected in zip(found, project(experts, maps), strict=True):
+                parts.append(np.asarray(projected).astype(np.float16))
+        self.maps = [np.concatenate(parts) for parts in found]  # of each expert [N, h, w, K]
 
-    def plan(self, epoch: int) -> Any:
+    def plan(self, epoch: int) -> np.ndarray:
         """Return row indices, int [updates, B]."""
         shape = (self.config.save_every, self.config.batch_size)
         return stream(self.seed, "pictures", epoch).integers(len(self.maps[0]), size=shape)
@@ -109,29 +216,55 @@ class PredictionTask(keras.Model):
     def __init__(self, model: VisualLanguageModel):
         super().__init__()
         self.language_model = model
-        self.experts = [one for one in model.experts if one.expert.context == "scan"]
+        self.experts = scanning_experts(model)
         self.built = True
 
-    def call(self, projected: tuple[Any, ...]) -> Any:
-        """Give the loss of each picture, float32 [B], the mean over experts."""
-        losses = []
-        for expert, maps in zip(self.experts, projected, strict=True):
-            errors = expert.weighted_errors(expert.differences(maps))
-            losses.append(sum(ops.mean(one, axis=(1, 2)) for one in errors) / len(errors))
-        return sum(losses) / len(losses)
-
-    def prepare(self, config: NaturalnessConfig) -> None:
-        """Choose the optimiser, with all state built, so that an earlier run can be taken up."""
-        ends = list(range(config.drop_every, config.updates, config.drop_every))
-        rates = [config.learning_rate * 0.1**number for number in range(len(ends) + 1)]
-        rate: Any = keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates) if ends else rates[0]
-        optimizer = keras.optimizers.SGD(rate, momentum=config.momentum)
-        optimizer.build(self.trainable_variables)
-        self.compile(optimizer=optimizer, loss=lambda _, losses: ops.mean(losses))
+    def call(self, projected: tuple[Tensor, ...]) -> Tensor:
+        """Return the loss of each image, float32 [B], for each expert's components float32 [B, h, w, K]."""
+        return prediction_loss(self.experts, projected)
 
 
-class MomentumForgotten(keras.callbacks.Callback):
-    """Sets the momentum to 0 where the rate drops, as the original does.
+def project(experts: Sequence[ExpertModel], maps: Maps) -> tuple[Tensor, ...]:
+    """Return each expert's components of the maps of B images, float32 [B, h, w, K]."""
+    return tuple(one.project(maps[one.expert.layer]) for one in experts)
+
+
+def prediction_loss(experts: Sequence[ExpertModel], projected: Sequence[Tensor]) -> Tensor:
+    """Compute the mean squared error of each image, float32 [B], over cells and directions, and over experts.
+
+    Args:
+        experts: with LSTMs.
+        projected: their components, float32 [B, h, w, K] each.
+    """
+    losses = []
+    for expert, maps in zip(experts, projected, strict=True):
+        errors = expert.weighted_errors(expert.residuals(maps))
+        losses.append(sum(ops.mean(one, axis=(1, 2)) for one in errors) / len(errors))
+    return sum(losses) / len(losses)
+
+
+def make_batches(run: Run) -> ProjectedMaps:
+    """Return the components of the training images, in seeded batches."""
+    return ProjectedMaps(scanning_experts(run.model), run.data.maps, run.config, run.args.seed)
+
+
+def make_task(run: Run, updates: int) -> PredictionTask:
+    """Return the compiled model that trains the LSTMs for so many updates."""
+    config = run.config
+    settings = OptimizerConfig(
+        kind="sgd",
+        learning_rate=config.learning_rate,
+        schedule="step",
+        drops=tuple(range(config.drop_every, updates, config.drop_every)),
+        momentum=config.momentum,
+    )
+    task = PredictionTask(run.model)
+    compile_task(task, make_optimizer(settings, updates), lambda _, losses: ops.mean(losses))
+    return task
+
+
+class MomentumReset(keras.callbacks.Callback):
+    """Set the momentum to 0 where the learning rate drops, as the original does.
 
     Args:
         every: epochs between drops.
@@ -142,14 +275,34 @@ class MomentumForgotten(keras.callbacks.Callback):
         self.every = every
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Forget, where an epoch is the first with a lower rate."""
+        """Reset in the first epoch with a lower rate."""
         if epoch and epoch % self.every == 0:
             for momentum in self.model.optimizer.momentums:
                 momentum.assign(ops.zeros_like(momentum))
 
 
-def batches_of(rows: Iterator[Maps] | Iterable[Maps], trimmed: int) -> Iterator[Maps]:
-    """Take the outer cells off maps, which see the edge of the picture: those of a cache were made without a mirror."""
-    inner = slice(trimmed, -trimmed) if trimmed else slice(None)
-    for maps in rows:
-        yield {tap: one[:, inner, inner] for tap, one in maps.items()}
+def validate(run: Run) -> dict[str, float]:
+    """Return the loss of the first training images."""
+    experts = scanning_experts(run.model)
+    losses = prediction_loss(experts, project(experts, run.data.maps.first))
+    return {"loss_of_first_images": float(np.mean(losses))}
+
+
+def report(run: Run, rows: list[Row]) -> Report:
+    """Return what the command prints."""
+    skipped = run.data.maps.skipped
+    done = {"out": str(run.args.out), "images": len(run.data.maps.images) - len(skipped), "seconds": run.seconds}
+    return Report(done, f"{run.args.out}: {done['images']} images in {run.seconds} s", skipped)
+
+
+SPEC = TrainingSpec(
+    kind=KIND,
+    configs=CONFIGS,
+    read_data=read_data,
+    make_model=make_model,
+    describe=describe,
+    initialize=initialize,
+    stages=stages,
+    validate=validate,
+    report=report,
+)

@@ -101,7 +101,7 @@ def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -
                 f" {', '.join(classes)}; name another folder with --data, or another model"
             )
         trained_on: set[str] = set()
-        trained_on.update(*description["pictures"].values())
+        trained_on.update(*description["images"].values())
         seen = []
         for record in records:
             if record.image_id in trained_on:
@@ -141,7 +141,7 @@ def classify_split(
             skipped[record.image_id] = str(error)
     epochs = description["config"]["updates"] // description["config"]["save_every"]
     info = model_info(checkpoint, description, fingerprint(network.model.get_weights()), epochs)
-    train = description["pictures"]["train"]
+    train = description["images"]["train"]
     domains = description["domains"]
     trained = TrainedOn(info.preset, info.backbone, domains, len(train), description["classes"])
     # The row's name tells apart all networks that one preset may train.

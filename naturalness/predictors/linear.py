@@ -1,6 +1,6 @@
 """Linear predictors of the next cell: least squares in closed form, one for each direction, in one graph.
 
-Letters: B pictures, H x W cells, K components.
+Letters: B images, H x W cells, K components.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Tensor = Any
 
 
 class LinearPredictors(keras.layers.Layer):
-    """Foretells each cell from the one before it in the order of a scan.
+    """Predict each cell from the one before it in the order of a scan.
 
     Args:
         width: K.
@@ -29,12 +29,12 @@ class LinearPredictors(keras.layers.Layer):
         self.built = True
 
     def call(self, maps: Tensor) -> tuple[Tensor, ...]:
-        """Foretell cells; see `naturalness.predictors.lstm.DirectionalPredictors.call`."""
+        """Predict cells; arguments and result as for `naturalness.predictors.lstm.DirectionalPredictors.call`."""
         before = (maps[:, :-1], maps[:, 1:], maps[:, :, :-1], maps[:, :, 1:])
         return tuple(ops.matmul(cells, self.kernel[n]) + self.bias[n] for n, cells in enumerate(before))
 
     def assign(self, fits: Sequence[LinearFit]) -> None:
-        """Take what `fit_directions` found."""
+        """Set the weights to what `fit_directions` found."""
         self.kernel.assign([fit.kernel for fit in fits])
         self.bias.assign([fit.bias for fit in fits])
 
@@ -47,9 +47,12 @@ def fit_directions(moments: MapMoments, projection: Array, offset: Array, ridge:
         projection: float64 [C, K].
         offset: float64 [K]; see `naturalness.predictors.statistics.linear_fit`.
         ridge: added to the variance of each component.
+
+    Raises:
+        ValueError: `moments` has no such pairs.
     """
     if 1 not in moments.pairs:
         raise ValueError("moments were summed without neighbours, expected the distance 1 among theirs")
-    down, right = moments.pairs[1]
-    pairs = (down, down.turned(), right, right.turned())
+    below, beside = moments.pairs[1]
+    pairs = (below, below.turned(), beside, beside.turned())
     return tuple(linear_fit(one, projection, offset, ridge) for one in pairs)

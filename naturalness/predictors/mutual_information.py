@@ -1,13 +1,14 @@
-"""Does a cell belong where it is? How far each cell is from what its distant neighbours, in the same picture, go with.
+"""Pointwise mutual information of each cell with distant cells of the same image: anomalies have little.
 
-Of two cells, `reach` cells apart, a Gaussian tells how much likelier they are together than each by itself, their
-pointwise mutual information. In canonical variables x of the one and y of the other, with correlations r,
+For two cells a fixed distance apart, a Gaussian model tells how much likelier they are together than each by itself.
+In canonical variables x of the one and y of the other, with correlations r,
 
     log p(a, b) / (p(a) p(b)) = sum_i  -log(1 - r_i^2) / 2 - (r_i^2 (x_i^2 + y_i^2) - 2 r_i x_i y_i) / (2 (1 - r_i^2))
 
-What is rare or busy is unlikely both ways, and does not count; what is pasted in goes with nothing around it.
+Rare or busy cells are unlikely in numerator and denominator alike and do not stand out; a pasted object has nothing in
+common with its surroundings.
 
-Letters: B pictures, H x W cells, C channels, N canonical variables.
+Letters: B images, H x W cells, C channels, N canonical variables.
 
 References: Hotelling 1936, Relations between two sets of variates, for the variables.
 """
@@ -44,83 +45,95 @@ class Canonical:
     correlation: Array
 
 
-def canonical(pairs: PairSums, deviation: Array, kept: int, ridge: float) -> Canonical:
-    """Find the directions in which two cells go together most.
+def canonical(pairs: PairSums, std: Array, width: int, ridge: float) -> Canonical:
+    """Find the directions in which two cells are most correlated.
 
     Args:
         pairs: sums over (a, b).
-        deviation: float64 [C], by which channels are divided before.
-        kept: N.
+        std: float64 [C], by which channels are divided before.
+        width: N.
         ridge: added to the variance of each channel, after division.
 
     Raises:
-        ValueError: there are no pairs.
+        ConfigError: there are no pairs.
     """
-    if not pairs.count:
-        raise ValueError("no pair of cells was seen, expected maps larger than the reach")
-    means = pairs.first / pairs.count, pairs.second / pairs.count
-    scale = np.outer(deviation, deviation)
-    identity = np.eye(len(deviation))
-    own = []
-    for square, mean in zip((pairs.first_square, pairs.second_square), means, strict=True):
-        own.append(np.linalg.cholesky((square / pairs.count - np.outer(mean, mean)) / scale + ridge * identity))
-    both = (pairs.product / pairs.count - np.outer(*means)) / scale
-    whitened = np.linalg.solve(own[1], np.linalg.solve(own[0], both).T).T
+    first_mean, second_mean = pairs.means()
+    scale = np.outer(std, std)
+    first_root = _root(pairs.first_square / pairs.count, first_mean, scale, ridge)
+    second_root = _root(pairs.second_square / pairs.count, second_mean, scale, ridge)
+    covariance = (pairs.product / pairs.count - np.outer(first_mean, second_mean)) / scale
+    whitened = np.linalg.solve(second_root, np.linalg.solve(first_root, covariance).T).T
     left, correlation, right = np.linalg.svd(whitened)
-    first, second = (
-        np.linalg.solve(root.T, axes[:, :kept]) / deviation[:, None]
-        for root, axes in zip(own, (left, right.T), strict=True)
+    first = np.linalg.solve(first_root.T, left[:, :width]) / std[:, None]
+    second = np.linalg.solve(second_root.T, right.T[:, :width]) / std[:, None]
+    return Canonical(
+        first=first,
+        first_centre=first_mean @ first,
+        second=second,
+        second_centre=second_mean @ second,
+        correlation=np.minimum(correlation[:width], _LARGEST),
     )
-    return Canonical(first, means[0] @ first, second, means[1] @ second, np.minimum(correlation[:kept], _LARGEST))
 
 
-class Belonging(keras.layers.Layer):
+def _root(second_moment: Array, mean: Array, scale: Array, ridge: float) -> Array:
+    """Return the Cholesky factor of a scaled covariance, float64 [C, C]."""
+    covariance = (second_moment - np.outer(mean, mean)) / scale
+    return np.linalg.cholesky(covariance + ridge * np.eye(len(mean)))
+
+
+class MutualInformation(keras.layers.Layer):
     """Canonical variables of cells below and to the right of each other.
 
     Args:
-        channels: C of the tap.
-        reach: cells from one of a pair to the other.
+        channels: C of the layer.
+        distance: cells between the two of a pair.
     """
 
-    def __init__(self, channels: int, reach: int, *, name: str | None = None):
+    def __init__(self, channels: int, distance: int, *, name: str | None = None):
         super().__init__(name=name)
-        self.reach = reach
+        self.distance = distance
         self.width = (channels + 1) // 2
-
-        def constant(*shape: int, called: str) -> Tensor:
-            return self.add_weight(shape=(2, *shape), initializer="zeros", trainable=False, name=called)
-
-        self.first, self.second = (constant(channels, self.width, called=name) for name in ("first", "second"))
-        self.first_centre = constant(self.width, called="first_centre")
-        self.second_centre = constant(self.width, called="second_centre")
-        self.correlation = constant(self.width, called="correlation")
+        # Two of each: for cells below and to the right of each other. The order is that of the checkpoint.
+        self.first = self._constant((2, channels, self.width), "first")
+        self.second = self._constant((2, channels, self.width), "second")
+        self.first_centre = self._constant((2, self.width), "first_centre")
+        self.second_centre = self._constant((2, self.width), "second_centre")
+        self.correlation = self._constant((2, self.width), "correlation")
         self.built = True
 
+    def _constant(self, shape: tuple[int, ...], name: str) -> keras.Variable:
+        return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
+
     def fit(self, moments: MapMoments, ridge: float) -> None:
-        """Take what sums over the training pictures say."""
-        deviation = moments.mean_and_deviation()[1]
-        found = [canonical(pairs, deviation, self.width, ridge) for pairs in moments.pairs[self.reach]]
-        for field in ("first", "second", "first_centre", "second_centre", "correlation"):
-            getattr(self, field).assign(np.stack([getattr(one, field) for one in found]))
+        """Set the variables from sums over the training images; see `canonical`."""
+        _, std = moments.mean_and_std()
+        below, beside = moments.pairs[self.distance]
+        vertical = canonical(below, std, self.width, ridge)
+        horizontal = canonical(beside, std, self.width, ridge)
+        self.first.assign(np.stack([vertical.first, horizontal.first]))
+        self.second.assign(np.stack([vertical.second, horizontal.second]))
+        self.first_centre.assign(np.stack([vertical.first_centre, horizontal.first_centre]))
+        self.second_centre.assign(np.stack([vertical.second_centre, horizontal.second_centre]))
+        self.correlation.assign(np.stack([vertical.correlation, horizontal.correlation]))
 
     def call(self, maps: Tensor) -> Tensor:
-        """Give minus the pointwise mutual information of each cell with its distant neighbours, per variable.
+        """Compute minus the pointwise mutual information of each cell with its distant neighbours, per variable.
 
         Args:
             maps: float32 [B, H, W, C].
 
         Returns:
-            float32 [B, H, W]: the mean over the one to four neighbours that a cell has `reach` cells away; above 0
-            where it goes with them less than cells do by chance; 0 where it has none.
+            float32 [B, H, W]: the mean over the one to four neighbours that a cell has at the distance; above 0
+            where they are less likely together than by chance; 0 where it has none.
         """
         height, width = maps.shape[1:3]
         total = ops.zeros_like(maps[..., 0])
         count = np.zeros((height, width), np.float32)
         for axis, size in ((0, height), (1, width)):
-            if size <= self.reach:
+            if size <= self.distance:
                 continue
             found = self._of_pairs(maps, axis)
-            for before, after in ((self.reach, 0), (0, self.reach)):  # both cells of a pair
+            for before, after in ((self.distance, 0), (0, self.distance)):  # both cells of a pair
                 edges = [(0, 0), (0, 0)]
                 edges[axis] = (before, after)
                 total = total + ops.pad(found, ((0, 0), *edges))
@@ -128,11 +141,12 @@ class Belonging(keras.layers.Layer):
         return total / np.maximum(count, 1.0)
 
     def _of_pairs(self, maps: Tensor, axis: int) -> Tensor:
-        a, b = (
-            (maps[:, : -self.reach], maps[:, self.reach :])
-            if axis == 0
-            else (maps[:, :, : -self.reach], maps[:, :, self.reach :])
-        )
+        if axis == 0:
+            a = maps[:, : -self.distance]
+            b = maps[:, self.distance :]
+        else:
+            a = maps[:, :, : -self.distance]
+            b = maps[:, :, self.distance :]
         x = ops.matmul(a, self.first[axis]) - self.first_centre[axis]
         y = ops.matmul(b, self.second[axis]) - self.second_centre[axis]
         r = self.correlation[axis]

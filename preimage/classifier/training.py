@@ -1,4 +1,4 @@
-"""Training a classifier: random views of pictures in, cross-entropy out, first the last layer, then all of them."""
+"""Training a classifier: random views of images in, cross-entropy out; first the last layer, then all of them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,8 +15,9 @@ from vislang.images.augment import View, random_view, show
 from vislang.images.preprocess import Recipe, prepare
 from vislang.training.batching import cut_batches
 from vislang.training.epoch_batches import EpochBatches
+from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
-_BATCH = 32  # pictures of dev at a time
+Tensor = Any
 
 
 class ViewBatches(EpochBatches):
@@ -81,69 +82,53 @@ class ClassificationTask(keras.Model):
         super().__init__()
         model = classifier.model
         self.trunk = keras.Model(model.input, model.get_layer(classifier.layers["grid"]).output)
-        self.head = [model.get_layer(name) for name in (POOLED, DROPOUT, CLASSES)]
-        self.opened = self.add_weight(shape=(), initializer="ones", trainable=False, name="opened")
+        self.pooled = model.get_layer(POOLED)
+        self.dropout = model.get_layer(DROPOUT)
+        self.classes = model.get_layer(CLASSES)
+        self.trains_trunk = self.add_weight(shape=(), initializer="ones", trainable=False, name="trains_trunk")
         self.built = True
 
-    def call(self, pictures: Any, training: bool = False) -> Any:
-        """Give the probabilities of the classes, float32 [B, C]; where `opened` is 0 no gradient enters the trunk."""
-        maps = self.trunk(pictures, training=training)
-        x = self.opened * maps + (1.0 - self.opened) * ops.stop_gradient(maps)
-        for layer in self.head:
-            x = layer(x, training=training) if layer.name == DROPOUT else layer(x)
-        return x
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
+        """Return the probabilities of the classes, float32 [B, C], for prepared images, float32 [B, S, S, 3].
 
-    def prepare(self, config: ClassifierConfig, count: int) -> None:
-        """Choose optimiser and loss, with all state built, so that an earlier run can be taken up.
-
-        Args:
-            count: classes.
+        Where `trains_trunk` is 0, no gradient reaches the trunk.
         """
-        optimizer = keras.optimizers.AdamW(config.head_rate, weight_decay=config.weight_decay)
-        optimizer.build(self.trainable_variables)
-        smoothing = config.label_smoothing
-
-        def loss(labels: Any, found: Any) -> Any:
-            wanted = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), count)
-            return keras.losses.categorical_crossentropy(wanted, found, label_smoothing=smoothing)
-
-        self.compile(optimizer=optimizer, loss=loss)
+        maps = self.trunk(images, training=training)
+        maps = self.trains_trunk * maps + (1.0 - self.trains_trunk) * ops.stop_gradient(maps)
+        return self.classes(self.dropout(self.pooled(maps), training=training))
 
 
-class Phases(keras.callbacks.Callback):
-    """Sets before each epoch what its number says: the rate, and whether more than the last layer is trained."""
+def classification_task(classifier: Classifier, config: ClassifierConfig, updates: int) -> ClassificationTask:
+    """Return the compiled model that trains a classifier for so many updates; `FineTuning` sets its learning rate."""
+    task = ClassificationTask(classifier)
+    settings = OptimizerConfig("adam", config.head_rate, weight_decay=config.weight_decay)
+    loss = smoothed_cross_entropy(len(classifier.classes), config.label_smoothing)
+    compile_task(task, make_optimizer(settings, updates), loss)
+    return task
+
+
+def smoothed_cross_entropy(num_classes: int, smoothing: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return loss(labels int [B], probabilities float32 [B, C]), float32 [B], with label smoothing."""
+
+    def loss(labels: Tensor, probabilities: Tensor) -> Tensor:
+        targets = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), num_classes)
+        return keras.losses.categorical_crossentropy(targets, probabilities, label_smoothing=smoothing)
+
+    return loss
+
+
+class FineTuning(keras.callbacks.Callback):
+    """Set before each epoch the learning rate, and whether more than the last layer is trained.
+
+    Args:
+        config: settings.
+    """
 
     def __init__(self, config: ClassifierConfig):
         super().__init__()
         self.config = config
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Set both."""
-        self.model.opened.assign(float(epoch >= self.config.head_epochs))
+        """Set the rate of the epoch; train the last layer alone in the first ones."""
+        self.model.trains_trunk.assign(float(epoch >= self.config.head_epochs))
         self.model.optimizer.learning_rate.assign(self.config.rate(epoch))
-
-
-def make_validate(task: ClassificationTask, pictures: np.ndarray, labels: np.ndarray) -> Callable[[], dict[str, float]]:
-    """Give a function that measures the current weights on dev.
-
-    Args:
-        task: that is trained.
-        pictures: float32 [N, S, S, 3], prepared.
-        labels: int [N].
-
-    Returns:
-        a function that gives "updates" made; "dev_surprise", the mean of minus the logarithm of the true class's
-        probability; and "dev_accuracy" in per cent.
-    """
-
-    def validate() -> dict[str, float]:
-        batches = (pictures[first : first + _BATCH] for first in range(0, len(pictures), _BATCH))
-        found = np.concatenate([ops.convert_to_numpy(task(batch, training=False)) for batch in batches])
-        own = found[np.arange(len(labels)), labels].astype(np.float64)
-        return {
-            "updates": float(task.optimizer.iterations),
-            "dev_surprise": -float(np.log(np.maximum(own, 1e-12)).mean()),
-            "dev_accuracy": 100 * float((found.argmax(axis=1) == labels).mean()),
-        }
-
-    return validate

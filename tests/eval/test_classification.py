@@ -119,7 +119,7 @@ def study(tmp_path_factory):
         built = build_classifier(config, ["lake", "rose"])
         built.model.get_layer("classes").kernel.assign(np.random.default_rng(seed).normal(size=(4, 2)) * 9)
         description = {"kind": KIND, "preset": "tiny", "config": to_json(config), "seed": seed, "domains": ["photo"]}
-        description |= {"classes": ["lake", "rose"], "pictures": {"train": train}, "recipe": built.recipe.name}
+        description |= {"classes": ["lake", "rose"], "images": {"train": train}, "recipe": built.recipe.name}
         description |= {"layers": built.layers, "backbone": {"name": "none"}}
         description |= {"data": {"folder": str(folder / "pacs"), "fingerprint": "f"}}
         run = folder / f"run-{seed}"

@@ -136,7 +136,7 @@ def test_training_that_was_stopped_ends_as_if_it_had_not_been(photographs, tmp_p
     words = ["--images", str(photographs), *SMALL, "--preset", "kato", *LSTM]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert train.main([*words, "--out", str(whole)]) == 0
-    begin = training.MomentumForgotten.on_epoch_begin
+    begin = training.MomentumReset.on_epoch_begin
 
     def stopped(self, epoch, logs=None):
         if epoch == 1:
@@ -144,7 +144,7 @@ def test_training_that_was_stopped_ends_as_if_it_had_not_been(photographs, tmp_p
         begin(self, epoch, logs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.MomentumForgotten, "on_epoch_begin", stopped)
+        patch.setattr(training.MomentumReset, "on_epoch_begin", stopped)
         assert train.main([*words, "--out", str(parts)]) == 130
     assert len(json.loads((parts / "history.json").read_text())) == 1
     assert train.main([*words, "--out", str(parts)]) == 0

@@ -84,7 +84,7 @@ def test_moments_equal_those_of_all_cells_at_once():
     for part in (maps[:2], maps[2:3], maps[3:]):
         moments.add(part, np.random.default_rng(0))
     cells = maps.reshape(-1, CHANNELS).astype(np.float64)
-    mean, deviation = moments.mean_and_deviation()
+    mean, deviation = moments.mean_and_std()
     np.testing.assert_allclose(mean, cells.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(deviation, cells.std(axis=0), rtol=1e-5)
     standard = (cells - mean) / deviation
@@ -100,12 +100,12 @@ def test_a_channel_that_never_varies_does_not_outweigh_the_others():
     maps[..., 1] = 3.0
     moments = MapMoments(CHANNELS)
     moments.add(maps, np.random.default_rng(0))
-    deviation = moments.mean_and_deviation()[1]
+    deviation = moments.mean_and_std()[1]
     assert deviation[1] == pytest.approx(0.1 * np.median(maps.reshape(-1, CHANNELS).std(axis=0)), rel=1e-4)
 
 
 def test_sampled_cells_alone_make_the_components():
-    moments = MapMoments(CHANNELS, per_picture=3)
+    moments = MapMoments(CHANNELS, per_image=3)
     moments.add(maps_of(), np.random.default_rng(0))
     assert (moments.sampled, moments.cells) == (9, 90)
 
@@ -129,8 +129,8 @@ def test_linear_predictors_are_least_squares(number):
 def test_standardised_errors_of_the_training_pictures_are_one_on_average():
     expert, maps, moments = expert_of(LINEAR, ridge=0.0), maps_of((6, 8, 8, CHANNELS)), MapMoments(CHANNELS)
     moments.add(maps, np.random.default_rng(0))
-    expert.take_statistics(moments)
-    expert.take_fits(fit_directions(moments, *expert.affine(), 0.0))
+    expert.set_statistics(moments)
+    expert.set_fits(fit_directions(moments, *expert.affine(), 0.0))
     means = [float(np.mean(np.asarray(one))) for one in expert.cell_errors(maps)]
     np.testing.assert_allclose(means, 1, atol=1e-3)
 
@@ -138,7 +138,7 @@ def test_standardised_errors_of_the_training_pictures_are_one_on_average():
 def test_the_affine_map_is_the_projection():
     expert, moments = expert_of(LINEAR), MapMoments(CHANNELS)
     moments.add(maps_of(), np.random.default_rng(0))
-    expert.take_statistics(moments)
+    expert.set_statistics(moments)
     projection, offset = expert.affine()
     np.testing.assert_allclose(expert.project(maps_of()), maps_of() @ projection - offset, atol=1e-4)
 
@@ -184,7 +184,7 @@ def test_gradients_of_the_loss_equal_finite_differences(kind):
     expert, maps = expert_of(kind, ramp=True), maps_of((1, 3, 4, CHANNELS))
     random = np.random.default_rng(5)
     for weight in expert.weights:
-        if weight.name not in ("deviation", "variance", "level", "importance"):
+        if weight.name not in ("std", "variance", "level", "importance"):
             weight.assign(random.normal(0, 0.5, weight.shape))
     with tf.GradientTape() as tape:
         x = tf.constant(maps)

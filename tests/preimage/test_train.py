@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 import preimage
+from datasets.pacs import read_pacs
 from preimage import invert, train
 from preimage.classifier.config import CLASSIFIERS, ClassifierConfig
+from preimage.classifier.images import choose
 from preimage.classifier.model import build_classifier, load_classifier
 from preimage.classifier.training import ViewBatches
 from preimage.networks.network import Network
@@ -75,8 +77,8 @@ def test_stopped_and_resumed_equals_never_stopped(pacs, scratch, tmp_path, monke
 def test_the_folder_says_what_was_learned_from(pacs, scratch):
     told = json.loads((scratch / "config.json").read_text())
     assert (told["kind"], told["classes"], told["domains"]) == ("classifier", ["lake", "rose"], ["photo"])
-    assert {split: len(ids) for split, ids in told["pictures"].items()} == {"train": 10, "dev": 2}
-    assert all((pacs / image_id).is_file() and image_id.startswith("photo/") for image_id in told["pictures"]["train"])
+    assert {split: len(ids) for split, ids in told["images"].items()} == {"train": 10, "dev": 2}
+    assert all((pacs / image_id).is_file() and image_id.startswith("photo/") for image_id in told["images"]["train"])
 
 
 def test_a_trained_folder_is_a_network_with_classes_and_taps(pacs, scratch, tmp_path, capsys):
@@ -112,7 +114,7 @@ def test_finetuning_first_trains_the_last_layer_alone(pacs, tmp_path, capsys):
     assert fingerprint(seen[0]) == fingerprint(start)
     assert fingerprint(seen[1]) != fingerprint(start)
     told = json.loads(capsys.readouterr().out)
-    assert (told["pictures"], told["dev_pictures"], told["dev_accuracy"]) == (10, 2, 100.0)
+    assert (told["images"], told["dev_images"], told["dev_accuracy"]) == (10, 2, 100.0)
 
 
 def load_trunk(model):
@@ -155,17 +157,34 @@ def test_per_class_chooses_how_many_pictures(pacs, tmp_path):
         args = train.build_parser().parse_args(
             arguments(pacs, tmp_path, domains=("photo", "sketch"), more=["--per-class", per_class])
         )
-        assert len(train.read_pictures(args)[0]["train"]) == expected
+        assert len(choose(read_pacs(args.data), "train", args)) == expected
 
 
 def test_a_broken_picture_is_left_out_and_told(pacs, tmp_path, capsys):
     data = tmp_path / "pacs"
     shutil.copytree(pacs, data)
     args = train.build_parser().parse_args(arguments(data, tmp_path / "run"))
-    broken = train.read_pictures(args)[0]["train"][0]
+    broken = choose(read_pacs(data), "train", args)[0]
     broken.path.write_text("no picture")
-    assert train.main(arguments(data, tmp_path / "run", *SCRATCH, "updates=2")) == 3
-    assert f"skipped: {broken.image_id}" in capsys.readouterr().err
+    assert train.main(arguments(data, tmp_path / "run", *SCRATCH, "updates=2", more=["--json"])) == 3
+    printed = capsys.readouterr()
+    assert f"skipped: {broken.image_id}" in printed.err
+    assert json.loads(printed.out)["images"] == 9
+    assert broken.image_id not in json.loads((tmp_path / "run" / "config.json").read_text())["images"]["train"]
+
+
+def test_a_split_of_broken_pictures_is_refused_by_the_name_of_its_own(pacs, tmp_path, capsys):
+    data = tmp_path / "pacs"
+    shutil.copytree(pacs, data)
+    args = train.build_parser().parse_args(arguments(data, tmp_path / "run"))
+    records = read_pacs(data)
+    choose(records, "train", args)[0].path.write_text("no picture")
+    dev = choose(records, "dev", args)
+    for record in dev:
+        record.path.write_text("no picture")
+    assert train.main(arguments(data, tmp_path / "run", *SCRATCH)) == 2
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert f"none of {len(dev)} images can be read, first {dev[0].image_id}" in told
 
 
 @pytest.mark.parametrize(

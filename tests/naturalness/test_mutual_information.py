@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from naturalness.predictors.mutual_information import Belonging, canonical
+from naturalness.predictors.mutual_information import MutualInformation, canonical
 from naturalness.predictors.statistics import MapMoments
+from vislang.core.errors import ConfigError
 
 CHANNELS = 4
 
@@ -26,7 +27,7 @@ def pairs_of(maps, reach, axis):
 def fitted(maps, reach=3, ridge=0.0):
     moments = MapMoments(CHANNELS, distances=(reach,))
     moments.add(maps, np.random.default_rng(0))
-    layer = Belonging(CHANNELS, reach)
+    layer = MutualInformation(CHANNELS, reach)
     layer.fit(moments, ridge)
     return layer, moments
 
@@ -55,7 +56,7 @@ def test_a_cell_has_the_mean_over_its_distant_neighbours():
     maps = related_maps()
     layer, moments = fitted(maps)
     found = np.asarray(layer(maps))
-    deviation = moments.mean_and_deviation()[1]
+    deviation = moments.mean_and_std()[1]
     known = [canonical(one, deviation, layer.width, 0.0) for one in moments.pairs[3]]
 
     def surprise(a, b, axis):
@@ -92,5 +93,5 @@ def test_maps_no_larger_than_the_reach_tell_nothing():
     assert not narrow[:, :, 2].any()
     moments = MapMoments(CHANNELS, distances=(9,))
     moments.add(related_maps(2), np.random.default_rng(0))
-    with pytest.raises(ValueError, match="larger than the reach"):
+    with pytest.raises(ConfigError, match="no two cells that far apart.*lower information_distance"):
         canonical(moments.pairs[9][0], np.ones(CHANNELS), 2, 0.1)
