@@ -23,7 +23,6 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = "vislang-toolkit"
-html_static_path = ["_static"]
 
 
 def setup(app):

@@ -1,6 +1,6 @@
 """BLEU and ROUGE-L of tokenized captions, equal to pycocoevalcap's.
 
-All take N candidates and, for each, its references; a caption is a string of words joined by blanks. Scores are
+All take N candidates and, for each, its references; a caption is a string of words joined by spaces. Scores are
 pycocoevalcap's own, 0..1; higher is better. Tables print them times 100.
 """
 
@@ -14,7 +14,8 @@ from eval.metrics.captions.ngrams import ORDERS, NgramCounts, require_pairs
 
 Floats = NDArray[np.float64]
 
-_TINY = 1e-15  # pycocoevalcap's guards against 0/0; they show in the scores of very short captions
+# pycocoevalcap's guards against 0/0; they show in the scores of very short captions.
+_TINY = 1e-15
 _SMALL = 1e-9
 _BETA = 1.2  # weight of recall in ROUGE-L
 
@@ -26,8 +27,8 @@ class Bleu:
     Attributes:
         corpus: float64 [4], BLEU-1 to BLEU-4 of all candidates together; not the mean of the images.
         per_image: float64 [N, 4].
-        statistics: float64 [N, 10], what adds up over images: words, words of the closest reference, n-grams
-            found for n = 1..4, n-grams written for n = 1..4.
+        statistics: float64 [N, 10], which add up over images: words, words of the closest reference, matched n-grams
+            for n = 1..4, n-grams of the candidate for n = 1..4.
     """
 
     corpus: Floats
@@ -45,23 +46,21 @@ def bleu(ngrams: NgramCounts) -> Bleu:
     columns: list[NDArray] = [length, _closest_length(ngrams)]
     for grams in ngrams.orders:
         has_partner = grams.partner >= 0
-        most = np.zeros(len(grams.candidate_count), np.int64)  # the largest count in one reference
-        np.maximum.at(most, grams.partner[has_partner], grams.reference_count[has_partner])
-        found = np.minimum(most, grams.candidate_count)
-        columns.append(_sums(grams.candidate_image, found, num_images))
-    for steps in range(ORDERS):
-        columns.append(np.maximum(length - steps, 0))
+        largest = np.zeros(len(grams.candidate_count), np.int64)  # count in one reference
+        np.maximum.at(largest, grams.partner[has_partner], grams.reference_count[has_partner])
+        matched = np.minimum(largest, grams.candidate_count)
+        columns.append(np.bincount(grams.candidate_image, weights=matched, minlength=num_images))
+    for order in range(1, ORDERS + 1):
+        columns.append(np.maximum(length - order + 1, 0))
     statistics = np.stack(columns, axis=1).astype(np.float64)
     return Bleu(bleu_from_statistics(statistics.sum(axis=0)), bleu_from_statistics(statistics), statistics)
 
 
 def bleu_from_statistics(statistics: Floats) -> Floats:
     """Compute BLEU-1 to BLEU-4, float64 [..., 4], from statistics [..., 10] of one image or summed over many."""
-    words = statistics[..., 0]
-    closest = statistics[..., 1]
     precisions = (statistics[..., 2:6] + _TINY) / (statistics[..., 6:10] + _SMALL)  # [..., 4]
     means = np.cumprod(precisions, axis=-1) ** (1 / np.arange(1, ORDERS + 1))
-    ratio = (words + _TINY) / (closest + _SMALL)
+    ratio = (statistics[..., 0] + _TINY) / (statistics[..., 1] + _SMALL)  # lengths
     return means * np.where(ratio < 1, np.exp(1 - 1 / np.minimum(ratio, 1)), 1)[..., None]
 
 
@@ -88,13 +87,14 @@ def _rouge_of(candidate: str, references: Sequence[str]) -> float:
     if not candidate:
         return 0.0
     words = candidate.split(" ")
-    places: dict[str, int] = {}  # for each word, a bit for each of its places in the candidate
-    for place, word in enumerate(words):
-        places[word] = places.get(word, 0) | 1 << place
-    precision = recall = 0.0
+    positions: dict[str, int] = {}  # for each word, a bit for each of its positions in the candidate
+    for position, word in enumerate(words):
+        positions[word] = positions.get(word, 0) | 1 << position
+    precision = 0.0
+    recall = 0.0
     for reference in references:
         others = reference.split(" ")
-        common = _common_subsequence(places, others, len(words))
+        common = _common_subsequence(positions, others, len(words))
         precision = max(precision, common / len(words))
         recall = max(recall, common / len(others))
     if precision == 0:
@@ -102,30 +102,26 @@ def _rouge_of(candidate: str, references: Sequence[str]) -> float:
     return (1 + _BETA**2) * precision * recall / (recall + _BETA**2 * precision)
 
 
-def _common_subsequence(places: dict[str, int], words: list[str], size: int) -> int:
-    """Give the length of the longest common subsequence, one addition of whole numbers for each word.
+def _common_subsequence(positions: dict[str, int], words: list[str], size: int) -> int:
+    """Return the length of the longest common subsequence, one integer addition per word.
 
     A row of the usual table rises by 0 or 1 at each step; the zeros among the first `size` bits are its rises.
     References: Hyyro 2004, "Bit-parallel LCS-length computation revisited".
     """
-    row = mask = (1 << size) - 1
+    mask = (1 << size) - 1
+    row = mask
     for word in words:
-        if word in places:
-            match = row & places[word]
+        if word in positions:
+            match = row & positions[word]
             row = (row + match) | (row - match)
     return size - (row & mask).bit_count()
 
 
 def _closest_length(ngrams: NgramCounts) -> NDArray[np.int64]:
-    """Give int64 [N], the words of the reference that is closest in length, the shorter of two equally close."""
+    """Return int64 [N], the length of the reference that is closest in length, the shorter of two equally close."""
     image = ngrams.image_of_reference
     length = ngrams.reference_length
     distance = np.abs(length - ngrams.candidate_length[image])
     first = np.searchsorted(image, np.arange(len(ngrams.candidate_length)))
     order = np.lexsort((length, distance, image))
     return length[order[first]]
-
-
-def _sums(owners: NDArray[np.int64], values: NDArray, size: int) -> Floats:
-    """Give float64 [size], the sum of the values of each owner; NumPy counts in whole numbers when there are none."""
-    return np.bincount(owners, weights=values, minlength=size).astype(np.float64)

@@ -1,7 +1,7 @@
-"""How common each n-gram is among the references of many images: what CIDEr weighs words with.
+"""Document frequencies of n-grams among the references of many images: the weights of CIDEr.
 
-CIDEr takes these numbers from the set that it scores, so that one image scores 0 and a small set means nothing.
-A stored table of a training split gives single images and small sets scores that can be compared.
+CIDEr counts them in the set that it scores, so that one image scores 0 and scores of small sets mean little. With a
+stored table of a training split, scores of single images and small sets can be compared.
 """
 
 import gzip
@@ -22,15 +22,17 @@ from vislang.core.errors import EvalError
 from vislang.core.files import whole_file
 
 _FORMAT = "caption-document-frequencies/1"
+_COMMAND = "python -m eval.document_frequencies"
+_NEXT = f"make a new one with: {_COMMAND} --dataset NAME --data DIR --split train --out FILE"
 
 
 @dataclass(frozen=True)
 class DocumentFrequencies:
-    """In how many images of a collection each n-gram occurs.
+    """Number of images of a collection in which each n-gram occurs.
 
     Attributes:
         num_images: size of the collection, 2 or more.
-        counts: images for each n-gram of 1 to 4 words joined by blanks; n-grams of a single image are left
+        counts: images for each n-gram of 1 to 4 words joined by spaces; n-grams of a single image are left
             out, since CIDEr treats them like unseen ones.
         tokenizer: which tokenizer made the words, "ptb" or "treebank".
     """
@@ -53,14 +55,15 @@ class DocumentFrequencies:
         images = list(references)
         if len(images) < 2:
             raise EvalError(
-                f"document frequencies of {len(images)} image(s) were asked for; every n-gram would weigh 0, "
-                "expected 2 or more, best a whole training split"
+                f"got {len(images)} image(s), expected 2 or more, best a whole training split; "
+                "every n-gram would weigh 0"
             )
         ngrams = count_ngrams([""] * len(images), images)
         counts: dict[str, int] = {}
         for order, grams in enumerate(ngrams.orders, start=1):
-            pairs = zip(ngrams.spelled(order), grams.images_with.tolist(), strict=True)
-            counts.update((gram, images_with) for gram, images_with in pairs if images_with > 1)
+            for gram, images_with in zip(ngrams.spelled(order), grams.images_with.tolist(), strict=True):
+                if images_with > 1:
+                    counts[gram] = images_with
         return cls(len(images), counts, tokenizer)
 
     @property
@@ -69,7 +72,7 @@ class DocumentFrequencies:
         return math.log(self.num_images)
 
     def images_with(self, grams: Sequence[str]) -> NDArray[np.int64]:
-        """Give int64 [G], for each n-gram in how many images it occurs; 1 stands for 0 as well."""
+        """Return int64 [G], the number of images with each n-gram; 1 also stands for 0."""
         return np.array([self.counts.get(gram, 1) for gram in grams], np.int64)
 
     def save(self, path: str | Path) -> None:
@@ -81,8 +84,10 @@ class DocumentFrequencies:
         document = {"format": _FORMAT, "num_images": self.num_images, "tokenizer": self.tokenizer}
         text = json.dumps({**document, "counts": dict(sorted(self.counts.items()))}, ensure_ascii=False, indent=0)
         content = text.encode()
+        if Path(path).suffix == ".gz":
+            content = gzip.compress(content, mtime=0)
         with whole_file(path) as part:
-            part.write_bytes(gzip.compress(content, mtime=0) if Path(path).suffix == ".gz" else content)
+            part.write_bytes(content)
 
     @classmethod
     def load(cls, path: str | Path) -> "DocumentFrequencies":
@@ -93,17 +98,19 @@ class DocumentFrequencies:
         """
         try:
             content = Path(path).read_bytes()
-            document = json.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+            if content[:2] == b"\x1f\x8b":
+                content = gzip.decompress(content)
+            document = json.loads(content)
         except (OSError, ValueError, EOFError, zlib.error) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else f"damaged ({error})"
-            raise EvalError(f"document frequencies {path}: {reason}; {_MAKE_THEM}") from error
+            reason = getattr(error, "strerror", None) or f"damaged ({error})"
+            raise EvalError(f"document frequencies {path}: {reason}; {_NEXT}") from error
         if not _is_table(document):
-            raise EvalError(f"document frequencies {path}: not a table of the form {_FORMAT!r}; {_MAKE_THEM}")
+            raise EvalError(f"document frequencies {path}: not a table of format {_FORMAT!r}; {_NEXT}")
         return cls(document["num_images"], document["counts"], document["tokenizer"])
 
 
 def table_path(name: str) -> Path:
-    """Give where the stored table of a name such as "flickr8k-train" belongs: `$VISLANG_DF`, else `runs/df`."""
+    """Return the path of a stored table such as "flickr8k-train": in `$VISLANG_DF`, else in `runs/df`."""
     return Path(os.environ.get("VISLANG_DF") or Path("runs") / "df") / f"{name}.json.gz"
 
 
@@ -121,7 +128,7 @@ def find_table(name: str) -> DocumentFrequencies:
     path = table_path(name)
     if not path.is_file():
         dataset, _, split = name.rpartition("-")
-        held = sorted(one.name.removesuffix(".json.gz") for one in path.parent.glob("*.json.gz"))
+        held = sorted(table.name.removesuffix(".json.gz") for table in path.parent.glob("*.json.gz"))
         raise EvalError(
             f"no document frequencies {name!r}, {path.parent} holds {', '.join(held) or 'none'}; make them with: "
             f"{_COMMAND} --dataset {dataset or 'NAME'} --data DIR --split {split or 'train'} --out {path}"
@@ -129,12 +136,8 @@ def find_table(name: str) -> DocumentFrequencies:
     return DocumentFrequencies.load(path)
 
 
-_COMMAND = "python -m eval.document_frequencies"
-_MAKE_THEM = f"make a new one with: {_COMMAND} --dataset NAME --data DIR --split train --out FILE"
-
-
 def _is_table(document: Any) -> bool:
-    """Say whether the numbers make sense: a count above the number of images would give negative weights."""
+    """Return whether a document holds plausible counts: one above the number of images would be a negative weight."""
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         return False
     images = document.get("num_images")

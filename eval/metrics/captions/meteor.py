@@ -1,6 +1,7 @@
-"""METEOR 1.5 from pycocoevalcap's jar: one Java for a whole run, answers checked, Java's own words in the error.
+"""METEOR 1.5 from pycocoevalcap's jar: one Java process per run, checked answers, Java's messages in errors.
 
-Reading all paraphrases takes Java some seconds; `eval.metrics.captions.meteor_paraphrases.make_index` makes that one.
+Reading all paraphrases takes Java some seconds; with an index of them
+(`eval.metrics.captions.meteor_paraphrases.make_index`) it reads only what it needs.
 """
 
 import contextlib
@@ -18,8 +19,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.metrics.captions.java import find_java, jar_folder, java_words, require_file, start_java, stop_java
-from eval.metrics.captions.meteor_formula import STATISTICS, free_whole_matches
+from eval.metrics.captions.java import find_java, jar_folder, java_messages, require_file, start_java, stop_java
+from eval.metrics.captions.meteor_formula import STATISTICS, clear_whole_matches
 from eval.metrics.captions.meteor_paraphrases import ParaphraseIndex, load_index, plain_words
 from eval.metrics.captions.ngrams import require_pairs
 from eval.metrics.captions.ptb_tokenizer import one_line
@@ -36,9 +37,9 @@ class MeteorScores:
     """METEOR of a set, 0..1, higher is better.
 
     Attributes:
-        corpus: of all candidates together, from the sum of their statistics; not the mean of the images.
+        corpus: of all candidates together, from the sum of their statistics; not the mean over images.
         per_image: float64 [N].
-        statistics: float64 [N, 23], what adds up over images; see `meteor_from_statistics`.
+        statistics: float64 [N, 23], which add up over images, as `meteor_from_statistics` reads them.
     """
 
     corpus: float
@@ -54,11 +55,11 @@ class Meteor:
     """
 
     def __init__(self, *, folder: Path | None = None, java: str | None = None, timeout: float = TIMEOUT) -> None:
-        """Say how to start METEOR.
+        """Prepare to start METEOR.
 
         Args:
-            folder: where pycocoevalcap is, when not where Python finds it.
-            java: a Java, when not the one that `find_java` gives.
+            folder: of pycocoevalcap; None: where Python finds it.
+            java: path of Java; None: `find_java`.
             timeout: longest wait for one answer, in seconds.
         """
         self._folder = folder
@@ -66,7 +67,7 @@ class Meteor:
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._words: IO[bytes] | None = None
+        self._messages: IO[bytes] | None = None
         self._index: ParaphraseIndex | None = None
         self._known: set[str] = set()
         self._open = False
@@ -74,7 +75,7 @@ class Meteor:
         self._lock = threading.Lock()  # one question at a time
 
     def __enter__(self) -> "Meteor":
-        """Start Java, or prepare to.
+        """Start Java, or prepare to start it.
 
         Raises:
             EvalError: no Java, no jar, or it does not start.
@@ -93,22 +94,22 @@ class Meteor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Kill Java with all that it started."""
+        """Kill Java and its children."""
         self.close()
 
     def close(self) -> None:
-        """Kill Java with all that it started; harmless when it does not run."""
+        """Kill Java and its children, if it runs."""
         self._open = False
         self._stop()
 
     def prepare(self, captions: Iterable[str]) -> None:
-        """Get ready for these tokenized captions, so that sets that are scored one by one need one start of Java.
+        """Load the paraphrases of tokenized captions, so that sets that are scored one by one need one start of Java.
 
         Raises:
             EvalError: METEOR is closed, or Java failed.
         """
         with self._lock:
-            self._learn(list(map(_clean, captions)))
+            self._load(list(map(_clean, captions)))
 
     def score(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> MeteorScores:
         """Score a set of captions.
@@ -118,25 +119,24 @@ class Meteor:
             references: for each of them the tokenized references, one or more.
 
         Raises:
-            EvalError: captions that do not fit together, or Java failed, was silent for too long, or answered
-                with something else than numbers.
+            EvalError: captions that do not fit together, or Java failed, timed out, or did not answer with numbers.
         """
         require_pairs(candidates, references)
-        questions = [_question(*pair) for pair in zip(candidates, references, strict=True)]
+        questions = list(map(_question, candidates, references))
         distinct = list(dict.fromkeys(questions))
         with self._lock:
-            self._learn(questions)
+            self._load(questions)
             answers = dict(zip(distinct, self._ask(distinct, len(distinct)), strict=True))
             statistics = np.array([self._numbers(answers[question], STATISTICS) for question in questions])
             evaluate = " ||| ".join(["EVAL", *(answers[question] for question in questions)])
             values = [self._numbers(line, 1)[0] for line in self._ask([evaluate], len(questions) + 1)]
-        return MeteorScores(values[-1], np.array(values[:-1]), free_whole_matches(statistics))
+        return MeteorScores(values[-1], np.array(values[:-1]), clear_whole_matches(statistics))
 
     @property
     def _jar(self) -> Path:
         return (self._folder or jar_folder()) / "meteor" / "meteor-1.5.jar"
 
-    def _learn(self, captions: list[str]) -> None:
+    def _load(self, captions: list[str]) -> None:
         """Start Java with the paraphrases that these captions need, unless it has them."""
         if not self._open:
             raise EvalError(self._reason or "METEOR is not running; use it inside: with Meteor() as meteor: ...")
@@ -156,34 +156,34 @@ class Meteor:
                     f"cannot write {table}: {error.strerror or error}; free some space there, or set $TMPDIR"
                 ) from error
             self._start(table)
-            self._ask([_question("a", ["a"])], 1)  # once it answers it has read the table, which may go
+            self._ask([_question("a", ["a"])], 1)  # once it answers it has read the table, which is deleted now
 
     def _start(self, table: Path) -> None:
-        # The whole table fills half a gigabyte; a heap that starts with it is not collected while it grows.
-        heap = ["-Xms1g" if self._index is None else "-Xms256m", "-Xmx2g"]
-        arguments = [*heap, "-jar", str(self._jar), "-", "-", "-stdio", "-l", "en", "-norm", "-a", str(table)]
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _stop
-        self._process = start_java(arguments, stderr=self._words.fileno(), program=self._java)
+        heap = "-Xms256m"
+        if self._index is None:
+            heap = "-Xms1g"  # the whole table fills half of it: no garbage collection while it grows
+        arguments = [heap, "-Xmx2g", "-jar", str(self._jar), "-", "-", "-stdio", "-l", "en", "-norm", "-a", str(table)]
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _stop
+        self._process = start_java(arguments, stderr=self._messages.fileno(), program=self._java)
         self._lines = queue.SimpleQueue()
-        threading.Thread(target=_pass_on, args=(self._process.stdout, self._lines), daemon=True).start()
+        threading.Thread(target=_forward, args=(self._process.stdout, self._lines), daemon=True).start()
 
     def _stop(self) -> None:
-        process = self._process
-        self._process = None
-        if process is not None:
-            stop_java(process)
-        if self._words is not None:
-            self._words.close()
-            self._words = None
+        if self._process is not None:
+            stop_java(self._process)
+            self._process = None
+        if self._messages is not None:
+            self._messages.close()
+            self._messages = None
 
     def _ask(self, lines: list[str], num_answers: int) -> list[str]:
         """Send lines without waiting for each answer, and collect the answers in order."""
         process = self._process
         if process is None:
-            raise EvalError(self._reason or "METEOR was closed while it was asked; keep it open until it has answered")
+            raise EvalError(self._reason or "METEOR was closed before it had answered; keep it open until then")
         content = "".join(f"{line}\n" for line in lines).encode()
         writer = threading.Thread(target=_write, args=(process.stdin, content), daemon=True)
-        writer.start()  # Java reads no further while its answers wait, so writing and reading go side by side
+        writer.start()  # Java stops reading while its answers wait, so write and read at the same time
         answers = [self._answer() for _ in range(num_answers)]
         writer.join()
         return answers
@@ -192,9 +192,9 @@ class Meteor:
         try:
             line = self._lines.get(timeout=self._timeout)
         except queue.Empty:
-            raise self._failure(f"gave no answer within {self._timeout:g} s") from None
+            raise self._failure(f"did not answer within {self._timeout:g} s") from None
         if line is None:
-            raise self._failure("ended before it had answered")
+            raise self._failure("ended before it answered")
         return line.decode("utf-8", "replace").strip()
 
     def _numbers(self, line: str, expected: int) -> list[float]:
@@ -207,18 +207,19 @@ class Meteor:
         return values
 
     def _failure(self, what: str) -> EvalError:
-        """Stop Java, whose answers can no longer be told apart, and build the error with its last words."""
-        words = b""
-        if self._words is not None:
+        """Stop Java, whose answers are out of step now, and return the error with its messages."""
+        messages = b""
+        if self._messages is not None:
             with contextlib.suppress(OSError):
-                self._words.seek(0)
-                words = self._words.read()
-        code = self._process.poll() if self._process is not None else None
+                self._messages.seek(0)
+                messages = self._messages.read()
+        ended = ""
+        if self._process is not None and self._process.poll() is not None:
+            ended = f" (exit code {self._process.poll()})"
         self.close()
-        ended = f" (exit code {code})" if code is not None else ""
         self._reason = (
-            f"METEOR {what}{ended}; Java says: {java_words(words)}; expected 2 GB of free memory and a working Java, "
-            "or leave METEOR out of the metrics"
+            f"METEOR {what}{ended}; Java says: {java_messages(messages)}; "
+            "expected 2 GB of free memory and a working Java, or leave METEOR out of the metrics"
         )
         return EvalError(self._reason)
 
@@ -232,14 +233,14 @@ def _clean(caption: str) -> str:
     return _SEPARATOR.sub(" ", one_line(caption))
 
 
-def _pass_on(stream: IO[bytes], lines: "queue.SimpleQueue[bytes | None]") -> None:
-    with contextlib.suppress(OSError, ValueError):  # closed under our hands: the run is over
+def _forward(stream: IO[bytes], lines: "queue.SimpleQueue[bytes | None]") -> None:
+    with contextlib.suppress(OSError, ValueError):  # closed while it is read: the run is over
         for line in stream:
             lines.put(line)
     lines.put(None)
 
 
 def _write(stream: IO[bytes], content: bytes) -> None:
-    with contextlib.suppress(OSError, ValueError):  # Java has ended; the reader says so
+    with contextlib.suppress(OSError, ValueError):  # Java has ended; the reader reports it
         stream.write(content)
         stream.flush()

@@ -1,7 +1,7 @@
 """The n-grams of all captions of a run, counted once and shared by BLEU and CIDEr.
 
-Words and n-grams become whole numbers, so that counting is sorting: no dictionary of tuples for each caption.
-Legend: N images with one candidate each, M references, G different n-grams of one order.
+Words and n-grams become integers, so that counting is sorting: no dictionary of tuples for each caption.
+Letters: N images with one candidate each, M references, G different n-grams of one order.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Grams:
 
     Attributes:
         size: G.
-        first_word: int64 [G], where in all words of the run each n-gram is first seen.
+        first_word: int64 [G], the position in all words of the run where each n-gram first occurs.
         candidate_image: int64 [C], the image of each entry of the candidates, never falling.
         candidate_gram: int64 [C], its n-gram, 0..G-1.
         candidate_count: int64 [C], how often the candidate holds it, 1 or more.
@@ -32,7 +32,7 @@ class Grams:
         reference_gram: int64 [R].
         reference_count: int64 [R].
         partner: int64 [R], the entry of the same image's candidate with the same n-gram, -1 for none.
-        images_with: int64 [G], how many images hold the n-gram in a reference: CIDEr's document frequency.
+        images_with: int64 [G], the number of images that hold the n-gram in a reference: CIDEr's document frequency.
     """
 
     size: int
@@ -49,12 +49,12 @@ class Grams:
 
 @dataclass(frozen=True)
 class NgramCounts:
-    """What BLEU and CIDEr need to know about the captions of a run.
+    """The counted captions of a run, for BLEU and CIDEr.
 
     Attributes:
         orders: the n-grams of 1, 2, 3 and 4 words.
-        words: all words of the run one after another, as numbers; int64 [W].
-        vocabulary: the words in the order of their numbers.
+        words: int64 [W], the ids of all words of the run, one after another.
+        vocabulary: the word of each id.
         candidate_length: int64 [N] words in each candidate.
         reference_length: int64 [M] words in each reference.
         image_of_reference: int64 [M], 0..N-1, never falling.
@@ -68,7 +68,7 @@ class NgramCounts:
     image_of_reference: Ints
 
     def spelled(self, order: int) -> list[str]:
-        """Write out the n-grams of `order` words, 1..4, in the order of their numbers."""
+        """Return the text of the n-grams of `order` words, 1..4, in the order of their indices."""
         starts = self.orders[order - 1].first_word
         columns = []
         for step in range(order):
@@ -88,19 +88,23 @@ def count_ngrams(candidates: Sequence[str], references: Sequence[Sequence[str]])
     """
     require_pairs(candidates, references)
     image_of_reference = np.repeat(np.arange(len(candidates)), list(map(len, references)))
-    numbers: dict[str, int] = {}
+    ids: dict[str, int] = {}
     flat: list[int] = []
     lengths = []
     for caption in chain(candidates, *references):
         words = caption.split()
         lengths.append(len(words))
-        flat.extend([numbers.setdefault(word, len(numbers)) for word in words])
+        flat.extend([ids.setdefault(word, len(ids)) for word in words])
     words_of_run = np.array(flat, np.int64)
     length = np.array(lengths, np.int64)
     num_images = len(candidates)
-    orders = tuple(_orders(words_of_run, length, len(numbers), image_of_reference, num_images))
     return NgramCounts(
-        orders, words_of_run, list(numbers), length[:num_images], length[num_images:], image_of_reference
+        orders=_orders(words_of_run, length, len(ids), image_of_reference, num_images),
+        words=words_of_run,
+        vocabulary=list(ids),
+        candidate_length=length[:num_images],
+        reference_length=length[num_images:],
+        image_of_reference=image_of_reference,
     )
 
 
@@ -124,20 +128,16 @@ def require_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]
     """
     if len(candidates) != len(references):
         raise EvalError(
-            f"{len(candidates)} candidates and references of {len(references)} images were given; "
-            "expected one candidate for each image"
+            f"got {len(candidates)} candidates and references of {len(references)} images, expected one candidate each"
         )
     if not candidates:
-        raise EvalError("no captions were given, expected at least one image; check the results file and the split")
-    bare = []
-    for number, captions in enumerate(references):
-        if not captions:
-            bare.append(number)
+        raise EvalError("got no captions, expected at least one image; check the results file and the split")
+    bare = [row for row, captions in enumerate(references) if not captions]
     if bare:
         raise EvalError(f"{len(bare)} images have no reference (rows {bare[:5]}), expected one or more; leave them out")
 
 
-def _orders(words: Ints, length: Ints, num_words: int, image_of_reference: Ints, num_images: int) -> list[Grams]:
+def _orders(words: Ints, length: Ints, num_words: int, image_of_reference: Ints, num_images: int) -> tuple[Grams, ...]:
     caption = np.repeat(np.arange(len(length)), length)  # [W]
     left = np.repeat(np.cumsum(length), length) - np.arange(len(words))  # words from here to the caption's end
     starts = np.arange(len(words))
@@ -146,10 +146,10 @@ def _orders(words: Ints, length: Ints, num_words: int, image_of_reference: Ints,
     for order in range(1, ORDERS + 1):
         keep = left[starts] >= order
         starts = starts[keep]
-        codes = codes[keep] * max(num_words, 1) + words[starts + order - 1]  # the n-gram before, then one word more
+        codes = codes[keep] * max(num_words, 1) + words[starts + order - 1]  # the shorter n-gram and one more word
         _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
         orders.append(_entries(caption[starts], codes, starts[first], image_of_reference, num_images))
-    return orders
+    return tuple(orders)
 
 
 def _entries(caption: Ints, gram: Ints, first_word: Ints, image_of_reference: Ints, num_images: int) -> Grams:
@@ -158,7 +158,7 @@ def _entries(caption: Ints, gram: Ints, first_word: Ints, image_of_reference: In
     caption, gram = np.divmod(keys, size)
     cut = np.searchsorted(caption, num_images)  # candidates come first
     reference = caption[cut:] - num_images
-    pairs = image_of_reference[reference] * size + gram[cut:]  # [R] image and n-gram as one number
+    pairs = image_of_reference[reference] * size + gram[cut:]  # [R] image and n-gram as one integer
     place = np.searchsorted(keys[:cut], pairs)
     same = np.append(keys[:cut], -1)[place] == pairs
     images_with = np.bincount(np.unique(pairs) % size, minlength=len(first_word))

@@ -148,7 +148,7 @@ def _meteor_when(
 
 
 def _tokenize(texts: list[str], tokenizer: str | None, skipped: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """Give the tokenizer used and, for each text, its words joined by blanks."""
+    """Return the tokenizer used and, for each text, its words joined by spaces."""
     distinct = list(dict.fromkeys(texts))
     if tokenizer != TREEBANK:
         try:
