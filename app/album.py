@@ -139,8 +139,8 @@ def caption_and_encode(
     from captioner.decoding.options import DecodeOptions
     from captioner.output_formats import Captioned
     from vislang.core.errors import ConfigError
-    from vislang.features.descriptors import join_taps
-    from vislang.features.model_inputs import encode_taps
+    from vislang.features.descriptors import join_layers
+    from vislang.features.model_inputs import encode_layers
     from vislang.features.reading_options import ReadingOptions
 
     backbone = captioner.description["backbone"]
@@ -149,7 +149,7 @@ def caption_and_encode(
             f"the captioner reads features of {backbone['name']}, the ranker those of {ranker.backbone}; give two"
             " models of one backbone"
         )
-    taps = list(dict.fromkeys([*captioner.config.layers, *ranker.config.layers]))
+    layers = list(dict.fromkeys([*captioner.config.layers, *ranker.config.layers]))
     trained_on = {
         "name": ranker.backbone,
         "weights": {**backbone["weights"], **ranker.description["backbone"]["weights"]},
@@ -158,13 +158,13 @@ def caption_and_encode(
     vectors: list[Any] = []
     skipped: list[Any] = []
     options = ReadingOptions(strict=strict, progress=progress_is_shown())
-    for batch in encode_taps(paths, taps, trained_on, options):
+    for batch in encode_layers(paths, layers, trained_on, options):
         for one in batch.skipped:
             print(f"skipped {shown_name(one.reason)}", file=sys.stderr)
         skipped += batch.skipped
         if not batch.kept:
             continue
-        descriptors = join_taps([batch.features[tap] for tap in captioner.config.layers])
+        descriptors = join_layers([batch.features[layer] for layer in captioner.config.layers])
         captions = captioner.caption_descriptors(descriptors, options=DecodeOptions(num=num))
         vectors.append(ranker.encode_features(batch.features))
         for index, of_image in zip(batch.kept, captions, strict=True):

@@ -100,7 +100,7 @@ def ranker_and_captioner(args: argparse.Namespace) -> list[Step]:
     captioner = str(drawn / "captioner")
     fresh = drawn / "fresh"
     counts = ["--train", str(args.train), "--dev", "200", "--test", str(args.test), "--seed", str(args.seed)]
-    taps = ["--layers", "pooled,grid,regions-grid,boxes-grid", "--cache", str(drawn / "features.h5")]
+    layers = ["--layers", "pooled,grid,regions-grid,boxes-grid", "--cache", str(drawn / "features.h5")]
     # Of pairs that were never trained the captioner names the colour and, nearly always, another thing.
     more = ["--train", str(_SHOWN), "--dev", "0", "--test", "0", "--seed", str(args.seed + 1)]
     models = ["--model", ranker, captioner, "--title", "Scenes never seen before"]
@@ -109,7 +109,7 @@ def ranker_and_captioner(args: argparse.Namespace) -> list[Step]:
         Step(
             "extracting features with our own small CNN",
             extract.main,
-            ["--images", str(drawn / "scenes" / "images"), "--backbone", BACKBONE, *taps],
+            ["--images", str(drawn / "scenes" / "images"), "--backbone", BACKBONE, *layers],
         ),
         Step("training the ranker", train.main, [*data, *training, "--preset", PRESET, "--out", ranker]),
         Step(

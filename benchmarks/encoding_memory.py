@@ -54,12 +54,12 @@ def untrained_ranker(folder: Path) -> None:
     model_file = folder / "mobilenet_v2.keras"
     load_backbone("mobilenet_v2", weights="random").model.save(model_file)
     name = str(model_file)
-    taps = ("pooled@squash-224-tf/v1", "pooled@squash-320-tf/v1")  # the two input sizes of preset "best"
-    config = VseConfig(layers=taps)
+    layers = ("pooled@squash-224-tf/v1", "pooled@squash-320-tf/v1")  # the two input sizes of preset "best"
+    config = VseConfig(layers=layers)
     vocabulary = Vocabulary(["dog"])
-    backbone = load_backbone(name, recipe="squash-224-tf/v1")
+    backbone = load_backbone(name, preprocessing="squash-224-tf/v1")
     description = {"kind": "vse", "preset": "none", "config": to_json(config), "seed": 0, "num_features": 2560}
-    description |= {"backbone": {"name": name, "weights": dict.fromkeys(taps, backbone.fingerprint)}, "data": {}}
+    description |= {"backbone": {"name": name, "weights": dict.fromkeys(layers, backbone.fingerprint)}, "data": {}}
     checkpoints.start_checkpoint(folder, description, vocabulary)
     checkpoints.save_weights(Ranker(config, len(vocabulary), 2560), folder)
 

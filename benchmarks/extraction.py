@@ -24,7 +24,7 @@ from vislang.backbones.registry import LoadedBackbone, load_backbone  # noqa: E4
 from vislang.features.pipeline import encode_images  # noqa: E402
 from vislang.images.preprocess import prepare  # noqa: E402
 
-TAPS = ("pooled", "grid")
+LAYERS = ("pooled", "grid")
 BATCH = 32
 ROUNDS = 5
 SINGLES = 12
@@ -66,24 +66,24 @@ def one_by_one(backbone: LoadedBackbone, paths: list[Path]) -> list[np.ndarray]:
     grid = keras.Model(backbone.model.input, backbone.model.get_layer("out_relu").output)
     features = []
     for path in paths:
-        pixels = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(backbone.recipe.size,) * 2))
+        pixels = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(backbone.preprocessing.size,) * 2))
         features.append(grid.predict(pixels[None] / 127.5 - 1, verbose=0).mean(axis=(1, 2)))
     return features
 
 
 def compare(backbone: LoadedBackbone, paths: list[Path]) -> tuple[float, float]:
     """Return images per second relative to the bare forward pass, and to one by one (0 where that is not measured)."""
-    decoded = np.stack([prepare(path, backbone.recipe) for path in paths])
+    decoded = np.stack([prepare(path, backbone.preprocessing) for path in paths])
     starts = range(0, len(paths), BATCH)
 
     def bare() -> None:
         for start in starts:
-            backbone.encode(decoded[start : start + BATCH], TAPS)
+            backbone.encode(decoded[start : start + BATCH], LAYERS)
 
     def pipeline() -> None:
-        encode_images(backbone, paths, TAPS, batch_size=BATCH)
+        encode_images(backbone, paths, LAYERS, batch_size=BATCH)
 
-    backbone.encode(decoded[:BATCH], TAPS)
+    backbone.encode(decoded[:BATCH], LAYERS)
     times = [(seconds(bare), seconds(pipeline)) for _ in range(ROUNDS)]
     (best_bare, bare_cores), (best_pipeline, pipeline_cores) = np.min(times, axis=0) / len(paths)
     print(f"  bare forward pass  {1 / best_bare:7.1f} images/s")

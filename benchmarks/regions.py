@@ -25,10 +25,10 @@ SIDES = (500, 375)  # as most of Flickr's photographs
 
 def main() -> None:
     args = parse()
-    backbone = load_backbone(args.backbone, weights="random", recipe=args.preprocessing)
+    backbone = load_backbone(args.backbone, weights="random", preprocessing=args.preprocessing)
     regions = RegionBackbone(backbone, load_proposer("grid"))
     images = random_images(args.images)
-    batch = np.stack([prepare(image, backbone.recipe) for image in images])
+    batch = np.stack([prepare(image, backbone.preprocessing) for image in images])
     methods = {
         "one map": lambda: backbone.encode(batch, ["grid"]),
         "boxes": lambda: regions.encode_pictures(images, batch, ["boxes-grid"]),
@@ -37,7 +37,7 @@ def main() -> None:
     }
     best = fastest(methods, args.rounds)
     each = {name: 1000 * spent / len(images) for name, spent in best.items()}
-    print(f"{len(images)} images, {args.backbone} at {backbone.recipe.size} px, ms per image")
+    print(f"{len(images)} images, {args.backbone} at {backbone.preprocessing.size} px, ms per image")
     print(f"the map alone {each['one map']:.1f}; with grid proposals {each['boxes']:.1f}")
     print(f"20 vectors by RoI-align {each['regions']:.1f}, by 20 crops {each['crops']:.1f}, both with proposals")
     grids = backbone.encode(batch, ["grid"])["grid"]

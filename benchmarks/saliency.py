@@ -59,7 +59,7 @@ def untrained_captioner(folder: Path) -> Path:
     config = replace(CONFIGS["s2vt"], scorers=0, scorer_weight=0.0, consensus_images=0, consensus_weight=0.0)
     backbone = load_backbone("compact")
     vocabulary = Vocabulary([f"w{index}" for index in range(VOCABULARY)])
-    width = backbone.taps["grid"][-1]
+    width = backbone.layers["grid"][-1]
     description = {"kind": KIND, "preset": "s2vt", "config": to_json(config), "seed": 0, "num_features": width}
     description |= {"backbone": {"name": "compact", "weights": {"grid": backbone.fingerprint}}, "data": {}}
     checkpoints.start_checkpoint(folder, description, vocabulary)

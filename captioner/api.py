@@ -161,7 +161,7 @@ def caption_images(
         model: from `load_model`.
         images: a path, a folder, a glob, bytes, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a
             list of any of these; or features of the model's backbone: float [N, F], [N, ..., F], or
-            {tap: float [N, ...]}.
+            {layer: float [N, ...]}.
         decode: how the captions are found, such as `DecodeOptions(num=3)` for three of each image or
             `DecodeOptions(method="sample", temperature=0.7)`; there may be fewer captions than `num`.
         options: how images are read; `batch_size` is also that of decoding.
@@ -203,12 +203,12 @@ def _caption_features(
 ) -> "list[list[Caption]]":
     import numpy as np
 
-    from vislang.features.descriptors import join_taps
+    from vislang.features.descriptors import join_layers
 
-    taps = list(features.values())
+    layers = list(features.values())
     captions: list[list[Caption]] = []
-    for start in range(0, len(taps[0]), batch_size):
-        joined = join_taps([tap[start : start + batch_size] for tap in taps])
+    for start in range(0, len(layers[0]), batch_size):
+        joined = join_layers([layer[start : start + batch_size] for layer in layers])
         numbers = np.arange(start, start + len(joined))
         captions += model.caption_descriptors(joined, options=decode, numbers=numbers)
     return captions

@@ -19,7 +19,7 @@ from captioner.training.cross_entropy import encode_caption
 from vislang.core.config import from_json
 from vislang.core.errors import CheckpointError
 from vislang.features.cache.reader import FeatureCache
-from vislang.features.descriptors import join_taps
+from vislang.features.descriptors import join_layers
 from vislang.features.pipeline import Skipped
 from vislang.features.reading_options import ReadingOptions
 from vislang.text.vocabulary import END, PAD, Vocabulary
@@ -232,7 +232,7 @@ class TrainedCaptioner(TrainedModel):
         for batch in self.encode_batches(sources, options):
             captions: list[list[Caption]] = []
             if batch.kept:
-                joined = join_taps([batch.features[tap] for tap in self.config.layers])
+                joined = join_layers([batch.features[layer] for layer in self.config.layers])
                 captions = self.caption_descriptors(joined, options=decode, numbers=np.array(batch.kept))
             yield captions, batch.kept, batch.skipped
 

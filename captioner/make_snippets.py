@@ -123,9 +123,9 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
     from vislang.features.regions.region_features import boxes_beside, described
 
     backbone = model.description["backbone"]["name"]
-    tap = model.config.layers[0]
-    regions = FeatureName.parse(tap).in_cache(backbone)
-    boxes = boxes_beside(cache, backbone, tap)
+    layer = model.config.layers[0]
+    regions = FeatureName.parse(layer).in_cache(backbone)
+    boxes = boxes_beside(cache, backbone, layer)
     key = cache.key(*regions)
     ids = sorted({entry["image"] for entry in entries})
     place = {name: row for row, name in enumerate(ids)}
@@ -147,8 +147,8 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
         )
     path = folder / "features.h5"
     path.unlink(missing_ok=True)
-    tap = str(FeatureName.parse(key.tap).of_kind("described"))
-    import_rows(path, names, looks, FeatureKey(key.backbone, tap, key.recipe, key.weights))
+    layer = str(FeatureName.parse(key.layer).of_kind("described"))
+    import_rows(path, names, looks, FeatureKey(key.backbone, layer, key.preprocessing, key.weights))
     write_json(folder / "dataset.json", {"dataset": "snippets", "images": images})
 
 

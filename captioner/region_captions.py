@@ -13,7 +13,7 @@ from captioner.inference import TrainedCaptioner
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.boxes import areas, overlaps
 from vislang.core.errors import ConfigError
-from vislang.features.descriptors import join_taps
+from vislang.features.descriptors import join_layers
 from vislang.features.reading_options import ReadingOptions
 from vislang.training.trained_model import TrainedModel
 
@@ -53,15 +53,15 @@ def describe_regions(model: TrainedCaptioner, image: Any, max_regions: int, opti
         ConfigError: a captioner of whole pictures.
         DataError: a bad picture, or weights other than in training.
     """
-    tap = next((tap for tap in model.config.layers if FeatureName.parse(tap).kind == "described"), None)
-    if tap is None:
+    layer = next((layer for layer in model.config.layers if FeatureName.parse(layer).kind == "described"), None)
+    if layer is None:
         raise ConfigError(
             f"this captioner reads {', '.join(model.config.layers)} of whole pictures, expected one trained on regions:"
             " python -m captioner.make_snippets, then python -m captioner.train --dataset karpathy --preset regions"
         )
-    boxes, features = _encoded(model, image, [tap], options)
+    boxes, features = _encoded(model, image, [layer], options)
     real = np.flatnonzero(areas(boxes[:, :4]) > 0)
-    captions = model.caption_descriptors(features[tap][0][real][:, None])
+    captions = model.caption_descriptors(features[layer][0][real][:, None])
     whole = []
     found = []
     doubts = []
@@ -118,7 +118,7 @@ def ground_phrases(
     """
     words = sentence.split()
     boxes, features = _encoded(model, image, model.config.layers, options)
-    regions = model.encode_descriptors(join_taps([features[tap] for tap in model.config.layers]))
+    regions = model.encode_descriptors(join_layers([features[layer] for layer in model.config.layers]))
     (segments,) = segment_sentences(model, regions, [words], beta)
     segments = with_determiners(words, segments)
     if not segments:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from naturalness.config import NaturalnessConfig
-from naturalness.feature_maps import FrozenTaps
+from naturalness.feature_maps import FrozenLayers
 from naturalness.maps import cell_map, original_picture, over_picture
 from naturalness.model import VisualLanguageModel
 from vislang.core.config import from_json
@@ -54,10 +54,10 @@ class TrainedNaturalness(TrainedModel):
         return model
 
     @functools.cached_property
-    def cnn(self) -> FrozenTaps:
+    def cnn(self) -> FrozenLayers:
         """The CNN that the model was trained on."""
         config = self.config
-        cnn = FrozenTaps(self.backbone, config.layers, mirrored=config.mirror_padding, weights=self.backbone_weights)
+        cnn = FrozenLayers(self.backbone, config.layers, mirrored=config.mirror_padding, weights=self.backbone_weights)
         if cnn.loaded.fingerprint != self.description["backbone"]["fingerprint"]:
             raise DataError(
                 f"the weights of {self.backbone} differ from those that the model was trained on; pass that file with"
@@ -110,7 +110,7 @@ class TrainedNaturalness(TrainedModel):
             kind: "fixation", the errors of the expert that predicts where people look; "anomaly": log(1 + r), r how
                 many times likelier a cell is anywhere than with those far from it
                 (`naturalness.predictors.mutual_information`), and a little of the errors of the experts that judge, or
-                these alone where the settings name no tap for it.
+                these alone where the settings name no layer for it.
 
         Returns:
             float32 [H, W], 0 or more; not smoothed. Of preset `kato`, the original's picture, blurred, 0 to 255.
@@ -127,9 +127,9 @@ class TrainedNaturalness(TrainedModel):
         judged = np.mean([self._drawn(number, maps, size) for number in self.config.score_experts], axis=0)
         if self.network.mutual_information is None:
             return judged
-        tap = self.config.information_layer
-        surprise = np.logaddexp(0.0, np.asarray(self.network.mutual_information(maps[tap][None])[0]))
-        return over_picture(surprise, self._stride(tap), size) + np.float32(self.config.anomaly_weight) * judged
+        layer = self.config.information_layer
+        surprise = np.logaddexp(0.0, np.asarray(self.network.mutual_information(maps[layer][None])[0]))
+        return over_picture(surprise, self._stride(layer), size) + np.float32(self.config.anomaly_weight) * judged
 
     def _drawn(self, number: int, maps: dict[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
         """Draw the errors of one expert over a picture of a width and height, float32 [H, W]."""
@@ -142,8 +142,8 @@ class TrainedNaturalness(TrainedModel):
             draw = original_picture
         return np.asarray(draw(cells, self._stride(self.network.experts[number].expert.layer), size), np.float32)
 
-    def _stride(self, tap: str) -> int:
-        return self.cnn.strides[self.cnn.taps.index(tap)]
+    def _stride(self, layer: str) -> int:
+        return self.cnn.strides[self.cnn.layers.index(layer)]
 
 
 def as_pixels(picture: Image.Image) -> np.ndarray:

@@ -16,7 +16,7 @@ from keras import ops
 from datasets.records import of_split, with_features
 from datasets.registry import read_dataset
 from naturalness.config import CONFIGS, NaturalnessConfig
-from naturalness.feature_maps import FrozenTaps
+from naturalness.feature_maps import FrozenLayers
 from naturalness.inference import KIND
 from naturalness.model import ExpertModel, VisualLanguageModel
 from naturalness.predictors.linear import fit_directions
@@ -44,7 +44,7 @@ class MapData(TrainingData):
         maps: of the training images.
     """
 
-    network: FrozenTaps
+    network: FrozenLayers
     maps: TrainingMaps
 
 
@@ -55,7 +55,7 @@ def read_data(args: argparse.Namespace, config: NaturalnessConfig) -> MapData:
         ToolkitError: options that contradict each other, or files that are missing or damaged.
     """
     images = training_images(args)
-    network = FrozenTaps(args.backbone, config.layers, mirrored=config.mirror_padding, weights=args.weights)
+    network = FrozenLayers(args.backbone, config.layers, mirrored=config.mirror_padding, weights=args.weights)
     maps = TrainingMaps(network, images, cache=args.cache, backbone=args.backbone)
     return MapData(config=config, network=network, maps=maps)
 
@@ -91,7 +91,11 @@ def describe(args: argparse.Namespace, data: MapData, model: VisualLanguageModel
     names = "\n".join(image.name for image in data.maps.images)
     return {
         "channels": list(data.network.channels),
-        "backbone": {"name": loaded.name, "recipe": loaded.recipe.name, "fingerprint": loaded.fingerprint},
+        "backbone": {
+            "name": loaded.name,
+            "preprocessing": loaded.preprocessing.name,
+            "fingerprint": loaded.fingerprint,
+        },
         "data": {
             "dataset": args.dataset if args.data else "images",
             "images": len(data.maps.images),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from naturalness.feature_maps import FrozenTaps
+from naturalness.feature_maps import FrozenLayers
 from vislang.core.cli import progress_is_shown
 from vislang.core.errors import DataError
 from vislang.features.cache.reader import open_cache
@@ -49,7 +49,7 @@ class TrainingMaps:
     """
 
     def __init__(
-        self, network: FrozenTaps, images: Sequence[TrainingImage], *, cache: Path | None = None, backbone: str = ""
+        self, network: FrozenLayers, images: Sequence[TrainingImage], *, cache: Path | None = None, backbone: str = ""
     ):
         self.network = network
         self.images = images
@@ -90,7 +90,7 @@ class TrainingMaps:
         """Read an image as the CNN takes it, float32 [side, side, 3], RGB, 0 to 255."""
         if image.path is None:
             raise DataError("the data set has no file of it, expected one or --cache FILE")
-        side = self.network.loaded.recipe.size
+        side = self.network.loaded.preprocessing.size
         picture = decode_image(image.path, shorter_side=side)
         return np.asarray(picture.resize((side, side)), np.float32)
 
@@ -102,6 +102,6 @@ class TrainingMaps:
             for start in range(0, len(self.images), _BATCH):
                 ids = [image.name for image in self.images[start : start + _BATCH]]
                 maps = {}
-                for layer in self.network.taps:
+                for layer in self.network.layers:
                     maps[layer] = cache.read(self.backbone, layer, ids)[:, inner, inner]
                 yield maps

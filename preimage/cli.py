@@ -46,7 +46,7 @@ def network_parser(
         " wrote, a .keras file, caffe:VGG_CNN_S or a .prototxt file (default: %(default)s)",
     )  # fmt: skip
     group.add_argument("--weights", metavar="FILE", help="instead of VISLANG_WEIGHTS, bundled weights and a download")
-    group.add_argument("--preprocessing", metavar="NAME", help="of preprocessing; needed for .keras files")
+    group.add_argument("--preprocessing", metavar="NAME", help="needed for .keras files")
     group.add_argument("--size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
     if output:
         parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=output)
@@ -115,7 +115,7 @@ def load_network_of(args: argparse.Namespace) -> Any:
     import_backend_quietly()
     from preimage.networks.loading import load_network
 
-    return load_network(args.model, weights=args.weights, size=args.size, recipe=args.preprocessing)
+    return load_network(args.model, weights=args.weights, size=args.size, preprocessing=args.preprocessing)
 
 
 def prior_model_of(args: argparse.Namespace) -> Callable[[Any], Any] | None:

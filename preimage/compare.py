@@ -35,7 +35,7 @@ def build_parser() -> CommandParser:
     for letter, end in (("A", ""), ("B", "-b")):
         group = parser.add_argument_group(f"network {letter}")
         group.add_argument(f"--weights{end}", metavar="FILE", help="instead of the usual places")
-        group.add_argument(f"--preprocessing{end}", metavar="NAME", help="of preprocessing; needed for .keras files")
+        group.add_argument(f"--preprocessing{end}", metavar="NAME", help="needed for .keras files")
         group.add_argument(f"--size{end}", type=int, metavar="PIXELS", help="side of its images")
         add_labels(group, f"--labels{end}")
         group.add_argument(f"--layers{end}", nargs="+", default=[], metavar="NAME", help="shallow ones first")

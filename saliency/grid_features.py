@@ -7,34 +7,34 @@ from typing import Any
 import numpy as np
 
 from vislang.backbones.feature_name import FeatureName
-from vislang.backbones.registry import default_recipe
+from vislang.backbones.registry import default_preprocessing
 from vislang.core.errors import ConfigError
-from vislang.features.descriptors import CachedDescriptors, check_weights, join_taps
-from vislang.features.model_inputs import encode_taps
+from vislang.features.descriptors import CachedDescriptors, check_weights, join_layers
+from vislang.features.model_inputs import encode_layers
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.preprocess import seen_part
 
 _PICTURES = 64
 
 
-def cell_taps(taps: Sequence[str]) -> list[str]:
-    """Give the taps whose descriptors are cells: a captioner of pooled vectors is asked for single cells instead.
+def cell_layers(layers: Sequence[str]) -> list[str]:
+    """Return the layers whose descriptors are cells: a captioner of pooled vectors is asked for single cells instead.
 
     A pooled vector, also that of a frame, is the mean of the grid's cells, so that they live in one space.
 
     Raises:
         ConfigError: the captioner reads regions, not pictures.
     """
-    names = list(map(FeatureName.parse, taps))
+    names = list(map(FeatureName.parse, layers))
     if any(name.layer == "grid" for name in names):
-        return list(taps)
+        return list(layers)
     pooled = []
     for index, name in enumerate(names):
         if name.layer in ("pooled", "frames"):
             pooled.append(index)
     if not pooled:
         raise ConfigError(
-            f"this captioner reads {', '.join(taps)}, expected one of whole pictures or clips, which reads grid, pooled"
+            f"this captioner reads {', '.join(layers)}, expected one of whole images or clips, which reads grid, pooled"
             " or frames; regions are described by: python -m captioner.regions"
         )
     names[pooled[0]] = replace(names[pooled[0]], layer="grid")
@@ -55,16 +55,16 @@ def encoded_cells(
         ConfigError: a captioner of regions.
         DataError: a bad picture, or weights other than in training.
     """
-    taps = cell_taps(model.config.layers)
+    layers = cell_layers(model.config.layers)
     trained_on = model.description["backbone"]
     known = {**trained_on["weights"]}
-    for own, asked in zip(model.config.layers, taps, strict=True):
+    for own, asked in zip(model.config.layers, layers, strict=True):
         if own in known:
             known[asked] = known[own]
     options = model.reading_options(replace(options, strict=True))
-    for batch in encode_taps(sources, taps, {**trained_on, "weights": known}, options):
-        shape = next(batch.features[tap].shape[1:3] for tap in taps if batch.features[tap].ndim == 4)
-        joined = np.asarray(join_taps([batch.features[tap] for tap in taps]), np.float32)
+    for batch in encode_layers(sources, layers, {**trained_on, "weights": known}, options):
+        shape = next(batch.features[layer].shape[1:3] for layer in layers if batch.features[layer].ndim == 4)
+        joined = np.asarray(join_layers([batch.features[layer] for layer in layers]), np.float32)
         yield from joined.reshape(len(joined), *shape, -1)
 
 
@@ -77,19 +77,19 @@ def cached_cells(model: Any, cache: Any, ids: Sequence[str]) -> Iterator[np.ndar
     """
     trained_on = model.description["backbone"]
     check_weights(cache, trained_on)
-    taps = cell_taps(model.config.layers)
+    layers = cell_layers(model.config.layers)
     for start in range(0, len(ids), _PICTURES):
-        some = CachedDescriptors(cache, trained_on["name"], taps, ids[start : start + _PICTURES])
+        some = CachedDescriptors(cache, trained_on["name"], layers, ids[start : start + _PICTURES])
         cells = np.asarray(some.rows(np.arange(len(some))), np.float32)
         side = round(cells.shape[1] ** 0.5)
         yield from cells.reshape(len(cells), side, side, -1)
 
 
 def seen_of(model: Any, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Give the part of pictures of a size that the model's recipe lets through, in shares of the sides."""
-    recipe = FeatureName.parse(model.config.layers[0]).preprocessing or default_recipe(
+    """Return the part of images of a size that the model's preprocessing keeps, in shares of the sides."""
+    preprocessing = FeatureName.parse(model.config.layers[0]).preprocessing or default_preprocessing(
         model.description["backbone"]["name"]
     )
-    if recipe:
-        return seen_part(size, recipe)
+    if preprocessing:
+        return seen_part(size, preprocessing)
     return (0.0, 0.0, 1.0, 1.0)

@@ -43,8 +43,8 @@ def toy_data(tmp_path_factory) -> Path:
         images.append({"imgid": number, "filename": f"{number}.jpg", "split": split, "sentences": sentences})
     (folder / "dataset.json").write_text(json.dumps({"dataset": "toy", "images": images}))
     ids = [image["filename"] for image in images]
-    for tap, array in (("pooled", rows), ("grid", grids)):
-        key = FeatureKey("toy", tap, "none", "f" * 64)
+    for layer, array in (("pooled", rows), ("grid", grids)):
+        key = FeatureKey("toy", layer, "none", "f" * 64)
         import_rows(folder / "features.h5", ids, np.array(array, np.float32), key)
     return folder
 
@@ -69,7 +69,7 @@ def tiny_captioner(tmp_path_factory) -> Path:
         model="attend", word_dim=8, hidden_dim=8, layers=("grid",), ensemble_size=2, beam=3, decode_words=6
     )
     vocabulary = Vocabulary(["a", "dog", "cat", "red", "blue", "it's", "<b>", "&"])  # words that HTML must escape
-    width = backbone.taps["grid"][-1]
+    width = backbone.layers["grid"][-1]
     captioner = Captioner(config, len(vocabulary), width)
     captioner.set_output_bias(np.linspace(0, 2, len(vocabulary), dtype=np.float32))
     description = {"kind": KIND, "preset": "tiny", "config": to_json(config), "seed": 0, "num_features": width}
@@ -93,7 +93,7 @@ def tiny_ranker(tmp_path_factory) -> Path:
     backbone = load_backbone("compact_scenes")
     config = VseConfig(hidden_dim=12, embed_dim=12, word_dim=6, tokenizer="treebank", ensemble_size=2)
     vocabulary = Vocabulary(["a", "dog", "cat", "red", "blue"])
-    (width,) = backbone.taps["pooled"]
+    (width,) = backbone.layers["pooled"]
     weights = {"pooled": backbone.fingerprint}
     description = {"kind": "vse", "preset": "test", "config": to_json(config), "seed": 0, "num_features": width}
     description |= {"backbone": {"name": "compact_scenes", "weights": weights}, "data": {}}

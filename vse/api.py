@@ -129,7 +129,7 @@ def encode_images(model: "TrainedRanker", images: Any, *, options: ReadingOption
     Args:
         model: from `load_model`.
         images: a path, a folder, a glob, bytes, a PIL image, a uint8 array [H, W], [H, W, 3] or [N, H, W, 3], or a
-            list of any of these; or features of the model's backbone: float [N, F], or {tap: float [N, ...]}.
+            list of any of these; or features of the model's backbone: float [N, F], or {layer: float [N, ...]}.
         options: how they are read; with batches of 8, the preset "best" stays near 1 GB.
 
     Raises:

@@ -35,9 +35,10 @@ class VseConfig:
     sentence_dropout: float = setting(0.0, at_least=0, below=1, help="dropout in the sentence encoder")
     word_dropout: float = setting(0.0, at_least=0, below=1, help="share of words read as unknown in training")
     # image encoder
-    # Training writes the recipe's full name into the checkpoint.
+    # Training writes the full name of the preprocessing into the checkpoint.
     layers: tuple[str, ...] = setting(
-        ("pooled",), help="feature layers, concatenated; pooled@320 is of 320-pixel images, pooled@RECIPE of any recipe"
+        ("pooled",),
+        help="feature layers, concatenated; pooled@320 is of 320-pixel images, pooled@NAME of a preprocessing",
     )
     image_scaling: str = setting(
         "unit",

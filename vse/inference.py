@@ -9,7 +9,7 @@ from keras import ops
 
 from vislang.core.config import from_json
 from vislang.features.cache.reader import FeatureCache
-from vislang.features.descriptors import join_taps
+from vislang.features.descriptors import join_layers
 from vislang.features.pipeline import Skipped
 from vislang.features.reading_options import ReadingOptions
 from vislang.text.tokenizer import TOKENIZERS
@@ -77,7 +77,7 @@ class TrainedRanker(TrainedModel):
         layers = [features[layer] for layer in self.config.layers]
         vectors = [np.zeros((0, self.width), np.float32)]
         for start in range(0, len(layers[0]), batch_size):
-            descriptors = join_taps([layer[start : start + batch_size] for layer in layers])
+            descriptors = join_layers([layer[start : start + batch_size] for layer in layers])
             vectors.append(self.encode_descriptors(descriptors))
         return np.concatenate(vectors)
 

@@ -304,7 +304,7 @@ def load_teachers(words: str) -> tuple[list[Any], tuple[int, ...]]:
         name, colon, width = word.rpartition(":")
         if not colon or not width.isdecimal() or int(width) < 1:
             raise ConfigError(f"--teachers got {word!r}, expected NAME:N, such as mobilenet_v2:512")
-        teachers.append(load_backbone(name, recipe=str(SIDE)))
+        teachers.append(load_backbone(name, preprocessing=str(SIDE)))
         widths.append(int(width))
     return teachers, tuple(widths)
 

@@ -104,7 +104,7 @@ class AlignmentConfig:
         if first.kind not in ("regions", "crops") or any(name.is_of_regions for name in others):
             raise ConfigError(
                 f"setting layers got {','.join(self.layers)}, expected regions-KIND or crops-KIND, then boxes-KIND of"
-                " the same kind and recipe or nothing, then vectors such as pooled or nothing"
+                " the same kind and preprocessing or nothing, then vectors such as pooled or nothing"
             )
         if self.proposal_weight and not has_boxes:
             raise ConfigError(

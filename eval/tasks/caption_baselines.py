@@ -26,7 +26,7 @@ from vislang.core.errors import DataError
 from vislang.features.cache.layout import group_name
 from vislang.features.cache.reader import FeatureCache, FeatureKey, open_cache
 
-TAP = "pooled"
+LAYER = "pooled"
 
 
 def copy_captions(data: Split, backbone: str | None) -> list[CaptionRun]:
@@ -55,7 +55,7 @@ def copy_captions(data: Split, backbone: str | None) -> list[CaptionRun]:
     consensus = consensus_captions(neighbours, indices, lambda captions: cider(words[captions], captions))
     features = {
         "backbone": {"name": key.backbone, "weights": key.weights},
-        "features": f"{TAP}@{key.recipe}, standardised, Euclidean distance",
+        "features": f"{LAYER}@{key.preprocessing}, standardised, Euclidean distance",
     }
 
     def copied(name: str, chosen: NDArray[np.int64], settings: dict[str, int], seconds: float) -> CaptionRun:
@@ -88,8 +88,8 @@ def nearest_training_images(
         )
     with open_cache(data.cache) as cache:
         key = pooled_key(cache, backbone)
-        candidates = cache.read(group_name(key), TAP, training_ids, expect=key)
-        queries = cache.read(group_name(key), TAP, data.image_ids, expect=key)
+        candidates = cache.read(group_name(key), LAYER, training_ids, expect=key)
+        queries = cache.read(group_name(key), LAYER, data.image_ids, expect=key)
     candidates, queries = standardised(candidates, queries)
     return nearest_images(queries, candidates, NEIGHBOURS), key
 
@@ -100,7 +100,7 @@ def pooled_key(cache: FeatureCache, backbone: str | None) -> FeatureKey:
     Raises:
         DataError: the cache has none.
     """
-    for key in cache.taps():
-        if key.tap == TAP and backbone in (None, key.backbone):
+    for key in cache.layers():
+        if key.layer == LAYER and backbone in (None, key.backbone):
             return key
-    return cache.key(backbone or "NAME", TAP)  # raises: what there is, and the command that adds it
+    return cache.key(backbone or "NAME", LAYER)  # raises: what there is, and the command that adds it

@@ -149,8 +149,8 @@ def cropped_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedB
     """Return float32 [B, N, F]: each box cropped from its image and encoded as an image."""
     import numpy as np
 
-    from vislang.features.descriptors import join_taps
-    from vislang.features.model_inputs import encode_taps
+    from vislang.features.descriptors import join_layers
+    from vislang.features.model_inputs import encode_layers
     from vislang.features.reading_options import ReadingOptions
     from vislang.images.decode import decode_image
 
@@ -166,5 +166,5 @@ def cropped_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedB
         crops.append(image.crop((int(left), int(top), int(right), int(bottom))))
     layers = model.config.layers
     options = ReadingOptions(batch_size=len(crops), strict=True)
-    (batch,) = encode_taps(crops, layers, model.description["backbone"], options)
-    return join_taps([batch.features[layer] for layer in layers])
+    (batch,) = encode_layers(crops, layers, model.description["backbone"], options)
+    return join_layers([batch.features[layer] for layer in layers])

@@ -18,7 +18,7 @@ class ClassifierConfig:
     # the network
     backbone: str = setting("mobilenet_0.75", help="pretrained network to fine-tune; empty: a small CNN from scratch")
     channels: tuple[int, ...] = setting((24, 48, 96, 128, 192), at_least=1, help="of each block of the small CNN")
-    recipe: str = setting("squash-96-tf/v1", help="preprocessing of the small CNN; a backbone brings its own")
+    preprocessing: str = setting("squash-96-tf/v1", help="preprocessing of the small CNN; a backbone brings its own")
     dropout: float = setting(0.3, at_least=0, below=1, help="dropout of the pooled features")
     # the training; its length is counted in updates, so that it does not grow with the number of images
     batch_size: int = setting(28, at_least=1, help="images in one update")

@@ -64,7 +64,7 @@ def decode(records: Sequence[LabelledRecord], classes: Sequence[str], side: int)
     skipped = {}
     for record in records:
         try:
-            image = decode_image(record.path, shorter_side=2 * side)
+            image = decode_image(record.path, shorter_side=2 * side)  # type: ignore[arg-type]  # these have files
         except DataError as error:
             skipped[record.image_id] = str(error)
             continue

@@ -16,7 +16,7 @@ from preimage.classifier.config import ClassifierConfig
 from vislang.backbones.registry import BACKBONES, load_backbone
 from vislang.core.errors import CheckpointError, ConfigError
 from vislang.core.files import read_json, write_text
-from vislang.images.preprocess import Recipe, find_recipe
+from vislang.images.preprocess import Preprocessing, find_preprocessing
 from vislang.training.checkpoints import CONFIG, load_weights, read_settings
 
 KIND = "classifier"
@@ -31,7 +31,7 @@ class Classifier:
 
     Attributes:
         model: a functional Keras model, float32 [B, S, S, 3] to probabilities float32 [B, C].
-        recipe: preprocessing of its images.
+        preprocessing: preprocessing of its images.
         layers: {alias: layer}; "grid" is the last map.
         classes: their names.
         description: content of config.json; {} before it is saved.
@@ -39,7 +39,7 @@ class Classifier:
     """
 
     model: Any
-    recipe: Recipe
+    preprocessing: Preprocessing
     layers: dict[str, str]
     classes: tuple[str, ...]
     description: dict[str, Any]
@@ -54,7 +54,7 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str], *, weight
         weights: of the backbone, as for `vislang.backbones.registry.load_backbone`.
 
     Raises:
-        ConfigError: an unknown backbone or recipe, or fewer than two classes.
+        ConfigError: an unknown backbone or preprocessing, or fewer than two classes.
         DataError: weights that cannot be had.
     """
     if len(classes) < 2:
@@ -66,22 +66,22 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str], *, weight
                 f"backbone got {config.backbone!r}, expected one of: {', '.join(BACKBONES)}, or '' for none"
             )
         loaded: Any = load_backbone(config.backbone, weights=weights)
-        image, grid, recipe = loaded.model.input, loaded.layer_of("grid"), loaded.recipe
+        image, grid, preprocessing = loaded.model.input, loaded.keras_layer("grid"), loaded.preprocessing
         last = loaded.model.get_layer(grid).output
         for layer in loaded.model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):  # a few images would spoil its statistics
                 layer.trainable = False
         origin = {"name": config.backbone, "fingerprint": loaded.fingerprint}
     else:
-        recipe = find_recipe(config.recipe)
-        image = keras.Input((recipe.size, recipe.size, 3), name="image")
+        preprocessing = find_preprocessing(config.preprocessing)
+        image = keras.Input((preprocessing.size, preprocessing.size, 3), name="image")
         last = _blocks(image, config.channels)
         grid = f"relu{len(config.channels)}"
     pooled = keras.layers.GlobalAveragePooling2D(name=POOLED)(last)
     dropped = keras.layers.Dropout(config.dropout, name=DROPOUT)(pooled)
     output = keras.layers.Dense(len(classes), "softmax", kernel_initializer="zeros", name=CLASSES)(dropped)
     model = keras.Model(image, output, name=KIND)
-    return Classifier(model, recipe, {"grid": grid}, tuple(classes), {}, origin)
+    return Classifier(model, preprocessing, {"grid": grid}, tuple(classes), {}, origin)
 
 
 def _blocks(x: Any, channels: Sequence[int]) -> Any:
@@ -119,10 +119,10 @@ def load_classifier(folder: str | Path) -> Classifier:
     try:
         layers = read_json(folder / ARCHITECTURE, "layers of a classifier", _NEXT)
         model = keras.models.model_from_json(json.dumps(layers))
-        recipe, classes = find_recipe(description["recipe"]), tuple(description["classes"])
+        preprocessing, classes = find_preprocessing(description["preprocessing"]), tuple(description["classes"])
     except Exception as error:  # files, settings and Keras each raise their own
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(f"{folder} holds no network that can be read ({reason}); {_NEXT}") from error
     load_weights(model, folder)
     origin = description.get("backbone", {})
-    return Classifier(model, recipe, dict(description["layers"]), classes, description, origin)
+    return Classifier(model, preprocessing, dict(description["layers"]), classes, description, origin)

@@ -62,14 +62,14 @@ def read_data(args: argparse.Namespace, config: ClassifierConfig) -> ClassifierD
     classes = classes_of(records)
     chosen = {split: choose(records, split, args) for split in ("train", "dev")}
     classifier = build_classifier(config, classes, weights=args.weights)
-    recipe = classifier.recipe
-    dev = decode(chosen["dev"], classes, recipe.size)
+    preprocessing = classifier.preprocessing
+    dev = decode(chosen["dev"], classes, preprocessing.size)
     return ClassifierData(
         config=config,
         classifier=classifier,
-        train=decode(chosen["train"], classes, recipe.size),
+        train=decode(chosen["train"], classes, preprocessing.size),
         dev=dev,
-        dev_inputs=np.stack([prepare(image, recipe) for image in dev.images]),
+        dev_inputs=np.stack([prepare(image, preprocessing) for image in dev.images]),
         fingerprint=data_fingerprint(records),
     )
 
@@ -86,7 +86,7 @@ def describe(args: argparse.Namespace, data: ClassifierData, model: keras.Model)
         "classes": list(classifier.classes),
         "domains": list(args.domains),
         "images": {"train": data.train.ids, "dev": data.dev.ids},
-        "recipe": classifier.recipe.name,
+        "preprocessing": classifier.preprocessing.name,
         "layers": classifier.layers,
         "backbone": classifier.origin or {"name": "none"},
         "data": {"folder": str(args.data), "fingerprint": data.fingerprint},
@@ -106,8 +106,8 @@ def stages(run: Run) -> list[Stage]:
 def make_batches(run: Run) -> ViewBatches:
     """Return random views of the training images, in seeded batches."""
     train = run.data.train
-    recipe = run.data.classifier.recipe
-    return ViewBatches(train.images, train.labels, config=run.config, recipe=recipe, seed=run.args.seed)
+    preprocessing = run.data.classifier.preprocessing
+    return ViewBatches(train.images, train.labels, config=run.config, preprocessing=preprocessing, seed=run.args.seed)
 
 
 def make_task(run: Run, updates: int) -> ClassificationTask:

@@ -12,7 +12,7 @@ from preimage.classifier.config import ClassifierConfig
 from preimage.classifier.model import CLASSES, DROPOUT, POOLED, Classifier
 from vislang.core.seeds import stream
 from vislang.images.augment import View, random_view, show
-from vislang.images.preprocess import Recipe, prepare
+from vislang.images.preprocess import Preprocessing, prepare
 from vislang.training.batching import cut_batches
 from vislang.training.epoch_batches import EpochBatches
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
@@ -29,7 +29,7 @@ class ViewBatches(EpochBatches):
         images: RGB, of any size.
         labels: int [N], the class of each.
         config: batch size, length of an epoch, and how far views may go.
-        recipe: how a view is prepared.
+        preprocessing: how a view is prepared.
         seed: of the run.
     """
 
@@ -39,14 +39,14 @@ class ViewBatches(EpochBatches):
         labels: np.ndarray,
         *,
         config: ClassifierConfig,
-        recipe: Recipe,
+        preprocessing: Preprocessing,
         seed: int,
     ):
         super().__init__(seed)
         self.images = images
         self.labels = np.asarray(labels)
         self.config = config
-        self.recipe = recipe
+        self.preprocessing = preprocessing
 
     def plan(self, epoch: int) -> list[list[tuple[int, View]]]:
         """Return for each batch the row index and the view of each of its B images."""
@@ -66,7 +66,7 @@ class ViewBatches(EpochBatches):
         inputs = []
         labels = []
         for row, view in rows:
-            inputs.append(prepare(show(self.images[row], view, self.recipe.size), self.recipe))
+            inputs.append(prepare(show(self.images[row], view, self.preprocessing.size), self.preprocessing))
             labels.append(self.labels[row])
         return np.stack(inputs), np.array(labels, np.int32)
 

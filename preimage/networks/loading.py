@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vislang.core.errors import ConfigError
-from vislang.images.preprocess import find_recipe
+from vislang.images.preprocess import find_preprocessing
 
 if TYPE_CHECKING:
     from preimage.networks.network import Network
@@ -16,20 +16,20 @@ def load_network(
     *,
     weights: str | Path | None = None,
     size: int | None = None,
-    recipe: str | None = None,
+    preprocessing: str | None = None,
 ) -> "Network":
     """Load a network to look into.
 
     Args:
         name: a name of `vislang.backbones.registry.BACKBONES`; a folder that `preimage.train` wrote; a .keras or .h5
-            file (with a recipe); "caffe:NAME" of `vislang.backbones.caffe.load.NETWORKS`, or a .prototxt file, both
-            with a .caffemodel as weights.
+            file (with `preprocessing`); "caffe:NAME" of `vislang.backbones.caffe.load.NETWORKS`, or a .prototxt file,
+            both with a .caffemodel as weights.
         weights: a file, instead of the usual places; "random" for tests and timing.
         size: side of the images, other than the network's own.
-        recipe: of preprocessing, other than the network's own.
+        preprocessing: a name other than the network's own.
 
     Raises:
-        ConfigError: an unknown name or recipe, or a size that the network cannot be rebuilt for.
+        ConfigError: an unknown name or preprocessing, or a size that the network cannot be rebuilt for.
         DataError: weights that are missing, damaged or of another network.
         CheckpointError: a folder of `preimage.train` that is damaged or not trained yet.
 
@@ -39,23 +39,23 @@ def load_network(
     """
     name = str(name)
     if name.startswith("caffe:") or name.endswith(".prototxt"):
-        return _load_caffe(name, weights, size, recipe)
+        return _load_caffe(name, weights, size, preprocessing)
     from preimage.classifier.model import is_trained
     from preimage.networks.network import Network
     from vislang.backbones.registry import BACKBONES, load_backbone
 
-    if size is not None and recipe is not None and size != find_recipe(recipe).size:
-        raise ConfigError(f"got size {size} and recipe {recipe}, which says another; give one of them")
+    if size is not None and preprocessing is not None and size != find_preprocessing(preprocessing).size:
+        raise ConfigError(f"got size {size} and preprocessing {preprocessing}, which says another; give one of them")
     if name not in BACKBONES and is_trained(name):
-        return _load_trained(name, weights, size, recipe)
-    backbone: Any = load_backbone(name, weights=weights, recipe=recipe if size is None else str(size))
+        return _load_trained(name, weights, size, preprocessing)
+    backbone: Any = load_backbone(name, weights=weights, preprocessing=preprocessing if size is None else str(size))
     if backbone.model is None:
         raise ConfigError(f"{name} is no Keras model, so it has no gradients; give a .keras file or a name")
-    aliases = {tap: backbone.layer_of(tap) for tap in backbone.taps}
-    return Network(name, backbone.model, backbone.recipe, aliases)
+    aliases = {layer: backbone.keras_layer(layer) for layer in backbone.layers}
+    return Network(name, backbone.model, backbone.preprocessing, aliases)
 
 
-def _load_trained(name: str, weights: str | Path | None, size: int | None, recipe: str | None) -> "Network":
+def _load_trained(name: str, weights: str | Path | None, size: int | None, preprocessing: str | None) -> "Network":
     from preimage.classifier.model import load_classifier
     from preimage.networks.network import Network
     from vislang.backbones.resize import at_input_size
@@ -63,16 +63,16 @@ def _load_trained(name: str, weights: str | Path | None, size: int | None, recip
     if weights is not None:
         raise ConfigError(f"network {name} holds its own weights, got {weights}; leave --weights out")
     trained = load_classifier(name)
-    used = find_recipe(recipe) if recipe else trained.recipe
+    used = find_preprocessing(preprocessing) if preprocessing else trained.preprocessing
     if size is not None:
-        used = find_recipe(used.name.replace(f"-{used.size}-", f"-{size}-"))
+        used = find_preprocessing(used.name.replace(f"-{used.size}-", f"-{size}-"))
     model = trained.model
-    if used.size != trained.recipe.size:
+    if used.size != trained.preprocessing.size:
         model = at_input_size(name, trained.model, used.size)
     return Network(name, model, used, trained.layers, classes=trained.classes)
 
 
-def _load_caffe(name: str, weights: str | Path | None, size: int | None, recipe: str | None) -> "Network":
+def _load_caffe(name: str, weights: str | Path | None, size: int | None, preprocessing: str | None) -> "Network":
     from preimage.networks.network import Network
     from vislang.backbones.caffe import load as caffe
 
@@ -83,11 +83,11 @@ def _load_caffe(name: str, weights: str | Path | None, size: int | None, recipe:
     else:
         model = caffe.load(name, weights, size=None if size is None else (size, size))
     side = model.input_shape[1]
-    if recipe:
-        used = find_recipe(recipe)
+    if preprocessing:
+        used = find_preprocessing(preprocessing)
     else:
         default = "squash-224-bgr-drawn/v1" if "illust" in name else "squash-224-bgr-mean/v1"
-        used = replace(find_recipe(default), size=side, shorter_side=side)
+        used = replace(find_preprocessing(default), size=side, shorter_side=side)
     if size not in (None, side) or used.size != side:
         raise ConfigError(f"network {name} takes images of {side} pixels, got {size or used.size}")
-    return Network(name, model, used, find_output=lambda layer: caffe.at_taps(model, [layer]).outputs[0])
+    return Network(name, model, used, find_output=lambda layer: caffe.at_layers(model, [layer]).outputs[0])

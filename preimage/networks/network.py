@@ -16,12 +16,12 @@ from preimage.networks.activations import before_activation, ends_in_relu, is_so
 from preimage.networks.receptive_fields import ReceptiveField, receptive_field_of
 from vislang.backbones.feature_name import LAYER, FeatureName
 from vislang.core.errors import ConfigError, unknown_name
-from vislang.images.preprocess import Recipe, prepare
+from vislang.images.preprocess import Preprocessing, prepare
 from vislang.training.compile import compiled
 
 Tensor = Any
 SCORES = "scores"
-_GREY = (123.68, 116.779, 103.939)  # RGB mean of ImageNet, for recipes that subtract none
+_GREY = (123.68, 116.779, 103.939)  # RGB mean of ImageNet, for preprocessing that subtracts none
 _BATCH = 16  # images encoded at a time
 
 
@@ -31,7 +31,7 @@ class Network:
     Args:
         name: as it was given to `load_network`.
         model: a functional Keras model with one square image input.
-        recipe: preprocessing of its images.
+        preprocessing: how its images are prepared.
         aliases: {name: layer}, further names of layers.
         find_output: returns the symbolic output of names that only the importer knows, or None.
         classes: names of its classes; () where the network does not hold them.
@@ -45,17 +45,17 @@ class Network:
         self,
         name: str,
         model: Any,
-        recipe: Recipe,
+        preprocessing: Preprocessing,
         aliases: dict[str, str] | None = None,
         find_output: Callable[[str], Any] | None = None,
         classes: Sequence[str] = (),
     ):
         self.name = name
         self.model = model
-        self.recipe = recipe
+        self.preprocessing = preprocessing
         self.classes = tuple(classes)
-        self.size = recipe.size
-        self.mean = np.array(recipe.mean[:: recipe.step], np.float32) * recipe.divisor
+        self.size = preprocessing.size
+        self.mean = np.array(preprocessing.mean[:: preprocessing.step], np.float32) * preprocessing.divisor
         if not self.mean.any():
             self.mean = np.array(_GREY, np.float32)
         self._aliases = aliases or {}
@@ -141,10 +141,10 @@ class Network:
 
     def preprocess(self, images: Tensor) -> Tensor:
         """Return the model's input, float32 [B, S, S, 3], of images float32 [B, S, S, 3], RGB 0..255."""
-        recipe = self.recipe
-        ordered = images if recipe.step == 1 else ops.flip(images, axis=-1)
-        values = ordered / recipe.divisor - np.array(recipe.mean, np.float32)
-        return values / np.array(recipe.deviation, np.float32)
+        preprocessing = self.preprocessing
+        ordered = images if preprocessing.step == 1 else ops.flip(images, axis=-1)
+        values = ordered / preprocessing.divisor - np.array(preprocessing.mean, np.float32)
+        return values / np.array(preprocessing.std, np.float32)
 
     def build(self, layers: Sequence[str]) -> None:
         """Build the model that ends in some layers; it copies weights, which cannot be done inside a compiled graph.
@@ -187,7 +187,7 @@ class Network:
         Raises:
             DataError: it cannot be decoded.
         """
-        plain = replace(self.recipe, step=1, divisor=1.0, mean=(0.0, 0.0, 0.0), deviation=(1.0, 1.0, 1.0))
+        plain = replace(self.preprocessing, step=1, divisor=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
         return prepare(source, plain)
 
     def encode(self, images: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:

@@ -78,7 +78,7 @@ def filters_from_noise(
         if step == 1:
             _require_gradient(layer, channels, gradient)
         images = np.clip(x, 0.0, 255.0)
-        if not preprocess and network.recipe.step == -1:
+        if not preprocess and network.preprocessing.step == -1:
             images = images[..., ::-1]
         if options.watch is not None and (step % options.watch_every == 0 or step == steps):
             options.watch(step, images)
@@ -116,7 +116,7 @@ def _update_of(network: "Network", layer: str, preprocess: bool) -> Callable[...
 
 def has_pixel_range(network: "Network") -> bool:
     """Return whether a network's input is RGB or BGR 0..255, apart from a mean."""
-    return network.recipe.divisor == 1.0 and network.recipe.deviation == (1.0, 1.0, 1.0)
+    return network.preprocessing.divisor == 1.0 and network.preprocessing.std == (1.0, 1.0, 1.0)
 
 
 def _require_gradient(layer: str, channels: Sequence[int], gradient: np.ndarray) -> None:

@@ -24,10 +24,10 @@ def photographs(count, side=48):
 class Teacher:
     """Sees the mean colour of each of 10x10 cells, and its square; its layer "fine" that of 40x40 cells."""
 
-    def encode(self, pictures, taps):
+    def encode(self, pictures, layers):
         cells = pictures.reshape(len(pictures), 10, 32, 10, 32, 3).mean(axis=(2, 4))
         seen = {"grid": np.concatenate([cells, np.square(cells)], axis=-1).astype(np.float32)}
-        if "fine" in taps:
+        if "fine" in layers:
             seen["fine"] = pictures.reshape(len(pictures), 40, 8, 40, 8, 3).mean(axis=(2, 4))
         return seen
 

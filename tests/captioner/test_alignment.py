@@ -301,8 +301,8 @@ def toy_regions(toy_data, tmp_path_factory) -> Path:
         rows[number, :3] += random.normal(0, 0.05, (3, 16))
         boxes[number, :3] = [[0, 0, 1, 1, 1], [0, 0, 0.5, 0.5, 0.9], [0, 0.5, 1, 1, 0.8]]
     path = tmp_path_factory.mktemp("regions") / "features.h5"
-    for tap, array in (("regions-toy", rows), ("boxes-toy", boxes)):
-        key = FeatureKey("toy", tap, "none", "f" * 64)
+    for layer, array in (("regions-toy", rows), ("boxes-toy", boxes)):
+        key = FeatureKey("toy", layer, "none", "f" * 64)
         import_rows(path, [entry["filename"] for entry in entries], array.astype(np.float32), key)
     return path
 

@@ -85,7 +85,7 @@ def test_features_are_taken_as_they_are(model, album):
     assert len(captioner.caption_images(model, features["pooled"])) == 3  # one descriptor is a set, too
     with pytest.raises(DataError, match="features are 3 wide, expected 128"):
         captioner.caption_images(model, np.zeros((2, 3), np.float32))
-    with pytest.raises(DataError, match="tap 'grid' are missing, got pooled"):
+    with pytest.raises(DataError, match="layer 'grid' are missing, got pooled"):
         captioner.caption_images(model, {"pooled": features["pooled"]})
 
 
@@ -94,7 +94,7 @@ def test_features_of_different_numbers_of_images_are_refused():
 
     with pytest.raises(DataError, match=r"features are of \[2, 3\] images"):
         given_features({"pooled": np.zeros((2, 4)), "grid": np.zeros((3, 2, 2, 4))}, ["pooled", "grid"])
-    with pytest.raises(DataError, match="reads taps pooled, grid"):
+    with pytest.raises(DataError, match="reads layers pooled, grid"):
         given_features(np.zeros((2, 4)), ["pooled", "grid"])
 
 

@@ -36,7 +36,7 @@ def drawn(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
     counts = ["--train", "40", "--dev", "10", "--test", "10"]
     assert scenes.main(["--out", str(folder / "scenes"), *counts]) == 0
-    taps = [
+    layers = [
         "--backbone",
         "compact_scenes",
         "--layers",
@@ -44,7 +44,7 @@ def drawn(tmp_path_factory) -> Path:
         "--cache",
         str(folder / "cache.h5"),
     ]
-    assert extract(["--images", str(folder / "scenes" / "images"), *taps]) == 0
+    assert extract(["--images", str(folder / "scenes" / "images"), *layers]) == 0
     place = ["--data", str(folder / "scenes"), "--cache", str(folder / "cache.h5")]
     small = [word for one in ("epochs=2", "word_dim=16", "hidden_dim=16") for word in ("--set", one)]
     words = ["--dataset", "scenes", *place, "--backbone", "compact_scenes", "--out", str(folder / "aligner"), *small]
@@ -165,7 +165,7 @@ def test_a_sentence_is_tied_to_regions(drawn, capsys):
         ),
         (["--max-regions", "0"], "max_regions got 0, expected 1 or more"),
         (["--model", "nowhere"], "nowhere holds no config.json"),
-        (["--proposals", "detector:x.pb"], "name taps such as regions-grid alike"),
+        (["--proposals", "detector:x.pb"], "name layers such as regions-grid alike"),
     ],
 )
 def test_mistakes_are_one_line_with_exit_code_2(drawn, capsys, change, message):

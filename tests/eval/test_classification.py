@@ -112,14 +112,18 @@ def study(tmp_path_factory):
             for number in range(8):
                 picture = random.integers(0, 255, (20, 20, 3), dtype=np.uint8)
                 Image.fromarray(picture).save(folder / "pacs" / domain / label / f"{number}.png")
-    config = ClassifierConfig(backbone="", channels=(4,), recipe="squash-64-tf/v1", updates=12, head_updates=0)
+    config = ClassifierConfig(backbone="", channels=(4,), preprocessing="squash-64-tf/v1", updates=12, head_updates=0)
     train = [record.image_id for record in read_pacs(folder / "pacs") if record.split == "train"]
     for seed in (0, 1):
         keras.utils.set_random_seed(seed)
         built = build_classifier(config, ["lake", "rose"])
         built.model.get_layer("classes").kernel.assign(np.random.default_rng(seed).normal(size=(4, 2)) * 9)
         description = {"kind": KIND, "preset": "tiny", "config": to_json(config), "seed": seed, "domains": ["photo"]}
-        description |= {"classes": ["lake", "rose"], "images": {"train": train}, "recipe": built.recipe.name}
+        description |= {
+            "classes": ["lake", "rose"],
+            "images": {"train": train},
+            "preprocessing": built.preprocessing.name,
+        }
         description |= {"layers": built.layers, "backbone": {"name": "none"}}
         description |= {"data": {"folder": str(folder / "pacs"), "fingerprint": "f"}}
         run = folder / f"run-{seed}"

@@ -7,7 +7,7 @@ import numpy as np
 
 from preimage.networks.network import Network
 from vislang.backbones.weights import fill_randomly
-from vislang.images.preprocess import find_recipe
+from vislang.images.preprocess import find_preprocessing
 
 SIZE = 16
 
@@ -32,9 +32,9 @@ def tiny_model(size: int = SIZE, classes: int = 4) -> keras.Model:
     return model
 
 
-def tiny_network(size: int = SIZE, recipe: str = "squash-64-tf/v1") -> Network:
+def tiny_network(size: int = SIZE, preprocessing: str = "squash-64-tf/v1") -> Network:
     """Return the tiny model as a network."""
-    return Network("tiny", tiny_model(size), replace(find_recipe(recipe), size=size, shorter_side=size))
+    return Network("tiny", tiny_model(size), replace(find_preprocessing(preprocessing), size=size, shorter_side=size))
 
 
 def photographs(count: int, size: int = SIZE) -> np.ndarray:

@@ -10,7 +10,7 @@ from PIL import Image
 from naturalness import map as map_command
 from naturalness import train, training
 from naturalness.api import load_model, naturalness_score, unnaturalness_map
-from naturalness.feature_maps import FrozenTaps
+from naturalness.feature_maps import FrozenLayers
 from naturalness.maps import cell_map, original_picture, over_picture
 from vislang.core.errors import CheckpointError, ConfigError
 
@@ -68,42 +68,42 @@ def test_the_originals_picture_is_8_bits_in_the_middle_of_zeros():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "tap", "tile"), [("compact_scenes", "grid", 128), ("compact", "stage3_down", 200)]
+    ("backbone", "layer", "tile"), [("compact_scenes", "grid", 128), ("compact", "stage3_down", 200)]
 )
-def test_tiles_give_what_the_whole_picture_gives(backbone, tap, tile, monkeypatch):
+def test_tiles_give_what_the_whole_picture_gives(backbone, layer, tile, monkeypatch):
     from naturalness import feature_maps as network
 
-    taps = FrozenTaps(backbone, [tap], mirrored=32)
-    cell = taps.strides[0]
+    cnn = FrozenLayers(backbone, [layer], mirrored=32)
+    cell = cnn.strides[0]
     picture = np.random.default_rng(1).integers(0, 255, (20 * cell, 26 * cell, 3), np.uint8)
-    whole = taps.maps(picture)[tap]
+    whole = cnn.maps(picture)[layer]
     monkeypatch.setattr(network, "_TILE", tile)
     monkeypatch.setattr(network, "_MARGIN", 64)
-    tiled = taps.maps(picture)[tap]
-    assert whole.shape == tiled.shape == (20, 26, taps.channels[0])
+    tiled = cnn.maps(picture)[layer]
+    assert whole.shape == tiled.shape == (20, 26, cnn.channels[0])
     np.testing.assert_allclose(tiled, whole, atol=2e-3)
 
 
 def test_the_mirror_is_whole_cells_so_that_cells_lie_where_their_pixels_are():
-    taps = FrozenTaps("compact", ["stage2_down", "stage3_down"], mirrored=64)
-    assert (taps.strides, taps.mirrored) == ((12, 24), 72)
+    cnn = FrozenLayers("compact", ["stage2_down", "stage3_down"], mirrored=64)
+    assert (cnn.strides, cnn.mirrored) == ((12, 24), 72)
     picture = np.full((240, 240, 3), 128, np.uint8)
     spot = picture.copy()
-    spot[96:120, 144:168] = 255  # the cell in row 4 and column 6 of the coarser tap
-    before, after = (taps.maps(one)["stage3_down"] for one in (picture, spot))
+    spot[96:120, 144:168] = 255  # the cell in row 4 and column 6 of the coarser layer
+    before, after = (cnn.maps(one)["stage3_down"] for one in (picture, spot))
     changed = np.abs(after - before).sum(axis=-1)
     assert np.unravel_index(changed.argmax(), changed.shape) == (4, 6)
 
 
 def test_what_is_not_there_is_said():
-    with pytest.raises(ConfigError, match="tap of backbone compact_scenes"):
-        FrozenTaps("compact_scenes", ["grit"])
+    with pytest.raises(ConfigError, match="layer of backbone compact_scenes"):
+        FrozenLayers("compact_scenes", ["grit"])
     with pytest.raises(ConfigError, match="has no map"):
-        FrozenTaps("compact_scenes", ["pooled"])
-    taps = FrozenTaps("compact_scenes", ["data"])
+        FrozenLayers("compact_scenes", ["pooled"])
+    cnn = FrozenLayers("compact_scenes", ["data"])
     with pytest.raises(ConfigError, match="the picture has 40 x 200 pixels"):
-        taps.maps(np.zeros((200, 40, 3), np.uint8))
-    assert (taps.channels, taps.strides) == ((3,), (1,))
+        cnn.maps(np.zeros((200, 40, 3), np.uint8))
+    assert (cnn.channels, cnn.strides) == ((3,), (1,))
 
 
 def test_scores_maps_and_losses_of_a_picture(trained, photographs):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from naturalness import train, training, training_maps
 from naturalness.api import load_model
-from naturalness.feature_maps import FrozenTaps
+from naturalness.feature_maps import FrozenLayers
 from naturalness.training_maps import TrainingImage, TrainingMaps
 from vislang.core.errors import DataError
 from vislang.features.cache.reader import FeatureKey, import_rows
@@ -37,7 +37,7 @@ def run(*words, out):
 
 @pytest.fixture
 def network():
-    return FrozenTaps("compact_scenes", ["grid"])
+    return FrozenLayers("compact_scenes", ["grid"])
 
 
 def test_an_unreadable_image_is_told_though_the_last_pass_stops_before_it(photographs, tmp_path, capsys, monkeypatch):
@@ -81,7 +81,10 @@ def test_maps_of_a_cache_are_those_of_the_images_that_it_holds(toy_data, tmp_pat
     ids = [f"{index}.jpg" for index in range(60) if index != 3]
     grids = np.random.default_rng(0).normal(size=(len(ids), 8, 8, network.channels[0])).astype(np.float32)
     import_rows(
-        tmp_path / "maps.h5", ids, grids, FeatureKey("compact_scenes", "grid", network.loaded.recipe.name, "f" * 64)
+        tmp_path / "maps.h5",
+        ids,
+        grids,
+        FeatureKey("compact_scenes", "grid", network.loaded.preprocessing.name, "f" * 64),
     )
     words = ["--data", toy_data, "--dataset", "karpathy", "--cache", tmp_path / "maps.h5"]
     assert run(*words, out=tmp_path / "run") == 0

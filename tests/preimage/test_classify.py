@@ -13,7 +13,7 @@ from preimage import classify as command
 from preimage.networks.class_labels import class_names, probabilities
 from preimage.networks.network import Network
 from vislang.core.errors import ConfigError, DataError
-from vislang.images.preprocess import find_recipe
+from vislang.images.preprocess import find_preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def many_classes(count):
     image = keras.Input((64, 64, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(image)
     return Network(
-        "many", keras.Model(image, keras.layers.Dense(count, "softmax")(pooled)), find_recipe("squash-64-tf/v1")
+        "many", keras.Model(image, keras.layers.Dense(count, "softmax")(pooled)), find_preprocessing("squash-64-tf/v1")
     )
 
 
@@ -90,7 +90,8 @@ def test_names_come_from_keras_where_no_file_has_them(monkeypatch):
 
 
 def test_what_has_no_classes_or_other_names_is_refused(network, tmp_path):
-    headless = Network("bare", keras.Model(network.model.input, network.model.get_layer("last").output), network.recipe)
+    model = keras.Model(network.model.input, network.model.get_layer("last").output)
+    headless = Network("bare", model, network.preprocessing)
     for call in (class_names, lambda one: preimage.classify_images(one, photographs(1))):
         with pytest.raises(ConfigError, match="network bare has no classes: it ends in the layer last"):
             call(headless)
@@ -132,7 +133,7 @@ def test_the_command_prints_lines_and_json(folder, capsys):
     assert command.main(words(folder, *line, "--json")) == 0
     told = json.loads(capsys.readouterr().out)
     assert [one["name"] for one in told["images"]] == [str(path) for path in pictures]
-    network = preimage.load_network(str(folder / "tiny.keras"), recipe="squash-64-tf/v1")
+    network = preimage.load_network(str(folder / "tiny.keras"), preprocessing="squash-64-tf/v1")
     found = preimage.classify_images(network, pictures, top=2, labels=folder / "labels.txt")
     assert found.names == tuple(map(str, pictures))
     assert told["images"][1]["classes"] == [

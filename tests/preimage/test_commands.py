@@ -77,7 +77,7 @@ def test_maximize_shows_filters_from_noise_and_their_frames(folder, capsys):
     assert told["preset"] is None
     assert told["images"][0]["mean_activation"] != 0.0
     assert Image.open(folder / "noise.gif").n_frames > 1
-    network = preimage.load_network(folder / "tiny.keras", recipe="squash-64-tf/v1")
+    network = preimage.load_network(folder / "tiny.keras", preprocessing="squash-64-tf/v1")
     expected = preimage.filters_from_noise(network, "last", [1]).images[0]
     sheet = np.asarray(Image.open(folder / "noise.png"), np.float32)
     np.testing.assert_allclose(sheet[4:68, 4:68], expected, atol=1.0)

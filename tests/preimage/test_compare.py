@@ -26,7 +26,7 @@ from preimage.networks.layers import block_ends, cheapest_path, evenly_spaced_la
 from preimage.networks.network import Network
 from vislang.backbones.weights import fill_randomly
 from vislang.core.errors import ConfigError
-from vislang.images.preprocess import find_recipe
+from vislang.images.preprocess import find_preprocessing
 
 
 def other_network(size=24):
@@ -40,8 +40,8 @@ def other_network(size=24):
     x = keras.layers.Concatenate(name="concatenate")([left, right])
     x = keras.layers.Conv2D(6, 3, 2, padding="same", name="c3")(x)
     x = keras.layers.ReLU(name="r3")(x)
-    recipe = replace(find_recipe("squash-64-bgr-mean/v1"), size=size, shorter_side=size)
-    return Network("other", fill_randomly(keras.Model(image, x)), recipe)
+    preprocessing = replace(find_preprocessing("squash-64-bgr-mean/v1"), size=size, shorter_side=size)
+    return Network("other", fill_randomly(keras.Model(image, x)), preprocessing)
 
 
 def uint8(count=6, size=32):
@@ -159,8 +159,8 @@ def test_classes_are_asked_of_the_network_that_has_some(networks, comparison):
 def test_alignments_are_those_of_all_pictures_and_the_diagonal_is_in_the_matrix(networks, comparison):
     assert comparison.cka.shape == (3, 3)
     features = [
-        network.encode(read_images(network, uint8()).images, [tap])[tap]
-        for network, tap in zip(networks, ("last", "r3"), strict=True)
+        network.encode(read_images(network, uint8()).images, [layer])[layer]
+        for network, layer in zip(networks, ("last", "r3"), strict=True)
     ]
     for found, debiased in ((comparison.matched_cka, True), (comparison.matched_cka_biased, False)):
         expected = alignment(*(centred_gram(one, debiased=debiased) for one in features))
@@ -177,13 +177,13 @@ def test_distinctive_channels_are_rarely_active_and_not_just_large():
 
 
 def test_depths_are_the_same_however_few_features_are_held(networks, monkeypatch):
-    pictures, taps = read_images(networks[0], uint8()).images, ["first", "last", "mean"]
-    at_once = layer_analysis.layer_statistics(networks[0], pictures, taps, pooled=True)
+    pictures, layers = read_images(networks[0], uint8()).images, ["first", "last", "mean"]
+    at_once = layer_analysis.layer_statistics(networks[0], pictures, layers, pooled=True)
     monkeypatch.setattr(layer_analysis, "_HELD", 1)
-    one_by_one = layer_analysis.layer_statistics(networks[0], pictures, taps, pooled=True)
-    for tap in taps:
-        assert one_by_one[tap].grams[True] == pytest.approx(at_once[tap].grams[True], abs=1e-6)
-        assert one_by_one[tap].max_activations.shape == (6, networks[0].shape(tap)[-1])
+    one_by_one = layer_analysis.layer_statistics(networks[0], pictures, layers, pooled=True)
+    for layer in layers:
+        assert one_by_one[layer].grams[True] == pytest.approx(at_once[layer].grams[True], abs=1e-6)
+        assert one_by_one[layer].max_activations.shape == (6, networks[0].shape(layer)[-1])
 
 
 def test_iterations_keep_the_proportion_of_stages():

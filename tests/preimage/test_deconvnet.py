@@ -70,8 +70,8 @@ def test_each_rule_is_the_slow_backward_pass(rule):
     for layer in model.layers:
         layer.set_weights([random.normal(size=w.shape) * 0.5 for w in layer.get_weights()])
     model.get_layer("n").set_weights([random.uniform(0.5, 2, 5) for _ in range(4)])
-    recipe = tiny_network(8, "squash-64-raw/v1").recipe
-    network = Network("hand", model, recipe)
+    preprocessing = tiny_network(8, "squash-64-raw/v1").preprocessing
+    network = Network("hand", model, preprocessing)
     picture = random.uniform(-2, 2, (1, 8, 8, 3)).astype(np.float32)
     direction = random.normal(size=(1, 4, 4, 4)).astype(np.float32)
 
@@ -136,7 +136,7 @@ def test_layers_without_a_rule_are_refused_by_name():
     image = keras.Input((8, 8, 3))
     x = keras.layers.LeakyReLU(name="leaky")(keras.layers.Conv2D(2, 3)(image))
     soft = keras.layers.Conv2D(2, 3, activation="sigmoid", name="soft")(image)
-    network = Network("odd", keras.Model(image, [x, soft]), tiny_network(8).recipe)
+    network = Network("odd", keras.Model(image, [x, soft]), tiny_network(8).preprocessing)
     direction = unit_directions("leaky", network.shape("leaky"), [0])
     with pytest.raises(ConfigError, match="guided does not cover layer leaky .LeakyReLU. of network odd"):
         project(network, photographs(1, 8), "leaky", direction, relu_rule="guided")
@@ -146,7 +146,7 @@ def test_layers_without_a_rule_are_refused_by_name():
     with pytest.raises(ConfigError, match="unknown ReLU rule 'guide'; did you mean guided"):
         project(network, photographs(1, 8), "leaky", direction, relu_rule="guide")
     slope = keras.layers.ReLU(negative_slope=0.1, name="slope")(image)
-    network = Network("odd", keras.Model(image, slope), tiny_network(8).recipe)
+    network = Network("odd", keras.Model(image, slope), tiny_network(8).preprocessing)
     with pytest.raises(ConfigError, match="a ReLU with a slope or a threshold"):
         project(network, photographs(1, 8), "slope", unit_directions("slope", (8, 8, 3), [0]))
 
@@ -156,7 +156,7 @@ def test_a_deconvnet_does_not_undo_caffes_normalisation():
 
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, LRN(5, 1.0, 0.75, 1.0, name="norm")(image))
-    network = Network("norm", model, tiny_network(8, "squash-64-raw/v1").recipe)
+    network = Network("norm", model, tiny_network(8, "squash-64-raw/v1").preprocessing)
     direction = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
     found = project(network, photographs(1, 8), "norm", direction)
     np.testing.assert_allclose(found, direction, rtol=1e-5)
@@ -191,7 +191,7 @@ def test_top_patches_are_the_strongest_of_all_pictures_and_bad_files_are_told(tm
 
 
 def test_scores_have_patches_too(tmp_path):
-    network = Network("tiny", tiny_model(), tiny_network().recipe)
+    network = Network("tiny", tiny_model(), tiny_network().preprocessing)
     Image.fromarray(photographs(1)[0].astype(np.uint8)).save(tmp_path / "a.png")
     (patch,) = preimage.top_patches(network, tmp_path / "a.png", "scores", 1).patches
     assert patch.box == (0, 0, SIZE, SIZE)

@@ -200,7 +200,7 @@ def test_regions_take_their_own_textures_and_must_be_in_both(network):
     assert finer.shape == (SIZE, SIZE, 3)
 
 
-def test_filters_from_noise_follow_the_recipe(network):
+def test_filters_from_noise_follow_the_preprocessing(network):
     found = preimage.filters_from_noise(network, "pre:third", [1, 2], steps=3).images
     from vislang.core.seeds import stream
 
@@ -260,12 +260,12 @@ def test_masks_and_stds_belong_to_one_objective_each(network):
         preimage.invert_images(network, images, "scores", unit_std=np.ones(4))
 
 
-@pytest.mark.parametrize("recipe", ["squash-64-tf/v1", "squash-64-bgr-mean/v1", "squash-64-imagenet/v1"])
-def test_pictures_reach_the_network_as_its_recipe_says(recipe):
-    network = tiny_network(64, recipe)
+@pytest.mark.parametrize("preprocessing", ["squash-64-tf/v1", "squash-64-bgr-mean/v1", "squash-64-imagenet/v1"])
+def test_pictures_reach_the_network_as_its_preprocessing_says(preprocessing):
+    network = tiny_network(64, preprocessing)
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     np.testing.assert_allclose(
-        np.asarray(network.preprocess(network.resized(picture)[None]))[0], prepare(picture, recipe), atol=1e-4
+        np.asarray(network.preprocess(network.resized(picture)[None]))[0], prepare(picture, preprocessing), atol=1e-4
     )
     middle = np.asarray(network.preprocess(np.broadcast_to(network.mean, (1, 64, 64, 3)).astype(np.float32)))
     np.testing.assert_allclose(middle, 0.0, atol=1e-4)
@@ -284,7 +284,7 @@ def test_names_are_those_of_layers_of_values_before_activations_and_of_scores(ne
         network.output("frist")
     model = keras.Model(network.model.input, network.model.get_layer("last").output)
     with pytest.raises(ConfigError, match="ends without a softmax and has no class scores"):
-        type(network)("cut", model, network.recipe).output("scores")
+        type(network)("cut", model, network.preprocessing).output("scores")
 
 
 def test_receptive_fields_are_what_gradients_reach(network):
@@ -318,12 +318,12 @@ def test_networks_are_loaded_by_name_file_and_from_caffe(tmp_path):
     assert network.size == 64
     assert network.encode(photographs(1, 64), ["grid", "pooled"])["pooled"].shape == (1, 128)
     tiny_model(64).save(tmp_path / "tiny.keras")
-    network = preimage.load_network(str(tmp_path / "tiny.keras"), recipe="squash-64-tf/v1")
+    network = preimage.load_network(str(tmp_path / "tiny.keras"), preprocessing="squash-64-tf/v1")
     assert network.shape("scores") == (4,)
-    with pytest.raises(ConfigError, match="give a recipe"):
+    with pytest.raises(ConfigError, match="pass --preprocessing"):
         preimage.load_network(str(tmp_path / "tiny.keras"))
     with pytest.raises(ConfigError, match="which says another"):
-        preimage.load_network(str(tmp_path / "tiny.keras"), recipe="squash-64-tf/v1", size=96)
+        preimage.load_network(str(tmp_path / "tiny.keras"), preprocessing="squash-64-tf/v1", size=96)
     with pytest.raises(ConfigError, match="unknown backbone"):
         preimage.load_network("compcat")
     with pytest.raises(ConfigError, match="expected --weights FILE.caffemodel"):

@@ -38,7 +38,7 @@ CANVAS = (40 * RANDOM.normal(size=(2, 6, 7, 3))).astype(np.float32)
 
 
 def at_maps(term, maps=MAPS):
-    seen = SearchState(None, None, {"tap": ops.convert_to_tensor(maps)})
+    seen = SearchState(None, None, {"conv": ops.convert_to_tensor(maps)})
     return np.asarray(term(seen, [ops.convert_to_tensor(array) for array in term.arrays]))
 
 
@@ -60,60 +60,60 @@ def check_gradient(function, at, tolerance=2e-2):
 
 def test_inversion_is_the_relative_squared_error_of_what_counts():
     expected = ((MAPS - TARGET) ** 2).sum((1, 2, 3)) / (TARGET**2).sum((1, 2, 3))
-    np.testing.assert_allclose(at_maps(Inversion("tap", TARGET)), expected, rtol=1e-5)
-    assert at_maps(Inversion("tap", MAPS)).max() == 0.0
-    for mask in (MAPS[0, ..., :1] > 0, objectives.feature_mask("tap", (4, 5, 3), "second-half")):
+    np.testing.assert_allclose(at_maps(Inversion("conv", TARGET)), expected, rtol=1e-5)
+    assert at_maps(Inversion("conv", MAPS)).max() == 0.0
+    for mask in (MAPS[0, ..., :1] > 0, objectives.feature_mask("conv", (4, 5, 3), "second-half")):
         expected = (mask * (MAPS - TARGET) ** 2).sum((1, 2, 3)) / (mask * TARGET**2).sum((1, 2, 3))
-        np.testing.assert_allclose(at_maps(Inversion("tap", TARGET, mask)), expected, rtol=1e-5)
-    with pytest.raises(ConfigError, match="features of layer tap are all 0 for image 1"):
-        Inversion("tap", TARGET * np.array([1, 0]).reshape(2, 1, 1, 1))
+        np.testing.assert_allclose(at_maps(Inversion("conv", TARGET, mask)), expected, rtol=1e-5)
+    with pytest.raises(ConfigError, match="features of layer conv are all 0 for image 1"):
+        Inversion("conv", TARGET * np.array([1, 0]).reshape(2, 1, 1, 1))
 
 
 def test_masks_are_where_they_should_be():
-    mask = objectives.feature_mask("tap", (13, 13, 4), "central")
+    mask = objectives.feature_mask("conv", (13, 13, 4), "central")
     assert mask.shape == (13, 13, 1)
     assert mask.sum() == 25
     assert mask[4:9, 4:9].all()
-    np.testing.assert_array_equal(objectives.feature_mask("tap", (5,), "first-half"), [1, 1, 0, 0, 0])
-    np.testing.assert_array_equal(objectives.feature_mask("tap", (5,), "second-half"), [0, 0, 1, 1, 1])
-    with pytest.raises(ConfigError, match="central part is that of a map, got layer tap"):
-        objectives.feature_mask("tap", (5,), "central")
+    np.testing.assert_array_equal(objectives.feature_mask("conv", (5,), "first-half"), [1, 1, 0, 0, 0])
+    np.testing.assert_array_equal(objectives.feature_mask("conv", (5,), "second-half"), [0, 0, 1, 1, 1])
+    with pytest.raises(ConfigError, match="central part is that of a map, got layer conv"):
+        objectives.feature_mask("conv", (5,), "central")
 
 
 def test_standardised_errors_count_in_standard_deviations():
     deviation = RANDOM.uniform(1, 2, TARGET.shape[1:])
     expected = (((MAPS - TARGET) / deviation) ** 2).mean((1, 2, 3))
-    np.testing.assert_allclose(at_maps(StandardisedInversion("tap", TARGET, deviation)), expected, rtol=1e-5)
+    np.testing.assert_allclose(at_maps(StandardisedInversion("conv", TARGET, deviation)), expected, rtol=1e-5)
     expected = ((MAPS - TARGET) ** 2).mean((1, 2, 3)) / TARGET.var((1, 2, 3))
-    np.testing.assert_allclose(at_maps(StandardisedInversion("tap", TARGET)), expected, rtol=1e-4)
-    with pytest.raises(ConfigError, match="standard deviation at layer tap is 0"):
-        StandardisedInversion("tap", TARGET, np.zeros(3))
+    np.testing.assert_allclose(at_maps(StandardisedInversion("conv", TARGET)), expected, rtol=1e-4)
+    with pytest.raises(ConfigError, match="standard deviation at layer conv is 0"):
+        StandardisedInversion("conv", TARGET, np.zeros(3))
 
 
 def test_activations_and_caricatures_are_inner_products():
-    np.testing.assert_allclose(at_maps(Activation("tap", TARGET)), -(MAPS * TARGET).sum((1, 2, 3)), rtol=1e-4)
-    np.testing.assert_allclose(at_maps(caricature_objective("tap", MAPS)), -1.0, rtol=1e-5)
-    with pytest.raises(ConfigError, match="no feature of layer tap is above 0"):
-        caricature_objective("tap", -np.abs(MAPS))
+    np.testing.assert_allclose(at_maps(Activation("conv", TARGET)), -(MAPS * TARGET).sum((1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(at_maps(caricature_objective("conv", MAPS)), -1.0, rtol=1e-5)
+    with pytest.raises(ConfigError, match="no feature of layer conv is above 0"):
+        caricature_objective("conv", -np.abs(MAPS))
 
 
 def test_directions_pick_the_middle_unit_the_mean_or_a_class():
-    middle = unit_directions("tap", (4, 6, 3), [2, 0])
+    middle = unit_directions("conv", (4, 6, 3), [2, 0])
     assert middle[0, 2, 3, 2] == middle[1, 2, 3, 0] == 1.0
     assert middle.sum() == 2.0
-    np.testing.assert_allclose(unit_directions("tap", (4, 6, 3), [1], channel_mean=True)[0, :, :, 1], 1 / 24)
-    np.testing.assert_array_equal(unit_directions("tap", (5,), [3])[0], [0, 0, 0, 1, 0])
-    with pytest.raises(ConfigError, match="layer tap got channel 5, expected 0 to 4"):
-        unit_directions("tap", (5,), [5])
+    np.testing.assert_allclose(unit_directions("conv", (4, 6, 3), [1], channel_mean=True)[0, :, :, 1], 1 / 24)
+    np.testing.assert_array_equal(unit_directions("conv", (5,), [3])[0], [0, 0, 0, 1, 0])
+    with pytest.raises(ConfigError, match="layer conv got channel 5, expected 0 to 4"):
+        unit_directions("conv", (5,), [5])
     np.testing.assert_allclose(objectives.activation_weight(50, np.array([2.0])), 2.0)
 
 
 def test_terms_add_and_scale():
-    first, second = Inversion("tap", TARGET), Activation("tap", TARGET)
+    first, second = Inversion("conv", TARGET), Activation("conv", TARGET)
     both = 0.5 * first + second * 2.0
     np.testing.assert_allclose(at_maps(both), 0.5 * at_maps(first) + 2 * at_maps(second), rtol=1e-5)
     np.testing.assert_allclose(at_maps(first + second + first), 2 * at_maps(first) + at_maps(second), rtol=1e-5)
-    assert both.layers == ("tap",)
+    assert both.layers == ("conv",)
     assert len(Sum([(2.0, both), (1.0, first)]).parts) == 3
     np.testing.assert_allclose(at_maps(both.of_rows([1]), MAPS[1:]), at_maps(both)[1:], rtol=1e-5)
     with pytest.raises(TypeError):
@@ -169,16 +169,16 @@ def test_gradients_of_priors_are_those_of_finite_differences(scaling):
 
 def test_gradients_of_objectives_are_those_of_finite_differences():
     terms = [
-        Inversion("tap", TARGET),
-        StandardisedInversion("tap", TARGET),
-        Activation("tap", TARGET),
-        ContentLoss("tap", TARGET),
+        Inversion("conv", TARGET),
+        StandardisedInversion("conv", TARGET),
+        Activation("conv", TARGET),
+        ContentLoss("conv", TARGET),
     ]
     for normalisation in NORMALISATIONS:
-        terms.append(StyleLoss({"tap": np.asarray(gram(TARGET, None, normalisation))}, None, normalisation))
+        terms.append(StyleLoss({"conv": np.asarray(gram(TARGET, None, normalisation))}, None, normalisation))
     for term in terms:
         check_gradient(
-            lambda x, term=term: term(SearchState(None, None, {"tap": ops.convert_to_tensor(x)}), term.arrays), MAPS
+            lambda x, term=term: term(SearchState(None, None, {"conv": ops.convert_to_tensor(x)}), term.arrays), MAPS
         )
 
 
@@ -289,12 +289,12 @@ def test_style_losses_are_the_three_published_ones():
     }
     for name, values in expected.items():
         target = np.asarray(gram(TARGET, None, name))
-        np.testing.assert_allclose(at_maps(StyleLoss({"tap": target}, None, name)), values, rtol=1e-4)
+        np.testing.assert_allclose(at_maps(StyleLoss({"conv": target}, None, name)), values, rtol=1e-4)
     difference = ((MAPS - TARGET) ** 2).sum((1, 2, 3))
-    np.testing.assert_allclose(at_maps(ContentLoss("tap", TARGET, "paper")), difference / 2, rtol=1e-5)
-    np.testing.assert_allclose(at_maps(ContentLoss("tap", TARGET, "port")), difference / 60, rtol=1e-5)
+    np.testing.assert_allclose(at_maps(ContentLoss("conv", TARGET, "paper")), difference / 2, rtol=1e-5)
+    np.testing.assert_allclose(at_maps(ContentLoss("conv", TARGET, "port")), difference / 60, rtol=1e-5)
     with pytest.raises(ConfigError, match="unknown normalisation"):
-        StyleLoss({"tap": TARGET}, None, "mine")
+        StyleLoss({"conv": TARGET}, None, "mine")
 
 
 def test_regions_become_shares_of_cells():

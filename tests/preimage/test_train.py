@@ -18,10 +18,11 @@ from preimage.classifier.training import ViewBatches
 from preimage.networks.network import Network
 from vislang.backbones.weights import fingerprint
 from vislang.core.errors import CheckpointError, ConfigError
-from vislang.images.preprocess import find_recipe
+from vislang.images.preprocess import find_preprocessing
 from vislang.training.callbacks import ResumableTraining
 
-SCRATCH = ["channels=4,6", "recipe=squash-64-tf/v1", "batch_size=4", "updates=6", "save_every=2", "learning_rate=0.01"]
+SCRATCH = ["channels=4,6", "preprocessing=squash-64-tf/v1", "batch_size=4", "updates=6", "save_every=2"]
+SCRATCH += ["learning_rate=0.01"]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_the_folder_says_what_was_learned_from(pacs, scratch):
     assert all((pacs / image_id).is_file() and image_id.startswith("photo/") for image_id in told["images"]["train"])
 
 
-def test_a_trained_folder_is_a_network_with_classes_and_taps(pacs, scratch, tmp_path, capsys):
+def test_a_trained_folder_is_a_network_with_classes_and_layers(pacs, scratch, tmp_path, capsys):
     network = preimage.load_network(scratch)
     assert network.classes == ("lake", "rose")
     assert {"grid", "pooled", "scores", "conv1", "relu2", "pool1"} <= set(network.layer_names)
@@ -136,7 +137,8 @@ def test_every_picture_is_shown_equally_often_and_an_epoch_knows_its_views():
     config = ClassifierConfig(batch_size=4, save_every=3, updates=6, head_updates=0)
 
     def epochs(first, count):
-        batches = ViewBatches(pictures, np.arange(6), config=config, recipe=find_recipe("squash-64-tf/v1"), seed=5)
+        preprocessing = find_preprocessing("squash-64-tf/v1")
+        batches = ViewBatches(pictures, np.arange(6), config=config, preprocessing=preprocessing, seed=5)
         for epoch in range(first, first + count):
             batches.start_at(epoch)
             yield [batches[number] for number in range(len(batches))]
@@ -236,7 +238,7 @@ def test_a_damaged_folder_is_told_apart(scratch, tmp_path):
 
 def test_the_scratch_preset_sees_most_of_the_picture_at_its_last_map():
     built = build_classifier(CLASSIFIERS["scratch"], ["a", "b"])
-    network = Network("scratch", built.model, built.recipe, built.layers)
+    network = Network("scratch", built.model, built.preprocessing, built.layers)
     assert network.receptive_field("grid").side == 80
     assert network.shape("grid") == (6, 6, 192)
     assert isinstance(built.model.layers[-1], keras.layers.Dense)

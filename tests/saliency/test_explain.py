@@ -13,7 +13,7 @@ import saliency
 from captioner.api import load_model
 from saliency import explain
 from saliency.draw import draw_timeline
-from saliency.grid_features import cell_taps, encoded_cells
+from saliency.grid_features import cell_layers, encoded_cells
 from saliency.page import explained_image, word_maps_page
 from saliency.word_maps import Explanation, explain_cells
 from vislang.core.errors import ConfigError
@@ -176,13 +176,13 @@ def test_what_cannot_end_well_is_refused_in_one_line(
 
 
 def test_captioners_of_vectors_are_asked_for_cells_and_those_of_regions_refused():
-    assert cell_taps(("pooled@320",)) == ["grid@320"]
-    assert cell_taps(("grid",)) == ["grid"]
-    assert cell_taps(("frames@320",)) == ["grid@320"]
-    assert cell_taps(("pooled@320", "pooled")) == ["grid@320", "pooled"]
-    assert cell_taps(("grid", "pooled")) == ["grid", "pooled"]
-    with pytest.raises(ConfigError, match="expected one of whole pictures"):
-        cell_taps(("described-grid",))
+    assert cell_layers(("pooled@320",)) == ["grid@320"]
+    assert cell_layers(("grid",)) == ["grid"]
+    assert cell_layers(("frames@320",)) == ["grid@320"]
+    assert cell_layers(("pooled@320", "pooled")) == ["grid@320", "pooled"]
+    assert cell_layers(("grid", "pooled")) == ["grid", "pooled"]
+    with pytest.raises(ConfigError, match="expected one of whole images"):
+        cell_layers(("described-grid",))
 
 
 def test_the_page_shows_what_it_is_given_and_escapes_it():

@@ -87,7 +87,7 @@ def test_features_are_taken_as_they_are(model, photos):
     np.testing.assert_allclose(vse.encode_images(model, features).vectors, expected, atol=1e-5)
     with pytest.raises(DataError, match="features are 3 wide, expected"):
         vse.encode_images(model, np.zeros((2, 3), np.float32))
-    with pytest.raises(DataError, match="tap 'pooled' are missing, got grid"):
+    with pytest.raises(DataError, match="layer 'pooled' are missing, got grid"):
         vse.encode_images(model, {"grid": features["pooled"]})
 
 

@@ -161,7 +161,7 @@ def test_a_finished_run_is_left_as_it_is(toy_data, tmp_path):
         (["--cache", "nowhere.h5"], "nowhere.h5"),
         (["--out", "/proc/nowhere"], "cannot write into /proc/nowhere"),
         (["--set", "layers=grid,region"], "has no toy/region"),
-        (["--set", "layers=pooled@320"], "has no recipe of its own"),
+        (["--set", "layers=pooled@320"], "has no preprocessing of its own"),
         (["--set", "learning_rate=1e30", "--set", "clip_norm=0.0", "--set", "epochs=4"], "the loss became"),
     ],
 )

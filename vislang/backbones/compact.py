@@ -17,14 +17,14 @@ def build_compact(
 ) -> keras.Model:
     """Build the network with fresh weights.
 
-    Taps: the layer "grid", float32 [B, 10, 10, channels], and the layer "pooled", [B, channels], its mean and the
+    Feature layers: "grid", float32 [B, 10, 10, channels], and "pooled", [B, channels], its mean and the
     output. All values are >= 0. There is no normalisation of activations: the network is the same in training and
     in use, and a training image costs less than half as much.
 
     Args:
         size: 160, 240 or 320; whatever it is, the grid has 10x10 cells.
         width: of all layers but the last.
-        channels: of the taps.
+        channels: of the feature layers.
         conv: the layer that convolves, made as conv(channels, size, strides, "same", name=...); None: the plain one.
             Training puts in `StandardisedConv2D`, and `fold` turns the result into a plain network.
 

@@ -11,11 +11,11 @@ SCENES_WEIGHTS = Path(__file__).resolve().parent.parent / "pretrained" / "compac
 def build_compact_scenes(num_channels: int = 128) -> keras.Model:
     """Build the network with fresh weights; load `SCENES_WEIGHTS` into it to use it.
 
-    Taps: the layer "grid", float32 [B, 8, 8, num_channels], sees things where they are;
-    the layer "pooled", float32 [B, num_channels], is its average and the model's output. All values are >= 0.
+    Feature layers: "grid", float32 [B, 8, 8, num_channels], sees things where they are;
+    "pooled", float32 [B, num_channels], is its average and the model's output. All values are >= 0.
 
     Args:
-        num_channels: depth of both taps; the trained weights have 128.
+        num_channels: depth of both layers; the trained weights have 128.
 
     Returns:
         A model of float32 [B, 64, 64, 3], RGB in [-1, 1].

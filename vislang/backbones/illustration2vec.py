@@ -17,7 +17,7 @@ from vislang.core.files import UNREADABLE, read_json
 from vislang.images.decode import ImageSource
 from vislang.images.preprocess import prepare
 
-RECIPE = "squash-224-bgr-drawn/v1"
+PREPROCESSING = "squash-224-bgr-drawn/v1"
 GROUPS = {  # which of the 1,539 tags are of which kind
     "general": slice(0, 512),
     "character": slice(512, 1024),
@@ -153,7 +153,7 @@ def load(
         limits = read_thresholds(thresholds)
     encoder = None
     if features is not None:
-        encoder = caffe.at_taps(caffe.load_named("illustration2vec-features", features), ["encode1"])
+        encoder = caffe.at_layers(caffe.load_named("illustration2vec-features", features), ["encode1"])
     return Illustration2Vec(caffe.load_named("illustration2vec", tagger) if tagger else None, names, encoder, limits)
 
 
@@ -189,7 +189,7 @@ def read_thresholds(path: str | Path) -> np.ndarray:
 def _run(model: Any, what: str, images: Sequence[ImageSource], width: int | None) -> np.ndarray:
     if model is None:
         raise ConfigError(f"no network for {what} was given; load one")
-    batch = np.stack([prepare(image, RECIPE) for image in images]) if len(images) else np.empty((0, 224, 224, 3))
+    batch = np.stack([prepare(image, PREPROCESSING) for image in images]) if len(images) else np.empty((0, 224, 224, 3))
     rows = [model(batch[start : start + 8], training=False) for start in range(0, len(batch), 8)]
     arrays = [np.asarray(next(iter(row.values())) if isinstance(row, dict) else row) for row in rows]
     flat = [array.reshape(len(array), -1) for array in arrays]

@@ -12,26 +12,26 @@ from typing import Any
 from vislang.backbones.base import KerasBackbone, LoadedBackbone
 from vislang.backbones.weights import WEIGHTS_FOLDER, fill_randomly, find_weights, read_model, read_weights
 from vislang.core.errors import ConfigError, DataError, unknown_name
-from vislang.images.preprocess import Recipe, find_recipe
+from vislang.images.preprocess import Preprocessing, find_preprocessing
 
-__all__ = ["BACKBONES", "Backbone", "LoadedBackbone", "Tap", "default_recipe", "load_backbone"]
+__all__ = ["BACKBONES", "Backbone", "FeatureLayer", "LoadedBackbone", "default_preprocessing", "load_backbone"]
 
 
 @dataclass(frozen=True)
-class Tap:
-    """A place in a network whose output is kept as a feature; spatial outputs called "pooled" are averaged."""
+class FeatureLayer:
+    """A layer whose output is kept as a feature; the spatial output of one called "pooled" is averaged."""
 
-    layer: str  # the Keras name
+    keras_layer: str  # its name in the Keras model
     shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A row of the table. The last tap is the deepest: what lies behind it takes no part in the fingerprint."""
+    """A row of the table. The last layer is the deepest: what lies behind it takes no part in the fingerprint."""
 
     size: int
-    recipe: str
-    taps: dict[str, Tap]
+    preprocessing: str
+    layers: dict[str, FeatureLayer]
     builder: Callable[[bool], Any] | None  # (with the classifier?) -> keras.Model; None: only as a whole-model file
     files: tuple[str, ...]  # looked for in VISLANG_WEIGHTS, in this order
     download: Callable[[], Any] | None = None  # () -> keras.Model with the weights that Keras downloads
@@ -60,12 +60,12 @@ def _compact_scenes(classifier: bool) -> Any:
     return build_compact_scenes()
 
 
-def _pooled_and(layer: str, side: int, width: int) -> dict[str, Tap]:
-    return {"pooled": Tap(layer, (width,)), "grid": Tap(layer, (side, side, width))}
+def _pooled_and(grid: str, side: int, width: int) -> dict[str, FeatureLayer]:
+    return {"pooled": FeatureLayer(grid, (width,)), "grid": FeatureLayer(grid, (side, side, width))}
 
 
-def _vgg(last: str) -> dict[str, Tap]:
-    return {**_pooled_and(last, 14, 512), "fc7": Tap("fc2", (4096,))}
+def _vgg(last: str) -> dict[str, FeatureLayer]:
+    return {**_pooled_and(last, 14, 512), "fc7": FeatureLayer("fc2", (4096,))}
 
 
 BACKBONES = {
@@ -154,28 +154,30 @@ BACKBONES = {
 }
 
 
-def default_recipe(name: str) -> str | None:
-    """Give the recipe that a backbone of the table was trained on; None for a backbone from elsewhere."""
+def default_preprocessing(name: str) -> str | None:
+    """Return the preprocessing that a backbone of the table was trained with; None for a backbone from elsewhere."""
     if name in BACKBONES:
-        return BACKBONES[name].recipe
+        return BACKBONES[name].preprocessing
     return None
 
 
-def full_recipe_name(backbone: str, recipe: str | None) -> str | None:
-    """Write out the recipe meant for a backbone: a bare size such as "320" is its own recipe at that size.
+def full_preprocessing_name(backbone: str, preprocessing: str | None) -> str | None:
+    """Write out the preprocessing meant for a backbone: a bare size such as "320" is its own at that size.
 
     Raises:
-        ConfigError: a bare size for a backbone whose own recipe is not known.
+        ConfigError: a bare size for a backbone whose own preprocessing is not known.
     """
-    own = default_recipe(backbone)
-    if recipe is None or not recipe.isdecimal():
-        return recipe or own
+    own = default_preprocessing(backbone)
+    if preprocessing is None or not preprocessing.isdecimal():
+        return preprocessing or own
     if own is None:
-        raise ConfigError(f"recipe {recipe!r} is a size, and {backbone} has no recipe of its own; write the whole name")
-    return find_recipe(re.sub(r"-\d+-", f"-{recipe}-", own)).name
+        raise ConfigError(
+            f"preprocessing {preprocessing!r} is a size, and {backbone} has no preprocessing of its own; write its name"
+        )
+    return find_preprocessing(re.sub(r"-\d+-", f"-{preprocessing}-", own)).name
 
 
-def load_backbone(name: str, *, weights: str | Path | None = None, recipe: str | None = None) -> LoadedBackbone:
+def load_backbone(name: str, *, weights: str | Path | None = None, preprocessing: str | None = None) -> LoadedBackbone:
     """Load a frozen CNN.
 
     Args:
@@ -183,20 +185,21 @@ def load_backbone(name: str, *, weights: str | Path | None = None, recipe: str |
             file or of a SavedModel folder. A SavedModel is a program: load only those you trust.
         weights: a file, instead of looking in VISLANG_WEIGHTS and then asking Keras to download.
             "random" fills the network with numbers that are always the same; for tests and timing only.
-        recipe: a preprocessing recipe other than the backbone's own; a bare size means its own at that size.
+        preprocessing: a name other than the backbone's own, such as "squash-320-tf/v1"; a bare size such as "320" means
+            its own at that size.
 
     Raises:
-        ConfigError: unknown name or recipe, or no recipe is known.
+        ConfigError: an unknown name or preprocessing, or none is known.
         DataError: weights that are missing, damaged or of another network.
     """
     if name in BACKBONES:
         row = BACKBONES[name]
-        used = find_recipe(full_recipe_name(name, recipe) or row.recipe)
+        used = find_preprocessing(full_preprocessing_name(name, preprocessing) or row.preprocessing)
         model = _load_row(name, row, weights)
-        return KerasBackbone(name, used, model, _present_taps(name, row, model))
+        return KerasBackbone(name, used, model, _present_layers(name, row, model))
     if weights is not None:
         raise ConfigError(f"weights go with a backbone of the table, got {name!r}; expected: {', '.join(BACKBONES)}")
-    return _load_foreign(name, recipe)
+    return _load_foreign(name, preprocessing)
 
 
 def _load_row(name: str, row: Backbone, weights: str | Path | None) -> Any:
@@ -236,23 +239,23 @@ def _nowhere(name: str, row: Backbone, third: str) -> str:
     )
 
 
-def _present_taps(name: str, row: Backbone, model: Any) -> dict[str, str]:
-    """Give {tap: layer} of the taps the model has; the fully connected ones are absent without the classifier."""
-    layers = {layer.name for layer in model.layers}
+def _present_layers(name: str, row: Backbone, model: Any) -> dict[str, str]:
+    """Return {feature layer: Keras layer} of those the model has; without the classifier, it lacks the dense ones."""
+    names = {layer.name for layer in model.layers}
     present = {}
-    for tap, where in row.taps.items():
-        if where.layer in layers:
-            present[tap] = where.layer
+    for name_of_layer, layer in row.layers.items():
+        if layer.keras_layer in names:
+            present[name_of_layer] = layer.keras_layer
     if "grid" not in present or tuple(model.input_shape[1:]) != (row.size, row.size, 3):
         raise DataError(
             f"these weights are not of backbone {name}: input {model.input_shape[1:]}, expected"
-            f" {(row.size, row.size, 3)} and a layer {row.taps['grid'].layer}; give the right file as weights"
+            f" {(row.size, row.size, 3)} and a layer {row.layers['grid'].keras_layer}; give the right file as weights"
         )
     return present
 
 
-def _load_foreign(name: str, recipe: str | None) -> LoadedBackbone:
-    chosen: Recipe | None = find_recipe(recipe) if recipe else None
+def _load_foreign(name: str, preprocessing: str | None) -> LoadedBackbone:
+    chosen: Preprocessing | None = find_preprocessing(preprocessing) if preprocessing else None
     path = Path(name)
     if name.startswith("hub:"):
         from vislang.backbones.saved_model import load_hub
@@ -261,7 +264,7 @@ def _load_foreign(name: str, recipe: str | None) -> LoadedBackbone:
     if not path.exists():
         raise unknown_name("backbone", name, BACKBONES, "or a file, a folder, hub:HANDLE; see --list")
     if chosen is None:
-        raise ConfigError(f"how was {name} trained to see images? give a recipe, such as squash-224-tf/v1")
+        raise ConfigError(f"unknown preprocessing for {name}; pass --preprocessing, such as squash-224-tf/v1")
     if path.is_dir():
         from vislang.backbones.saved_model import load_folder
 

@@ -31,7 +31,7 @@ def at_input_size(name: str, model: Any, size: int | None) -> Any:
     except (ValueError, TypeError) as error:
         old = tuple(model.input_shape[1:3])
         raise ConfigError(
-            f"backbone {name} sees images of {old} and cannot be rebuilt for {size or 'others'}; choose a recipe of its"
-            " own size"
+            f"backbone {name} takes images of {old} and cannot be rebuilt for {size or 'others'}; choose a"
+            " preprocessing of its own size"
         ) from error
     return resized

@@ -10,44 +10,44 @@ import numpy as np
 from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.weights import fingerprint
 from vislang.core.errors import DataError, unknown_name
-from vislang.images.preprocess import Recipe, find_recipe
+from vislang.images.preprocess import Preprocessing, find_preprocessing
 
 Call = Callable[[np.ndarray], dict[str, np.ndarray]]  # float32 [B, S, S, 3] -> named outputs
 SIGNATURES = ("serving_default", "serve", "default", "image_feature_vector")
 
 
 class CallableBackbone(LoadedBackbone):
-    """A backbone that is only a function: its taps are its outputs, and the mean over space of the first map.
+    """A backbone that is only a function: its layers are its outputs, and the mean over space of the first map.
 
     Args:
         name: as it was asked for.
-        recipe: how pictures are prepared.
+        preprocessing: how pictures are prepared.
         call: the network.
         arrays: what the fingerprint is taken of.
         owner: kept alive as long as the backbone, since `call` only borrows its variables.
     """
 
-    def __init__(self, name: str, recipe: Recipe, call: Call, arrays: Sequence[Any], owner: Any = None):
+    def __init__(self, name: str, preprocessing: Preprocessing, call: Call, arrays: Sequence[Any], owner: Any = None):
         self._call = call
         self._weights = arrays
         self._owner = owner
-        probe = np.zeros((1, recipe.size, recipe.size, 3), np.float32)
+        probe = np.zeros((1, preprocessing.size, preprocessing.size, 3), np.float32)
         try:
             outputs = self._with_aliases(call(probe))
         except Exception as error:  # TensorFlow raises its own kinds for a wrong size, type or number of inputs
             reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{name}: does not take images of recipe {recipe.name} ({reason})") from error
-        super().__init__(name, recipe, {tap: output.shape[1:] for tap, output in outputs.items()})
+            raise DataError(f"{name}: does not take images of preprocessing {preprocessing.name} ({reason})") from error
+        super().__init__(name, preprocessing, {layer: output.shape[1:] for layer, output in outputs.items()})
 
     def _arrays(self) -> Sequence[Any]:
         return self._weights
 
-    def _forward(self, batch: np.ndarray, taps: tuple[str, ...]) -> list[np.ndarray]:
+    def _forward(self, batch: np.ndarray, layers: tuple[str, ...]) -> list[np.ndarray]:
         outputs = self._with_aliases(self._call(batch))
-        for tap in taps:
-            if tap not in outputs:
-                raise unknown_name(f"tap of backbone {self.name}", tap, outputs)
-        return [outputs[tap] for tap in taps]
+        for layer in layers:
+            if layer not in outputs:
+                raise unknown_name(f"layer of backbone {self.name}", layer, outputs)
+        return [outputs[layer] for layer in layers]
 
     @staticmethod
     def _with_aliases(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -63,10 +63,10 @@ class CallableBackbone(LoadedBackbone):
         return named
 
 
-def load_hub(name: str, recipe: Recipe | None) -> LoadedBackbone:
+def load_hub(name: str, preprocessing: Preprocessing | None) -> LoadedBackbone:
     """Load "hub:HANDLE", downloading it unless TFHUB_CACHE_DIR holds it, or "hub:FOLDER".
 
-    Without a recipe it is TF-Hub's convention: values in [0, 1], the size that the module declares, or else 224.
+    Without a preprocessing it is TF-Hub's convention: values in [0, 1], the size that the module declares, or else 224.
 
     Raises:
         DataError: it cannot be fetched or is no image network.
@@ -79,10 +79,10 @@ def load_hub(name: str, recipe: Recipe | None) -> LoadedBackbone:
         module = tensorflow_hub.load(handle)
     except Exception as error:  # urllib, TensorFlow and the hub each raise their own
         raise DataError(_unloadable(name, error, "check the handle and the network, or give a local folder")) from error
-    return _from_module(name, recipe, module)
+    return _from_module(name, preprocessing, module)
 
 
-def load_folder(path: str, recipe: Recipe) -> LoadedBackbone:
+def load_folder(path: str, preprocessing: Preprocessing) -> LoadedBackbone:
     """Load a SavedModel folder.
 
     Raises:
@@ -94,10 +94,10 @@ def load_folder(path: str, recipe: Recipe) -> LoadedBackbone:
         module = tf.saved_model.load(path)
     except Exception as error:  # OSError, ValueError and TensorFlow's own
         raise DataError(_unloadable(path, error, "expected a folder with saved_model.pb")) from error
-    return _from_module(path, recipe, module)
+    return _from_module(path, preprocessing, module)
 
 
-def load_tflite(path: str, recipe: Recipe) -> LoadedBackbone:
+def load_tflite(path: str, preprocessing: Preprocessing) -> LoadedBackbone:
     """Load a TFLite file with one float32 image input. It runs one image at a time.
 
     Raises:
@@ -126,10 +126,10 @@ def load_tflite(path: str, recipe: Recipe) -> LoadedBackbone:
         return {output: np.concatenate([row[output] for row in rows]) for output in rows[0]}
 
     # A TFLite file stores its weights as one buffer beside the program; the file is the only array there is.
-    return CallableBackbone(path, recipe, call, [np.frombuffer(content, np.uint8)])
+    return CallableBackbone(path, preprocessing, call, [np.frombuffer(content, np.uint8)])
 
 
-def _from_module(name: str, recipe: Recipe | None, module: Any) -> LoadedBackbone:
+def _from_module(name: str, preprocessing: Preprocessing | None, module: Any) -> LoadedBackbone:
     import tensorflow as tf
 
     signature = next((module.signatures[each] for each in SIGNATURES if each in module.signatures), None)
@@ -142,17 +142,17 @@ def _from_module(name: str, recipe: Recipe | None, module: Any) -> LoadedBackbon
     side = None
     if declared.shape.rank == 4:
         side = declared.shape[1]
-    recipe = recipe or find_recipe(f"squash-{side or 224}-unit/v1")
-    if declared.dtype != tf.float32 or side not in (None, recipe.size):
+    preprocessing = preprocessing or find_preprocessing(f"squash-{side or 224}-unit/v1")
+    if declared.dtype != tf.float32 or side not in (None, preprocessing.size):
         takes = f"{declared.dtype.name} {tuple(declared.shape)}"
-        raise DataError(f"{name}: takes {takes}, recipe {recipe.name} makes float32 {recipe.size}")
+        raise DataError(f"{name}: takes {takes}, preprocessing {preprocessing.name} makes float32 {preprocessing.size}")
 
     def call(batch: np.ndarray) -> dict[str, np.ndarray]:
         outputs = signature(**{argument: tf.constant(batch)})
         return {output: outputs[output].numpy() for output in sorted(outputs)}
 
     arrays = [variable.numpy() for variable in signature.variables] or _constants(signature)
-    return CallableBackbone(name, recipe, call, arrays, owner=module)  # the signature only borrows its variables
+    return CallableBackbone(name, preprocessing, call, arrays, owner=module)  # the signature only borrows its variables
 
 
 def _constants(signature: Any) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ def build_parser() -> argparse.ArgumentParser:
     kind.add_argument("--precomputed", type=Path, metavar="DIR", help="folder with NAME_{train,dev,test}_ims.npy")
     parser.add_argument("--name", help="NAME of the precomputed files (default: the folder's name)")
     parser.add_argument("--backbone", default="published-vgg", help="what to call their CNN (default: %(default)s)")
-    parser.add_argument("--tap", default="fc7", help="which of its outputs (default: %(default)s)")
+    parser.add_argument("--layer", default="fc7", help="which of its outputs (default: %(default)s)")
     parser.add_argument("--cache", required=True, type=Path, metavar="FILE", help="the cache to make or to add to")
     return parser
 
@@ -40,8 +40,8 @@ def convert(args: argparse.Namespace) -> int:
     else:
         ids, rows = read_precomputed_features(args.precomputed, args.name)
     # The weights are not at hand: the rows themselves tell these features from others.
-    import_rows(args.cache, ids, rows, FeatureKey(args.backbone, args.tap, "as published", fingerprint([rows])))
-    print(f"{args.cache}: {args.tap} of {args.backbone} for {len(ids)} images")
+    import_rows(args.cache, ids, rows, FeatureKey(args.backbone, args.layer, "as published", fingerprint([rows])))
+    print(f"{args.cache}: {args.layer} of {args.backbone} for {len(ids)} images")
     return DONE
 
 

@@ -1,4 +1,4 @@
-"""What a model sees of an image: the features of its taps, joined into descriptors."""
+"""What a model sees of an image: the features of its layers, joined into descriptors."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from vislang.backbones.feature_name import FeatureName
-from vislang.backbones.registry import full_recipe_name
+from vislang.backbones.registry import full_preprocessing_name
 from vislang.core.errors import ConfigError, DataError
 from vislang.features.cache.reader import FeatureCache
 
@@ -20,26 +20,26 @@ def full_name(text: str, backbone: str) -> str:
     """Write out the preprocessing of a feature such as "pooled@320", so that a checkpoint means the same for ever."""
     name = FeatureName.parse(text)
     if name.preprocessing:
-        name = replace(name, preprocessing=full_recipe_name(backbone, name.preprocessing) or "")
+        name = replace(name, preprocessing=full_preprocessing_name(backbone, name.preprocessing) or "")
     return str(name)
 
 
-def join_taps(features: Sequence[Tensor]) -> Tensor:
-    """Join the features of several taps.
+def join_layers(features: Sequence[Tensor]) -> Tensor:
+    """Join the features of several layers.
 
     Args:
-        features: one array per tap, [B, F] for vectors, [B, ..., F] for grids and regions.
+        features: one array per layer, [B, F] for vectors, [B, ..., F] for grids and regions.
 
     Returns:
         [B, N, sum of F]: a vector stands beside each of the N descriptors; alone, N is 1.
 
     Raises:
-        ConfigError: two taps with different numbers of descriptors.
+        ConfigError: two layers with different numbers of descriptors.
     """
     counts = [int(np.prod(feature.shape[1:-1])) for feature in features]  # 1 for a vector
     several = set(counts) - {1}
     if len(several) > 1:
-        raise ConfigError(f"setting taps joins maps of {sorted(several)} descriptors, expected one size; choose others")
+        raise ConfigError(f"layers have {sorted(several)} descriptors, expected one number; choose other layers")
     sets = [ops.reshape(one, (-1, count, one.shape[-1])) for one, count in zip(features, counts, strict=True)]
     return ops.concatenate([ops.repeat(one, max(counts) // one.shape[1], axis=1) for one in sets], axis=-1)
 
@@ -50,12 +50,12 @@ class CachedDescriptors:
     Args:
         cache: an open cache.
         backbone: the name it was filled under.
-        taps: the `taps` of the settings.
+        layers: the `layers` of the settings.
         ids: the images, in the order that row numbers count.
     """
 
-    def __init__(self, cache: FeatureCache, backbone: str, taps: Sequence[str], ids: Sequence[str]):
-        self._parts = [cache.resident(*FeatureName.parse(tap).in_cache(backbone), ids) for tap in taps]
+    def __init__(self, cache: FeatureCache, backbone: str, layers: Sequence[str], ids: Sequence[str]):
+        self._parts = [cache.resident(*FeatureName.parse(layer).in_cache(backbone), ids) for layer in layers]
         self.is_resident = all(part.is_resident for part in self._parts)
         self.num_features = sum(part.shape[-1] for part in self._parts)
         vectors = itertools.takewhile(lambda part: len(part.shape) == 2, self._parts[::-1])
@@ -66,7 +66,7 @@ class CachedDescriptors:
 
     def rows(self, numbers: Tensor) -> Tensor:
         """Give float32 [B, N, F] for int [B]; inside a compiled graph only when `is_resident`."""
-        return join_taps([part.rows(numbers) for part in self._parts])
+        return join_layers([part.rows(numbers) for part in self._parts])
 
     def blocks(self, size: int = 256) -> Iterator[Tensor]:
         """Give all rows in order, `size` at a time."""
@@ -89,11 +89,11 @@ class CachedDescriptors:
         return means.astype(np.float32), deviations.astype(np.float32)
 
 
-def identity(cache: FeatureCache, backbone: str, taps: Sequence[str]) -> dict[str, Any]:
-    """Say whose features these are, as checkpoints keep it: {"name": ..., "weights": {tap: sha256}}."""
+def identity(cache: FeatureCache, backbone: str, layers: Sequence[str]) -> dict[str, Any]:
+    """Say whose features these are, as checkpoints keep it: {"name": ..., "weights": {layer: sha256}}."""
     return {
         "name": backbone,
-        "weights": {tap: cache.key(*FeatureName.parse(tap).in_cache(backbone)).weights for tap in taps},
+        "weights": {layer: cache.key(*FeatureName.parse(layer).in_cache(backbone)).weights for layer in layers},
     }
 
 
@@ -107,11 +107,11 @@ def check_weights(cache: FeatureCache, trained_on: Mapping[str, Any]) -> None:
     Raises:
         DataError: the fingerprints differ.
     """
-    for tap, expected in trained_on["weights"].items():
-        found = cache.key(*FeatureName.parse(tap).in_cache(trained_on["name"])).weights
+    for layer, expected in trained_on["weights"].items():
+        found = cache.key(*FeatureName.parse(layer).in_cache(trained_on["name"])).weights
         if found != expected:
             raise DataError(
-                f"{cache.path}: {trained_on['name']}/{tap} was made with weights {found[:12]}, expected {expected[:12]}"
-                " as in training; extract into another file: "
+                f"{cache.path}: {trained_on['name']}/{layer} was made with weights {found[:12]}, expected"
+                f" {expected[:12]} as in training; extract into another file: "
                 "python -m vislang.features.extract --weights FILE --cache NEW"
             )

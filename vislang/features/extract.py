@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         "Compute CNN features of images and add them to a feature cache. Interrupted, it goes on when "
         "called again. Unreadable images are left out and listed; the exit code is then 3.",
     )
-    parser.add_argument("--list", action="store_true", help="list backbones, their taps and recipes, and stop")
+    parser.add_argument("--list", action="store_true", help="list backbones, their layers and preprocessing, and stop")
     parser.add_argument("--images", metavar="WHERE", help="folder, pattern, image, or text file with a path a line")
     parser.add_argument("--root", metavar="DIR", help="what paths in a text file are relative to (default: its folder)")
     parser.add_argument(
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--layers",
         default="pooled,grid",
-        help="taps or layers, with commas; of 20 regions: regions-KIND, crops-KIND, boxes-KIND with KIND grid,"
+        help="layers, with commas; of 20 regions: regions-KIND, crops-KIND, boxes-KIND with KIND grid,"
         " selective, edges or detector (default: %(default)s)",
     )
     parser.add_argument(
@@ -57,7 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cache", metavar="FILE", help="the cache to make or to add to, such as runs/f8k.h5")
     add_weights(parser)
-    parser.add_argument("--preprocessing", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
+    parser.add_argument(
+        "--preprocessing", metavar="NAME", help="other than the backbone's own: its name, or a size such as 320"
+    )
     add_batch_size(parser, 32)
     add_strict(parser)
     add_json(parser)
@@ -84,14 +86,14 @@ def _list_backbones(as_json: bool) -> int:
 
     rows: dict[str, dict[str, Any]] = {}
     for name, backbone in BACKBONES.items():
-        shapes = {tap: where.shape for tap, where in backbone.taps.items()}
-        rows[name] = {"size": backbone.size, "recipe": backbone.recipe, "taps": shapes}
+        shapes = {layer: where.shape for layer, where in backbone.layers.items()}
+        rows[name] = {"size": backbone.size, "preprocessing": backbone.preprocessing, "layers": shapes}
     if as_json:
         print(json.dumps(rows))
         return DONE
     for name, row in rows.items():
-        taps = "  ".join(f"{tap} {'x'.join(map(str, shape))}" for tap, shape in row["taps"].items())
-        print(f"{name:20} {row['recipe']:26} {taps}")
+        layers = "  ".join(f"{layer} {'x'.join(map(str, shape))}" for layer, shape in row["layers"].items())
+        print(f"{name:20} {row['preprocessing']:26} {layers}")
     print("and every layer by its Keras name; hub:HANDLE, SavedModel folders, .keras, .h5 and .tflite files")
     return DONE
 
@@ -109,12 +111,12 @@ def _extract(args: argparse.Namespace) -> int:
         paths, extra = _as_cached(cache, paths, args.images)
         skipped += extra
     import_backend_quietly()
-    backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.preprocessing)
-    taps = dict.fromkeys(backbone.own_name(tap.strip()) for tap in args.layers.split(",") if tap.strip())
-    if not taps:
+    backbone = load_backbone(args.backbone, weights=args.weights, preprocessing=args.preprocessing)
+    layers = dict.fromkeys(backbone.own_name(layer.strip()) for layer in args.layers.split(",") if layer.strip())
+    if not layers:
         raise DataError("--layers names no feature layer, expected some such as pooled,grid; see --list")
-    backbone = with_regions(backbone, list(taps), args.proposals)
-    wanted = [feature_key(backbone, tap) for tap in taps]
+    backbone = with_regions(backbone, list(layers), args.proposals)
+    wanted = [feature_key(backbone, layer) for layer in layers]
     keys = []
     for key in wanted:
         if cache is None or not cache.holds(key):
@@ -127,9 +129,9 @@ def _extract(args: argparse.Namespace) -> int:
     summary = {
         "cache": args.cache,
         "backbone": args.backbone,
-        "recipe": backbone.recipe.name,
+        "preprocessing": backbone.preprocessing.name,
         "weights": backbone.fingerprint,
-        "added": [key.tap for key in keys],
+        "added": [key.layer for key in keys],
         "images": len(paths) if cache is not None else len(open_cache(args.cache).ids),
         "computed": computed,
         "seconds": round(seconds, 2),
@@ -151,13 +153,13 @@ def _compute(
     from vislang.features.pipeline import encode_batches
 
     ids = list(paths)
-    taps = [key.tap for key in keys]
+    layers = [key.layer for key in keys]
     job = {"sources": _digest(paths), "batch": args.batch_size}
     with CacheWriter(args.cache, keys, job) as writer:
         first = writer.done
         files = [paths[name] for name in ids[first:]]
         with tqdm(total=len(ids), initial=first, unit="image", disable=not progress_is_shown()) as bar:
-            for batch in encode_batches(backbone, files, taps, batch_size=args.batch_size, strict=args.strict):
+            for batch in encode_batches(backbone, files, layers, batch_size=args.batch_size, strict=args.strict):
                 if batch.skipped and not may_drop:
                     raise DataError(f"{batch.skipped[0].reason}; the cache holds this image, so it is needed")
                 writer.append(

@@ -1,6 +1,6 @@
 """Command: put the features of frames of videos into a cache, `python -m vislang.features.extract_videos --help`.
 
-Of each video 26 frames, spread evenly from the first to the last, become one row of the tap "frames", [26, features].
+Of each video 26 frames, spread evenly from the first to the last, become one row of the layer "frames", [26, features].
 """
 
 import argparse
@@ -23,7 +23,7 @@ from vislang.core.cli import (
 )
 from vislang.core.errors import DataError
 
-TAP = "frames"
+LAYER = "frames"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,7 +34,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", required=True, metavar="FILE", help="the cache to make")
     parser.add_argument("--frames", type=int, default=26, metavar="N", help="of each video (default: %(default)s)")
     add_weights(parser)
-    parser.add_argument("--preprocessing", metavar="NAME", help="other preprocessing: a recipe, or a size such as 320")
+    parser.add_argument(
+        "--preprocessing", metavar="NAME", help="other than the backbone's own: its name, or a size such as 320"
+    )
     parser.add_argument("--strict", action="store_true", help="end at the first video that cannot be read")
     add_json(parser)
     return parser
@@ -60,8 +62,8 @@ def extract(args: argparse.Namespace) -> int:
         raise DataError(f"--frames got {args.frames}, expected 1 or more")
     paths = videos_by_name(list_videos(args.videos))
     import_backend_quietly()
-    backbone = load_backbone(args.backbone, weights=args.weights, recipe=args.preprocessing)
-    key = replace(feature_key(backbone, "pooled"), tap=TAP)
+    backbone = load_backbone(args.backbone, weights=args.weights, preprocessing=args.preprocessing)
+    key = replace(feature_key(backbone, "pooled"), layer=LAYER)
     started = time.monotonic()
     names = list(paths)
     with CacheWriter(args.cache, [key], {"videos": names, "frames": args.frames}) as writer:
@@ -76,13 +78,13 @@ def extract(args: argparse.Namespace) -> int:
             skipped = []
             if reason:
                 skipped = [(str(paths[name]), reason)]
-            writer.append(kept, {TAP: rows}, done=writer.done + 1, skipped=skipped)
+            writer.append(kept, {LAYER: rows}, done=writer.done + 1, skipped=skipped)
         writer.finish()
         listed = [{"source": source, "reason": reason} for source, reason in writer.skipped]
     summary = {
         "cache": args.cache,
         "backbone": args.backbone,
-        "recipe": backbone.recipe.name,
+        "preprocessing": backbone.preprocessing.name,
         "videos": len(names) - len(listed),
         "frames": args.frames,
         "seconds": round(time.monotonic() - started, 2),

@@ -1,4 +1,4 @@
-"""Pictures to the taps that a trained model reads, its CNN checked against the weights of training."""
+"""Pictures to the layers that a trained model reads, its CNN checked against the weights of training."""
 
 import functools
 import glob
@@ -21,17 +21,17 @@ from vislang.features.regions.region_features import with_regions
 from vislang.images.decode import ImageSource
 
 
-def encode_taps(
+def encode_layers(
     sources: Sequence[Any],
-    taps: Sequence[str],
+    layers: Sequence[str],
     trained_on: Mapping[str, Any],
     options: ReadingOptions = ReadingOptions(),
 ) -> Iterator[FeatureBatch]:
-    """Encode images batch by batch, whatever number of recipes the taps are of.
+    """Encode images batch by batch, whatever number of preprocessing the layers are of.
 
     Args:
         sources: what `image_sources` gives.
-        taps: the `taps` of a model's settings, such as "pooled" or "grid@squash-320-tf/v1".
+        layers: the `layers` of a model's settings, such as "pooled" or "grid@squash-320-tf/v1".
         trained_on: the model's backbone as `vislang.features.descriptors.identity` wrote it.
         options: how they are read.
 
@@ -40,17 +40,17 @@ def encode_taps(
     """
     streams = []
     names = []
-    for recipe, of_recipe in _by_recipe(taps).items():
-        plain = [FeatureName.parse(tap).stored for tap in of_recipe]
-        backbone = _backbone(trained_on["name"], recipe, options.weights)
+    for preprocessing, of_preprocessing in _by_preprocessing(layers).items():
+        plain = [FeatureName.parse(layer).stored for layer in of_preprocessing]
+        backbone = _backbone(trained_on["name"], preprocessing, options.weights)
         backbone = with_regions(backbone, plain, options.proposals)
-        _check(backbone, of_recipe, trained_on["weights"])
+        _check(backbone, of_preprocessing, trained_on["weights"])
         streams.append(encode_batches(backbone, sources, plain, batch_size=options.batch_size, strict=options.strict))
-        names.append(dict(zip(of_recipe, plain, strict=True)))
+        names.append(dict(zip(of_preprocessing, plain, strict=True)))
     with tqdm(total=len(sources), desc="encoding", unit="image", disable=not options.progress) as bar:
         for parts in zip(*streams, strict=True):
             pairs = zip(parts, names, strict=True)
-            features = {tap: part.features[name] for part, of in pairs if part.kept for tap, name in of.items()}
+            features = {layer: part.features[name] for part, of in pairs if part.kept for layer, name in of.items()}
             yield FeatureBatch(features, parts[0].kept, parts[0].skipped)
             bar.update(len(parts[0].kept) + len(parts[0].skipped))
 
@@ -113,58 +113,59 @@ def _each_image(images: Any) -> Iterator[ImageSource]:
         )
 
 
-def given_features(images: Any, taps: Sequence[str]) -> dict[str, np.ndarray] | None:
+def given_features(images: Any, layers: Sequence[str]) -> dict[str, np.ndarray] | None:
     """Recognise features among what a user may hand over in place of pictures.
 
     Args:
-        images: {tap: float [N, ...]}, or a float array [N, ...] where there is one tap; anything else is not features.
-        taps: those that a model reads.
+        images: {layer: float [N, ...]}, or a float array [N, ...] where there is one layer; anything else is not
+            features.
+        layers: those that a model reads.
 
     Returns:
-        {tap: [N, ...]} of these taps, or None when they are no features.
+        {layer: [N, ...]} of these layers, or None when they are no features.
 
     Raises:
-        DataError: a tap is missing, or they are of different numbers of images.
+        DataError: a layer is missing, or they are of different numbers of images.
     """
     if isinstance(images, dict):
         missing = []
-        for tap in taps:
-            if tap not in images:
-                missing.append(tap)
+        for layer in layers:
+            if layer not in images:
+                missing.append(layer)
         if missing:
             raise DataError(
-                f"features of tap {missing[0]!r} are missing, got {', '.join(images)}; extract that tap too"
+                f"features of layer {missing[0]!r} are missing, got {', '.join(images)}; extract that layer too"
             )
-        features = {tap: np.asarray(images[tap]) for tap in taps}
+        features = {layer: np.asarray(images[layer]) for layer in layers}
         counts = sorted({len(rows) for rows in features.values()})
         if len(counts) > 1:
-            raise DataError(f"features are of {counts} images, expected as many in every tap; extract them anew")
+            raise DataError(f"features are of {counts} images, expected as many in every layer; extract them anew")
         return features
     if isinstance(images, np.ndarray) and images.ndim >= 2 and np.issubdtype(images.dtype, np.floating):
-        if len(taps) > 1:
-            raise DataError(f"this model reads taps {', '.join(taps)}; give features as {{tap: array}}")
-        return {taps[0]: images}
+        if len(layers) > 1:
+            raise DataError(f"this model reads layers {', '.join(layers)}; give features as {{layer: array}}")
+        return {layers[0]: images}
     return None
 
 
-def _by_recipe(taps: Sequence[str]) -> dict[str | None, list[str]]:
+def _by_preprocessing(layers: Sequence[str]) -> dict[str | None, list[str]]:
     groups: dict[str | None, list[str]] = {}
-    for tap in taps:
-        groups.setdefault(FeatureName.parse(tap).preprocessing or None, []).append(tap)
+    for layer in layers:
+        groups.setdefault(FeatureName.parse(layer).preprocessing or None, []).append(layer)
     return groups
 
 
 @functools.lru_cache(maxsize=4)
-def _backbone(name: str, recipe: str | None, weights: str | Path | None) -> LoadedBackbone:
-    return load_backbone(name, recipe=recipe, weights=weights)
+def _backbone(name: str, preprocessing: str | None, weights: str | Path | None) -> LoadedBackbone:
+    return load_backbone(name, preprocessing=preprocessing, weights=weights)
 
 
-def _check(backbone: LoadedBackbone, taps: Sequence[str], trained_on: Mapping[str, str]) -> None:
-    for tap in taps:
-        found = backbone.fingerprint_of(FeatureName.parse(tap).stored)
-        expected = trained_on.get(tap, found)  # an imported model does not know its own
+def _check(backbone: LoadedBackbone, layers: Sequence[str], trained_on: Mapping[str, str]) -> None:
+    for layer in layers:
+        found = backbone.fingerprint_of(FeatureName.parse(layer).stored)
+        expected = trained_on.get(layer, found)  # an imported model does not know its own
         if expected != found:
             raise DataError(
-                f"backbone {backbone.name} was loaded with weights {found[:12]} for {tap}, expected "
+                f"backbone {backbone.name} was loaded with weights {found[:12]} for {layer}, expected "
                 f"{expected[:12]} as in training; put those into VISLANG_WEIGHTS or name the file"
             )

@@ -16,7 +16,7 @@ from vislang.backbones.base import LoadedBackbone
 from vislang.core.errors import ConfigError, DataError
 from vislang.images.decode import SUFFIXES, ImageSource, decode_image, source_name
 from vislang.images.own_drawings import without_own_drawings
-from vislang.images.preprocess import Recipe, prepare
+from vislang.images.preprocess import Preprocessing, prepare
 
 PICTURE_SIDE = 512  # no proposer looks closer
 BATCHES_AHEAD = 2  # decoded while the network works on one; more only costs memory
@@ -35,7 +35,7 @@ class FeatureBatch:
     """Features of the usable images of one batch or request.
 
     Attributes:
-        features: {tap: float32 [K, ...]}.
+        features: {layer: float32 [K, ...]}.
         kept: for each of the K rows, the position of its picture among the sources.
         skipped: the other pictures.
     """
@@ -48,7 +48,7 @@ class FeatureBatch:
 def encode_images(
     backbone: LoadedBackbone,
     sources: Sequence[ImageSource],
-    taps: Sequence[str],
+    layers: Sequence[str],
     *,
     batch_size: int = 32,
     strict: bool = False,
@@ -58,14 +58,14 @@ def encode_images(
     Args:
         backbone: from `load_backbone`.
         sources: paths, bytes, PIL images or uint8 arrays.
-        taps: names of the backbone's taps or layers.
+        layers: names of the backbone's layers or layers.
         batch_size: pictures in one forward pass.
         strict: raise for the first bad picture instead of setting it aside.
 
     Raises:
         DataError: a bad picture and `strict`, or no picture at all is usable.
     """
-    batches = list(encode_batches(backbone, sources, taps, batch_size=batch_size, strict=strict))
+    batches = list(encode_batches(backbone, sources, layers, batch_size=batch_size, strict=strict))
     kept = [number for batch in batches for number in batch.kept]
     skipped = [one for batch in batches for one in batch.skipped]
     if not kept:
@@ -74,15 +74,15 @@ def encode_images(
             first = f"; the first: {skipped[0].reason}"
         raise DataError(f"none of {len(sources)} images could be encoded{first}")
     features = {}
-    for tap in taps:
-        features[tap] = np.concatenate([batch.features[tap] for batch in batches if batch.kept])
+    for layer in layers:
+        features[layer] = np.concatenate([batch.features[layer] for batch in batches if batch.kept])
     return FeatureBatch(features, kept, skipped)
 
 
 def encode_batches(
     backbone: LoadedBackbone,
     sources: Iterable[ImageSource],
-    taps: Sequence[str],
+    layers: Sequence[str],
     *,
     batch_size: int = 32,
     strict: bool = False,
@@ -95,7 +95,7 @@ def encode_batches(
     if batch_size < 1:
         raise DataError(f"batch size is {batch_size}, expected at least 1")
     start = 0
-    for images, results in _prepared_batches(sources, backbone.recipe, batch_size, backbone.needs_pictures):
+    for images, results in _prepared_batches(sources, backbone.preprocessing, batch_size, backbone.needs_pictures):
         good = []
         for number, result in enumerate(results):
             if not isinstance(result, Skipped):
@@ -112,9 +112,9 @@ def encode_batches(
         if not good:
             features = {}
         elif backbone.needs_pictures:
-            features = backbone.encode_pictures([results[number] for number in good], usable, taps)
+            features = backbone.encode_pictures([results[number] for number in good], usable, layers)
         else:
-            features = backbone.encode(usable, taps)
+            features = backbone.encode(usable, layers)
         kept = [start + number for number in good]
         start += len(results)
         yield FeatureBatch(features, kept, skipped)
@@ -198,7 +198,7 @@ def _listed(path: Path, root: Path) -> list[Path]:
 
 
 def _prepared_batches(
-    sources: Iterable[ImageSource], recipe: Recipe, batch_size: int, keep_pictures: bool
+    sources: Iterable[ImageSource], preprocessing: Preprocessing, batch_size: int, keep_pictures: bool
 ) -> Iterator[tuple[np.ndarray, list[Any]]]:
     """Decode in threads (Pillow lets go of the interpreter's lock) and hand batches out in order.
 
@@ -210,10 +210,13 @@ def _prepared_batches(
     try:
         while True:
             while len(pending) <= BATCHES_AHEAD and (chunk := list(itertools.islice(remaining, batch_size))):
-                images = np.empty((len(chunk), recipe.size, recipe.size, 3), np.float32)
+                images = np.empty((len(chunk), preprocessing.size, preprocessing.size, 3), np.float32)
                 places = zip(chunk, images, strict=True)
                 pending.append(
-                    (images, [pool.submit(_prepare_into, place, one, recipe, keep_pictures) for one, place in places])
+                    (
+                        images,
+                        [pool.submit(_prepare_into, place, one, preprocessing, keep_pictures) for one, place in places],
+                    )
                 )
             if not pending:
                 return
@@ -223,14 +226,14 @@ def _prepared_batches(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _prepare_into(place: np.ndarray, source: ImageSource, recipe: Recipe, keep_picture: bool) -> Any:
+def _prepare_into(place: np.ndarray, source: ImageSource, preprocessing: Preprocessing, keep_picture: bool) -> Any:
     """Fill one place of a batch; stacking finished images afterwards would copy every one again."""
     try:
         if not keep_picture:
-            prepare(source, recipe, out=place)
+            prepare(source, preprocessing, out=place)
             return None
-        picture = decode_image(source, shorter_side=max(2 * recipe.shorter_side, PICTURE_SIDE))
-        prepare(picture, recipe, out=place)
+        picture = decode_image(source, shorter_side=max(2 * preprocessing.shorter_side, PICTURE_SIDE))
+        prepare(picture, preprocessing, out=place)
         return picture
     except DataError as error:
         return Skipped(source_name(source), str(error))

@@ -1,4 +1,4 @@
-"""Preprocessing recipes: how a picture becomes the numbers that one backbone was trained on."""
+"""Preprocessing: how an image becomes the numbers that a backbone was trained on."""
 
 from dataclasses import dataclass, replace
 
@@ -8,17 +8,25 @@ from PIL import Image
 from vislang.core.errors import unknown_name
 from vislang.images.decode import ImageSource, decode_image
 
-__all__ = ["RECIPES", "ImageSource", "Recipe", "decode_image", "find_recipe", "prepare", "seen_part"]
+__all__ = [
+    "PREPROCESSINGS",
+    "ImageSource",
+    "Preprocessing",
+    "decode_image",
+    "find_preprocessing",
+    "prepare",
+    "seen_part",
+]
 
 RGB = 1
 BGR = -1
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Preprocessing:
     """One way from a picture to a float32 array; its name is stored with every feature made through it.
 
-    A pixel becomes ((value 0..255 / divisor) - mean) / deviation, channel by channel, in BGR order if `step` is -1.
+    A pixel becomes ((value 0..255 / divisor) - mean) / std, channel by channel, in BGR order if `step` is -1.
     """
 
     name: str
@@ -28,86 +36,86 @@ class Recipe:
     step: int = RGB  # through the channels of an RGB picture
     divisor: float = 1.0
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 _VALUES = {
-    "raw": Recipe("0..255"),
-    "unit": Recipe("0..1", divisor=255.0),
-    "tf": Recipe("-1..1", divisor=127.5, mean=(1.0, 1.0, 1.0)),
+    "raw": Preprocessing("0..255"),
+    "unit": Preprocessing("0..1", divisor=255.0),
+    "tf": Preprocessing("-1..1", divisor=127.5, mean=(1.0, 1.0, 1.0)),
     # ImageNet means of the Caffe models, in BGR order: Simonyan & Zisserman 2014; SqueezeNet rounds them.
-    "bgr-mean": Recipe("BGR minus mean", step=BGR, mean=(103.939, 116.779, 123.68)),
-    "bgr-104": Recipe("BGR minus rounded mean", step=BGR, mean=(104.0, 117.0, 123.0)),
+    "bgr-mean": Preprocessing("BGR minus mean", step=BGR, mean=(103.939, 116.779, 123.68)),
+    "bgr-104": Preprocessing("BGR minus rounded mean", step=BGR, mean=(104.0, 117.0, 123.0)),
     # The mean of illustration2vec's drawings: Saito & Matsui 2015.
-    "bgr-drawn": Recipe("BGR minus mean", step=BGR, mean=(164.76139251, 167.47864617, 181.13838569)),
-    "imagenet": Recipe("z-scores", divisor=255.0, mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225)),
+    "bgr-drawn": Preprocessing("BGR minus mean", step=BGR, mean=(164.76139251, 167.47864617, 181.13838569)),
+    "imagenet": Preprocessing("z-scores", divisor=255.0, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
 }
 _SIZES = (64, 96, 128, 160, 192, 224, 227, 240, 256, 299, 320, 384, 448)
 
 
-def _all_recipes() -> dict[str, Recipe]:
-    recipes = {}
+def _every_size() -> dict[str, Preprocessing]:
+    found = {}
     for size in _SIZES:
         shorter_side = 256 if size == 227 else size * 8 // 7  # 224 of 256, the usual crop; AlexNet's 227 is also of 256
         for values, base in _VALUES.items():
             squash = f"squash-{size}-{values}/v1"
             crop = f"center-crop-{size}-{values}/v1"
-            recipes[squash] = replace(base, name=squash, size=size, shorter_side=size)
-            recipes[crop] = replace(base, name=crop, geometry="center-crop", size=size, shorter_side=shorter_side)
-    return recipes
+            found[squash] = replace(base, name=squash, size=size, shorter_side=size)
+            found[crop] = replace(base, name=crop, geometry="center-crop", size=size, shorter_side=shorter_side)
+    return found
 
 
-RECIPES = _all_recipes()
+PREPROCESSINGS = _every_size()
 
 
-def find_recipe(name: str) -> Recipe:
-    """Look a recipe up, such as "squash-224-tf/v1".
+def find_preprocessing(name: str) -> Preprocessing:
+    """Return a preprocessing by its name, such as "squash-224-tf/v1".
 
     Raises:
-        ConfigError: no such recipe; the message names the nearest.
+        ConfigError: no such name; the message holds the nearest.
     """
-    if name not in RECIPES:
-        raise unknown_name("recipe", name, RECIPES, "see vislang/images/preprocess.py")
-    return RECIPES[name]
+    if name not in PREPROCESSINGS:
+        raise unknown_name("preprocessing", name, PREPROCESSINGS, "see vislang/images/preprocess.py")
+    return PREPROCESSINGS[name]
 
 
-def prepare(source: ImageSource, recipe: Recipe | str, *, out: np.ndarray | None = None) -> np.ndarray:
+def prepare(source: ImageSource, preprocessing: Preprocessing | str, *, out: np.ndarray | None = None) -> np.ndarray:
     """Turn one picture into a backbone's input.
 
     Args:
         source: what `decode_image` takes.
-        recipe: a recipe or its name.
+        preprocessing: a preprocessing or its name.
         out: float32 [S, S, 3] to fill, such as a place in a batch; None: a new array.
 
     Returns:
-        float32 [S, S, 3] in the recipe's channel order and range.
+        float32 [S, S, 3] in its channel order and range.
 
     Raises:
         DataError: the picture cannot be decoded.
     """
-    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    preprocessing = find_preprocessing(preprocessing) if isinstance(preprocessing, str) else preprocessing
     # Twice the final size is left to the antialiasing filter, so a large JPEG may be decoded at a fraction.
-    image = decode_image(source, shorter_side=2 * recipe.shorter_side)
-    side = (recipe.size, recipe.size)
-    squared = image.resize(side, Image.Resampling.BILINEAR, box=_box(image.size, recipe))
-    pixels = np.asarray(squared)[:, :, :: recipe.step]  # uint8 [S, S, 3]
-    values = np.divide(pixels, np.float32(recipe.divisor), out=out, dtype=np.float32)
-    if any(recipe.mean):
-        values -= _channels(recipe.mean)
-    if recipe.deviation != (1.0, 1.0, 1.0):
-        values /= np.array(recipe.deviation, np.float32)
+    image = decode_image(source, shorter_side=2 * preprocessing.shorter_side)
+    side = (preprocessing.size, preprocessing.size)
+    squared = image.resize(side, Image.Resampling.BILINEAR, box=_box(image.size, preprocessing))
+    pixels = np.asarray(squared)[:, :, :: preprocessing.step]  # uint8 [S, S, 3]
+    values = np.divide(pixels, np.float32(preprocessing.divisor), out=out, dtype=np.float32)
+    if any(preprocessing.mean):
+        values -= _channels(preprocessing.mean)
+    if preprocessing.std != (1.0, 1.0, 1.0):
+        values /= np.array(preprocessing.std, np.float32)
     return values
 
 
-def seen_part(size: tuple[int, int], recipe: Recipe | str) -> tuple[float, float, float, float]:
-    """Give the box of a picture that a recipe lets through, in shares of its sides.
+def seen_part(size: tuple[int, int], preprocessing: Preprocessing | str) -> tuple[float, float, float, float]:
+    """Return the part of an image that a preprocessing keeps, in shares of its sides.
 
     Args:
         size: width and height of the picture.
-        recipe: a recipe or its name.
+        preprocessing: a preprocessing or its name.
     """
-    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    box = _box(size, recipe)
+    preprocessing = find_preprocessing(preprocessing) if isinstance(preprocessing, str) else preprocessing
+    box = _box(size, preprocessing)
     if box is None:
         return 0.0, 0.0, 1.0, 1.0
     (width, height) = size
@@ -122,12 +130,12 @@ def _channels(numbers: tuple[float, float, float]) -> np.ndarray:
     return np.array(numbers, np.float32)
 
 
-def _box(size: tuple[int, int], recipe: Recipe) -> tuple[float, float, float, float] | None:
+def _box(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[float, float, float, float] | None:
     """Give the part of the picture that is kept; resizing it alone keeps a 1x100000 strip from filling the memory."""
-    if recipe.geometry == "squash":
+    if preprocessing.geometry == "squash":
         return None
     width, height = size
-    side = min(size) * recipe.size / recipe.shorter_side
+    side = min(size) * preprocessing.size / preprocessing.shorter_side
     left = (width - side) / 2
     top = (height - side) / 2
     return left, top, left + side, top + side

@@ -13,7 +13,7 @@ import numpy as np
 from vislang.core.errors import CheckpointError, DataError
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import CachedDescriptors, check_weights
-from vislang.features.model_inputs import encode_taps
+from vislang.features.model_inputs import encode_layers
 from vislang.features.pipeline import FeatureBatch
 from vislang.features.reading_options import ReadingOptions
 from vislang.text.vocabulary import Vocabulary
@@ -151,4 +151,4 @@ class TrainedModel:
             DataError: weights other than in training, or an unreadable image and `options.strict`.
         """
         layers = layers or self.config.layers
-        return encode_taps(sources, layers, self.description["backbone"], self.reading_options(options))
+        return encode_layers(sources, layers, self.description["backbone"], self.reading_options(options))

@@ -255,27 +255,27 @@ def test_convolution_is_as_defined(channels, filters, groups, strides, pad, dila
 def test_a_layer_is_seen_before_and_its_blob_after_what_is_written_over_it(tmp_path):
     layers = [conv("conv", 4, 3, 3), layer("relu", "ReLU", "conv", "conv"), pool("MAX", 2, "conv", stride=2)]
     model = caffe.load(*write(tmp_path, layers, SHAPE))
-    assert caffe.tap_names(model) == ["data", "conv", "relu", "pool", "blob:data", "blob:conv", "blob:pool"]
-    taps = caffe.at_taps(model, ["conv", "relu", "blob:conv", "layer:pool"])
-    seen = {tap: np.asarray(value) for tap, value in taps(draw(2, 11, 14, 3)).items()}
+    assert caffe.layer_names(model) == ["data", "conv", "relu", "pool", "blob:data", "blob:conv", "blob:pool"]
+    outputs = caffe.at_layers(model, ["conv", "relu", "blob:conv", "layer:pool"])
+    seen = {layer: np.asarray(value) for layer, value in outputs(draw(2, 11, 14, 3)).items()}
     assert seen["conv"].min() < 0
     np.testing.assert_array_equal(seen["relu"], np.maximum(seen["conv"], 0))
     np.testing.assert_array_equal(seen["blob:conv"], seen["relu"])
     assert seen["layer:pool"].shape == (2, 5, 6, 4)
 
 
-def test_unknown_taps_are_named(tmp_path):
+def test_unknown_layers_are_named(tmp_path):
     model = caffe.load(*write(tmp_path, [conv("conv", 4, 3, 3)], SHAPE))
-    with pytest.raises(ConfigError, match="unknown tap 'conf'; did you mean conv"):
-        caffe.at_taps(model, ["conf"])
-    with pytest.raises(ConfigError, match="unknown tap 'blob:conf'; did you mean blob:conv"):
-        caffe.at_taps(model, ["blob:conf"])
+    with pytest.raises(ConfigError, match="unknown layer 'conf'; did you mean conv"):
+        caffe.at_layers(model, ["conf"])
+    with pytest.raises(ConfigError, match="unknown layer 'blob:conf'; did you mean blob:conv"):
+        caffe.at_layers(model, ["blob:conf"])
 
 
 def test_a_slash_in_a_name(tmp_path):
     layers = [conv("in/1x1", 4, 3, 1), conv("in_1x1", 2, 4, 1, "in/1x1")]
-    taps = caffe.at_taps(caffe.load(*write(tmp_path, layers, SHAPE)), ["in/1x1", "in_1x1"])
-    assert [value.shape[-1] for value in taps(draw(1, 11, 14, 3)).values()] == [4, 2]
+    outputs = caffe.at_layers(caffe.load(*write(tmp_path, layers, SHAPE)), ["in/1x1", "in_1x1"])
+    assert [value.shape[-1] for value in outputs(draw(1, 11, 14, 3)).values()] == [4, 2]
 
 
 @pytest.mark.parametrize("numbers", ["packed", "unpacked", "double"])
@@ -328,7 +328,7 @@ def test_a_network_can_be_stored_by_keras(tmp_path):
     again = keras.models.load_model(tmp_path / "net.keras")
     images = draw(2, 11, 14, 3)
     np.testing.assert_array_equal(np.asarray(again(images)), np.asarray(model(images)))
-    assert caffe.tap_names(again) == [layer.name for layer in again.layers]
+    assert caffe.layer_names(again) == [layer.name for layer in again.layers]
 
 
 def test_the_gradient_reaches_the_image(tmp_path):

@@ -90,7 +90,7 @@ def test_alexnet_normalises_before_it_pools_and_caffenet_after():
 
 def test_the_tagger_ends_in_the_mean_of_probabilities_before_their_sigmoid():
     model = caffe.load_named("illustration2vec", "random")
-    seen = caffe.at_taps(model, ["conv6_4", "prob"])(RANDOM.normal(0, 3, (1, 224, 224, 3)).astype(np.float32))
+    seen = caffe.at_layers(model, ["conv6_4", "prob"])(RANDOM.normal(0, 3, (1, 224, 224, 3)).astype(np.float32))
     mean = np.float64(seen["conv6_4"]).mean((1, 2))
     assert mean.shape == (1, 1539)
     np.testing.assert_allclose(np.asarray(seen["prob"])[:, 0, 0], 1 / (1 + np.exp(-mean)), rtol=1e-3, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The small CNN for photographs: its taps, the kernel it is trained with, and folding that away."""
+"""The small CNN for photographs: its layers, the kernel it is trained with, and folding that away."""
 
 import keras
 import numpy as np
@@ -10,8 +10,8 @@ from vislang.backbones.compact import StandardisedConv2D, build_compact, fold
 @pytest.mark.parametrize("size", [160, 240, 320])
 def test_the_grid_has_ten_cells_a_side_whatever_the_size(size):
     network = build_compact(size, 0.25, 24)
-    taps = keras.Model(network.input, [network.get_layer("grid").output, network.get_layer("pooled").output])
-    grid, pooled = taps(np.random.default_rng(0).uniform(-1, 1, (2, size, size, 3)).astype(np.float32))
+    both = keras.Model(network.input, [network.get_layer("grid").output, network.get_layer("pooled").output])
+    grid, pooled = both(np.random.default_rng(0).uniform(-1, 1, (2, size, size, 3)).astype(np.float32))
     assert grid.shape == (2, 10, 10, 24)
     assert np.min(grid) >= 0
     np.testing.assert_allclose(np.mean(grid, axis=(1, 2)), pooled, atol=1e-6)

@@ -15,13 +15,13 @@ def trained():
     return network
 
 
-def test_taps_have_the_promised_shapes():
+def test_layers_have_the_promised_shapes():
     import keras
 
     network = build_compact_scenes(16)
     assert network.input_shape == (None, INPUT_SIZE, INPUT_SIZE, 3)
-    taps = keras.Model(network.input, [network.get_layer("grid").output, network.get_layer("pooled").output])
-    grid, pooled = taps(np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32))
+    both = keras.Model(network.input, [network.get_layer("grid").output, network.get_layer("pooled").output])
+    grid, pooled = both(np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32))
     assert grid.shape == (2, 8, 8, 16)
     np.testing.assert_allclose(np.mean(grid, axis=(1, 2)), pooled, atol=1e-6)
     assert np.min(grid) >= 0

@@ -9,7 +9,14 @@ from caffe_files import caffemodel, layer
 from PIL import Image
 
 from vislang.backbones import illustration2vec
-from vislang.backbones.illustration2vec import GROUPS, NUM_TAGS, RECIPE, Illustration2Vec, read_tags, read_thresholds
+from vislang.backbones.illustration2vec import (
+    GROUPS,
+    NUM_TAGS,
+    PREPROCESSING,
+    Illustration2Vec,
+    read_tags,
+    read_thresholds,
+)
 from vislang.core.errors import ConfigError, DataError
 from vislang.images.preprocess import prepare
 
@@ -37,15 +44,15 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def probabilities(tagger):
-    batch = np.stack([prepare(image, RECIPE) for image in IMAGES])
+    batch = np.stack([prepare(image, PREPROCESSING) for image in IMAGES])
     return np.asarray(tagger(batch)).reshape(len(IMAGES), NUM_TAGS)
 
 
 def test_the_picture_is_squashed_swapped_and_freed_of_its_own_mean():
     picture = np.zeros((10, 400, 3), np.uint8) + np.array([1, 2, 3], np.uint8)
     expected = np.float32([3, 2, 1]) - np.float32([164.76139251, 167.47864617, 181.13838569])
-    np.testing.assert_array_equal(prepare(picture, RECIPE), np.broadcast_to(expected, (224, 224, 3)))
-    grey = prepare(np.full((9, 9), 7, np.uint8), RECIPE)
+    np.testing.assert_array_equal(prepare(picture, PREPROCESSING), np.broadcast_to(expected, (224, 224, 3)))
+    grey = prepare(np.full((9, 9), 7, np.uint8), PREPROCESSING)
     np.testing.assert_allclose(grey[0, 0], 7 - np.float32([164.76139251, 167.47864617, 181.13838569]))
 
 

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from vislang.backbones.registry import BACKBONES, default_recipe, full_recipe_name, load_backbone
+from vislang.backbones.registry import BACKBONES, default_preprocessing, full_preprocessing_name, load_backbone
 from vislang.backbones.resize import at_input_size
 from vislang.backbones.weights import fill_randomly, fingerprint
 from vislang.core.errors import ConfigError, DataError
-from vislang.images.preprocess import RECIPES
+from vislang.images.preprocess import PREPROCESSINGS
 
 
 def images(count: int, size: int) -> np.ndarray:
@@ -48,18 +48,18 @@ def no_weights(monkeypatch, tmp_path):
 
 def test_every_row_of_the_table_is_complete():
     for name, row in BACKBONES.items():
-        assert default_recipe(name) == row.recipe
-        assert RECIPES[row.recipe].size == row.size
-        assert row.taps["pooled"].layer == row.taps["grid"].layer
-        assert row.taps["pooled"].shape == row.taps["grid"].shape[-1:]
+        assert default_preprocessing(name) == row.preprocessing
+        assert PREPROCESSINGS[row.preprocessing].size == row.size
+        assert row.layers["pooled"].keras_layer == row.layers["grid"].keras_layer
+        assert row.layers["pooled"].shape == row.layers["grid"].shape[-1:]
         assert row.files
-    assert default_recipe("hub:x") is None
+    assert default_preprocessing("hub:x") is None
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "compact_scenes"])
 def test_shapes_of_small_networks(name):
     backbone = load_backbone(name, weights="random")
-    assert backbone.taps == {tap: where.shape for tap, where in BACKBONES[name].taps.items()}
+    assert backbone.layers == {layer: where.shape for layer, where in BACKBONES[name].layers.items()}
 
 
 @pytest.mark.slow
@@ -67,18 +67,18 @@ def test_shapes_of_small_networks(name):
 def test_shapes_of_large_networks(name):
     row = BACKBONES[name]
     model = row.builder(name == "vgg16")  # its classifier alone makes half a gigabyte; one VGG is enough
-    for tap, where in row.taps.items():
-        if tap == "fc7" and name == "vgg19":
+    for layer, where in row.layers.items():
+        if layer == "fc7" and name == "vgg19":
             continue
-        part = keras.Model(model.input, model.get_layer(where.layer).output)
+        part = keras.Model(model.input, model.get_layer(where.keras_layer).output)
         shape = tuple(part.compute_output_shape((1, row.size, row.size, 3)))[1:]
-        assert (shape[-1:] if tap == "pooled" else shape) == where.shape
+        assert (shape[-1:] if layer == "pooled" else shape) == where.shape
 
 
-def test_all_taps_come_from_one_forward_pass(mobilenet):
-    taps = ["grid", "pooled", "layer:conv_pw_3_relu", "conv_pw_3_relu", "predictions"]
-    out = mobilenet.encode(images(2, 224), taps)
-    assert list(out) == taps
+def test_all_layers_come_from_one_forward_pass(mobilenet):
+    layers = ["grid", "pooled", "layer:conv_pw_3_relu", "conv_pw_3_relu", "predictions"]
+    out = mobilenet.encode(images(2, 224), layers)
+    assert list(out) == layers
     assert all(value.dtype == np.float32 for value in out.values())
     assert out["grid"].shape == (2, 7, 7, 768)
     np.testing.assert_allclose(out["pooled"], out["grid"].mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
@@ -175,14 +175,14 @@ def test_models_that_hold_code_are_refused(tmp_path):
     image = keras.Input((64, 64, 3))
     keras.Model(image, keras.layers.Lambda(lambda x: x * 2, output_shape=(64, 64, 3))(image)).save(tmp_path / "x.keras")
     with pytest.raises(DataError, match="not a Keras model that can be loaded safely .*Lambda"):
-        load_backbone(str(tmp_path / "x.keras"), recipe="squash-64-tf/v1")
+        load_backbone(str(tmp_path / "x.keras"), preprocessing="squash-64-tf/v1")
 
 
 def test_unknown_names_and_settings():
     with pytest.raises(ConfigError, match=r"unknown backbone 'mobilenet_v3'; did you mean mobilenet_v2.*see --list"):
         load_backbone("mobilenet_v3")
-    with pytest.raises(ConfigError, match="unknown recipe 'x'"):
-        load_backbone("compact_scenes", weights="random", recipe="x")
+    with pytest.raises(ConfigError, match="unknown preprocessing 'x'"):
+        load_backbone("compact_scenes", weights="random", preprocessing="x")
     with pytest.raises(
         ConfigError, match=r"backbone squeezenet_v1.1 exists only as the file .*cannot have random weights"
     ):
@@ -191,9 +191,9 @@ def test_unknown_names_and_settings():
         load_backbone("hub:x", weights="y")
 
 
-def test_wrong_taps_and_images(mobilenet):
+def test_wrong_layers_and_images(mobilenet):
     with pytest.raises(
-        ConfigError, match=r"unknown tap of backbone mobilenet_0.75 'conv_pw_13_rel'; did you mean conv_pw_13"
+        ConfigError, match=r"unknown layer of backbone mobilenet_0.75 'conv_pw_13_rel'; did you mean conv_pw_13"
     ):
         mobilenet.encode(images(1, 224), ["conv_pw_13_rel"])
     with pytest.raises(ConfigError, match=r"got images \[1, 64, 64, 3\], expected side 224"):
@@ -202,11 +202,11 @@ def test_wrong_taps_and_images(mobilenet):
         mobilenet.encode(images(1, 64)[0], ["pooled"])
 
 
-def test_a_network_is_rebuilt_for_the_size_of_another_recipe(tmp_path):
+def test_a_network_is_rebuilt_for_the_size_of_another_preprocessing(tmp_path):
     path = tmp_path / "tiny.keras"
     tiny_network().save(path)
-    own, larger = (load_backbone(str(path), recipe=f"squash-{size}-tf/v1") for size in (64, 96))
-    assert (own.taps["grid"], larger.taps["grid"]) == ((4, 4, 6), (6, 6, 6))
+    own, larger = (load_backbone(str(path), preprocessing=f"squash-{size}-tf/v1") for size in (64, 96))
+    assert (own.layers["grid"], larger.layers["grid"]) == ((4, 4, 6), (6, 6, 6))
     assert larger.fingerprint == own.fingerprint
     batch = images(2, 96)
     corner = larger.encode(batch, ["grid"])["grid"][:, :4, :4]  # without padding, a cell sees its own patch alone
@@ -215,7 +215,7 @@ def test_a_network_is_rebuilt_for_the_size_of_another_recipe(tmp_path):
 
 def test_a_network_that_flattens_its_map_keeps_its_size():
     layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dense(2)]
-    with pytest.raises(ConfigError, match=r"sees images of \(8, 8\) and cannot be rebuilt for 64"):
+    with pytest.raises(ConfigError, match=r"takes images of \(8, 8\) and cannot be rebuilt for 64"):
         at_input_size("odd", keras.Sequential(layers), 64)
 
 
@@ -225,8 +225,8 @@ def test_a_whole_model_from_a_file(tmp_path, suffix):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras calls .h5 a legacy format
         model.save(path)
-    backbone = load_backbone(str(path), recipe="squash-64-tf/v1")
-    assert backbone.taps == {"pooled": (6,), "grid": (4, 4, 6)}
+    backbone = load_backbone(str(path), preprocessing="squash-64-tf/v1")
+    assert backbone.layers == {"pooled": (6,), "grid": (4, 4, 6)}
     out = backbone.encode(images(3, 64), ["grid", "scores"])
     expected = keras.ops.convert_to_numpy(model(images(3, 64)))
     np.testing.assert_allclose(out["scores"], expected, rtol=1e-5, atol=1e-5)
@@ -234,24 +234,24 @@ def test_a_whole_model_from_a_file(tmp_path, suffix):
 
 def test_files_that_are_no_whole_model(tmp_path):
     tiny_network().save(tmp_path / "tiny.keras")
-    with pytest.raises(ConfigError, match=r"how was .*tiny.keras trained to see images\? give a recipe, such as"):
+    with pytest.raises(ConfigError, match=r"unknown preprocessing for .*tiny.keras; pass --preprocessing, such as"):
         load_backbone(str(tmp_path / "tiny.keras"))
     tiny_network().save_weights(tmp_path / "tiny.weights.h5")
     with pytest.raises(ConfigError, match="is no whole model, expected .keras, .h5, .tflite or a SavedModel folder"):
-        load_backbone(str(tmp_path / "tiny.weights.h5"), recipe="squash-64-tf/v1")
+        load_backbone(str(tmp_path / "tiny.weights.h5"), preprocessing="squash-64-tf/v1")
     words = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
     words.save(tmp_path / "words.keras")
     with pytest.raises(ConfigError, match="is no image network: expected one image input and a layer with output"):
-        load_backbone(str(tmp_path / "words.keras"), recipe="squash-64-tf/v1")
+        load_backbone(str(tmp_path / "words.keras"), preprocessing="squash-64-tf/v1")
 
 
-def test_a_layer_with_several_outputs_is_no_tap(tmp_path):
+def test_a_layer_with_several_outputs_is_no_feature_layer(tmp_path):
     image = keras.Input((64, 64, 3))
     grid = keras.layers.Conv2D(2, 3)(image)
     halves = keras.layers.LSTM(3, return_state=True, name="several")(keras.layers.Reshape((62, 124))(grid))
     keras.Model(image, halves[0]).save(tmp_path / "x.keras")
-    backbone = load_backbone(str(tmp_path / "x.keras"), recipe="squash-64-tf/v1")
-    with pytest.raises(ConfigError, match=r"tap several of backbone .* has 3 outputs, expected one"):
+    backbone = load_backbone(str(tmp_path / "x.keras"), preprocessing="squash-64-tf/v1")
+    with pytest.raises(ConfigError, match=r"layer several of backbone .* has 3 outputs, expected one"):
         backbone.encode(images(1, 64), ["several"])
 
 
@@ -261,12 +261,12 @@ def test_random_filling_is_scaled_to_the_fan_in():
     assert not model.get_weights()[1].any()
 
 
-def test_a_bare_size_is_the_own_recipe_at_that_size():
-    assert full_recipe_name("mobilenet_v2", "320") == "squash-320-tf/v1"
-    assert full_recipe_name("vgg19", "320") == re.sub("224", "320", default_recipe("vgg19"))
-    assert full_recipe_name("vgg19", None) == default_recipe("vgg19")
-    assert full_recipe_name("elsewhere", None) is None
-    with pytest.raises(ConfigError, match="unknown recipe 'squash-321-tf/v1'"):
-        full_recipe_name("mobilenet_v2", "321")
-    with pytest.raises(ConfigError, match="has no recipe of its own; write the whole name"):
-        full_recipe_name("elsewhere", "320")
+def test_a_bare_size_is_the_own_preprocessing_at_that_size():
+    assert full_preprocessing_name("mobilenet_v2", "320") == "squash-320-tf/v1"
+    assert full_preprocessing_name("vgg19", "320") == re.sub("224", "320", default_preprocessing("vgg19"))
+    assert full_preprocessing_name("vgg19", None) == default_preprocessing("vgg19")
+    assert full_preprocessing_name("elsewhere", None) is None
+    with pytest.raises(ConfigError, match="unknown preprocessing 'squash-321-tf/v1'"):
+        full_preprocessing_name("mobilenet_v2", "321")
+    with pytest.raises(ConfigError, match="has no preprocessing of its own; write its name"):
+        full_preprocessing_name("elsewhere", "320")

@@ -26,7 +26,7 @@ class Settings:
     encoder: str = setting("gru", choices=("gru", "bow"), help="sentence encoder")
     decay: float | None = setting(None, at_least=0, below=1, help="decay of the rate")
     exact: bool = setting(False, help="slow but exact")
-    taps: tuple[str, ...] = setting(("pooled",), help="feature layers")
+    layers: tuple[str, ...] = setting(("pooled",), help="feature layers")
     rates: tuple[float, ...] = setting((1.0, 0.1), above=0, help="of each stage")
     parts: tuple[Part, ...] = setting((Part("grid"),), help="parts of the model")
 
@@ -35,7 +35,7 @@ class Settings:
 
 
 def test_override_parses_each_type():
-    words = ["margin=1", "epochs=3", "encoder=bow", "decay=0.5", "exact=true", "taps=a,b", "rates=2, 1e-3"]
+    words = ["margin=1", "epochs=3", "encoder=bow", "decay=0.5", "exact=true", "layers=a,b", "rates=2, 1e-3"]
     changed = override(Settings(), [*words, 'parts=[{"layer": "a", "scale": 2}]'])
     assert changed == Settings(1.0, 3, "bow", 0.5, True, ("a", "b"), (2.0, 0.001), (Part("a", 2),))
     assert type(changed.margin) is float
@@ -56,7 +56,7 @@ def test_override_parses_each_type():
         ("decay=1", "setting decay got 1.0, expected 0 to below 1$"),
         ("decay=a", "setting decay got 'a', expected a number or none$"),
         ("exact=yes", "setting exact got 'yes', expected true or false, such as exact=false"),
-        ("taps=", "setting taps got nothing, expected one or more, separated by commas, such as taps=pooled"),
+        ("layers=", "setting layers got nothing, expected one or more, separated by commas, such as layers=pooled"),
         ("rates=1,a", "setting rates got 1.0,a, expected a number, or several separated by commas"),
         ("rates=1,0", "setting rates got 1.0,0.0, expected more than 0, such as rates=1.0,0.1"),
         ("parts=grid", "setting parts got 'grid', expected a JSON list of objects of layer, scale"),
@@ -71,7 +71,7 @@ def test_bad_settings_are_refused_with_the_way_out(word, message):
 
 
 def test_json_round_trip_and_refusals():
-    config = Settings(taps=("grid", "pooled"), decay=0.1, parts=(Part("a"), Part("b", 0.5)))
+    config = Settings(layers=("grid", "pooled"), decay=0.1, parts=(Part("a"), Part("b", 0.5)))
     assert from_json(Settings, json.loads(json.dumps(to_json(config)))) == config
     with pytest.raises(ConfigError, match="did you mean margin"):
         from_json(Settings, {"marginn": 1})
@@ -94,7 +94,7 @@ def test_the_table_shows_name_value_range_and_help():
     lines = settings_table(Settings(epochs=3)).splitlines()
     assert lines[0].split() == ["field", "default", "range", "help"]
     rows = {line.split()[0]: re.split(r"  +", line) for line in lines[1:]}
-    assert list(rows) == ["margin", "epochs", "encoder", "decay", "exact", "taps", "rates", "parts"]
+    assert list(rows) == ["margin", "epochs", "encoder", "decay", "exact", "layers", "rates", "parts"]
     assert rows["epochs"] == ["epochs", "3", "1 or more", "passes"]
     assert rows["encoder"] == ["encoder", "gru", "gru, bow", "sentence encoder"]
     assert rows["decay"] == ["decay", "none", "0 to below 1", "decay of the rate"]
@@ -112,7 +112,7 @@ def test_a_long_list_of_names_is_cut_and_keeps_its_order():
     from vislang.core.errors import unknown_name
 
     message = str(
-        unknown_name("tap", "zzz", ["pooled", "grid", *(f"block_{number}" for number in range(40))], "see --list")
+        unknown_name("layer", "zzz", ["pooled", "grid", *(f"block_{number}" for number in range(40))], "see --list")
     )
     assert "expected one of: pooled, grid, block_0," in message
     assert message.endswith("block_17 and 22 more see --list")

@@ -30,7 +30,7 @@ def path(tmp_path):
 def test_what_goes_in_comes_out(path):
     with open_cache(path) as cache:
         assert cache.ids == IDS
-        assert set(cache.taps()) == {KEY, GRID}
+        assert set(cache.layers()) == {KEY, GRID}
         assert cache.key("mobilenet_v2", "pooled").versions == {"keras": "3"}
         assert cache.shape("mobilenet_v2", "grid") == (7, 2, 3, 4)
         read = cache.read("mobilenet_v2", "grid", IDS)
@@ -97,7 +97,7 @@ def test_statistics_keep_small_deviations_of_large_means():
     np.testing.assert_allclose(deviation, [1.0], rtol=1e-12)
 
 
-def test_features_of_another_recipe_get_a_group_of_their_own(path):
+def test_features_of_another_preprocessing_get_a_group_of_their_own(path):
     other = FeatureKey("mobilenet_v2", "pooled", "center-crop-224-tf/v1", "ab" * 32)
     import_rows(path, IDS, values(7, 6), other)
     with open_cache(path) as cache:
@@ -170,7 +170,7 @@ def test_unknown_ids_say_what_is_there_and_what_to_run(path):
         open_cache(path).read("mobilenet_v2", "pooled", ["x.jpg", IDS[0], "y.jpg"])
 
 
-def test_unknown_taps_say_what_is_there_and_what_to_run(path):
+def test_unknown_layers_say_what_is_there_and_what_to_run(path):
     with pytest.raises(
         DataError,
         match=r"no vgg16/fc7, it holds mobilenet_v2/grid, mobilenet_v2/pooled; add it with: "
@@ -201,7 +201,7 @@ def test_a_key_reads_back_and_compares_without_versions():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"backbone": 1, "tap": "", "recipe": "", "weights": "", "versions": {}}']
+    "text", ["", "[]", "{}", '{"backbone": 1, "layer": "", "preprocessing": "", "weights": "", "versions": {}}']
 )
 def test_a_broken_key_is_an_error(text):
     with pytest.raises(DataError, match="not a feature key"):

@@ -32,7 +32,7 @@ def test_precomputed_rows_are_found_under_the_readers_ids(tmp_path, capsys):
         np.save(data / f"toy_{split}_ims.npy", np.repeat(rows, 5, axis=0))
         (data / f"toy_{split}_caps.txt").write_text("a dog\n" * 10)
     cache = tmp_path / "cache.h5"
-    words = ["--precomputed", str(data), "--backbone", "resnet", "--tap", "pooled", "--cache", str(cache)]
+    words = ["--precomputed", str(data), "--backbone", "resnet", "--layer", "pooled", "--cache", str(cache)]
     assert convert.main(words) == 0, capsys.readouterr().err
     records = read_precomputed(data)
     with open_cache(cache) as opened:

@@ -16,7 +16,7 @@ from vislang.core.errors import DataError
 from vislang.features.cache.reader import CacheWriter, FeatureKey, open_cache
 from vislang.features.extract import main
 
-RECIPE = "squash-64-tf/v1"
+PREPROCESSING = "squash-64-tf/v1"
 NUM_IMAGES = 23
 
 # Runs the command and kills it by force at a chosen moment; every batch is followed by a mark.
@@ -76,7 +76,7 @@ def arguments(images, model, cache, *more) -> list[str]:
         "--backbone",
         model,
         "--preprocessing",
-        RECIPE,
+        PREPROCESSING,
         "--batch-size",
         "4",
         *more,
@@ -97,11 +97,11 @@ def test_help_is_quick():
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
 
 
-def test_list_names_backbones_and_taps(capsys):
+def test_list_names_backbones_and_layers(capsys):
     assert main(["--list"]) == 0
     assert "mobilenet_v2         squash-224-tf/v1           pooled 1280  grid 7x7x1280" in capsys.readouterr().out
     assert main(["--list", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["vgg19"]["taps"]["fc7"] == [4096]
+    assert json.loads(capsys.readouterr().out)["vgg19"]["layers"]["fc7"] == [4096]
 
 
 def test_missing_arguments_are_named(capsys):
@@ -126,7 +126,7 @@ def test_bad_files_are_left_out_and_reported(images, model, tmp_path, capsys):
     assert os.listdir(tmp_path) == ["c.h5"]
 
 
-def test_adding_taps_and_doing_nothing(images, model, tmp_path, capsys):
+def test_adding_layers_and_doing_nothing(images, model, tmp_path, capsys):
     cache = tmp_path / "c.h5"
     assert main(arguments(images, model, cache, "--layers", "pooled")) == 3
     captured = capsys.readouterr()
@@ -141,7 +141,7 @@ def test_adding_taps_and_doing_nothing(images, model, tmp_path, capsys):
     assert f"nothing to do: {cache} holds these features of {NUM_IMAGES} images" in capsys.readouterr().out
     assert cache.read_bytes() == before
     with open_cache(cache) as opened:
-        assert {key.tap for key in opened.taps()} == {"pooled", "last"}
+        assert {key.layer for key in opened.layers()} == {"pooled", "last"}
 
 
 @pytest.mark.parametrize("moment", ["behind rows", "behind a mark", "before the rename"])
@@ -182,7 +182,7 @@ def test_mistakes_end_with_one_line(images, model, tmp_path, capsys):
     cache = tmp_path / "c.h5"
     fails(capsys, arguments(images, model, cache, "--strict"), "(strict: the first bad image ends the run)")
     fails(capsys, arguments(images, "resnet", cache), "unknown backbone 'resnet'; did you mean resnet50?")
-    fails(capsys, arguments(images, model, cache, "--layers", "fc7"), "unknown tap of backbone")
+    fails(capsys, arguments(images, model, cache, "--layers", "fc7"), "unknown layer of backbone")
     fails(
         capsys,
         arguments(images, model, cache, "--layers", ","),
@@ -249,7 +249,7 @@ def test_many_skipped_images_are_counted(images, model, tmp_path, capsys):
     assert "skipped: 4 more; --json lists all" in capsys.readouterr().err
 
 
-KEY = FeatureKey("net", "pooled", RECIPE, "w")
+KEY = FeatureKey("net", "pooled", PREPROCESSING, "w")
 
 
 def test_two_writers_of_one_cache_are_kept_apart(tmp_path):
@@ -274,7 +274,7 @@ def test_another_job_starts_anew(tmp_path):
 def test_rows_of_changing_shape_and_no_numbers_are_refused(tmp_path):
     with CacheWriter(tmp_path / "c.h5", [KEY], {}) as writer:
         writer.append(["a"], {"pooled": np.ones((1, 2))}, done=1)
-        with pytest.raises(DataError, match=r"tap pooled of backbone net gives rows of \(3,\) after rows of \(2,\)"):
+        with pytest.raises(DataError, match=r"layer pooled of backbone net gives rows of \(3,\) after rows of \(2,\)"):
             writer.append(["b"], {"pooled": np.ones((1, 3))}, done=2)
         with pytest.raises(DataError, match="features net/pooled hold NaN"):
             writer.append(["b"], {"pooled": np.full((1, 2), np.nan)}, done=2)

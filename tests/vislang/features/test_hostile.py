@@ -108,7 +108,7 @@ def test_a_false_origin_is_refused(path):
 
 def test_strange_members_are_refused(path):
     add(path, lambda file: file["mobilenet_v2"].create_group("evil"))
-    refused(path, "evil is a group, expected the rows of a tap")
+    refused(path, "evil is a group, expected the rows of a layer")
     add(path, lambda file: (file["mobilenet_v2"].__delitem__("evil"), file.create_dataset("evil", data=1.0)))
     refused(path, "holds 'evil', which belongs to no feature cache")
 
@@ -145,7 +145,7 @@ def test_a_cut_file_is_refused(path, tmp_path):
 
 def test_a_group_that_holds_itself_ends(path):
     add(path, lambda file: file["mobilenet_v2"].__setitem__("evil", file["/"]))
-    refused(path, "is a group, expected the rows of a tap")
+    refused(path, "is a group, expected the rows of a layer")
 
 
 # The same damage every time: some rare kinds of it, such as a false address of a text, crash the HDF5 library itself.
@@ -162,7 +162,7 @@ def test_any_damage_gives_a_cache_or_our_error(tmp_path_factory, data):
     (folder / "broken.h5").write_bytes(content)
     try:
         with open_cache(folder / "broken.h5") as cache:
-            for key in cache.taps():
-                cache.read(key.backbone, key.tap)
+            for key in cache.layers():
+                cache.read(key.backbone, key.layer)
     except DataError:
         pass

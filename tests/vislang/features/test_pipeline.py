@@ -9,23 +9,23 @@ from PIL import Image
 from vislang.backbones.base import LoadedBackbone
 from vislang.core.errors import ConfigError, DataError
 from vislang.features.pipeline import encode_batches, encode_images, find_images, list_images
-from vislang.images.preprocess import find_recipe, prepare
+from vislang.images.preprocess import find_preprocessing, prepare
 
 
 class Average(LoadedBackbone):
     """A network of no weights: the mean colour, and the picture itself at a sixteenth of its size."""
 
     def __init__(self):
-        super().__init__("average", find_recipe("squash-64-unit/v1"), {"pooled": (3,), "grid": (4, 4, 3)})
+        super().__init__("average", find_preprocessing("squash-64-unit/v1"), {"pooled": (3,), "grid": (4, 4, 3)})
         self.batches = []
 
     def _arrays(self):
         return []
 
-    def _forward(self, batch, taps):
+    def _forward(self, batch, layers):
         self.batches.append(len(batch))
         grid = batch.reshape(len(batch), 4, 16, 4, 16, 3).mean(axis=(2, 4))
-        return [{"pooled": grid.mean(axis=(1, 2)), "grid": grid}[tap] for tap in taps]
+        return [{"pooled": grid.mean(axis=(1, 2)), "grid": grid}[layer] for layer in layers]
 
 
 def flat(level: int) -> np.ndarray:
@@ -114,9 +114,9 @@ def test_batches_are_what_prepare_gives():
     seen = []
 
     class Spy(Average):
-        def _forward(self, batch, taps):
+        def _forward(self, batch, layers):
             seen.append(batch)
-            return super()._forward(batch, taps)
+            return super()._forward(batch, layers)
 
     source = np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)
     encode_images(Spy(), [source], ["pooled"])

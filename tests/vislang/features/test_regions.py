@@ -1,4 +1,4 @@
-"""Boxes, RoI-align, proposals and the taps that come of them."""
+"""Boxes, RoI-align, proposals and the layers that come of them."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from vislang.core.boxes import WHOLE, areas, centres, contain, overlaps, suppres
 from vislang.core.errors import ConfigError, DataError
 from vislang.features.cache.reader import feature_key, open_cache
 from vislang.features.extract import main as extract
-from vislang.features.model_inputs import encode_taps
+from vislang.features.model_inputs import encode_layers
 from vislang.features.pipeline import encode_images
 from vislang.features.regions.proposals import MOST, choose_regions
 from vislang.features.regions.proposers import GridProposer, load_proposer
@@ -201,10 +201,10 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def test_taps_of_regions(pictures):
+def test_layers_of_regions(pictures):
     backbone = load_backbone("compact_scenes")
-    taps = ["pooled", "boxes-grid", "regions-grid", "crops-grid"]
-    encoded = encode_images(with_regions(backbone, taps), sorted(pictures.glob("*.png")), taps)
+    layers = ["pooled", "boxes-grid", "regions-grid", "crops-grid"]
+    encoded = encode_images(with_regions(backbone, layers), sorted(pictures.glob("*.png")), layers)
     found = encoded.features
     assert found["boxes-grid"].shape == (3, 20, 5)
     assert found["regions-grid"].shape == found["crops-grid"].shape == (3, 20, 128)
@@ -216,7 +216,7 @@ def test_taps_of_regions(pictures):
     assert (cosine > 0.97).all()  # RoI-align of the whole picture is its mean but for the outermost cells
 
 
-def test_plain_taps_keep_their_fingerprint_and_those_of_regions_have_their_own():
+def test_plain_layers_keep_their_fingerprint_and_those_of_regions_have_their_own():
     backbone = load_backbone("compact_scenes")
     both = with_regions(backbone, ["regions-grid"])
     assert feature_key(both, "pooled") == feature_key(backbone, "pooled")
@@ -224,11 +224,11 @@ def test_plain_taps_keep_their_fingerprint_and_those_of_regions_have_their_own()
     assert with_regions(backbone, ["pooled", "grid"]) is backbone
 
 
-def test_taps_of_two_kinds_are_refused():
+def test_layers_of_two_kinds_are_refused():
     backbone = load_backbone("compact_scenes")
     with pytest.raises(ConfigError, match="expected one kind"):
         with_regions(backbone, ["regions-grid", "boxes-edges"])
-    with pytest.raises(ConfigError, match="name taps such as regions-grid alike"):
+    with pytest.raises(ConfigError, match="name layers such as regions-grid alike"):
         with_regions(backbone, ["regions-grid"], "detector:a.pb")
 
 
@@ -242,11 +242,11 @@ def test_the_command_caches_regions_and_pictures_give_the_same(pictures, tmp_pat
         "name": "compact_scenes",
         "weights": {"regions-grid": cache.key("compact_scenes", "regions-grid").weights},
     }
-    (fresh,) = encode_taps([pictures / "1.png"], ["regions-grid"], trained_on)
+    (fresh,) = encode_layers([pictures / "1.png"], ["regions-grid"], trained_on)
     np.testing.assert_allclose(stored, fresh.features["regions-grid"], rtol=2e-3, atol=2e-3)
     trained_on["weights"]["regions-grid"] = "0" * 64
     with pytest.raises(DataError, match="expected 000000000000 as in training"):
-        list(encode_taps([pictures / "1.png"], ["regions-grid"], trained_on))
+        list(encode_layers([pictures / "1.png"], ["regions-grid"], trained_on))
 
 
 def test_a_bad_picture_among_regions_is_set_aside(pictures):

@@ -1,4 +1,4 @@
-"""Recipe numbers against a hand computation, and geometry against a plain resize and crop."""
+"""Numbers of preprocessing against a hand computation, and geometry against a plain resize and crop."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vislang.core.errors import ConfigError, DataError
-from vislang.images.preprocess import RECIPES, find_recipe, prepare
+from vislang.images.preprocess import PREPROCESSINGS, find_preprocessing, prepare
 
 
 def picture(width: int, height: int) -> np.ndarray:
@@ -79,17 +79,17 @@ def test_a_large_jpeg_decoded_at_a_fraction_stays_close(tmp_path):
     assert np.abs(prepare(path, "squash-224-raw/v1") - prepare(pixels, "squash-224-raw/v1")).max() <= 3
 
 
-def test_names_say_what_the_recipe_does():
-    for name, recipe in RECIPES.items():
-        assert recipe.name == name
-        assert name.startswith(f"{recipe.geometry}-{recipe.size}-")
-        assert recipe.shorter_side >= recipe.size
-    assert find_recipe("center-crop-224-tf/v1").shorter_side == 256
-    assert find_recipe("center-crop-227-bgr-mean/v1").shorter_side == 256
+def test_names_say_what_the_preprocessing_does():
+    for name, preprocessing in PREPROCESSINGS.items():
+        assert preprocessing.name == name
+        assert name.startswith(f"{preprocessing.geometry}-{preprocessing.size}-")
+        assert preprocessing.shorter_side >= preprocessing.size
+    assert find_preprocessing("center-crop-224-tf/v1").shorter_side == 256
+    assert find_preprocessing("center-crop-227-bgr-mean/v1").shorter_side == 256
 
 
-def test_an_unknown_recipe_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"unknown recipe 'squash-224-tf/v2'; did you mean .*squash-224-tf/v1"):
+def test_an_unknown_preprocessing_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"unknown preprocessing 'squash-224-tf/v2'; did you mean .*squash-224-tf/v1"):
         prepare(np.zeros((2, 2), np.uint8), "squash-224-tf/v2")
 
 

@@ -50,7 +50,7 @@ def build(network: CaffeNetwork, weights: Weights) -> keras.Model:
         weights: of all of its layers.
 
     Returns:
-        A model of float32 [B, H, W, C]; its outputs are the blobs that no layer reads. Two attributes tell its taps:
+        A model of float32 [B, H, W, C]; its outputs are the blobs that no layer reads. Two attributes name them:
         `caffe_layers`, {Caffe's layer: Keras' layer}, and `caffe_blobs`, {blob: the layer that wrote it last}.
 
     Raises:

@@ -1,10 +1,10 @@
-"""Caffe networks as Keras models with named taps: `load` for a prototxt, `load_named` for one that is defined here.
+"""Caffe networks as Keras models with named layers: `load` for a prototxt, `load_named` for one that is defined here.
 
     model = caffe.load("deploy.prototxt", "VGG_CNN_S.caffemodel")
-    seen = caffe.at_taps(model, ["conv5", "blob:conv5"])(images)
+    seen = caffe.at_layers(model, ["conv5", "blob:conv5"])(images)
 
 Images are float32 [B, H, W, 3] as Caffe's networks were trained on them: BGR, 0 to 255, minus a mean (see
-`vislang.backbones.caffe.preprocess`). A tap is the name of a layer and means that layer's own output: "conv5" is the
+`vislang.backbones.caffe.preprocess`). The name of a layer means that layer's own output: "conv5" is the
 convolution
 before the ReLU that Caffe writes over it. "blob:conv5" is what is left in the blob in the end, behind that ReLU.
 """
@@ -22,7 +22,7 @@ from vislang.backbones.caffe.registry import NETWORKS, find_network
 from vislang.backbones.feature_name import BLOB, FeatureName
 from vislang.core.errors import unknown_name
 
-__all__ = ["NETWORKS", "at_taps", "load", "load_named", "read_mean", "tap_names"]
+__all__ = ["NETWORKS", "at_layers", "load", "load_named", "read_mean", "layer_names"]
 
 
 def load(prototxt: str | Path, caffemodel: str | Path, *, size: tuple[int, int] | None = None) -> keras.Model:
@@ -58,39 +58,39 @@ def load_named(name: str, caffemodel: str | Path) -> keras.Model:
     return build(network, RandomWeights() if str(caffemodel) == "random" else read_caffemodel(caffemodel))
 
 
-def tap_names(model: keras.Model) -> list[str]:
-    """Give the names of all taps: the layers in their order, and then the blobs."""
-    layers, blobs = _taps(model)
+def layer_names(model: keras.Model) -> list[str]:
+    """Return the names of all feature layers: the layers in their order, and then the blobs."""
+    layers, blobs = _layers_and_blobs(model)
     return [*layers, *(f"blob:{blob}" for blob in blobs)]
 
 
-def at_taps(model: keras.Model, taps: Sequence[str]) -> keras.Model:
-    """Give a model with the same input and weights whose output is {tap: its value}.
+def at_layers(model: keras.Model, layers: Sequence[str]) -> keras.Model:
+    """Return a model with the same input and weights whose output is {layer: its value}.
 
     Args:
         model: from `load` or `load_named`.
-        taps: names of layers, bare or as "layer:NAME", or "blob:NAME".
+        layers: names of layers, bare or as "layer:NAME", or "blob:NAME".
 
     Raises:
-        ConfigError: an unknown tap.
+        ConfigError: an unknown layer.
     """
-    return keras.Model(model.input, {tap: _output(model, tap) for tap in taps})
+    return keras.Model(model.input, {layer: _output(model, layer) for layer in layers})
 
 
-def _output(model: keras.Model, tap: str) -> Any:
-    layers, blobs = _taps(model)
-    name = FeatureName.parse(tap)
+def _output(model: keras.Model, text: str) -> Any:
+    layers, blobs = _layers_and_blobs(model)
+    name = FeatureName.parse(text)
     layer = name.layer
     if name.kind == BLOB:
         if layer not in blobs:
-            raise unknown_name("tap", tap, [f"blob:{blob}" for blob in blobs])
+            raise unknown_name("layer", text, [f"blob:{blob}" for blob in blobs])
         layer = blobs[layer]
     elif layer not in layers:
-        raise unknown_name("tap", tap, layers)
+        raise unknown_name("layer", text, layers)
     return model.get_layer(layers[layer]).output
 
 
-def _taps(model: keras.Model) -> tuple[dict[str, str], dict[str, str]]:
-    """Give {layer: Keras' layer} and {blob: layer}; a model stored by Keras has forgotten its blobs."""
+def _layers_and_blobs(model: keras.Model) -> tuple[dict[str, str], dict[str, str]]:
+    """Return {layer: Keras' layer} and {blob: layer}; a model stored by Keras has forgotten its blobs."""
     layers = getattr(model, "caffe_layers", None) or {layer.name: layer.name for layer in model.layers}
     return dict(layers), dict(getattr(model, "caffe_blobs", {}))

@@ -12,8 +12,8 @@ class FeatureKey:
     """Where features come from. Library versions are recorded but do not take part in comparisons."""
 
     backbone: str  # "mobilenet_v2", "hub:HANDLE", a local path
-    tap: str  # "pooled", "grid", "fc7" or the name of a layer
-    recipe: str  # a name from vislang/images/preprocess.py
+    layer: str  # "pooled", "grid", "fc7" or the name of a layer
+    preprocessing: str  # a name of vislang.images.preprocess
     weights: str  # fingerprint of the weight arrays
     versions: dict[str, str] = field(default_factory=dict, compare=False)
 
@@ -30,17 +30,17 @@ class FeatureKey:
         """
         try:
             values = json.loads(text)
-            for name in ("backbone", "tap", "recipe", "weights"):
+            for name in ("backbone", "layer", "preprocessing", "weights"):
                 if not isinstance(values[name], str):
                     raise TypeError(f"{name} is not a text")
             versions = {str(name): str(value) for name, value in values["versions"].items()}
-            return cls(values["backbone"], values["tap"], values["recipe"], values["weights"], versions)
+            return cls(values["backbone"], values["layer"], values["preprocessing"], values["weights"], versions)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"not a feature key: {error!r}") from error
 
     def difference(self, other: "FeatureKey") -> str:
-        """Say in words how `other` differs, such as "recipe is A, expected B"; empty when equal."""
-        fields = ("backbone", "tap", "recipe", "weights")
+        """Say in words how `other` differs, such as "preprocessing is A, expected B"; empty when equal."""
+        fields = ("backbone", "layer", "preprocessing", "weights")
         differing = []
         for name in fields:
             if getattr(self, name) != getattr(other, name):

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from vislang.backbones.registry import default_recipe
+from vislang.backbones.registry import default_preprocessing
 from vislang.core.errors import DataError
 from vislang.features.cache.keys import FeatureKey
 
@@ -20,8 +20,8 @@ LONGEST_ID = 4096
 
 
 @dataclass(frozen=True)
-class StoredTap:
-    """Where the rows of one tap lie: `shape` float16 numbers from byte `offset` of the file on."""
+class StoredLayer:
+    """Where the rows of one layer lie: `shape` float16 numbers from byte `offset` of the file on."""
 
     key: FeatureKey
     shape: tuple[int, ...]
@@ -29,9 +29,9 @@ class StoredTap:
 
 
 def group_name(key: FeatureKey) -> str:
-    """Name the group of a backbone: its name, and the recipe too where that is not the backbone's own."""
-    own = default_recipe(key.backbone)
-    name = key.backbone if own in (None, key.recipe) else f"{key.backbone}@{key.recipe}"
+    """Name the group of a backbone: its name, and the preprocessing too where that is not the backbone's own."""
+    own = default_preprocessing(key.backbone)
+    name = key.backbone if own in (None, key.preprocessing) else f"{key.backbone}@{key.preprocessing}"
     return flat_name(name)
 
 
@@ -43,26 +43,26 @@ def flat_name(name: str) -> str:
     return flat
 
 
-def read_layout(path: Path) -> tuple[tuple[str, ...], dict[tuple[str, str], StoredTap]]:
+def read_layout(path: Path) -> tuple[tuple[str, ...], dict[tuple[str, str], StoredLayer]]:
     """Read what a cache holds, without its rows.
 
     Returns:
-        The ids in row order, and {(group, tap): where it lies}.
+        The ids in row order, and {(group, layer): where it lies}.
 
     Raises:
         DataError: no cache, or one made to harm: links, virtual or external data, sizes that the file cannot hold.
     """
     with _opened(path) as file:
         ids = _read_ids(path, file)
-        taps = {}
+        layers = {}
         for group_name_, group in _members(path, file, file.name):
             if isinstance(group, h5py.Dataset):
                 if group_name_ != IDS:
                     raise DataError(f"{path}: holds {group_name_!r}, which belongs to no feature cache")
                 continue
-            for tap, rows in _members(path, group, f"/{group_name_}"):
-                taps[group_name_, tap] = _stored_tap(path, rows, len(ids))
-    return ids, taps
+            for layer, rows in _members(path, group, f"/{group_name_}"):
+                layers[group_name_, layer] = _stored_layer(path, rows, len(ids))
+    return ids, layers
 
 
 def encode_ids(ids: Sequence[str]) -> np.ndarray:
@@ -100,9 +100,9 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             raise DataError(f"{path}: damaged feature cache ({error!r}); make it again") from error
 
 
-def extract_command(backbone: str, taps: str, path: str | Path) -> str:
+def extract_command(backbone: str, layers: str, path: str | Path) -> str:
     """Give the command that adds features to a cache."""
-    return f"python -m vislang.features.extract --images DIR --backbone {backbone} --layers {taps} --cache {path}"
+    return f"python -m vislang.features.extract --images DIR --backbone {backbone} --layers {layers} --cache {path}"
 
 
 def _members(path: Path, group: h5py.Group, where: str) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
@@ -133,9 +133,9 @@ def _read_ids(path: Path, file: h5py.File) -> tuple[str, ...]:
     return ids
 
 
-def _stored_tap(path: Path, dataset: h5py.Dataset | h5py.Group, num_ids: int) -> StoredTap:
+def _stored_layer(path: Path, dataset: h5py.Dataset | h5py.Group, num_ids: int) -> StoredLayer:
     if not isinstance(dataset, h5py.Dataset):
-        raise DataError(f"{path}: {dataset.name} is a group, expected the rows of a tap")
+        raise DataError(f"{path}: {dataset.name} is a group, expected the rows of a layer")
     if dataset.dtype != FLOAT16:
         raise DataError(f"{path}: {dataset.name} holds {dataset.dtype}, expected float16")
     if dataset.ndim < 2 or dataset.shape[0] != num_ids:
@@ -145,7 +145,7 @@ def _stored_tap(path: Path, dataset: h5py.Dataset | h5py.Group, num_ids: int) ->
     if not isinstance(text, str):
         raise DataError(f"{path}: {dataset.name} does not say where it comes from; make it again")
     try:
-        return StoredTap(FeatureKey.from_json(text), dataset.shape, offset)
+        return StoredLayer(FeatureKey.from_json(text), dataset.shape, offset)
     except DataError as error:
         raise DataError(f"{path}: {dataset.name}: {error}; make it again") from error
 

@@ -11,7 +11,7 @@ from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import DataError
 from vislang.features.cache.keys import FeatureKey
-from vislang.features.cache.layout import FLOAT16, StoredTap, extract_command, flat_name, group_name, read_layout
+from vislang.features.cache.layout import FLOAT16, StoredLayer, extract_command, flat_name, group_name, read_layout
 from vislang.features.cache.rows import FeatureRows, gather, row_bytes
 from vislang.features.cache.writer import CacheWriter, import_rows
 
@@ -29,11 +29,11 @@ def open_cache(path: str | os.PathLike) -> "FeatureCache":
     return FeatureCache(Path(path))
 
 
-def feature_key(backbone: LoadedBackbone, tap: str) -> FeatureKey:
-    """Give the key of what a backbone computes at a tap."""
-    name = backbone.own_name(tap)
+def feature_key(backbone: LoadedBackbone, layer: str) -> FeatureKey:
+    """Give the key of what a backbone computes at a layer."""
+    name = backbone.own_name(layer)
     versions = {library: importlib.metadata.version(library) for library in ("tensorflow", "keras", "pillow")}
-    return FeatureKey(backbone.name, name, backbone.recipe.name, backbone.fingerprint_of(name), versions)
+    return FeatureKey(backbone.name, name, backbone.preprocessing.name, backbone.fingerprint_of(name), versions)
 
 
 class FeatureCache:
@@ -46,7 +46,7 @@ class FeatureCache:
 
     def __init__(self, path: Path):
         self.path = path
-        self.ids, self._taps = read_layout(path)
+        self.ids, self._layers = read_layout(path)
         self._positions = {name: position for position, name in enumerate(self.ids)}
         self._maps: dict[int, np.ndarray] = {}
 
@@ -56,22 +56,22 @@ class FeatureCache:
     def __exit__(self, *exception: object) -> None:
         self._maps.clear()
 
-    def taps(self) -> list[FeatureKey]:
+    def layers(self) -> list[FeatureKey]:
         """List what is stored."""
-        return [stored.key for stored in self._taps.values()]
+        return [stored.key for stored in self._layers.values()]
 
-    def key(self, backbone: str, tap: str, *, expect: FeatureKey | None = None) -> FeatureKey:
-        """Give the key of a stored tap.
+    def key(self, backbone: str, layer: str, *, expect: FeatureKey | None = None) -> FeatureKey:
+        """Give the key of a stored layer.
 
         Args:
-            backbone: a name, or "name@recipe" where the recipe is not the backbone's own.
-            tap: a tap or layer.
+            backbone: a name, or "name@preprocessing" where the preprocessing is not the backbone's own.
+            layer: a layer or layer.
             expect: what it has to be.
 
         Raises:
             DataError: not there, or not as expected.
         """
-        return self._find(backbone, tap, expect).key
+        return self._find(backbone, layer, expect).key
 
     def holds(self, key: FeatureKey) -> bool:
         """Say whether these very features are stored.
@@ -80,11 +80,11 @@ class FeatureCache:
             DataError: there are others in their place.
         """
         group = group_name(key)
-        return (group, flat_name(key.tap)) in self._taps and bool(self._find(group, key.tap, key))
+        return (group, flat_name(key.layer)) in self._layers and bool(self._find(group, key.layer, key))
 
-    def shape(self, backbone: str, tap: str) -> tuple[int, ...]:
-        """Give the shape [N, ...] of a stored tap."""
-        return self._find(backbone, tap, None).shape
+    def shape(self, backbone: str, layer: str) -> tuple[int, ...]:
+        """Give the shape [N, ...] of a stored layer."""
+        return self._find(backbone, layer, None).shape
 
     def positions(self, ids: Sequence[str]) -> np.ndarray:
         """Give int64 [len(ids)] row numbers.
@@ -100,38 +100,38 @@ class FeatureCache:
             raise DataError(
                 f"{self.path}: has no features of {missing[0]!r}{_and_more(missing)}; it holds {len(self.ids)} images"
                 f" such as {self.ids[0]!r}; make a cache of all images (--ids name leaves folders out of names)"
-                f" with: {extract_command('NAME', 'TAPS', 'NEW')}"
+                f" with: {extract_command('NAME', 'LAYERS', 'NEW')}"
             )
         return np.array([self._positions[name] for name in ids], np.int64)
 
     def read(
-        self, backbone: str, tap: str, ids: Sequence[str] | None = None, *, expect: FeatureKey | None = None
+        self, backbone: str, layer: str, ids: Sequence[str] | None = None, *, expect: FeatureKey | None = None
     ) -> np.ndarray:
         """Read rows.
 
         Args:
             backbone: see `key`.
-            tap: see `key`.
+            layer: see `key`.
             ids: images in any order, also repeatedly; None: all, in row order.
             expect: what the features have to be.
 
         Returns:
             float16 [len(ids), ...].
         """
-        stored = self._find(backbone, tap, expect)
+        stored = self._find(backbone, layer, expect)
         return gather(self._map(stored), self._rows_of(ids))
 
     def resident(
         self,
         backbone: str,
-        tap: str,
+        layer: str,
         ids: Sequence[str] | None = None,
         *,
         budget_bytes: int = DEVICE_BUDGET,
         expect: FeatureKey | None = None,
     ) -> FeatureRows:
         """Give rows for training: on the compute device once if they fit `budget_bytes`, else streamed."""
-        stored = self._find(backbone, tap, expect)
+        stored = self._find(backbone, layer, expect)
         positions = self._rows_of(ids)
         fits = len(positions) * row_bytes(stored.shape) <= budget_bytes
         return FeatureRows(self._map(stored), positions, resident=fits)
@@ -141,22 +141,22 @@ class FeatureCache:
             return np.arange(len(self.ids))
         return self.positions(ids)
 
-    def _find(self, backbone: str, tap: str, expect: FeatureKey | None) -> StoredTap:
-        stored = self._taps.get((flat_name(backbone), flat_name(FeatureName.parse(tap).stored)))
+    def _find(self, backbone: str, layer: str, expect: FeatureKey | None) -> StoredLayer:
+        stored = self._layers.get((flat_name(backbone), flat_name(FeatureName.parse(layer).stored)))
         if stored is None:
-            held = ", ".join(f"{group}/{name}" for group, name in self._taps) or "nothing"
+            held = ", ".join(f"{group}/{name}" for group, name in self._layers) or "nothing"
             raise DataError(
-                f"{self.path}: has no {backbone}/{tap}, it holds {held};"
-                f" add it with: {extract_command(backbone, tap, self.path)}"
+                f"{self.path}: has no {backbone}/{layer}, it holds {held};"
+                f" add it with: {extract_command(backbone, layer, self.path)}"
             )
         if expect is not None and stored.key != expect:
             raise DataError(
-                f"{self.path}: {backbone}/{tap} is of another kind: {stored.key.difference(expect)};"
-                f" use another file: {extract_command(expect.backbone, expect.tap, 'NEW')}"
+                f"{self.path}: {backbone}/{layer} is of another kind: {stored.key.difference(expect)};"
+                f" use another file: {extract_command(expect.backbone, expect.layer, 'NEW')}"
             )
         return stored
 
-    def _map(self, stored: StoredTap) -> np.ndarray:
+    def _map(self, stored: StoredLayer) -> np.ndarray:
         if stored.offset not in self._maps:
             mapped = np.memmap(self.path, FLOAT16, "r", stored.offset, stored.shape)
             self._maps[stored.offset] = mapped.view(np.ndarray)  # a memmap's own indexing costs microseconds per call

@@ -9,7 +9,7 @@ SLAB_BYTES = 32 * 2**20
 
 
 class FeatureRows:
-    """Rows of one tap in a fixed order.
+    """Rows of one layer in a fixed order.
 
     Attributes:
         shape: (rows, ...).

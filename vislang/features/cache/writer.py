@@ -33,7 +33,7 @@ def import_rows(path: str | os.PathLike, ids: Sequence[str], rows: Any, key: Fea
         key: what they are.
 
     Raises:
-        DataError: ids and rows do not match, or the cache holds other images or this tap with another key.
+        DataError: ids and rows do not match, or the cache holds other images or this layer with another key.
     """
     path = Path(path)
     if len(rows) != len(ids) or len(rows.shape) < 2:
@@ -60,7 +60,7 @@ class CacheWriter:
 
     Args:
         path: the cache.
-        keys: what is being computed, one for each tap.
+        keys: what is being computed, one for each layer.
         job: anything that, if changed, makes the collected rows worthless (sources, batch size); plain JSON values.
 
     Attributes:
@@ -98,7 +98,7 @@ class CacheWriter:
 
         Args:
             ids: the images kept, in order.
-            features: {tap as in the key: float [len(ids), ...]}; may be empty when `ids` is.
+            features: {layer as in the key: float [len(ids), ...]}; may be empty when `ids` is.
             done: how many sources were dealt with so far, from the first one on.
             skipped: [source, reason] of those left out.
 
@@ -108,7 +108,7 @@ class CacheWriter:
         with self._reporting():
             for key, stream in zip(self._keys, self._streams, strict=True):
                 if len(ids):
-                    rows = half_precision(features[key.tap], key)
+                    rows = half_precision(features[key.layer], key)
                     self._require_shape(key, rows.shape[1:])
                     stream.write(rows.tobytes())
             self.ids += ids
@@ -134,7 +134,7 @@ class CacheWriter:
             self.path,
             self.ids,
             {
-                key: np.memmap(self._file(key), FLOAT16, "r", shape=(len(self.ids), *self._shapes[key.tap]))
+                key: np.memmap(self._file(key), FLOAT16, "r", shape=(len(self.ids), *self._shapes[key.layer]))
                 for key in self._keys
             },
         )
@@ -150,11 +150,11 @@ class CacheWriter:
             self.done = mark["done"]
             self.ids = mark["ids"]
             self.skipped = [(source, reason) for source, reason in mark["skipped"]]
-            self._shapes = {tap: tuple(shape) for tap, shape in mark["shapes"].items()}
+            self._shapes = {layer: tuple(shape) for layer, shape in mark["shapes"].items()}
         self._streams = [exits.enter_context(self._file(key).open("ab")) for key in self._keys]
         for key, stream in zip(self._keys, self._streams, strict=True):
             # What was written behind the last mark may be torn; it is computed again.
-            stream.truncate(len(self.ids) * row_bytes((1, *self._shapes.get(key.tap, ()))))
+            stream.truncate(len(self.ids) * row_bytes((1, *self._shapes.get(key.layer, ()))))
         self._mark()
 
     def _read_mark(self) -> dict[str, Any] | None:
@@ -166,7 +166,7 @@ class CacheWriter:
             return None
         if mark["job"] != json.loads(json.dumps(self._job)):
             return None
-        needed = [len(mark["ids"]) * row_bytes((1, *mark["shapes"].get(key.tap, ()))) for key in self._keys]
+        needed = [len(mark["ids"]) * row_bytes((1, *mark["shapes"].get(key.layer, ()))) for key in self._keys]
         if all(size >= need for size, need in zip(sizes, needed, strict=True)):
             return mark
         return None
@@ -181,12 +181,12 @@ class CacheWriter:
         self._marked = time.monotonic()
 
     def _require_shape(self, key: FeatureKey, shape: tuple[int, ...]) -> None:
-        known = self._shapes.setdefault(key.tap, shape)
+        known = self._shapes.setdefault(key.layer, shape)
         if known != shape:
-            raise DataError(f"tap {key.tap} of backbone {key.backbone} gives rows of {shape} after rows of {known}")
+            raise DataError(f"layer {key.layer} of backbone {key.backbone} gives rows of {shape} after rows of {known}")
 
     def _file(self, key: FeatureKey) -> Path:
-        return self._folder / f"{flat_name(key.tap)}.float16"
+        return self._folder / f"{flat_name(key.layer)}.float16"
 
     @contextlib.contextmanager
     def _reporting(self) -> Iterator[None]:
@@ -204,7 +204,7 @@ def half_precision(rows: Any, key: FeatureKey) -> np.ndarray:
     """
     rows = np.asarray(rows)
     if np.isnan(rows).any():
-        raise DataError(f"features {key.backbone}/{key.tap} hold NaN; the weights or the images are broken")
+        raise DataError(f"features {key.backbone}/{key.layer} hold NaN; the weights or the images are broken")
     if rows.dtype == FLOAT16:
         return rows
     return np.clip(rows, -LARGEST, LARGEST).astype(FLOAT16)
@@ -214,13 +214,13 @@ def _merge(path: Path, ids: Sequence[str], added: Mapping[FeatureKey, Any]) -> N
     """Write a file with what `path` holds and what is added, in alphabetical order, and put it in place of `path`."""
     stored: dict[tuple[str, str], tuple[FeatureKey, Any]] = {}
     if path.exists():
-        old_ids, old_taps = read_layout(path)
+        old_ids, old_layers = read_layout(path)
         if tuple(ids) != old_ids:
             raise DataError(f"{path}: holds {len(old_ids)} other images than these {len(ids)}; use a new file")
-        for name, tap in old_taps.items():
-            stored[name] = tap.key, np.memmap(path, FLOAT16, "r", tap.offset, tap.shape)
+        for name, layer in old_layers.items():
+            stored[name] = layer.key, np.memmap(path, FLOAT16, "r", layer.offset, layer.shape)
     for key, rows in added.items():
-        name = group_name(key), flat_name(key.tap)
+        name = group_name(key), flat_name(key.layer)
         if name in stored and stored[name][0] != key:
             raise DataError(
                 f"{path}: {'/'.join(name)} is there already and of another kind: {stored[name][0].difference(key)};"
@@ -230,10 +230,10 @@ def _merge(path: Path, ids: Sequence[str], added: Mapping[FeatureKey, Any]) -> N
     with whole_file(path) as part, h5py.File(part, "w") as file:
         file[IDS] = encode_ids(ids)
         for name in sorted(stored):
-            _write_tap(file, "/".join(name), *stored[name])
+            _write_layer(file, "/".join(name), *stored[name])
 
 
-def _write_tap(file: h5py.File, name: str, key: FeatureKey, rows: Any) -> None:
+def _write_layer(file: h5py.File, name: str, key: FeatureKey, rows: Any) -> None:
     dataset = file.create_dataset(name, rows.shape, FLOAT16)  # contiguous: 76 times the speed of default chunks
     dataset.attrs[KEY] = key.to_json()
     for piece in slabs(len(rows), row_bytes(rows.shape)):

@@ -1,6 +1,6 @@
 """Regions of a picture as features: proposals, and a vector for each, beside the whole picture.
 
-Taps, for a KIND of `vislang.features.regions.proposers.PROPOSERS`:
+Layers, for a KIND of `vislang.features.regions.proposers.PROPOSERS`:
     boxes-KIND    [20, 5]: corners in shares of the sides, and score; the whole picture first, rows of 0 where missing
     regions-KIND  [20, F]: RoI-align on the map of the whole picture, computed once
     crops-KIND    [20, F]: each box cut out, resized and encoded by itself, as Karpathy and Fei-Fei 2015 do
@@ -31,21 +31,21 @@ _POOLED = "pooled"
 _THREADS = 2
 
 
-def boxes_beside(cache: FeatureCache, backbone: str, tap: str) -> tuple[str, str]:
-    """Say where a cache holds the boxes of a tap of regions.
+def boxes_beside(cache: FeatureCache, backbone: str, layer: str) -> tuple[str, str]:
+    """Say where a cache holds the boxes of a layer of regions.
 
     Args:
         cache: an open cache.
         backbone: the name it was filled under.
-        tap: a setting such as "regions-detector@320".
+        layer: a setting such as "regions-detector@320".
 
     Returns:
-        the cache's names of backbone and tap.
+        the cache's names of backbone and layer.
 
     Raises:
         DataError: the boxes are not there, or are not those of the regions.
     """
-    wanted = FeatureName.parse(tap)
+    wanted = FeatureName.parse(layer)
     name, regions = wanted.in_cache(backbone)
     boxes = wanted.of_kind("boxes").stored
     if cache.key(name, boxes).weights != cache.key(name, regions).weights:
@@ -56,26 +56,28 @@ def boxes_beside(cache: FeatureCache, backbone: str, tap: str) -> tuple[str, str
     return name, boxes
 
 
-def with_regions(backbone: LoadedBackbone, taps: Sequence[str], proposals: str | None = None) -> LoadedBackbone:
-    """Give a backbone the taps of regions, where any is asked for.
+def with_regions(backbone: LoadedBackbone, layers: Sequence[str], proposals: str | None = None) -> LoadedBackbone:
+    """Give a backbone the layers of regions, where any is asked for.
 
     Args:
-        backbone: from `load_backbone`; it needs a tap "grid".
-        taps: what will be asked for.
-        proposals: the proposer to take instead of the one that the taps name, such as "detector:model.pb".
+        backbone: from `load_backbone`; it needs a layer "grid".
+        layers: what will be asked for.
+        proposals: the proposer to take instead of the one that the layers name, such as "detector:model.pb".
 
     Raises:
-        ConfigError: taps of several kinds, or of another kind than `proposals`.
+        ConfigError: layers of several kinds, or of another kind than `proposals`.
     """
-    names = list(map(FeatureName.parse, taps))
+    names = list(map(FeatureName.parse, layers))
     kinds = {name.proposals for name in names if name.is_of_regions}
     if not kinds:
         return backbone
     if len(kinds) > 1:
-        raise ConfigError(f"taps are of proposals {' and '.join(sorted(kinds))}, expected one kind; extract one by one")
+        raise ConfigError(
+            f"layers are of proposals {' and '.join(sorted(kinds))}, expected one kind; extract each alone"
+        )
     (kind,) = kinds
     if proposals is not None and proposals.partition(":")[0] != kind:
-        raise ConfigError(f"proposals got {proposals!r} for taps of {kind}; name taps such as regions-{kind} alike")
+        raise ConfigError(f"proposals got {proposals!r} for layers of {kind}; name layers such as regions-{kind} alike")
     return RegionBackbone(backbone, _proposer(proposals or kind))
 
 
@@ -90,60 +92,60 @@ class RegionBackbone(LoadedBackbone):
     needs_pictures = True
 
     def __init__(self, backbone: LoadedBackbone, proposer: Proposer):
-        if len(backbone.taps.get(_GRID, ())) != 3:
+        if len(backbone.layers.get(_GRID, ())) != 3:
             raise ConfigError(f"backbone {backbone.name} has no map of the picture, which regions need; take another")
-        if backbone.recipe.geometry != "squash":
+        if backbone.preprocessing.geometry != "squash":
             raise ConfigError(
-                f"recipe {backbone.recipe.name} shows {backbone.name} a part of each picture, regions need all of it;"
-                " take a recipe squash-SIZE"
+                f"preprocessing {backbone.preprocessing.name} of {backbone.name} keeps a part of each image, regions"
+                " need all of it; take a preprocessing squash-SIZE"
             )
         self.backbone = backbone
         self.proposer = proposer
-        width = int(backbone.taps[_GRID][-1] or 0)
+        width = int(backbone.layers[_GRID][-1] or 0)
         self._kind = proposer.name.partition(":")[0]
         sizes = {"boxes": 5, "regions": width, "crops": width, "described": 2 * width + 4}
         own: dict[str, tuple[int | None, ...]] = {}
         for what in REGION_KINDS:
             own[f"{what}-{self._kind}"] = (MOST + 1, sizes[what])
-        super().__init__(backbone.name, backbone.recipe, {**backbone.taps, **own})
+        super().__init__(backbone.name, backbone.preprocessing, {**backbone.layers, **own})
         self.model = backbone.model
 
-    def fingerprint_of(self, tap: str) -> str:
-        """The backbone's own for its own taps; for those of regions the sha256 of it and the proposer's."""
-        if not FeatureName.parse(tap).is_of_regions:
-            return self.backbone.fingerprint_of(tap)
+    def fingerprint_of(self, layer: str) -> str:
+        """The backbone's own for its own layers; for those of regions the sha256 of it and the proposer's."""
+        if not FeatureName.parse(layer).is_of_regions:
+            return self.backbone.fingerprint_of(layer)
         both = f"{self.backbone.fingerprint} {self.proposer.fingerprint} {MOST} {self.proposer.same}"
         return hashlib.sha256(both.encode()).hexdigest()
 
     def encode_pictures(
-        self, pictures: Sequence[Image.Image], batch: np.ndarray, taps: Sequence[str]
+        self, pictures: Sequence[Image.Image], batch: np.ndarray, layers: Sequence[str]
     ) -> dict[str, np.ndarray]:
         """Give the features of pictures.
 
         Args:
             pictures: B upright RGB pictures.
             batch: the same, prepared: float32 [B, S, S, 3].
-            taps: of the backbone or of regions.
+            layers: of the backbone or of regions.
 
         Returns:
-            {tap: float32 [B, ...]}.
+            {layer: float32 [B, ...]}.
         """
-        kinds = {tap: FeatureName.parse(tap).kind for tap in taps}
-        plain = [tap for tap, kind in kinds.items() if kind not in REGION_KINDS]
+        kinds = {layer: FeatureName.parse(layer).kind for layer in layers}
+        plain = [layer for layer, kind in kinds.items() if kind not in REGION_KINDS]
         features = self.backbone.encode(batch, list(dict.fromkeys([*plain, _GRID])))
         grids = features[_GRID]
         with ThreadPoolExecutor(_THREADS) as threads:  # a detector by itself leaves cores idle
             regions = np.stack(list(threads.map(self._regions, pictures, grids)))
-        found = {tap: features[tap] for tap in plain}
-        for tap, kind in kinds.items():
+        found = {layer: features[layer] for layer in plain}
+        for layer, kind in kinds.items():
             if kind == "boxes":
-                found[tap] = regions
+                found[layer] = regions
             elif kind == "regions":
-                found[tap] = _aligned(grids, regions)
+                found[layer] = _aligned(grids, regions)
             elif kind == "described":
-                found[tap] = described(_aligned(grids, regions), regions)
+                found[layer] = described(_aligned(grids, regions), regions)
             elif kind == "crops":
-                found[tap] = np.stack([self._crops(*pair) for pair in zip(pictures, regions, strict=True)])
+                found[layer] = np.stack([self._crops(*pair) for pair in zip(pictures, regions, strict=True)])
         return found
 
     def _regions(self, picture: Image.Image, grid: np.ndarray) -> np.ndarray:
@@ -154,16 +156,16 @@ class RegionBackbone(LoadedBackbone):
         corners = regions[:, :4] * np.array([picture.width, picture.height] * 2)
         real = np.flatnonzero(areas(regions[:, :4]) > 0)
         crops = [picture.crop(_whole_pixels(corners[number])) for number in real]
-        batch = np.stack([prepare(crop, self.recipe) for crop in crops])
-        vectors = np.zeros((len(regions), self.backbone.taps[_GRID][-1] or 0), np.float32)
+        batch = np.stack([prepare(crop, self.preprocessing) for crop in crops])
+        vectors = np.zeros((len(regions), self.backbone.layers[_GRID][-1] or 0), np.float32)
         vectors[real] = self.backbone.encode(batch, [_POOLED])[_POOLED]
         return vectors
 
     def _arrays(self) -> Sequence[Any]:
         return self.backbone._arrays()
 
-    def _forward(self, batch: np.ndarray, taps: tuple[str, ...]) -> Sequence[Any]:
-        return self.backbone._forward(batch, taps)
+    def _forward(self, batch: np.ndarray, layers: tuple[str, ...]) -> Sequence[Any]:
+        return self.backbone._forward(batch, layers)
 
 
 def described(vectors: np.ndarray, boxes: np.ndarray, wholes: np.ndarray | None = None) -> np.ndarray:
