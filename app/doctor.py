@@ -178,11 +178,11 @@ def check_flickr8k(folder: Path) -> Finding:
     Args:
         folder: where it is expected.
     """
-    from datasets.registry import read_dataset
+    from datasets import registry
     from vislang.core.errors import DataError
 
     try:
-        records = read_dataset("flickr8k", folder)
+        records = registry.read("flickr8k", folder)
     except DataError as error:
         return Finding(
             "Flickr8K",

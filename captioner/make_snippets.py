@@ -52,8 +52,8 @@ def write_snippets(args: argparse.Namespace) -> int:
     """Align, cut, and write both files."""
     from captioner.alignment.noun_phrases import JOINS, learned_joins
     from captioner.api import load_aligner
+    from datasets import registry
     from datasets.records import of_split, with_features
-    from datasets.registry import read_dataset
     from vislang.backbones.feature_name import FeatureName
     from vislang.core.bundled_models import say_which
     from vislang.core.errors import ConfigError, DataError
@@ -67,7 +67,7 @@ def write_snippets(args: argparse.Namespace) -> int:
     if FeatureName.parse(model.config.layers[0]).kind != "regions":
         raise ConfigError(f"the aligner reads {model.config.layers[0]}; snippets need one trained on regions-KIND")
     require_writable_folder(args.out)
-    records = read_dataset(args.dataset, args.data)
+    records = registry.read(args.dataset, args.data)
     with open_cache(args.cache) as cache:
         splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
         joins = JOINS | learned_joins(tokenize(text) for record in splits["train"] for text in record.captions)

@@ -16,7 +16,7 @@ from datasets.download.zip_files import unpack
 from datasets.records import ImageRecord, captions_of
 from datasets.text_files import first_existing
 from vislang.core.cli import DONE, command_parser, run_command
-from vislang.core.errors import DataError, unknown_name
+from vislang.core.errors import DataError, look_up
 from vislang.core.files import read_json, require_writable_folder, write_json
 
 _RECORD = "fetched.json"  # names and sha256 of what was unpacked; a finished archive is not fetched again
@@ -145,9 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Fetch or link the data set, and print what it holds."""
-    if args.name not in SOURCES:
-        raise unknown_name("data set to fetch", args.name, SOURCES)
-    source = SOURCES[args.name]
+    source = look_up(SOURCES, args.name, "data set to fetch")
     if args.mirror:
         source = replace(source, archives=tuple(archive.also_from(args.mirror) for archive in source.archives))
     if args.origin:

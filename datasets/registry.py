@@ -1,9 +1,10 @@
 """The table of data sets: the reader of each name."""
 
+import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from datasets.captions.coco import read_coco
 from datasets.captions.flickr import read_flickr8k, read_flickr30k
@@ -15,9 +16,11 @@ from datasets.fixations.csv_file import read_fixations_csv
 from datasets.fixations.mit1003 import read_mit1003
 from datasets.fixations.osie import read_osie
 from datasets.fixations.records import FixationData
-from datasets.records import ImageRecord
+from datasets.records import ImageRecord, of_split
 from datasets.scenes.dataset import read_scene_entities, read_scenes
-from vislang.core.errors import ConfigError, DataError, unknown_name
+from vislang.core.errors import ConfigError, DataError, look_up, unknown_name
+
+Data = TypeVar("Data")
 
 READERS: dict[str, Callable[..., tuple[ImageRecord, ...]]] = {
     "flickr8k": read_flickr8k,  # Flickr8k.token.txt and three lists
@@ -50,28 +53,31 @@ def reader_options(words: Iterable[str]) -> dict[str, str]:
     return options
 
 
-def read_dataset(name: str, folder: str | Path, /, **options: Any) -> tuple[ImageRecord, ...]:
-    """Read a data set by name.
+def read(
+    name: str, folder: str | Path, *, split: str | None = None, options: Mapping[str, Any] | None = None
+) -> tuple[ImageRecord, ...]:
+    """Read a data set of captioned images by its name.
 
     Args:
-        name: a key of `READERS`.
+        name: a key of `READERS`, such as "flickr8k".
         folder: where its files are.
-        **options: keyword arguments of that reader, such as `restval="train"` for karpathy.
+        split: "train", "dev" or "test"; None: all images.
+        options: keyword arguments of the reader, such as {"restval": "train"} for karpathy.
 
     Raises:
         ConfigError: no such data set or option; the message names the nearest.
-        DataError: the files do not follow the format.
+        DataError: the files do not follow the format, or no image is in the split.
+
+    Example:
+        >>> import datasets
+        >>> records = datasets.read("scenes", "drawn-scenes", split="dev")
+        >>> records[0].image_id, len(records[0].captions)
+        ('dev_000000.png', 5)
     """
-    if name not in READERS:
-        raise unknown_name("data set", name, READERS)
-    known = []
-    for parameter in inspect.signature(READERS[name]).parameters:
-        if parameter != "folder":
-            known.append(parameter)
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of data set {name!r}", option, known)
-    return READERS[name](folder, **options)
+    records = _reader(READERS, "data set", name, options)(folder)
+    if split is None:
+        return records
+    return of_split(records, split)
 
 
 def read_named_boxes(
@@ -96,22 +102,26 @@ def read_named_boxes(
     return read_entities(entities, image_ids)
 
 
-def read_fixations(name: str, folder: str | Path, /, **options: Any) -> FixationData:
-    """Read a data set of fixations by name.
+def read_fixations(name: str, folder: str | Path, *, options: Mapping[str, Any] | None = None) -> FixationData:
+    """Read a data set of fixations by its name.
 
     Args:
-        name: a key of `FIXATION_READERS`.
+        name: a key of `FIXATION_READERS`, such as "osie".
         folder: where its files are.
-        **options: keyword arguments of that reader, such as `drop_first=True`.
+        options: keyword arguments of the reader, such as {"drop_first": True}.
 
     Raises:
-        ConfigError: no such data set; the message names the nearest.
+        ConfigError: no such data set or option; the message names the nearest.
         DataError: the files do not follow the format, or hold no fixation.
+
+    Example:
+        >>> import datasets
+        >>> data = datasets.read_fixations("csv", "gaze")
+        >>> data.records[0].image_id, data.records[0].subjects[0].tolist()
+        ('dog.png', [[30.0, 20.0]])
     """
-    if name not in FIXATION_READERS:
-        raise unknown_name("data set of fixations", name, FIXATION_READERS)
-    data = FIXATION_READERS[name](folder, **options)
-    if not _num_fixations(data):
+    data = _reader(FIXATION_READERS, "data set of fixations", name, options)(folder)
+    if not any(len(points) for record in data.records for points in record.subjects):
         first = ""
         if data.skipped:
             file, reason = data.skipped[0]
@@ -123,8 +133,13 @@ def read_fixations(name: str, folder: str | Path, /, **options: Any) -> Fixation
     return data
 
 
-def _num_fixations(data: FixationData) -> int:
-    total = 0
-    for record in data.records:
-        total += sum(map(len, record.subjects))
-    return total
+def _reader(
+    readers: Mapping[str, Callable[..., Data]], kind: str, name: str, options: Mapping[str, Any] | None
+) -> Callable[[str | Path], Data]:
+    """Return the reader of a name with its options set."""
+    reader = look_up(readers, name, kind)
+    known = [parameter for parameter in inspect.signature(reader).parameters if parameter != "folder"]
+    for option in options or {}:
+        if option not in known:
+            raise unknown_name(f"option of {kind} {name!r}", option, known)
+    return functools.partial(reader, **(options or {}))

@@ -29,13 +29,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def count(args: argparse.Namespace) -> int:
     """Read, tokenize, count and write."""
-    from datasets.records import captions_of, of_split
-    from datasets.registry import read_dataset, reader_options
+    from datasets import registry
+    from datasets.records import captions_of
     from eval.metrics.captions.document_frequencies import DocumentFrequencies, table_path
     from eval.metrics.captions.ptb_tokenizer import PTB, ptb_tokenize, treebank_tokenize
 
     out = args.out or table_path(f"{args.dataset}-{args.split}")
-    records = of_split(read_dataset(args.dataset, args.data, **reader_options(args.option)), args.split)
+    records = registry.read(args.dataset, args.data, split=args.split, options=registry.reader_options(args.option))
     sentences, _ = captions_of(records)
     words = iter((ptb_tokenize if args.tokenizer == PTB else treebank_tokenize)(sentences))
     references = []

@@ -90,15 +90,14 @@ def measure(args: argparse.Namespace) -> int:
 
 def read_pictures(args: argparse.Namespace) -> list["np.ndarray"]:
     """Read photographs of a split, squashed to uint8 [224, 224, 3]; some at random."""
-    from datasets.records import of_split
-    from datasets.registry import read_dataset
+    from datasets import registry
     from naturalness.inference import as_pixels
     from vislang.core.errors import DataError
     from vislang.core.seeds import stream
     from vislang.images.decode import decode_image
 
     records = []
-    for one in of_split(read_dataset(args.dataset, args.data), args.split):
+    for one in registry.read(args.dataset, args.data, split=args.split):
         if one.path is not None:
             records.append(one)
     chosen = stream(args.seed, "photographs").permutation(len(records))[: args.limit]

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from datasets.records import of_split, with_features
-from datasets.registry import read_dataset
+from datasets import registry
+from datasets.records import with_features
 from naturalness.config import CONFIGS, NaturalnessConfig
 from naturalness.feature_maps import FrozenLayers
 from naturalness.inference import KIND
@@ -25,7 +25,7 @@ from naturalness.training_maps import Maps, TrainingImage, TrainingMaps
 from vislang.core.errors import ConfigError
 from vislang.core.seeds import stream
 from vislang.features.cache.reader import open_cache
-from vislang.features.pipeline import list_images
+from vislang.images.sources import list_images
 from vislang.training.callbacks import Row
 from vislang.training.epoch_batches import EpochBatches
 from vislang.training.fit import Report, Run, Stage, TrainingData, TrainingSpec
@@ -67,7 +67,7 @@ def training_images(args: argparse.Namespace) -> list[TrainingImage]:
     if args.limit is not None and args.limit < 1:
         raise ConfigError(f"--limit got {args.limit}, expected 1 or more")
     if args.data:
-        records = of_split(read_dataset(args.dataset, args.data), "train")
+        records = registry.read(args.dataset, args.data, split="train")
         if args.cache:
             with open_cache(args.cache) as cache:
                 records = with_features(records, cache)

@@ -86,11 +86,11 @@ class Distillation:
 
 def distil(args: argparse.Namespace) -> int:
     """Read the images, compute the teachers' targets, train the student, and write it."""
+    from datasets import registry
     from datasets.records import of_split
-    from datasets.registry import read_dataset
     from vislang.core.config import override, to_json
     from vislang.core.files import require_writable_folder
-    from vislang.features.pipeline import find_images
+    from vislang.images.sources import find_images
 
     import_backend_quietly()
     from app.bundle.student import train_student
@@ -98,7 +98,7 @@ def distil(args: argparse.Namespace) -> int:
     config = override(StudentConfig(), args.set)
     if args.out:
         require_writable_folder(args.out.parent)
-    records = read_dataset(args.dataset, args.data)
+    records = registry.read(args.dataset, args.data)
     train = of_split(records, "train")
     paths = [Path(str(record.path)) for record in train]
     if args.images:

@@ -69,13 +69,13 @@ def read_references_and_training(args: argparse.Namespace) -> tuple[References, 
         ConfigError: neither was named.
         ToolkitError: they cannot be read.
     """
+    from datasets import registry
     from datasets.records import of_split
-    from datasets.registry import read_dataset, reader_options
 
     training = None
     records: tuple[ImageRecord, ...] | None = None
     if args.dataset and args.data:
-        records = read_dataset(args.dataset, args.data, **reader_options(args.option))
+        records = registry.read(args.dataset, args.data, options=registry.reader_options(args.option))
         training = training_captions(records) or None
     if args.references:
         return read_references(args.references), training

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     protocol = FixationProtocol(blur=args.blur, centre_prior=args.centre_prior, seed=args.seed)
     methods = find_methods(args)
     require_writable_folder(args.out)
-    data = read_fixations(args.dataset, args.data, **_reader_options(args))
+    data = read_fixations(args.dataset, args.data, options=_reader_options(args))
     records = data.records[: args.limit]
     baselines = baseline_methods(protocol)
     everyone = join_methods(methods, baselines)

@@ -100,10 +100,10 @@ def open_split(args: argparse.Namespace, dataset: str, folder: Path, cache: Path
     Raises:
         DataError: no such split, or damaged files.
     """
+    from datasets import registry
     from datasets.records import of_split
-    from datasets.registry import read_dataset, reader_options
 
-    everything = read_dataset(dataset, folder, **reader_options(options))
+    everything = registry.read(dataset, folder, options=registry.reader_options(options))
     return Split(
         reader=dataset,
         dataset=args.dataset_name or dataset,

@@ -17,7 +17,7 @@ from captioner.alignment import train as train_alignment
 from captioner.alignment.noun_phrases import JOINS, learned_joins, names_in, with_determiners
 from captioner.alignment.segments import Segment
 from captioner.region_captions import Region, least_doubtful
-from datasets.registry import read_dataset
+from datasets import registry
 from datasets.scenes import __main__ as scenes
 from datasets.scenes.dataset import read_scene_entities
 from eval import run
@@ -59,8 +59,8 @@ def drawn(tmp_path_factory) -> Path:
 
 
 def test_snippets_are_words_of_captions_beside_what_their_regions_look_like(drawn):
-    records = read_dataset("karpathy", drawn / "pairs")
-    captions = {one.image_id: " | ".join(one.captions) for one in read_dataset("scenes", drawn / "scenes")}
+    records = registry.read("karpathy", drawn / "pairs")
+    captions = {one.image_id: " | ".join(one.captions) for one in registry.read("scenes", drawn / "scenes")}
     assert {one.split for one in records} == {"train", "dev"}
     for one in records:
         picture, region = one.image_id.split("#")
@@ -128,7 +128,7 @@ def test_regions_are_described_and_drawn(drawn, capsys, tmp_path, monkeypatch):
 
 def test_the_command_describes_a_photograph_as_training_saw_it(drawn):
     model = captioner.load_model(drawn / "writer")
-    records = [one for one in read_dataset("karpathy", drawn / "pairs") if not one.image_id.endswith("#0")]
+    records = [one for one in registry.read("karpathy", drawn / "pairs") if not one.image_id.endswith("#0")]
     compared = 0
     for record in records[:6]:
         picture, region = record.image_id.split("#")

@@ -12,8 +12,8 @@ import pytest
 from captioner import train
 from captioner.inference import TrainedCaptioner
 from captioner.training.cross_entropy import encode_caption, start_biases
+from datasets import registry
 from datasets.records import of_split
-from datasets.registry import read_dataset
 from vislang.core.errors import CheckpointError, DataError
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
 from vislang.text.vocabulary import END
@@ -47,7 +47,7 @@ def history(folder: Path) -> list[dict]:
 
 
 def captions_as_numbers(model, toy_data, split):
-    records = of_split(read_dataset("karpathy", toy_data), split)
+    records = of_split(registry.read("karpathy", toy_data), split)
     return [encode_caption(caption, model.config, model.vocabulary) for one in records for caption in one.captions]
 
 
@@ -152,7 +152,7 @@ def finished(toy_data, tmp_path_factory) -> Path:
 
 
 def test_the_checkpoint_holds_the_weights_that_scored_best(toy_data, finished):
-    records, cache = of_split(read_dataset("karpathy", toy_data), "dev"), open_cache(toy_data / "features.h5")
+    records, cache = of_split(registry.read("karpathy", toy_data), "dev"), open_cache(toy_data / "features.h5")
     ids, captions = [one.image_id for one in records], [one.captions for one in records]
     best = max(history(finished), key=lambda row: row["score"])
     model = TrainedCaptioner.read(finished)
@@ -162,7 +162,7 @@ def test_the_checkpoint_holds_the_weights_that_scored_best(toy_data, finished):
 
 
 def test_perplexity_is_that_of_every_word_and_end_mark(toy_data, finished):
-    records, cache = of_split(read_dataset("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
+    records, cache = of_split(registry.read("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
     model = TrainedCaptioner.read(finished)
     ids = [one.image_id for one in records]  # 40: more than are scored at once
     found = model.perplexity(cache, ids, [one.captions for one in records])
@@ -241,7 +241,7 @@ def test_a_loss_that_is_no_number_ends_the_run(toy_data, tmp_path, capsys):
 def test_the_training_images_stay_with_the_model_for_consensus_reranking(toy_data, tmp_path):
     settings = ["epochs=1", "layers=grid", "ensemble_size=1", "scorers=1", "consensus_images=3"]
     assert train.main(arguments(toy_data, tmp_path / "run", *settings)) == 0
-    records, cache = of_split(read_dataset("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
+    records, cache = of_split(registry.read("karpathy", toy_data), "train"), open_cache(toy_data / "features.h5")
     model = TrainedCaptioner.read(tmp_path / "run")
     seen = cache.read("toy", "grid", [one.image_id for one in records]).reshape(len(records), -1, cache_width(cache))
     embeddings = np.asarray(model.network.predict_image_embeddings(seen, np.ones(seen.shape[:2], bool)))
@@ -249,7 +249,7 @@ def test_the_training_images_stay_with_the_model_for_consensus_reranking(toy_dat
     written = [row[row > 0].tolist() + [END] for row in model.consensus.words]
     assert written == captions_as_numbers(model, toy_data, "train")
     assert model.consensus.image_of_caption.tolist() == np.arange(len(records)).repeat(5).tolist()
-    dev = [one.image_id for one in of_split(read_dataset("karpathy", toy_data), "dev")]
+    dev = [one.image_id for one in of_split(registry.read("karpathy", toy_data), "dev")]
     assert len(model.caption_cached(cache, dev)) == len(dev)
 
 

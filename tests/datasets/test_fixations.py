@@ -72,7 +72,7 @@ def test_osie_keeps_the_pictures_that_are_there_and_the_fixations_inside(tmp_pat
 
 
 def test_the_first_fixation_is_dropped_before_those_outside(tmp_path):
-    records = read_fixations("osie", write_osie(tmp_path), drop_first=True).records
+    records = read_fixations("osie", write_osie(tmp_path), options={"drop_first": True}).records
     assert [points.tolist() for points in records[1].subjects] == [[[20.0, 6.0]], []]
 
 

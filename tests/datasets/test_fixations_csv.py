@@ -49,7 +49,7 @@ def test_durations_may_be_absent_and_columns_in_any_order(tmp_path):
 
 
 def test_the_first_fixation_of_each_person_is_dropped_if_asked_for(tmp_path):
-    records = read_fixations("csv", write(tmp_path), drop_first=True).records
+    records = read_fixations("csv", write(tmp_path), options={"drop_first": True}).records
     assert [points.tolist() for points in records[1].subjects] == [[[20, 6]], []]
     assert [times.tolist() for times in records[1].durations] == [[200.5], []]
 

@@ -2,9 +2,9 @@ from collections import Counter
 
 import pytest
 
+from datasets import registry
 from datasets.captions.flickr import read_flickr8k, read_flickr30k
 from datasets.records import of_split
-from datasets.registry import read_dataset
 from vislang.core.errors import DataError
 
 
@@ -39,7 +39,7 @@ def test_reads_splits_in_order(flickr8k):
     ]
     assert records[0].path == flickr8k / "Images" / "b.jpg"
     assert records[0].captions == tuple(f"caption {number} of b.jpg ." for number in range(5))
-    assert read_dataset("flickr8k", str(flickr8k)) == records
+    assert registry.read("flickr8k", str(flickr8k)) == records
 
 
 def test_unused_images_are_given_on_request_without_the_unpublished_one(flickr8k):

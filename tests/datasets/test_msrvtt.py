@@ -1,6 +1,7 @@
 """MSR-VTT's layout, drawn by the test: clips, their frames in a cache, and a captioner trained on them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from PIL import Image
 import saliency
 from captioner import train
 from captioner.api import load_model
-from datasets.registry import read_dataset
+from datasets import registry
 from vislang.core.errors import DataError
-from vislang.features import extract_videos as extract_frames
+from vislang.features import extract_videos
+from vislang.features.cache import writer
 from vislang.features.cache.reader import open_cache
+from vislang.images import video
+from vislang.images.video import spread_frames
 
 av = pytest.importorskip("av")
 
@@ -42,12 +46,12 @@ def clips(tmp_path_factory):
 
 
 def test_clips_come_with_their_sentences_and_files(clips):
-    records = read_dataset("msrvtt", clips)
+    records = registry.read("msrvtt", clips)
     assert [record.image_id for record in records] == [f"video{number}" for number in range(8)]
     assert records[1].captions == ("a green clip", "something is green .")
     assert records[1].path == clips / "videos" / "video1.mp4"
     assert {record.split for record in records} == {"train"}
-    moved = read_dataset("msrvtt", clips, dev="3")
+    moved = registry.read("msrvtt", clips, options={"dev": "3"})
     assert [record.split for record in moved] == 5 * ["train"] + 3 * ["dev"]
 
 
@@ -55,7 +59,7 @@ def test_the_published_files_are_read_together(tmp_path):
     for name, split in (("train_val", "validate"), ("test", "test")):
         document = {"videos": [{"video_id": name, "split": split}], "sentences": [{"video_id": name, "caption": "a"}]}
         (tmp_path / f"{name}_videodatainfo.json").write_text(json.dumps(document))
-    records = read_dataset("msrvtt", tmp_path)
+    records = registry.read("msrvtt", tmp_path)
     assert [(record.image_id, record.split, record.path) for record in records] == [
         ("train_val", "dev", None),
         ("test", "test", None),
@@ -77,21 +81,21 @@ def test_the_published_files_are_read_together(tmp_path):
 def test_what_is_not_in_the_layout_is_said(tmp_path, document, reason):
     (tmp_path / "videodatainfo.json").write_text(json.dumps(document))
     with pytest.raises(DataError, match=reason):
-        read_dataset("msrvtt", tmp_path)
+        registry.read("msrvtt", tmp_path)
 
 
 @pytest.mark.parametrize("dev", ["8", "some"])
 def test_more_clips_than_there_are_cannot_be_held_out(clips, dev):
     with pytest.raises(DataError, match=f"option dev got '?{dev}"):
-        read_dataset("msrvtt", clips, dev=dev)
+        registry.read("msrvtt", clips, options={"dev": dev})
     with pytest.raises(DataError, match="holds none of videodatainfo.json"):
-        read_dataset("msrvtt", clips / "videos")
+        registry.read("msrvtt", clips / "videos")
 
 
 def test_a_captioner_is_trained_on_frames_and_explains_clips(clips, capsys):
     cache = clips / "frames.h5"
     words = ["--videos", str(clips / "videos"), "--backbone", "compact_scenes", "--cache", str(cache), "--frames", "5"]
-    assert extract_frames.main([*words, "--json"]) == 3
+    assert extract_videos.main([*words, "--json"]) == 3
     told = json.loads(capsys.readouterr().out)
     assert (told["videos"], told["frames"]) == (7, 5)
     assert "video7.mp4" in told["skipped"][0]["source"]
@@ -114,7 +118,40 @@ def test_a_captioner_is_trained_on_frames_and_explains_clips(clips, capsys):
 
 def test_strict_ends_at_the_first_bad_video(clips, tmp_path, capsys):
     words = ["--videos", str(clips / "videos"), "--backbone", "compact_scenes", "--cache", str(tmp_path / "a.h5")]
-    assert extract_frames.main([*words, "--frames", "2", "--strict"]) == 2
+    assert extract_videos.main([*words, "--frames", "2", "--strict"]) == 2
     assert "strict: the first bad video ends the run" in capsys.readouterr().err
-    assert extract_frames.main([*words, "--frames", "0"]) == 2
+    assert extract_videos.main([*words, "--frames", "0"]) == 2
     assert "--frames got 0, expected 1 or more" in capsys.readouterr().err
+
+
+def test_a_clip_that_changed_since_an_interrupted_run_is_encoded_again(clips, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name in ("video0", "video1", "video2"):
+        shutil.copy2(clips / "videos" / f"{name}.mp4", folder)
+    words = [
+        "--videos",
+        str(folder),
+        "--backbone",
+        "compact_scenes",
+        "--cache",
+        str(tmp_path / "a.h5"),
+        "--frames",
+        "2",
+    ]
+
+    def interrupted(path, count):
+        if path.stem == "video2":
+            raise KeyboardInterrupt
+        return spread_frames(path, count)
+
+    monkeypatch.setattr(writer, "MARK_SECONDS", 0)
+    monkeypatch.setattr(video, "spread_frames", interrupted)
+    assert extract_videos.main(words) == 130
+    monkeypatch.undo()
+    shutil.copy2(clips / "videos" / "video1.mp4", folder / "video0.mp4")
+    capsys.readouterr()
+    assert extract_videos.main(words) == 0
+    assert "starting again, videos or options changed since the interrupted run" in capsys.readouterr().err
+    rows = open_cache(tmp_path / "a.h5").read("compact_scenes", "frames", ["video0", "video1"])
+    np.testing.assert_array_equal(rows[0], rows[1])

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from datasets import registry
 from datasets.records import ImageRecord, captions_of, check_splits, data_fingerprint, of_split
-from datasets.registry import READERS, read_dataset
+from datasets.registry import READERS
 from datasets.text_files import clean_caption, first_existing, read_lines
 from vislang.core.errors import ConfigError, DataError
 
@@ -91,6 +92,6 @@ def test_catalog_knows_the_formats():
 
 def test_catalog_suggests_names(tmp_path):
     with pytest.raises(ConfigError, match="unknown data set 'flikr8k'; did you mean flickr8k"):
-        read_dataset("flikr8k", tmp_path)
+        registry.read("flikr8k", tmp_path)
     with pytest.raises(ConfigError, match="unknown option of data set 'karpathy' 'restvl'; did you mean restval"):
-        read_dataset("karpathy", tmp_path, restvl="drop")
+        registry.read("karpathy", tmp_path, options={"restvl": "drop"})

@@ -4,7 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from datasets.registry import read_dataset
+from datasets import registry
 from datasets.scenes.__main__ import main
 from datasets.scenes.backgrounds import BACKGROUNDS
 from datasets.scenes.captions import NAMES, PLACES, SIZES, VERBS
@@ -157,7 +157,7 @@ def test_the_grammar_has_words_for_everything():
 
 
 def test_written_scenes_are_read_back(folder):
-    records = read_dataset("scenes", folder)
+    records = registry.read("scenes", folder)
     assert Counter(record.split for record in records) == {"train": 6, "dev": 2, "test": 3}
     notes = read_scene_notes(folder)
     scene = draw_scene(5, 2, "test")

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.realdata
 
 def test_a_short_training_on_flickr8k_is_far_above_chance(real_data, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("VISLANG_WEIGHTS", str(real_data / "weights"))
-    from datasets.registry import read_dataset
+    from datasets import registry
 
-    records = read_dataset("flickr8k", real_data / "flickr8k")
+    records = registry.read("flickr8k", real_data / "flickr8k")
     chosen = {"train": 500, "dev": 100, "test": 100}
     lines = []
     for split, count in chosen.items():

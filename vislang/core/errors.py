@@ -1,7 +1,10 @@
 """Errors that a user can fix. Every message says what, got, expected and the next command."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 _LISTED = 20  # names in one message; a network has hundreds of layers
 
@@ -44,3 +47,14 @@ def unknown_name(kind: str, got: str, known: Iterable[str], next_step: str = "")
         if len(names) > _LISTED:
             hint += f" and {len(names) - _LISTED} more"
     return ConfigError(f"unknown {kind} {got!r}; {hint} {next_step}".rstrip())
+
+
+def look_up(table: Mapping[str, Value], name: str, kind: str, next_step: str = "") -> Value:
+    """Return the entry of a table.
+
+    Raises:
+        ConfigError: an unknown name; see `unknown_name`.
+    """
+    if name not in table:
+        raise unknown_name(kind, name, table, next_step)
+    return table[name]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from datasets import registry
 from datasets.records import ImageRecord, captions_of, data_fingerprint, of_split, with_features
-from datasets.registry import read_dataset, reader_options
 from vislang.features.cache.reader import FeatureCache, open_cache
 from vislang.features.descriptors import CachedDescriptors, full_name, identity
 from vislang.text.vocabulary import Vocabulary
@@ -60,7 +60,7 @@ def read_cached_data(
     """
     layers = tuple(full_name(layer, args.backbone) for layer in config.layers)
     config = replace(config, layers=layers)
-    records = read_dataset(args.dataset, args.data, **reader_options(args.option))
+    records = registry.read(args.dataset, args.data, options=registry.reader_options(args.option))
     cache = open_cache(args.cache)
     train = with_features(of_split(records, "train"), cache)
     dev = with_features(of_split(records, "dev"), cache)

@@ -29,7 +29,7 @@ from eval.metrics.fixations.auc import (
 from eval.metrics.fixations.maps import PRIORS, Floats, add_prior, blur_map, fixation_map, resize_map
 from eval.metrics.fixations.nss_cc_sim_kl import cc, information_gain, kl, nss, sim
 from eval.metrics.pointing_game import centre_map
-from vislang.core.errors import ConfigError, EvalError, ToolkitError
+from vislang.core.errors import ConfigError, EvalError, ToolkitError, unknown_name
 from vislang.core.seeds import stream
 
 METRICS = (
@@ -99,7 +99,7 @@ class FixationProtocol:
 
     def __post_init__(self) -> None:
         if self.centre_prior not in PRIORS:
-            raise ConfigError(f"unknown centre prior {self.centre_prior!r}, expected one of {', '.join(PRIORS)}")
+            raise unknown_name("centre prior", self.centre_prior, PRIORS)
         if not 0 <= self.blur < 1 or not 0 < self.fixation_blur < 1:
             raise ConfigError(
                 f"got blur {self.blur:g} and fixation blur {self.fixation_blur:g}, expected shares of the width"

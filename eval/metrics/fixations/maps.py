@@ -8,7 +8,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from vislang.core.errors import EvalError
+from vislang.core.errors import EvalError, unknown_name
 
 Floats = NDArray[np.float64]
 PRIORS = ("none", "multiply", "log-add")
@@ -100,7 +100,7 @@ def add_prior(scores: Floats, centre: Floats, prior: str) -> Floats:
             as a log density and the logarithm of the prior is added.
 
     Raises:
-        EvalError: no such prior.
+        ConfigError: no such prior.
     """
     if prior == "none":
         return scores
@@ -108,7 +108,7 @@ def add_prior(scores: Floats, centre: Floats, prior: str) -> Floats:
         return unit_range(scores) * centre
     if prior == "log-add":
         return (scores - scores.mean()) / (scores.std() or 1.0) + np.log(centre)
-    raise EvalError(f"unknown centre prior {prior!r}, expected one of {', '.join(PRIORS)}")
+    raise unknown_name("centre prior", prior, PRIORS)
 
 
 def unit_range(scores: Floats) -> Floats:
