@@ -48,7 +48,7 @@ def write_album(args: argparse.Namespace) -> int:
     from captioner.page import captions_page
     from vislang.core.errors import DataError
     from vislang.core.files import require_writable_folder
-    from vislang.features.pipeline import find_images
+    from vislang.images.sources import find_images
     from vse.api import load_model as load_ranker
 
     paths, missing = find_images(args.images, strict=args.strict)
@@ -110,7 +110,7 @@ class AlbumImages:
     Attributes:
         images: `captioner.output_formats.Captioned`, one for each of the K usable images.
         vectors: float32 [K, D] of the ranker, of length 1; None without images.
-        skipped: the others, as `vislang.features.pipeline.Skipped`.
+        skipped: the others, as `vislang.images.sources.Skipped`.
     """
 
     images: list[Any]

@@ -139,7 +139,7 @@ def own_images(images: Sequence[str]) -> Subject:
     Raises:
         DataError: one is not there.
     """
-    from vislang.features.pipeline import find_images
+    from vislang.images.sources import find_images
 
     paths, _ = find_images(images, strict=True)
     return Subject(paths, None, "your images")

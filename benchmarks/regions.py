@@ -31,9 +31,9 @@ def main() -> None:
     batch = np.stack([prepare(image, backbone.preprocessing) for image in images])
     methods = {
         "one map": lambda: backbone.encode(batch, ["grid"]),
-        "boxes": lambda: regions.encode_pictures(images, batch, ["boxes-grid"]),
-        "regions": lambda: regions.encode_pictures(images, batch, ["regions-grid"]),
-        "crops": lambda: regions.encode_pictures(images, batch, ["crops-grid"]),
+        "boxes": lambda: regions.encode_decoded(images, batch, ["boxes-grid"]),
+        "regions": lambda: regions.encode_decoded(images, batch, ["regions-grid"]),
+        "crops": lambda: regions.encode_decoded(images, batch, ["crops-grid"]),
     }
     best = fastest(methods, args.rounds)
     each = {name: 1000 * spent / len(images) for name, spent in best.items()}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from captioner.alignment.inference import TrainedAligner
     from captioner.inference import Caption, TrainedCaptioner
     from captioner.region_captions import Region
-    from vislang.features.pipeline import Skipped
+    from vislang.images.sources import Skipped
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def describe_regions(
         (3, 4)
     """
     from captioner import region_captions
-    from vislang.features.model_inputs import one_image
+    from vislang.images.sources import one_image
 
     require_kind(model, "captioner")
     if max_regions < 1:
@@ -142,7 +142,7 @@ def ground_phrases(
         'a dog catches a red frisbee'
     """
     from captioner import region_captions
-    from vislang.features.model_inputs import one_image
+    from vislang.images.sources import one_image
 
     require_kind(model, "aligner")
     return region_captions.ground_phrases(model, one_image(image), sentence, beta, options)
@@ -177,7 +177,8 @@ def caption_images(
         >>> found.names, len(found.captions[0])
         (['drawn.png'], 2)
     """
-    from vislang.features.model_inputs import given_features, image_sources
+    from vislang.features.model_inputs import given_features
+    from vislang.images.sources import image_sources
 
     require_kind(model, "captioner")
     features = given_features(images, model.config.layers)

@@ -89,7 +89,7 @@ def generate(args: argparse.Namespace) -> int:
     from vislang.core.cli import import_backend_quietly
     from vislang.core.config import to_json
     from vislang.core.errors import DataError
-    from vislang.features.pipeline import find_images
+    from vislang.images.sources import find_images
 
     paths, skipped = find_images(args.images or paths_on_stdin(), strict=args.strict)
     for one in skipped:

@@ -20,8 +20,8 @@ from vislang.core.config import from_json
 from vislang.core.errors import CheckpointError
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import join_layers
-from vislang.features.pipeline import Skipped
 from vislang.features.reading_options import ReadingOptions
+from vislang.images.sources import Skipped
 from vislang.text.vocabulary import END, PAD, Vocabulary
 from vislang.training.epoch_batches import pad_sentences
 from vislang.training.trained_model import TrainedModel

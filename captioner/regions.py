@@ -63,7 +63,7 @@ def describe(args: argparse.Namespace) -> int:
 
     from vislang.core.errors import ConfigError, DataError
     from vislang.draw.image_files import plan_drawings
-    from vislang.features.pipeline import Skipped, find_images
+    from vislang.images.sources import Skipped, find_images
 
     paths, skipped = find_images(args.images, strict=args.strict)
     for one in skipped:

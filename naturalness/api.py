@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from naturalness.inference import TrainedNaturalness
-    from vislang.features.pipeline import Skipped
+    from vislang.images.sources import Skipped
 
 _KIND = "naturalness"
 
@@ -104,9 +104,8 @@ def unnaturalness_maps(
         >>> found.names, found.maps[0].shape
         (['drawn.png'], (120, 160))
     """
-    from vislang.features.model_inputs import image_sources
-    from vislang.features.pipeline import Skipped
     from vislang.images.decode import source_name
+    from vislang.images.sources import Skipped, image_sources
 
     require_kind(model, _KIND)
     found = UnnaturalnessMaps()
@@ -150,7 +149,7 @@ def naturalness_score(model: "TrainedNaturalness", image: Any) -> float:
 def _pixels(image: Any) -> "np.ndarray":
     """Return uint8 [H, W, 3] of one image."""
     from naturalness.inference import as_pixels
-    from vislang.features.model_inputs import one_image
     from vislang.images.decode import decode_image
+    from vislang.images.sources import one_image
 
     return as_pixels(decode_image(one_image(image)))

@@ -64,7 +64,7 @@ def map_images(args: argparse.Namespace) -> int:
     from vislang.core.bundled_models import say_which
     from vislang.core.errors import ConfigError
     from vislang.core.files import require_writable_folder
-    from vislang.features.pipeline import find_images
+    from vislang.images.sources import find_images
 
     paths, skipped = find_images(args.images, strict=args.strict)
     for one in skipped:
@@ -116,8 +116,8 @@ def score_and_draw(
 
     from naturalness.inference import as_pixels
     from vislang.core.errors import DataError
-    from vislang.features.pipeline import Skipped
     from vislang.images.decode import decode_image
+    from vislang.images.sources import Skipped
 
     scores = []
     hidden = not progress_is_shown() or len(drawings) == 1

@@ -129,7 +129,7 @@ def prior_model_of(args: argparse.Namespace) -> Callable[[Any], Any] | None:
 
 def network_and_images(args: argparse.Namespace) -> tuple[Any, list[Path], list[Any]]:
     """Load the network and list the images of a command: network, paths, and arguments that stand for no image."""
-    from vislang.features.pipeline import find_images
+    from vislang.images.sources import find_images
 
     paths, missing = find_images(args.images, strict=args.strict)
     return load_network_of(args), paths, missing

@@ -69,7 +69,7 @@ def compare(args: argparse.Namespace) -> int:
     """Compare, write the page and print the numbers."""
     from preimage.pages.panels import check_page
     from vislang.core.files import require_writable_folder, write_json
-    from vislang.features.pipeline import find_images
+    from vislang.images.sources import find_images
 
     check_page(args.out)
     if args.json is not None:

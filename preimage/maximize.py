@@ -78,7 +78,7 @@ def maximize(args: argparse.Namespace) -> int:
     check_outputs(args)
     missing: list[Any] = []
     if args.images:
-        from vislang.features.pipeline import find_images
+        from vislang.images.sources import find_images
 
         args.images, missing = find_images(args.images, strict=args.strict)
     network = load_network_of(args)

@@ -46,8 +46,8 @@ def explain_image(
     """
     from saliency.grid_features import encoded_cells, seen_of
     from saliency.word_maps import explain_cells
-    from vislang.features.model_inputs import one_image
     from vislang.images.decode import decode_image
+    from vislang.images.sources import one_image
 
     require_kind(model, "captioner")
     picture = decode_image(one_image(image))

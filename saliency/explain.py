@@ -124,9 +124,9 @@ def explain_images(args: argparse.Namespace) -> int:
     from saliency.api import explain_image
     from saliency.page import explained_image, word_maps_page
     from vislang.core.errors import ConfigError, DataError
-    from vislang.features.pipeline import Skipped, find_images
     from vislang.features.reading_options import ReadingOptions
     from vislang.images.decode import decode_image
+    from vislang.images.sources import Skipped, find_images
 
     paths, skipped = find_images(args.images, strict=args.strict)
     for one in skipped:

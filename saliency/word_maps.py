@@ -13,7 +13,7 @@ from saliency.methods.gradient import gradient_losses
 from saliency.methods.ramanishka import original_maps
 from saliency.methods.single_descriptor import divergences, query_losses
 from saliency.methods.windows import cell_chances, stretched
-from vislang.core.errors import ConfigError
+from vislang.core.errors import ConfigError, unknown_name
 from vislang.text.tokenizer import tokenize
 from vislang.text.vocabulary import UNKNOWN
 
@@ -153,10 +153,10 @@ def cell_losses(
         whole: float [N, D], what the model wrote the sentence from; None: it was given.
 
     Raises:
-        ConfigError: an unknown way.
+        ConfigError: an unknown method.
     """
     if method not in METHODS:
-        raise ConfigError(f"method got {method!r}, expected one of: {', '.join(METHODS)}")
+        raise unknown_name("method", method, METHODS)
     if method == "gradient":
         of_frames, slopes = gradient_losses(model, cells, numbers)
         return of_frames[..., None, None] + slopes, of_frames

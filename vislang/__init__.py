@@ -1,10 +1,24 @@
-"""The ground that every system stands on: images, text, backbones, features, training, drawing."""
+"""What every system is built on: images, text, backbones, features, training, drawing."""
 
 import os
+from typing import TYPE_CHECKING, Any
 
 from vislang.core.version import __version__
+
+if TYPE_CHECKING:
+    from vislang.features.extraction import ExtractedFeatures, extract_features
+    from vislang.features.reading_options import ReadingOptions
 
 # TensorFlow reads this while it is loaded; its notes on CPU features and missing GPUs would bury what a command says.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-__all__ = ["__version__"]
+__all__ = ["ExtractedFeatures", "ReadingOptions", "__version__", "extract_features"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: every module of the package imports this one first."""
+    if name in __all__:
+        from vislang.features import extraction
+
+        return getattr(extraction, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

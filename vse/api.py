@@ -14,7 +14,7 @@ from vislang.features.reading_options import ReadingOptions
 from vse.nearest import nearest
 
 if TYPE_CHECKING:
-    from vislang.features.pipeline import Skipped
+    from vislang.images.sources import Skipped
     from vse.inference import TrainedRanker
 
 _KIND = "vse"
@@ -141,7 +141,8 @@ def encode_images(model: "TrainedRanker", images: Any, *, options: ReadingOption
         >>> encoded.names, encoded.vectors.shape
         (['drawn.png'], (1, 384))
     """
-    from vislang.features.model_inputs import given_features, image_sources
+    from vislang.features.model_inputs import given_features
+    from vislang.images.sources import image_sources
 
     require_kind(model, _KIND)
     features = given_features(images, model.config.layers)
@@ -267,7 +268,7 @@ def regularities(
         >>> matches[0].name
         'drawn.png'
     """
-    from vislang.features.model_inputs import one_image
+    from vislang.images.sources import one_image
 
     encoded = _encoded(model, images, options)
     (start,) = encode_images(model, [one_image(image)], options=options).vectors

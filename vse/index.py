@@ -11,8 +11,8 @@ import numpy as np
 
 from vislang.core.errors import DataError
 from vislang.core.files import UNREADABLE, whole_file
-from vislang.features.pipeline import Skipped, find_images
 from vislang.features.reading_options import ReadingOptions
+from vislang.images.sources import Skipped, find_images
 from vse.api import EncodedImages
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from keras import ops
 from vislang.core.config import from_json
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import join_layers
-from vislang.features.pipeline import Skipped
 from vislang.features.reading_options import ReadingOptions
+from vislang.images.sources import Skipped
 from vislang.text.tokenizer import TOKENIZERS
 from vislang.text.vocabulary import UNKNOWN, Vocabulary
 from vislang.training.epoch_batches import pad_sentences

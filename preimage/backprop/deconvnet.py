@@ -22,7 +22,7 @@ from preimage.networks.activations import activation_name
 from preimage.networks.network import Network, require_channels
 from preimage.optimization.terms import per_image
 from vislang.core.errors import ConfigError, unknown_name
-from vislang.features.pipeline import Skipped
+from vislang.images.sources import Skipped
 from vislang.training.compile import compiled_gradient
 
 Tensor = Any

@@ -16,7 +16,7 @@ from vislang.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from preimage.networks.network import Network
-    from vislang.features.pipeline import Skipped
+    from vislang.images.sources import Skipped
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import keras
 
 from preimage.classifier.config import ClassifierConfig
 from vislang.backbones.registry import BACKBONES, load_backbone
-from vislang.core.errors import CheckpointError, ConfigError
+from vislang.core.errors import CheckpointError, ConfigError, unknown_name
 from vislang.core.files import read_json, write_text
 from vislang.images.preprocess import Preprocessing, find_preprocessing
 from vislang.training.checkpoints import CONFIG, load_weights, read_settings
@@ -62,9 +62,7 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str], *, weight
     origin: dict[str, Any] = {}
     if config.backbone:
         if config.backbone not in BACKBONES:
-            raise ConfigError(
-                f"backbone got {config.backbone!r}, expected one of: {', '.join(BACKBONES)}, or '' for none"
-            )
+            raise unknown_name("backbone", config.backbone, BACKBONES, "or '' for none")
         loaded: Any = load_backbone(config.backbone, weights=weights)
         image, grid, preprocessing = loaded.model.input, loaded.keras_layer("grid"), loaded.preprocessing
         last = loaded.model.get_layer(grid).output

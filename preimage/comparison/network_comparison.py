@@ -29,7 +29,7 @@ from vislang.core.errors import ConfigError, DataError, unknown_name
 
 if TYPE_CHECKING:
     from preimage.networks.network import Network
-    from vislang.features.pipeline import Skipped
+    from vislang.images.sources import Skipped
 
 _LAYERS = 4  # that are compared by default
 _CKA_LAYERS = 12  # of each network in the matrix of CKA

@@ -16,7 +16,7 @@ from vislang.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from preimage.networks.network import Network
-    from vislang.features.pipeline import Skipped
+    from vislang.images.sources import Skipped
 
 IMAGENET = 1000  # classes; some networks have the background as one more, before them
 BACKGROUND = "background"

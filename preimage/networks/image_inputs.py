@@ -11,7 +11,7 @@ from vislang.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from preimage.networks.network import Network
-    from vislang.features.pipeline import Skipped
+    from vislang.images.sources import Skipped
 
 _BATCH = 16
 
@@ -36,7 +36,7 @@ def read_images(network: "Network", images: Any, *, strict: bool = False, most: 
 
     Args:
         network: from `load_network`.
-        images: what `vislang.features.model_inputs.image_sources` takes, or float [B, S, S, 3], RGB 0..255, of the
+        images: what `vislang.images.sources.image_sources` takes, or float [B, S, S, 3], RGB 0..255, of the
             network's size.
         strict: raise for the first unreadable image.
         most: read only so many, evenly spread over all; None: all.
@@ -58,7 +58,7 @@ def read_image(network: "Network", image: Any) -> np.ndarray:
         ConfigError: there are several.
         DataError: it is unreadable, or there is none.
     """
-    from vislang.features.model_inputs import one_image
+    from vislang.images.sources import one_image
 
     if _is_float(image):
         return np.asarray(one_image(_checked(network, image.reshape(-1, *image.shape[-3:]))))
@@ -73,8 +73,7 @@ def read_batches(
     A batch of unreadable images is empty. `progress` is called with the number of images after the caller is done with
     them.
     """
-    from vislang.features.model_inputs import image_sources
-    from vislang.features.pipeline import Skipped
+    from vislang.images.sources import Skipped, image_sources
 
     if _is_float(images):
         sources: Any = _checked(network, images)

@@ -19,7 +19,7 @@ from preimage.optimization.terms import SearchState, Tensor, Term
 from preimage.options import SearchOptions
 from vislang.core.errors import ConfigError
 from vislang.core.seeds import stream
-from vislang.features.pipeline import Skipped
+from vislang.images.sources import Skipped
 from vislang.training.compile import compiled, compiled_gradient
 
 TRAINING_STD = np.array([58.393, 57.12, 57.375], np.float32)  # of ImageNet's pixels, RGB 0..255

@@ -23,7 +23,7 @@ from preimage.options import Progress, SearchOptions
 from preimage.pages.panels import cell, head, panels
 from vislang.core.errors import ConfigError
 from vislang.draw.html.elements import section
-from vislang.features.pipeline import Skipped
+from vislang.images.sources import Skipped
 
 _READ = 100  # images that the distinctive channels and largest activations are found in
 _LAYERS = 4

@@ -24,7 +24,7 @@ from eval.metrics.fixations.auc import (
 from eval.metrics.fixations.maps import add_prior, blur_map, density, fixation_map, resize_map
 from eval.metrics.fixations.nss_cc_sim_kl import EPSILON, cc, information_gain, kl, nss, sim
 from eval.metrics.pointing_game import centre_map
-from vislang.core.errors import EvalError
+from vislang.core.errors import ConfigError, EvalError
 
 HEIGHT, WIDTH = 30, 40
 
@@ -262,7 +262,7 @@ def test_the_centre_is_brought_in_by_product_or_by_logarithm():
     assert add_prior(scores, centre, "multiply").tolist() == [[0.0, 0.25]]
     np.testing.assert_allclose(add_prior(scores, centre, "log-add"), [[-1 + np.log(0.5), 1 + np.log(0.25)]])
     np.testing.assert_allclose(add_prior(np.ones((1, 2)), centre, "log-add"), np.log(centre))
-    with pytest.raises(EvalError, match="expected one of none, multiply, log-add"):
+    with pytest.raises(ConfigError, match="expected one of: none, multiply, log-add"):
         add_prior(scores, centre, "add")
 
 

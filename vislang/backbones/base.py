@@ -23,11 +23,11 @@ class LoadedBackbone(ABC):
         preprocessing: how images are prepared for it.
         layers: {feature layer: shape of one image's feature}, such as {"pooled": (1280,), "grid": (7, 7, 1280)}.
         model: the Keras model behind it, or None.
-        needs_pictures: whether `encode_pictures` has to be called, with the images as they were before preprocessing.
+        needs_decoded: whether `encode_decoded` has to be called, with the images as they were before preprocessing.
     """
 
     model: Any = None
-    needs_pictures = False
+    needs_decoded = False
 
     def __init__(self, name: str, preprocessing: Preprocessing, layers: dict[str, tuple[int | None, ...]]):
         self.name = name
@@ -57,7 +57,7 @@ class LoadedBackbone(ABC):
             )
         return name.stored
 
-    def encode_pictures(
+    def encode_decoded(
         self, pictures: Sequence[Image.Image], batch: np.ndarray, layers: Sequence[str]
     ) -> dict[str, np.ndarray]:
         """Give the features of pictures that are also there as `encode` takes them; see there."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vislang.core.errors import ConfigError, DataError, unknown_name
+from vislang.core.errors import ConfigError, DataError, look_up
 from vislang.core.files import UNREADABLE, read_json
 from vislang.images.decode import ImageSource
 from vislang.images.preprocess import prepare
@@ -58,7 +58,7 @@ class Illustration2Vec:
         self.encoder = encoder
         self.tags = tuple(tags)
         self.thresholds = thresholds
-        self._places = {tag: place for place, tag in enumerate(self.tags)}
+        self._columns = {tag: column for column, tag in enumerate(self.tags)}
 
     def estimate_plausible_tags(
         self, images: Sequence[ImageSource], threshold: float = 0.25, threshold_rule: str = "constant"
@@ -73,9 +73,7 @@ class Illustration2Vec:
         Raises:
             ConfigError: an unknown rule, or no thresholds to go by.
         """
-        if threshold_rule not in RULES:
-            raise unknown_name("threshold rule", threshold_rule, RULES)
-        column = RULES[threshold_rule]
+        column = look_up(RULES, threshold_rule, "threshold rule")
         limits = np.full(NUM_TAGS, threshold)
         if column is not None:
             if self.thresholds is None:
@@ -94,10 +92,9 @@ class Illustration2Vec:
         Raises:
             ConfigError: a tag that the network does not know.
         """
-        for tag in tags:
-            if tag not in self._places:
-                raise unknown_name("tag", tag, self.tags)
-        return [{tag: float(row[self._places[tag]]) for tag in tags} for row in self.probabilities(images)]
+        columns = {tag: look_up(self._columns, tag, "tag") for tag in tags}
+        rows = self.probabilities(images)
+        return [{tag: float(row[column]) for tag, column in columns.items()} for row in rows]
 
     def probabilities(self, images: Sequence[ImageSource]) -> np.ndarray:
         """Give float32 [N, 1539], the probability of each tag."""

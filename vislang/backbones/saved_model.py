@@ -9,7 +9,7 @@ import numpy as np
 
 from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.weights import fingerprint
-from vislang.core.errors import DataError, unknown_name
+from vislang.core.errors import DataError, look_up
 from vislang.images.preprocess import Preprocessing, find_preprocessing
 
 Call = Callable[[np.ndarray], dict[str, np.ndarray]]  # float32 [B, S, S, 3] -> named outputs
@@ -44,10 +44,7 @@ class CallableBackbone(LoadedBackbone):
 
     def _forward(self, batch: np.ndarray, layers: tuple[str, ...]) -> list[np.ndarray]:
         outputs = self._with_aliases(self._call(batch))
-        for layer in layers:
-            if layer not in outputs:
-                raise unknown_name(f"layer of backbone {self.name}", layer, outputs)
-        return [outputs[layer] for layer in layers]
+        return [look_up(outputs, layer, f"layer of backbone {self.name}") for layer in layers]
 
     @staticmethod
     def _with_aliases(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +18,8 @@ DONE = 0
 USER_ERROR = 2
 SKIPPED_SOME = 3
 
+_INSTALLED = Path(__file__).resolve().parent.parent.parent
+_PACKAGES = ("datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app")
 Options = argparse._ActionsContainer  # a parser or a group of options
 _program: ContextVar[str | None] = ContextVar("program", default=None)
 
@@ -33,12 +35,35 @@ def run_command(body: Callable[[], int]) -> int:
     except ToolkitError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
+    except (ImportError, AttributeError) as error:
+        message = _foreign_package(error)
+        if not message:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return USER_ERROR
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+
+
+def _foreign_package(error: ImportError | AttributeError) -> str:
+    """Return the message about a user's package that has the name of one of ours, such as datasets; "" if none has."""
+    name = error.name if isinstance(error, ImportError) else getattr(error.obj, "__name__", "")
+    name = str(name).partition(".")[0]
+    module = sys.modules.get(name)
+    if name not in _PACKAGES or module is None:
+        return ""
+    found = Path(module.__file__ or next(iter(module.__path__)))
+    own = _INSTALLED / name / "__init__.py"
+    if found == own:
+        return ""
+    return (
+        f"package {name} got {found}, expected {own}: a file or package of yours has the same name; run the command in"
+        f" another folder, or rename {found}"
+    )
 
 
 def import_backend_quietly() -> None:
@@ -123,7 +148,7 @@ def program_name(name: str) -> Iterator[None]:
 def add_images(parser: Options, help: str = "image files, folders or patterns") -> None:  # noqa: A002
     """Add `--images`, also accepted as `--image` and without a name: `args.images`, a list of str, empty by default.
 
-    `vislang.features.pipeline.find_images` lists the files that they stand for.
+    `vislang.images.sources.find_images` lists the files that they stand for.
     """
     parser.add_argument("images", nargs="*", action="extend", metavar="IMAGE", help=help)
     parser.add_argument(
@@ -222,6 +247,13 @@ class _ListSettings(argparse.Action):
         parser.exit()
 
 
+def add_preprocessing(parser: Options) -> None:
+    """Add `--preprocessing`, that of the backbone's input: `args.preprocessing`, a str or None."""
+    parser.add_argument(
+        "--preprocessing", metavar="NAME", help="other than the backbone's own: its name, or a size such as 320"
+    )
+
+
 def add_batch_size(parser: Options, default: int = 8) -> None:
     """Add `--batch-size`: `args.batch_size`, an int."""
     parser.add_argument(
@@ -249,11 +281,19 @@ def print_skipped(reason: str) -> None:
     print(f"skipped {shown_name(' '.join(reason.split()))}", file=sys.stderr)
 
 
+def print_some_skipped(reasons: Sequence[str], most: int = 10) -> None:
+    """Print why inputs were skipped, as `print_skipped` does, and how many more there are."""
+    for reason in reasons[:most]:
+        print_skipped(reason)
+    if len(reasons) > most:
+        print_skipped(f"{len(reasons) - most} more; --json lists all")
+
+
 def skipped_rows(skipped: Iterable[Any]) -> list[dict[str, str]]:
     """Return what JSON documents say of skipped images.
 
     Args:
-        skipped: `vislang.features.pipeline.Skipped`.
+        skipped: `vislang.images.sources.Skipped`.
     """
     return [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
 

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from vislang.core.errors import ConfigError, unknown_name
+from vislang.core.errors import ConfigError, look_up, unknown_name
 
 Config = TypeVar("Config")
 
@@ -134,9 +134,7 @@ def preset(configs: Mapping[str, Config], name: str) -> Config:
     Raises:
         ConfigError: no such preset; the message names the nearest.
     """
-    if name not in configs:
-        raise unknown_name("preset", name, configs)
-    return configs[name]
+    return look_up(configs, name, "preset")
 
 
 def override(config: Config, settings: Iterable[str]) -> Config:
@@ -197,9 +195,7 @@ def settings_table(config: Any) -> str:
 
 def _hint(kind: type, name: str) -> Any:
     hints = typing.get_type_hints(kind)
-    if name not in hints:
-        raise unknown_name(f"setting of {kind.__name__}", name, hints, "see --list-settings")
-    return hints[name]
+    return look_up(hints, name, f"setting of {kind.__name__}", "see --list-settings")
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:

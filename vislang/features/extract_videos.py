@@ -7,7 +7,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from vislang.core.cli import (
     DONE,
     SKIPPED_SOME,
     add_json,
+    add_preprocessing,
     add_weights,
     command_parser,
     import_backend_quietly,
+    print_some_skipped,
     progress_is_shown,
     run_command,
 )
@@ -34,66 +37,58 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", required=True, metavar="FILE", help="the cache to make")
     parser.add_argument("--frames", type=int, default=26, metavar="N", help="of each video (default: %(default)s)")
     add_weights(parser)
-    parser.add_argument(
-        "--preprocessing", metavar="NAME", help="other than the backbone's own: its name, or a size such as 320"
-    )
+    add_preprocessing(parser)
     parser.add_argument("--strict", action="store_true", help="end at the first video that cannot be read")
     add_json(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+    """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: extract(args))
 
 
 def extract(args: argparse.Namespace) -> int:
-    """Encode the frames of every video, one video in memory at a time; interrupted, go on when called again."""
-    from dataclasses import replace
-
-    from tqdm import tqdm
-
+    """Encode the frames of every video, one video in memory at a time."""
     from vislang.backbones.registry import load_backbone
-    from vislang.features.cache.reader import CacheWriter, feature_key
+    from vislang.features.cache.reader import feature_key
+    from vislang.features.extraction import write_rows
     from vislang.images.video import list_videos
 
     if args.frames < 1:
         raise DataError(f"--frames got {args.frames}, expected 1 or more")
-    paths = videos_by_name(list_videos(args.videos))
+    videos = videos_by_name(list_videos(args.videos))
     import_backend_quietly()
     backbone = load_backbone(args.backbone, weights=args.weights, preprocessing=args.preprocessing)
-    key = replace(feature_key(backbone, "pooled"), layer=LAYER)
     started = time.monotonic()
-    names = list(paths)
-    with CacheWriter(args.cache, [key], {"videos": names, "frames": args.frames}) as writer:
-        todo = names[writer.done :]
-        for name in tqdm(todo, initial=writer.done, total=len(names), unit="video", disable=not progress_is_shown()):
-            rows, reason = encoded(backbone, paths[name], args.frames)
-            if reason and args.strict:
-                raise DataError(f"{reason} (strict: the first bad video ends the run)")
-            kept = [name]
-            if reason:
-                kept = []
-            skipped = []
-            if reason:
-                skipped = [(str(paths[name]), reason)]
-            writer.append(kept, {LAYER: rows}, done=writer.done + 1, skipped=skipped)
-        writer.finish()
-        listed = [{"source": source, "reason": reason} for source, reason in writer.skipped]
+    written = write_rows(
+        Path(args.cache),
+        [replace(feature_key(backbone, "pooled"), layer=LAYER)],
+        videos,
+        lambda paths: encode_videos(backbone, paths, args.frames, strict=args.strict),
+        job={"frames": args.frames},
+        unit="video",
+        progress=progress_is_shown(),
+    )
     summary = {
         "cache": args.cache,
         "backbone": args.backbone,
         "preprocessing": backbone.preprocessing.name,
-        "videos": len(names) - len(listed),
+        "videos": len(videos) - len(written.skipped),
         "frames": args.frames,
         "seconds": round(time.monotonic() - started, 2),
-        "skipped": listed,
+        "skipped": list(map(asdict, written.skipped)),
     }
-    report(summary, as_json=args.json)
-    if listed:
-        return SKIPPED_SOME
-    return DONE
+    if args.json:
+        print(json.dumps(summary))
+    else:
+        print(
+            f"{args.cache}: {args.frames} frames of {summary['videos']} videos, {args.backbone}, in"
+            f" {summary['seconds']:.1f} s"
+        )
+    print_some_skipped([one.reason for one in written.skipped])
+    return SKIPPED_SOME if written.skipped else DONE
 
 
 def videos_by_name(videos: Sequence[Path]) -> dict[str, Path]:
@@ -112,29 +107,21 @@ def videos_by_name(videos: Sequence[Path]) -> dict[str, Path]:
     return paths
 
 
-def encoded(backbone: Any, path: Any, count: int) -> tuple[Any, str]:
-    """Give float32 [1, count, features] of one video, or why it cannot be used."""
-    from vislang.features.pipeline import encode_images
+def encode_videos(backbone: Any, paths: Sequence[Path], count: int, *, strict: bool) -> Iterator[Any]:
+    """Yield a `FeatureBatch` of each video: float32 [1, count, features], or why it cannot be used."""
+    from vislang.features.pipeline import FeatureBatch, encode_images
+    from vislang.images.sources import Skipped
     from vislang.images.video import spread_frames
 
-    try:
-        frames = encode_images(backbone, spread_frames(path, count), ["pooled"], strict=True)
-    except DataError as error:
-        return None, str(error)
-    return frames.features["pooled"][None], ""
-
-
-def report(summary: dict[str, Any], *, as_json: bool) -> None:
-    """Print what was done, and what was left out."""
-    if as_json:
-        print(json.dumps(summary))
-    else:
-        print(
-            f"{summary['cache']}: {summary['frames']} frames of {summary['videos']} videos, {summary['backbone']}, in"
-            f" {summary['seconds']:.1f} s"
-        )
-    for one in summary["skipped"]:
-        print(f"skipped: {one['reason']}", file=sys.stderr)
+    for row, path in enumerate(paths):
+        try:
+            frames = encode_images(backbone, spread_frames(path, count), ["pooled"], strict=True)
+        except DataError as error:
+            if strict:
+                raise DataError(f"{error} (strict: the first bad video ends the run)") from error
+            yield FeatureBatch({}, [], [Skipped(str(path), str(error))])
+        else:
+            yield FeatureBatch({LAYER: frames.features["pooled"][None]}, [row], [])
 
 
 if __name__ == "__main__":

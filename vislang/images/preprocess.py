@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from vislang.core.errors import unknown_name
+from vislang.core.errors import look_up
 from vislang.images.decode import ImageSource, decode_image
 
 __all__ = [
@@ -74,9 +74,7 @@ def find_preprocessing(name: str) -> Preprocessing:
     Raises:
         ConfigError: no such name; the message holds the nearest.
     """
-    if name not in PREPROCESSINGS:
-        raise unknown_name("preprocessing", name, PREPROCESSINGS, "see vislang/images/preprocess.py")
-    return PREPROCESSINGS[name]
+    return look_up(PREPROCESSINGS, name, "preprocessing", "see vislang/images/preprocess.py")
 
 
 def prepare(source: ImageSource, preprocessing: Preprocessing | str, *, out: np.ndarray | None = None) -> np.ndarray:

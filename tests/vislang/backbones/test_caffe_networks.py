@@ -19,7 +19,7 @@ from vislang.backbones.caffe.preprocess import (
     subtract_mean,
 )
 from vislang.backbones.caffe.prototxt import parse_text
-from vislang.backbones.caffe.registry import NETWORKS, find_network
+from vislang.backbones.caffe.registry import NETWORKS
 from vislang.core.errors import ConfigError, DataError
 
 RANDOM = np.random.default_rng(0)
@@ -106,7 +106,7 @@ def test_random_weights_are_always_the_same():
 
 def test_an_unknown_network():
     with pytest.raises(ConfigError, match="unknown Caffe network 'VGG19'; did you mean VGG-19"):
-        find_network("VGG19")
+        caffe.load_named("VGG19", "random")
 
 
 def test_weights_of_another_network(tmp_path):

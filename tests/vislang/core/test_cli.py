@@ -1,5 +1,8 @@
 """Options that every command shares, their errors, and the program's name."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from vislang.core.cli import (
     program_name,
 )
 from vislang.core.config import setting
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def parser():
@@ -147,3 +152,25 @@ def test_a_command_without_presets_lists_everything_that_has_settings(capsys):
     out = capsys.readouterr().out
     assert out.startswith("ranker\nfield")
     assert "\n\ncaptioner\nfield" in out
+
+
+@pytest.mark.parametrize(
+    "files", [["datasets/__init__.py"], ["datasets.py"], ["datasets/__init__.py", "datasets/registry.py"]]
+)
+def test_a_training_names_a_package_of_the_users_that_hides_ours(tmp_path, files):
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    code = (
+        "import sys\n"  # an editable install finds the submodules of ours that the user's package lacks
+        "sys.meta_path[:] = [finder for finder in sys.meta_path if 'editable' not in str(finder).lower()]\n"
+        "from vse.train import main\n"
+        "sys.exit(main(['--data', 'd', '--cache', 'c.h5', '--out', 'out']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"error: package datasets got {tmp_path / files[0]}, expected {ROOT / 'datasets' / '__init__.py'}: a file or"
+        f" package of yours has the same name; run the command in another folder, or rename {tmp_path / files[0]}"
+    )

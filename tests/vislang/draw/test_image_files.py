@@ -8,8 +8,8 @@ from PIL import Image
 
 from vislang.core.errors import ConfigError, DataError
 from vislang.draw.image_files import check_image_path, drawing_paths, plan_drawings, save_image
-from vislang.features.pipeline import list_images
 from vislang.images.own_drawings import is_own_drawing
+from vislang.images.sources import list_images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
 PHOTO = Image.fromarray(PIXELS)

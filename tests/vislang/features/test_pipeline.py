@@ -8,8 +8,9 @@ from PIL import Image
 
 from vislang.backbones.base import LoadedBackbone
 from vislang.core.errors import ConfigError, DataError
-from vislang.features.pipeline import encode_batches, encode_images, find_images, list_images
+from vislang.features.pipeline import encode_batches, encode_images
 from vislang.images.preprocess import find_preprocessing, prepare
+from vislang.images.sources import find_images, list_images
 
 
 class Average(LoadedBackbone):

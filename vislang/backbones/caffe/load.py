@@ -4,9 +4,8 @@
     seen = caffe.at_layers(model, ["conv5", "blob:conv5"])(images)
 
 Images are float32 [B, H, W, 3] as Caffe's networks were trained on them: BGR, 0 to 255, minus a mean (see
-`vislang.backbones.caffe.preprocess`). The name of a layer means that layer's own output: "conv5" is the
-convolution
-before the ReLU that Caffe writes over it. "blob:conv5" is what is left in the blob in the end, behind that ReLU.
+`vislang.backbones.caffe.preprocess`). The name of a layer means that layer's own output: "conv5" is the convolution
+before the ReLU that Caffe writes over it. "blob:conv5" is the blob's final value, after that ReLU.
 """
 
 from collections.abc import Sequence
@@ -18,9 +17,9 @@ import keras
 from vislang.backbones.caffe.build import build
 from vislang.backbones.caffe.caffemodel import RandomWeights, read_caffemodel, read_mean
 from vislang.backbones.caffe.network import read_network
-from vislang.backbones.caffe.registry import NETWORKS, find_network
+from vislang.backbones.caffe.registry import NETWORKS
 from vislang.backbones.feature_name import BLOB, FeatureName
-from vislang.core.errors import unknown_name
+from vislang.core.errors import look_up
 
 __all__ = ["NETWORKS", "at_layers", "load", "load_named", "read_mean", "layer_names"]
 
@@ -54,7 +53,7 @@ def load_named(name: str, caffemodel: str | Path) -> keras.Model:
         ConfigError: an unknown name.
         DataError: weights that are missing, damaged or of another network.
     """
-    network = find_network(name)
+    network = look_up(NETWORKS, name, "Caffe network")
     return build(network, RandomWeights() if str(caffemodel) == "random" else read_caffemodel(caffemodel))
 
 
@@ -82,12 +81,8 @@ def _output(model: keras.Model, text: str) -> Any:
     name = FeatureName.parse(text)
     layer = name.layer
     if name.kind == BLOB:
-        if layer not in blobs:
-            raise unknown_name("layer", text, [f"blob:{blob}" for blob in blobs])
-        layer = blobs[layer]
-    elif layer not in layers:
-        raise unknown_name("layer", text, layers)
-    return model.get_layer(layers[layer]).output
+        layer = look_up(blobs, layer, "blob")
+    return model.get_layer(look_up(layers, layer, "layer")).output
 
 
 def _layers_and_blobs(model: keras.Model) -> tuple[dict[str, str], dict[str, str]]:

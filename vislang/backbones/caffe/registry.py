@@ -10,7 +10,6 @@ from typing import Any
 
 from vislang.backbones.caffe.network import CaffeNetwork, Layer
 from vislang.backbones.caffe.prototxt import Message
-from vislang.core.errors import unknown_name
 
 _Row = tuple[str, str, dict[str, Any]]  # name, kind, options; "relu5" works in place on what stands before it
 
@@ -114,14 +113,3 @@ def _network(name: str, size: int, rows: list[_Row]) -> CaffeNetwork:
 
 
 NETWORKS: dict[str, CaffeNetwork] = {name: _network(name, size, rows) for name, (size, rows) in _TABLE.items()}
-
-
-def find_network(name: str) -> CaffeNetwork:
-    """Look a network up.
-
-    Raises:
-        ConfigError: no such network; the message names the nearest.
-    """
-    if name not in NETWORKS:
-        raise unknown_name("Caffe network", name, NETWORKS, "see vislang/backbones/caffe/registry.py")
-    return NETWORKS[name]

@@ -121,6 +121,10 @@ class FeatureCache:
         stored = self._find(backbone, layer, expect)
         return gather(self._map(stored), self._rows_of(ids))
 
+    def mapped(self, key: FeatureKey) -> np.ndarray:
+        """Return all rows of a layer, float16 [N, ...], read from the file where they are used."""
+        return self._map(self._find(group_name(key), key.layer, key))
+
     def resident(
         self,
         backbone: str,

@@ -67,6 +67,7 @@ class CacheWriter:
         done: how many sources were dealt with before this call.
         ids: the images whose rows are there.
         skipped: [source, reason] of the others.
+        is_restarted: whether rows of another job were thrown away.
     """
 
     def __init__(self, path: str | os.PathLike, keys: Sequence[FeatureKey], job: Mapping[str, Any]):
@@ -78,6 +79,7 @@ class CacheWriter:
         self.done = 0
         self.ids: list[str] = []
         self.skipped: list[tuple[str, str]] = []
+        self.is_restarted = False
         self._exits = contextlib.ExitStack()
 
     def __enter__(self) -> "CacheWriter":
@@ -165,6 +167,7 @@ class CacheWriter:
         except (OSError, ValueError):
             return None
         if mark["job"] != json.loads(json.dumps(self._job)):
+            self.is_restarted = mark["done"] > 0
             return None
         needed = [len(mark["ids"]) * row_bytes((1, *mark["shapes"].get(key.layer, ()))) for key in self._keys]
         if all(size >= need for size, need in zip(sizes, needed, strict=True)):

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from vislang.core.boxes import areas
-from vislang.core.errors import ConfigError, unknown_name
+from vislang.core.errors import ConfigError, look_up
 from vislang.features.regions.detector import DetectorProposer
 from vislang.features.regions.proposals import Proposer
 from vislang.features.regions.roi_align import roi_align
@@ -26,11 +26,10 @@ def load_proposer(name: str) -> Proposer:
         DataError: a detector that is missing or damaged.
     """
     kind, colon, argument = name.partition(":")
-    if kind not in PROPOSERS:
-        raise unknown_name("proposals", name, PROPOSERS)
+    proposer = look_up(PROPOSERS, kind, "proposals")
     if colon and kind != "detector":
         raise ConfigError(f"proposals got {name!r}; only detector takes a place, such as detector:model.pb")
-    return PROPOSERS[kind](name, argument)
+    return proposer(name, argument)
 
 
 class GridProposer(Proposer):

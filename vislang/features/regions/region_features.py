@@ -89,7 +89,7 @@ class RegionBackbone(LoadedBackbone):
         proposer: guesses the boxes.
     """
 
-    needs_pictures = True
+    needs_decoded = True
 
     def __init__(self, backbone: LoadedBackbone, proposer: Proposer):
         if len(backbone.layers.get(_GRID, ())) != 3:
@@ -117,7 +117,7 @@ class RegionBackbone(LoadedBackbone):
         both = f"{self.backbone.fingerprint} {self.proposer.fingerprint} {MOST} {self.proposer.same}"
         return hashlib.sha256(both.encode()).hexdigest()
 
-    def encode_pictures(
+    def encode_decoded(
         self, pictures: Sequence[Image.Image], batch: np.ndarray, layers: Sequence[str]
     ) -> dict[str, np.ndarray]:
         """Give the features of pictures.

@@ -1,0 +1,160 @@
+"""What users pass as images, listed in order: paths, folders, patterns, lists of paths, bytes, PIL images, arrays."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vislang.core.errors import ConfigError, DataError
+from vislang.images.decode import SUFFIXES, ImageSource
+from vislang.images.own_drawings import without_own_drawings
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An input that could not be used."""
+
+    source: str
+    reason: str
+
+
+def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = None) -> list[Path]:
+    """List image files in a stable order.
+
+    Args:
+        where: a folder (searched to the bottom, sorted), a pattern (sorted), an image, or a text file with one path a
+            line (kept in its order). Drawings of this toolkit are left out of folders and patterns.
+        root: what the paths in a text file are relative to; None: the folder of that file.
+
+    Raises:
+        DataError: no image.
+    """
+    where = Path(where)
+    if where.is_file():
+        paths = [where]
+        if where.suffix.lower() not in SUFFIXES:
+            paths = _listed_paths(where, Path(root or where.parent))
+    elif where.is_dir():
+        paths = _image_files(where.rglob("*"))
+    elif glob.has_magic(str(where)):
+        paths = _image_files(map(Path, glob.glob(str(where), recursive=True)))
+    else:
+        raise DataError(f"{where}: no such file or folder, expected images, a list of images or a pattern")
+    if not paths:
+        raise DataError(f"{where}: holds no image, expected files ending in {', '.join(sorted(SUFFIXES))}")
+    if where.is_file():
+        return paths
+    return without_own_drawings(paths, where)
+
+
+def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Path], list[Skipped]]:
+    """List the image files that the arguments of a command stand for, each once and in order.
+
+    A file is not opened: one that is missing or no image is found when it is read.
+
+    Args:
+        words: files, folders (searched to the bottom), patterns, or text files ending in .txt with a path a line.
+        strict: raise for the first word that stands for nothing.
+
+    Returns:
+        the paths, and the words that stand for nothing.
+
+    Raises:
+        ConfigError: no words.
+        DataError: nothing was found, or not everything and `strict`.
+    """
+    paths: dict[str, Path] = {}
+    missing: list[Skipped] = []
+    for word in words:
+        try:
+            for path in _files(word):
+                paths.setdefault(os.path.abspath(path), path)
+        except DataError as error:
+            if strict:
+                raise
+            missing.append(Skipped(word, str(error)))
+    if not paths and not missing:
+        raise ConfigError("no image was given, expected files, folders or patterns: --images FILE ...")
+    if not paths:
+        raise DataError(f"no image was found; the first: {missing[0].reason}")
+    return list(paths.values()), missing
+
+
+def image_sources(images: Any) -> tuple[list[Any], list[str]]:
+    """List the images that a user may pass in many forms.
+
+    Args:
+        images: a path, a folder, a pattern, a text file of paths, the bytes of a file, a PIL image, a uint8 array
+            [H, W], [H, W, 3], [H, W, 4] or [N, H, W, 3], or an iterable of any of these.
+
+    Returns:
+        the images, each as `vislang.images.decode.decode_image` takes it, and a name for each: its path, or its index.
+
+    Raises:
+        DataError: none at all, a folder or pattern without images, or something that is no image.
+    """
+    if isinstance(images, str | os.PathLike):
+        sources: list[Any] = list(list_images(images))
+    else:
+        sources = list(_each_image(images))
+    if not sources:
+        raise DataError("no image was given, expected paths, a folder, arrays or features")
+    names = [os.fspath(one) if isinstance(one, str | os.PathLike) else str(index) for index, one in enumerate(sources)]
+    return sources, names
+
+
+def one_image(image: Any) -> ImageSource:
+    """Return the only image of what `image_sources` takes.
+
+    Raises:
+        ConfigError: there are several.
+        DataError: there is none.
+    """
+    sources, _ = image_sources(image)
+    if len(sources) != 1:
+        raise ConfigError(f"got {len(sources)} images, expected one; call the function for each of them")
+    return sources[0]
+
+
+def _each_image(images: Any) -> Iterator[ImageSource]:
+    if isinstance(images, str | os.PathLike):
+        yield from _files(images)
+    elif isinstance(images, np.ndarray) and images.ndim == 4:
+        yield from images
+    elif isinstance(images, bytes | Image.Image | np.ndarray):
+        yield images
+    elif isinstance(images, Iterable) and not isinstance(images, Mapping):
+        for some in images:
+            yield from _each_image(some)
+    else:
+        raise DataError(
+            f"got {type(images).__name__}, expected images: paths, folders, globs, bytes, PIL images, uint8 arrays, or"
+            " a list of these"
+        )
+
+
+def _files(where: str | os.PathLike) -> list[Path]:
+    """Return the files of a folder, a pattern or a text file; any other path by itself, even where no file is."""
+    path = Path(where)
+    if path.is_dir() or (path.is_file() and path.suffix.lower() == ".txt"):
+        return list_images(path)
+    if glob.has_magic(str(path)) and not path.exists():
+        return list_images(path)
+    return [path]
+
+
+def _image_files(paths: Iterable[Path]) -> list[Path]:
+    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _listed_paths(path: Path, root: Path) -> list[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: neither an image nor a list of images in UTF-8 text") from error
+    return [root / line.strip() for line in lines if line.strip()]
