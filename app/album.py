@@ -15,6 +15,7 @@ from vislang.core.cli import (
     add_models,
     add_strict,
     command_parser,
+    print_skipped,
     progress_is_shown,
     run_command,
     shown_name,
@@ -53,7 +54,7 @@ def write_album(args: argparse.Namespace) -> int:
 
     paths, missing = find_images(args.images, strict=args.strict)
     for one in missing:
-        print(f"skipped {shown_name(one.reason)}", file=sys.stderr)
+        print_skipped(one.reason)
     models = models_by_kind(args.models)
     require_writable_folder(args.out.parent)
     started = time.monotonic()
@@ -67,27 +68,17 @@ def write_album(args: argparse.Namespace) -> int:
     seconds = time.monotonic() - started
     title = args.title or f"{len(images):,} images in {shown_name(Path(args.images[0]).name)}"
     tags = [f"backbone {ranker.backbone}", f"{seconds:.0f} s on this machine", "captions and search without a network"]
-    page = captions_page(
-        title,
-        tags,
-        images,
-        [shown_name(one.reason) for one in skipped],
-        side=_LARGE if len(images) <= _MANY else _SMALL,
-        scores=word_scores(ranker, encoded.vectors),
-        command="app.album",
-    )
+    reasons = [shown_name(one.reason) for one in skipped]
+    side = _LARGE if len(images) <= _MANY else _SMALL
+    scores = word_scores(ranker, encoded.vectors)
+    page = captions_page(title, tags, images, reasons, side=side, scores=scores, command="app.album")
     page.write(args.out)
     print(f"{len(images)} images, {len(skipped)} left out; open in a browser:\n  {args.out.resolve()}")
     return SKIPPED_SOME if skipped else DONE
 
 
 def models_by_kind(given: Sequence[Path]) -> dict[str, Path]:
-    """Return the checkpoints of a command that takes one captioner and one ranker, by kind: "captioner", "vse".
-
-    Raises:
-        ConfigError: another kind, or two of a kind.
-        DataError: no checkpoint.
-    """
+    """Return the checkpoints of a command that takes one captioner and one ranker, by kind: "captioner", "vse"."""
     from vislang.core.bundled_models import find_checkpoint
     from vislang.core.errors import ConfigError
     from vislang.core.files import read_json
@@ -105,34 +96,17 @@ def models_by_kind(given: Sequence[Path]) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class AlbumImages:
-    """What the models make of the images of an album.
+    """The images of an album with captions and embeddings."""
 
-    Attributes:
-        images: `captioner.output_formats.Captioned`, one for each of the K usable images.
-        vectors: float32 [K, D] of the ranker, of length 1; None without images.
-        skipped: the others, as `vislang.images.sources.Skipped`.
-    """
-
-    images: list[Any]
-    vectors: Any
-    skipped: list[Any]
+    images: list[Any]  # `captioner.output_formats.Captioned`, one for each of the K usable images
+    vectors: Any  # float32 [K, D] of the ranker, of length 1; None without images
+    skipped: list[Any]  # the others, as `vislang.images.sources.Skipped`
 
 
-def caption_and_encode(
-    captioner: Any, ranker: Any, paths: Sequence[Path], *, num: int = 3, strict: bool = False
-) -> AlbumImages:
-    """Run the CNN once over each image, and both models on its features.
+def caption_and_encode(captioner: Any, ranker: Any, paths: Sequence[Path], *, strict: bool = False) -> AlbumImages:
+    """Run the CNN once over each image, and a captioner and a ranker, which must have one backbone, on its features.
 
-    Args:
-        captioner: from `captioner.load_model`.
-        ranker: from `vse.load_model`, of the same backbone.
-        paths: image files.
-        num: captions of each image.
-        strict: raise for the first unreadable image instead of leaving it out.
-
-    Raises:
-        ConfigError: the models have different backbones.
-        DataError: an unreadable image and `strict`.
+    `strict` raises for the first unreadable image instead of leaving it out.
     """
     import numpy as np
 
@@ -150,22 +124,20 @@ def caption_and_encode(
             " models of one backbone"
         )
     layers = list(dict.fromkeys([*captioner.config.layers, *ranker.config.layers]))
-    trained_on = {
-        "name": ranker.backbone,
-        "weights": {**backbone["weights"], **ranker.description["backbone"]["weights"]},
-    }
+    weights = backbone["weights"] | ranker.description["backbone"]["weights"]
+    trained_on = {"name": ranker.backbone, "weights": weights}
     images: list[Any] = []
     vectors: list[Any] = []
     skipped: list[Any] = []
     options = ReadingOptions(strict=strict, progress=progress_is_shown())
     for batch in encode_layers(paths, layers, trained_on, options):
         for one in batch.skipped:
-            print(f"skipped {shown_name(one.reason)}", file=sys.stderr)
+            print_skipped(one.reason)
         skipped += batch.skipped
         if not batch.kept:
             continue
         descriptors = join_layers([batch.features[layer] for layer in captioner.config.layers])
-        captions = captioner.caption_descriptors(descriptors, options=DecodeOptions(num=num))
+        captions = captioner.caption_descriptors(descriptors, options=DecodeOptions(num=3))
         vectors.append(ranker.encode_features(batch.features))
         for index, of_image in zip(batch.kept, captions, strict=True):
             images.append(Captioned(paths[index], of_image))
@@ -173,12 +145,7 @@ def caption_and_encode(
 
 
 def word_scores(ranker: Any, vectors: Any) -> Any:
-    """Return the cosine of every word of the ranker's vocabulary with every image, as `WordScores`.
-
-    Args:
-        ranker: from `vse.load_model`.
-        vectors: float32 [K, D] of the images.
-    """
+    """Return the cosine of each word of a ranker's vocabulary with images float32 [K, D], as `WordScores`."""
     from vislang.draw.html.search_field import WordScores
     from vislang.text.vocabulary import SPECIAL
 

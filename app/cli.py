@@ -11,14 +11,9 @@ from vislang.core.version import __version__
 
 @dataclass(frozen=True)
 class Command:
-    """One line of the table.
+    """One line of the table."""
 
-    Attributes:
-        module: what runs, the same as `python -m MODULE`.
-        help: one line.
-    """
-
-    module: str
+    module: str  # the same as `python -m MODULE`
     help: str
 
 
@@ -79,23 +74,18 @@ def main(argv: list[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"vislang {__version__}")
         return DONE
-    name = command_name(words)
+    family = members(words[0])
+    count = 2 if family else 1  # words of the command's name
+    name = " ".join(words[:count])
     if name in COMMANDS:
         module = importlib.import_module(COMMANDS[name].module)
         with program_name(f"vislang {name}"):
-            return module.main(words[len(name.split()) :])
-    family = members(words[0])
+            return module.main(words[count:])
     if family and words[1:] in ([], ["-h"], ["--help"]):
         print(help_text({f"vislang {words[0]}": family}))
         return DONE
     print(f"error: {unknown_name('command', name, family or COMMANDS, 'See vislang --help')}", file=sys.stderr)
     return USER_ERROR
-
-
-def command_name(words: list[str]) -> str:
-    """Return the name that a command line begins with: two words where its first one has several commands."""
-    count = 2 if members(words[0]) else 1
-    return " ".join(words[:count])
 
 
 def members(word: str) -> dict[str, Command]:

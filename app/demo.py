@@ -1,4 +1,4 @@
-"""Command: every ability of the bundled models on one page, in less than a minute. Trains nothing, downloads nothing.
+"""Command: show every ability of the bundled models on one page, without training or download.
 
 Examples:
     python -m app.demo
@@ -30,7 +30,7 @@ PACKAGED = (
 SCENES = 5
 QUERIES = ("a woman wearing a hat", "a red ball", "night sky", "a smiling person")
 LAYERS = ("stage1_end", "stage2_end", "grid")  # of the bundled CNN, from its pixels to its last map
-_MAPPED = 4  # images whose unusual places are shown
+_MAPPED = 4  # images whose unusual places are mapped
 _SIDE = 800  # pixels of the longer side of images on the page
 _ABOUT = (
     "All bundled models together have 15 MB. They know what the 6,000 training images of Flickr8K show: people, dogs,"
@@ -51,17 +51,11 @@ code.command { margin-top: 14px; }
 
 @dataclass(frozen=True)
 class Subject:
-    """What the demo looks at.
-
-    Attributes:
-        paths: image files.
-        sentence: about the first of them, which is explained in detail; None: the captioner's.
-        origin: where the images are from.
-    """
+    """The images of the demo."""
 
     paths: Sequence[Path]
-    sentence: str | None
-    origin: str
+    sentence: str | None  # about the first of them, which is explained in detail; None: the captioner's
+    origin: str  # where the images are from
 
 
 @dataclass(frozen=True)
@@ -98,9 +92,14 @@ def demo(args: argparse.Namespace) -> int:
     from app.album import caption_and_encode
     from preimage.pages.panels import check_page
     from vislang.core.errors import DataError
+    from vislang.images.sources import find_images
 
     check_page(args.out)
-    subject = own_images(args.images) if args.images else packaged_images(args.out.parent / "scenes")
+    if args.images:
+        paths, _ = find_images(args.images, strict=True)
+        subject = Subject(paths, None, "your images")
+    else:
+        subject = packaged_images(args.out.parent / "scenes")
     started = time.monotonic()
     models = timed("load TensorFlow and the bundled models", load_models)
     encoded = timed(
@@ -131,18 +130,6 @@ def timed(title: str, step: Callable[[], Any]) -> Any:
     result = step()
     print(f"{time.monotonic() - started:5.1f} s", flush=True)
     return result
-
-
-def own_images(images: Sequence[str]) -> Subject:
-    """Return the user's images.
-
-    Raises:
-        DataError: one is not there.
-    """
-    from vislang.images.sources import find_images
-
-    paths, _ = find_images(images, strict=True)
-    return Subject(paths, None, "your images")
 
 
 def packaged_images(folder: Path) -> Subject:
@@ -252,12 +239,12 @@ def word_maps(captioner: Any, path: Path, sentence: str) -> str:
     from vislang.draw.html.elements import section
     from vislang.images.decode import decode_image
 
-    picture = decode_image(path)
+    image = decode_image(path)
     cards = []
     for name, given in (("given sentence", sentence), ("the model's own caption", None)):
-        explanation = explain_image(captioner, picture, given)
+        explanation = explain_image(captioner, image, given)
         strongest = int(explanation.evidence.argmax())
-        cards.append(explained_image(picture, f"{path.name}, {name}", explanation, side=_SIDE, pressed=strongest))
+        cards.append(explained_image(image, f"{path.name}, {name}", explanation, side=_SIDE, pressed=strongest))
     return section(
         "Words and their places",
         explained_images(cards),
@@ -267,7 +254,7 @@ def word_maps(captioner: Any, path: Path, sentence: str) -> str:
 
 
 def unusual_places(model: Any, images: Sequence[Any]) -> str:
-    """Return images beside the maps of what draws the eye and of what does not belong."""
+    """Return images beside the maps of what attracts fixations and of anomalies."""
     import numpy as np
 
     from naturalness.api import unnaturalness_map
@@ -278,12 +265,12 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
 
     rows = ""
     for image in images:
-        picture = decode_image(image.path)
-        pictures = [("image", data_uri(picture, side=_SIDE))]
+        shown = decode_image(image.path)
+        figures = [("image", data_uri(shown, side=_SIDE))]
         for words, kind in (("draws the eye", "fixation"), ("does not belong", "anomaly")):
-            scores = unnaturalness_map(model, picture, kind=kind)
-            pictures.append((words, data_uri(drawn(np.asarray(picture), scores, overlaid=True), side=_SIDE)))
-        rows += figure_card(image.path.name, pictures)
+            scores = unnaturalness_map(model, shown, kind=kind)
+            figures.append((words, data_uri(drawn(np.asarray(shown), scores, overlaid=True), side=_SIDE)))
+        rows += figure_card(image.path.name, figures)
     return section(
         "Unusual places",
         f'<div class="pair">{rows}</div>',
@@ -293,24 +280,23 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
 
 
 def inversions(network: Any, path: Path, iterations: int) -> str:
-    """Return an image beside images that layers of the CNN cannot tell from it."""
+    """Return an image beside images that have the same features at layers of the CNN."""
     from preimage.api import invert_images
     from preimage.config import CONFIGS, with_iterations
     from preimage.pages.panels import cell, head, panels
     from vislang.draw.html.elements import section
 
-    counts = with_iterations(CONFIGS["ijcv16"], iterations).iterations
-    settings = ["iterations=" + ",".join(map(str, counts))]
+    config = with_iterations(CONFIGS["ijcv16"], iterations)
     row = [cell(network.resized(path), path.name, path.name)]
     for layer in LAYERS:
-        found = invert_images(network, path, layer, settings=settings)
+        found = invert_images(network, path, layer, preset=config)
         error = float(found.measures["feature_error"][0])
         row.append(cell(found.images[0], f"inversion of {layer}", f"error {error:.2f}"))
     return section(
         "Inversions",
         panels([head("image"), *map(head, LAYERS)], [row]),
         text="What a layer of the CNN keeps: an image whose features at that layer are those of the first image, as far"
-        f" as {sum(counts)} iterations go. Error: squared distance of the features over their squared norm.",
+        f" as {sum(config.iterations)} iterations go. Error: squared distance of the features over their squared norm.",
         command=f"vislang invert --images dog.jpg --layer {LAYERS[-1]} --out inverted.png",
     )
 

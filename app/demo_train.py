@@ -1,37 +1,78 @@
 """Command: train everything on scenes that it draws itself, from features to pages and drawings. Needs no data."""
 
 import argparse
+import shlex
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app import cli
 from captioner.alignment.config import ALIGNMENTS
 from captioner.config import CONFIGS as CAPTIONERS
 from vislang.core.cli import DONE, SKIPPED_SOME, add_settings, command_parser, run_command
 from vislang.core.config import override
 from vse.config import CONFIGS as RANKERS
 
-BACKBONE = "compact_scenes"
-PRESET = "scenes"
-_SHOWN = 60  # scenes on the album's page
-_DRAWINGS = ("album.html", "words.html", "regions.png", "unnatural.png")
-_PAGES = (
+_DATA = " --dataset scenes --data {drawn}/scenes --cache {drawn}/features.h5"
+_SNIPPETS = " --dataset karpathy --data {drawn}/snippets --cache {drawn}/snippets/features.h5"
+_SCENE = " --images {drawn}/fresh/images/train_000000.png"
+# Title and `vislang` command of each step; {drawn} is the folder of data and models, {out} that of pages and drawings.
+# More scenes are drawn of the pairs of colour and shape that are trained: of another pair the captioner names the
+# colour and, nearly always, another thing.
+STEPS = (
+    ("drawing scenes", "scenes --out {drawn}/scenes --train {train} --dev 200 --test {test} --seed {seed}"),
+    (
+        "extracting features with our own small CNN",
+        "extract --images {drawn}/scenes/images --backbone compact_scenes --cache {drawn}/features.h5"
+        " --layers pooled,grid,regions-grid,boxes-grid",
+    ),
+    ("training the ranker", "train ranker --preset scenes --out {drawn}/ranker" + _DATA),
+    (
+        "ranking scenes whose pairs of colour and shape were never trained",
+        "eval retrieval --model {drawn}/ranker --split test --out {out}/results" + _DATA,
+    ),
+    ("training the captioner", "train captioner --preset scenes --out {drawn}/captioner" + _DATA),
+    (
+        "drawing more scenes, of the pairs that were trained",
+        "scenes --out {drawn}/fresh --train 60 --dev 0 --test 0 --seed {next_seed}",
+    ),
+    (
+        "captioning scenes that were never trained, and making the page",
+        "album --images {drawn}/fresh/images --out {out}/album.html --model {drawn}/ranker {drawn}/captioner"
+        " --title 'Scenes never seen before'",
+    ),
+    (
+        "pointing with the words of captions, of pairs of colour and shape that were never trained",
+        "eval pointing --model {drawn}/captioner --out {out}/results" + _DATA,
+    ),
+    (
+        "making a page of the maps of the words of a caption",
+        "explain --model {drawn}/captioner --sentence {sentence} --out {out}/words.png --html {out}/words.html"
+        + _SCENE,
+    ),
+    ("training the aligner", "train aligner --preset scenes --out {drawn}/aligner" + _DATA),
+    (
+        "grounding phrases in scenes whose pairs of colour and shape were never trained",
+        "eval alignment --model {drawn}/aligner --out {out}/results" + _DATA,
+    ),
+    (
+        "cutting captions into descriptions of regions",
+        "snippets --model {drawn}/aligner --out {drawn}/snippets" + _DATA,
+    ),
+    (
+        "training the captioner of regions",
+        "train captioner --preset scenes-regions --out {drawn}/describer" + _SNIPPETS,
+    ),
+    ("describing the regions of a new scene", "regions --model {drawn}/describer --out {out}/regions.png" + _SCENE),
+    ("mapping what draws the eye in a new scene", "unusual --overlay --out {out}/unnatural.png" + _SCENE),
+)
+_SHOWN = (
     "results/retrieval-scenes-test.html",
     "results/pointing-scenes-test.html",
     "results/grounding-scenes-test.html",
+    *("album.html", "words.html", "regions.png", "unnatural.png"),
 )
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a step does, its command, and the command's arguments."""
-
-    title: str
-    command: Callable[[list[str]], int]
-    arguments: list[str]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,6 +86,16 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def trained_configs() -> dict[str, Any]:
+    """Return the config of each training of the demo."""
+    return {
+        "ranker": RANKERS["scenes"],
+        "captioner": CAPTIONERS["scenes"],
+        "aligner": ALIGNMENTS["scenes"],
+        "region-captioner": CAPTIONERS["scenes-regions"],
+    }
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; `vislang.core.cli` has the exit codes."""
     args = build_parser().parse_args(argv)
@@ -52,174 +103,36 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Run every step as a user would, and say what it is and how long it takes."""
-    check_settings(args.set)
-    steps = [*ranker_and_captioner(args), *words_of_scenes(args), *regions_of_scenes(args), unusual_places(args)]
-    for number, step in enumerate(steps, start=1):
+    """Run every step as a user would, and print its title and how long it takes."""
+    for config in trained_configs().values():
+        override(config, args.set)  # a setting that one of the trainings does not know is refused before any begins
+    for number, (title, line) in enumerate(STEPS, start=1):
         started = time.monotonic()
-        print(f"[{number}/{len(steps)}] {step.title}", file=sys.stderr, flush=True)
-        code = step.command(step.arguments)
+        print(f"[{number}/{len(STEPS)}] {title}", file=sys.stderr, flush=True)
+        code = cli.main(words_of(line, args))
         if code not in (DONE, SKIPPED_SOME):
             return code
         print(f"      {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     print("\nOpen in a browser, and look at the drawings:")
-    for name in (*_PAGES, *_DRAWINGS):
+    for name in _SHOWN:
         print(f"  {(args.out / name).resolve()}")
     return DONE
 
 
-def trained_configs() -> dict[str, Any]:
-    """Return the config of each training of the demo."""
-    return {
-        "ranker": RANKERS[PRESET],
-        "captioner": CAPTIONERS[PRESET],
-        "aligner": ALIGNMENTS[PRESET],
-        "region-captioner": CAPTIONERS[f"{PRESET}-regions"],
-    }
-
-
-def check_settings(settings: list[str]) -> None:
-    """Refuse a setting that one of the trainings does not know before any of them has begun."""
-    for config in trained_configs().values():
-        override(config, settings)
-
-
-def ranker_and_captioner(args: argparse.Namespace) -> list[Step]:
-    """Return the steps that draw scenes, extract features, train ranker and captioner, rank, and caption."""
-    from app import album
-    from captioner import train as captioner_train
-    from datasets.scenes import __main__ as scenes
-    from eval import run
-    from vislang.features import extract
-    from vse import train
-
-    drawn = _folder(args)
-    data = _data(args)
-    training = _training(args)
-    ranker = str(drawn / "ranker")
-    captioner = str(drawn / "captioner")
-    fresh = drawn / "fresh"
-    counts = ["--train", str(args.train), "--dev", "200", "--test", str(args.test), "--seed", str(args.seed)]
-    layers = ["--layers", "pooled,grid,regions-grid,boxes-grid", "--cache", str(drawn / "features.h5")]
-    # Of pairs that were never trained the captioner names the colour and, nearly always, another thing.
-    more = ["--train", str(_SHOWN), "--dev", "0", "--test", "0", "--seed", str(args.seed + 1)]
-    models = ["--model", ranker, captioner, "--title", "Scenes never seen before"]
-    return [
-        Step("drawing scenes", scenes.main, ["--out", str(drawn / "scenes"), *counts]),
-        Step(
-            "extracting features with our own small CNN",
-            extract.main,
-            ["--images", str(drawn / "scenes" / "images"), "--backbone", BACKBONE, *layers],
-        ),
-        Step("training the ranker", train.main, [*data, *training, "--preset", PRESET, "--out", ranker]),
-        Step(
-            "ranking scenes whose pairs of colour and shape were never trained",
-            run.main,
-            ["retrieval", "--model", ranker, *data, "--split", "test", "--out", str(args.out / "results")],
-        ),
-        Step(
-            "training the captioner",
-            captioner_train.main,
-            [*data, *training, "--preset", PRESET, "--out", captioner],
-        ),
-        Step("drawing more scenes, of the pairs that were trained", scenes.main, ["--out", str(fresh), *more]),
-        Step(
-            "captioning scenes that were never trained, and making the page",
-            album.main,
-            ["--images", str(fresh / "images"), "--out", str(args.out / "album.html"), *models],
-        ),
-    ]
-
-
-def words_of_scenes(args: argparse.Namespace) -> list[Step]:
-    """Return the steps that evaluate and draw the maps of the words of captions."""
+def words_of(line: str, args: argparse.Namespace) -> list[str]:
+    """Return the words of a step's command."""
     from datasets.scenes.draw import draw_scene
-    from eval import run
-    from saliency import explain
 
-    captioner = ["--model", str(_folder(args) / "captioner")]
-    sentence = draw_scene(args.seed + 1, 0, "train").captions[0]
-    drawn = ["--sentence", sentence, "--out", str(args.out / "words.png"), "--html", str(args.out / "words.html")]
-    return [
-        Step(
-            "pointing with the words of captions, of pairs of colour and shape that were never trained",
-            run.main,
-            ["pointing", *captioner, *_data(args), "--out", str(args.out / "results")],
-        ),
-        Step(
-            "making a page of the maps of the words of a caption",
-            explain.main,
-            ["--images", _fresh_scene(args), *captioner, *drawn],
-        ),
-    ]
-
-
-def regions_of_scenes(args: argparse.Namespace) -> list[Step]:
-    """Return the steps that train an aligner, ground phrases, and train a captioner of regions on its output."""
-    from captioner import make_snippets, regions
-    from captioner import train as captioner_train
-    from captioner.alignment import train as alignment_train
-    from eval import run
-
-    drawn = _folder(args)
-    data = _data(args)
-    training = _training(args)
-    aligner = str(drawn / "aligner")
-    snippets = drawn / "snippets"
-    describer = str(drawn / "describer")
-    of_regions = ["--dataset", "karpathy", "--data", str(snippets), "--cache", str(snippets / "features.h5")]
-    return [
-        Step("training the aligner", alignment_train.main, [*data, *training, "--preset", PRESET, "--out", aligner]),
-        Step(
-            "grounding phrases in scenes whose pairs of colour and shape were never trained",
-            run.main,
-            ["alignment", "--model", aligner, *data, "--out", str(args.out / "results")],
-        ),
-        Step(
-            "cutting captions into descriptions of regions",
-            make_snippets.main,
-            ["--model", aligner, *data, "--out", str(snippets)],
-        ),
-        Step(
-            "training the captioner of regions",
-            captioner_train.main,
-            [*of_regions, *training, "--preset", f"{PRESET}-regions", "--out", describer],
-        ),
-        Step(
-            "describing the regions of a new scene",
-            regions.main,
-            ["--images", _fresh_scene(args), "--model", describer, "--out", str(args.out / "regions.png")],
-        ),
-    ]
-
-
-def unusual_places(args: argparse.Namespace) -> Step:
-    """Return the step that asks the bundled model, which was trained on photographs, what draws the eye in a scene."""
-    from naturalness import map as naturalness_map
-
-    drawn = ["--overlay", "--out", str(args.out / "unnatural.png")]
-    title = "mapping what draws the eye in a new scene"
-    return Step(title, naturalness_map.main, ["--images", _fresh_scene(args), *drawn])
-
-
-def _fresh_scene(args: argparse.Namespace) -> str:
-    return str(_folder(args) / "fresh" / "images" / "train_000000.png")
-
-
-def _folder(args: argparse.Namespace) -> Path:
-    """Return the folder of data and models; other scenes never meet the features of these."""
-    return args.out / f"{args.train}-{args.test}-{args.seed}"
-
-
-def _data(args: argparse.Namespace) -> list[str]:
-    drawn = _folder(args)
-    return ["--dataset", "scenes", "--data", str(drawn / "scenes"), "--cache", str(drawn / "features.h5")]
-
-
-def _training(args: argparse.Namespace) -> list[str]:
-    words = ["--backbone", BACKBONE, "--seed", str(args.seed)]
-    for setting in args.set:
-        words += ["--set", setting]
+    values = {
+        "drawn": args.out / f"{args.train}-{args.test}-{args.seed}",  # of other scenes there are other features
+        "next_seed": args.seed + 1,
+        "sentence": draw_scene(args.seed + 1, 0, "train").captions[0],
+    }
+    words = [word.format(**vars(args), **values) for word in shlex.split(line)]
+    if words[0] == "train":
+        words += ["--backbone", "compact_scenes", "--seed", str(args.seed)]
+        for setting in args.set:
+            words += ["--set", setting]
     return words
 
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -26,19 +25,12 @@ _PIP = f"{sys.executable} -m pip"
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check.
+    """The result of one check."""
 
-    Attributes:
-        part: what was checked.
-        state: GOOD, OPTIONAL (the rest works without it) or BROKEN (the toolkit does not work).
-        found: what there is, or what does not work without it.
-        fix: the command or action that fixes it; empty when all is well.
-    """
-
-    part: str
-    state: str
-    found: str
-    fix: str = ""
+    part: str  # what was checked
+    state: str  # GOOD, OPTIONAL (the rest works without it) or BROKEN (the toolkit does not work)
+    found: str  # what there is, or what does not work without it
+    fix: str = ""  # the command or action that fixes it
 
 
 def check_packages() -> Finding:
@@ -173,11 +165,7 @@ def check_backbone_weights() -> Finding:
 
 
 def check_flickr8k(folder: Path) -> Finding:
-    """Look for Flickr8K.
-
-    Args:
-        folder: where it is expected.
-    """
+    """Look for Flickr8K in a folder."""
     from datasets import registry
     from vislang.core.errors import DataError
 
@@ -201,25 +189,19 @@ def check_video() -> Finding:
         return Finding("video", OPTIONAL, "PyAV is not installed; images do not need it", f"{_PIP} install av")
 
 
-def examine(data: Path) -> list[Finding]:
-    """Run all checks; broken packages end them, because everything below would fail for that reason.
+_CHECKS = (
+    check_names, check_processor, check_space, check_bundled_models, check_backbone_weights, check_java, check_video
+)  # fmt: skip
 
-    Args:
-        data: where Flickr8K is expected.
-    """
-    first = check_packages()
-    if first.state == BROKEN:
-        return [first]
-    checks: list[Callable[[], Finding]] = [
-        check_names,
-        check_processor,
-        check_space,
-        check_bundled_models,
-        check_backbone_weights,
-        check_java,
-        check_video,
-    ]
-    return [first, *(check() for check in checks), check_flickr8k(data)]
+
+def examine(data: Path) -> list[Finding]:
+    """Run all checks, with Flickr8K in `data`; broken packages end them, since the others would fail too."""
+    findings = [check_packages()]
+    if findings[0].state == BROKEN:
+        return findings
+    for check in _CHECKS:
+        findings.append(check())
+    return [*findings, check_flickr8k(data)]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -239,20 +221,15 @@ def main(argv: list[str] | None = None) -> int:
         if args.json:
             print(json.dumps(list(map(asdict, findings)), indent=1))
         else:
-            print("\n".join(line for finding in findings for line in lines(finding)))
+            for finding in findings:
+                print(f"{finding.part:<24}{finding.state:<20}{finding.found}")
+                if finding.fix:
+                    print(f"{'':<24}fix: {finding.fix}")
         if any(finding.state == BROKEN for finding in findings):
             return USER_ERROR
         return DONE
 
     return run_command(body)
-
-
-def lines(finding: Finding) -> list[str]:
-    """Return a finding as lines of text."""
-    text = [f"{finding.part:<24}{finding.state:<20}{finding.found}"]
-    if finding.fix:
-        text.append(f"{'':<24}fix: {finding.fix}")
-    return text
 
 
 if __name__ == "__main__":

@@ -8,17 +8,11 @@ _CARDS = Path(__file__).resolve().parent / "cards"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is said of a bundled model by hand.
+    """The prose about a bundled model."""
 
-    Attributes:
-        description: what the model is.
-        intended_use: what it does well.
-        limitations: what it does badly.
-    """
-
-    description: str
-    intended_use: str
-    limitations: str
+    description: str  # what the model is
+    intended_use: str  # what it does well
+    limitations: str  # what it does badly
 
 
 def read_model_card(name: str) -> ModelCard:

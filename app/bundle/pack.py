@@ -21,29 +21,17 @@ _MANTISSA_BITS = 8  # of each weight that are kept
 
 @dataclass(frozen=True)
 class PackedModel:
-    """How a bundled model was trained and how it is evaluated.
+    """How a bundled model was trained and how it is evaluated."""
 
-    Attributes:
-        kind: of its checkpoint.
-        training: the module that trains it.
-        data: options of the training that name its data; {} is the data set.
-        task: of eval.run.
-        results: how the names of the task's result files begin.
-        result: type of these results.
-        cached: whether the evaluation reads a feature cache.
-        regions: whether it reads one region at a time.
-        kept: what of the training data is stored in it.
-    """
-
-    kind: str
-    training: str
-    task: str
-    results: str
-    result: type[Result]
-    data: str = "--data data/{0} --cache runs/features/{0}.h5"
-    cached: bool = True
-    regions: bool = False
-    kept: str = "only the words of the vocabulary are stored"
+    kind: str  # of its checkpoint
+    training: str  # the module that trains it
+    task: str  # of eval.run
+    results: str  # how the names of the task's result files begin
+    result: type[Result]  # type of these results
+    data: str = "--data data/{0} --cache runs/features/{0}.h5"  # options of the training; {0} is the data set
+    cached: bool = True  # whether the evaluation reads a feature cache
+    regions: bool = False  # whether it reads one region at a time
+    kept: str = "only the words of the vocabulary are stored"  # what of the training data is stored in it
 
 
 PACKED_MODELS = {
@@ -127,12 +115,7 @@ def pack(args: argparse.Namespace) -> int:
 
 
 def check_model(args: argparse.Namespace, description: Mapping[str, Any]) -> None:
-    """Refuse a model that cannot become the bundled model of this name.
-
-    Raises:
-        CheckpointError: it is of another kind, or holds captions of its training data.
-        ConfigError: an option that its evaluation needs is missing.
-    """
+    """Refuse a model that cannot become the bundled model of this name, or options that lack what it needs."""
     from vislang.core.errors import CheckpointError, ConfigError
 
     model = PACKED_MODELS[args.name]
@@ -171,11 +154,7 @@ def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path,
 
 
 def evaluate(args: argparse.Namespace, checkpoint: Path) -> Result:
-    """Run eval.run on the packed model and return the result that it wrote.
-
-    Raises:
-        EvalError: the evaluation failed.
-    """
+    """Run eval.run on the packed model and return the result that it wrote."""
     from eval import run
     from vislang.core.errors import EvalError
 

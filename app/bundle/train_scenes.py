@@ -1,8 +1,8 @@
 """Command: train the small CNN for drawn scenes, `--out vislang/pretrained/compact-scenes.weights.h5`.
 
 It learns the shape and colour in each cell of its grid and, from the pooled features, which shapes and colours are
-present and which shape has which colour. It is shown only the pairs of colour and shape of split train, and scenes of
-other seeds than data sets have.
+present and which shape has which colour. Its scenes hold only the pairs of colour and shape of split train, and have
+other seeds than those of data sets.
 """
 
 import argparse
@@ -128,11 +128,7 @@ def batches(scenes: LabelledScenes, seed: int) -> Any:
 
 
 def train_network(scenes: LabelledScenes, epochs: int, seed: int) -> tuple[Any, Any]:
-    """Train on labelled scenes.
-
-    Returns:
-        the network alone, rounded to half precision, and the network with its heads.
-    """
+    """Train on labelled scenes: the network alone, rounded to half precision, and the network with its heads."""
     import keras
 
     from vislang.backbones.compact_scenes import build_compact_scenes
@@ -153,12 +149,7 @@ def train_network(scenes: LabelledScenes, epochs: int, seed: int) -> tuple[Any, 
 
 
 def accuracies(with_heads: Any, scenes: LabelledScenes) -> dict[str, float]:
-    """Return the accuracy of the heads, % of the cells that show an object, or of the objects.
-
-    Args:
-        with_heads: the network with its heads.
-        scenes: their pairs of colour and shape are not in split train.
-    """
+    """Return the accuracy of the heads, % of the cells that show an object, or of the objects."""
     found = with_heads.predict(scenes.images.astype(np.float32) / 127.5 - 1, batch_size=128, verbose=0)
     seen = scenes.cell_shape > 0
     shape = found["cell_shape"].argmax(-1) == scenes.cell_shape

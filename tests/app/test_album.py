@@ -36,9 +36,9 @@ def test_the_album_captions_what_it_can_read_and_lists_the_rest(tiny_captioner, 
     out = tmp_path / "album.html"
     models = ["--model", str(tiny_captioner), str(tiny_ranker)]
     assert main(["--images", str(album), "--out", str(out), *models]) == 3
-    said = capsys.readouterr()
-    assert "3 images, 2 left out" in said.out
-    assert str(out) in said.out
+    output = capsys.readouterr()
+    assert "3 images, 2 left out" in output.out
+    assert str(out) in output.out
     page = out.read_text()
     assert page.count('class="card picture-card"') == 3
     assert all(
@@ -60,7 +60,7 @@ def test_mistakes_end_in_one_line_and_write_nothing(tiny_ranker, album, tmp_path
     ]
     for words, message in mistakes:
         assert main([*words, "--out", str(out)]) == 2
-        said = capsys.readouterr().err
-        assert message in said
-        assert said.count("\n") == 1
+        output = capsys.readouterr().err
+        assert message in output
+        assert output.count("\n") == 1
     assert not out.exists()

@@ -14,9 +14,9 @@ def test_photographs_are_captioned_from_the_box(real_data, capsys):
     from captioner.generate import main
 
     assert main(["--images", str(real_data / "photos"), "--json"]) == 0
-    said = capsys.readouterr()
-    assert said.err.startswith(f"using the bundled {BUNDLED['captioner']}")
-    captions = {Path(row["image"]).stem: row["captions"][0]["caption"] for row in json.loads(said.out)["images"]}
+    output = capsys.readouterr()
+    assert output.err.startswith(f"using the bundled {BUNDLED['captioner']}")
+    captions = {Path(row["image"]).stem: row["captions"][0]["caption"] for row in json.loads(output.out)["images"]}
     assert "dog" in captions["pets"]
     assert len(set(captions.values())) > len(captions) / 2
     assert all(3 <= len(caption.split()) <= 20 for caption in captions.values())
@@ -36,15 +36,15 @@ def test_regions_are_described_and_words_placed_from_the_box(real_data, capsys, 
 
     photo = real_data / "photos" / "pets.jpg"
     assert main(["--images", str(photo), "--json", "--out", str(tmp_path / "regions.png")]) == 0
-    said = capsys.readouterr()
-    assert said.err.startswith("using the bundled region-captioner")
-    (found,) = json.loads(said.out)["images"]
+    output = capsys.readouterr()
+    assert output.err.startswith("using the bundled region-captioner")
+    (found,) = json.loads(output.out)["images"]
     assert any("dog" in region["text"] for region in found["regions"])
     assert (tmp_path / "regions.png").is_file()
     assert main(["--images", str(photo), "--sentence", "a dog on the grass", "--json"]) == 0
-    said = capsys.readouterr()
-    assert said.err.startswith(f"using the bundled {BUNDLED['aligner']}")
-    (found,) = json.loads(said.out)["images"]
+    output = capsys.readouterr()
+    assert output.err.startswith(f"using the bundled {BUNDLED['aligner']}")
+    (found,) = json.loads(output.out)["images"]
     assert " ".join(region["text"] for region in found["regions"]) == "a dog on the grass"
 
 
@@ -61,9 +61,9 @@ def test_words_are_explained_from_the_box(real_data, capsys, tmp_path):
         str(tmp_path / "w.png"),
     ]
     assert main([*words, "--html", str(tmp_path / "w.html"), "--json"]) == 0
-    said = capsys.readouterr()
-    assert said.err.startswith(f"using the bundled {BUNDLED['captioner']}")
-    evidence = {row["word"]: row["evidence"] for row in json.loads(said.out)["images"][0]["words"]}
+    output = capsys.readouterr()
+    assert output.err.startswith(f"using the bundled {BUNDLED['captioner']}")
+    evidence = {row["word"]: row["evidence"] for row in json.loads(output.out)["images"][0]["words"]}
     assert evidence["dogs"] > 1.0
     assert evidence["grass"] > 0.5
     assert evidence["zebra"] < evidence["dogs"]

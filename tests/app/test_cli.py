@@ -27,17 +27,17 @@ def test_every_command_is_a_module_whose_usage_has_its_short_name(name, capsys):
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
 def test_the_overview_lists_every_command(words, capsys):
     assert main(words) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name, command in COMMANDS.items():
-        assert f"  {name} " in said
-        assert command.help in said
+        assert f"  {name} " in output
+        assert command.help in output
 
 
 def test_a_family_lists_its_members(capsys):
     assert main(["train"]) == 0
-    said = capsys.readouterr().out
-    assert "train captioner" in said
-    assert "explain" not in said
+    output = capsys.readouterr().out
+    assert "train captioner" in output
+    assert "explain" not in output
 
 
 @pytest.mark.parametrize(

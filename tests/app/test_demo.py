@@ -28,10 +28,10 @@ def test_the_demo_puts_every_ability_on_one_page(tmp_path, capfd):
     out = tmp_path / "page.html"
     words = [str(tmp_path / "small.png"), str(tmp_path / "broken.jpg"), "--iterations", "3", "--out", str(out)]
     assert demo.main(words) == 3
-    said = capfd.readouterr()
-    assert out.as_uri() in said.out
-    assert len(re.findall(r" \d+\.\d s$", said.out, re.MULTILINE)) == 7, "a line for each step, with its time"
-    assert said.err.count("\n") == said.err.count("skipped") == 1, "TensorFlow's notes are not shown"
+    output = capfd.readouterr()
+    assert out.as_uri() in output.out
+    assert len(re.findall(r" \d+\.\d s$", output.out, re.MULTILINE)) == 7, "a line for each step, with its time"
+    assert output.err.count("\n") == output.err.count("skipped") == 1, "TensorFlow's notes are not shown"
     page = out.read_text(encoding="utf-8")
     titles = ["Captions", "Search", "Regions", "Words and their places", "Unusual places", "Inversions"]
     assert all(f"<h2>{title}</h2>" in page for title in titles)

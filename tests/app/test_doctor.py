@@ -12,7 +12,7 @@ from app.doctor import BROKEN, GOOD, OPTIONAL
 from vislang.core.bundled_models import RESTORE
 
 
-def test_this_machine_can_work_and_is_told_so_in_json(tmp_path, capsys):
+def test_this_machine_can_work_and_is_reported_in_json(tmp_path, capsys):
     assert doctor.main(["--data", str(tmp_path), "--json"]) == 0
     found = {one["part"]: one for one in json.loads(capsys.readouterr().out)}
     assert found["packages"]["state"] == found["bundled models"]["state"] == found["package names"]["state"] == GOOD
@@ -23,8 +23,8 @@ def test_this_machine_can_work_and_is_told_so_in_json(tmp_path, capsys):
 
 
 def test_a_package_that_is_missing_or_too_old_stops_everything(monkeypatch, capsys):
-    asked = ["numpy>=999", "no-such-package", "h5py>=1", 'gone; extra == "gpu"']
-    monkeypatch.setattr(metadata, "requires", lambda name: asked)
+    calls = ["numpy>=999", "no-such-package", "h5py>=1", 'gone; extra == "gpu"']
+    monkeypatch.setattr(metadata, "requires", lambda name: calls)
     assert doctor.main([]) == 2
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
@@ -41,7 +41,7 @@ def test_a_package_that_two_projects_own_is_named(monkeypatch):
     assert finding.found.endswith(": datasets (datasets)")
 
 
-def test_a_java_that_is_missing_or_does_not_start_is_told_apart(tmp_path, monkeypatch):
+def test_a_java_that_is_missing_or_does_not_start_is_reported(tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "java").write_text("#!/bin/sh\nexit 3\n")
     (tmp_path / "bin" / "java").chmod(0o755)

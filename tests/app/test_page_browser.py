@@ -68,12 +68,12 @@ window.addEventListener('load', () => {
 
 def page(folder):
     random = np.random.default_rng(0)
-    pictures = []
+    images = []
     for name, caption in CAPTIONS.items():
         Image.fromarray(random.integers(0, 256, (300, 900, 3), dtype=np.uint8)).save(folder / name)
         probabilities = (*(0.5 for _ in caption.split()), 0.9)
-        pictures.append(Captioned(folder / name, [Caption(caption, -3.0, probabilities)] * 3))
-    page = captions_page("Pictures", ["a tag"], pictures, ["left.jpg: not a picture"], scores=SCORES)
+        images.append(Captioned(folder / name, [Caption(caption, -3.0, probabilities)] * 3))
+    page = captions_page("Pictures", ["a tag"], images, ["left.jpg: not a picture"], scores=SCORES)
     return page.html().replace("<head>", "<head>" + ACTIONS, 1)
 
 
