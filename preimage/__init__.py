@@ -1,12 +1,6 @@
 """Images from features: what a network keeps of an image, what its units respond to, and what it exaggerates."""
 
-from preimage.api import (
-    caricature_images,
-    deconv_images,
-    invert_images,
-    maximize_units,
-    style_images,
-)
+from preimage.api import caricature_images, deconv_images, invert_images, maximize_units, style_images
 from preimage.backprop.top_patches import top_patches
 from preimage.comparison.network_comparison import compare_networks
 from preimage.networks.class_labels import classify_images

@@ -10,24 +10,14 @@ caricature's features onto the image's own, 1 for the image itself.
 import argparse
 import sys
 
-from preimage.cli import (
-    add_search,
-    check_outputs,
-    network_and_images,
-    network_parser,
-    prior_model_of,
-    report_search,
-    search_options,
-)
-from vislang.core.cli import CommandParser, add_images, add_strict, run_command
+from preimage.cli import add_layer, add_search, network_parser, run_search
+from vislang.core.cli import CommandParser, run_command
 
 
 def build_parser() -> CommandParser:
     """Describe the command line."""
     parser = network_parser("preimage.caricature", __doc__)
-    add_images(parser)
-    add_strict(parser)
-    parser.add_argument("--layer", metavar="NAME", help="(default: the deepest map)")
+    add_layer(parser)
     add_search(parser, ("ijcv16", "fourier", "cvpr15"))
     return parser
 
@@ -41,18 +31,8 @@ def main(argv: list[str] | None = None) -> int:
 def caricature(args: argparse.Namespace) -> int:
     """Search, draw and print."""
     from preimage.api import caricature_images
-    from preimage.config import search_config
 
-    config = search_config(args.preset, args.set)
-    check_outputs(args)
-    network, paths, missing = network_and_images(args)
-    from preimage.networks.layers import deepest_map
-
-    layer = args.layer or deepest_map(network)
-    prior_model = prior_model_of(args)
-    with search_options(args, config.iterations[0]) as options:
-        found = caricature_images(network, paths, layer, preset=config, prior_model=prior_model, options=options)
-    return report_search(args, network, layer, found, missing)
+    return run_search(args, caricature_images, stages=1)
 
 
 if __name__ == "__main__":

@@ -9,25 +9,14 @@ Examples:
 import argparse
 import sys
 from dataclasses import asdict
-from typing import Any
 
-from preimage.cli import (
-    add_labels,
-    network_and_images,
-    network_parser,
-    print_json,
-    progress_bar,
-    report_skipped,
-    skipped_rows,
-)
-from vislang.core.cli import CommandParser, add_images, add_strict, run_command, shown_name
+from preimage.cli import add_labels, network_and_images, network_parser, print_json, progress_bar, report_skipped
+from vislang.core.cli import CommandParser, run_command, shown_name, skipped_rows
 
 
 def build_parser() -> CommandParser:
     """Describe the command line."""
     parser = network_parser("preimage.classify", __doc__, default="mobilenet_0.75", output="")
-    add_images(parser)
-    add_strict(parser)
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes of each (default: %(default)s)")
     add_labels(parser)
     return parser
@@ -55,25 +44,19 @@ def classify(args: argparse.Namespace) -> int:
             network, paths, top=args.top, labels=args.labels, strict=args.strict, progress=bar.update
         )
     skipped = [*missing, *found.skipped]
-    print_classes(args, network, found, skipped)
-    return report_skipped(skipped)
-
-
-def print_classes(args: argparse.Namespace, network: Any, found: Any, skipped: list[Any]) -> None:
-    """Print the predicted classes, lines for each image or one JSON document."""
-    if not args.json:
-        for name, classes in zip(found.names, found.labels, strict=True):
-            print(shown_name(name))
-            for label in classes:
-                print(f"  {label.probability:.3f}  {label.name}")
-        return
     images = []
     for name, classes in zip(found.names, found.labels, strict=True):
+        lines = [shown_name(name)]
         rows = []
         for label in classes:
+            lines.append(f"  {label.probability:.3f}  {label.name}")
             rows.append({**asdict(label), "probability": round(label.probability, 6)})
         images.append({"name": shown_name(name), "classes": rows})
-    print_json({"network": network.name, "size": network.size, "images": images, "skipped": skipped_rows(skipped)})
+        if not args.json:
+            print("\n".join(lines))
+    if args.json:
+        print_json({"network": network.name, "size": network.size, "images": images, "skipped": skipped_rows(skipped)})
+    return report_skipped(skipped)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,29 @@
 
 import argparse
 import contextlib
-import sys
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from preimage.config import CONFIGS
+from preimage.config import CONFIGS, search_config
 from preimage.options import SearchOptions
 from vislang.core.cli import (
     DONE,
     SKIPPED_SOME,
     CommandParser,
+    add_images,
     add_json,
     add_preset,
+    add_strict,
     command_parser,
+    import_backend_quietly,
+    print_skipped,
+    print_written,
     progress_is_shown,
     shown_name,
+    skipped_rows,
 )
 from vislang.core.errors import ConfigError
 from vislang.core.files import require_writable_folder, whole_file
@@ -30,11 +36,9 @@ _FRAMES = 60  # of a video of a search, at least
 def network_parser(
     module: str, description: str | None, *, default: str = "compact", output: str = "image to write, such as out.png"
 ) -> CommandParser:
-    """Make a parser with the options of a command on one network.
+    """Make a parser with the options of a command on one network and on images.
 
     Args:
-        module: such as "preimage.invert".
-        description: what `--help` says first.
         default: network without `--model`.
         output: help of `--out`; "": the command writes no file.
     """
@@ -48,10 +52,17 @@ def network_parser(
     group.add_argument("--weights", metavar="FILE", help="instead of VISLANG_WEIGHTS, bundled weights and a download")
     group.add_argument("--preprocessing", metavar="NAME", help="needed for .keras files")
     group.add_argument("--size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
+    add_images(parser)
+    add_strict(parser)
     if output:
         parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=output)
     add_json(parser)
     return parser
+
+
+def add_layer(parser: CommandParser) -> None:
+    """Add `--layer`; None stands for the deepest map."""
+    parser.add_argument("--layer", metavar="NAME", help="(default: the deepest map)")
 
 
 def add_search(parser: CommandParser, presets: Sequence[str]) -> None:
@@ -97,12 +108,7 @@ def check_outputs(args: argparse.Namespace) -> None:
 
 
 def refuse_options(args: argparse.Namespace, names: Sequence[str], reason: str) -> None:
-    """Refuse options that would be ignored.
-
-    Args:
-        names: attributes of `args`.
-        reason: follows the option in the message, such as "is for channels, got --classes".
-    """
+    """Refuse options that would be ignored; the reason follows them, such as "is for channels, got --classes"."""
     for name in names:
         if getattr(args, name) not in (None, False, []):
             raise ConfigError(f"--{name.replace('_', '-')} {reason}; leave it out")
@@ -110,8 +116,6 @@ def refuse_options(args: argparse.Namespace, names: Sequence[str], reason: str) 
 
 def load_network_of(args: argparse.Namespace) -> Any:
     """Load the network that `--model`, `--weights`, `--preprocessing` and `--size` name."""
-    from vislang.core.cli import import_backend_quietly
-
     import_backend_quietly()
     from preimage.networks.loading import load_network
 
@@ -137,7 +141,7 @@ def network_and_images(args: argparse.Namespace) -> tuple[Any, list[Path], list[
 
 @contextlib.contextmanager
 def progress_bar(description: str, total: int | None = None, unit: str = "step") -> Iterator[Any]:
-    """Yield a `tqdm` bar, shown on stderr only where a person looks at it."""
+    """Yield a `tqdm` bar, drawn only where stderr is a terminal."""
     from tqdm import tqdm
 
     with tqdm(total=total, desc=description, unit=unit, disable=not progress_is_shown()) as bar:
@@ -148,10 +152,7 @@ def progress_bar(description: str, total: int | None = None, unit: str = "step")
 def search_options(args: argparse.Namespace, iterations: int, columns: int | None = None) -> Iterator[SearchOptions]:
     """Yield the options of a search that show its progress and keep its frames; write the frames at the end.
 
-    Args:
-        args: of the command; without `--strict`, unreadable images are skipped.
-        iterations: of the search.
-        columns: images in a row of a frame; None: all in one.
+    A frame has rows of so many columns, or one row.
     """
     from vislang.draw.image_grid import image_grid
 
@@ -160,9 +161,8 @@ def search_options(args: argparse.Namespace, iterations: int, columns: int | Non
     def keep(_: int, images: Any) -> None:
         frames.append(image_grid(rows_of(images, columns or len(images))))
 
-    strict = getattr(args, "strict", False)
     with progress_bar("searching", iterations) as bar:
-        options = SearchOptions(seed=args.seed, progress=bar.update, strict=strict)
+        options = SearchOptions(seed=args.seed, progress=bar.update, strict=args.strict)
         if args.frames is not None:
             options = replace(options, watch=keep, watch_every=max(1, iterations // _FRAMES))
         yield options
@@ -193,7 +193,7 @@ def write_frames(path: Path, frames: Sequence[Any]) -> None:
             frames[0].save(
                 part, "GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0, comment=SOFTWARE
             )
-    print(f"wrote {shown_name(str(path))}", file=sys.stderr)
+    print_written(path)
 
 
 def write_sheet(path: Path, rows: Sequence[Any]) -> None:
@@ -202,34 +202,44 @@ def write_sheet(path: Path, rows: Sequence[Any]) -> None:
     from vislang.draw.image_grid import image_grid
 
     save_image(path, image_grid(rows))
-    print(f"wrote {shown_name(str(path))}", file=sys.stderr)
+    print_written(path)
 
 
-def report_search(args: argparse.Namespace, network: Any, layer: str, found: Any, missing: Sequence[Any]) -> int:
-    """Write inputs and found images as a sheet and print what they reach; returns the exit code."""
-    write_sheet(args.out, [found.inputs, found.images])
-    skipped = [*missing, *found.skipped]
-    print_measures(args, search_facts(args, network, layer), found.names, found.measures, skipped)
-    return report_skipped(skipped)
-
-
-def search_facts(args: argparse.Namespace, network: Any, layer: str) -> dict[str, Any]:
-    """Return what a search was made with, for JSON."""
-    facts = {"network": network.name, "size": network.size, "layer": layer, "preset": args.preset}
-    return facts | {"settings": args.set, "seed": args.seed, "out": shown_name(str(args.out))}
-
-
-def print_measures(
-    args: argparse.Namespace, facts: dict[str, Any], names: Sequence[str], measures: dict[str, Any], skipped: Any
-) -> None:
-    """Print what images reach, a line for each or one JSON document.
+def run_search(args: argparse.Namespace, search: Callable[..., Any], *, stages: int | None = None) -> int:
+    """Search from each image at a layer, draw the images above what was found, and print measures.
 
     Args:
-        args: of the command.
-        facts: what the document says beside the images.
-        names: B names of images.
-        measures: {name: float [B]}.
-        skipped: images that could not be read.
+        search: `preimage.invert_images` or a function with the same first arguments.
+        stages: of the preset that are run; None: all.
+    """
+    check_outputs(args)
+    config = search_config(args.preset, args.set)
+    network, paths, missing = network_and_images(args)
+    from preimage.networks.layers import deepest_map
+
+    layer = args.layer or deepest_map(network)
+    prior_model = prior_model_of(args)
+    with search_options(args, sum(config.iterations[:stages])) as options:
+        found = search(network, paths, layer, preset=config, prior_model=prior_model, options=options)
+    return report_search(args, network, layer, found, [found.inputs, found.images], missing)
+
+
+def report_search(
+    args: argparse.Namespace, network: Any, layer: str, found: Any, rows: Sequence[Any], missing: Sequence[Any]
+) -> int:
+    """Draw rows of images and print what a search reached, as `report_measures` does."""
+    write_sheet(args.out, rows)
+    facts = {"network": network.name, "size": network.size, "layer": layer, "preset": args.preset}
+    facts |= {"settings": args.set, "seed": args.seed, "out": shown_name(str(args.out))}
+    return report_measures(args, facts, found.names, found.measures, [*missing, *found.skipped])
+
+
+def report_measures(
+    args: argparse.Namespace, facts: dict[str, Any], names: Sequence[str], measures: dict[str, Any], skipped: Any
+) -> int:
+    """Print measures {name: float [B]} of B images, a line for each or one JSON document; return the exit code.
+
+    The document holds the facts, too.
     """
     rows = []
     for index, name in enumerate(names):
@@ -242,22 +252,16 @@ def print_measures(
             print(f"{shown_name(name)}: {', '.join(shown)}")
     if args.json:
         print_json({**facts, "images": rows, "skipped": skipped_rows(skipped)})
+    return report_skipped(skipped)
 
 
 def print_json(document: dict[str, Any]) -> None:
     """Print a JSON document on one line."""
-    import json
-
     print(json.dumps(document, ensure_ascii=False, allow_nan=False))
 
 
-def skipped_rows(skipped: Sequence[Any]) -> list[dict[str, str]]:
-    """Return skipped images for JSON."""
-    return [{**asdict(image), "source": shown_name(image.source)} for image in skipped]
-
-
 def report_skipped(skipped: Sequence[Any]) -> int:
-    """Print the images that could not be read to stderr, and return the exit code."""
+    """Print on stderr which images could not be read, and return the exit code."""
     for image in skipped:
-        print(f"skipped {shown_name(image.source)}: {image.reason}", file=sys.stderr)
+        print_skipped(f"{image.source}: {image.reason}")
     return SKIPPED_SOME if skipped else DONE

@@ -1,4 +1,4 @@
-"""Command: compare what two networks make of the same images. One page, side by side, at corresponding layers.
+"""Command: compare two networks on the same images, at corresponding layers, side by side on one page.
 
 Examples:
     python -m preimage.compare mobilenet_0.75 squeezenet_v1.1 --images photos/ --out page.html
@@ -17,21 +17,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preimage.cli import add_labels, add_seed, load_network_of, progress_bar, report_skipped
+from preimage.comparison.inversion_errors import MEASURES
 from preimage.config import CONFIGS
 from preimage.options import ComparisonOptions
-from vislang.core.cli import CommandParser, add_preset, command_parser, run_command, shown_name
+from vislang.core.cli import CommandParser, add_images, add_preset, command_parser, print_written, run_command
 
 if TYPE_CHECKING:
     from eval.results.experiments import ComparisonResult
+    from preimage.comparison.network_comparison import ComparedNetwork, Comparison
 
 
 def build_parser() -> CommandParser:
     """Describe the command line."""
     parser = command_parser("preimage.compare", __doc__)
     parser.add_argument("networks", nargs=2, metavar="NETWORK", help="A and B: what --model of preimage.invert takes")
-    parser.add_argument(
-        "--images", nargs="+", action="extend", default=[], metavar="IMAGE", help="image files, folders or patterns"
-    )
+    add_images(parser)
     for letter, end in (("A", ""), ("B", "-b")):
         group = parser.add_argument_group(f"network {letter}")
         group.add_argument(f"--weights{end}", metavar="FILE", help="instead of the usual places")
@@ -74,44 +74,34 @@ def compare(args: argparse.Namespace) -> int:
     check_page(args.out)
     if args.json is not None:
         require_writable_folder(args.json.parent)
-    options = options_of(args)
+    options = ComparisonOptions(
+        layers=tuple(args.layers), layers_b=tuple(args.layers_b), num_layers=args.num_layers, limit=args.limit,
+        cka_images=args.cka_images, pooled=args.pooled, classes=tuple(args.classes), channels=tuple(args.channels),
+        preset=args.preset, settings=tuple(args.set), iterations=args.iterations, seed=args.seed,
+    )  # fmt: skip
     paths, missing = find_images(args.images)
-    network_a = load_network_of(
-        argparse.Namespace(
-            model=args.networks[0], weights=args.weights, preprocessing=args.preprocessing, size=args.size
-        )
-    )
-    network_b = load_network_of(
-        argparse.Namespace(
-            model=args.networks[1], weights=args.weights_b, preprocessing=args.preprocessing_b, size=args.size_b
-        )
-    )
+    networks = []
+    for model, end in zip(args.networks, ("", "_b"), strict=True):
+        of_network = {name: getattr(args, name + end) for name in ("weights", "preprocessing", "size")}
+        networks.append(load_network_of(argparse.Namespace(model=model, **of_network)))
     from preimage.comparison.network_comparison import compare_networks
-    from preimage.pages.compare import compare_page, numbers_of
+    from preimage.pages.compare import compare_page
 
     with progress_bar("comparing") as bar:
         comparison = compare_networks(
-            network_a, network_b, paths, options, labels=(args.labels, args.labels_b), on_start=bar.reset,
+            networks[0], networks[1], paths, options, labels=(args.labels, args.labels_b), on_start=bar.reset,
             progress=bar.update,
         )  # fmt: skip
-    origin = origin_of(args, (network_a, network_b))
+    origin = origin_of(args, networks)
     compare_page(comparison, origin).write(args.out)
-    print(f"wrote {shown_name(str(args.out))}", file=sys.stderr)
-    numbers = numbers_of(comparison)
+    print_written(args.out)
+    result = result_of(args, comparison, origin)
     if args.json is not None:
-        write_json(args.json, result_of(args, numbers, origin).to_json())
-    print_numbers(numbers)
+        write_json(args.json, result.to_json())
+    for a, b, cka in zip(result.a["layers"], result.b["layers"], result.cka["matched_debiased"], strict=True):
+        errors = [f"{layer['layer']} error {layer['feature_error']['mean']:.3f}" for layer in (a, b)]
+        print(f"{', '.join(errors)}, CKA {'-' if cka is None else f'{cka:.3f}'}")
     return report_skipped([*missing, *comparison.skipped])
-
-
-def options_of(args: argparse.Namespace) -> ComparisonOptions:
-    """Return what the options of the command ask for."""
-    return ComparisonOptions(
-        layers=tuple(args.layers), layers_b=tuple(args.layers_b),
-        num_layers=args.num_layers, limit=args.limit, cka_images=args.cka_images, pooled=args.pooled,
-        classes=tuple(args.classes), channels=tuple(args.channels), preset=args.preset, settings=tuple(args.set),
-        iterations=args.iterations, seed=args.seed,
-    )  # fmt: skip
 
 
 def origin_of(args: argparse.Namespace, networks: Any) -> dict[str, Any]:
@@ -124,7 +114,7 @@ def origin_of(args: argparse.Namespace, networks: Any) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name, value in vars(args).items():
         if isinstance(value, Path):
-            settings[name] = value.name  # where files lie on this machine is nobody's business elsewhere
+            settings[name] = value.name  # folders of this machine say nothing elsewhere
         elif value not in (None, [], ()):
             settings[name] = value
     settings["images"] = [Path(image).name for image in args.images]
@@ -132,34 +122,51 @@ def origin_of(args: argparse.Namespace, networks: Any) -> dict[str, Any]:
     return {"settings": settings, "weights": weights, **asdict(provenance())}
 
 
-def result_of(args: argparse.Namespace, numbers: dict[str, Any], origin: dict[str, Any]) -> "ComparisonResult":
-    """Return the numbers as a result, with file names instead of paths."""
+def result_of(args: argparse.Namespace, comparison: "Comparison", origin: dict[str, Any]) -> "ComparisonResult":
+    """Return all numbers, those of each image and their means, with file names instead of paths."""
     from eval.results.experiments import ComparisonResult
 
-    sides = {}
-    for side in ("a", "b"):
-        sides[side] = {"layers": numbers[side]["layers"], "cka_layers": numbers[side]["cka_layers"]}
     return ComparisonResult(
-        name=args.json.stem.removeprefix("comparison-"),
+        name=(args.json or args.out).stem.removeprefix("comparison-"),
         config=origin["settings"],
         networks=[Path(network).name for network in args.networks],
-        images=[Path(name).name for name in numbers["images"]],
-        classes=numbers["classes"],
-        cka=numbers["cka"],
+        images=[Path(name).name for name in comparison.names],
+        classes=list(comparison.class_names),
+        cka={
+            "images": comparison.cka_images,
+            "features": "mean over positions" if comparison.pooled else "all positions",
+            "debiased": _rounded(comparison.cka),
+            "biased": _rounded(comparison.cka_biased),
+            "matched_debiased": _rounded(comparison.matched(comparison.cka)),
+            "matched_biased": _rounded(comparison.matched(comparison.cka_biased)),
+        },
         weights_fingerprints=origin["weights"],
-        skipped=numbers["skipped"],
-        a=sides["a"],
-        b=sides["b"],
+        skipped=[{"source": image.source, "reason": image.reason} for image in comparison.skipped],
+        a=_numbers_of(comparison.a),
+        b=_numbers_of(comparison.b),
     )
 
 
-def print_numbers(numbers: dict[str, Any]) -> None:
-    """Print the inversion errors and the CKA of corresponding layers."""
-    ckas = numbers["cka"]["matched_debiased"]
-    for a, b, cka in zip(numbers["a"]["layers"], numbers["b"]["layers"], ckas, strict=True):
-        errors = [f"{layer['layer']} error {layer['feature_error']['mean']:.3f}" for layer in (a, b)]
-        shown = "-" if cka is None else f"{cka:.3f}"
-        print(f"{', '.join(errors)}, CKA {shown}")
+def _numbers_of(side: "ComparedNetwork") -> dict[str, Any]:
+    layers = []
+    for analysis in side.layers:
+        row: dict[str, Any] = {"layer": analysis.inversions.layer, "shape": list(analysis.shape)}
+        row["channels"] = analysis.channels.tolist()
+        for name in MEASURES:
+            values = getattr(analysis.inversions, name)
+            row[name] = None
+            if values is not None:
+                values = values.astype(float)
+                row[name] = {"mean": float(values.mean()), "std": float(values.std()), "each": _rounded(values)}
+        layers.append(row)
+    return {"layers": layers, "cka_layers": list(side.cka_layers)}
+
+
+def _rounded(values: Any) -> Any:
+    """Return numbers for JSON, with None for NaN."""
+    rounded = values.round(6).astype(object)
+    rounded[values != values] = None
+    return rounded.tolist()
 
 
 if __name__ == "__main__":

@@ -18,19 +18,13 @@ V = B / 6.5  # a usual difference of neighbours
 
 @dataclass(frozen=True)
 class PreimageConfig:
-    """Settings of one search.
-
-    Raises:
-        ConfigError: a value outside its range, or settings that contradict each other.
-    """
+    """Settings of one search; what contradicts itself or a range is a ConfigError."""
 
     # the loss
     data_weight: float = setting(1.0, help="weight of the objective of inversions and caricatures")
     activation_weight: float = setting(1.0, help="weight of the objective of maximisations")
     objective: str = setting(
-        "relative",
-        choices=("relative", "standardised"),
-        help="of inversions: relative squared error, or std units",
+        "relative", choices=("relative", "standardised"), help="of inversions: relative squared error, or std units"
     )
     scaling: str = setting("ijcv16", choices=("cvpr15", "ijcv16"), help="units of the alpha and TV priors")
     alpha: float = setting(6.0, above=0, help="exponent of the alpha-norm prior")
@@ -127,15 +121,7 @@ CONFIGS = {
 
 
 def search_config(name: "str | PreimageConfig", settings: Iterable[str] = ()) -> PreimageConfig:
-    """Return a preset with changes.
-
-    Args:
-        name: in CONFIGS, or settings to change.
-        settings: changes, such as ["data_weight=300"].
-
-    Raises:
-        ConfigError: an unknown preset or setting.
-    """
+    """Return a preset of CONFIGS by its name, or a config itself, with changes such as ["data_weight=300"]."""
     if isinstance(name, str):
         name = preset(CONFIGS, name)
     return override(name, settings)
@@ -147,11 +133,7 @@ def first_stage(config: PreimageConfig) -> PreimageConfig:
 
 
 def with_iterations(config: PreimageConfig, first: int) -> PreimageConfig:
-    """Return settings with so many iterations in the first stage, and in later ones in proportion.
-
-    Raises:
-        ConfigError: less than 1.
-    """
+    """Return settings with so many iterations, 1 or more, in the first stage, and in later ones in proportion."""
     if first < 1:
         raise ConfigError(f"got {first} iterations, expected 1 or more")
     share = first / config.iterations[0]

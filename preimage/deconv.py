@@ -12,15 +12,8 @@ import argparse
 import sys
 from typing import Any
 
-from preimage.cli import (
-    check_outputs,
-    network_and_images,
-    network_parser,
-    print_measures,
-    report_skipped,
-    write_sheet,
-)
-from vislang.core.cli import CommandParser, add_images, add_strict, run_command
+from preimage.cli import add_layer, check_outputs, network_and_images, network_parser, report_measures, write_sheet
+from vislang.core.cli import CommandParser, run_command
 from vislang.core.errors import ConfigError
 
 _RULES = ("deconvnet", "guided", "gradient")
@@ -29,9 +22,7 @@ _RULES = ("deconvnet", "guided", "gradient")
 def build_parser() -> CommandParser:
     """Describe the command line."""
     parser = network_parser("preimage.deconv", __doc__)
-    add_images(parser)
-    add_strict(parser)
-    parser.add_argument("--layer", metavar="NAME", help="(default: the deepest map)")
+    add_layer(parser)
     parser.add_argument("--channel", type=int, metavar="N", help="counted from 0")
     parser.add_argument("--relu-rule", choices=(*_RULES, "all"), default="all", help="(default: a row for each)")
     parser.add_argument("--top", type=int, metavar="K", help="the K images with the largest activations of the channel")
@@ -50,39 +41,33 @@ def deconv(args: argparse.Namespace) -> int:
     if args.top is not None and (args.channel is None or args.top < 1):
         raise ConfigError(f"--top got {args.top} and --channel {args.channel}, expected 1 or more of one channel")
     network, paths, missing = network_and_images(args)
+    import numpy as np
+
     from preimage.api import deconv_images
     from preimage.backprop.deconvnet import as_colours
+    from preimage.backprop.top_patches import top_patches
+    from preimage.networks.image_inputs import read_images
     from preimage.networks.layers import deepest_map
 
     layer = network.before_relu(args.layer or deepest_map(network))
     rules = list(_RULES) if args.relu_rule == "all" else [args.relu_rule]
-    names, images, patches, skipped = chosen_images(args, network, layer, paths)
+    chosen: Any
+    if args.top is None:
+        chosen = read_images(network, paths, strict=args.strict)
+        images = chosen.images
+    else:
+        chosen = top_patches(network, paths, layer, args.channel, count=args.top, strict=args.strict)
+        images = np.stack([patch.image for patch in chosen.patches])
     rows: list[Any] = [images]
     for rule in rules:
         projections = deconv_images(network, images, layer, channel=args.channel, relu_rule=rule)
         rows.append(as_colours(projections.images))
-    if patches:
-        rows = [[patch.enlarged(image) for patch, image in zip(patches, row, strict=True)] for row in rows]
+    if args.top is not None:
+        rows = [[patch.enlarged(image) for patch, image in zip(chosen.patches, row, strict=True)] for row in rows]
     write_sheet(args.out, rows)
-    skipped = [*missing, *skipped]
     facts = {"network": network.name, "layer": layer, "channel": args.channel, "relu_rules": rules}
-    print_measures(args, facts, names, {"activation": projections.activations}, skipped)
-    return report_skipped(skipped)
-
-
-def chosen_images(args: argparse.Namespace, network: Any, layer: str, paths: Any) -> tuple[Any, Any, Any, Any]:
-    """Return names, images float32 [B, S, S, 3], patches (() without --top) and skipped images."""
-    import numpy as np
-
-    from preimage.backprop.top_patches import top_patches
-    from preimage.networks.image_inputs import read_images
-
-    if args.top is None:
-        read = read_images(network, paths, strict=args.strict)
-        return read.names, read.images, (), read.skipped
-    found = top_patches(network, paths, layer, args.channel, count=args.top, strict=args.strict)
-    images = np.stack([patch.image for patch in found.patches])
-    return found.names, images, found.patches, found.skipped
+    measures = {"activation": projections.activations}
+    return report_measures(args, facts, chosen.names, measures, [*missing, *chosen.skipped])
 
 
 if __name__ == "__main__":

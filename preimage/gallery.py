@@ -13,32 +13,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from preimage.cli import (
-    add_labels,
-    add_seed,
-    network_and_images,
-    network_parser,
-    print_json,
-    progress_bar,
-    report_skipped,
-)
-from vislang.core.cli import CommandParser, add_images, add_strict, run_command, shown_name
+from preimage import cli
+from vislang.core.cli import CommandParser, print_written, run_command, shown_name
 
 
 def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = network_parser("preimage.gallery", __doc__, output="page to write, such as page.html")
-    add_images(parser)
-    add_strict(parser)
+    parser = cli.network_parser("preimage.gallery", __doc__, output="page to write, such as page.html")
     parser.add_argument("--layers", nargs="+", default=[], metavar="NAME", help="(default: four, evenly spread)")
     parser.add_argument("--limit", type=int, default=4, metavar="N", help="images shown (default: %(default)s)")
     parser.add_argument(
         "--channels", nargs="+", type=int, default=[], metavar="N", help="of the deepest layer (default: distinctive)"
     )
-    add_labels(parser)
+    cli.add_labels(parser)
     parser.add_argument("--style", type=Path, metavar="FILE", help="image whose style is transferred")
     parser.add_argument("--iterations", type=int, metavar="N", help="of each search, instead of the presets'")
-    add_seed(parser)
+    cli.add_seed(parser)
     return parser
 
 
@@ -53,25 +43,25 @@ def gallery(args: argparse.Namespace) -> int:
     from preimage.pages.panels import check_page, picture_page
 
     check_page(args.out)
-    network, paths, missing = network_and_images(args)
+    network, paths, missing = cli.network_and_images(args)
     from preimage.pages.gallery import PARTS, gallery_inputs
 
     inputs = gallery_inputs(network, paths, args)
     sections = []
     measures = {}
     for part in PARTS:
-        with progress_bar(part.__name__) as bar:
+        with cli.progress_bar(part.__name__) as bar:
             made = part(inputs, bar.update)
         if made is not None:
             sections.append(made.html)
             measures[part.__name__] = made.measures
     tags = [f"{network.size} x {network.size} pixels", f"{len(inputs.images)} images", f"seed {args.seed}"]
     picture_page(f"Inside {Path(network.name).name}", tags, sections, "preimage.gallery").write(args.out)
-    print(f"wrote {shown_name(str(args.out))}", file=sys.stderr)
+    print_written(args.out)
     if args.json:
         facts = {"network": network.name, "layers": inputs.layers, "out": shown_name(str(args.out))}
-        print_json(facts | measures)
-    return report_skipped([*missing, *inputs.skipped])
+        cli.print_json(facts | measures)
+    return cli.report_skipped([*missing, *inputs.skipped])
 
 
 if __name__ == "__main__":

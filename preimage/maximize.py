@@ -6,30 +6,18 @@ Examples:
     python -m preimage.maximize --channels 5 --channel-mean --images holidays/ --preset ijcv16 --out channel.png
     python -m preimage.maximize --channels 3 17 --noise --out filters.png
 
-With --noise, filters appear from white noise in 20 gradient steps on the channel's mean, without a prior.
+--images are photographs whose largest activations set the scale of the objective, instead of those of noise. With
+--noise, filters appear from white noise in 20 gradient steps on the channel's mean, without a prior.
 """
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import Any
 
-from preimage.cli import (
-    add_labels,
-    add_search,
-    check_outputs,
-    load_network_of,
-    network_parser,
-    print_measures,
-    prior_model_of,
-    refuse_options,
-    report_skipped,
-    rows_of,
-    search_facts,
-    search_options,
-    write_sheet,
-)
-from vislang.core.cli import CommandParser, add_strict, run_command
-from vislang.core.errors import ConfigError, DataError, unknown_name
+from preimage import cli
+from vislang.core.cli import CommandParser, run_command
+from vislang.core.errors import ConfigError, DataError
 
 _COLUMNS = 5
 _PRESET = "robust"
@@ -38,22 +26,17 @@ _NOISE_STEPS = 20
 
 def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = network_parser("preimage.maximize", __doc__)
+    parser = cli.network_parser("preimage.maximize", __doc__)
     units = parser.add_mutually_exclusive_group(required=True)
     units.add_argument("--channels", nargs="+", type=int, metavar="N", help="counted from 0, one image each")
     units.add_argument("--classes", nargs="+", metavar="NAME|N", help="one image each")
-    parser.add_argument("--layer", metavar="NAME", help="of --channels (default: the deepest map)")
+    cli.add_layer(parser)
     parser.add_argument("--channel-mean", action="store_true", help="maximise the mean over the map, not its middle")
     parser.add_argument("--match-contrast", action="store_true", help="give the images the contrast of photographs")
-    add_labels(parser)
-    parser.add_argument(
-        "--images", nargs="+", action="extend", default=[], metavar="IMAGE",
-        help="photographs whose largest activations set the scale of the objective (default: noise)",
-    )  # fmt: skip
-    add_strict(parser)
+    cli.add_labels(parser)
     parser.add_argument("--second-network", metavar="NAME", help="which also ranks the classes in the images")
     parser.add_argument("--noise", action="store_true", help="filters from white noise")
-    add_search(parser, (_PRESET, "fourier", "ijcv16", "cvpr15"))
+    cli.add_search(parser, (_PRESET, "fourier", "ijcv16", "cvpr15"))
     parser.set_defaults(preset=None)  # so that one that is ignored can be refused
     return parser
 
@@ -67,21 +50,21 @@ def main(argv: list[str] | None = None) -> int:
 def maximize(args: argparse.Namespace) -> int:
     """Search, draw and print."""
     if args.classes:
-        refuse_options(args, ("noise", "layer", "channel_mean"), "is for --channels, got --classes")
+        cli.refuse_options(args, ("noise", "layer", "channel_mean"), "is for --channels, got --classes")
     else:
-        refuse_options(args, ("labels", "second_network"), "is for --classes, got --channels")
+        cli.refuse_options(args, ("labels", "second_network"), "is for --classes, got --channels")
     if args.noise:
         refused = ("preset", "set", "prior_model", "images", "strict", "channel_mean", "match_contrast")
-        refuse_options(args, refused, "has no effect on --noise, which maximises the channel's mean without a prior")
+        reason = "has no effect on --noise, which maximises the channel's mean without a prior"
+        cli.refuse_options(args, refused, reason)
     elif args.preset is None:
         args.preset = _PRESET
-    check_outputs(args)
+    cli.check_outputs(args)
     missing: list[Any] = []
     if args.images:
-        from vislang.images.sources import find_images
-
-        args.images, missing = find_images(args.images, strict=args.strict)
-    network = load_network_of(args)
+        network, args.images, missing = cli.network_and_images(args)
+    else:
+        network = cli.load_network_of(args)
     from preimage.networks.layers import deepest_map
     from preimage.networks.network import SCORES
 
@@ -90,11 +73,8 @@ def maximize(args: argparse.Namespace) -> int:
     found = searched(args, network, layer, channels)
     if args.second_network:
         found.measures["second_network_rank"] = second_network_ranks(args, network, found.images, channels)
-    write_sheet(args.out, rows_of(found.images, _COLUMNS))
-    skipped = [*missing, *found.skipped]
-    names = args.classes or found.names
-    print_measures(args, search_facts(args, network, layer), names, found.measures, skipped)
-    return report_skipped(skipped)
+    found = replace(found, names=args.classes or found.names)
+    return cli.report_search(args, network, layer, found, cli.rows_of(found.images, _COLUMNS), missing)
 
 
 def searched(args: argparse.Namespace, network: Any, layer: str, channels: list[int]) -> Any:
@@ -104,25 +84,20 @@ def searched(args: argparse.Namespace, network: Any, layer: str, channels: list[
     from preimage.optimization.white_noise import filters_from_noise
 
     if args.noise:
-        with search_options(args, _NOISE_STEPS, _COLUMNS) as options:
+        with cli.search_options(args, _NOISE_STEPS, _COLUMNS) as options:
             return filters_from_noise(network, layer, channels, steps=_NOISE_STEPS, options=options)
     config = search_config(args.preset, args.set)
-    with search_options(args, config.iterations[0], _COLUMNS) as options:
+    with cli.search_options(args, config.iterations[0], _COLUMNS) as options:
         return maximize_units(
             network, layer, channels, preset=config, channel_mean=args.channel_mean,
-            match_contrast=args.match_contrast, images=args.images or None, prior_model=prior_model_of(args),
+            match_contrast=args.match_contrast, images=args.images or None, prior_model=cli.prior_model_of(args),
             options=options,
         )  # fmt: skip
 
 
 def second_network_ranks(args: argparse.Namespace, network: Any, images: Any, classes: list[int]) -> Any:
-    """Return the rank, from 0, that a second network gives each class in its image, int [B].
-
-    Raises:
-        ConfigError: it has other classes.
-    """
-    from preimage.comparison.class_agreement import class_scores
-    from preimage.networks.class_labels import class_names, class_ranks
+    """Return the rank, from 0, that a second network, which must have the classes, gives each in its image, int [B]."""
+    from preimage.networks.class_labels import class_names, class_ranks, class_scores
     from preimage.networks.loading import load_network
 
     second = load_network(args.second_network)
@@ -137,13 +112,8 @@ def second_network_ranks(args: argparse.Namespace, network: Any, images: Any, cl
 
 
 def class_indices(args: argparse.Namespace, network: Any) -> list[int]:
-    """Return the indices of classes that were asked for by index or by name.
-
-    Raises:
-        ConfigError: an unknown name.
-        DataError: names for a network without class names.
-    """
-    from preimage.networks.class_labels import class_names, require_classes, synonyms_of
+    """Return the indices of `--classes`, which are given by index or by name."""
+    from preimage.networks.class_labels import class_index, class_names, require_classes
 
     require_classes(network)
     if all(word.isdecimal() for word in args.classes):
@@ -151,14 +121,7 @@ def class_indices(args: argparse.Namespace, network: Any) -> list[int]:
     names = class_names(network, args.labels)
     if names is None:
         raise DataError(f"network {network.name} has no class names; give --labels FILE or class indices")
-    indices: dict[str, int] = {}
-    for index, line in enumerate(names):
-        for name in synonyms_of(line):
-            indices.setdefault(name, index)
-    for word in args.classes:
-        if not word.isdecimal() and word not in indices:
-            raise unknown_name("class", word, indices, "see python -m preimage.classify --json")
-    return [int(word) if word.isdecimal() else indices[word] for word in args.classes]
+    return [int(word) if word.isdecimal() else class_index(names, word) for word in args.classes]
 
 
 if __name__ == "__main__":

@@ -14,21 +14,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from preimage.cli import (
-    add_prior_model,
-    add_seed,
-    network_and_images,
-    network_parser,
-    print_json,
-    prior_model_of,
-    progress_bar,
-    report_skipped,
-    write_sheet,
-)
+from preimage import cli
 from preimage.config import CONFIGS
-from vislang.core.cli import CommandParser, add_images, add_settings, add_strict, run_command
+from preimage.options import SearchOptions
+from vislang.core.cli import CommandParser, add_settings, run_command
 
 if TYPE_CHECKING:
     from eval.results.experiments import InversionRow
@@ -38,16 +29,14 @@ _MEASURES = ("feature_error", "distance", "gradients", "same_class", "second_net
 
 def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = network_parser("preimage.measure", __doc__, output="")
-    add_images(parser)
-    add_strict(parser)
+    parser = cli.network_parser("preimage.measure", __doc__, output="")
     parser.add_argument("--limit", type=int, default=10, metavar="N", help="images, evenly spread (default: 10)")
     parser.add_argument("--layers", required=True, nargs="+", metavar="NAME", help="layers to invert")
     parser.add_argument("--searches", nargs="+", default=["ijcv16", "cvpr15"], metavar="NAME", help="(default: both)")
-    add_prior_model(parser)
+    cli.add_prior_model(parser)
     parser.add_argument("--second-network", metavar="NAME", help="another network with classes")
     add_settings(parser, CONFIGS, "change one setting of all searches; repeatable")
-    add_seed(parser)
+    cli.add_seed(parser)
     parser.add_argument("--name", help="of the results (default: the network's)")
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="(default: %(default)s)")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw the inversions, a row for each search")
@@ -71,7 +60,8 @@ def measure(args: argparse.Namespace) -> int:
     require_writable_folder(args.out)
     if args.sheet is not None:
         check_image_path(args.sheet, "--sheet")
-    network, paths, missing = network_and_images(args)
+    network, paths, missing = cli.network_and_images(args)
+    from preimage.comparison.inversion_errors import config_of_search, measure_inversions
     from preimage.networks.image_inputs import read_images
     from preimage.networks.loading import load_network
 
@@ -81,7 +71,15 @@ def measure(args: argparse.Namespace) -> int:
     read = read_images(network, paths, strict=args.strict, most=args.limit)
     if len(read.names) < 2:
         raise DataError(f"got {len(read.names)} images to invert, expected 2 or more; give more images")
-    found = measured(args, network, read.images, prior_model_of(args), second_network)
+    iterations = 0
+    for search in args.searches:
+        iterations += sum(config_of_search(search, args.set).iterations)
+    with cli.progress_bar("inverting", len(args.layers) * iterations) as bar:
+        found = measure_inversions(
+            network, read.images, args.layers, args.searches, prior_model=cli.prior_model_of(args),
+            second_network=second_network, settings=args.set,
+            options=SearchOptions(seed=args.seed, progress=bar.update),
+        )  # fmt: skip
     name = Path(network.name).name
     result = InversionResult(
         name=args.name or name,
@@ -95,27 +93,12 @@ def measure(args: argparse.Namespace) -> int:
     )
     write_result(args.out, result)
     if args.sheet is not None:
-        write_sheet(args.sheet, [read.images, *(inversions.images for inversions in found)])
+        cli.write_sheet(args.sheet, [read.images, *(inversions.images for inversions in found)])
     if args.json:
-        print_json(result.to_json())
+        cli.print_json(result.to_json())
     else:
         print(table(result.rows))
-    return report_skipped([*missing, *read.skipped])
-
-
-def measured(args: argparse.Namespace, network: Any, images: Any, prior_model: Any, second_network: Any) -> list[Any]:
-    """Search with a progress bar."""
-    from preimage.comparison.inversion_errors import config_of_search, measure_inversions
-    from preimage.options import SearchOptions
-
-    iterations = 0
-    for search in args.searches:
-        iterations += sum(config_of_search(search, args.set).iterations)
-    with progress_bar("inverting", len(args.layers) * iterations) as bar:
-        return measure_inversions(
-            network, images, args.layers, args.searches, prior_model=prior_model, second_network=second_network,
-            settings=args.set, options=SearchOptions(seed=args.seed, progress=bar.update),
-        )  # fmt: skip
+    return cli.report_skipped([*missing, *read.skipped])
 
 
 def table(rows: "Sequence[InversionRow]") -> str:

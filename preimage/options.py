@@ -23,9 +23,6 @@ class SearchOptions(Options):
         watch_every: iterations between two calls of `watch`; the last iteration is always among them.
         progress: called with 1 after each iteration.
         strict: raise for the first unreadable image instead of listing it in `skipped`.
-
-    Raises:
-        ConfigError: `watch_every` below 1.
     """
 
     seed: int = 0
@@ -72,17 +69,12 @@ class ComparisonOptions(Options):
         limit: images that are inverted and exaggerated, evenly spread over those given.
         cka_images: images that CKA is computed over, at most; memory grows with it.
         pooled: CKA of features averaged over positions, instead of all positions.
-        classes: names of classes to maximise; none: the shared ones that are predicted most often for the images.
+        classes: names of classes to maximise; none: the four shared ones that are predicted most often for the images.
         channels: channels to maximise at each layer of both, beside the most distinctive ones of the images.
-        num_classes: how many classes, where none are named.
         preset: of inversions and caricatures: "ijcv16", "fourier" or "cvpr15".
         settings: changes of this preset, such as ("data_weight=300",).
-        unit_preset: of maximisations.
         iterations: of the first stage of all searches, later stages in proportion; None: the presets' own.
         seed: of all searches.
-
-    Raises:
-        ConfigError: a count out of its range, or both `layers` and `num_layers`.
     """
 
     layers: tuple[str, ...] = ()
@@ -93,16 +85,14 @@ class ComparisonOptions(Options):
     pooled: bool = False
     classes: tuple[str, ...] = ()
     channels: tuple[int, ...] = ()
-    num_classes: int = 4
     preset: str = "ijcv16"
     settings: tuple[str, ...] = ()
-    unit_preset: str = "robust"
     iterations: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.layers and self.num_layers is not None:
             raise ConfigError(f"got layers and num_layers {self.num_layers}, expected one of them; leave one out")
-        for name, least in (("limit", 1), ("cka_images", 4), ("num_classes", 0)):
+        for name, least in (("limit", 1), ("cka_images", 4)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} got {getattr(self, name)}, expected {least} or more")

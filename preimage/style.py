@@ -13,20 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from preimage.cli import (
-    add_search,
-    check_outputs,
-    network_and_images,
-    network_parser,
-    print_measures,
-    prior_model_of,
-    report_skipped,
-    search_facts,
-    search_options,
-    write_sheet,
-)
+from preimage import cli
 from preimage.options import StyleOptions
-from vislang.core.cli import CommandParser, add_images, add_strict, run_command
+from vislang.core.cli import CommandParser, run_command
 from vislang.core.errors import ConfigError
 
 _MOST_REGIONS = 16
@@ -34,9 +23,7 @@ _MOST_REGIONS = 16
 
 def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = network_parser("preimage.style", __doc__)
-    add_images(parser)
-    add_strict(parser)
+    parser = cli.network_parser("preimage.style", __doc__)
     parser.add_argument("--style", type=Path, required=True, metavar="FILE", help="image whose textures are used")
     parser.add_argument("--content-layer", metavar="NAME", help="whose maps are kept (default: a middle one)")
     parser.add_argument(
@@ -56,7 +43,7 @@ def build_parser() -> CommandParser:
         "--regions", nargs=2, type=Path, metavar=("CONTENT", "STYLE"), help="images whose grey levels are regions"
     )
     parser.add_argument("--texture", type=Path, metavar="FILE", help="image whose fine texture is put on the style")
-    add_search(parser, ("style",))
+    cli.add_search(parser, ("style",))
     return parser
 
 
@@ -70,9 +57,9 @@ def style(args: argparse.Namespace) -> int:
     """Search, draw and print."""
     from preimage.config import search_config
 
-    check_outputs(args)
+    cli.check_outputs(args)
     config = search_config(args.preset, args.set)
-    network, paths, missing = network_and_images(args)
+    network, paths, missing = cli.network_and_images(args)
     from preimage.api import style_images
 
     style_image = network.resized(args.style)
@@ -84,25 +71,18 @@ def style(args: argparse.Namespace) -> int:
         normalisation=args.normalisation,
         colour=args.colour,
     )
-    with search_options(args, sum(config.iterations)) as options:
+    with cli.search_options(args, sum(config.iterations)) as options:
         found = style_images(
             network, paths, style_image, preset=config, style_options=style_options,
-            regions=read_regions(args, network), texture=args.texture, prior_model=prior_model_of(args),
+            regions=read_regions(args, network), texture=args.texture, prior_model=cli.prior_model_of(args),
             options=options,
         )  # fmt: skip
     inputs: Any = found.inputs
-    write_sheet(args.out, [[*inputs, style_image], found.images])
-    skipped = [*missing, *found.skipped]
-    print_measures(args, search_facts(args, network, "style"), found.names, found.measures, skipped)
-    return report_skipped(skipped)
+    return cli.report_search(args, network, "style", found, [[*inputs, style_image], found.images], missing)
 
 
 def read_regions(args: argparse.Namespace, network: Any) -> Any:
-    """Read both maps of regions, int [S, S]: their grey levels, sorted, become 0, 1, ...; None without --regions.
-
-    Raises:
-        ConfigError: a map with too many grey levels.
-    """
+    """Read both maps of regions, int [S, S]: their grey levels, sorted, become 0, 1, ...; None without --regions."""
     import numpy as np
     from PIL import Image
 

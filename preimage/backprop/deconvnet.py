@@ -10,7 +10,7 @@ biases, max pooling to the positions of the maxima. A deconvnet does not undo lo
 References: Zeiler & Fergus 2014, arXiv:1311.2901; Springenberg et al. 2015, arXiv:1412.6806.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,27 +31,18 @@ _PASSED = {
     *("InputLayer", "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "BatchNormalization", "Dropout"),
     *("MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "ZeroPadding2D"),
     *("Cropping2D", "Flatten", "Reshape", "Permute", "Add", "Average", "Concatenate", "Rescaling", "Identity"),
-    *("Convolution", "Pooling", "InnerProduct", "Scale"),  # of vislang.backbones.caffe.load
+    *("Convolution", "Pooling", "InnerProduct", "Scale", "LRN"),  # of vislang.backbones.caffe.load
 }
-_NORMALISATIONS = {"LRN"}
 
 
 @dataclass(frozen=True)
 class Projections:
-    """Activations projected back to the pixels.
+    """Activations projected back to the pixels."""
 
-    Attributes:
-        names: B names: path or index of each image.
-        images: float32 [B, S, S, 3], RGB, the projections; `as_colours` makes them visible.
-        activations: float32 [B], of the units that were projected.
-        inputs: float32 [B, S, S, 3], RGB 0..255, the images at the network's size.
-        skipped: images that could not be read, each with `source` and `reason`.
-    """
-
-    names: tuple[str, ...]
-    images: np.ndarray
-    activations: np.ndarray
-    inputs: np.ndarray
+    names: tuple[str, ...]  # path or index of each of the B images
+    images: np.ndarray  # float32 [B, S, S, 3], RGB, the projections; `as_colours` makes them visible
+    activations: np.ndarray  # float32 [B], of the units that were projected
+    inputs: np.ndarray  # float32 [B, S, S, 3], RGB 0..255, the images at the network's size
     skipped: tuple[Skipped, ...] = ()
 
 
@@ -63,57 +54,38 @@ def project(
     Args:
         images: float32 [B, S, S, 3], RGB 0..255; they set the switches of pooling and the masks of ReLUs.
         directions: float32 [B, ...] of the layer's shape, such as one activation with all others 0.
-        relu_rule: one of RELU_RULES.
+        relu_rule: one of RELU_RULES; one that does not cover a layer in between is a ConfigError.
 
     Returns:
         float32 [B, S, S, 3], RGB.
-
-    Raises:
-        ConfigError: an unknown rule, or a layer in between that the rule does not cover.
     """
-    return Projector(network, layer, relu_rule)(images, directions)
+    if relu_rule not in RELU_RULES:
+        raise unknown_name("ReLU rule", relu_rule, RELU_RULES)
+    model = keras.Model(network.model.input, network.output(layer))
+    if relu_rule != "gradient":
+        model = _with_rule(network.name, model, relu_rule)
+
+    def product(images: Tensor, directions: Tensor) -> Tensor:
+        return per_image(model(network.preprocess(images), training=False) * directions)
+
+    shape = (None, network.size, network.size, 3)
+    product_and_gradient = compiled_gradient(product, (shape, "float32"), ((None, *network.shape(layer)), "float32"))
+    _, gradient = product_and_gradient(np.asarray(images, np.float32), np.asarray(directions, np.float32))
+    return ops.convert_to_numpy(gradient)
 
 
-class Projector:
-    """A compiled backward pass; arguments as of `project`."""
+def strongest_unit(layer: str, features: np.ndarray, channel: int | Sequence[int] | None = None) -> np.ndarray:
+    """Return the direction of the largest activation of each image, float32 [B, ...].
 
-    def __init__(self, network: Network, layer: str, relu_rule: str = "deconvnet"):
-        if relu_rule not in RELU_RULES:
-            raise unknown_name("ReLU rule", relu_rule, RELU_RULES)
-        self._model = keras.Model(network.model.input, network.output(layer))
-        if relu_rule != "gradient":
-            self._model = _with_rule(network.name, self._model, relu_rule)
-        self._network = network
-        image = ((None, network.size, network.size, 3), "float32")
-        self._compiled = compiled_gradient(self._product, image, ((None, *network.shape(layer)), "float32"))
-
-    def __call__(self, images: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """Return the projections, float32 [B, S, S, 3], RGB."""
-        _, gradient = self._compiled(np.asarray(images, np.float32), np.asarray(directions, np.float32))
-        return ops.convert_to_numpy(gradient)
-
-    def _product(self, images: Tensor, directions: Tensor) -> Tensor:
-        features = self._model(self._network.preprocess(images), training=False)
-        return per_image(features * directions)
-
-
-def strongest_unit(layer: str, features: np.ndarray, channel: int | None = None) -> np.ndarray:
-    """Return the direction of the largest activation of each image: its value there and 0 elsewhere.
-
-    Args:
-        features: float32 [B, ...].
-        channel: where to search; None: all channels.
-
-    Returns:
-        float32 [B, ...] of the shape of `features`.
-
-    Raises:
-        ConfigError: a channel that the layer does not have.
+    It holds the value of the features, float32 [B, ...], there and 0 elsewhere. A channel, for all images or for each,
+    restricts it to units of that channel.
     """
     values = features
     if channel is not None:
-        require_channels(layer, features.shape, [channel])
-        values = np.where(np.arange(features.shape[-1]) == channel, features, -np.inf)
+        channels = np.broadcast_to(np.asarray(channel), len(features))
+        require_channels(layer, features.shape, channels.tolist())
+        is_channel = np.arange(features.shape[-1]) == channels.reshape(-1, *[1] * (features.ndim - 1))
+        values = np.where(is_channel, features, -np.inf)
     rows = np.arange(len(features))
     units = values.reshape(len(features), -1).argmax(axis=1)
     directions = np.zeros(features.shape, np.float32).reshape(len(features), -1)
@@ -135,11 +107,10 @@ def _with_rule(name: str, model: Any, relu_rule: str) -> Any:
         kind = type(layer).__name__
         activation = activation_name(layer)
         if kind == "ReLU" or (kind == "Activation" and activation in ("relu", "relu6")):
-            return _RuledReLU(_limit(name, layer), relu_rule, name=layer.name)
-        if kind in _NORMALISATIONS and relu_rule == "deconvnet":
-            return _ForwardOnly(layer, name=layer.name)
-        is_passed = kind in _PASSED or kind in _NORMALISATIONS or (kind == "Activation" and activation == "linear")
-        if not is_passed:
+            return keras.layers.Activation(_ruled_relu(_limit(name, layer), relu_rule), name=layer.name)
+        if kind == "LRN" and relu_rule == "deconvnet":  # Caffe's normalisation: its gradient is that of the identity
+            return keras.layers.Activation(lambda x: x + ops.stop_gradient(layer(x) - x), name=layer.name)
+        if kind not in _PASSED and not (kind == "Activation" and activation == "linear"):
             raise ConfigError(
                 f"ReLU rule {relu_rule} does not cover layer {layer.name} ({kind}) of network {name}; choose a layer"
                 " below it, or rule gradient"
@@ -169,28 +140,6 @@ def _limit(name: str, layer: Any) -> float | None:
             " choose a layer below it, or rule gradient"
         )
     return layer.max_value
-
-
-class _RuledReLU(keras.layers.Layer):
-    def __init__(self, limit: float | None, relu_rule: str, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.function = _ruled_relu(limit, relu_rule)
-
-    def call(self, x: Tensor) -> Tensor:
-        """Return the ReLU of x."""
-        return self.function(x)
-
-
-class _ForwardOnly(keras.layers.Layer):
-    """A normalisation in the forward pass, the identity in the backward pass."""
-
-    def __init__(self, inner: Any, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.inner = inner
-
-    def call(self, x: Tensor) -> Tensor:
-        """Return the normalised x."""
-        return x + ops.stop_gradient(self.inner(x) - x)
 
 
 def _ruled_relu(limit: float | None, relu_rule: str) -> Callable[[Tensor], Tensor]:

@@ -3,7 +3,6 @@
 Reference: Zeiler & Fergus 2014, arXiv:1311.2901, figure 2.
 """
 
-import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,27 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Patch:
-    """The receptive field of one unit in one image.
+    """The receptive field of one unit in one image."""
 
-    Attributes:
-        name: path or index of the image.
-        activation: of the unit.
-        position: row and column of the unit in the layer's map; (0, 0) for a layer without positions.
-        image: float32 [S, S, 3], RGB 0..255, the whole image at the network's size.
-        box: (top, left, bottom, right) of the unit's receptive field in pixels, clipped to the image.
-    """
-
-    name: str
-    activation: float
-    position: tuple[int, int]
-    image: np.ndarray
-    box: tuple[int, int, int, int]
-
-    @property
-    def pixels(self) -> np.ndarray:
-        """The receptive field, float32 [h, w, 3], RGB 0..255."""
-        top, left, bottom, right = self.box
-        return self.image[top:bottom, left:right]
+    name: str  # path or index of the image
+    activation: float  # of the unit
+    image: np.ndarray  # float32 [S, S, 3], RGB 0..255, the whole image at the network's size
+    box: tuple[int, int, int, int]  # (top, left, bottom, right) of its receptive field in pixels, clipped to the image
 
     def enlarged(self, image: np.ndarray) -> np.ndarray:
         """Crop the receptive field out of an image float or uint8 [S, S, 3] and enlarge it: uint8 [S, S, 3]."""
@@ -52,15 +36,10 @@ class Patch:
 
 @dataclass(frozen=True)
 class TopPatches:
-    """The patches with the largest activations of a channel.
-
-    Attributes:
-        patches: the largest activation first, at most one of each image.
-        skipped: images that could not be read, each with `source` and `reason`.
-    """
+    """The patches with the largest activations of a channel, at most one of each image, the largest first."""
 
     patches: tuple[Patch, ...]
-    skipped: "tuple[Skipped, ...]"
+    skipped: "tuple[Skipped, ...]"  # images that could not be read
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,9 +60,7 @@ def top_patches(
     """Find the image patches with the largest activations of a channel, at most one in each image.
 
     Args:
-        network: from `load_network`.
-        images: as for `classify_images`.
-        layer: its name.
+        images: in any form that `preimage.api` describes.
         channel: index of a channel, unit or class.
         count: of patches.
         strict: raise for the first unreadable image.
@@ -91,27 +68,22 @@ def top_patches(
 
     Raises:
         ConfigError: a channel that the layer does not have, or a count below 1.
-        DataError: no image can be read.
 
     Example:
-        >>> top_patches(network, "photos/", "last", 2, count=1).patches[0].pixels.shape[-1]
-        3
+        >>> len(top_patches(network, "photos/", "last", 2, count=1).patches)
+        1
     """
     network.require_channels(layer, [channel])
     if count < 1:
         raise ConfigError(f"count got {count}, expected 1 or more patches")
-    best: list[tuple[float, int, Patch]] = []
+    patches: list[Patch] = []
     skipped: list[Any] = []
-    order = 0
     for batch in read_batches(network, images, strict=strict, progress=progress):
         skipped += batch.skipped
-        for patch in _strongest(network, layer, channel, batch):
-            order += 1  # of two equal activations the first stays, and patches are never compared
-            heapq.heappush(best, (patch.activation, -order, patch))
-            if len(best) > count:
-                heapq.heappop(best)
-    best.sort(key=lambda entry: entry[:2], reverse=True)
-    found = TopPatches(tuple(patch for _, _, patch in best), tuple(skipped))
+        patches += _strongest(network, layer, channel, batch)
+        patches.sort(key=lambda patch: -patch.activation)  # stable: of two equal activations the first stays
+        del patches[count:]
+    found = TopPatches(tuple(patches), tuple(skipped))
     require_readable(found.names, skipped)
     return found
 
@@ -125,9 +97,8 @@ def _strongest(network: "Network", layer: str, channel: int, batch: NetworkImage
     patches = []
     for name, image, activations in zip(batch.names, batch.images, values, strict=True):
         row, column = np.unravel_index(activations.argmax(), activations.shape)
-        position = (int(row), int(column))
-        box = field_box(network, layer, position)
-        patches.append(Patch(name, float(activations[position]), position, image, box))
+        box = field_box(network, layer, (int(row), int(column)))
+        patches.append(Patch(name, float(activations.max()), image, box))
     return patches
 
 

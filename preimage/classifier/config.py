@@ -9,11 +9,7 @@ from vislang.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """Settings of a network and its training.
-
-    Raises:
-        ConfigError: a value outside its range, or settings that contradict each other.
-    """
+    """Settings of a network and its training; what contradicts itself or a range is a ConfigError."""
 
     # the network
     backbone: str = setting("mobilenet_0.75", help="pretrained network to fine-tune; empty: a small CNN from scratch")
@@ -65,13 +61,8 @@ class ClassifierConfig:
 CLASSIFIERS = {
     # The features of a backbone, tuned; whatever it was trained on before stays in it.
     "finetuned": ClassifierConfig(),
-    # Five blocks; at the last map a unit sees 80 of 96 pixels. It learns from the given images alone.
+    # Five blocks; the receptive field of the last map is 80 of 96 pixels. It learns from the given images alone.
     "scratch": ClassifierConfig(
-        backbone="",
-        updates=480,
-        head_updates=0,
-        save_every=24,
-        learning_rate=2e-3,
-        weight_decay=1e-2,
+        backbone="", updates=480, head_updates=0, save_every=24, learning_rate=2e-3, weight_decay=1e-2
     ),
 }

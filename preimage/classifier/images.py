@@ -15,28 +15,18 @@ from vislang.images.decode import decode_image
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Decoded images of one split.
-
-    Attributes:
-        ids: of the N images.
-        images: RGB, of any size.
-        labels: int [N], the class of each.
-        skipped: the images that cannot be read: {id: reason}.
-    """
+    """Decoded images of one split."""
 
     ids: list[str]
-    images: list[Image.Image]
-    labels: np.ndarray
-    skipped: dict[str, str]
+    images: list[Image.Image]  # RGB, of any size
+    labels: np.ndarray  # int [N], the class of each
+    skipped: dict[str, str]  # {id: reason} of those that cannot be read
 
 
 def choose(records: Sequence[LabelledRecord], split: str, args: argparse.Namespace) -> Sequence[LabelledRecord]:
-    """Return the records of a split that the command line asks for.
+    """Return the records of a split, "train" or "dev", that `--domains` and `--per-class` name.
 
-    Args:
-        records: the whole data set.
-        split: "train" or "dev".
-        args: with domains and per_class, which for dev only matters where it is 0: all.
+    `--per-class N` concerns train alone, except 0, which takes all images of both.
     """
     all_domains = of_split(records, split)
     chosen = of_domains(all_domains, args.domains)
@@ -48,16 +38,7 @@ def choose(records: Sequence[LabelledRecord], split: str, args: argparse.Namespa
 
 
 def decode(records: Sequence[LabelledRecord], classes: Sequence[str], side: int) -> LabelledImages:
-    """Decode images, none much larger than a network of this side needs.
-
-    Args:
-        records: of one split.
-        classes: names, in the order that labels count.
-        side: of the network's input, in pixels.
-
-    Raises:
-        DataError: none of them can be read.
-    """
+    """Decode images, none much larger than a network of this side needs; if none can be read, raise a DataError."""
     ids = []
     images = []
     labels = []

@@ -5,6 +5,7 @@ architecture.json   its layers, in the format of Keras
 model.weights.h5    the best weights so far; beside them what `vislang.training.checkpoints` names
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,9 @@ import keras
 from preimage.classifier.config import ClassifierConfig
 from vislang.backbones.registry import BACKBONES, load_backbone
 from vislang.core.errors import CheckpointError, ConfigError, unknown_name
-from vislang.core.files import read_json, write_text
+from vislang.core.files import read_json
 from vislang.images.preprocess import Preprocessing, find_preprocessing
-from vislang.training.checkpoints import CONFIG, load_weights, read_settings
+from vislang.training.checkpoints import load_weights, read_settings
 
 KIND = "classifier"
 ARCHITECTURE = "architecture.json"
@@ -27,35 +28,19 @@ _NEXT = "train it anew: python -m preimage.train"
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network that ends in a softmax.
+    """A network that ends in a softmax."""
 
-    Attributes:
-        model: a functional Keras model, float32 [B, S, S, 3] to probabilities float32 [B, C].
-        preprocessing: preprocessing of its images.
-        layers: {alias: layer}; "grid" is the last map.
-        classes: their names.
-        description: content of config.json; {} before it is saved.
-        origin: name and fingerprint of the backbone that it starts from; {} from scratch.
-    """
-
-    model: Any
+    model: Any  # a functional Keras model, float32 [B, S, S, 3] to probabilities float32 [B, C]
     preprocessing: Preprocessing
-    layers: dict[str, str]
+    layers: dict[str, str]  # {alias: layer}; "grid" is the last map
     classes: tuple[str, ...]
-    description: dict[str, Any]
-    origin: dict[str, Any]
+    origin: dict[str, Any]  # name and fingerprint of the backbone that it starts from; {} from scratch
 
 
 def build_classifier(config: ClassifierConfig, classes: Sequence[str], *, weights: str | None = None) -> Classifier:
-    """Build a network: with the weights of its backbone, or with fresh ones; its last layer starts at 0.
+    """Build a network of two classes or more: with the weights of its backbone, which may be given as a file, or new.
 
-    Args:
-        classes: names, two or more.
-        weights: of the backbone, as for `vislang.backbones.registry.load_backbone`.
-
-    Raises:
-        ConfigError: an unknown backbone or preprocessing, or fewer than two classes.
-        DataError: weights that cannot be had.
+    Its last layer starts at 0.
     """
     if len(classes) < 2:
         raise ConfigError(f"got the classes {list(classes)}, expected two or more")
@@ -79,7 +64,7 @@ def build_classifier(config: ClassifierConfig, classes: Sequence[str], *, weight
     dropped = keras.layers.Dropout(config.dropout, name=DROPOUT)(pooled)
     output = keras.layers.Dense(len(classes), "softmax", kernel_initializer="zeros", name=CLASSES)(dropped)
     model = keras.Model(image, output, name=KIND)
-    return Classifier(model, preprocessing, {"grid": grid}, tuple(classes), {}, origin)
+    return Classifier(model, preprocessing, {"grid": grid}, tuple(classes), origin)
 
 
 def _blocks(x: Any, channels: Sequence[int]) -> Any:
@@ -94,24 +79,12 @@ def _blocks(x: Any, channels: Sequence[int]) -> Any:
     return x
 
 
-def is_trained(name: str | Path) -> bool:
-    """Return whether this is a checkpoint folder."""
-    return (Path(name) / CONFIG).is_file()
-
-
-def save_architecture(folder: Path, model: Any) -> None:
-    """Write the layers of a network, without which its weights mean nothing."""
-    write_text(folder / ARCHITECTURE, model.to_json() + "\n")
-
-
 def load_classifier(folder: str | Path) -> Classifier:
     """Read what `preimage.train` wrote.
 
     Raises:
         CheckpointError: missing, damaged, of another kind, or without weights yet.
     """
-    import json
-
     folder = Path(folder)
     description = read_settings(folder, KIND)
     try:
@@ -122,5 +95,4 @@ def load_classifier(folder: str | Path) -> Classifier:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(f"{folder} holds no network that can be read ({reason}); {_NEXT}") from error
     load_weights(model, folder)
-    origin = description.get("backbone", {})
-    return Classifier(model, preprocessing, dict(description["layers"]), classes, description, origin)
+    return Classifier(model, preprocessing, dict(description["layers"]), classes, description.get("backbone", {}))

@@ -12,33 +12,27 @@ from datasets.pacs import classes_of, read_pacs
 from datasets.records import data_fingerprint
 from preimage.classifier.config import CLASSIFIERS, ClassifierConfig
 from preimage.classifier.images import LabelledImages, choose, decode
-from preimage.classifier.model import KIND, Classifier, build_classifier, save_architecture
-from preimage.classifier.training import ClassificationTask, FineTuning, ViewBatches, classification_task
+from preimage.classifier.model import ARCHITECTURE, KIND, Classifier, build_classifier
+from preimage.classifier.training import ClassificationTask, FineTuning, ViewBatches
 from vislang.core.errors import ConfigError
+from vislang.core.files import write_text
 from vislang.images.preprocess import prepare
 from vislang.training.callbacks import Row
 from vislang.training.fit import Report, Run, Stage, TrainingData, TrainingSpec
+from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
 _BATCH = 32  # images of dev at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierData(TrainingData):
-    """What a classifier learns from.
+    """What a classifier learns from."""
 
-    Attributes:
-        classifier: built, and not yet trained.
-        train: images of the training split.
-        dev: of the dev split.
-        dev_inputs: those as the network takes them, float32 [N, S, S, 3].
-        fingerprint: of the whole data set.
-    """
-
-    classifier: Classifier
+    classifier: Classifier  # built, and not yet trained
     train: LabelledImages
     dev: LabelledImages
-    dev_inputs: np.ndarray
-    fingerprint: str
+    dev_inputs: np.ndarray  # float32 [N, S, S, 3], the images of dev as the network takes them
+    fingerprint: str  # of the whole data set
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -47,11 +41,7 @@ class ClassifierData(TrainingData):
 
 
 def read_data(args: argparse.Namespace, config: ClassifierConfig) -> ClassifierData:
-    """Choose and decode the images, and build the network that they are for.
-
-    Raises:
-        ToolkitError: options that contradict each other, or files that are missing or damaged.
-    """
+    """Choose and decode the images, and build the network that they are for."""
     if args.backbone is not None:
         if not config.backbone:
             raise ConfigError(
@@ -74,11 +64,6 @@ def read_data(args: argparse.Namespace, config: ClassifierConfig) -> ClassifierD
     )
 
 
-def get_model(data: ClassifierData) -> keras.Model:
-    """Return the network, which reading the data has built."""
-    return data.classifier.model
-
-
 def describe(args: argparse.Namespace, data: ClassifierData, model: keras.Model) -> dict[str, Any]:
     """Return what config.json says of the network and the images."""
     classifier = data.classifier
@@ -95,7 +80,7 @@ def describe(args: argparse.Namespace, data: ClassifierData, model: keras.Model)
 
 def initialize(run: Run) -> None:
     """Write the layers of the network, without which its weights cannot be loaded."""
-    save_architecture(run.args.out, run.model)
+    write_text(run.args.out / ARCHITECTURE, run.model.to_json() + "\n")
 
 
 def stages(run: Run) -> list[Stage]:
@@ -111,8 +96,19 @@ def make_batches(run: Run) -> ViewBatches:
 
 
 def make_task(run: Run, updates: int) -> ClassificationTask:
-    """Return the compiled model that trains the classifier for so many updates."""
-    return classification_task(run.data.classifier, run.config, updates)
+    """Return the compiled model that trains the classifier for so many updates; `FineTuning` sets its rate."""
+    config = run.config
+    classifier = run.data.classifier
+
+    def smoothed_cross_entropy(labels: Any, probabilities: Any) -> Any:
+        """Return float32 [B] for labels int [B] and probabilities float32 [B, C]."""
+        targets = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), len(classifier.classes))
+        return keras.losses.categorical_crossentropy(targets, probabilities, label_smoothing=config.label_smoothing)
+
+    task = ClassificationTask(classifier)
+    optimizer = make_optimizer(OptimizerConfig("adam", config.head_rate, weight_decay=config.weight_decay), updates)
+    compile_task(task, optimizer, smoothed_cross_entropy)
+    return task
 
 
 def validate(run: Run) -> dict[str, float]:
@@ -152,7 +148,7 @@ SPEC = TrainingSpec(
     kind=KIND,
     configs=CLASSIFIERS,
     read_data=read_data,
-    make_model=get_model,
+    make_model=lambda data: data.classifier.model,
     describe=describe,
     initialize=initialize,
     stages=stages,

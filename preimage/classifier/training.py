@@ -1,6 +1,6 @@
 """Training a classifier: random views of images in, cross-entropy out; first the last layer, then all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,22 +15,14 @@ from vislang.images.augment import View, random_view, show
 from vislang.images.preprocess import Preprocessing, prepare
 from vislang.training.batching import cut_batches
 from vislang.training.epoch_batches import EpochBatches
-from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
 Tensor = Any
 
 
 class ViewBatches(EpochBatches):
-    """Random views of images.
+    """Random views of images, and their classes, int [N].
 
-    An epoch is `config.save_every` batches, drawn from passes through all pictures in random order.
-
-    Args:
-        images: RGB, of any size.
-        labels: int [N], the class of each.
-        config: batch size, length of an epoch, and how far views may go.
-        preprocessing: how a view is prepared.
-        seed: of the run.
+    An epoch is `config.save_every` batches, drawn from passes through all images in random order.
     """
 
     def __init__(
@@ -72,11 +64,7 @@ class ViewBatches(EpochBatches):
 
 
 class ClassificationTask(keras.Model):
-    """What `model.fit` trains.
-
-    Args:
-        classifier: whose weights are trained.
-    """
+    """What `model.fit` trains: a classifier whose trunk can be switched off."""
 
     def __init__(self, classifier: Classifier):
         super().__init__()
@@ -98,31 +86,8 @@ class ClassificationTask(keras.Model):
         return self.classes(self.dropout(self.pooled(maps), training=training))
 
 
-def classification_task(classifier: Classifier, config: ClassifierConfig, updates: int) -> ClassificationTask:
-    """Return the compiled model that trains a classifier for so many updates; `FineTuning` sets its learning rate."""
-    task = ClassificationTask(classifier)
-    settings = OptimizerConfig("adam", config.head_rate, weight_decay=config.weight_decay)
-    loss = smoothed_cross_entropy(len(classifier.classes), config.label_smoothing)
-    compile_task(task, make_optimizer(settings, updates), loss)
-    return task
-
-
-def smoothed_cross_entropy(num_classes: int, smoothing: float) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return loss(labels int [B], probabilities float32 [B, C]), float32 [B], with label smoothing."""
-
-    def loss(labels: Tensor, probabilities: Tensor) -> Tensor:
-        targets = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), num_classes)
-        return keras.losses.categorical_crossentropy(targets, probabilities, label_smoothing=smoothing)
-
-    return loss
-
-
 class FineTuning(keras.callbacks.Callback):
-    """Set before each epoch the learning rate, and whether more than the last layer is trained.
-
-    Args:
-        config: settings.
-    """
+    """Set before each epoch the learning rate, and whether more than the last layer is trained."""
 
     def __init__(self, config: ClassifierConfig):
         super().__init__()

@@ -8,20 +8,23 @@ References: Mahendran & Vedaldi, CVPR 2015 and IJCV 2016; Kato & Harada 2015 for
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eval.results.experiments import InversionRow
 from preimage.api import invert_images
-from preimage.comparison.class_agreement import predicted_class_ranks, same_class
 from preimage.comparison.similarity import gradient_similarities, mean_pairwise_distance
 from preimage.config import PreimageConfig, search_config
-from preimage.networks.class_labels import require_classes
-from preimage.networks.network import Network
-from preimage.optimization.priors import PriorModel
+from preimage.networks.class_labels import class_ranks, class_scores, require_classes
 from preimage.options import SearchOptions
 from vislang.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from preimage.networks.network import Network
+    from preimage.optimization.priors import PriorModel
+
+MEASURES = ("feature_error", "distance", "same_class", "same_class_other", "gradients")  # of `LayerInversions`
 ALONE = "prior"
 ADDED = "+prior"
 _PRIOR_PRESET = "ijcv16"  # whose search "prior" uses, without its priors
@@ -29,28 +32,25 @@ _PRIOR_PRESET = "ijcv16"  # whose search "prior" uses, without its priors
 
 @dataclass(frozen=True)
 class LayerInversions:
-    """Inversions of B images by one search at one layer.
+    """Inversions of B images at one layer.
 
-    Attributes:
-        search: its name.
-        layer: the inverted layer.
-        images: float32 [B, S, S, 3], RGB 0..255, the inversions.
-        feature_error: float64 [B], ||f - f0||^2 / ||f0||^2.
-        distance: float64 [B], ||f - f0|| over the mean distance between two images.
-        gradients: float64 [B], 0..1, intersection of the histograms of gradient orientations.
-        same_class: bool [B], the network predicts the image's class for the inversion; None without classes.
-        second_network_rank: int [B], the rank, from 0, of the class that a second network predicts for the image among
-            its classes of the inversion; None without one.
+    `other_rank` is the rank, from 0, of the class that another network predicts for the image among its classes of the
+    inversion. What concerns the classes of a network without any is None.
     """
 
-    search: str
     layer: str
-    images: np.ndarray
-    feature_error: np.ndarray
-    distance: np.ndarray
-    gradients: np.ndarray
-    same_class: np.ndarray | None
-    second_network_rank: np.ndarray | None
+    images: np.ndarray  # float32 [B, S, S, 3], RGB 0..255, the inversions
+    feature_error: np.ndarray  # float64 [B], ||f - f0||^2 / ||f0||^2; lower is better
+    distance: np.ndarray  # float64 [B], ||f - f0|| over the mean distance between two images; lower is better
+    gradients: np.ndarray  # float64 [B], 0..1, intersection of the histograms of gradient orientations
+    same_class: np.ndarray | None  # bool [B], the network predicts the image's class for the inversion
+    other_rank: np.ndarray | None  # int [B]
+    search: str = ""  # its name, where there are several
+
+    @property
+    def same_class_other(self) -> np.ndarray | None:
+        """Whether the other network predicts the image's class for the inversion, bool [B]."""
+        return None if self.other_rank is None else self.other_rank == 0
 
     def to_row(self) -> InversionRow:
         """Return means, standard deviations and the error of each image, for a result."""
@@ -62,10 +62,53 @@ class LayerInversions:
             std[name] = round(float(values.std(ddof=1)), 5)
         if self.same_class is not None:
             metrics["same_class"] = round(100 * float(self.same_class.mean()), 1)
-        if self.second_network_rank is not None:
+        if self.other_rank is not None:
             for top in (1, 5):
-                metrics[f"second_network_top{top}"] = round(100 * float((self.second_network_rank < top).mean()), 1)
+                metrics[f"second_network_top{top}"] = round(100 * float((self.other_rank < top).mean()), 1)
         return InversionRow(self.search, self.layer, metrics, std, self.feature_error.round(6).tolist())
+
+
+def invert_layer(
+    network: "Network",
+    images: np.ndarray,
+    layer: str,
+    config: PreimageConfig,
+    mean_distance: float,
+    *,
+    other: "Network | None" = None,
+    prior_model: "PriorModel | None" = None,
+    options: SearchOptions = SearchOptions(),
+) -> LayerInversions:
+    """Invert images float32 [B, S, S, 3], RGB 0..255, at a layer, and measure the inversions.
+
+    Args:
+        mean_distance: between the features of two images.
+        other: a network that also classifies the inversions.
+    """
+    found = invert_images(network, images, layer, preset=config, prior_model=prior_model, options=options)
+    error = found.measures["feature_error"]
+    features = network.encode(images, [layer])[layer].reshape(len(images), -1)
+    norms = np.linalg.norm(features.astype(np.float64), axis=1)
+    rank = predicted_class_ranks(network, images, found.images)
+    return LayerInversions(
+        layer=layer,
+        images=found.images,
+        feature_error=error,
+        distance=np.sqrt(error) * norms / mean_distance,
+        gradients=gradient_similarities(images, found.images),
+        same_class=None if rank is None else rank == 0,
+        other_rank=None if other is None else predicted_class_ranks(other, images, found.images),
+    )
+
+
+def predicted_class_ranks(network: "Network", images: np.ndarray, inversions: np.ndarray) -> np.ndarray | None:
+    """Return the rank, from 0, that the class predicted for each image has for its inversion; None without classes.
+
+    Both are float [B, S, S, 3], RGB 0..255.
+    """
+    if not network.has_classes:
+        return None
+    return class_ranks(class_scores(network, inversions), class_scores(network, images).argmax(axis=1))
 
 
 def needs_prior_model(search: str) -> bool:
@@ -74,28 +117,20 @@ def needs_prior_model(search: str) -> bool:
 
 
 def config_of_search(search: str, settings: Sequence[str] = ()) -> PreimageConfig:
-    """Return the settings of a search by its name.
-
-    Args:
-        search: a preset, "PRESET+prior" or "prior".
-        settings: changes, such as ["data_weight=3"].
-
-    Raises:
-        ConfigError: an unknown preset or setting.
-    """
+    """Return the settings of a search by its name, changed by settings such as ["data_weight=3"]."""
     if search == ALONE:
         return replace(search_config(_PRIOR_PRESET, settings), alpha_weight=0.0, tv_weight=0.0)
     return search_config(search.removesuffix(ADDED), settings)
 
 
 def measure_inversions(
-    network: Network,
+    network: "Network",
     images: np.ndarray,
     layers: Sequence[str],
     names: Sequence[str],
     *,
-    prior_model: PriorModel | None = None,
-    second_network: Network | None = None,
+    prior_model: "PriorModel | None" = None,
+    second_network: "Network | None" = None,
     settings: Sequence[str] = (),
     options: SearchOptions = SearchOptions(),
 ) -> list[LayerInversions]:
@@ -104,14 +139,10 @@ def measure_inversions(
     Args:
         images: float32 [B, S, S, 3], RGB 0..255, B of 2 or more.
         names: of the searches; see the module.
-        prior_model: a model of natural images.
+        prior_model: a model of natural images, if and only if a search uses one.
         second_network: one with classes, that the searches do not use.
         settings: changes of all presets.
         options: of all searches, which start alike.
-
-    Raises:
-        ConfigError: an unknown layer, search or setting, a search that needs `prior_model` without it, or
-            `prior_model` for searches that do not use it.
     """
     configs = {name: config_of_search(name, settings) for name in names}
     needing = [name for name in names if needs_prior_model(name)]
@@ -123,28 +154,13 @@ def measure_inversions(
         raise ConfigError(f"searches {', '.join(names)} do not use the prior model; add {names[0]}{ADDED} or {ALONE}")
     if second_network is not None:
         require_classes(second_network)
-    rows = []
+    found = []
     for layer in layers:
-        target = network.encode(images, [layer])[layer]
-        norms = np.linalg.norm(target.reshape(len(images), -1).astype(np.float64), axis=1)
-        scale = norms / mean_pairwise_distance(target)
+        mean_distance = mean_pairwise_distance(network.encode(images, [layer])[layer])
         for name, config in configs.items():
-            prior = prior_model if needs_prior_model(name) else None
-            found = invert_images(network, images, layer, preset=config, prior_model=prior, options=options)
-            error = found.measures["feature_error"]
-            ranks = None
-            if second_network is not None:
-                ranks = predicted_class_ranks(second_network, images, found.images)
-            rows.append(
-                LayerInversions(
-                    search=name,
-                    layer=layer,
-                    images=found.images,
-                    feature_error=error,
-                    distance=np.sqrt(error) * scale,
-                    gradients=gradient_similarities(images, found.images),
-                    same_class=same_class(network, images, found.images),
-                    second_network_rank=ranks,
-                )
-            )
-    return rows
+            inversions = invert_layer(
+                network, images, layer, config, mean_distance, other=second_network,
+                prior_model=prior_model if needs_prior_model(name) else None, options=options,
+            )  # fmt: skip
+            found.append(replace(inversions, search=name))
+    return found

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from preimage.api import caricature_images, invert_images, maximize_units
-from preimage.comparison.class_agreement import same_class
-from preimage.comparison.similarity import centred_gram, gradient_similarities, mean_pairwise_distance
+from preimage.api import caricature_images, deconv_images, maximize_units
+from preimage.comparison.inversion_errors import LayerInversions, invert_layer
+from preimage.comparison.similarity import centred_gram, mean_pairwise_distance
 from preimage.config import PreimageConfig
 from preimage.options import SearchOptions
 from vislang.core.errors import ConfigError
@@ -21,62 +21,32 @@ _HELD = 100_000_000  # features held at a time, 0.4 GB
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """Statistics of one layer over N images.
+    """Statistics of one layer over N images."""
 
-    Attributes:
-        grams: {debiased: float64 [N, N]}, centred, for `preimage.comparison.similarity.alignment`.
-        mean_distance: between the features of two images.
-        max_activations: float32 [N, C], the largest activation of each channel anywhere in each image.
-    """
-
-    grams: dict[bool, np.ndarray]
-    mean_distance: float
-    max_activations: np.ndarray
+    grams: dict[bool, np.ndarray]  # {debiased: float64 [N, N]}, centred, for `similarity.alignment`
+    mean_distance: float  # between the features of two images
+    max_activations: np.ndarray  # float32 [N, C], the largest activation of each channel anywhere in each image
 
 
 @dataclass(frozen=True)
 class LayerAnalysis:
-    """Searches from B images at one layer of a network. Images are float32 [B, S, S, 3], RGB 0..255.
+    """Searches from B images at one layer of a network. Images are float32 [B, S, S, 3], RGB 0..255."""
 
-    Attributes:
-        shape: of one image's features there.
-        inversions: of the images.
-        caricatures: of the images.
-        channels: int [B], the most distinctive channel of each image; see `distinctive_channels`.
-        channel_images: maximise these channels.
-        requested: float32 [K, S, S, 3], maximise K channels that were asked for by index.
-        projections: the largest activations of `channels` projected back by the deconvnet, uint8; None where a layer in
-            between has no rule.
-        feature_error: float64 [B], ||f - f0||^2 / ||f0||^2 of the inversions; lower is better.
-        distance: float64 [B], ||f - f0|| over the mean distance between two images; lower is better.
-        gradients: float64 [B], 0..1, intersection of the orientation histograms of inversion and image.
-        same_class: bool [B], the network predicts the image's class for the inversion; None without classes.
-        same_class_other: bool [B], the other network does; None without classes there.
-    """
-
-    layer: str
-    shape: tuple[int, ...]
-    inversions: np.ndarray
+    shape: tuple[int, ...]  # of one image's features there
+    inversions: LayerInversions  # of the images, and how good they are
     caricatures: np.ndarray
-    channels: np.ndarray
-    channel_images: np.ndarray
-    requested: np.ndarray
-    projections: np.ndarray | None
-    feature_error: np.ndarray
-    distance: np.ndarray
-    gradients: np.ndarray
-    same_class: np.ndarray | None
-    same_class_other: np.ndarray | None
+    channels: np.ndarray  # int [B], the most distinctive channel of each image; see `distinctive_channels`
+    channel_images: np.ndarray  # maximise these channels
+    requested: np.ndarray  # float32 [K, S, S, 3], maximise K channels that were requested by index
+    projections: np.ndarray | None  # of the channels, by the deconvnet, uint8; None: a layer in between has no rule
 
 
 def layer_statistics(
     network: "Network", images: np.ndarray, layers: Sequence[str], *, pooled: bool
 ) -> dict[str, LayerStatistics]:
-    """Compute the statistics of several layers.
+    """Compute the statistics of several layers over images float32 [N, S, S, 3], RGB 0..255.
 
-    Args:
-        images: float32 [N, S, S, 3], RGB 0..255.
-        pooled: compute the Gram matrices of features averaged over positions, instead of all positions.
+    Gram matrices are those of all positions or, if `pooled`, of features averaged over positions.
     """
     statistics = {}
     for group in _groups(network, layers, _HELD // len(images)):
@@ -113,14 +83,11 @@ def _statistics_of(features: np.ndarray, pooled: bool) -> LayerStatistics:
 
 
 def distinctive_channels(activations: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-    """Return the channel of each image whose activation is the most standard deviations above its mean.
+    """Return the channel whose activation is the most standard deviations above its mean, int [B].
 
     Args:
         activations: float [N, C], of all images.
         rows: of the images, B indices.
-
-    Returns:
-        int [B].
     """
     std = activations.std(axis=0)
     floor = 0.1 * std.mean() + 1e-12  # a channel that is hardly ever active is never distinctive
@@ -129,18 +96,11 @@ def distinctive_channels(activations: np.ndarray, rows: Sequence[int]) -> np.nda
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """What `analyse_layer` searches for.
+    """What `analyse_layer` searches for."""
 
-    Attributes:
-        search: settings of inversions and caricatures.
-        units: settings of maximisations.
-        requested: channels to maximise beside the distinctive ones.
-        options: of all searches.
-    """
-
-    search: PreimageConfig
-    units: PreimageConfig
-    requested: tuple[int, ...] = ()
+    search: PreimageConfig  # of inversions and caricatures
+    units: PreimageConfig  # of maximisations
+    requested: tuple[int, ...] = ()  # channels to maximise beside the distinctive ones
     options: SearchOptions = SearchOptions()
 
     @property
@@ -164,30 +124,22 @@ def analyse_layer(
         images: float32 [B, S, S, 3], RGB 0..255.
         statistics: of the layer over all images.
         rows: which of the images of `statistics` these are.
-        other: the network that also predicts classes of the inversions.
-        settings: of the searches.
+        other: the network that also classifies the inversions.
     """
-    inverted = invert_images(network, images, layer, preset=settings.search, options=settings.options)
+    inversions = invert_layer(
+        network, images, layer, settings.search, statistics.mean_distance, other=other, options=settings.options
+    )
     exaggerated = caricature_images(network, images, layer, preset=settings.search, options=settings.options)
     channels = distinctive_channels(statistics.max_activations, rows)
     maximised = _maximised(network, layer, [*channels, *settings.requested], statistics, settings)
-    error = inverted.measures["feature_error"]
-    features = network.encode(images, [layer])[layer].reshape(len(images), -1)
-    norms = np.linalg.norm(features.astype(np.float64), axis=1)
     return LayerAnalysis(
-        layer=layer,
         shape=network.shape(layer),
-        inversions=inverted.images,
+        inversions=inversions,
         caricatures=exaggerated.images,
         channels=channels,
         channel_images=maximised[: len(channels)],
         requested=maximised[len(channels) :],
-        projections=_projections(network, images, layer, channels),
-        feature_error=error,
-        distance=np.sqrt(error) * norms / statistics.mean_distance,
-        gradients=gradient_similarities(images, inverted.images),
-        same_class=same_class(network, images, inverted.images),
-        same_class_other=same_class(other, images, inverted.images),
+        projections=deconvnet_colours(network, images, layer, channels.tolist()),
     )
 
 
@@ -203,15 +155,13 @@ def _maximised(
     return found.images[positions]
 
 
-def _projections(network: "Network", images: np.ndarray, layer: str, channels: np.ndarray) -> np.ndarray | None:
-    from preimage.backprop.deconvnet import Projector, as_colours, strongest_unit
+def deconvnet_colours(
+    network: "Network", images: np.ndarray, layer: str, channel: int | Sequence[int], relu_rule: str = "deconvnet"
+) -> np.ndarray | None:
+    """Return what `deconv_images` finds as colours uint8 [B, S, S, 3]; None where no rule covers a layer in between."""
+    from preimage.backprop.deconvnet import as_colours
 
-    layer = network.before_relu(layer)
-    features = network.encode(images, [layer])[layer]
-    directions = []
-    for row, channel in enumerate(channels):
-        directions.append(strongest_unit(layer, features[row : row + 1], int(channel)))
     try:
-        return as_colours(Projector(network, layer)(images, np.concatenate(directions)))
-    except ConfigError:  # an activation in between that no rule covers
+        return as_colours(deconv_images(network, images, layer, channel=channel, relu_rule=relu_rule).images)
+    except ConfigError:
         return None

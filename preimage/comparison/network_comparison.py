@@ -20,69 +20,57 @@ from preimage.comparison.layer_analysis import (
     layer_statistics,
 )
 from preimage.comparison.similarity import alignment
-from preimage.config import PreimageConfig, first_stage, search_config, with_iterations
-from preimage.networks.class_labels import class_names, synonyms_of
+from preimage.config import first_stage, search_config, with_iterations
+from preimage.networks.class_labels import class_index, class_names
 from preimage.networks.image_inputs import evenly_spaced_rows, read_images
 from preimage.networks.layers import block_ends, evenly_spaced_layers, matched_layers
 from preimage.options import ComparisonOptions, Progress, SearchOptions
-from vislang.core.errors import ConfigError, DataError, unknown_name
+from vislang.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from preimage.networks.network import Network
     from vislang.images.sources import Skipped
 
 _LAYERS = 4  # that are compared by default
+_CLASSES = 4  # that are maximised by default
 _CKA_LAYERS = 12  # of each network in the matrix of CKA
 
 
 @dataclass(frozen=True)
 class ComparedNetwork:
-    """One of two compared networks.
-
-    Attributes:
-        name: of the network.
-        inputs: float32 [B, S, S, 3], RGB 0..255, the images at the network's size.
-        layers: analyses of the corresponding layers.
-        cka_layers: layers of the matrix of CKA.
-        class_images: float32 [K, S, S, 3], maximise its scores of the shared classes; K is 0 where none are shared.
-    """
+    """One of two compared networks."""
 
     name: str
-    inputs: np.ndarray
-    layers: tuple[LayerAnalysis, ...]
-    cka_layers: tuple[str, ...]
-    class_images: np.ndarray
+    inputs: np.ndarray  # float32 [B, S, S, 3], RGB 0..255, the images at the network's size
+    layers: tuple[LayerAnalysis, ...]  # the corresponding layers
+    cka_layers: tuple[str, ...]  # layers of the matrix of CKA
+    class_images: np.ndarray  # float32 [K, S, S, 3], maximise its scores of the K shared classes
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two networks compared.
-
-    Attributes:
-        a: the first.
-        b: the second.
-        names: of the B images that were searched from.
-        cka: float64 [cka_layers of a, cka_layers of b], debiased linear CKA over `cka_images` images.
-        cka_biased: the same without correction for their number.
-        matched_cka: float64 [layers], debiased CKA of the corresponding layers.
-        matched_cka_biased: the same without correction.
-        cka_images: how many images.
-        pooled: whether features were averaged over positions.
-        class_names: of the K classes.
-        skipped: images that could not be read, each with `source` and `reason`.
-    """
+    """Two networks compared."""
 
     a: ComparedNetwork
     b: ComparedNetwork
-    names: tuple[str, ...]
-    cka: np.ndarray
-    cka_biased: np.ndarray
-    matched_cka: np.ndarray
-    matched_cka_biased: np.ndarray
+    names: tuple[str, ...]  # of the B images that were searched from
+    cka: np.ndarray  # float64 [cka_layers of a, cka_layers of b], debiased linear CKA over `cka_images` images
+    cka_biased: np.ndarray  # the same without correction for their number
     cka_images: int
-    pooled: bool
-    class_names: tuple[str, ...]
-    skipped: "tuple[Skipped, ...]"
+    pooled: bool  # whether features were averaged over positions
+    class_names: tuple[str, ...]  # of the K classes
+    skipped: "tuple[Skipped, ...]"  # images that could not be read
+
+    @property
+    def pairs(self) -> list[tuple[LayerAnalysis, LayerAnalysis]]:
+        """The corresponding layers of both networks."""
+        return list(zip(self.a.layers, self.b.layers, strict=True))
+
+    def matched(self, cka: np.ndarray) -> np.ndarray:
+        """Return the values of corresponding layers in a matrix of CKA, float64 [layers]."""
+        rows = [self.a.cka_layers.index(layer.inversions.layer) for layer in self.a.layers]
+        columns = [self.b.cka_layers.index(layer.inversions.layer) for layer in self.b.layers]
+        return cka[rows, columns]
 
 
 @dataclass(frozen=True)
@@ -110,9 +98,8 @@ def compare_networks(
     """Compare what two networks make of the same images, at corresponding layers.
 
     Args:
-        network_a: from `load_network`.
-        network_b: from `load_network`; its input may be of another size.
-        images: as for `classify_images`; 4 or more.
+        network_b: its input may be of another size.
+        images: 4 or more, in any form that `preimage.api` describes.
         options: layers, images, classes and searches.
         labels: files with a class name a line, of either network; None: as for `classify_images`.
         on_start: called once with the number of steps to come.
@@ -124,49 +111,47 @@ def compare_networks(
 
     Example:
         >>> options = ComparisonOptions(layers=("last",), limit=1, iterations=2)
-        >>> compare_networks(network, network, "photos/", options).matched_cka.round(3).tolist()
+        >>> found = compare_networks(network, network, "photos/", options)
+        >>> found.matched(found.cka).round(3).tolist()
         [1.0]
     """
-    config, unit_config = _configs(options)
-    analysis = AnalysisSettings(
-        config, unit_config, options.channels, SearchOptions(seed=options.seed, progress=progress)
-    )
+    analysis = _analysis_settings(options, progress)
     layers_a, layers_b = _corresponding_layers(network_a, network_b, options)
-    names, inputs_a, inputs_b, skipped = _read(network_a, network_b, images, options)
-    side_a = _side(network_a, inputs_a, layers_a, labels[0], options)
-    side_b = _side(network_b, inputs_b, layers_b, labels[1], options)
+    most = max(options.cka_images, options.limit)
+    read = read_images(network_a, images, most=most)
+    names = read.names
+    if len(names) < 4:
+        count = len(names) + len(read.skipped)
+        raise DataError(f"{len(names)} of {count} images can be read, expected 4 or more; give more images")
+    side_a = _side(network_a, read.images, layers_a, labels[0], options)
+    side_b = _side(network_b, read_images(network_b, images, most=most).images, layers_b, labels[1], options)
     classes = _shared_classes(side_a, side_b, options)
     if on_start is not None:
         steps = 2 * len(layers_a) * analysis.iterations
         if classes:
-            steps += 2 * unit_config.iterations[0]
+            steps += 2 * analysis.units.iterations[0]
         on_start(steps)
     rows = evenly_spaced_rows(len(names), options.limit)
-    cka, matched_cka = _alignments(side_a, side_b, debiased=True)
-    cka_biased, matched_cka_biased = _alignments(side_a, side_b, debiased=False)
     return Comparison(
         a=_compared(side_a, network_b, rows, classes, analysis),
         b=_compared(side_b, network_a, rows, classes, analysis),
         names=tuple(names[row] for row in rows),
-        cka=cka,
-        cka_biased=cka_biased,
-        matched_cka=matched_cka,
-        matched_cka_biased=matched_cka_biased,
+        cka=_alignments(side_a, side_b, debiased=True),
+        cka_biased=_alignments(side_a, side_b, debiased=False),
         cka_images=len(names),
         pooled=options.pooled,
         class_names=tuple(classes),
-        skipped=skipped,
+        skipped=read.skipped,
     )
 
 
-def _configs(options: ComparisonOptions) -> tuple[PreimageConfig, PreimageConfig]:
-    """Return the settings of inversions and caricatures, and of maximisations."""
+def _analysis_settings(options: ComparisonOptions, progress: Progress | None) -> AnalysisSettings:
     config = search_config(options.preset, options.settings)
-    unit_config = first_stage(search_config(options.unit_preset))
+    unit_config = first_stage(search_config("robust"))
     if options.iterations is not None:
         config = with_iterations(config, options.iterations)
         unit_config = with_iterations(unit_config, options.iterations)
-    return config, unit_config
+    return AnalysisSettings(config, unit_config, options.channels, SearchOptions(seed=options.seed, progress=progress))
 
 
 def _corresponding_layers(
@@ -187,19 +172,6 @@ def _corresponding_layers(
     return layers_a, layers_b
 
 
-def _read(
-    network_a: "Network", network_b: "Network", images: Any, options: ComparisonOptions
-) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, "tuple[Skipped, ...]"]:
-    """Read images for both networks: names, arrays for each, and what could not be read."""
-    most = max(options.cka_images, options.limit)
-    read_a = read_images(network_a, images, most=most)
-    if len(read_a.names) < 4:
-        count = len(read_a.names) + len(read_a.skipped)
-        raise DataError(f"{len(read_a.names)} of {count} images can be read, expected 4 or more; give more images")
-    read_b = read_images(network_b, images, most=most)
-    return read_a.names, read_a.images, read_b.images, read_a.skipped
-
-
 def _side(
     network: "Network", images: np.ndarray, layers: list[str], labels: str | Path | None, options: ComparisonOptions
 ) -> _Side:
@@ -213,17 +185,14 @@ def _side(
     return _Side(network, images, layers, cka_layers, statistics, names)
 
 
-def _alignments(a: _Side, b: _Side, *, debiased: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the matrix of CKA, and the CKA of corresponding layers."""
-
-    def cka(layer: str, other: str) -> float:
-        return alignment(a.statistics[layer].grams[debiased], b.statistics[other].grams[debiased])
-
+def _alignments(a: _Side, b: _Side, *, debiased: bool) -> np.ndarray:
+    """Return the matrix of CKA."""
     matrix = np.zeros((len(a.cka_layers), len(b.cka_layers)))
     for row, layer in enumerate(a.cka_layers):
         for column, other in enumerate(b.cka_layers):
-            matrix[row, column] = cka(layer, other)
-    return matrix, np.array(list(map(cka, a.layers, b.layers)))
+            grams = a.statistics[layer].grams[debiased], b.statistics[other].grams[debiased]
+            matrix[row, column] = alignment(*grams)
+    return matrix
 
 
 def _shared_classes(a: _Side, b: _Side, options: ComparisonOptions) -> list[str]:
@@ -233,7 +202,8 @@ def _shared_classes(a: _Side, b: _Side, options: ComparisonOptions) -> list[str]
     known = set(b.class_names)
     shared = [name for name in dict.fromkeys(a.class_names) if name in known]
     if options.classes:
-        return [_shared_class(word, shared) for word in options.classes]
+        kind = "class that both networks name"
+        return [shared[class_index(shared, word, kind)] for word in options.classes]
     if not shared:
         return []
     predicted: Counter[str] = Counter()
@@ -241,15 +211,7 @@ def _shared_classes(a: _Side, b: _Side, options: ComparisonOptions) -> list[str]
         scores = side.network.encode(side.images, [SCORES])[SCORES]
         predicted.update(side.class_names[index] for index in scores.argmax(axis=1))
     shared.sort(key=lambda name: -predicted[name])  # stable: of equally frequent ones the first
-    return shared[: options.num_classes]
-
-
-def _shared_class(word: str, shared: Sequence[str]) -> str:
-    """Find a class by its name or one of its synonyms."""
-    for name in shared:
-        if word == name or word in synonyms_of(name):
-            return name
-    raise unknown_name("class that both networks name", word, shared)
+    return shared[:_CLASSES]
 
 
 def _compared(
@@ -264,8 +226,7 @@ def _compared(
         layers.append(analyse_layer(side.network, inputs, layer, statistics, rows, other, analysis))
     class_images = np.zeros((0, side.network.size, side.network.size, 3), np.float32)
     if classes:
-        indices = {name: index for index, name in enumerate(side.class_names)}
-        channels = [indices[name] for name in classes]
+        channels = [list(side.class_names).index(name) for name in classes]
         class_images = maximize_units(
             side.network, SCORES, channels, preset=analysis.units, match_contrast=True, options=analysis.options
         ).images

@@ -17,13 +17,8 @@ _LUMINANCE = np.array([0.2989, 0.5870, 0.1140])  # ITU-R BT.601
 def centred_gram(features: NDArray, *, debiased: bool = True) -> NDArray[np.float64]:
     """Return the Gram matrix [n, n] of features float [n, ...] of n inputs, with centred columns.
 
-    Args:
-        features: flattened after the first axis.
-        debiased: with the unbiased estimator of HSIC, for n small against the number of features, where the plain
-            `alignment` is near 1 whatever the features are.
-
-    Raises:
-        ConfigError: fewer than 4 inputs for the debiased form.
+    Debiased with the unbiased estimator of HSIC, which takes 4 inputs or more: where n is small against the number of
+    features, the plain `alignment` is near 1 whatever the features are.
     """
     flat = np.asarray(features).reshape(len(features), -1)
     flat = flat - flat.mean(axis=0)
@@ -34,14 +29,9 @@ def centred_gram(features: NDArray, *, debiased: bool = True) -> NDArray[np.floa
 def alignment(gram: NDArray, other: NDArray) -> float:
     """Return the linear centred kernel alignment (CKA) of two centred Gram matrices, float [n, n] both.
 
-    It is ||Y'X||^2 / (||X'X|| ||Y'Y||) of centred features X and Y, since <XX', YY'> = ||Y'X||^2.
-
-    Returns:
-        0..1, higher is more similar; debiased about 0, and then also below 0, for unrelated features; NaN where
-        the features of either do not differ between inputs.
-
-    Raises:
-        ConfigError: matrices of other inputs.
+    It is ||Y'X||^2 / (||X'X|| ||Y'Y||) of centred features X and Y, since <XX', YY'> = ||Y'X||^2: 0..1, higher is more
+    similar; debiased about 0, and then also below 0, for unrelated features; NaN where the features of either do not
+    differ between inputs.
     """
     if gram.shape != other.shape:
         raise ConfigError(f"got features of {len(gram)} and of {len(other)} inputs, expected the same inputs for both")
@@ -69,18 +59,12 @@ def mean_pairwise_distance(features: NDArray) -> float:
     return float(np.sqrt(np.maximum(squares[rows] + squares[columns] - 2 * gram[rows, columns], 0.0)).mean())
 
 
-def orientation_histogram(image: NDArray, bins: int = BINS) -> NDArray[np.float64]:
+def orientation_histogram(image: NDArray) -> NDArray[np.float64]:
     """Return the histogram of an image's gradient orientations, weighted by gradient magnitude.
 
     Sobel gradients of the luminance with repeated edges. Angles are in degrees, counter-clockwise from the
-    direction to the right; a bin holds its upper end, and the first also -180.
-
-    Args:
-        image: float or uint8 [H, W, 3] RGB, or [H, W].
-        bins: from -180 to 180 degrees.
-
-    Returns:
-        float64 [bins], of sum 1; of sum 0 for an image without any gradient.
+    direction to the right; a bin holds its upper end, and the first also -180. The image is RGB [H, W, 3] or grey
+    [H, W]; the histogram, float64 [BINS], has the sum 1, or 0 for an image without any gradient.
     """
     grey = np.asarray(image, np.float64)
     grey = np.pad(grey @ _LUMINANCE if grey.ndim == 3 else grey, 1, "edge")
@@ -89,8 +73,8 @@ def orientation_histogram(image: NDArray, bins: int = BINS) -> NDArray[np.float6
     down = grey[2:] - grey[:-2]
     down = down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]
     angles = np.degrees(np.arctan2(-down, across))
-    indices = np.clip(np.ceil((angles + 180.0) * bins / 360.0).astype(int) - 1, 0, bins - 1)
-    masses = np.bincount(indices.ravel(), np.hypot(across, down).ravel(), bins)
+    indices = np.clip(np.ceil((angles + 180.0) * BINS / 360.0).astype(int) - 1, 0, BINS - 1)
+    masses = np.bincount(indices.ravel(), np.hypot(across, down).ravel(), BINS)
     return masses / max(masses.sum(), 1e-300)
 
 
@@ -100,12 +84,7 @@ def histogram_intersection(one: NDArray, other: NDArray) -> float:
 
 
 def gradient_similarities(images: NDArray, others: NDArray) -> NDArray[np.float64]:
-    """Return the intersection, 0..1, of the orientation histograms of each pair of images, float64 [B].
-
-    Args:
-        images: float [B, H, W, 3], RGB 0..255.
-        others: float [B, H, W, 3], RGB 0..255.
-    """
+    """Return the intersection, 0..1, of the orientation histograms of pairs of images [B, H, W, 3], float64 [B]."""
     similarities = []
     for image, other in zip(images, others, strict=True):
         similarities.append(histogram_intersection(orientation_histogram(image), orientation_histogram(other)))

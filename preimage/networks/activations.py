@@ -23,9 +23,7 @@ def ends_in_relu(layer: Any) -> bool:
 def before_activation(layer: Any, suffix: str = "before") -> Any:
     """Return the symbolic output of a layer before its own activation, or before those of its branches.
 
-    Args:
-        layer: of a functional model.
-        suffix: of the names of the layers that are made; all names in a network differ.
+    The suffix keeps the names of the layers that are made unique.
     """
     import keras
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from preimage.networks.image_inputs import read_batches, require_readable
 from preimage.options import Progress
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError, DataError, unknown_name
 
 if TYPE_CHECKING:
     from preimage.networks.network import Network
@@ -25,32 +26,20 @@ _LABELS = "imagenet_labels.txt"  # in VISLANG_WEIGHTS, one a line
 
 @dataclass(frozen=True)
 class PredictedClass:
-    """A class and its probability.
-
-    Attributes:
-        index: of the class, from 0.
-        name: of the class; its index as text where the network has no class names.
-        probability: 0..1.
-    """
+    """A class and its probability."""
 
     index: int
-    name: str
+    name: str  # its index as text where the network has no class names
     probability: float
 
 
 @dataclass(frozen=True)
 class Classifications:
-    """The likeliest classes of images.
+    """The likeliest classes of images."""
 
-    Attributes:
-        names: B names: path or index of each image.
-        labels: for each image its likeliest classes, the most probable first.
-        skipped: images that could not be read, each with `source` and `reason`.
-    """
-
-    names: tuple[str, ...]
-    labels: tuple[tuple[PredictedClass, ...], ...]
-    skipped: "tuple[Skipped, ...]" = ()
+    names: tuple[str, ...]  # path or index of each image
+    labels: tuple[tuple[PredictedClass, ...], ...]  # of each image the likeliest classes, the most probable first
+    skipped: "tuple[Skipped, ...]" = ()  # images that could not be read
 
 
 def classify_images(
@@ -66,8 +55,7 @@ def classify_images(
 
     Args:
         network: from `load_network`, one that ends in a softmax.
-        images: paths, folders, patterns, bytes, PIL images, uint8 arrays, lists of these, or float32 [B, S, S, 3], RGB
-            0..255, of the network's size.
+        images: in any form that `preimage.api` describes.
         top: how many classes of each, the most probable first.
         labels: a text file with a class name a line; None: the network's own or ImageNet's, where they fit.
         strict: raise for the first unreadable image.
@@ -103,16 +91,28 @@ def classify_images(
     return Classifications(tuple(names), tuple(predicted), tuple(skipped))
 
 
-def probabilities(network: "Network", images: np.ndarray) -> np.ndarray:
-    """Return the probability of each class for each image float32 [B, S, S, 3], float64 [B, C]; rows sum to 1.
-
-    Raises:
-        ConfigError: a network without classes.
-    """
+def class_scores(network: "Network", images: np.ndarray) -> np.ndarray:
+    """Return the class scores float32 [B, C] of images float [B, S, S, 3], RGB 0..255, of any size."""
     from preimage.networks.network import SCORES
 
+    return network.encode(resized_images(images, network.size), [SCORES])[SCORES]
+
+
+def resized_images(images: np.ndarray, size: int) -> np.ndarray:
+    """Resize float [B, S, S, 3], RGB 0..255, to float32 [B, size, size, 3]."""
+    if images.shape[1] == size:
+        return np.asarray(images, np.float32)
+    resized = []
+    for pixels in np.clip(np.rint(images), 0, 255).astype(np.uint8):
+        image = Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
+        resized.append(np.asarray(image, np.float32))
+    return np.stack(resized)
+
+
+def probabilities(network: "Network", images: np.ndarray) -> np.ndarray:
+    """Return the probability of each class for each image float [B, S, S, 3], float64 [B, C]; rows sum to 1."""
     require_classes(network)
-    scores = network.encode(images, [SCORES])[SCORES].astype(np.float64)
+    scores = class_scores(network, images).astype(np.float64)
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
@@ -124,11 +124,7 @@ def class_ranks(scores: np.ndarray, classes: Sequence[int]) -> np.ndarray:
 
 
 def require_classes(network: "Network") -> None:
-    """Refuse a network that does not end in a softmax.
-
-    Raises:
-        ConfigError: it does not.
-    """
+    """Refuse a network that does not end in a softmax."""
     if not network.has_classes:
         raise ConfigError(
             f"network {network.name} has no classes: it ends in the layer {network.model.layers[-1].name}, expected a"
@@ -137,21 +133,14 @@ def require_classes(network: "Network") -> None:
 
 
 def class_names(network: "Network", labels: str | Path | None = None) -> tuple[str, ...] | None:
-    """Return the names of a network's classes in their order.
+    """Return the names of a network's classes in their order, or None where they are unknown.
 
     They come from `labels`, else from the network, else, where it has as many classes as ImageNet, from the file
     imagenet_labels.txt in VISLANG_WEIGHTS, or from Keras, which downloads them.
 
     Args:
-        network: one with classes.
-        labels: a text file with one name a line, with or without the background first; synonyms follow commas.
-
-    Returns:
-        as many as the network has classes, or None where they are unknown.
-
-    Raises:
-        ConfigError: a network without classes.
-        DataError: a file that cannot be read, or has other classes.
+        labels: a text file with one name a line, with or without the background first; synonyms follow commas. One that
+            cannot be read or has other classes is a DataError.
     """
     require_classes(network)
     count = int(network.model.output_shape[-1])
@@ -163,17 +152,22 @@ def class_names(network: "Network", labels: str | Path | None = None) -> tuple[s
         return None
     folder = os.environ.get("VISLANG_WEIGHTS")
     if folder and (Path(folder) / _LABELS).is_file():
-        path = Path(folder) / _LABELS
-        return _aligned(_read_lines(path), count, path)
+        return class_names(network, Path(folder) / _LABELS)
     downloaded = _downloaded_names()
     if downloaded is None:
         return None
     return _aligned(downloaded, count, "Keras")
 
 
-def synonyms_of(line: str) -> list[str]:
-    """Return the names that a line of a label file holds, separated by commas."""
-    return [part.strip() for part in line.split(",")]
+def class_index(names: Sequence[str], word: str, kind: str = "class") -> int:
+    """Return the index of the class that a word names; a name may hold several, separated by commas."""
+    known = []
+    for index, name in enumerate(names):
+        synonyms = [part.strip() for part in name.split(",")]
+        if word == name or word in synonyms:
+            return index
+        known += synonyms
+    raise unknown_name(kind, word, known, "see python -m preimage.classify --json")
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -18,26 +18,17 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class NetworkImages:
-    """Images at the size of a network's input.
+    """Images at the size of a network's input."""
 
-    Attributes:
-        names: B names: path or index of each readable image.
-        images: float32 [B, S, S, 3], RGB 0..255.
-        skipped: the other images.
-    """
-
-    names: tuple[str, ...]
-    images: np.ndarray
+    names: tuple[str, ...]  # path or index of each of the B readable images
+    images: np.ndarray  # float32 [B, S, S, 3], RGB 0..255
     skipped: "tuple[Skipped, ...]"
 
 
 def read_images(network: "Network", images: Any, *, strict: bool = False, most: int | None = None) -> NetworkImages:
-    """Read images.
+    """Read images, in any form that `preimage.api` describes.
 
     Args:
-        network: from `load_network`.
-        images: what `vislang.images.sources.image_sources` takes, or float [B, S, S, 3], RGB 0..255, of the
-            network's size.
         strict: raise for the first unreadable image.
         most: read only so many, evenly spread over all; None: all.
 
@@ -52,12 +43,7 @@ def read_images(network: "Network", images: Any, *, strict: bool = False, most: 
 
 
 def read_image(network: "Network", image: Any) -> np.ndarray:
-    """Read exactly one image in any form that `read_images` takes: float32 [S, S, 3], RGB 0..255.
-
-    Raises:
-        ConfigError: there are several.
-        DataError: it is unreadable, or there is none.
-    """
+    """Read exactly one image in any form that `read_images` takes: float32 [S, S, 3], RGB 0..255."""
     from vislang.images.sources import one_image
 
     if _is_float(image):
@@ -75,9 +61,11 @@ def read_batches(
     """
     from vislang.images.sources import Skipped, image_sources
 
+    read: Any = network.resized
     if _is_float(images):
         sources: Any = _checked(network, images)
         names = list(map(str, range(len(sources))))
+        read = np.asarray
     else:
         sources, names = image_sources(images)
     rows = list(range(len(sources)))
@@ -89,15 +77,12 @@ def read_batches(
         skipped = []
         for row in rows[first : first + _BATCH]:
             try:
-                array = sources[row]
-                if not _is_float(images):
-                    array = network.resized(array)
+                arrays.append(read(sources[row])[None])
             except DataError as error:
                 if strict:
                     raise
                 skipped.append(Skipped(names[row], str(error)))
                 continue
-            arrays.append(array[None])
             kept.append(names[row])
         yield NetworkImages(tuple(kept), np.concatenate(arrays), tuple(skipped))
         if progress is not None:

@@ -18,11 +18,7 @@ _FOLLOWS = {"ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "BatchNormalizati
 
 
 def deepest_map(network: "Network") -> str:
-    """Return the layer "grid", or the last layer whose output is a map.
-
-    Raises:
-        ConfigError: no output is a map.
-    """
+    """Return the layer "grid", or the last layer whose output is a map."""
     if "grid" in network.layer_names:
         return "grid"
     for layer in reversed(network.model.layers):
@@ -58,11 +54,7 @@ def block_ends(network: "Network") -> list[str]:
 
 
 def evenly_spaced_layers(layers: Sequence[str], count: int) -> list[str]:
-    """Choose up to `count` layers, evenly spread, the last among them.
-
-    Raises:
-        ConfigError: `count` below 1.
-    """
+    """Choose up to `count` layers, evenly spread, the last among them."""
     if count < 1:
         raise ConfigError(f"got {count} layers, expected 1 or more")
     positions = np.linspace(0, len(layers), min(count, len(layers)) + 1)[1:]
@@ -70,17 +62,11 @@ def evenly_spaced_layers(layers: Sequence[str], count: int) -> list[str]:
 
 
 def matched_layers(network: "Network", layers: Sequence[str], other: "Network") -> list[str]:
-    """Find the layers of another network that are as deep as given ones.
+    """Find one layer of another network for each layer, shallow ones first, that is as deep.
 
-    Args:
-        network: that has the layers.
-        layers: the shallow ones first.
-        other: the network to search.
-
-    Returns:
-        one per layer: those of the same names where the other network has all of them; otherwise those that together
-        differ least in the logarithm (base 2) of their stride plus the share of the network's weight layers before
-        them, each deeper than the one before it as far as there are enough.
+    They are those of the same names where the other network has all of them; otherwise those that together differ least
+    in the logarithm (base 2) of their stride plus the share of the network's weight layers before them, each deeper
+    than the one before it as far as there are enough.
     """
     if set(layers) <= set(other.layer_names):
         return list(layers)
@@ -92,10 +78,9 @@ def matched_layers(network: "Network", layers: Sequence[str], other: "Network") 
 
 
 def cheapest_path(costs: np.ndarray) -> list[int]:
-    """Choose a column of each row, each to the right of the one above, with the least sum of costs.
+    """Choose a column of each row, each to the right of the one above, with the least sum of costs [rows, columns].
 
-    Args:
-        costs: float [rows, columns]; with fewer columns than rows, a column may serve several rows.
+    With fewer columns than rows, a column may serve several rows.
     """
     rows, columns = costs.shape
     step = int(columns >= rows)

@@ -31,7 +31,6 @@ def load_network(
     Raises:
         ConfigError: an unknown name or preprocessing, or a size that the network cannot be rebuilt for.
         DataError: weights that are missing, damaged or of another network.
-        CheckpointError: a folder of `preimage.train` that is damaged or not trained yet.
 
     Example:
         >>> load_network("compact_scenes", weights="random").shape("grid")
@@ -40,13 +39,13 @@ def load_network(
     name = str(name)
     if name.startswith("caffe:") or name.endswith(".prototxt"):
         return _load_caffe(name, weights, size, preprocessing)
-    from preimage.classifier.model import is_trained
     from preimage.networks.network import Network
     from vislang.backbones.registry import BACKBONES, load_backbone
+    from vislang.training.checkpoints import CONFIG
 
     if size is not None and preprocessing is not None and size != find_preprocessing(preprocessing).size:
         raise ConfigError(f"got size {size} and preprocessing {preprocessing}, which says another; give one of them")
-    if name not in BACKBONES and is_trained(name):
+    if name not in BACKBONES and (Path(name) / CONFIG).is_file():
         return _load_trained(name, weights, size, preprocessing)
     backbone: Any = load_backbone(name, weights=weights, preprocessing=preprocessing if size is None else str(size))
     if backbone.model is None:

@@ -26,19 +26,15 @@ _BATCH = 16  # images encoded at a time
 
 
 class Network:
-    """A network with named layers.
+    """A network with named layers, `size` S pixels of a side and the colour `mean`, float32 [3], RGB 0..255.
 
     Args:
         name: as it was given to `load_network`.
         model: a functional Keras model with one square image input.
         preprocessing: how its images are prepared.
         aliases: {name: layer}, further names of layers.
-        find_output: returns the symbolic output of names that only the importer knows, or None.
+        find_output: returns the symbolic output of names that only the importer knows.
         classes: names of its classes; () where the network does not hold them.
-
-    Attributes:
-        size: side S of its input in pixels.
-        mean: float32 [3], its mean colour, RGB 0..255.
     """
 
     def __init__(
@@ -89,11 +85,7 @@ class Network:
         return layer
 
     def output(self, layer: str) -> Any:
-        """Return the symbolic output of a layer.
-
-        Raises:
-            ConfigError: an unknown layer, or scores of a network without classes.
-        """
+        """Return the symbolic output of a layer; an unknown one, or scores without classes, is a ConfigError."""
         if layer not in self._outputs:
             self._outputs[layer] = self._output(layer)
         return self._outputs[layer]
@@ -128,11 +120,7 @@ class Network:
         return tuple(self.output(layer).shape[1:])
 
     def require_channels(self, layer: str, channels: Sequence[int]) -> None:
-        """Refuse channels that a layer does not have.
-
-        Raises:
-            ConfigError: one is below 0 or too large, or the layer is unknown.
-        """
+        """Refuse channels that a layer does not have."""
         require_channels(layer, self.shape(layer), channels)
 
     def receptive_field(self, layer: str) -> ReceptiveField:
@@ -147,77 +135,46 @@ class Network:
         return values / np.array(preprocessing.std, np.float32)
 
     def build(self, layers: Sequence[str]) -> None:
-        """Build the model that ends in some layers; it copies weights, which cannot be done inside a compiled graph.
-
-        Raises:
-            ConfigError: an unknown layer.
-        """
+        """Build the model that ends in some layers; it copies weights, which cannot be done inside a compiled graph."""
         layers = tuple(layers)
         if layers and layers not in self._heads:
             self._heads[layers] = keras.Model(self.model.input, [self.output(layer) for layer in layers])
 
     def features(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the features of tensors; what lies behind the last layer is not computed.
+        """Return {layer: float32 [B, ...]}, the features of tensors float32 [B, S, S, 3], RGB 0..255.
 
-        Args:
-            images: float32 [B, S, S, 3], RGB 0..255.
-
-        Returns:
-            {layer: float32 [B, ...]}.
+        What lies behind the last layer is not computed.
         """
+        layers = tuple(layers)
         if not layers:
             return {}
-        return self.features_of_input(self.preprocess(images), layers)
-
-    def features_of_input(self, values: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the features of the model's input, float32 [B, S, S, 3] after preprocessing, as `features` does."""
-        layers = tuple(layers)
         self.build(layers)
-        outputs = self._heads[layers](values, training=False)
+        outputs = self._heads[layers](self.preprocess(images), training=False)
         if not isinstance(outputs, (list, tuple)):
             outputs = [outputs]
         return dict(zip(layers, outputs, strict=True))
 
     def resized(self, source: Any) -> np.ndarray:
-        """Decode an image and bring it to the network's size: float32 [S, S, 3], RGB 0..255.
-
-        Args:
-            source: what `vislang.images.decode.decode_image` takes.
-
-        Raises:
-            DataError: it cannot be decoded.
-        """
+        """Decode what `decode_image` takes and bring it to the network's size: float32 [S, S, 3], RGB 0..255."""
         plain = replace(self.preprocessing, step=1, divisor=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
         return prepare(source, plain)
 
     def encode(self, images: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return the features of arrays.
-
-        Args:
-            images: float32 [B, S, S, 3], RGB 0..255.
-
-        Returns:
-            {layer: float32 [B, ...]}.
-        """
+        """Return {layer: float32 [B, ...]}, the features of arrays float32 [B, S, S, 3], RGB 0..255."""
         layers = tuple(layers)
         if layers not in self._encoders:
             self.build(layers)
             shape = (None, self.size, self.size, 3)
             self._encoders[layers] = compiled(lambda x: list(self.features(x, layers).values()), (shape, "float32"))
-        parts: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+        batches = []
         for first in range(0, len(images), _BATCH):
             outputs = self._encoders[layers](np.asarray(images[first : first + _BATCH], np.float32))
-            for layer, output in zip(layers, outputs, strict=True):
-                parts[layer].append(ops.convert_to_numpy(output))
-        return {layer: np.concatenate(arrays) for layer, arrays in parts.items()}
+            batches.append([ops.convert_to_numpy(output) for output in outputs])
+        return {layer: np.concatenate(parts) for layer, *parts in zip(layers, *batches, strict=True)}
 
 
 def require_channels(layer: str, shape: tuple[int, ...], channels: Sequence[int]) -> None:
-    """Refuse channels that a layer of a shape, [h, w, C] or [units], does not have.
-
-    Raises:
-        ConfigError: one is below 0 or too large.
-    """
+    """Refuse channels that a layer of a shape, [h, w, C] or [units], does not have, as a ConfigError."""
     for channel in channels:
         if not 0 <= channel < shape[-1]:
             raise ConfigError(f"layer {layer} got channel {channel}, expected 0 to {shape[-1] - 1}")

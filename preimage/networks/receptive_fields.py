@@ -1,4 +1,4 @@
-"""Receptive fields: how much of an image a unit sees, computed from a network's layers.
+"""Receptive fields: which part of an image a unit depends on, computed from a network's layers.
 
 Reference: Araujo, Norris & Sim, Computing Receptive Fields of Convolutional Neural Networks, Distill 2019.
 """
@@ -9,28 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The receptive fields of one layer's units, along one side of the image.
+    """The receptive fields of one layer's units, along one side of the image."""
 
-    Attributes:
-        side: pixels that a unit depends on.
-        stride: pixels between neighbouring units.
-        start: first pixel of the first unit's field; below 0 where it extends beyond the edge.
-    """
-
-    side: int = 1
-    stride: int = 1
-    start: int = 0
+    side: int = 1  # pixels that a unit depends on
+    stride: int = 1  # pixels between neighbouring units
+    start: int = 0  # first pixel of the first unit's field; below 0 where it extends beyond the edge
 
 
 def receptive_field_of(output: Any, size: int) -> ReceptiveField:
-    """Compute the receptive fields of a symbolic output.
+    """Compute the receptive fields of a symbolic output of a functional Keras model, the widest over all paths.
 
-    Args:
-        output: a tensor of a functional Keras model.
-        size: side of the model's input in pixels.
-
-    Returns:
-        the widest over all paths; units of dense layers and global means depend on the whole image.
+    Units of dense layers and global means depend on the whole image, `size` x `size` pixels.
     """
     fields: dict[int, ReceptiveField] = {}
     stack = [output]
@@ -52,14 +41,15 @@ def _after(layer: Any, sources: list[Any], inputs: list[ReceptiveField], size: i
     """Return the fields of a layer's output, by those of its inputs; none of these: the image itself."""
     if not inputs:
         return ReceptiveField()
-    if _is_global(layer, sources):
+    kind = type(layer).__name__
+    if kind.startswith("Global") or kind in ("Flatten", "InnerProduct") or len(sources[0].shape) < 4:
         return ReceptiveField(size, size, 0)
     field = ReceptiveField(
         side=max(one.side for one in inputs),
         stride=max(one.stride for one in inputs),
         start=min(one.start for one in inputs),
     )
-    if type(layer).__name__ == "ZeroPadding2D":
+    if kind == "ZeroPadding2D":
         return replace(field, start=field.start - layer.padding[0][0] * field.stride)
     kernel = _first(layer, "kernel_size", "pool_size")
     if kernel is None:
@@ -72,13 +62,6 @@ def _after(layer: Any, sources: list[Any], inputs: list[ReceptiveField], size: i
         before = max((-(-side // stride) - 1) * stride + reach + 1 - side, 0) // 2
     start = field.start - before * field.stride
     return ReceptiveField(field.side + reach * field.stride, field.stride * stride, start)
-
-
-def _is_global(layer: Any, sources: list[Any]) -> bool:
-    kind = type(layer).__name__
-    if kind.startswith("Global") or kind in ("Flatten", "InnerProduct"):
-        return True
-    return len(sources[0].shape) < 4 or (kind == "Dense" and len(sources[0].shape) == 2)
 
 
 def _first(layer: Any, *names: str) -> int | None:

@@ -9,10 +9,11 @@ import numpy as np
 from keras import ops
 
 from preimage.config import PreimageConfig
-from preimage.networks.network import Network, require_channels
+from preimage.networks.network import require_channels
 from preimage.optimization.terms import SearchState, Tensor, Term, per_image
-from vislang.core.errors import ConfigError
+from vislang.core.errors import ConfigError, unknown_name
 
+MASKS = ("central", "first-half", "second-half")
 _CENTRAL = 5  # cells of a side of the central part
 
 
@@ -20,18 +21,13 @@ class Inversion(Term):
     """sum(mask (f - f0)^2) / sum(mask f0^2): 0 for an image with the target's features.
 
     Args:
-        target: float [B, ...], f0.
+        target: float [B, ...], f0, not 0 everywhere.
         mask: float, of the shape of one image's features or one that broadcasts to it; None: all ones.
-
-    Raises:
-        ConfigError: a target that is 0 wherever the mask is not.
     """
 
     def __init__(self, layer: str, target: np.ndarray, mask: np.ndarray | None = None):
         target = np.asarray(target, np.float32)
-        if mask is None:
-            mask = np.ones(1)
-        self.mask = np.asarray(mask, np.float32)
+        self.mask = np.asarray(1.0 if mask is None else mask, np.float32)
         squares = np.square(target, dtype=np.float64) * self.mask
         norms = squares.reshape(len(target), -1).sum(axis=1).astype(np.float32)
         if not np.all(norms > 0):
@@ -53,10 +49,8 @@ class StandardisedInversion(Term):
 
     Args:
         target: float [B, ...], f0.
-        unit_std: float, of the shape of one image's features; None: one number per target, the std over its units.
-
-    Raises:
-        ConfigError: a std of 0.
+        unit_std: float above 0, of the shape of one image's features; None: one number per target, the std over its
+            units.
     """
 
     def __init__(self, layer: str, target: np.ndarray, unit_std: np.ndarray | None = None):
@@ -96,11 +90,7 @@ def relative_error(features: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 class Activation(Term):
-    """-<f, direction>: lower, the more the features point into the direction.
-
-    Args:
-        direction: float [B, ...].
-    """
+    """-<f, direction>: lower, the more the features point into the direction float [B, ...]."""
 
     def __init__(self, layer: str, direction: np.ndarray):
         self.layers = (layer,)
@@ -112,14 +102,7 @@ class Activation(Term):
 
 
 def caricature_objective(layer: str, features: np.ndarray) -> Activation:
-    """Return the activation along max(f0, 0) / ||max(f0, 0)||^2, so that the loss starts at -1.
-
-    Args:
-        features: float [B, ...], f0.
-
-    Raises:
-        ConfigError: features without a positive value.
-    """
+    """Return the activation along max(f0, 0) / ||max(f0, 0)||^2 of features f0 [B, ...]; the loss starts at -1."""
     positive = np.maximum(np.asarray(features, np.float32), 0)
     norms = np.square(positive).reshape(len(positive), -1).sum(axis=1)
     if not np.all(norms > 0):
@@ -132,18 +115,11 @@ def caricature_objective(layer: str, features: np.ndarray) -> Activation:
 def unit_directions(
     layer: str, shape: tuple[int, ...], channels: Sequence[int], *, channel_mean: bool = False
 ) -> np.ndarray:
-    """Return one direction per channel: its unit in the middle of the map, or its mean over the map.
+    """Return one direction per channel, float32 [B, *shape] of sum 1: its unit in the middle of the map, or its mean.
 
     Args:
         shape: of one image's features, [units] or [h, w, C].
         channels: indices of channels, units or classes.
-        channel_mean: average over the map instead of taking the unit in its middle.
-
-    Returns:
-        float32 [B, *shape]; the values of each direction sum to 1.
-
-    Raises:
-        ConfigError: an index that the layer does not have.
     """
     require_channels(layer, shape, channels)
     directions = np.zeros((len(channels), *shape), np.float32)
@@ -157,26 +133,6 @@ def unit_directions(
     return directions
 
 
-def max_activations_of(network: Network, layer: str, channels: Sequence[int], images: np.ndarray) -> np.ndarray:
-    """Return the largest activation of channels anywhere in images.
-
-    Args:
-        layer: its name; of a layer that ends in a ReLU, the values before it.
-        channels: B indices.
-        images: float32 [P, S, S, 3], RGB 0..255.
-
-    Returns:
-        float32 [B].
-
-    Raises:
-        ConfigError: an unknown layer or channel.
-    """
-    layer = network.before_relu(layer)
-    network.require_channels(layer, channels)
-    features = network.encode(images, [layer])[layer]
-    return features.reshape(-1, features.shape[-1]).max(axis=0)[list(channels)]
-
-
 def activation_weight(field_size: int, max_activations: np.ndarray) -> np.ndarray:
     """Return (100^2 / field_size^2) / M, which brings channels of all layers to one scale (IJCV 2016, section 4).
 
@@ -188,16 +144,14 @@ def activation_weight(field_size: int, max_activations: np.ndarray) -> np.ndarra
 
 
 def feature_mask(layer: str, shape: tuple[int, ...], part: str) -> np.ndarray:
-    """Return a mask float32 that keeps a part of the features of a shape.
+    """Return a mask float32 that keeps a part of the features of a shape, [units] or [h, w, C].
 
     Args:
         layer: named in errors.
-        shape: of one image's features, [units] or [h, w, C].
         part: "central", the middle 5x5 cells: [h, w, 1]; "first-half" or "second-half" of the channels: [C].
-
-    Raises:
-        ConfigError: the middle of features without positions.
     """
+    if part not in MASKS:
+        raise unknown_name("part of the features", part, MASKS)
     if part == "central":
         if len(shape) != 3:
             raise ConfigError(f"the central part is that of a map, got layer {layer} of shape {shape}; choose another")

@@ -4,7 +4,7 @@ Norms, updates, starts and jitter are per image and every image has a seed, so t
 B runs of one give. Letters: B images, H x H pixels of the canvas, S x S pixels of the network's input.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,27 +32,18 @@ _EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class Preimages:
-    """Images found by a search.
+    """Images found by a search."""
 
-    Attributes:
-        images: float32 [B, S, S, 3], RGB 0..255.
-        losses: float32 [iterations, B], the sum of terms before each update.
-        measures: {name: float [B]}, what the last images reach.
-        names: B names: path or index of each input image; "LAYER CHANNEL" of maximisations.
-        skipped: input images that could not be read, each with `source` and `reason`.
-        inputs: float32 [B, S, S, 3], RGB 0..255, the input images at the network's size; None: there are none.
-    """
-
-    images: np.ndarray
-    losses: np.ndarray
-    measures: dict[str, np.ndarray] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    inputs: np.ndarray | None = None
+    images: np.ndarray  # float32 [B, S, S, 3], RGB 0..255
+    losses: np.ndarray  # float32 [iterations, B], the sum of terms before each update
+    measures: dict[str, np.ndarray] = field(default_factory=dict)  # {name: float [B]} of the last images
+    names: tuple[str, ...] = ()  # path or index of each input image; "LAYER CHANNEL" of maximisations
+    skipped: tuple[Skipped, ...] = ()  # input images that could not be read
+    inputs: np.ndarray | None = None  # float32 [B, S, S, 3], RGB 0..255, the input images at the network's size
 
 
 class ImageOptimizer:
-    """A compiled search; it can be run again and again, with other targets of the same kind.
+    """A compiled search.
 
     Args:
         network: whose features the terms read.
@@ -69,38 +60,32 @@ class ImageOptimizer:
         self.side = network.size + self.jitter
         self._parameters: Any = PARAMETERS[config.parameters](network.mean)
         self._rule, self._moments = UPDATE_RULES[config.update_rule]
-        self._steps: dict[tuple[tuple[int, ...], ...], Callable] = {}
+        self._arrays = [np.asarray(array, np.float32) for array in term.arrays]
+        self._count = len(self._arrays[0]) if self._arrays else 1
+        canvas = (self._count, self.side, self.side, 3)
+        inputs = [(self._count, 3), *(array.shape for array in self._arrays)]
+        specs = [(shape, "float32") for shape in (canvas, (self._moments, *canvas), (), (), *inputs)]
+        self._loss_and_gradient = compiled_gradient(self._loss, specs[0], *specs[4:])
+        self._step = compiled(self._update, *specs)
 
-    @property
-    def iterations(self) -> int:
-        """Number of iterations of a run."""
-        return sum(self.config.iterations)
-
-    def run(
-        self, start: np.ndarray | None = None, *, term: Term | None = None, options: SearchOptions = SearchOptions()
-    ) -> Preimages:
-        """Search.
-
-        Args:
-            start: float32 [B, S, S, 3], RGB 0..255, images to start from; None: noise.
-            term: of the same structure as the optimiser's own, with other arrays; None: the optimiser's own.
-
-        Raises:
-            ConfigError: different numbers of targets and images to start from, or a search that diverges.
-        """
-        arrays = [np.asarray(array, np.float32) for array in (term or self.term).arrays]
-        seeds = range(options.seed, options.seed + _batch_size(arrays, start))
+    def run(self, start: np.ndarray | None = None, *, options: SearchOptions = SearchOptions()) -> Preimages:
+        """Search, from images float32 [B, S, S, 3], RGB 0..255, or from noise."""
+        if start is not None and len(start) != self._count:
+            raise ConfigError(
+                f"got {len(start)} images to start from and targets for {self._count}, expected equally many"
+            )
+        seeds = range(options.seed, options.seed + self._count)
         canvas = ops.convert_to_tensor(self._start(start, seeds))
-        step = self._step(tuple(canvas.shape), [array.shape for array in arrays])
-        tensors = [ops.convert_to_tensor(array) for array in arrays]
+        tensors = [ops.convert_to_tensor(array) for array in self._arrays]
+        units = {"one": 1.0, "sigma_squared": sigma(self.side) ** 2, "pixels": float(self.side**2)}
         losses: list[Tensor] = []
         for stage, (iterations, factor) in enumerate(zip(self.config.iterations, self.config.rates, strict=True)):
             moments = ops.zeros((self._moments, *canvas.shape), "float32")
-            rate = np.float32(self._rate() * factor)
+            rate = np.float32(self.config.rate * units[self.config.rate_unit] * factor)
             crops = self._crops(stage, iterations, seeds)
             for index in range(iterations):
                 crop = np.ascontiguousarray(crops[:, index])
-                canvas, moments, loss = step(canvas, moments, rate, np.float32(index + 1), crop, *tensors)
+                canvas, moments, loss = self._step(canvas, moments, rate, np.float32(index + 1), crop, *tensors)
                 losses.append(loss)
                 self._report(len(losses), loss, canvas, options)
         _check_finite(losses[-1], len(losses))
@@ -110,34 +95,19 @@ class ImageOptimizer:
         """Check the loss and call what watches the search, after so many iterations."""
         if done % _CHECK_EVERY == 0:
             _check_finite(loss, done)
-        if options.watch is not None and (done % options.watch_every == 0 or done == self.iterations):
+        if options.watch is not None and (done % options.watch_every == 0 or done == sum(self.config.iterations)):
             options.watch(done, self._shown(canvas))
         if options.progress is not None:
             options.progress(1)
 
-    def _step(self, shape: tuple[int, ...], arrays: Sequence[tuple[int, ...]]) -> Callable:
-        """Compile one update for batches of one shape."""
-        key = (shape, *arrays)
-        if key not in self._steps:
-            specs = [((shape[0], 3), "float32"), *((array, "float32") for array in arrays)]
-            loss_and_gradient = compiled_gradient(self._loss, (shape, "float32"), *specs)
-            bound = 0.0
-            if self.config.parameters == "pixels":
-                bound = self.config.bound
-
-            def step(
-                canvas: Tensor, moments: Tensor, rate: Tensor, iteration: Tensor, crops: Tensor, *arrays: Tensor
-            ) -> tuple[Tensor, Tensor, Tensor]:
-                losses, gradient = loss_and_gradient(canvas, crops, *arrays)
-                canvas, moments = self._rule(canvas, gradient, moments, rate, iteration, self.config.momentum)
-                if bound:
-                    canvas = clip_colour_norms(canvas, bound)
-                return canvas, moments, losses
-
-            moments = ((self._moments, *shape), "float32")
-            scalar = ((), "float32")
-            self._steps[key] = compiled(step, (shape, "float32"), moments, scalar, scalar, *specs)
-        return self._steps[key]
+    def _update(
+        self, canvas: Tensor, moments: Tensor, rate: Tensor, iteration: Tensor, crops: Tensor, *arrays: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        losses, gradient = self._loss_and_gradient(canvas, crops, *arrays)
+        canvas, moments = self._rule(canvas, gradient, moments, rate, iteration, self.config.momentum)
+        if self.config.parameters == "pixels" and self.config.bound:
+            canvas = clip_colour_norms(canvas, self.config.bound)
+        return canvas, moments, losses
 
     def _loss(self, parameters: Tensor, crops: Tensor, *arrays: Tensor) -> Tensor:
         """Return the sum of terms of each image, float32 [B]."""
@@ -162,11 +132,6 @@ class ImageOptimizer:
             parts.append(ops.slice(image, (corners[row, 0], corners[row, 1], 0), (size, size, 3)))
         return ops.stack(parts)
 
-    def _rate(self) -> float:
-        """Return the learning rate of the first stage in the unit of the preset."""
-        units = {"one": 1.0, "sigma_squared": sigma(self.side) ** 2, "pixels": float(self.side**2)}
-        return self.config.rate * units[self.config.rate_unit]
-
     def _start(self, images: np.ndarray | None, seeds: Sequence[int]) -> np.ndarray:
         """Return the first parameters, float32 [B, H, H, 3]."""
         if images is not None:
@@ -177,14 +142,8 @@ class ImageOptimizer:
         if self.config.start == "image":
             raise ConfigError("this preset starts from given images, got none; give them or --set start=uniform")
         shape = (self.side, self.side, 3)
-        noise = []
-        for seed in seeds:
-            random = stream(seed, "preimage", "start")
-            if self.config.parameters == "fourier":
-                noise.append(self._parameters.noise(shape, random))
-            else:
-                noise.append(_noise(self.config.start, shape, random))
-        return np.stack(noise)
+        start = "small" if self.config.parameters == "fourier" else self.config.start
+        return np.stack([_noise(start, shape, stream(seed, "preimage", "start")) for seed in seeds])
 
     def _crops(self, stage: int, iterations: int, seeds: Sequence[int]) -> np.ndarray:
         """Return float32 [B, iterations, 3]: top, left and scale of the crop; the last stages use the middle."""
@@ -257,7 +216,9 @@ def _jitter(network: Network, term: Term, config: PreimageConfig) -> int:
 
 
 def _noise(start: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-    """Return float32 noise of a shape, RGB minus the mean colour."""
+    """Return float32 noise of a shape: small coefficients, or RGB minus the mean colour."""
+    if start == "small":
+        return 0.01 * random.standard_normal(shape, np.float32)
     if start == "normal":
         noise = random.standard_normal(shape, np.float32)
         return noise * np.float32(sigma(shape[0]) / np.linalg.norm(noise))
@@ -265,16 +226,6 @@ def _noise(start: str, shape: tuple[int, ...], random: np.random.Generator) -> n
         return random.standard_normal(shape, np.float32) * TRAINING_STD
     noise = random.uniform(-1.0, 1.0, shape).astype(np.float32)
     return noise * np.float32(B / np.sqrt(3) / np.quantile(noise, 0.95))
-
-
-def _batch_size(arrays: Sequence[np.ndarray], start: np.ndarray | None) -> int:
-    """Return how many images are searched for."""
-    counts = {len(array) for array in arrays}
-    if start is not None:
-        counts.add(len(start))
-    if len(counts) > 1:
-        raise ConfigError(f"got targets and images to start from for {sorted(counts)} images, expected equally many")
-    return counts.pop() if counts else 1
 
 
 def _check_finite(losses: Any, done: int) -> None:

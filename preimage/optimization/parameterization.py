@@ -21,11 +21,7 @@ _EDGE = 0.01  # distance of a given image's values from 0 and 1, where the sigmo
 
 
 class Pixels:
-    """The canvas itself: parameters float32 [B, H, W, 3], RGB 0..255 minus the mean colour.
-
-    Args:
-        mean: float32 [3], the mean colour, RGB 0..255.
-    """
+    """The canvas itself: parameters float32 [B, H, W, 3], RGB 0..255 minus the mean colour float32 [3]."""
 
     def __init__(self, mean: np.ndarray):
         self.mean = mean
@@ -39,15 +35,8 @@ class Pixels:
         return centred
 
 
-class Fourier:
-    """Hartley coefficients: parameters float32 [B, H, W, 3]; a sigmoid keeps pixels within 0..255.
-
-    Args:
-        mean: float32 [3], the mean colour, RGB 0..255.
-    """
-
-    def __init__(self, mean: np.ndarray):
-        self.mean = mean
+class Fourier(Pixels):
+    """Hartley coefficients: parameters float32 [B, H, W, 3]; a sigmoid keeps pixels within 0..255."""
 
     def centred(self, parameters: Tensor) -> Tensor:
         """Return the canvas, float32 [B, H, W, 3], RGB 0..255 minus the mean colour."""
@@ -60,10 +49,6 @@ class Fourier:
         decorrelated = np.log(share / (1 - share)) @ np.linalg.inv(_MIX)
         coefficients = ops.convert_to_numpy(hartley(ops.convert_to_tensor(decorrelated.astype(np.float32))))
         return (coefficients / frequency_scale(*coefficients.shape[1:3])[:, :, None]).astype(np.float32)
-
-    def noise(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-        """Return small random coefficients, float32 [H, W, 3]."""
-        return 0.01 * random.standard_normal(shape, np.float32)
 
 
 def hartley(maps: Tensor) -> Tensor:
@@ -82,13 +67,7 @@ def frequency_scale(height: int, width: int) -> np.ndarray:
 
 
 def spectral_noise(mean: np.ndarray, size: int, count: int = 32) -> np.ndarray:
-    """Return noise with the spectrum and colours of photographs, float32 [count, size, size, 3], RGB 0..255.
-
-    Args:
-        mean: float32 [3], the mean colour, RGB 0..255.
-        size: side in pixels.
-        count: of images.
-    """
+    """Return noise with the spectrum and colours of photographs, float32 [count, size, size, 3], RGB 0..255."""
     noise = []
     for index in range(count):
         random = stream(index, "preimage", "drawn")

@@ -70,10 +70,8 @@ class TotalVariation(Term):
 class LearnedPrior(Term):
     """The loss of a model of natural images, such as a visual language model.
 
-    Args:
-        loss: of the model.
-        typical: its loss for natural images. The term is the squared logarithm of the loss over it, since an image
-            without content is as unlike them as noise; 0: the term is the loss itself, as in Kato & Harada 2015.
+    With the `typical` loss of natural images, the term is the squared logarithm of the loss over it, since an image
+    without content is as unlike them as noise; with 0 the loss itself, as in Kato & Harada 2015.
     """
 
     def __init__(self, loss: PriorModel, typical: float = 0.0):
@@ -81,11 +79,7 @@ class LearnedPrior(Term):
         self.typical = typical
 
     def __call__(self, state: SearchState, arrays: Sequence[Tensor] = ()) -> Tensor:
-        """Return the term of each image, float32 [B].
-
-        Raises:
-            ConfigError: the model returns something other than one loss per image.
-        """
+        """Return the term of each image, float32 [B]; the model must return one loss per image."""
         losses = ops.cast(self.loss(state.images), "float32")
         if len(losses.shape) != 1:
             raise ConfigError(f"the prior model returned losses {tuple(losses.shape)}, expected one per image")
@@ -97,13 +91,9 @@ class LearnedPrior(Term):
 def with_priors(
     objective: Term, network: Network, layer: str, config: PreimageConfig, prior_model: PriorModel | None = None
 ) -> Term:
-    """Add the priors of a preset to an objective.
+    """Add the priors of a preset, and a model of natural images if there is one, to a weighted objective.
 
-    Args:
-        objective: weighted.
-        network: whose features are searched for.
-        layer: whose receptive field says how deep the search is; some priors weigh more for deep layers.
-        prior_model: a model of natural images as a further prior, or None.
+    The receptive field of the layer decides how deep the search is; some priors weigh more for deep layers.
     """
     tv_weight = config.tv_weight
     if tv_weight is None:
@@ -119,7 +109,7 @@ def with_priors(
 
 
 def cvpr15_tv_weight(field_share: float) -> float:
-    """Return the weight of total variation in cvpr15, 1, 10 or 100, by the share of the image that a unit sees.
+    """Return the weight of total variation in cvpr15, 1, 10 or 100, by the receptive field's share of the image.
 
     Layers 1 to 6 of its CaffeNet have receptive fields up to 51 of 227 pixels, layers 7 to 12 up to 131; the same
     shares tell how deep a layer of another network is.
@@ -132,15 +122,7 @@ def cvpr15_tv_weight(field_share: float) -> float:
 
 
 def clip_colour_norms(centred: Tensor, bound: float) -> Tensor:
-    """Shorten each pixel's colour vector to at most `bound`.
-
-    Args:
-        centred: float32 [B, H, W, 3].
-        bound: in values 0..255.
-
-    Returns:
-        float32 [B, H, W, 3].
-    """
+    """Shorten each pixel's colour vector, float32 [B, H, W, 3], to at most `bound`."""
     norms = ops.sqrt(ops.sum(ops.square(centred), axis=-1, keepdims=True))
     return centred * ops.minimum(1.0, bound / ops.maximum(norms, 1e-6))
 

@@ -6,7 +6,6 @@ A term gives one number per image, computed from that image alone, so that the i
 Letters: B images, H x W pixels of the canvas, S x S pixels of the network's input.
 """
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,43 +19,22 @@ Tensor = Any
 
 @dataclass(frozen=True)
 class SearchState:
-    """The images at one iteration of a search.
+    """The images at one iteration of a search."""
 
-    Attributes:
-        centred: float32 [B, H, W, 3], RGB 0..255 minus the mean colour.
-        images: float32 [B, S, S, 3], RGB 0..255, the crop of the canvas that is the network's input now.
-        features: {layer: float32 [B, ...]} of `images`.
-    """
-
-    centred: Tensor
-    images: Tensor
-    features: Mapping[str, Tensor]
+    centred: Tensor  # float32 [B, H, W, 3], the canvas, RGB 0..255 minus the mean colour
+    images: Tensor  # float32 [B, S, S, 3], RGB 0..255, the crop of the canvas that is the network's input now
+    features: Mapping[str, Tensor]  # {layer: float32 [B, ...]} of `images`
 
 
 class Term(ABC):
-    """One term of the loss; lower is better.
+    """One term of the loss; lower is better."""
 
-    Attributes:
-        layers: whose features it reads.
-        arrays: its constants of each image, float32 [B, ...]; passed back to it as tensors at each call.
-    """
-
-    layers: tuple[str, ...] = ()
-    arrays: tuple[np.ndarray, ...] = ()
+    layers: tuple[str, ...] = ()  # whose features it reads
+    arrays: tuple[np.ndarray, ...] = ()  # constants of each image, float32 [B, ...]; passed to each call as tensors
 
     @abstractmethod
     def __call__(self, state: SearchState, arrays: Sequence[Tensor]) -> Tensor:
         """Return the loss of each image, float32 [B]."""
-
-    def of_rows(self, rows: Any) -> "Term":
-        """Return the same term for some of its images.
-
-        Args:
-            rows: an index into the first axis that keeps it, such as [3] or slice(0, 4).
-        """
-        part = copy.copy(self)
-        part.arrays = tuple(array[rows] for array in self.arrays)
-        return part
 
     def __add__(self, other: "Term") -> "Term":
         if not isinstance(other, Term):
@@ -70,11 +48,7 @@ class Term(ABC):
 
 
 class Sum(Term):
-    """Weighted sum of terms.
-
-    Args:
-        parts: (weight, term); nested sums are flattened.
-    """
+    """Weighted sum of terms, of (weight, term); nested sums are flattened."""
 
     def __init__(self, parts: Sequence[tuple[float, Term]]):
         self.parts: list[tuple[float, Term]] = []
@@ -93,10 +67,6 @@ class Sum(Term):
             total = total + weight * term(state, arrays[first:last])
             first = last
         return total
-
-    def of_rows(self, rows: Any) -> "Term":
-        """Return the same sum for some of its images."""
-        return Sum([(weight, term.of_rows(rows)) for weight, term in self.parts])
 
 
 def per_image(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The page of two compared networks, and its numbers as JSON."""
+"""The page of two compared networks."""
 
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -6,28 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from preimage.comparison.inversion_errors import MEASURES
 from preimage.comparison.layer_analysis import LayerAnalysis
-from preimage.comparison.network_comparison import ComparedNetwork, Comparison
+from preimage.comparison.network_comparison import Comparison
 from preimage.pages.panels import cell, head, heat_map, panels, picture_page
 from vislang.draw.html.elements import Row, origin_section, section, table
 from vislang.draw.html.page import Page
 
-_MEASURES = ("feature_error", "distance", "same_class", "same_class_other", "gradients")
 _HEADS = ("error", "distance", "same class", "same class in the other", "gradients", "CKA", "CKA, biased")
 _KINDS = ("inversion", "caricature", "deconvnet", "channel")
 
 
 def compare_page(comparison: Comparison, origin: Mapping[str, Any]) -> Page:
-    """Return the page.
-
-    Args:
-        comparison: what `preimage.compare_networks` returned.
-        origin: settings and provenance, shown folded away.
-    """
+    """Return the page; `origin`, settings and provenance, is shown folded away."""
     sections = [_numbers(comparison), _cka(comparison)]
     if comparison.class_names:
         sections.append(_classes(comparison))
-    for index, (a, b) in enumerate(zip(comparison.a.layers, comparison.b.layers, strict=True)):
+    for index, (a, b) in enumerate(comparison.pairs, start=1):
         sections.append(_layer(comparison, index, a, b))
     sections.append(origin_section(origin))
     tags = [
@@ -42,39 +37,6 @@ def compare_page(comparison: Comparison, origin: Mapping[str, Any]) -> Page:
     return picture_page(f"{name_a} and {name_b}", tags, sections, "preimage.compare")
 
 
-def numbers_of(comparison: Comparison) -> dict[str, Any]:
-    """Return all numbers for JSON: those of each image, their mean and standard deviation; NaN becomes None."""
-    return {
-        "a": _side_numbers(comparison.a),
-        "b": _side_numbers(comparison.b),
-        "images": list(comparison.names),
-        "classes": list(comparison.class_names),
-        "cka": {
-            "images": comparison.cka_images,
-            "features": "mean over positions" if comparison.pooled else "all positions",
-            "debiased": _rounded(comparison.cka),
-            "biased": _rounded(comparison.cka_biased),
-            "matched_debiased": _rounded(comparison.matched_cka),
-            "matched_biased": _rounded(comparison.matched_cka_biased),
-        },
-        "skipped": [{"source": image.source, "reason": image.reason} for image in comparison.skipped],
-    }
-
-
-def _side_numbers(side: ComparedNetwork) -> dict[str, Any]:
-    layers = []
-    for analysis in side.layers:
-        row: dict[str, Any] = {
-            "layer": analysis.layer,
-            "shape": list(analysis.shape),
-            "channels": analysis.channels.tolist(),
-        }
-        for name in _MEASURES:
-            row[name] = _summary(getattr(analysis, name))
-        layers.append(row)
-    return {"network": side.name, "layers": layers, "cka_layers": list(side.cka_layers)}
-
-
 def _short_names(comparison: Comparison) -> tuple[str, str]:
     """Return both networks' names in titles: of folders and files the last part, where it distinguishes them."""
     name_a = PurePath(comparison.a.name).name
@@ -84,31 +46,21 @@ def _short_names(comparison: Comparison) -> tuple[str, str]:
     return name_a, name_b
 
 
-def _rounded(values: np.ndarray) -> Any:
-    rounded = np.round(values, 6).astype(object)
-    rounded[~np.isfinite(values)] = None
-    return rounded.tolist()
-
-
-def _summary(values: np.ndarray | None) -> dict[str, Any] | None:
-    if values is None:
-        return None
-    numbers = values.astype(np.float64)
-    return {"mean": float(numbers.mean()), "std": float(numbers.std()), "each": _rounded(numbers)}
-
-
-def _shape_words(analysis: LayerAnalysis) -> str:
-    return " x ".join(map(str, analysis.shape))
+def _layer_words(analysis: LayerAnalysis) -> str:
+    """Return a layer's name and shape."""
+    return f"{analysis.inversions.layer}, {' x '.join(map(str, analysis.shape))}"
 
 
 def _numbers(comparison: Comparison) -> str:
     rows = []
-    for index, pair in enumerate(zip(comparison.a.layers, comparison.b.layers, strict=True)):
-        ckas = [f"{comparison.matched_cka[index]:.3f}", f"{comparison.matched_cka_biased[index]:.3f}"]
+    ckas = comparison.matched(comparison.cka)
+    biased = comparison.matched(comparison.cka_biased)
+    for index, pair in enumerate(comparison.pairs):
+        similarities = [f"{ckas[index]:.3f}", f"{biased[index]:.3f}"]
         for letter, analysis in zip("AB", pair, strict=True):
-            cells = [_mean_and_std(getattr(analysis, name)) for name in _MEASURES]
-            cells += ckas if letter == "A" else ["", ""]
-            rows.append(Row(f"{index + 1} {letter}  {analysis.layer}  ({_shape_words(analysis)})", cells))
+            cells = [_mean_and_std(getattr(analysis.inversions, name)) for name in MEASURES]
+            rows.append(Row(f"{index + 1} {letter}  {_layer_words(analysis)}", [*cells, *similarities]))
+            similarities = ["", ""]
     text = (
         "Error: squared distance of the inversion's features to the image's, over the squared norm of these."
         " Distance: the distance over the mean distance between two images. Same class: share of inversions that"
@@ -128,7 +80,7 @@ def _mean_and_std(values: np.ndarray | None) -> str:
 
 
 def _cka(comparison: Comparison) -> str:
-    matched = [(a.layer, b.layer) for a, b in zip(comparison.a.layers, comparison.b.layers, strict=True)]
+    matched = [(a.inversions.layer, b.inversions.layer) for a, b in comparison.pairs]
     features = "averaged over positions" if comparison.pooled else "of all positions"
     text = (
         f"Linear CKA, debiased, of {comparison.cka_images} images, features {features}. 1: equal up to rotation and"
@@ -156,17 +108,17 @@ def _classes(comparison: Comparison) -> str:
 def _layer(comparison: Comparison, index: int, a: LayerAnalysis, b: LayerAnalysis) -> str:
     heads = [head("image")]
     for kind in _KINDS:
-        heads += [head(f"{kind}, A", start=True), head("B")]
+        heads += [head(f"{kind}, A", kind="head start"), head("B")]
     rows = []
     for row, name in enumerate(comparison.names):
         short = name.rsplit("/", 1)[-1]
         cells = [cell(comparison.a.inputs[row], name, short)]
         for kind in _KINDS:
-            cells.append(_made(a, row, kind, f"A, {short}", start=True))
-            cells.append(_made(b, row, kind, f"B, {short}"))
+            cells.append(_made(a, row, kind, f"A, {short}", "cell start"))
+            cells.append(_made(b, row, kind, f"B, {short}", "cell"))
         rows.append(cells)
     text = (
-        f"A: {a.layer}, {_shape_words(a)}. B: {b.layer}, {_shape_words(b)}. Inversion: an image with the same features."
+        f"A: {_layer_words(a)}. B: {_layer_words(b)}. Inversion: an image with the same features."
         " Caricature: the features, exaggerated. Deconvnet: the pixels that cause the largest activation of the most"
         " distinctive channel. Channel: an image that maximises this channel."
     )
@@ -177,15 +129,15 @@ def _layer(comparison: Comparison, index: int, a: LayerAnalysis, b: LayerAnalysi
             requested.append([cell(image, f"{letter}, requested channel", letter) for image in analysis.requested])
     if requested:
         parts += ["<p>Requested channels, in order.</p>", panels([], requested)]
-    return section(f"Layer {index + 1} of {len(comparison.a.layers)}", *parts, text=text)
+    return section(f"Layer {index} of {len(comparison.pairs)}", *parts, text=text)
 
 
-def _made(analysis: LayerAnalysis, row: int, kind: str, name: str, *, start: bool = False) -> str:
+def _made(analysis: LayerAnalysis, row: int, kind: str, name: str, cell_kind: str) -> str:
     """Return the cell of one kind of image."""
     words = f"channel {analysis.channels[row]}"
     if kind == "inversion":
-        image = analysis.inversions[row]
-        words = f"error {analysis.feature_error[row]:.2f}"
+        image = analysis.inversions.images[row]
+        words = f"error {analysis.inversions.feature_error[row]:.2f}"
     elif kind == "caricature":
         image = analysis.caricatures[row]
         words = ""
@@ -193,4 +145,4 @@ def _made(analysis: LayerAnalysis, row: int, kind: str, name: str, *, start: boo
         image = analysis.projections[row] if analysis.projections is not None else None
     else:
         image = analysis.channel_images[row]
-    return cell(image, f"{kind}, {name}", words, start=start)
+    return cell(image, f"{kind}, {name}", words, kind=cell_kind)

@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from preimage import api
-from preimage.backprop.deconvnet import RELU_RULES, as_colours
+from preimage.backprop.deconvnet import RELU_RULES
 from preimage.backprop.top_patches import top_patches
-from preimage.comparison.layer_analysis import distinctive_channels
+from preimage.comparison.layer_analysis import deconvnet_colours, distinctive_channels
 from preimage.config import CONFIGS, with_iterations
 from preimage.networks.class_labels import class_names
 from preimage.networks.image_inputs import evenly_spaced_rows, read_image, read_images
@@ -32,29 +32,17 @@ _PATCHES = 3
 
 @dataclass(frozen=True)
 class GalleryInputs:
-    """What the page is about.
-
-    Attributes:
-        network: the network.
-        images: float32 [B, S, S, 3], RGB 0..255, those shown.
-        paths: of them.
-        all_paths: of all images that were read.
-        layers: the layers shown.
-        channels: of the deepest of them.
-        style: float32 [S, S, 3], RGB 0..255; None without `--style`.
-        args: of the command.
-        skipped: images that could not be read.
-    """
+    """What the page is about."""
 
     network: Network
-    images: np.ndarray
-    paths: list[str]
-    all_paths: tuple[str, ...]
-    layers: list[str]
-    channels: list[int]
-    style: np.ndarray | None
-    args: argparse.Namespace
-    skipped: tuple[Skipped, ...]
+    images: np.ndarray  # float32 [B, S, S, 3], RGB 0..255, those shown
+    paths: list[str]  # of them
+    all_paths: tuple[str, ...]  # of all images that were read
+    layers: list[str]  # the layers shown
+    channels: list[int]  # of the deepest of them
+    style: np.ndarray | None  # float32 [S, S, 3], RGB 0..255; None without `--style`
+    args: argparse.Namespace  # of the command
+    skipped: tuple[Skipped, ...]  # images that could not be read
 
     @property
     def names(self) -> list[str]:
@@ -93,19 +81,23 @@ class GalleryInputs:
 
 @dataclass(frozen=True)
 class GallerySection:
-    """A section of the page: its HTML and its measures."""
+    """A section of the page: rows of panels, the command that makes them, and their measures."""
 
-    html: str
+    title: str
+    text: str
+    rows: Sequence[Sequence[str]]
+    command: str
+    heads: Sequence[str] = ()
     measures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def html(self) -> str:
+        """The section."""
+        return section(self.title, panels(self.heads, self.rows), text=self.text, command=self.command)
 
 
 def gallery_inputs(network: Network, paths: Sequence[Path], args: argparse.Namespace) -> GalleryInputs:
-    """Read the images and choose layers and channels.
-
-    Raises:
-        ConfigError: an unknown layer or channel, or class names for a network without classes.
-        DataError: no image can be read.
-    """
+    """Read the images and choose layers and channels."""
     if args.labels is not None:
         class_names(network, args.labels)
     layers = list(args.layers) or evenly_spaced_layers(block_ends(network), _LAYERS)
@@ -121,9 +113,6 @@ def gallery_inputs(network: Network, paths: Sequence[Path], args: argparse.Names
         features = network.encode(read.images, [layers[-1]])[layers[-1]]
         activations = features.reshape(len(features), -1, features.shape[-1]).max(axis=1)
         channels = list(dict.fromkeys(distinctive_channels(activations, rows).tolist()))
-    style_image = None
-    if args.style is not None:
-        style_image = read_image(network, args.style)
     return GalleryInputs(
         network=network,
         images=read.images[rows],
@@ -131,7 +120,7 @@ def gallery_inputs(network: Network, paths: Sequence[Path], args: argparse.Names
         all_paths=read.names,
         layers=layers,
         channels=channels,
-        style=style_image,
+        style=None if args.style is None else read_image(network, args.style),
         args=args,
         skipped=read.skipped,
     )
@@ -139,14 +128,35 @@ def gallery_inputs(network: Network, paths: Sequence[Path], args: argparse.Names
 
 def inversions(inputs: GalleryInputs, progress: Progress) -> GallerySection:
     """Invert each layer."""
-    errors, columns = _searched_by_layer(
-        inputs, api.invert_images, "feature_error", "inversion of", "error {:.2f}", progress
-    )
     text = "What each layer keeps: images with the same features. Error: ||f - f0||^2 / ||f0||^2."
-    command = inputs.command(
-        "invert", "--layer", inputs.layers[-1], *inputs.search_words("ijcv16"), images=inputs.paths
-    )
-    return GallerySection(section("Inversions", _by_layer(inputs, columns), text=text, command=command), errors)
+    return _by_layer(inputs, progress, "Inversions", text, api.invert_images, "feature_error", "error {:.2f}")
+
+
+def caricatures(inputs: GalleryInputs, progress: Progress) -> GallerySection:
+    """Exaggerate the features of each layer."""
+    text = "The features of each layer, exaggerated, and how many times the photograph's own features they contain."
+    return _by_layer(inputs, progress, "Caricatures", text, api.caricature_images, "gain", "{:.1f} times")
+
+
+def _by_layer(
+    inputs: GalleryInputs, progress: Progress, title: str, text: str, search: Any, measure: str, caption: str
+) -> GallerySection:
+    """Return the images beside a column of what a search from them finds at each layer."""
+    measures = {}
+    columns = [[cell(image, name, name) for image, name in zip(inputs.images, inputs.names, strict=True)]]
+    for layer in inputs.layers:
+        found = search(
+            inputs.network, inputs.images, layer, settings=inputs.settings("ijcv16"), options=inputs.options(progress)
+        )
+        measures[layer] = [round(float(value), 6) for value in found.measures[measure]]
+        cells = []
+        for name, image, value in zip(inputs.names, found.images, measures[layer], strict=True):
+            cells.append(cell(image, f"{title}, {layer}, {name}", caption.format(value)))
+        columns.append(cells)
+    words = ["--layer", inputs.layers[-1], *inputs.search_words("ijcv16")]
+    command = inputs.command(search.__name__.removesuffix("_images"), *words, images=inputs.paths)
+    heads = [head("photograph"), *map(head, inputs.layers)]
+    return GallerySection(title, text, list(zip(*columns, strict=True)), command, heads, measures)
 
 
 def classes(inputs: GalleryInputs, progress: Progress) -> GallerySection | None:
@@ -164,7 +174,7 @@ def classes(inputs: GalleryInputs, progress: Progress) -> GallerySection | None:
         ranks[str(index)] = int(rank)
     text = "Images that maximise the scores of the classes predicted for the photographs."
     command = inputs.command("maximize", "--classes", *indices, "--match-contrast", *inputs.search_words("robust"))
-    return GallerySection(section("Classes", panels([], [cells]), text=text, command=command), {"rank": ranks})
+    return GallerySection("Classes", text, [cells], command, measures={"rank": ranks})
 
 
 def channels(inputs: GalleryInputs, progress: Progress) -> GallerySection:
@@ -179,18 +189,16 @@ def channels(inputs: GalleryInputs, progress: Progress) -> GallerySection:
         "maximize", "--layer", layer, "--channels", *inputs.channels, "--channel-mean", "--match-contrast",
         *inputs.search_words("robust"),
     )  # fmt: skip
-    return GallerySection(section("Channels", panels([], [cells]), text=text, command=command))
+    return GallerySection("Channels", text, [cells], command)
 
 
-def caricatures(inputs: GalleryInputs, progress: Progress) -> GallerySection:
-    """Exaggerate the features of each layer."""
-    gains, columns = _searched_by_layer(
-        inputs, api.caricature_images, "gain", "caricature by", "{:.1f} times", progress
-    )
-    text = "The features of each layer, exaggerated, and how many times the photograph's own features they contain."
-    words = inputs.search_words("ijcv16")
-    command = inputs.command("caricature", "--layer", inputs.layers[-1], *words, images=inputs.paths)
-    return GallerySection(section("Caricatures", _by_layer(inputs, columns), text=text, command=command), gains)
+def _maximised(
+    inputs: GalleryInputs, layer: str, indices: Sequence[int], progress: Progress, *, channel_mean: bool = False
+) -> Any:
+    return api.maximize_units(
+        inputs.network, layer, indices, settings=inputs.settings("robust"), channel_mean=channel_mean,
+        match_contrast=True, options=inputs.options(progress),
+    )  # fmt: skip
 
 
 def projections(inputs: GalleryInputs, progress: Progress) -> GallerySection:
@@ -204,7 +212,7 @@ def projections(inputs: GalleryInputs, progress: Progress) -> GallerySection:
         sources = sources or found.names  # of the channel that the command shows
         activations[str(channel)] = [round(patch.activation, 6) for patch in found.patches]
         images = np.stack([patch.image for patch in found.patches])
-        projected = [_projected(inputs, layer, channel, images, rule) for rule in RELU_RULES]
+        projected = [deconvnet_colours(inputs.network, images, layer, channel, rule) for rule in RELU_RULES]
         for index, patch in enumerate(found.patches):
             words = f"channel {channel}, {patch.activation:.2f}"
             cells = [cell(patch.enlarged(patch.image), f"patch, channel {channel}", words)]
@@ -216,12 +224,10 @@ def projections(inputs: GalleryInputs, progress: Progress) -> GallerySection:
         f"The patches with the largest activations of channels of {layer} in {len(inputs.all_paths)} photographs, and"
         " the pixels that cause them, by three backward rules of ReLUs."
     )
-    command = inputs.command(
-        "deconv", "--layer", layer, "--channel", inputs.channels[0], "--top", len(sources), images=sources
-    )
+    options = ["--layer", layer, "--channel", inputs.channels[0], "--top", len(sources)]
+    command = inputs.command("deconv", *options, images=sources)
     heads = [head(kind) for kind in ("patch", *RELU_RULES)]
-    html = section("Patches and projections", panels(heads, rows), text=text, command=command)
-    return GallerySection(html, activations)
+    return GallerySection("Patches and projections", text, rows, command, heads, activations)
 
 
 def white_noise(inputs: GalleryInputs, progress: Progress) -> GallerySection:
@@ -237,16 +243,12 @@ def white_noise(inputs: GalleryInputs, progress: Progress) -> GallerySection:
         for channel, image in zip(indices, found.images, strict=True):
             cells.append(cell(image, f"channel {channel} of {layer} from noise", f"{layer}, channel {channel}"))
     text = "Filters from white noise: 20 gradient steps on a channel's mean activation, without a prior."
-    command = inputs.command(
-        "maximize", "--layer", inputs.layers[-1], "--channels", *inputs.channels[:2], "--noise", "--seed",
-        inputs.args.seed,
-    )  # fmt: skip
-    return GallerySection(section("Filters from white noise", panels([], [cells]), text=text, command=command))
+    words = ["--layer", inputs.layers[-1], "--channels", *inputs.channels[:2], "--noise", "--seed", inputs.args.seed]
+    return GallerySection("Filters from white noise", text, [cells], inputs.command("maximize", *words))
 
 
 def style(inputs: GalleryInputs, progress: Progress) -> GallerySection | None:
     """Transfer the style of an image."""
-    path = inputs.args.style
     if inputs.style is None:
         return None
     found = api.style_images(
@@ -257,53 +259,12 @@ def style(inputs: GalleryInputs, progress: Progress) -> GallerySection | None:
     for name, image, stylised in zip(inputs.names, inputs.images, found.images, strict=True):
         above.append(cell(image, name, name))
         below.append(cell(stylised, f"{name}, stylised"))
+    path = inputs.args.style
     above.append(cell(inputs.style, "style", f"style: {path.name}"))
     text = "The photographs with the textures of another image. Networks of the VGG family give the best ones."
     command = inputs.command("style", "--style", path, *inputs.search_words("style"), images=inputs.paths)
     losses = found.measures["loss"].round(6).tolist()
-    return GallerySection(section("Style", panels([], [above, below]), text=text, command=command), {"loss": losses})
+    return GallerySection("Style", text, [above, below], command, measures={"loss": losses})
 
 
 PARTS = (inversions, classes, channels, caricatures, projections, white_noise, style)
-
-
-def _searched_by_layer(
-    inputs: GalleryInputs, search: Callable[..., Any], measure: str, kind: str, caption: str, progress: Progress
-) -> tuple[dict[str, list[float]], list[list[str]]]:
-    """Search from the images at each layer; returns a measure by layer, and a column of panels for each."""
-    measured = {}
-    columns = []
-    for layer in inputs.layers:
-        found = search(
-            inputs.network, inputs.images, layer, settings=inputs.settings("ijcv16"), options=inputs.options(progress)
-        )
-        measured[layer] = [round(float(value), 6) for value in found.measures[measure]]
-        cells = []
-        for name, image, value in zip(inputs.names, found.images, measured[layer], strict=True):
-            cells.append(cell(image, f"{kind} {layer}, {name}", caption.format(value)))
-        columns.append(cells)
-    return measured, columns
-
-
-def _by_layer(inputs: GalleryInputs, columns: Sequence[Sequence[str]]) -> str:
-    """Return panels of the images beside a column for each layer."""
-    first = [cell(image, name, name) for image, name in zip(inputs.images, inputs.names, strict=True)]
-    heads = [head("photograph"), *map(head, inputs.layers)]
-    return panels(heads, list(zip(first, *columns, strict=True)))
-
-
-def _maximised(
-    inputs: GalleryInputs, layer: str, indices: Sequence[int], progress: Progress, *, channel_mean: bool = False
-) -> Any:
-    return api.maximize_units(
-        inputs.network, layer, indices, settings=inputs.settings("robust"), channel_mean=channel_mean,
-        match_contrast=True, options=inputs.options(progress),
-    )  # fmt: skip
-
-
-def _projected(inputs: GalleryInputs, layer: str, channel: int, images: np.ndarray, rule: str) -> np.ndarray | None:
-    """Return projections uint8 [B, S, S, 3] by one rule; None where the rule does not cover a layer in between."""
-    try:
-        return as_colours(api.deconv_images(inputs.network, images, layer, channel=channel, relu_rule=rule).images)
-    except ConfigError:
-        return None

@@ -10,7 +10,7 @@ from PIL import Image
 
 from vislang.core.errors import ConfigError
 from vislang.core.files import require_writable_folder
-from vislang.draw.html.elements import large_picture
+from vislang.draw.html.elements import Row, large_picture, table
 from vislang.draw.html.page import LARGE_VIEW_SCRIPT, LARGE_VIEW_STYLE, Page
 from vislang.draw.html.thumbnails import data_uri
 
@@ -31,12 +31,13 @@ _HEAT_MAP_STYLE = """
 :root { --tint: 36 87 214; }
 @media (prefers-color-scheme: dark) { :root { --tint: 140 176 255; } }
 main, header, footer { max-width: 1440px; }
-table.heat td { text-align: center; padding: 5px 7px; font-size: 0.8rem; border: 1px solid var(--card); }
-table.heat td { background: rgb(var(--tint) / calc(var(--p) * 0.75)); }
-table.heat td.matched { outline: 2px solid var(--ink); outline-offset: -2px; font-weight: 700; }
-table.heat thead th { writing-mode: vertical-rl; transform: rotate(180deg); padding: 8px 4px; text-align: left; }
-table.heat thead td { background: none; vertical-align: bottom; text-align: left; white-space: normal; }
-table.heat { width: auto; }
+.heat table { width: auto; }
+.heat td { padding: 0; border: 1px solid var(--card); }
+.heat span { display: block; text-align: center; padding: 10px 7px; font-size: 0.8rem; }
+.heat span { background: rgb(var(--tint) / calc(var(--p) * 0.75)); }
+.heat span.matched { outline: 2px solid var(--ink); outline-offset: -2px; font-weight: 700; }
+.heat thead th + th { writing-mode: vertical-rl; transform: rotate(180deg); padding: 8px 4px; text-align: left; }
+.heat thead th:first-child { vertical-align: bottom; white-space: normal; padding-bottom: 8px; }
 """
 
 
@@ -47,42 +48,32 @@ def picture_page(title: str, tags: Sequence[str], sections: Sequence[str], comma
 
 
 def check_page(path: Path) -> None:
-    """Refuse, before any work is done, a place where no page can be written.
-
-    Raises:
-        ConfigError: the name is not that of a page.
-        DataError: the folder cannot be written.
-    """
+    """Refuse, before any work is done, a place where no page can be written."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--out got {path.name}, expected a name such as page.html")
     require_writable_folder(path.parent)
 
 
-def cell(picture: Any, name: str, words: str = "", *, start: bool = False) -> str:
+def cell(image: Any, name: str, words: str = "", *, kind: str = "cell") -> str:
     """Return the HTML of one image with words under it.
 
     Args:
-        picture: float or uint8 [H, W, 3], RGB 0..255; None leaves a gap.
+        image: float or uint8 [H, W, 3], RGB 0..255; None leaves a gap.
         name: what it is, for screen readers and beside the large image.
-        words: under it.
-        start: whether a line is drawn to its left.
+        kind: "cell", or "cell start" for a line to its left.
     """
     uri = None
-    if picture is not None:
-        uri = data_uri(Image.fromarray(np.clip(np.rint(picture), 0, 255).astype(np.uint8)))
+    if image is not None:
+        uri = data_uri(Image.fromarray(np.clip(np.rint(image), 0, 255).astype(np.uint8)))
     caption = ""
     if words:
         caption = f"<figcaption>{escape(words)}</figcaption>"
-    return f'<figure class="{_kind("cell", start)}">{large_picture(uri, name, "none")}{caption}</figure>'
+    return f'<figure class="{kind}">{large_picture(uri, name, "none")}{caption}</figure>'
 
 
-def head(words: str, *, start: bool = False) -> str:
+def head(words: str, *, kind: str = "head") -> str:
     """Return the HTML of the head of a column."""
-    return f'<div class="{_kind("head", start)}">{escape(words)}</div>'
-
-
-def _kind(kind: str, start: bool) -> str:
-    return f"{kind} start" if start else kind
+    return f'<div class="{kind}">{escape(words)}</div>'
 
 
 def panels(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -106,30 +97,16 @@ def heat_map(
     """Return the HTML of a matrix of numbers 0..1 as a table whose cells are the darker the larger they are.
 
     Args:
-        values: float [rows, columns]; NaN leaves a cell blank.
-        rows: their names.
-        columns: their names.
+        values: float [rows, columns], of rows and columns with these names; NaN leaves a cell blank.
         corner: what rows and columns are.
         matched: (row, column) to draw a line around.
     """
-    titles = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
-    lines = ""
+    lines = []
     for row, row_values in zip(rows, values, strict=True):
-        cells = ""
+        cells = []
         for column, value in zip(columns, row_values, strict=True):
-            cells += _heat_cell(value, (row, column) in matched)
-        lines += f'<tr><th scope="row">{escape(row)}</th>{cells}</tr>'
-    return (
-        f'<div class="card table" tabindex="0" role="region" aria-label="{escape(corner)}">'
-        f'<table class="heat"><thead><tr><td>{escape(corner)}</td>{titles}</tr></thead>'
-        f"<tbody>{lines}</tbody></table></div>"
-    )
-
-
-def _heat_cell(value: float, is_matched: bool) -> str:
-    if not np.isfinite(value):
-        return "<td>-</td>"
-    kind = ""
-    if is_matched:
-        kind = ' class="matched"'
-    return f'<td{kind} style="--p:{min(max(value, 0), 1):.3f}">{value:.2f}</td>'
+            kind = "matched" if (row, column) in matched else ""
+            shown = f"{value:.2f}" if np.isfinite(value) else "-"
+            cells.append(f'<span class="{kind}" style="--p:{np.clip(np.nan_to_num(value), 0, 1):.3f}">{shown}</span>')
+        lines.append(Row(row, cells))
+    return f'<div class="heat">{table(corner, columns, lines, first=corner)}</div>'

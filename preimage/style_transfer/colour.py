@@ -18,17 +18,11 @@ _PHOTOGRAPH_STD = 60.0
 def matched_colours(target: np.ndarray, source: np.ndarray, method: str = "pca") -> np.ndarray:
     """Move a target to the mean and covariance of the source's colours: x' = A (x - mean_t) + mean_s.
 
+    Both are float [H, W, 3], RGB 0..255; the result is float32, clipped to 0..255.
+
     Args:
-        target: float [H, W, 3], RGB 0..255.
-        source: float [h, w, 3], RGB 0..255.
         method: "pca", A = S_s^1/2 S_t^-1/2; "chol", A = L_s L_t^-1 of the Cholesky factors; "sym", the Monge map
             A = S_t^-1/2 (S_t^1/2 S_s S_t^1/2)^1/2 S_t^-1/2, which changes colours least.
-
-    Returns:
-        float32 [H, W, 3], clipped to 0..255.
-
-    Raises:
-        ConfigError: an unknown method.
     """
     if method not in MATCHES:
         raise unknown_name("method of matching colours", method, MATCHES)
@@ -47,14 +41,7 @@ def matched_colours(target: np.ndarray, source: np.ndarray, method: str = "pca")
 
 
 def photograph_contrast(images: np.ndarray) -> np.ndarray:
-    """Bring each image to the mean and standard deviation of photographs.
-
-    Args:
-        images: float [B, H, W, 3], RGB 0..255.
-
-    Returns:
-        float32 of the same shape, clipped to 0..255.
-    """
+    """Bring each image float [B, H, W, 3], RGB 0..255, to the mean and std of photographs: float32, clipped."""
     mean = np.mean(images, axis=(1, 2, 3), keepdims=True)
     std = np.std(images, axis=(1, 2, 3), keepdims=True)
     standardised = (images - mean) / np.maximum(std, 1e-6)
@@ -66,21 +53,8 @@ def luminance(image: np.ndarray) -> np.ndarray:
     return np.repeat((image @ _YIQ[0])[..., None], 3, axis=-1).astype(np.float32)
 
 
-def matched_luminance(style: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Shift a grey style image float [H, W, 3] to the mean luminance of contents float [B, H, W, 3]: float32."""
-    return (style - style.mean() + content.mean()).astype(np.float32)
-
-
 def with_chroma(grey: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Combine the luminance of one image with the chroma of another.
-
-    Args:
-        grey: float [..., 3], RGB 0..255, whose luminance is used.
-        content: float [..., 3], RGB 0..255, whose chroma is used.
-
-    Returns:
-        float32 [..., 3], RGB, clipped to 0..255.
-    """
+    """Combine the luminance of `grey` with the chroma of `content`, RGB 0..255 [..., 3] both: float32, clipped."""
     yiq = content @ _YIQ.T
     yiq[..., 0] = grey @ _YIQ[0]
     return np.clip(yiq @ np.linalg.inv(_YIQ).T, 0.0, 255.0).astype(np.float32)

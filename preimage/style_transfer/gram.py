@@ -52,11 +52,7 @@ class StyleLoss(Term):
     Args:
         targets: {layer: float [B, R, C, C]} of `gram`, with the same normalisation.
         guides: {layer: float [B, h, w, R]} of the images that are made; None: all cells.
-        normalisation: one of NORMALISATIONS.
-        weights: of the layers; None: equal ones, with sum 1 ("relative", "paper") or each 1.
-
-    Raises:
-        ConfigError: an unknown normalisation.
+        normalisation: one of NORMALISATIONS; with "relative" and "paper" layers are averaged, otherwise added.
     """
 
     def __init__(
@@ -64,16 +60,12 @@ class StyleLoss(Term):
         targets: dict[str, np.ndarray],
         guides: dict[str, np.ndarray] | None = None,
         normalisation: str = "relative",
-        weights: Sequence[float] | None = None,
     ):
         if normalisation not in NORMALISATIONS:
             raise unknown_name("normalisation", normalisation, NORMALISATIONS)
         self.layers = tuple(targets)
         self.normalisation = normalisation
-        if weights is None:
-            equal = 1.0 / len(targets) if normalisation in ("relative", "paper") else 1.0
-            weights = [equal] * len(targets)
-        self.weights = list(weights)
+        self.weight = 1.0 / len(targets) if normalisation in ("relative", "paper") else 1.0
         self.guided = bool(guides)
         arrays = [np.asarray(target, np.float32) for target in targets.values()]
         if guides:
@@ -83,11 +75,11 @@ class StyleLoss(Term):
     def __call__(self, state: SearchState, arrays: Sequence[Tensor]) -> Tensor:
         """Return the loss of each image, float32 [B]."""
         total = 0.0
-        for index, (layer, weight) in enumerate(zip(self.layers, self.weights, strict=True)):
+        for index, layer in enumerate(self.layers):
             guides = arrays[len(self.layers) + index] if self.guided else None
             own = gram(state.features[layer], guides, self.normalisation)
             difference = per_image(ops.square(own - arrays[index]))
-            total = total + weight * difference / self._divisor(arrays[index])
+            total = total + self.weight * difference / self._divisor(arrays[index])
         return total
 
     def _divisor(self, target: Tensor) -> Any:
@@ -99,12 +91,8 @@ class StyleLoss(Term):
 
 
 class ContentLoss(Term):
-    """Half the summed squared difference of maps ("paper"), its mean ("port", "neural-style"), or relative as in style.
-
-    Args:
-        layer: whose maps.
-        target: float [B, ...].
-        normalisation: one of NORMALISATIONS.
+    """Half the summed squared difference of maps from a target float [B, ...] ("paper"), its mean ("port",
+    "neural-style"), or the sum over that of the squared target ("relative").
     """
 
     def __init__(self, layer: str, target: np.ndarray, normalisation: str = "relative"):
@@ -123,15 +111,11 @@ class ContentLoss(Term):
 
 
 def guides_of(regions: np.ndarray, cells: tuple[int, int], count: int) -> np.ndarray:
-    """Resize a map of regions to a layer's cells.
+    """Return the share of each of `count` regions in each cell of a layer, float32 [h, w, R].
 
     Args:
         regions: int [H, W], index of each pixel's region, from 0.
         cells: h and w.
-        count: R.
-
-    Returns:
-        float32 [h, w, R], the share of each region in each cell.
     """
     guides = np.zeros((*cells, count), np.float32)
     for region in range(count):

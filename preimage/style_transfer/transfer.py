@@ -12,7 +12,7 @@ from preimage.optimization.optimizer import ImageOptimizer, Preimages
 from preimage.optimization.priors import PriorModel, with_priors
 from preimage.optimization.terms import Term
 from preimage.options import SearchOptions, StyleOptions
-from preimage.style_transfer.colour import CONTROLS, MATCHES, luminance, matched_colours, matched_luminance, with_chroma
+from preimage.style_transfer.colour import CONTROLS, MATCHES, luminance, matched_colours, with_chroma
 from preimage.style_transfer.gram import ContentLoss, StyleLoss, gram, guides_of
 from vislang.core.errors import ConfigError, unknown_name
 
@@ -44,24 +44,16 @@ def transfer_style(
     colour = style_options.colour
     if colour not in CONTROLS:
         raise unknown_name("colour control", colour, CONTROLS)
-    if colour in MATCHES and len(images) > 1:  # each image needs a style in its own colours
-        parts = []
-        for row in range(len(images)):
-            parts.append(
-                transfer_style(
-                    network, images[row : row + 1], style, style_options, config, regions=regions,
-                    prior_model=prior_model, options=replace(options, seed=options.seed + row),
-                )
-            )  # fmt: skip
-        return _joined(parts)
     contents = images
+    styles = style[None]
     if colour in MATCHES:
-        style = matched_colours(style, images[0], colour)
+        styles = np.stack([matched_colours(style, image, colour) for image in images])
     elif colour == "luminance":
         contents = luminance(images)
-        style = matched_luminance(luminance(style), contents)
+        grey = luminance(styles)
+        styles = grey - grey.mean() + contents.mean()
     style_options = with_default_layers(style_options, network)
-    losses = _losses(network, contents, style, style_options, regions)
+    losses = _losses(network, contents, styles, style_options, regions)
     term = with_priors(losses, network, style_options.style_layers[-1], config, prior_model)
     start = contents if config.start == "image" else None
     found = ImageOptimizer(network, term, config).run(start, options=options)
@@ -74,26 +66,16 @@ def transfer_style(
 def with_fine_texture(
     network: Network, style: np.ndarray, texture: np.ndarray, layers: Sequence[str], config: PreimageConfig
 ) -> np.ndarray:
-    """Put the fine texture of one style on the coarse forms of another, for use as a style.
+    """Put the fine texture of one image on the coarse forms of a style, for use as a style; all float32 [S, S, 3].
 
-    Args:
-        style: float32 [S, S, 3], RGB 0..255, whose forms are kept.
-        texture: float32 [S, S, 3], RGB 0..255, whose texture is used.
-        layers: shallow ones, such as up to relu2_1 of VGG-19; the deepest also holds the forms.
-
-    Returns:
-        float32 [S, S, 3], RGB 0..255.
+    The layers are shallow ones, such as up to relu2_1 of VGG-19; the deepest also holds the forms.
     """
     style_options = StyleOptions(layers[-1], tuple(layers), content_weight=_TEXTURE_CONTENT_WEIGHT)
     return transfer_style(network, style[None], texture, style_options, config).images[0]
 
 
 def with_default_layers(style_options: StyleOptions, network: Network) -> StyleOptions:
-    """Choose the layers that are not named: maps of up to five sizes.
-
-    Raises:
-        ConfigError: a network without maps, where layers have to be chosen.
-    """
+    """Choose the layers that are not named: maps of up to five sizes."""
     if style_options.content_layer and style_options.style_layers:
         return style_options
     layers_by_side: dict[int, list[str]] = {}
@@ -113,12 +95,12 @@ def with_default_layers(style_options: StyleOptions, network: Network) -> StyleO
 
 
 def _losses(
-    network: Network, contents: np.ndarray, style: np.ndarray, style_options: StyleOptions, regions: Regions | None
+    network: Network, contents: np.ndarray, styles: np.ndarray, style_options: StyleOptions, regions: Regions | None
 ) -> Term:
-    """Return the weighted sum of content and style loss."""
+    """Return the weighted sum of content and style loss, with one style for all contents or one for each."""
     layers = style_options.style_layers
     normalisation = style_options.normalisation
-    features = network.encode(style[None], layers)
+    features = network.encode(styles, layers)
     guides: dict[str, np.ndarray] = {}
     targets = {}
     for layer in layers:
@@ -128,7 +110,7 @@ def _losses(
             guides[layer] = np.repeat(content_regions[None], len(contents), axis=0)
             style_guides = style_regions[None]
         target = np.asarray(gram(features[layer], style_guides, normalisation))
-        targets[layer] = np.repeat(target, len(contents), axis=0)
+        targets[layer] = np.repeat(target, len(contents) // len(styles), axis=0)
     content_layer: Any = style_options.content_layer
     content_features = network.encode(contents, [content_layer])[content_layer]
     content_loss = ContentLoss(content_layer, content_features, normalisation)
@@ -146,13 +128,3 @@ def _region_guides(network: Network, layer: str, regions: Regions) -> tuple[np.n
     height, width, *_ = network.shape(layer)
     cells = (height, width)
     return guides_of(regions[0], cells, len(indices)), guides_of(regions[1], cells, len(indices))
-
-
-def _joined(parts: Sequence[Preimages]) -> Preimages:
-    """Join searches of one image each."""
-    return Preimages(
-        images=np.concatenate([part.images for part in parts]),
-        losses=np.concatenate([part.losses for part in parts], axis=1),
-        measures={"loss": np.concatenate([part.measures["loss"] for part in parts])},
-        inputs=np.concatenate([part.inputs for part in parts]),
-    )

@@ -14,7 +14,7 @@ from eval.results.result import Row, read_results, write_result
 from eval.run import main
 from eval.tables.classification import ClassificationRun, TrainedOn, classification_result, classification_section
 from preimage.classifier.config import ClassifierConfig
-from preimage.classifier.model import KIND, build_classifier, save_architecture
+from preimage.classifier.model import ARCHITECTURE, KIND, build_classifier
 from vislang.core.config import to_json
 from vislang.core.errors import EvalError
 from vislang.training import checkpoints
@@ -128,7 +128,7 @@ def study(tmp_path_factory):
         description |= {"data": {"folder": str(folder / "pacs"), "fingerprint": "f"}}
         run = folder / f"run-{seed}"
         checkpoints.start_checkpoint(run, description, None)
-        save_architecture(run, built.model)
+        (run / ARCHITECTURE).write_text(built.model.to_json())
         checkpoints.save_weights(built.model, run)
     return folder
 

@@ -30,18 +30,18 @@ def many_classes(count):
 
 
 def test_probabilities_are_those_of_the_network(network):
-    pictures = photographs(3)
-    expected = network.model.predict(pictures / 127.5 - 1, verbose=0)
-    np.testing.assert_allclose(probabilities(network, pictures), expected, atol=1e-6)
+    images = photographs(3)
+    expected = network.model.predict(images / 127.5 - 1, verbose=0)
+    np.testing.assert_allclose(probabilities(network, images), expected, atol=1e-6)
     named = tiny_network()
     named.classes = ("cat", "dog", "fish", "bird")
-    found = preimage.classify_images(named, pictures, top=3).labels
+    found = preimage.classify_images(named, images, top=3).labels
     for classes, row in zip(found, expected, strict=True):
         assert [one.index for one in classes] == np.argsort(-row)[:3].tolist()
         assert [one.probability for one in classes] == pytest.approx(np.sort(row)[::-1][:3], abs=1e-6)
         assert classes[0].name == named.classes[classes[0].index]
-    assert len(preimage.classify_images(network, pictures, top=99).labels[0]) == 4
-    assert preimage.classify_images(network, pictures).labels[0][0].name == str(found[0][0].index)
+    assert len(preimage.classify_images(network, images, top=99).labels[0]) == 4
+    assert preimage.classify_images(network, images).labels[0][0].name == str(found[0][0].index)
 
 
 def test_of_equal_classes_the_lower_number_comes_first(network):
@@ -112,8 +112,8 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classify")
     tiny_model(64).save(folder / "tiny.keras")
     (folder / "pictures").mkdir()
-    for number, picture in enumerate(photographs(2, 64)):
-        Image.fromarray(picture.astype(np.uint8)).save(folder / "pictures" / f"{number}.png")
+    for number, image in enumerate(photographs(2, 64)):
+        Image.fromarray(image.astype(np.uint8)).save(folder / "pictures" / f"{number}.png")
     (folder / "labels.txt").write_text("cat\ndog\nfish\nbird\n")
     return folder
 
@@ -123,20 +123,20 @@ def words(folder, *more):
 
 
 def test_the_command_prints_lines_and_json(folder, capsys):
-    pictures = [folder / "pictures" / "0.png", folder / "pictures" / "1.png"]
-    line = ["--images", *pictures, "--labels", folder / "labels.txt", "--top", 2]
+    images = [folder / "pictures" / "0.png", folder / "pictures" / "1.png"]
+    line = ["--images", *images, "--labels", folder / "labels.txt", "--top", 2]
     assert command.main(words(folder, *line)) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == str(pictures[0])
-    assert said[1].split()[1] in ("cat", "dog", "fish", "bird")
-    assert len(said) == 6
+    output = capsys.readouterr().out.splitlines()
+    assert output[0] == str(images[0])
+    assert output[1].split()[1] in ("cat", "dog", "fish", "bird")
+    assert len(output) == 6
     assert command.main(words(folder, *line, "--json")) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [one["name"] for one in told["images"]] == [str(path) for path in pictures]
+    printed = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in printed["images"]] == [str(path) for path in images]
     network = preimage.load_network(str(folder / "tiny.keras"), preprocessing="squash-64-tf/v1")
-    found = preimage.classify_images(network, pictures, top=2, labels=folder / "labels.txt")
-    assert found.names == tuple(map(str, pictures))
-    assert told["images"][1]["classes"] == [
+    found = preimage.classify_images(network, images, top=2, labels=folder / "labels.txt")
+    assert found.names == tuple(map(str, images))
+    assert printed["images"][1]["classes"] == [
         {"index": one.index, "name": one.name, "probability": round(one.probability, 6)} for one in found.labels[1]
     ]
 
@@ -144,12 +144,12 @@ def test_the_command_prints_lines_and_json(folder, capsys):
 def test_the_command_skips_what_it_cannot_read_in_a_folder(folder, capsys):
     (folder / "pictures" / "bad.png").write_text("no picture")
     assert command.main(words(folder, "--images", folder / "pictures", "--json")) == 3
-    said = capsys.readouterr()
-    told = json.loads(said.out)
-    assert len(told["images"]) == 2
-    assert told["images"][0]["classes"][0]["name"].isdecimal()
-    assert "bad.png" in told["skipped"][0]["source"]
-    assert "has no class names" in said.err
+    output = capsys.readouterr()
+    printed = json.loads(output.out)
+    assert len(printed["images"]) == 2
+    assert printed["images"][0]["classes"][0]["name"].isdecimal()
+    assert "bad.png" in printed["skipped"][0]["image"]
+    assert "has no class names" in output.err
 
 
 @pytest.mark.parametrize(
@@ -165,5 +165,5 @@ def test_what_cannot_be_classified_is_refused_in_one_line(folder, capsys, line, 
     placed = [str(folder / word) if "." in word else word for word in line]
     more = [] if "--model" in line else words(folder)
     assert command.main([*placed, *more]) == 2
-    (told,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
-    assert reason in told
+    (printed,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
+    assert reason in printed

@@ -18,8 +18,8 @@ SHORT = ["--set", "iterations=3,2"]
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("preimage")
     tiny_model(64).save(folder / "tiny.keras")
-    for number, picture in enumerate(photographs(3, 64)):
-        Image.fromarray(picture.astype(np.uint8)).save(folder / f"{number}.png")
+    for number, image in enumerate(photographs(3, 64)):
+        Image.fromarray(image.astype(np.uint8)).save(folder / f"{number}.png")
     regions = np.zeros((64, 64), np.uint8)
     regions[:, 32:] = 255
     Image.fromarray(regions).save(folder / "regions.png")
@@ -36,20 +36,20 @@ def words(folder, *more):
 
 def test_invert_draws_a_sheet_prints_errors_and_shows_the_search(folder, capsys):
     out, frames = folder / "inverted.png", folder / "search.gif"
-    pictures = ["--images", folder / "0.png", folder / "1.png", "--out", out, "--frames", frames]
-    assert invert.main(words(folder, *pictures, "--layer", "second", "--json", *SHORT)) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["layer"], told["preset"], told["size"], len(told["images"])) == ("second", "ijcv16", 64, 2)
-    assert 0 < told["images"][0]["feature_error"] < 2
+    images = ["--images", folder / "0.png", folder / "1.png", "--out", out, "--frames", frames]
+    assert invert.main(words(folder, *images, "--layer", "second", "--json", *SHORT)) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["layer"], printed["preset"], printed["size"], len(printed["images"])) == ("second", "ijcv16", 64, 2)
+    assert 0 < printed["images"][0]["feature_error"] < 2
     assert Image.open(out).size == (2 * 68 + 4, 2 * 68 + 4)
     assert Image.open(frames).n_frames > 1
     first = out.read_bytes()
-    assert invert.main(words(folder, *pictures[:-2], "--layer", "second", *SHORT)) == 0
+    assert invert.main(words(folder, *images[:-2], "--layer", "second", *SHORT)) == 0
     assert out.read_bytes() == first
     assert "feature_error" in capsys.readouterr().out
 
 
-def test_invert_can_look_at_a_part_of_the_features(folder):
+def test_a_part_of_the_features_can_be_inverted(folder):
     for only in ("central", "first-half"):
         line = ["--images", folder / "0.png", "--out", folder / "part.png", "--only", only, "--layer", "first"]
         assert invert.main(words(folder, *line, *SHORT)) == 0
@@ -59,23 +59,23 @@ def test_maximize_takes_channels_and_classes_by_name(folder, capsys):
     line = ["--classes", "hound", "3", "--labels", folder / "labels.txt", "--out", folder / "classes.png"]
     line += ["--json", "--match-contrast"]
     assert maximize.main(words(folder, *line, "--set", "iterations=3")) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["layer"] == "scores"
-    assert [row["name"] for row in told["images"]] == ["hound", "3"]
-    assert {"activation", "rank"} <= set(told["images"][0])
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["layer"] == "scores"
+    assert [row["name"] for row in printed["images"]] == ["hound", "3"]
+    assert {"activation", "rank"} <= set(printed["images"][0])
     line = ["--channels", 1, 2, "--layer", "second", "--channel-mean", "--images", folder / "0.png", folder / "bad.png"]
     assert maximize.main(words(folder, *line, "--out", folder / "c.png", "--preset", "ijcv16", *SHORT)) == 3
-    said = capsys.readouterr()
-    assert "second 1: activation" in said.out
-    assert "skipped" in said.err
+    output = capsys.readouterr()
+    assert "second 1: activation" in output.out
+    assert "skipped" in output.err
 
 
 def test_maximize_shows_filters_from_noise_and_their_frames(folder, capsys):
     line = ["--channels", 1, "--layer", "last", "--noise", "--out", folder / "noise.png", "--json"]
     assert maximize.main(words(folder, *line, "--frames", folder / "noise.gif")) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["preset"] is None
-    assert told["images"][0]["mean_activation"] != 0.0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["preset"] is None
+    assert printed["images"][0]["mean_activation"] != 0.0
     assert Image.open(folder / "noise.gif").n_frames > 1
     network = preimage.load_network(folder / "tiny.keras", preprocessing="squash-64-tf/v1")
     expected = preimage.filters_from_noise(network, "last", [1]).images[0]
@@ -111,14 +111,14 @@ def test_deconv_shows_all_rules_and_the_top_patches(folder, capsys):
     assert deconv.main(words(folder, *line)) == 0
     assert Image.open(folder / "deconv.png").size == (72, 4 * 68 + 4)
     capsys.readouterr()
-    pictures = [folder / f"{number}.png" for number in range(3)]
-    line = ["--images", *pictures, folder / "bad.png", "--channel", 2, "--top", 2, "--layer", "last", "--json"]
+    images = [folder / f"{number}.png" for number in range(3)]
+    line = ["--images", *images, folder / "bad.png", "--channel", 2, "--top", 2, "--layer", "last", "--json"]
     assert deconv.main(words(folder, *line, "--out", folder / "top.png", "--relu-rule", "guided")) == 3
-    said = capsys.readouterr()
-    told = json.loads(said.out)
-    assert len(told["images"]) == 2
-    assert told["images"][0]["activation"] >= told["images"][1]["activation"]
-    assert "skipped" in said.err
+    output = capsys.readouterr()
+    printed = json.loads(output.out)
+    assert len(printed["images"]) == 2
+    assert printed["images"][0]["activation"] >= printed["images"][1]["activation"]
+    assert "skipped" in output.err
 
 
 def test_style_takes_controls_of_colour_space_and_scale(folder, capsys):
@@ -171,8 +171,8 @@ def test_what_cannot_end_well_is_refused_in_one_line(folder, capsys, command, li
     if "--out" not in line:
         placed += ["--out", str(folder / "refused.png")]
     assert command.main(words(folder, *placed)) == 2
-    (told,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
-    assert reason in told
+    (printed,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
+    assert reason in printed
     assert not (folder / "refused.png").exists()
 
 
@@ -186,12 +186,12 @@ def test_a_second_network_ranks_maximised_classes(folder, monkeypatch, capsys):
     monkeypatch.setattr("preimage.networks.loading.load_network", lambda name, **options: networks[name])
     line = ["--model", "own", "--classes", "dog", "cat", "--out", str(folder / "ranked.png"), "--json", *SHORT[:1]]
     assert maximize.main([*line, "iterations=3", "--second-network", "second"]) == 0
-    told = json.loads(capsys.readouterr().out)["images"]
+    printed = json.loads(capsys.readouterr().out)["images"]
     sheet = np.asarray(Image.open(folder / "ranked.png"), np.float32)
     side = networks["own"].size
-    pictures = np.stack([sheet[4 : 4 + side, 4 + k * (side + 4) : 4 + k * (side + 4) + side] for k in (0, 1)])
-    scores = networks["second"].encode(pictures, ["scores"])["scores"]
-    for row, place, one in zip(scores, (2, 3), told, strict=True):
+    images = np.stack([sheet[4 : 4 + side, 4 + k * (side + 4) : 4 + k * (side + 4) + side] for k in (0, 1)])
+    scores = networks["second"].encode(images, ["scores"])["scores"]
+    for row, place, one in zip(scores, (2, 3), printed, strict=True):
         assert one["second_network_rank"] == list(np.argsort(-row)).index(place)
     networks["second"].classes = ("a", "b", "c", "d")
     assert maximize.main([*line, "iterations=3", "--second-network", "second"]) == 2

@@ -17,10 +17,10 @@ from preimage_networks import photographs, tiny_model, tiny_network
 import preimage
 from preimage import compare, gallery
 from preimage.comparison import layer_analysis
-from preimage.comparison.class_agreement import resized_images
 from preimage.comparison.layer_analysis import distinctive_channels
 from preimage.comparison.similarity import alignment, centred_gram
 from preimage.config import CONFIGS, with_iterations
+from preimage.networks.class_labels import resized_images
 from preimage.networks.image_inputs import read_images
 from preimage.networks.layers import block_ends, cheapest_path, evenly_spaced_layers, matched_layers
 from preimage.networks.network import Network
@@ -30,7 +30,7 @@ from vislang.images.preprocess import find_preprocessing
 
 
 def other_network(size=24):
-    """Give a network of other names, another size and no classes, whose branches meet again."""
+    """Return a network of other names, another size and no classes, whose branches meet again."""
     image = keras.Input((size, size, 3))
     x = keras.layers.Conv2D(5, 3, padding="same", activation="relu", name="c1")(image)
     x = keras.layers.MaxPooling2D(2, name="p1")(x)
@@ -84,7 +84,7 @@ def test_depths_are_matched_by_name_else_by_stride_and_depth(networks):
     assert matched_layers(other, ["r3"], tiny) == ["last"]
 
 
-def test_branches_that_are_cut_off_each_are_looked_at_before_their_relus(networks):
+def test_branches_that_are_cut_off_each_are_read_before_their_relus(networks):
     tiny, other = networks
     assert other.before_relu("concatenate") == "pre:concatenate"
     assert (tiny.before_relu("sum"), tiny.before_relu("last")) == ("sum", "pre:last")
@@ -112,7 +112,7 @@ def test_the_cheapest_path_is_that_of_all_rises():
         assert cheapest_path(costs) == list(best)
 
 
-def test_pictures_are_prepared_for_each_network_and_bad_ones_are_listed(comparison):
+def test_images_are_prepared_for_each_network_and_bad_ones_are_listed(comparison):
     assert comparison.a.inputs.shape == (2, 16, 16, 3)
     assert comparison.b.inputs.shape == (2, 24, 24, 3)
     assert comparison.cka_images == 6
@@ -120,53 +120,59 @@ def test_pictures_are_prepared_for_each_network_and_bad_ones_are_listed(comparis
     assert comparison.skipped[0].source == "6"
     assert "not an image" in comparison.skipped[0].reason
     for side, size in ((comparison.a, 16), (comparison.b, 24)):
-        for look in side.layers:
-            for made in (look.inversions, look.caricatures, look.channel_images, look.projections):
+        for analysis in side.layers:
+            for made in (
+                analysis.inversions.images,
+                analysis.caricatures,
+                analysis.channel_images,
+                analysis.projections,
+            ):
                 assert made.shape == (2, size, size, 3)
-            assert look.requested.shape == (1, size, size, 3)
+            assert analysis.requested.shape == (1, size, size, 3)
 
 
 def test_errors_and_distances_are_those_of_the_inversions(networks, comparison):
     for network, side in zip(networks, (comparison.a, comparison.b), strict=True):
         everything = read_images(network, uint8()).images
-        for look in side.layers:
+        for analysis in side.layers:
             f, f0, all_f = (
-                network.encode(pictures, [look.layer])[look.layer].reshape(len(pictures), -1).astype(np.float64)
-                for pictures in (look.inversions, side.inputs, everything)
+                network.encode(images, [analysis.inversions.layer])[analysis.inversions.layer]
+                .reshape(len(images), -1)
+                .astype(np.float64)
+                for images in (analysis.inversions.images, side.inputs, everything)
             )
             off = np.linalg.norm(f - f0, axis=1)
-            assert look.feature_error == pytest.approx((off / np.linalg.norm(f0, axis=1)) ** 2, rel=1e-4)
+            assert analysis.inversions.feature_error == pytest.approx((off / np.linalg.norm(f0, axis=1)) ** 2, rel=1e-4)
             mean = np.mean([np.linalg.norm(a - b) for a, b in itertools.combinations(all_f, 2)])
-            assert look.distance == pytest.approx(off / mean, rel=1e-3)
+            assert analysis.inversions.distance == pytest.approx(off / mean, rel=1e-3)
 
 
 def test_classes_are_asked_of_the_network_that_has_some(networks, comparison):
     tiny, _ = networks
-    for look, elsewhere in zip(comparison.a.layers, comparison.b.layers, strict=True):
-        assert look.same_class_other is None
-        assert elsewhere.same_class is None
-        for pictures, made, told in (
-            (comparison.a.inputs, look.inversions, look.same_class),
-            (comparison.b.inputs, elsewhere.inversions, elsewhere.same_class_other),
+    for analysis, elsewhere in zip(comparison.a.layers, comparison.b.layers, strict=True):
+        assert analysis.inversions.same_class_other is None
+        assert elsewhere.inversions.same_class is None
+        for images, made, printed in (
+            (comparison.a.inputs, analysis.inversions.images, analysis.inversions.same_class),
+            (comparison.b.inputs, elsewhere.inversions.images, elsewhere.inversions.same_class_other),
         ):
             scores = [
-                tiny.encode(resized_images(one, 16), ["scores"])["scores"].argmax(axis=1) for one in (pictures, made)
+                tiny.encode(resized_images(one, 16), ["scores"])["scores"].argmax(axis=1) for one in (images, made)
             ]
-            assert told.tolist() == (scores[0] == scores[1]).tolist()
+            assert printed.tolist() == (scores[0] == scores[1]).tolist()
     assert comparison.class_names == ()
 
 
-def test_alignments_are_those_of_all_pictures_and_the_diagonal_is_in_the_matrix(networks, comparison):
+def test_alignments_are_those_of_all_images_and_the_diagonal_is_in_the_matrix(networks, comparison):
     assert comparison.cka.shape == (3, 3)
     features = [
         network.encode(read_images(network, uint8()).images, [layer])[layer]
         for network, layer in zip(networks, ("last", "r3"), strict=True)
     ]
-    for found, debiased in ((comparison.matched_cka, True), (comparison.matched_cka_biased, False)):
+    for found, debiased in ((comparison.cka, True), (comparison.cka_biased, False)):
         expected = alignment(*(centred_gram(one, debiased=debiased) for one in features))
-        assert found[0] == pytest.approx(expected, abs=1e-4)
-    assert comparison.matched_cka[0] == comparison.cka[2, 2]
-    assert comparison.matched_cka_biased[0] == comparison.cka_biased[2, 2]
+        assert comparison.matched(found) == pytest.approx([expected], abs=1e-4)
+        assert comparison.matched(found)[0] == found[2, 2]
 
 
 def test_distinctive_channels_are_rarely_active_and_not_just_large():
@@ -177,10 +183,10 @@ def test_distinctive_channels_are_rarely_active_and_not_just_large():
 
 
 def test_depths_are_the_same_however_few_features_are_held(networks, monkeypatch):
-    pictures, layers = read_images(networks[0], uint8()).images, ["first", "last", "mean"]
-    at_once = layer_analysis.layer_statistics(networks[0], pictures, layers, pooled=True)
+    images, layers = read_images(networks[0], uint8()).images, ["first", "last", "mean"]
+    at_once = layer_analysis.layer_statistics(networks[0], images, layers, pooled=True)
     monkeypatch.setattr(layer_analysis, "_HELD", 1)
-    one_by_one = layer_analysis.layer_statistics(networks[0], pictures, layers, pooled=True)
+    one_by_one = layer_analysis.layer_statistics(networks[0], images, layers, pooled=True)
     for layer in layers:
         assert one_by_one[layer].grams[True] == pytest.approx(at_once[layer].grams[True], abs=1e-6)
         assert one_by_one[layer].max_activations.shape == (6, networks[0].shape(layer)[-1])
@@ -198,15 +204,15 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     tiny_model(64).save(folder / "tiny.keras")
     (folder / "photos").mkdir()
-    for number, picture in enumerate(uint8(5, 64)):
-        Image.fromarray(picture).save(folder / "photos" / f"{number}.png")
+    for number, image in enumerate(uint8(5, 64)):
+        Image.fromarray(image).save(folder / "photos" / f"{number}.png")
     (folder / "photos" / "bad<.png").write_text("no picture")
     (folder / "labels.txt").write_text("cat\ndog, hound\nfish\nbird\n")
     (folder / "others.txt").write_text("emu\nfish\nowl\ncat\n")
     return folder
 
 
-def test_the_command_writes_one_page_and_numbers_and_a_network_beside_itself_is_the_same_twice(folder, capsys):
+def test_the_command_writes_one_page_and_values_and_a_network_beside_itself_is_the_same_twice(folder, capsys):
     tiny, out, numbers = (folder / name for name in ("tiny.keras", "page.html", "numbers.json"))
     line = [
         tiny,
@@ -221,24 +227,24 @@ def test_the_command_writes_one_page_and_numbers_and_a_network_beside_itself_is_
     line += ["--labels", folder / "labels.txt", "--labels-b", folder / "others.txt", "--pooled"]
     line += ["--num-layers", 1, "--limit", 2, "--iterations", 2, "--out", out, "--json", numbers]
     assert compare.main(list(map(str, line))) == 3
-    said = capsys.readouterr()
-    assert "last error" in said.out
-    assert "skipped" in said.err
+    output = capsys.readouterr()
+    assert "last error" in output.out
+    assert "skipped" in output.err
     page = out.read_text()
     assert not re.search(r'(?:src|href)="(?!data:)', page), "the page needs no other file"
     assert page.count('src="data:image/jpeg;base64,') == 2 * 9 + 2 * 2
     assert "bad<" not in page
-    told = json.loads(numbers.read_text())
-    assert set(told["classes"]) == {"cat", "fish"}, "the classes that both lists name"
-    assert told["a"] == told["b"], "equal seeds give equal searches"
-    assert np.diag(told["cka"]["debiased"]) == pytest.approx(np.ones(3), abs=1e-5)
-    depth = told["b"]["layers"][0]
+    printed = json.loads(numbers.read_text())
+    assert set(printed["classes"]) == {"cat", "fish"}, "the classes that both lists name"
+    assert printed["a"] == printed["b"], "equal seeds give equal searches"
+    assert np.diag(printed["cka"]["debiased"]) == pytest.approx(np.ones(3), abs=1e-5)
+    depth = printed["b"]["layers"][0]
     assert depth["layer"] == "last"
     assert depth["feature_error"]["mean"] == pytest.approx(np.mean(depth["feature_error"]["each"]), abs=1e-6)
     assert f"{depth['feature_error']['mean']:.3f}" in page
-    assert len(told["weights_fingerprints"][0]) == 64
-    assert told["networks"] == ["tiny.keras", "tiny.keras"]
-    assert set(told["images"]) <= {f"{number}.png" for number in range(5)}, "names, not paths"
+    assert len(printed["weights_fingerprints"][0]) == 64
+    assert printed["networks"] == ["tiny.keras", "tiny.keras"]
+    assert set(printed["images"]) <= {f"{number}.png" for number in range(5)}, "names, not paths"
 
 
 def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):
@@ -246,9 +252,9 @@ def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):
     line += ["--style", folder / "photos" / "1.png", "--layers", "last", "--channels", 2, "--limit", 2]
     line += ["--labels", folder / "labels.txt", "--iterations", 2, "--out", folder / "gallery.html", "--json"]
     assert gallery.main(list(map(str, line))) == 3
-    told = json.loads(capsys.readouterr().out)
-    assert list(told["inversions"]) == ["last"]
-    assert len(told["style"]["loss"]) == 2
+    printed = json.loads(capsys.readouterr().out)
+    assert list(printed["inversions"]) == ["last"]
+    assert len(printed["style"]["loss"]) == 2
     page = (folder / "gallery.html").read_text()
     titles = ["Inversions", "Classes", "Channels", "Caricatures", "Patches and projections", "Filters from white noise"]
     assert re.findall("<h2>(.*?)</h2>", page) == [*titles, "Style"]
@@ -283,6 +289,6 @@ def test_what_cannot_end_well_is_refused_in_one_line(folder, capsys, command, li
     placed += ["--preprocessing-b", "squash-64-tf/v1"] if command is compare else []
     placed += [] if "--out" in line else ["--out", str(folder / "refused.html")]
     assert command.main(placed) == 2
-    (told,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
-    assert reason in told
+    (printed,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
+    assert reason in printed
     assert not (folder / "refused.html").exists()

@@ -90,9 +90,9 @@ def test_each_rule_is_the_slow_backward_pass(rule):
 
 def test_the_rules_agree_where_nothing_is_negative():
     network = tiny_network()
-    pictures = photographs(1)
+    images = photographs(1)
     direction = unit_directions("first", network.shape("first"), [2])
-    plain, guided = (project(network, pictures, "first", direction, relu_rule=rule) for rule in ("gradient", "guided"))
+    plain, guided = (project(network, images, "first", direction, relu_rule=rule) for rule in ("gradient", "guided"))
     np.testing.assert_allclose(plain, guided, atol=1e-6)
 
 
@@ -121,11 +121,11 @@ def test_channels_that_a_layer_does_not_have_are_refused_by_the_functions(channe
 
 def test_projections_of_limited_relus_start_before_the_limit():
     network = tiny_network()
-    pictures = 3 * photographs(2)
+    images = 3 * photographs(2)
     assert network.before_relu("second") == "pre:second"
     assert network.before_relu("pool") == "pool"
-    assert network.encode(pictures, ["second"])["second"].max() == 6.0
-    found = preimage.deconv_images(network, pictures, "second", relu_rule="gradient").images
+    assert network.encode(images, ["second"])["second"].max() == 6.0
+    found = preimage.deconv_images(network, images, "second", relu_rule="gradient").images
     assert np.abs(found).reshape(2, -1).max(1).min() > 0
     colours = as_colours(found)
     assert colours.dtype == np.uint8
@@ -163,7 +163,7 @@ def test_a_deconvnet_does_not_undo_caffes_normalisation():
     assert np.abs(project(network, photographs(1, 8), "norm", direction, relu_rule="guided") - direction).max() > 0.1
 
 
-def test_top_patches_are_the_strongest_of_all_pictures_and_bad_files_are_told(tmp_path):
+def test_top_patches_are_the_strongest_of_all_images_and_bad_files_are_listed(tmp_path):
     network, paths = tiny_network(), []
     for number, picture in enumerate(photographs(20)):
         paths.append(tmp_path / f"{number}.png")
@@ -179,8 +179,8 @@ def test_top_patches_are_the_strongest_of_all_pictures_and_bad_files_are_told(tm
     assert sum(seen) == 21
     for patch in patches:
         top, left, bottom, right = patch.box
-        np.testing.assert_array_equal(patch.pixels, patch.image[top:bottom, left:right])
-        assert 0 < patch.pixels.shape[0] <= SIZE
+        assert 0 <= top < bottom <= SIZE
+        assert 0 <= left < right <= SIZE
         assert patch.enlarged(patch.image).shape == (SIZE, SIZE, 3)
     with pytest.raises(ConfigError, match="layer third got channel 8, expected 0 to 7"):
         preimage.top_patches(network, paths, "third", 8)

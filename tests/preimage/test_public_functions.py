@@ -34,8 +34,8 @@ def test_the_example_of_each_function_is_what_it_returns(name, network, folder, 
     monkeypatch.chdir(folder)
     names = {**vars(preimage), "network": network}
     (test,) = [one for one in doctest.DocTestFinder().find(getattr(preimage, name), name, globs=names) if one.examples]
-    said = []
-    assert doctest.DocTestRunner().run(test, out=said.append).failed == 0, "".join(said)
+    output = []
+    assert doctest.DocTestRunner().run(test, out=output.append).failed == 0, "".join(output)
 
 
 def test_importing_does_not_load_a_backend():

@@ -1,4 +1,4 @@
-"""Measures between features and between pictures, against slow definitions, properties and numbers worked by hand."""
+"""Measures between features and between images, against slow definitions, properties and numbers worked by hand."""
 
 import itertools
 
@@ -111,10 +111,10 @@ def test_a_ramp_has_all_its_mass_in_the_bin_of_its_direction(direction, filled):
 
 
 def test_a_steep_edge_outweighs_a_flat_one():
-    picture = np.zeros((20, 20))
-    picture[:, 10:] += 90.0  # to the right, 0 degrees: bin 8, from -20 to 0
-    picture[10:] -= 10.0  # up, 90 degrees: bin 13, from 80 to 100
-    histogram = orientation_histogram(picture)
+    image = np.zeros((20, 20))
+    image[:, 10:] += 90.0  # to the right, 0 degrees: bin 8, from -20 to 0
+    image[10:] -= 10.0  # up, 90 degrees: bin 13, from 80 to 100
+    histogram = orientation_histogram(image)
     assert histogram[8] > 0.8
     assert 0.05 < histogram[13] < 0.2
 
@@ -131,14 +131,14 @@ def slow_histogram(grey):
     return masses / masses.sum()
 
 
-def test_histograms_follow_the_slow_definition_of_grey_and_of_coloured_pictures():
+def test_histograms_follow_the_slow_definition_of_grey_and_of_coloured_images():
     colours = np.random.default_rng(0).uniform(0, 255, (8, 9, 3))
     grey = colours @ [0.2989, 0.5870, 0.1140]
     assert orientation_histogram(colours) == pytest.approx(slow_histogram(grey), abs=1e-12)
     assert orientation_histogram(grey) == pytest.approx(orientation_histogram(colours), abs=1e-12)
 
 
-def test_a_flat_picture_has_an_empty_histogram():
+def test_a_flat_image_has_an_empty_histogram():
     assert orientation_histogram(np.full((5, 5, 3), 7.0)).sum() == 0
 
 

@@ -1,4 +1,4 @@
-"""Training classifiers on drawn pictures of two domains: it learns, resumes bit for bit, and can be looked into."""
+"""Training classifiers on drawn images of two domains: it learns, resumes bit for bit, and loads as a network."""
 
 import json
 import shutil
@@ -33,8 +33,8 @@ def pacs(tmp_path_factory):
         for label, colour in (("lake", (30, 60, 220)), ("rose", (220, 40, 50))):
             (folder / domain / label).mkdir(parents=True)
             for number in range(8):
-                picture = np.clip(np.array(colour) + random.normal(0, 25, (40, 40, 3)), 0, 255).astype(np.uint8)
-                Image.fromarray(picture).save(folder / domain / label / f"{number}.png")
+                image = np.clip(np.array(colour) + random.normal(0, 25, (40, 40, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(image).save(folder / domain / label / f"{number}.png")
     return folder
 
 
@@ -76,10 +76,10 @@ def test_stopped_and_resumed_equals_never_stopped(pacs, scratch, tmp_path, monke
 
 
 def test_the_folder_says_what_was_learned_from(pacs, scratch):
-    told = json.loads((scratch / "config.json").read_text())
-    assert (told["kind"], told["classes"], told["domains"]) == ("classifier", ["lake", "rose"], ["photo"])
-    assert {split: len(ids) for split, ids in told["images"].items()} == {"train": 10, "dev": 2}
-    assert all((pacs / image_id).is_file() and image_id.startswith("photo/") for image_id in told["images"]["train"])
+    printed = json.loads((scratch / "config.json").read_text())
+    assert (printed["kind"], printed["classes"], printed["domains"]) == ("classifier", ["lake", "rose"], ["photo"])
+    assert {split: len(ids) for split, ids in printed["images"].items()} == {"train": 10, "dev": 2}
+    assert all((pacs / image_id).is_file() and image_id.startswith("photo/") for image_id in printed["images"]["train"])
 
 
 def test_a_trained_folder_is_a_network_with_classes_and_layers(pacs, scratch, tmp_path, capsys):
@@ -87,11 +87,11 @@ def test_a_trained_folder_is_a_network_with_classes_and_layers(pacs, scratch, tm
     assert network.classes == ("lake", "rose")
     assert {"grid", "pooled", "scores", "conv1", "relu2", "pool1"} <= set(network.layer_names)
     assert network.shape("grid") == (32, 32, 6)
-    picture = pacs / "photo" / "rose" / "0.png"
-    classes = preimage.classify_images(network, picture).labels[0]
+    image = pacs / "photo" / "rose" / "0.png"
+    classes = preimage.classify_images(network, image).labels[0]
     assert {one.name for one in classes} == {"lake", "rose"}
     assert preimage.load_network(scratch, size=96).shape("grid") == (48, 48, 6)
-    line = ["--model", scratch, "--layer", "relu2", "--images", picture, "--out", tmp_path / "inverted.png"]
+    line = ["--model", scratch, "--layer", "relu2", "--images", image, "--out", tmp_path / "inverted.png"]
     assert invert.main([*map(str, line), "--set", "iterations=2,1"]) == 0
     assert "feature_error" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="holds its own weights"):
@@ -105,21 +105,21 @@ def test_finetuning_first_trains_the_last_layer_alone(pacs, tmp_path, capsys):
     seen = []
     save = ResumableTraining.on_epoch_end
 
-    def look(self, epoch, logs=None):
+    def analysis(self, epoch, logs=None):
         seen.append(load_trunk(self.saved_model))
         save(self, epoch, logs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ResumableTraining, "on_epoch_end", look)
+        patch.setattr(ResumableTraining, "on_epoch_end", analysis)
         assert train.main(line) == 0
     assert fingerprint(seen[0]) == fingerprint(start)
     assert fingerprint(seen[1]) != fingerprint(start)
-    told = json.loads(capsys.readouterr().out)
-    assert (told["images"], told["dev_images"], told["dev_accuracy"]) == (10, 2, 100.0)
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["images"], printed["dev_images"], printed["dev_accuracy"]) == (10, 2, 100.0)
 
 
 def load_trunk(model):
-    """Give the weights of all layers but the last."""
+    """Return the weights of all layers but the last."""
     return [weight for layer in model.layers[:-1] for weight in layer.get_weights()]
 
 
@@ -131,14 +131,14 @@ def test_rates_fall_by_a_cosine_after_the_head():
     np.testing.assert_allclose(rates[2:], [0.9619, 0.6913, 0.3087, 0.0381], atol=1e-4)
 
 
-def test_every_picture_is_shown_equally_often_and_an_epoch_knows_its_views():
+def test_every_image_is_shown_equally_often_and_an_epoch_knows_its_views():
     random = np.random.default_rng(0)
-    pictures = [Image.fromarray(random.integers(0, 255, (30, 30, 3), dtype=np.uint8)) for _ in range(6)]
+    images = [Image.fromarray(random.integers(0, 255, (30, 30, 3), dtype=np.uint8)) for _ in range(6)]
     config = ClassifierConfig(batch_size=4, save_every=3, updates=6, head_updates=0)
 
     def epochs(first, count):
         preprocessing = find_preprocessing("squash-64-tf/v1")
-        batches = ViewBatches(pictures, np.arange(6), config=config, preprocessing=preprocessing, seed=5)
+        batches = ViewBatches(images, np.arange(6), config=config, preprocessing=preprocessing, seed=5)
         for epoch in range(first, first + count):
             batches.start_at(epoch)
             yield [batches[number] for number in range(len(batches))]
@@ -154,7 +154,7 @@ def test_every_picture_is_shown_equally_often_and_an_epoch_knows_its_views():
     assert -1 <= whole[0][0][0].min() < whole[0][0][0].max() <= 1
 
 
-def test_per_class_chooses_how_many_pictures(pacs, tmp_path):
+def test_per_class_chooses_how_many_images(pacs, tmp_path):
     for per_class, expected in ((2, 4), (0, 20)):
         args = train.build_parser().parse_args(
             arguments(pacs, tmp_path, domains=("photo", "sketch"), more=["--per-class", per_class])
@@ -162,7 +162,7 @@ def test_per_class_chooses_how_many_pictures(pacs, tmp_path):
         assert len(choose(read_pacs(args.data), "train", args)) == expected
 
 
-def test_a_broken_picture_is_left_out_and_told(pacs, tmp_path, capsys):
+def test_a_broken_image_is_left_out_and_reported(pacs, tmp_path, capsys):
     data = tmp_path / "pacs"
     shutil.copytree(pacs, data)
     args = train.build_parser().parse_args(arguments(data, tmp_path / "run"))
@@ -175,7 +175,7 @@ def test_a_broken_picture_is_left_out_and_told(pacs, tmp_path, capsys):
     assert broken.image_id not in json.loads((tmp_path / "run" / "config.json").read_text())["images"]["train"]
 
 
-def test_a_split_of_broken_pictures_is_refused_by_the_name_of_its_own(pacs, tmp_path, capsys):
+def test_a_split_of_broken_images_is_refused_by_the_name_of_its_own(pacs, tmp_path, capsys):
     data = tmp_path / "pacs"
     shutil.copytree(pacs, data)
     args = train.build_parser().parse_args(arguments(data, tmp_path / "run"))
@@ -185,8 +185,8 @@ def test_a_split_of_broken_pictures_is_refused_by_the_name_of_its_own(pacs, tmp_
     for record in dev:
         record.path.write_text("no picture")
     assert train.main(arguments(data, tmp_path / "run", *SCRATCH)) == 2
-    (told,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert f"none of {len(dev)} images can be read, first {dev[0].image_id}" in told
+    (printed,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert f"none of {len(dev)} images can be read, first {dev[0].image_id}" in printed
 
 
 @pytest.mark.parametrize(
@@ -195,13 +195,13 @@ def test_a_split_of_broken_pictures_is_refused_by_the_name_of_its_own(pacs, tmp_
         ({"domains": ["phto"]}, "unknown domain 'phto'; did you mean photo"),
         ({"more": ["--backbone", "compact"]}, "--preset scratch has no backbone, got --backbone compact"),
         ({"more": ["--per-class", "99"]}, "99 images of each class take 99 of photo/lake, which has 5"),
-        ({"config": "finetuned", "more": ["--backbone", "compat"]}, "backbone got 'compat', expected one of: compact"),
+        ({"config": "finetuned", "more": ["--backbone", "compat"]}, "unknown backbone 'compat'; did you mean compact"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(pacs, tmp_path, capsys, change, reason):
     assert train.main(arguments(pacs, tmp_path / "run", **change)) == 2
-    (told,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
-    assert reason in told
+    (printed,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
+    assert reason in printed
     assert not (tmp_path / "run" / "config.json").exists()
 
 
@@ -222,7 +222,7 @@ def test_settings_out_of_range_are_refused(settings, reason):
         ClassifierConfig(**settings)
 
 
-def test_a_damaged_folder_is_told_apart(scratch, tmp_path):
+def test_a_damaged_folder_is_refused(scratch, tmp_path):
     for name, reason in (
         ("architecture.json", "no network that can be read"),
         ("model.weights.h5", "model.weights.h5"),
@@ -236,7 +236,7 @@ def test_a_damaged_folder_is_told_apart(scratch, tmp_path):
         build_classifier(CLASSIFIERS["scratch"], ["one"])
 
 
-def test_the_scratch_preset_sees_most_of_the_picture_at_its_last_map():
+def test_the_scratch_preset_sees_most_of_the_image_at_its_last_map():
     built = build_classifier(CLASSIFIERS["scratch"], ["a", "b"])
     network = Network("scratch", built.model, built.preprocessing, built.layers)
     assert network.receptive_field("grid").side == 80
