@@ -23,7 +23,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "search": Command("vse.search", "find images by a sentence or by a similar image"),
         "regions": Command("captioner.regions", "describe regions of an image, or ground a sentence in them"),
         "explain": Command("saliency.explain", "show which part of an image or video each word comes from"),
-        "unusual": Command("naturalness.map", "map how unnatural each place of an image is, and rank images"),
+        "unusual": Command("naturalness.map", "map how unnatural each cell of an image is, and rank images"),
         "album": Command("app.album", "write an offline page of your images with captions and search"),
     },
     "Look inside networks": {

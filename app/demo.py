@@ -267,14 +267,14 @@ def unusual_places(model: Any, images: Sequence[Any]) -> str:
     for image in images:
         shown = decode_image(image.path)
         figures = [("image", data_uri(shown, side=_SIDE))]
-        for words, kind in (("draws the eye", "fixation"), ("does not belong", "anomaly")):
+        for words, kind in (("attracts fixations", "fixation"), ("anomalous", "anomaly")):
             scores = unnaturalness_map(model, shown, kind=kind)
             figures.append((words, data_uri(drawn(np.asarray(shown), scores, overlaid=True), side=_SIDE)))
         rows += figure_card(image.path.name, figures)
     return section(
         "Unusual places",
         f'<div class="pair">{rows}</div>',
-        text="Places that a model of natural images predicts poorly: they tend to draw the eye, or do not belong.",
+        text="Cells that a model of natural images predicts poorly, which tend to attract fixations or are anomalous.",
         command="vislang unusual dog.jpg --overlay",
     )
 

@@ -65,7 +65,7 @@ STEPS = (
         "train captioner --preset scenes-regions --out {drawn}/describer" + _SNIPPETS,
     ),
     ("describing the regions of a new scene", "regions --model {drawn}/describer --out {out}/regions.png" + _SCENE),
-    ("mapping what draws the eye in a new scene", "unusual --overlay --out {out}/unnatural.png" + _SCENE),
+    ("mapping what attracts fixations in a new scene", "unusual --overlay --out {out}/unnatural.png" + _SCENE),
 )
 _SHOWN = (
     "results/retrieval-scenes-test.html",
