@@ -25,19 +25,12 @@ _RELEASE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that can be fetched.
-
-    Attributes:
-        archives: what is downloaded.
-        images_of_split: number of images in each split of a complete copy.
-        captioned_images: number of images in its caption file.
-        terms: of use, printed after fetching.
-    """
+    """A data set that can be fetched."""
 
     archives: tuple[Archive, ...]
-    images_of_split: Mapping[str, int]
-    captioned_images: int
-    terms: str
+    images_of_split: Mapping[str, int]  # number of images of a complete copy
+    captioned_images: int  # number of images in its caption file
+    terms: str  # of use, printed after fetching
 
 
 SOURCES = {
@@ -148,18 +141,11 @@ def run(args: argparse.Namespace) -> int:
     source = look_up(SOURCES, args.name, "data set to fetch")
     if args.mirror:
         source = replace(source, archives=tuple(archive.also_from(args.mirror) for archive in source.archives))
-    if args.origin:
-        report(link_copy(source, args.origin, args.out), source, args.out)
-    else:
-        report(fetch(source, args.out, timeout=args.timeout), source, args.out)
-    return DONE
-
-
-def report(records: Sequence[ImageRecord], source: Source, folder: str) -> None:
-    """Print how much a folder holds, and the terms of use."""
+    records = link_copy(source, args.origin, args.out) if args.origin else fetch(source, args.out, timeout=args.timeout)
     sentences, _ = captions_of(records)
-    print(f"{len(records)} images with {len(sentences)} captions in {folder}")
+    print(f"{len(records)} images with {len(sentences)} captions in {args.out}")
     print(f"note: {source.terms}", file=sys.stderr)
+    return DONE
 
 
 if __name__ == "__main__":

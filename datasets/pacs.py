@@ -22,12 +22,7 @@ _NEXT = "expected DOMAIN/CLASS/*.jpg, such as photo/dog/1.jpg, with the same cla
 
 @dataclass(frozen=True)
 class LabelledRecord(ImageRecord):
-    """An image with a class label; its id is DOMAIN/CLASS/NAME, and it has no captions.
-
-    Attributes:
-        domain: how the object is shown, such as "sketch".
-        label: what it is, such as "dog".
-    """
+    """An image with a class label such as "dog" and a domain such as "sketch"; its id is DOMAIN/CLASS/NAME."""
 
     domain: str
     label: str

@@ -24,7 +24,7 @@ class ImageRecord:
         image_id: unique in the data set; the file name wherever the data set has files.
         path: the image file, or None where only features are published.
         split: one of `SPLITS`.
-        captions: the sentences that people wrote for it, cleaned but not tokenized.
+        captions: sentences by people, cleaned but not tokenized.
     """
 
     image_id: str
@@ -58,15 +58,16 @@ def of_split(records: Iterable[Record], split: str) -> tuple[Record, ...]:
     return chosen
 
 
+def check_restval(restval: str | None) -> None:
+    """Refuse a value of the option restval, which says what becomes of images outside of the usual splits."""
+    if restval not in (None, "train", "drop"):
+        raise DataError(f"restval got {restval!r}, expected 'train' (add those images to train) or 'drop'")
+
+
 def with_features(records: tuple[ImageRecord, ...], cache: Any) -> tuple[ImageRecord, ...]:
-    """Return the records whose image is in the feature cache; name those left out on stderr.
+    """Return the records whose image is in an open feature cache; name those left out on stderr.
 
-    Args:
-        records: images of one split.
-        cache: an open feature cache, with `ids` and `path`.
-
-    Returns:
-        All records when none is in the cache, so that reading the cache raises the error.
+    Where none is in the cache, all records are returned, so that reading the cache raises the error.
     """
     cached = set(cache.ids)
     kept = tuple(record for record in records if record.image_id in cached)
@@ -97,10 +98,7 @@ def check_splits(records: Iterable[Record]) -> tuple[Record, ...]:
             )
     if len(split_of) != len(records):
         counts = Counter(record.image_id for record in records)
-        twice = []
-        for image_id, count in counts.items():
-            if count > 1:
-                twice.append(image_id)
+        twice = [image_id for image_id, count in counts.items() if count > 1]
         raise DataError(
             f"{len(twice)} images are listed more than once, first {twice[0]!r} in split {split_of[twice[0]]!r},"
             " expected once each; remove the extra lines"
@@ -109,14 +107,7 @@ def check_splits(records: Iterable[Record]) -> tuple[Record, ...]:
 
 
 def captions_of(records: Iterable[ImageRecord]) -> tuple[list[str], np.ndarray]:
-    """Return all captions in one list, and the image of each.
-
-    Args:
-        records: N images.
-
-    Returns:
-        The M sentences, image after image, and int64 [M]: the row in `records` that each belongs to.
-    """
+    """Return the M captions of N images in one list, image after image, and int64 [M]: the row in `records` of each."""
     sentences: list[str] = []
     image_of_caption: list[int] = []
     for row, record in enumerate(records):

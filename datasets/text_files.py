@@ -11,11 +11,11 @@ _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def read_lines(path: Path, next_step: str) -> list[str]:
-    r"""Read a UTF-8 text file and cut it at "\n" only; empty lines at the end are dropped.
+    """Read a UTF-8 text file and cut it at newlines only; empty lines at the end are dropped.
 
     Args:
         path: the file.
-        next_step: what mends a missing or broken file.
+        next_step: what to do about a missing or damaged file.
 
     Raises:
         DataError: the file is missing, unreadable or no UTF-8 text.
@@ -41,7 +41,7 @@ def first_existing(folder: Path, names: tuple[str, ...], what: str, next_step: s
     """Return the first of `names` that exists in `folder`.
 
     Raises:
-        DataError: none does; the message lists what was looked for.
+        DataError: none does; the message lists the names.
     """
     for name in names:
         if (folder / name).exists():

@@ -55,7 +55,7 @@ def write_clip(
     Raises:
         DataError: the video cannot be read again or not be written.
     """
-    first = next(sampled_frames(source, fps)).picture
+    first = next(sampled_frames(source, fps)).image
     tiles = _labelled_tiles(first, explanation, tile)
     width, height = tiles.size
     timeline = draw_timeline(explanation, width)
@@ -63,7 +63,7 @@ def write_clip(
     with written_video(path, size, fps) as add:
         for frame, maps in zip(sampled_frames(source, fps), explanation.maps, strict=False):
             canvas = Image.new("RGB", size)
-            canvas.paste(tiles.draw(_maps_over(frame.picture, explanation, maps, tiles.tile_size)), (0, 0))
+            canvas.paste(tiles.draw(_maps_over(frame.image, explanation, maps, tiles.tile_size)), (0, 0))
             canvas.paste(timeline.image, (0, height))
             across = timeline.position(frame.seconds)
             ImageDraw.Draw(canvas).line([(across, height), (across, size[1])], _CURSOR, 2)

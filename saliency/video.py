@@ -74,7 +74,7 @@ def _cells(model: Any, frames: Iterator[Frame], times: list[float], options: Rea
     for some in _listed(frames):
         for frame in some:
             times.append(frame.seconds)
-        yield from encoded_cells(model, [frame.picture for frame in some], options)
+        yield from encoded_cells(model, [frame.image for frame in some], options)
 
 
 def _batches(cells: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

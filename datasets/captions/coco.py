@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from datasets.records import ImageRecord, check_splits
+from datasets.records import ImageRecord, check_restval, check_splits
 from datasets.text_files import clean_caption, first_existing, read_lines
 from vislang.core.errors import DataError
 from vislang.core.files import read_json
@@ -41,8 +41,7 @@ def read_coco(
     Raises:
         DataError: a file is missing or malformed, a list names an unknown image, splits overlap, restval not chosen.
     """
-    if restval not in (None, "train", "drop"):
-        raise DataError(f"restval got {restval!r}, expected 'train' (add those images to train) or 'drop'")
+    check_restval(restval)
     folder = Path(folder)
     listed: dict[str, str] = {}
     if split_lists is not None:

@@ -18,21 +18,13 @@ _TOKEN_LINE = re.compile(r"([^\t#]+)#([0-9]+)\t(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class FlickrLayout:
-    """Where a Flickr data set keeps its parts; of several names the first that exists is used.
+    """Where a Flickr data set keeps its parts; of several names the first that exists is used."""
 
-    Attributes:
-        tokens: names of the caption file.
-        lists: {split: names of its list}.
-        images: names of the image folder.
-        next_step: what to do about a missing or damaged file.
-        misprints: {image name that the published caption file spells wrongly: the right one}.
-    """
-
-    tokens: tuple[str, ...]
-    lists: Mapping[str, tuple[str, ...]]
-    images: tuple[str, ...]
-    next_step: str
-    misprints: Mapping[str, str] = field(default_factory=dict)
+    tokens: tuple[str, ...]  # the caption file
+    lists: Mapping[str, tuple[str, ...]]  # {split: its list}
+    images: tuple[str, ...]  # the image folder
+    next_step: str  # what to do about a missing or damaged file
+    misprints: Mapping[str, str] = field(default_factory=dict)  # {misspelt image name in the caption file: its name}
 
 
 FLICKR8K = FlickrLayout(
@@ -131,10 +123,7 @@ def _read(
             if name not in captions:
                 raise DataError(f"{split_list}: image {name!r} has no caption in {tokens.name}; {layout.next_step}")
             records.append(ImageRecord(name, files.get(name), split, captions[name]))
-    missing = []
-    for record in records:
-        if record.path is None:
-            missing.append(record.image_id)
+    missing = [record.image_id for record in records if record.path is None]
     if missing and require_images:
         raise DataError(
             f"{folder}: {len(missing)} of {len(records)} listed images are missing, first {missing[0]!r};"

@@ -44,12 +44,7 @@ class EntityPhrase:
 
 @dataclass(frozen=True)
 class EntityNotes:
-    """The annotations of one image.
-
-    Attributes:
-        sentences: each as a tuple of words, including punctuation.
-        phrases: in reading order.
-    """
+    """The annotations of one image: sentences as words, including punctuation, and their phrases in reading order."""
 
     sentences: tuple[tuple[str, ...], ...]
     phrases: tuple[EntityPhrase, ...]
@@ -60,14 +55,11 @@ class EntityNotes:
 
 
 def read_entities(folder: str | Path, image_ids: Iterable[str]) -> dict[str, EntityNotes]:
-    """Read the annotations of images.
+    """Read the annotations of images: {image_id: notes}, in the order of `image_ids`.
 
     Args:
         folder: holds `annotations.zip`, or `Annotations` and `Sentences`.
         image_ids: names whose stem up to the first "_" is Flickr's number of the photograph.
-
-    Returns:
-        {image_id: notes}, in the order of `image_ids`.
 
     Raises:
         DataError: missing or damaged files, or an image without annotations.

@@ -1,9 +1,9 @@
 """Human judgements of captions of Flickr8K's images, as published correlations were computed from them.
 
 Both files rate captions that were written for some image as captions of another. Where a candidate is also one of the
-image's own references, every metric is trivially at its maximum. The published code drops such pairs from the experts'
-file (158 of 5,822); in the crowd's file it keeps the pairs and drops the reference, for all pairs of that image. Both
-are repeated here.
+image's own references, every metric is trivially at its maximum. As in the published code, such pairs are dropped from
+the experts' file (158 of 5,822); in the crowd's file the pairs are kept and the reference is dropped for all pairs of
+that image.
 
 References: Hodosh et al. 2013, JAIR 47, for the judgements; Hessel et al. 2021, arXiv:2104.08718, for the protocol.
 """
@@ -67,10 +67,7 @@ def read_crowd(path: Path, captions: Mapping[str, Sequence[str]]) -> Judged:
 
     Args:
         path: lines of image, caption id, share of "yes", number of "yes" and of "no", cut by tabs.
-        captions: the captions of each image, in the order of their ids.
-
-    Raises:
-        DataError: a missing file, a malformed line, or a name that has no captions.
+        captions: as for `read_expert`, whose errors are also raised.
     """
     lines = list(_lines(path, captions))
     references: dict[str, list[str]] = {}

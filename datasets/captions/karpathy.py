@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from datasets.records import ImageRecord, check_splits
+from datasets.records import ImageRecord, check_restval, check_splits
 from datasets.text_files import clean_caption, first_existing
 from vislang.core.errors import DataError
 from vislang.core.files import read_json
@@ -37,8 +37,7 @@ def read_karpathy(
     Raises:
         DataError: no such file, an entry is malformed, restval is not chosen, an image or caption is missing.
     """
-    if restval not in (None, "train", "drop"):
-        raise DataError(f"restval got {restval!r}, expected 'train' (add those images to train) or 'drop'")
+    check_restval(restval)
     path = _json_path(Path(folder))
     image_folder = _image_folder(path.parent, images)
     records = []
@@ -81,14 +80,11 @@ def read_imgids(folder: str | Path) -> dict[str, int]:
 
 
 def read_vgg_feats(path: str | Path, *, num_images: int | None = None) -> np.ndarray:
-    """Read VGG-16 fc7 features (after ReLU, not normalised), one row per image.
+    """Read VGG-16 fc7 features (after ReLU, not normalised): float32 [N, 4096], row i is the image whose imgid is i.
 
     Args:
         path: vgg_feats.mat, of MATLAB v5 or v7.3; its key "feats" is 4096 x N.
         num_images: expected N; None: any.
-
-    Returns:
-        float32 [N, 4096], row i is the image whose imgid is i.
 
     Raises:
         DataError: no such file or key, a wrong or transposed shape, or values that are not finite.

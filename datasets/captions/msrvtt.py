@@ -29,10 +29,7 @@ def read_msrvtt(folder: str | Path, *, dev: int | str = 0) -> tuple[ImageRecord,
         DataError: no such file, an entry is malformed, or more clips are asked for dev than there are.
     """
     folder = Path(folder)
-    found = []
-    for name in _FILES:
-        if (folder / name).is_file():
-            found.append(folder / name)
+    found = [folder / name for name in _FILES if (folder / name).is_file()]
     if not found:
         raise DataError(f"{folder} holds none of {', '.join(_FILES)}; {_NEXT}")
     clips = {path.stem: path for name in _FOLDERS for path in sorted((folder / name).glob("*.*"))}

@@ -56,18 +56,12 @@ def read_precomputed_features(
     splits: tuple[str, ...] = PRECOMPUTED_SPLITS,
     captions_per_image: int = 5,
 ) -> tuple[list[str], np.ndarray]:
-    """Read the features, one row per image.
+    """Read the features, one row per image; arguments are those of `read_precomputed`.
 
     Files that repeat the row of an image for each of its captions are reduced, after checking that the rows are equal.
 
-    Args:
-        folder: as for `read_precomputed`.
-        name: as for `read_precomputed`.
-        splits: as for `read_precomputed`.
-        captions_per_image: as for `read_precomputed`.
-
     Returns:
-        The N ids that `read_precomputed` gives, in the same order, and float32 [N, D].
+        The N ids of `read_precomputed`, in the same order, and float32 [N, D].
 
     Raises:
         DataError: counts do not match, rows of one image differ, or splits have different widths.

@@ -21,19 +21,12 @@ _TRIES = 3  # per mirror; each resumes where the last one stopped
 
 @dataclass(frozen=True)
 class Archive:
-    """A published zip file.
-
-    Attributes:
-        name: of the file.
-        urls: mirrors, tried in order.
-        sha256: hex, or None where the publisher gives none; then only the CRCs inside the zip are checked.
-        max_unpacked: bytes that it may hold; more counts as an attack.
-    """
+    """A published zip file."""
 
     name: str
-    urls: tuple[str, ...]
-    sha256: str | None
-    max_unpacked: int
+    urls: tuple[str, ...]  # mirrors, tried in order
+    sha256: str | None  # hex; None: not published, only the CRCs inside the zip are checked
+    max_unpacked: int  # bytes that it may hold; more counts as an attack
 
     def also_from(self, folder_url: str) -> "Archive":
         """Return a copy that tries one more mirror first."""
@@ -41,13 +34,10 @@ class Archive:
 
 
 def download(archive: Archive, folder: Path, *, timeout: float) -> tuple[Path, str]:
-    """Download the archive into `folder`.
+    """Download the archive into `folder`, and return the file and its SHA-256.
 
-    Bytes go to `<name>.part`, which a later call continues. A finished file is used after the same checks, so a file
-    put there by hand is as good as a download.
-
-    Returns:
-        The file, and its SHA-256.
+    Bytes go to `<name>.part`, which a later call continues. A finished file, also one put there by hand, is only
+    checked.
 
     Raises:
         DataError: no mirror answers, or the file is damaged.

@@ -12,17 +12,9 @@ _MAX_MEMBERS = 200_000
 
 
 def unpack(path: Path, folder: Path, *, max_bytes: int) -> int:
-    """Unpack a zip file.
+    """Unpack a zip file of at most `max_bytes`, and return the number of files in it.
 
     Every name is checked before the first byte is written. Folders that macOS adds are left out.
-
-    Args:
-        path: the zip file.
-        folder: where to.
-        max_bytes: limit of the bytes of all members together.
-
-    Returns:
-        The number of files in it.
 
     Raises:
         DataError: a member is absolute, leads out of the folder or is a link, or the members are too large together.

@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from datasets.fixations.records import FixationData, FixationRecord, build_record
+from datasets.fixations.records import FixationData, FixationRecord, build_record, read_records
 from datasets.text_files import read_lines
 from vislang.core.errors import DataError
 from vislang.images.decode import image_size
@@ -51,14 +51,11 @@ def read_fixations_csv(folder: str | Path, *, drop_first: bool = False) -> Fixat
     """
     folder = Path(folder)
     fixations, has_durations = _read_table(_csv_path(folder))
-    records: list[FixationRecord] = []
-    skipped: list[tuple[str, str]] = []
-    for image_id in sorted(fixations):
-        try:
-            records.append(_record(folder, image_id, fixations[image_id], has_durations, drop_first=drop_first))
-        except DataError as error:
-            skipped.append((image_id, str(error)))
-    return FixationData(tuple(records), tuple(skipped))
+
+    def read(image_id: str) -> FixationRecord:
+        return _record(folder, image_id, fixations[image_id], has_durations, drop_first=drop_first)
+
+    return read_records(sorted(fixations), read)
 
 
 def _csv_path(folder: Path) -> Path:
@@ -127,6 +124,5 @@ def _record(
         table = np.array(looks, np.float64)  # [n, 3]
         subjects.append(table[:, :2])
         durations.append(table[:, 2])
-    if has_durations:
-        return build_record(image_id, path, image_size(path), subjects, durations, drop_first=drop_first)
-    return build_record(image_id, path, image_size(path), subjects, None, drop_first=drop_first)
+    known = durations if has_durations else None
+    return build_record(image_id, path, image_size(path), subjects, known, drop_first=drop_first)

@@ -25,8 +25,7 @@ def find_fixations(samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
         samples: float [T, 2], x and y in pixels, 240 a second; NaN where the tracker lost the eye.
 
     Returns:
-        float64 [n, 2], x and y, and float64 [n], durations in ms; n >= 1. A fixation whose samples are all lost is
-        at NaN.
+        float64 [n, 2], x and y, and float64 [n], durations in ms; n >= 1. A fixation whose samples are all lost is NaN.
     """
     in_saccade = np.zeros(len(samples), bool)
     for first, last in _saccades(speed_changes(samples)):
@@ -41,15 +40,9 @@ def find_fixations(samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
 
 
 def speed_changes(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute by how much the smoothed speed differs between two windows one sample apart.
+    """Return float64 [T], pixels per second: how the smoothed speed differs between two windows one sample apart.
 
     The windows hold one sample more than they are divided by, as in the reference.
-
-    Args:
-        samples: float [T, 2], as for `find_fixations`.
-
-    Returns:
-        float64 [T], pixels per second.
     """
     steps = np.concatenate([[0.0], np.hypot(*np.diff(samples[:, :2], axis=0).T)])
     changes = np.zeros(len(steps))
@@ -84,11 +77,7 @@ def _saccades(changes: NDArray[np.float64]) -> list[tuple[int, int]]:
 def _fast_rises(changes: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Return (first, last sample) of each run of at least `_RISING` fast rises."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], changes > _FAST, [False]])))
-    runs = []
-    for start, end in edges.reshape(-1, 2):
-        if end - start >= _RISING:
-            runs.append((int(start), int(end) - 1))
-    return runs
+    return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2) if end - start >= _RISING]
 
 
 def _end_of_fall(changes: NDArray[np.float64], rise_end: int) -> int | None:

@@ -33,10 +33,7 @@ def read_mit1003(folder: str | Path, *, drop_first: bool = True) -> FixationData
     """
     folder = Path(folder)
     images = _visible(folder / "ALLSTIMULI", "*.jp*g")
-    people = []
-    for path in _visible(folder / "DATA", "*"):
-        if path.is_dir():
-            people.append(path)
+    people = [path for path in _visible(folder / "DATA", "*") if path.is_dir()]
     if not images or not people:
         raise DataError(
             f"{folder} holds {len(images)} images in ALLSTIMULI and {len(people)} people in DATA, expected some of"
@@ -74,22 +71,16 @@ def _record(image: Path, people: list[Path], skipped: list[tuple[str, str]], *, 
 
 
 def read_samples(path: Path) -> NDArray[np.float64]:
-    """Read the samples of one person and one image.
+    """Read the samples of one person and one image: float64 [T, 2], x and y in pixels, 240 a second.
 
     Args:
         path: holds one variable, named after the image (its first 63 letters), with `DATA(1).eyeData`.
-
-    Returns:
-        float64 [T, 2], x and y in pixels, 240 a second.
 
     Raises:
         DataError: a missing or damaged file.
     """
     content = read_mat(path, _NEXT)
-    names = []
-    for name in content:
-        if not name.startswith("__"):
-            names.append(name)
+    names = [name for name in content if not name.startswith("__")]
     variable = path.stem[:_LONGEST_NAME]
     if variable not in names and len(names) == 1:
         variable = names[0]

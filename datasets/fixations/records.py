@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vislang.core.errors import DataError
+from vislang.core.errors import DataError, brief
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,7 @@ class FixationRecord:
 
 @dataclass(frozen=True)
 class FixationData:
-    """What a reader found.
-
-    Attributes:
-        records: sorted by image.
-        skipped: (file, reason) of what could not be read.
-    """
+    """Records sorted by image, and (file, reason) of what could not be read."""
 
     records: tuple[FixationRecord, ...]
     skipped: tuple[tuple[str, str], ...] = ()
@@ -67,7 +62,7 @@ def build_record(
         size: see `FixationRecord`.
         subjects: for each person float [n, 2], anywhere; NaN counts as outside.
         durations: for each person float [n], milliseconds; None: unknown.
-        drop_first: whether to drop each person's first fixation, which is where the eye was before the image appeared.
+        drop_first: drop each person's first fixation, where the eye was before the image appeared.
     """
     start = int(drop_first)
     inside = []
@@ -85,12 +80,20 @@ def build_record(
     return FixationRecord(image_id, path, size, tuple(points_inside), durations_inside, outside)
 
 
-def read_mat(path: Path, next_step: str) -> dict[str, Any]:
-    """Read a MATLAB file of version 4 to 7.2 as plain arrays.
+def read_records(names: Iterable[str], read: Callable[[str], FixationRecord]) -> FixationData:
+    """Read a record by each name; those that raise a DataError are skipped."""
+    records: list[FixationRecord] = []
+    skipped: list[tuple[str, str]] = []
+    for name in names:
+        try:
+            records.append(read(name))
+        except DataError as error:
+            skipped.append((name, str(error)))
+    return FixationData(tuple(records), tuple(skipped))
 
-    Raises:
-        DataError: missing, damaged or of another kind.
-    """
+
+def read_mat(path: Path, next_step: str) -> dict[str, Any]:
+    """Read a MATLAB file of version 4 to 7.2 as plain arrays."""
     from scipy.io import loadmat
 
     try:
@@ -98,8 +101,7 @@ def read_mat(path: Path, next_step: str) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; {next_step}") from error
     except Exception as error:  # SciPy raises many kinds on damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path} is no MATLAB file that can be read ({reason}); {next_step}") from error
+        raise DataError(f"{path} is no MATLAB file that can be read ({brief(error)}); {next_step}") from error
 
 
 def fixations_fingerprint(records: Iterable[FixationRecord]) -> str:

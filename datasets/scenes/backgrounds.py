@@ -1,4 +1,4 @@
-"""The places that a drawn scene can be in: eight painted backgrounds."""
+"""The places that a drawn scene can be in: eight painted backgrounds, square RGB images."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,20 +6,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 Colour = tuple[float, float, float]
-
-
-def background(name: str, pixels: int, random: np.random.Generator) -> Image.Image:
-    """Paint a place.
-
-    Args:
-        name: a key of `BACKGROUNDS`.
-        pixels: side of the square image.
-        random: decides horizons, tones and details.
-
-    Returns:
-        RGB, pixels x pixels.
-    """
-    return BACKGROUNDS[name](pixels, random)
 
 
 def _scaled(corners: Sequence[float], pixels: int) -> list[float]:
@@ -156,6 +142,7 @@ def _bricks(pixels: int, random: np.random.Generator) -> Image.Image:
     return image
 
 
+# Each is called with the side in pixels and a generator that decides horizons, tones and details.
 BACKGROUNDS: dict[str, Callable[[int, np.random.Generator], Image.Image]] = {
     "meadow": _meadow,
     "night": _night,

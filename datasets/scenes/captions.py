@@ -5,9 +5,10 @@ Every sentence is lower-case words and single spaces, so that every tokenizer gi
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
+
+from datasets.scenes.shapes import SceneObject
 
 NAMES = {
     "ball": ("ball", "ball", "sphere"),
@@ -67,37 +68,12 @@ _ROWS = ("top", "", "bottom")
 _COLUMNS = ("left", "", "right")
 
 
-class Thing(Protocol):
-    """What a sentence needs to know of an object."""
-
-    @property
-    def name(self) -> str:
-        """Key of `NAMES`."""
-
-    @property
-    def colour(self) -> str:
-        """Colour word."""
-
-    @property
-    def size(self) -> str:
-        """Key of `SIZES`."""
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """(x, y) in pixels."""
-
-
 @dataclass
 class Sentence:
-    """A sentence in the making.
-
-    Attributes:
-        words: so far.
-        spans: (first word, word after the last, indices of the objects that they name).
-    """
+    """A sentence that is being written."""
 
     words: list[str] = field(default_factory=list)
-    spans: list[tuple[int, int, tuple[int, ...]]] = field(default_factory=list)
+    spans: list[tuple[int, int, tuple[int, ...]]] = field(default_factory=list)  # first, after the last; objects named
 
     def say(self, text: str) -> "Sentence":
         """Add words."""
@@ -113,16 +89,9 @@ class Sentence:
 
 
 class Writer:
-    """Writes sentences about one scene.
+    """Writes sentences about the objects and the place, a key of `PLACES`, of a scene of `side` pixels."""
 
-    Args:
-        things: the objects, in the order in which they were placed.
-        place: a key of `PLACES`.
-        side: width of the image in pixels, the unit of the centres.
-        random: chooses words.
-    """
-
-    def __init__(self, things: Sequence[Thing], place: str, side: int, random: np.random.Generator):
+    def __init__(self, things: Sequence[SceneObject], place: str, side: int, random: np.random.Generator):
         self.things = things
         self.side = side
         self.random = random

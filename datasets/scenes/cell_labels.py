@@ -108,16 +108,7 @@ def augmented_batch(
 
 
 def _recolour(images: np.ndarray, recoloured: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Vary brightness and tint; give the recoloured images any hue, so that shapes are learned without colour.
-
-    Args:
-        images: float32 [B, 64, 64, 3], 0..255; changed in place.
-        recoloured: bool [B].
-        random: decides the variation.
-
-    Returns:
-        float32 [B, 64, 64, 3], 0..255.
-    """
+    """Vary brightness and tint of float32 [B, 64, 64, 3], 0..255; give the recoloured [B] images any hue."""
     count = len(images)
     for row in np.flatnonzero(recoloured):
         mix = random.dirichlet((0.35, 0.35, 0.35), 3)  # each new channel is a blend of the old ones, mostly of one

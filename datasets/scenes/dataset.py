@@ -5,6 +5,7 @@ they test whether a model combines what it has learned of both.
 """
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from tqdm import tqdm
 
 from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
 from datasets.records import ImageRecord, check_splits
-from datasets.scenes.draw import SCENE_SPLITS, SIDE, Phrase, SceneNotes, SceneObject, draw_scene
+from datasets.scenes.draw import SCENE_SPLITS, SIDE, Phrase, SceneNotes, draw_scene
+from datasets.scenes.shapes import SceneObject
 from vislang.core.cli import progress_is_shown
 from vislang.core.errors import DataError
 from vislang.core.files import read_json, require_writable_folder, write_json
@@ -29,15 +31,8 @@ def write_scenes(
 ) -> tuple[ImageRecord, ...]:
     """Draw a data set into a folder: `images/*.png` and `annotations.json`, equal bytes for equal arguments.
 
-    Args:
-        folder: created if need be. The annotations are written last, so an incomplete folder is never read.
-        train: number of training scenes.
-        dev: number of validation scenes.
-        test: number of test scenes.
-        seed: equal seeds give equal scenes; a larger data set of a seed begins with the smaller one.
-
-    Returns:
-        What `read_scenes` returns.
+    The annotations are written last, so an incomplete folder is never read. A larger data set of a seed begins with the
+    smaller one. Returns what `read_scenes` returns.
 
     Raises:
         DataError: a count is negative, all are 0, or the folder cannot be written.
@@ -55,19 +50,14 @@ def write_scenes(
             for index in range(count):
                 scene = draw_scene(seed, index, split)
                 name = f"{split}_{index:06d}.png"
-                _save(scene.image, images / name)
+                try:
+                    Image.fromarray(scene.image).save(images / name)
+                except OSError as error:
+                    raise DataError(f"cannot write {images / name}: {error.strerror}; free or choose a disk") from error
                 entries.append({"file_name": name, "split": split, **_to_json(scene)})
                 bar.update()
     write_json(Path(folder) / _ANNOTATIONS, {"format": _FORMAT, "seed": seed, "side": SIDE, "images": entries})
     return read_scenes(folder)
-
-
-def _save(image: np.ndarray, path: Path) -> None:
-    """Write uint8 [H, W, 3] as a PNG."""
-    try:
-        Image.fromarray(image).save(path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}; free or choose a disk") from error
 
 
 def read_scenes(folder: str | Path) -> tuple[ImageRecord, ...]:
@@ -82,21 +72,14 @@ def read_scenes(folder: str | Path) -> tuple[ImageRecord, ...]:
     for entry in _entries(folder):
         name = entry["file_name"]
         records.append(ImageRecord(name, folder / "images" / name, entry["split"], tuple(entry["captions"])))
-    missing = []
-    for record in records:
-        if record.image_id not in drawn:
-            missing.append(record.image_id)
+    missing = [record.image_id for record in records if record.image_id not in drawn]
     if missing:
         raise DataError(f"{folder}: {len(missing)} of {len(records)} scenes are missing, first {missing[0]!r}; {_NEXT}")
     return check_splits(records)
 
 
 def read_scene_notes(folder: str | Path) -> dict[str, SceneNotes]:
-    """Read the annotations of each scene, {image_id: notes}.
-
-    Raises:
-        DataError: the folder is incomplete or damaged.
-    """
+    """Read the annotations of each scene, {image_id: notes}."""
     folder = Path(folder)
     try:
         return {entry["file_name"]: _from_json(entry) for entry in _entries(folder)}
@@ -105,14 +88,7 @@ def read_scene_notes(folder: str | Path) -> dict[str, SceneNotes]:
 
 
 def read_scene_entities(folder: str | Path, image_ids: Iterable[str]) -> dict[str, EntityNotes]:
-    """Read the phrases of drawn scenes and their boxes, in the form of `datasets.captions.flickr30k_entities`.
-
-    Args:
-        folder: written by `write_scenes`.
-        image_ids: the scenes.
-
-    Returns:
-        {image_id: notes}, in the order of `image_ids`.
+    """Read the phrases of drawn scenes and their boxes: {image_id: notes}, in the order of `image_ids`.
 
     Raises:
         DataError: the folder is incomplete or damaged.
@@ -143,10 +119,9 @@ def _entity_notes(scene: SceneNotes) -> EntityNotes:
 def _entries(folder: Path) -> list[dict[str, Any]]:
     path = folder / _ANNOTATIONS
     document = read_json(path, "drawn scenes", _NEXT)
-    if not isinstance(document, dict):
-        raise DataError(f"{path} holds {type(document).__name__}, expected an object of format {_FORMAT!r}; {_NEXT}")
-    if document.get("format") != _FORMAT:
-        raise DataError(f"{path} has format {document.get('format')!r}, expected {_FORMAT!r}; {_NEXT}")
+    found = document.get("format") if isinstance(document, dict) else type(document).__name__
+    if found != _FORMAT:
+        raise DataError(f"{path} has format {found!r}, expected {_FORMAT!r}; {_NEXT}")
     entries = document.get("images")
     if not isinstance(entries, list) or not all(map(_is_entry, entries)):
         raise DataError(f"{path}: 'images' is no list of file_name, split and captions; {_NEXT}")
@@ -161,24 +136,11 @@ def _is_entry(entry: Any) -> bool:
 def _to_json(notes: SceneNotes) -> dict[str, Any]:
     objects = []
     for thing in notes.objects:
-        values = {
-            "name": thing.name,
-            "colour": thing.colour,
-            "size": thing.size,
-            "centre": list(thing.centre),
-            "box": list(thing.box),
-            "mask_runs": _runs(thing.mask),
-        }
+        values = asdict(thing)
+        values["mask_runs"] = _runs(values.pop("mask"))
         objects.append(values)
-    phrases = []
-    for phrase in notes.phrases:
-        phrases.append({"caption": phrase.caption, "words": list(phrase.words), "objects": list(phrase.objects)})
-    return {
-        "background": notes.background,
-        "captions": list(notes.captions),
-        "objects": objects,
-        "phrases": phrases,
-    }
+    phrases = [{"caption": one.caption, "words": one.words, "objects": one.objects} for one in notes.phrases]
+    return {"background": notes.background, "captions": notes.captions, "objects": objects, "phrases": phrases}
 
 
 def _from_json(entry: dict[str, Any]) -> SceneNotes:
@@ -205,10 +167,6 @@ def _runs(mask: np.ndarray) -> str:
 
 
 def _mask(runs: str) -> np.ndarray:
-    """Return bool [H, W] from `_runs`.
-
-    Raises:
-        ValueError: the lengths do not add up to the size of a scene.
-    """
+    """Return bool [H, W] from `_runs`; a ValueError where the lengths do not add up to the size of a scene."""
     lengths = list(map(int, runs.split()))
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(SIDE, SIDE)

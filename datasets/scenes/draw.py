@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from datasets.scenes.backgrounds import BACKGROUNDS, background
+from datasets.scenes.backgrounds import BACKGROUNDS
 from datasets.scenes.captions import Writer
-from datasets.scenes.shapes import COLOURS, SHAPES, SUPERSAMPLE, cut_out
+from datasets.scenes.shapes import COLOURS, SHAPES, SUPERSAMPLE, Box, SceneObject, cut_out
 from vislang.core.errors import DataError
 from vislang.core.seeds import stream
 
@@ -21,29 +21,6 @@ _GAP = 3  # pixels between boxes, so that no object hides another
 _CLEARLY = 10  # pixels by which the offset along one axis exceeds that along the other
 
 _HELD_OUT = {0: "test", 3: "test", 5: "dev"}  # entries of the Latin square of shapes and colours
-
-Box = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class SceneObject:
-    """One object of a scene.
-
-    Attributes:
-        name: a key of `SHAPES`.
-        colour: a key of `COLOURS`.
-        size: "small", "medium" or "big".
-        centre: (x, y) in pixels.
-        box: (x0, y0, x1, y1) in pixels around the mask; x1 and y1 are outside.
-        mask: bool [H, W], True where it is visible.
-    """
-
-    name: str
-    colour: str
-    size: str
-    centre: tuple[float, float]
-    box: Box
-    mask: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -65,14 +42,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class SceneNotes:
-    """The annotations of a scene.
-
-    Attributes:
-        captions: five sentences.
-        objects: the objects, in the order in which they were placed.
-        phrases: the words of the captions that name objects.
-        background: a key of `BACKGROUNDS`.
-    """
+    """The annotations of a scene: five captions, objects in the order of placement, and phrases of the captions."""
 
     captions: tuple[str, ...]
     objects: tuple[SceneObject, ...]
@@ -82,11 +52,7 @@ class SceneNotes:
 
 @dataclass(frozen=True)
 class Scene(SceneNotes):
-    """The annotations of a scene, and its image.
-
-    Attributes:
-        image: uint8 [H, W, 3], RGB.
-    """
+    """The annotations of a scene, and its image: uint8 [H, W, 3], RGB."""
 
     image: np.ndarray
 
@@ -111,7 +77,7 @@ def pairs_of_split(split: str) -> tuple[tuple[str, str], ...]:
 
 
 def draw_scene(seed: int, index: int, split: str = "train") -> Scene:
-    """Draw one scene; equal arguments give equal scenes.
+    """Draw a scene; equal arguments give equal scenes.
 
     Args:
         seed: of the data set.
@@ -126,7 +92,7 @@ def draw_scene(seed: int, index: int, split: str = "train") -> Scene:
     count = 1 + int(random.choice(3, p=_COUNT_CHANCES))
     pairs = _choose_pairs(split, count, random)
     sizes, boxes = _layout(count, random)
-    canvas = background(place, SIDE * SUPERSAMPLE, random)
+    canvas = BACKGROUNDS[place](SIDE * SUPERSAMPLE, random)
     objects = []
     for (colour, shape), size, box in zip(pairs, sizes, boxes, strict=True):
         mask = _paste(canvas, cut_out(shape, colour, (box[2] - box[0]) * SUPERSAMPLE, random), box)
@@ -173,11 +139,7 @@ def _are_apart(one: Box, other: Box) -> bool:
 
 
 def _paste(canvas: Image.Image, cutout: Image.Image, box: Box) -> np.ndarray:
-    """Paste an object over a soft shadow.
-
-    Returns:
-        bool [H, W], the pixels of the finished scene that it covers by at least half.
-    """
+    """Paste an object over a soft shadow; return bool [H, W], the pixels of the finished scene that it half covers."""
     corner = (box[0] * SUPERSAMPLE, box[1] * SUPERSAMPLE)
     alpha = cutout.getchannel("A")
     shadow = alpha.filter(ImageFilter.GaussianBlur(2 * SUPERSAMPLE)).point(lambda value: value * 0.35)

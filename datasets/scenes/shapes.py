@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -24,13 +25,32 @@ _DARK = (44, 46, 58)
 _WINDOW = (190, 226, 246)
 
 
-class Pen:
-    """Draws into a square whose corners are (0, 0) and (1, 1), y downwards.
+Box = tuple[int, int, int, int]
 
-    Args:
-        colour: of the object, RGB; darker and lighter tones are derived from it.
-        pixels: side of the square.
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One object of a scene.
+
+    Attributes:
+        name: a key of `SHAPES`.
+        colour: a key of `COLOURS`.
+        size: "small", "medium" or "big".
+        centre: (x, y) in pixels.
+        box: (x0, y0, x1, y1) in pixels around the mask; x1 and y1 are outside.
+        mask: bool [H, W], True where it is visible.
     """
+
+    name: str
+    colour: str
+    size: str
+    centre: tuple[float, float]
+    box: Box
+    mask: np.ndarray
+
+
+class Pen:
+    """Draws into a square whose corners are (0, 0) and (1, 1), y downwards, in tones of an RGB colour."""
 
     def __init__(self, colour: tuple[int, int, int], pixels: int):
         self.base = colour
@@ -201,16 +221,13 @@ SHAPES: dict[str, Callable[[Pen], None]] = {
 
 
 def cut_out(shape: str, colour: str, pixels: int, random: np.random.Generator) -> Image.Image:
-    """Draw one object alone.
+    """Draw one object alone: RGBA, alpha 0 outside the object.
 
     Args:
         shape: a key of `SHAPES`.
         colour: a key of `COLOURS`; the tone varies a little.
         pixels: side of the square it fills, before reduction.
         random: decides tone, rotation and direction.
-
-    Returns:
-        RGBA, alpha 0 outside the object.
     """
     tone = np.clip(np.array(COLOURS[colour]) + random.normal(0, 7, 3), 0, 255).astype(int)
     pen = Pen((int(tone[0]), int(tone[1]), int(tone[2])), pixels)

@@ -233,7 +233,7 @@ def test_damaged_annotations(folder, tmp_path, change, message):
 
 def test_annotations_that_are_no_object(folder, tmp_path):
     (tmp_path / "annotations.json").write_text("[]")
-    with pytest.raises(DataError, match="holds list, expected an object of format"):
+    with pytest.raises(DataError, match="has format .list., expected"):
         read_scenes(tmp_path)
 
 

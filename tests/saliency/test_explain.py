@@ -81,7 +81,7 @@ def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
     assert found.in_time.shape == (11, 3)
     np.testing.assert_allclose(found.seconds, np.arange(11) / 5, atol=1e-3)
     assert "11frame" in capsys.readouterr().err.replace(" ", "")
-    single = saliency.explain_image(model, next(iter(read_frames(clip))).picture, "a red dog")
+    single = saliency.explain_image(model, next(iter(read_frames(clip))).image, "a red dog")
     np.testing.assert_allclose(found.losses[0], single.losses[0], atol=2e-3)  # kept in half precision
     np.testing.assert_allclose(found.whole[0], single.whole[0], atol=1e-5)
     original = saliency.explain_video(model, clip, "a red dog", fps=5, method="ramanishka")

@@ -19,11 +19,9 @@ class LoadedBackbone(ABC):
     """A frozen CNN with its preprocessing.
 
     Attributes:
-        name: as it was asked for.
-        preprocessing: how images are prepared for it.
         layers: {feature layer: shape of one image's feature}, such as {"pooled": (1280,), "grid": (7, 7, 1280)}.
         model: the Keras model behind it, or None.
-        needs_decoded: whether `encode_decoded` has to be called, with the images as they were before preprocessing.
+        needs_decoded: whether `encode_decoded` has to be called, which also takes the images before preprocessing.
     """
 
     model: Any = None
@@ -58,20 +56,20 @@ class LoadedBackbone(ABC):
         return name.stored
 
     def encode_decoded(
-        self, pictures: Sequence[Image.Image], batch: np.ndarray, layers: Sequence[str]
+        self, images: Sequence[Image.Image], batch: np.ndarray, layers: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Give the features of pictures that are also there as `encode` takes them; see there."""
+        """Return what `encode` returns, computed from upright RGB images and the same images prepared."""
         return self.encode(batch, layers)
 
     def encode(self, batch: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
-        """Give the features of prepared images.
+        """Compute the features of prepared images.
 
         Args:
             batch: float32 [B, S, S, 3], made by the backbone's preprocessing.
             layers: names in `layers`, or names of the network's layers, bare or as "layer:NAME".
 
         Returns:
-            {layer: float32 [B, ...]}, with the names as they were asked for.
+            {layer: float32 [B, ...]}, with the names as they were passed.
 
         Raises:
             ConfigError: an unknown layer, or images of another size than the network's.
@@ -90,12 +88,9 @@ class LoadedBackbone(ABC):
 
 
 class KerasBackbone(LoadedBackbone):
-    """A backbone held by a Keras model.
+    """A backbone held by a functional Keras model with one image input, rebuilt for the size of its preprocessing.
 
     Args:
-        name: as it was asked for.
-        preprocessing: how images are prepared; a network of another size is rebuilt for its size.
-        model: a functional model with one image input.
         keras_layers: {feature layer: name of the Keras layer}, the deepest last; None: take the last spatial output as
             "grid" and its mean as "pooled".
     """
@@ -153,10 +148,7 @@ class KerasBackbone(LoadedBackbone):
 
 
 def _last_grid(name: str, model: Any) -> dict[str, str]:
-    maps = []
-    for layer in model.layers:
-        if len(getattr(layer.output, "shape", ())) == 4:
-            maps.append(layer.name)
+    maps = [layer.name for layer in model.layers if len(getattr(layer.output, "shape", ())) == 4]
     if not maps or len(model.inputs) != 1:
         raise ConfigError(f"{name} is no image network: expected one image input and a layer with output [B, h, w, C]")
     return {"pooled": maps[-1], "grid": maps[-1]}

@@ -17,16 +17,16 @@ def build_compact(
 ) -> keras.Model:
     """Build the network with fresh weights.
 
-    Feature layers: "grid", float32 [B, 10, 10, channels], and "pooled", [B, channels], its mean and the
-    output. All values are >= 0. There is no normalisation of activations: the network is the same in training and
-    in use, and a training image costs less than half as much.
+    Feature layers: "grid", float32 [B, 10, 10, channels], and "pooled", [B, channels], its mean and the output. All
+    values are >= 0. Activations are not normalised: the network is the same in training and in use, and a training step
+    takes less than half as long.
 
     Args:
-        size: 160, 240 or 320; whatever it is, the grid has 10x10 cells.
-        width: of all layers but the last.
+        size: 160, 240 or 320; the grid always has 10x10 cells.
+        width: multiplies the channels of all layers but the last.
         channels: of the feature layers.
-        conv: the layer that convolves, made as conv(channels, size, strides, "same", name=...); None: the plain one.
-            Training puts in `StandardisedConv2D`, and `fold` turns the result into a plain network.
+        conv: the convolution, called as conv(channels, size, strides, "same", name=...); None: Keras' own. Training
+            uses `StandardisedConv2D`, and `fold` turns the result into a plain network.
 
     Returns:
         A model of float32 [B, size, size, 3], RGB in [-1, 1].
@@ -65,13 +65,7 @@ def _wide(channels: int, width: float) -> int:
 class StandardisedConv2D(keras.layers.Layer):
     """A convolution whose kernel has, per output channel, mean 0 and a variance of gain^2 / fan-in.
 
-    Args:
-        channels: of the output.
-        size: side of the kernel.
-        stride: of the convolution.
-        padding: "same".
-        gain: the start of the learned gain; by default what keeps the variance behind a ReLU.
-        name: of the layer.
+    `gain` is the initial value of the learned gain; 1.7 keeps the variance after a ReLU.
 
     References: Qiao et al. 2019, arXiv:1903.10520; Brock et al. 2021, arXiv:2101.08692.
     """
@@ -87,7 +81,7 @@ class StandardisedConv2D(keras.layers.Layer):
         self.first_gain = gain
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights; the kernel is a matrix, which is what Muon orthogonalises."""
+        """Create the weights; the kernel is a matrix, which is what Muon orthogonalises."""
         inputs = int(input_shape[-1] or 0)
         self.kernel_shape = (self.size, self.size, inputs, self.channels)
         fan_in = self.size * self.size * inputs
@@ -98,7 +92,7 @@ class StandardisedConv2D(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias")
 
     def plain_kernel(self) -> Any:
-        """Give float32 [size, size, C, channels], the kernel that convolves."""
+        """Return float32 [size, size, C, channels], the standardised kernel."""
         kernel = ops.cast(self.kernel, "float32")
         mean, variance = ops.moments(kernel, axes=(0,), keepdims=True)
         kernel = (kernel - mean) * ops.rsqrt(variance * kernel.shape[0] + 1e-6) * ops.cast(self.gain, "float32")

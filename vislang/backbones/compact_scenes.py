@@ -9,13 +9,10 @@ SCENES_WEIGHTS = Path(__file__).resolve().parent.parent / "pretrained" / "compac
 
 
 def build_compact_scenes(num_channels: int = 128) -> keras.Model:
-    """Build the network with fresh weights; load `SCENES_WEIGHTS` into it to use it.
+    """Build the network with fresh weights.
 
-    Feature layers: "grid", float32 [B, 8, 8, num_channels], sees things where they are;
-    "pooled", float32 [B, num_channels], is its average and the model's output. All values are >= 0.
-
-    Args:
-        num_channels: depth of both layers; the trained weights have 128.
+    Feature layers: "grid", float32 [B, 8, 8, num_channels], and "pooled", float32 [B, num_channels], its mean and the
+    output. All values are >= 0. The bundled weights, SCENES_WEIGHTS, have 128 channels.
 
     Returns:
         A model of float32 [B, 64, 64, 3], RGB in [-1, 1].

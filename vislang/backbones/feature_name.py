@@ -19,11 +19,11 @@ _BEFORE_RELU = "pre:"
 
 @dataclass(frozen=True)
 class FeatureName:
-    """The parts of a feature's name; `str` puts them together again.
+    """The parts of a feature's name; `str` joins them again.
 
     Attributes:
         layer: a layer, a blob, or a name of the backbone's own; "" for regions.
-        kind: "layer", "blob", or what is computed of regions: "boxes", "regions", "crops" or "described".
+        kind: "layer", "blob", or one of REGION_KINDS.
         proposals: how regions are proposed, such as "grid"; "" where there are none.
         preprocessing: its name or a size; "" for the backbone's own.
         before_relu: whether the values before the layer's own activation are meant.

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vislang.core.errors import ConfigError, DataError, look_up
+from vislang.core.errors import ConfigError, DataError, brief, look_up
 from vislang.core.files import UNREADABLE, read_json
 from vislang.images.decode import ImageSource
 from vislang.images.preprocess import prepare
@@ -37,7 +37,7 @@ class Illustration2Vec:
         tagger: a Keras model of float32 [B, S, S, 3], BGR minus mean, to probabilities of 1,539 tags; None: no tags.
         tags: their names, in the order of its outputs.
         encoder: a Keras model of the same images to features [B, D], before their sigmoid; None: no features.
-        thresholds: float [1539, 3], above which a tag is taken for true under the rules f0.5, f1 and f2.
+        thresholds: float [1539, 3], above which a tag counts as present by the rules f0.5, f1 and f2.
 
     Raises:
         DataError: tags or thresholds of another number.
@@ -63,7 +63,7 @@ class Illustration2Vec:
     def estimate_plausible_tags(
         self, images: Sequence[ImageSource], threshold: float = 0.25, threshold_rule: str = "constant"
     ) -> list[Tags]:
-        """Give the tags of each image that are more probable than a threshold; the rating always in full.
+        """Return the tags of each image that are more probable than a threshold; all ratings.
 
         Args:
             images: what `decode_image` takes.
@@ -71,7 +71,7 @@ class Illustration2Vec:
             threshold_rule: "constant", or "f0.5", "f1", "f2" for each tag's own threshold.
 
         Raises:
-            ConfigError: an unknown rule, or no thresholds to go by.
+            ConfigError: an unknown rule, or a rule without thresholds.
         """
         column = look_up(RULES, threshold_rule, "threshold rule")
         limits = np.full(NUM_TAGS, threshold)
@@ -83,29 +83,29 @@ class Illustration2Vec:
         return [self._ranked(row, row > limits, NUM_TAGS) for row in self.probabilities(images)]
 
     def estimate_top_tags(self, images: Sequence[ImageSource], n_tag: int = 10) -> list[Tags]:
-        """Give the most probable tags of each image: up to `n_tag` of each group, and the rating in full."""
+        """Return the most probable tags of each image: up to `n_tag` of each group, and all ratings."""
         return [self._ranked(row, np.ones(NUM_TAGS, bool), n_tag) for row in self.probabilities(images)]
 
     def estimate_specific_tags(self, images: Sequence[ImageSource], tags: Sequence[str]) -> list[dict[str, float]]:
-        """Give the probabilities of some tags, for each image.
+        """Return the probabilities of some tags, for each image.
 
         Raises:
-            ConfigError: a tag that the network does not know.
+            ConfigError: an unknown tag.
         """
         columns = {tag: look_up(self._columns, tag, "tag") for tag in tags}
         rows = self.probabilities(images)
         return [{tag: float(row[column]) for tag, column in columns.items()} for row in rows]
 
     def probabilities(self, images: Sequence[ImageSource]) -> np.ndarray:
-        """Give float32 [N, 1539], the probability of each tag."""
+        """Return float32 [N, 1539], the probability of each tag."""
         return _run(self.tagger, "tags", images, NUM_TAGS)
 
     def extract_feature(self, images: Sequence[ImageSource]) -> np.ndarray:
-        """Give float32 [N, D], the features (4,096 of them) before their sigmoid."""
+        """Return float32 [N, D], the features (4,096 of them) before their sigmoid."""
         return _run(self.encoder, "features", images, None)
 
     def extract_binary_feature(self, images: Sequence[ImageSource]) -> np.ndarray:
-        """Give uint8 [N, D / 8]: a bit for each feature whose sigmoid is above 0.5, the first in the highest bit."""
+        """Return uint8 [N, D / 8]: a bit for each feature whose sigmoid is above 0.5, the first in the highest bit."""
         return np.packbits(self.extract_feature(images) > 0, axis=1)
 
     def _ranked(self, row: np.ndarray, wanted: np.ndarray, most: int) -> Tags:
@@ -130,7 +130,7 @@ def load(
         tagger: the .caffemodel with the tags (layers conv1_1 to conv6_4).
         tags: a JSON list of their 1,539 names.
         features: the .caffemodel with the features (layers conv1_1 to encode1).
-        thresholds: a .npz or .npy file with [1539, 3] thresholds, for the rules f0.5, f1 and f2.
+        thresholds: a .npz or .npy file with [1539, 3] thresholds.
 
     Raises:
         ConfigError: neither of the two networks, or tags without names.
@@ -155,11 +155,7 @@ def load(
 
 
 def read_tags(path: str | Path) -> tuple[str, ...]:
-    """Read the names of the tags.
-
-    Raises:
-        DataError: no JSON list of 1,539 strings.
-    """
+    """Read the 1,539 names of the tags, a JSON list."""
     names = read_json(path, "list of tags", "give the tag_list.json of the network")
     if not isinstance(names, list) or len(names) != NUM_TAGS or not all(isinstance(name, str) for name in names):
         raise DataError(f"{path}: expected a JSON list of {NUM_TAGS} strings; give the tag_list.json of the network")
@@ -167,16 +163,12 @@ def read_tags(path: str | Path) -> tuple[str, ...]:
 
 
 def read_thresholds(path: str | Path) -> np.ndarray:
-    """Read the thresholds of the tags: float64 [1539, 3], columns f0.5, f1 and f2.
-
-    Raises:
-        DataError: no such array.
-    """
+    """Read the thresholds of the tags: float64 [1539, 3], columns f0.5, f1 and f2."""
     try:
         loaded = np.load(path, allow_pickle=False)
         arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
     except (*UNREADABLE, MemoryError) as error:
-        raise DataError(f"{path}: no NumPy file of numbers ({' '.join(str(error).split())[:200]})") from error
+        raise DataError(f"{path}: no NumPy file of numbers ({brief(error)})") from error
     if len(arrays) != 1 or arrays[0].shape != (NUM_TAGS, 3) or arrays[0].dtype.kind != "f":
         found = [f"{array.dtype} {array.shape}" for array in arrays]
         raise DataError(f"{path}: holds {found}, expected one array of floats {(NUM_TAGS, 3)}: f0.5, f1 and f2")

@@ -11,7 +11,7 @@ from typing import Any
 
 from vislang.backbones.base import KerasBackbone, LoadedBackbone
 from vislang.backbones.weights import WEIGHTS_FOLDER, fill_randomly, find_weights, read_model, read_weights
-from vislang.core.errors import ConfigError, DataError, unknown_name
+from vislang.core.errors import ConfigError, DataError, brief, unknown_name
 from vislang.images.preprocess import Preprocessing, find_preprocessing
 
 __all__ = ["BACKBONES", "Backbone", "FeatureLayer", "LoadedBackbone", "default_preprocessing", "load_backbone"]
@@ -27,7 +27,7 @@ class FeatureLayer:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A row of the table. The last layer is the deepest: what lies behind it takes no part in the fingerprint."""
+    """A row of the table. The last layer is the deepest: layers after it take no part in the fingerprint."""
 
     size: int
     preprocessing: str
@@ -162,10 +162,10 @@ def default_preprocessing(name: str) -> str | None:
 
 
 def full_preprocessing_name(backbone: str, preprocessing: str | None) -> str | None:
-    """Write out the preprocessing meant for a backbone: a bare size such as "320" is its own at that size.
+    """Return the full name of a backbone's preprocessing; a size such as "320" means its own at that size.
 
     Raises:
-        ConfigError: a bare size for a backbone whose own preprocessing is not known.
+        ConfigError: a size for a backbone whose own preprocessing is not known.
     """
     own = default_preprocessing(backbone)
     if preprocessing is None or not preprocessing.isdecimal():
@@ -183,10 +183,9 @@ def load_backbone(name: str, *, weights: str | Path | None = None, preprocessing
     Args:
         name: a name in BACKBONES; "hub:HANDLE" or "hub:FOLDER"; or the path of a .keras, .h5 or .tflite
             file or of a SavedModel folder. A SavedModel is a program: load only those you trust.
-        weights: a file, instead of looking in VISLANG_WEIGHTS and then asking Keras to download.
-            "random" fills the network with numbers that are always the same; for tests and timing only.
-        preprocessing: a name other than the backbone's own, such as "squash-320-tf/v1"; a bare size such as "320" means
-            its own at that size.
+        weights: a weights file; None: VISLANG_WEIGHTS is searched, then Keras downloads. "random": fixed random
+            numbers, for tests and timing only.
+        preprocessing: a name other than the backbone's own, such as "squash-320-tf/v1", or a size such as "320".
 
     Raises:
         ConfigError: an unknown name or preprocessing, or none is known.
@@ -209,7 +208,7 @@ def _load_row(name: str, row: Backbone, weights: str | Path | None) -> Any:
         return fill_randomly(row.builder(True))
     path = find_weights(name, row.files, weights)
     if path is None and row.download is not None:
-        return _download(name, row)
+        return _download(name, row, row.download)
     if path is None:
         raise DataError(_nowhere(name, row, "Keras has no download of it"))
     if path.suffix == ".keras":
@@ -220,15 +219,12 @@ def _load_row(name: str, row: Backbone, weights: str | Path | None) -> Any:
     return read_weights(row.builder(not without_classifier), path)
 
 
-def _download(name: str, row: Backbone) -> Any:
+def _download(name: str, row: Backbone, download: Callable[[], Any]) -> Any:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras' progress bar must not mix with a command's JSON
-            if row.download:
-                return row.download()
-            return None
+            return download()
     except Exception as error:  # urllib, ssl, h5py and Keras each raise their own
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(_nowhere(name, row, f"the Keras download failed ({reason})")) from error
+        raise DataError(_nowhere(name, row, f"the Keras download failed ({brief(error)})")) from error
 
 
 def _nowhere(name: str, row: Backbone, third: str) -> str:
@@ -242,10 +238,7 @@ def _nowhere(name: str, row: Backbone, third: str) -> str:
 def _present_layers(name: str, row: Backbone, model: Any) -> dict[str, str]:
     """Return {feature layer: Keras layer} of those the model has; without the classifier, it lacks the dense ones."""
     names = {layer.name for layer in model.layers}
-    present = {}
-    for name_of_layer, layer in row.layers.items():
-        if layer.keras_layer in names:
-            present[name_of_layer] = layer.keras_layer
+    present = {name: layer.keras_layer for name, layer in row.layers.items() if layer.keras_layer in names}
     if "grid" not in present or tuple(model.input_shape[1:]) != (row.size, row.size, 3):
         raise DataError(
             f"these weights are not of backbone {name}: input {model.input_shape[1:]}, expected"
@@ -258,17 +251,17 @@ def _load_foreign(name: str, preprocessing: str | None) -> LoadedBackbone:
     chosen: Preprocessing | None = find_preprocessing(preprocessing) if preprocessing else None
     path = Path(name)
     if name.startswith("hub:"):
-        from vislang.backbones.saved_model import load_hub
+        from vislang.backbones.saved_model import load_saved_model
 
-        return load_hub(name, chosen)
+        return load_saved_model(name, chosen)
     if not path.exists():
         raise unknown_name("backbone", name, BACKBONES, "or a file, a folder, hub:HANDLE; see --list")
     if chosen is None:
         raise ConfigError(f"unknown preprocessing for {name}; pass --preprocessing, such as squash-224-tf/v1")
     if path.is_dir():
-        from vislang.backbones.saved_model import load_folder
+        from vislang.backbones.saved_model import load_saved_model
 
-        return load_folder(name, chosen)
+        return load_saved_model(name, chosen)
     if path.suffix == ".tflite":
         from vislang.backbones.saved_model import load_tflite
 

@@ -1,4 +1,4 @@
-"""The same network at another input size: convolutions and global pooling do not care how large a picture is."""
+"""The same network at another input size: convolutions and global pooling take images of any size."""
 
 import copy
 from typing import Any
@@ -7,12 +7,12 @@ from vislang.core.errors import ConfigError
 
 
 def at_input_size(name: str, model: Any, size: int | None) -> Any:
-    """Rebuild a functional model for images of another size, with the same weights.
+    """Rebuild a functional model with one image input for square images of another side, with the same weights.
 
     Args:
         name: of the backbone, for the message.
-        model: a functional Keras model with one image input of a fixed size.
-        size: the side of square images in pixels; None: images of any size.
+        model: the Keras model.
+        size: in pixels; None: images of any size.
 
     Raises:
         ConfigError: a layer whose weights depend on the size, such as a dense layer over a flattened map.

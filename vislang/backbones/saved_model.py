@@ -9,7 +9,7 @@ import numpy as np
 
 from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.weights import fingerprint
-from vislang.core.errors import DataError, look_up
+from vislang.core.errors import DataError, brief, look_up
 from vislang.images.preprocess import Preprocessing, find_preprocessing
 
 Call = Callable[[np.ndarray], dict[str, np.ndarray]]  # float32 [B, S, S, 3] -> named outputs
@@ -20,10 +20,8 @@ class CallableBackbone(LoadedBackbone):
     """A backbone that is only a function: its layers are its outputs, and the mean over space of the first map.
 
     Args:
-        name: as it was asked for.
-        preprocessing: how pictures are prepared.
         call: the network.
-        arrays: what the fingerprint is taken of.
+        arrays: what the fingerprint is computed from.
         owner: kept alive as long as the backbone, since `call` only borrows its variables.
     """
 
@@ -35,8 +33,8 @@ class CallableBackbone(LoadedBackbone):
         try:
             outputs = self._with_aliases(call(probe))
         except Exception as error:  # TensorFlow raises its own kinds for a wrong size, type or number of inputs
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{name}: does not take images of preprocessing {preprocessing.name} ({reason})") from error
+            takes = f"does not take images of preprocessing {preprocessing.name}"
+            raise DataError(f"{name}: {takes} ({brief(error)})") from error
         super().__init__(name, preprocessing, {layer: output.shape[1:] for layer, output in outputs.items()})
 
     def _arrays(self) -> Sequence[Any]:
@@ -60,38 +58,68 @@ class CallableBackbone(LoadedBackbone):
         return named
 
 
-def load_hub(name: str, preprocessing: Preprocessing | None) -> LoadedBackbone:
-    """Load "hub:HANDLE", downloading it unless TFHUB_CACHE_DIR holds it, or "hub:FOLDER".
+def load_saved_model(place: str, preprocessing: Preprocessing | None) -> LoadedBackbone:
+    """Load a SavedModel folder, "hub:FOLDER", or "hub:HANDLE", which is downloaded unless TFHUB_CACHE_DIR holds it.
 
     Without a preprocessing it is TF-Hub's convention: values in [0, 1], the size that the module declares, or else 224.
 
     Raises:
-        DataError: it cannot be fetched or is no image network.
+        DataError: it cannot be loaded or is no image network.
     """
-    handle = name.removeprefix("hub:")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tensorflow-hub still imports pkg_resources, which complains each time
-            import tensorflow_hub
-        module = tensorflow_hub.load(handle)
+        module = load_module(place)
     except Exception as error:  # urllib, TensorFlow and the hub each raise their own
-        raise DataError(_unloadable(name, error, "check the handle and the network, or give a local folder")) from error
-    return _from_module(name, preprocessing, module)
+        next_step = "expected a folder with saved_model.pb, or a handle that the network reaches"
+        raise DataError(f"{place}: cannot be loaded ({brief(error)}); {next_step}") from error
+    call, signature, declared = module_call(place, module)
+    side = None
+    if declared.shape.rank == 4:
+        side = declared.shape[1]
+    preprocessing = preprocessing or find_preprocessing(f"squash-{side or 224}-unit/v1")
+    if declared.dtype.name != "float32" or side not in (None, preprocessing.size):
+        takes = f"{declared.dtype.name} {tuple(declared.shape)}"
+        raise DataError(
+            f"{place}: takes {takes}, preprocessing {preprocessing.name} makes float32 {preprocessing.size}"
+        )
+    arrays = [variable.numpy() for variable in signature.variables] or _constants(signature)
+    return CallableBackbone(place, preprocessing, call, arrays, owner=module)
 
 
-def load_folder(path: str, preprocessing: Preprocessing) -> LoadedBackbone:
-    """Load a SavedModel folder.
+def load_module(place: str) -> Any:
+    """Load a SavedModel folder, "hub:FOLDER" or "hub:HANDLE" as a TensorFlow module; errors are the libraries' own."""
+    import tensorflow as tf
+
+    if not place.startswith("hub:"):
+        return tf.saved_model.load(place)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tensorflow-hub still imports pkg_resources, which complains each time
+        import tensorflow_hub
+    return tensorflow_hub.load(place.removeprefix("hub:"))
+
+
+def module_call(place: str, module: Any) -> tuple[Call, Any, Any]:
+    """Return a module's network as a function, its signature, and the declaration of its only input.
+
+    The function borrows the module's variables: the module has to be kept.
 
     Raises:
-        DataError: not a SavedModel, or no image network.
+        DataError: no known signature, or several inputs.
     """
     import tensorflow as tf
 
-    try:
-        module = tf.saved_model.load(path)
-    except Exception as error:  # OSError, ValueError and TensorFlow's own
-        raise DataError(_unloadable(path, error, "expected a folder with saved_model.pb")) from error
-    return _from_module(path, preprocessing, module)
+    signature = next((module.signatures[each] for each in SIGNATURES if each in module.signatures), None)
+    if signature is None:
+        raise DataError(f"{place}: has signatures {sorted(module.signatures)}, expected one of {', '.join(SIGNATURES)}")
+    inputs = signature.structured_input_signature[1]
+    if len(inputs) != 1:
+        raise DataError(f"{place}: signature takes {sorted(inputs)}, expected one image input")
+    ((argument, declared),) = inputs.items()
+
+    def call(batch: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = signature(**{argument: tf.constant(batch)})
+        return {output: outputs[output].numpy() for output in sorted(outputs)}
+
+    return call, signature, declared
 
 
 def load_tflite(path: str, preprocessing: Preprocessing) -> LoadedBackbone:
@@ -109,7 +137,7 @@ def load_tflite(path: str, preprocessing: Preprocessing) -> LoadedBackbone:
             interpreter = tf.lite.Interpreter(model_content=content)
         interpreter.allocate_tensors()
     except ValueError as error:
-        raise DataError(_unloadable(path, error, "expected a .tflite file")) from error
+        raise DataError(f"{path}: cannot be loaded ({brief(error)}); expected a .tflite file") from error
     slot = interpreter.get_input_details()[0]
     if slot["dtype"] != np.float32 or len(slot["shape"]) != 4:
         raise DataError(f"{path}: input is {slot['dtype'].__name__} {slot['shape']}, expected float32 [1, S, S, 3]")
@@ -126,44 +154,11 @@ def load_tflite(path: str, preprocessing: Preprocessing) -> LoadedBackbone:
     return CallableBackbone(path, preprocessing, call, [np.frombuffer(content, np.uint8)])
 
 
-def _from_module(name: str, preprocessing: Preprocessing | None, module: Any) -> LoadedBackbone:
-    import tensorflow as tf
-
-    signature = next((module.signatures[each] for each in SIGNATURES if each in module.signatures), None)
-    if signature is None:
-        raise DataError(f"{name}: has signatures {sorted(module.signatures)}, expected one of {', '.join(SIGNATURES)}")
-    inputs = signature.structured_input_signature[1]
-    if len(inputs) != 1:
-        raise DataError(f"{name}: signature takes {sorted(inputs)}, expected one image input")
-    ((argument, declared),) = inputs.items()
-    side = None
-    if declared.shape.rank == 4:
-        side = declared.shape[1]
-    preprocessing = preprocessing or find_preprocessing(f"squash-{side or 224}-unit/v1")
-    if declared.dtype != tf.float32 or side not in (None, preprocessing.size):
-        takes = f"{declared.dtype.name} {tuple(declared.shape)}"
-        raise DataError(f"{name}: takes {takes}, preprocessing {preprocessing.name} makes float32 {preprocessing.size}")
-
-    def call(batch: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = signature(**{argument: tf.constant(batch)})
-        return {output: outputs[output].numpy() for output in sorted(outputs)}
-
-    arrays = [variable.numpy() for variable in signature.variables] or _constants(signature)
-    return CallableBackbone(name, preprocessing, call, arrays, owner=module)  # the signature only borrows its variables
-
-
 def _constants(signature: Any) -> list[np.ndarray]:
-    """Give the constants of a graph, where a frozen network keeps its weights, in an order free of made-up names."""
+    """Return the constants of a graph, where a frozen network keeps its weights, in an order free of made-up names."""
     import tensorflow as tf
 
     graph = signature.graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    arrays = []
-    for node in nodes:
-        if node.op == "Const":
-            arrays.append(tf.make_ndarray(node.attr["value"].tensor))
+    arrays = [tf.make_ndarray(node.attr["value"].tensor) for node in nodes if node.op == "Const"]
     return sorted((array for array in arrays if array.dtype.kind in "fiu"), key=lambda array: fingerprint([array]))
-
-
-def _unloadable(name: str, error: Exception, next_step: str) -> str:
-    return f"{name}: cannot be loaded ({' '.join(str(error).split())[:200]}); {next_step}"

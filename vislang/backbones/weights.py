@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 
 from vislang.core import bundled_models as pretrained
-from vislang.core.errors import DataError
+from vislang.core.errors import DataError, brief
 
 WEIGHTS_FOLDER = "VISLANG_WEIGHTS"
 
 
 def find_weights(name: str, files: Iterable[str], given: str | Path | None) -> Path | None:
-    """Find the file of a backbone: the given one, else in VISLANG_WEIGHTS, else among our own; None when nowhere.
+    """Return a backbone's weights file: the given one, else in VISLANG_WEIGHTS, else bundled; None if there is none.
 
     Raises:
-        DataError: the given file, or the folder that VISLANG_WEIGHTS names, does not exist; or one of our own is not
-            the file that its card says.
+        DataError: the given file or the folder VISLANG_WEIGHTS does not exist, or a bundled file differs from its card.
     """
     if given is not None:
         path = Path(given)
@@ -39,34 +38,26 @@ def find_weights(name: str, files: Iterable[str], given: str | Path | None) -> P
 
 
 def read_model(path: Path) -> Any:
-    """Read a whole Keras model, in safe mode: a file that holds code is refused.
-
-    Raises:
-        DataError: not a model, or not a safe one.
-    """
+    """Read a whole Keras model, in safe mode: a file that holds code is refused."""
     import keras
 
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # zipfile, h5py, json and Keras each raise their own
-        raise DataError(f"{path}: not a Keras model that can be loaded safely ({_brief(error)})") from error
+        raise DataError(f"{path}: not a Keras model that can be loaded safely ({brief(error)})") from error
 
 
 def read_weights(model: Any, path: Path) -> Any:
-    """Fill a model from a weights file and return it.
-
-    Raises:
-        DataError: the file is damaged or belongs to another network.
-    """
+    """Fill a model from a weights file and return it."""
     try:
         model.load_weights(path)
     except Exception as error:  # h5py and Keras each raise their own
-        raise DataError(f"{path}: not the weights of {model.name} ({_brief(error)})") from error
+        raise DataError(f"{path}: not the weights of {model.name} ({brief(error)})") from error
     return model
 
 
 def fill_randomly(model: Any) -> Any:
-    """Give every kernel He-normal numbers from a fixed seed, whatever Keras' global seed is, and return the model."""
+    """Fill every kernel with He-normal numbers from a seed of their own, and return the model."""
     generator = np.random.default_rng(0)
     for variable in model.weights:
         if len(variable.shape) > 1:
@@ -76,14 +67,10 @@ def fill_randomly(model: Any) -> Any:
 
 
 def fingerprint(arrays: Iterable[Any]) -> str:
-    """Give the sha256 of arrays in their order: shape, type and bytes, but neither names nor file format."""
+    """Compute the SHA-256 (hex) of arrays in their order: shape, type and bytes, but neither names nor file format."""
     digest = hashlib.sha256()
     for array in arrays:
         array = np.ascontiguousarray(array)
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(array.data.cast("B") if array.size else b"")
     return digest.hexdigest()
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

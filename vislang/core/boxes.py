@@ -6,28 +6,13 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)  # of any image, in shares of its sides
 
 
 def areas(boxes: np.ndarray) -> np.ndarray:
-    """Compute the areas of boxes.
-
-    Args:
-        boxes: float [..., 4].
-
-    Returns:
-        float [...]; 0 for a box whose corners are swapped.
-    """
+    """Compute the areas of boxes: float [...] of float [..., 4]; 0 for a box whose corners are swapped."""
     sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0.0)
     return sides[..., 0] * sides[..., 1]
 
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Compute the intersection over union of each pair of boxes.
-
-    Args:
-        boxes: float [N, 4].
-        others: float [M, 4].
-
-    Returns:
-        float [N, M], 0 to 1; 0 for boxes without area.
-    """
+    """Compute the intersection over union of each pair of boxes: float [N, M] of float [N, 4] and [M, 4]."""
     top_left = np.maximum(boxes[:, None, :2], others[None, :, :2])
     bottom_right = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = areas(np.concatenate([top_left, bottom_right], axis=-1))
@@ -58,15 +43,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, *, threshold: float, limit: 
 
 
 def contain(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Test whether each box contains each point, edges included.
-
-    Args:
-        boxes: float [N, 4].
-        points: float [M, 2], x and y.
-
-    Returns:
-        bool [N, M].
-    """
+    """Test whether each box [N, 4] contains each point [M, 2] (x and y), edges included: bool [N, M]."""
     inside = (points[None] >= boxes[:, None, :2]) & (points[None] <= boxes[:, None, 2:])  # [N, M, 2]
     return np.logical_and(inside[..., 0], inside[..., 1])
 

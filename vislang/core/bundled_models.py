@@ -1,5 +1,4 @@
-"""Bundled models: trained by this project and shipped with it. A file whose SHA-256 differs from its model card's is
-rejected.
+"""Bundled models: trained by this project and shipped with it, verified by the SHA-256 of their model cards.
 
 `pretrained/NAME.json` is the model card of the weights file `NAME.weights.h5` or of the checkpoint folder `NAME/`.
 """
@@ -27,10 +26,7 @@ if (_CHECKOUT / ".git").exists():
 
 
 def cards(folder: Path | None = None) -> dict[str, dict[str, Any]]:
-    """Read all model cards, sorted.
-
-    Args:
-        folder: where they are; None: with the bundled models.
+    """Read the model cards of a folder, by default of the bundled models, sorted.
 
     Returns:
         {name of the weights file or checkpoint folder: card}.
@@ -74,8 +70,7 @@ def find_checkpoint(kind: str, given: str | Path | None = None) -> Path:
 
     Args:
         kind: of model.
-        given: the name of a bundled model, or a checkpoint folder, which goes first; None: the bundled model of this
-            kind.
+        given: a checkpoint folder, or the name of a bundled model; None: the bundled model of this kind.
 
     Raises:
         DataError: a bundled model differs from its card, or there is none of this kind.

@@ -1,4 +1,4 @@
-"""How every command ends: 0 done, 1 our fault, 2 the user's to mend, 3 done but some inputs were skipped."""
+"""What every command shares: options, exit codes (0 done, 1 a fault of ours, 2 a user's mistake, 3 inputs skipped)."""
 
 import argparse
 import contextlib
@@ -25,11 +25,7 @@ _program: ContextVar[str | None] = ContextVar("program", default=None)
 
 
 def run_command(body: Callable[[], int]) -> int:
-    """Run a command's body and turn its errors into one line on stderr and an exit code.
-
-    Args:
-        body: does the work and returns an exit code.
-    """
+    """Run a command's body, which returns an exit code; print errors as one line on stderr."""
     try:
         return body()
     except ToolkitError as error:
@@ -67,9 +63,9 @@ def _foreign_package(error: ImportError | AttributeError) -> str:
 
 
 def import_backend_quietly() -> None:
-    """Import Keras and let its backend look for devices, without the notes that TensorFlow writes while it starts.
+    """Import Keras and let its backend look for devices, without TensorFlow's notes on stderr.
 
-    Some come from C++ and bypass every log level, so stderr itself is turned away meanwhile.
+    Some come from C++ and bypass every log level, so the file descriptor itself is redirected.
     """
     sys.stderr.flush()
     shown = os.dup(2)
@@ -121,11 +117,11 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def command_parser(module: str, description: str | None) -> CommandParser:
-    """Make the parser of a command; `add_images`, `add_model` and so on add the options that many commands have.
+    """Return the parser of a command; `add_images`, `add_model` and so on add the options that many commands have.
 
     Args:
         module: what `python -m` runs, such as "captioner.generate".
-        description: what `--help` says first, usually the module's docstring; its line breaks are kept.
+        description: the start of `--help`, usually the module's docstring; its line breaks are kept.
     """
     return CommandParser(
         prog=_program.get() or f"python -m {module}",
@@ -148,7 +144,7 @@ def program_name(name: str) -> Iterator[None]:
 def add_images(parser: Options, help: str = "image files, folders or patterns") -> None:  # noqa: A002
     """Add `--images`, also accepted as `--image` and without a name: `args.images`, a list of str, empty by default.
 
-    `vislang.images.sources.find_images` lists the files that they stand for.
+    `vislang.images.sources.find_images` lists the files.
     """
     parser.add_argument("images", nargs="*", action="extend", metavar="IMAGE", help=help)
     parser.add_argument(
@@ -157,13 +153,7 @@ def add_images(parser: Options, help: str = "image files, folders or patterns") 
 
 
 def add_model(parser: Options, kind: str, default: str = "the bundled one") -> None:
-    """Add `--model`, a checkpoint folder or the name of a bundled model: `args.model`, a Path or None.
-
-    Args:
-        parser: where it is added.
-        kind: what the model is, such as "captioner".
-        default: what the help says of the default.
-    """
+    """Add `--model`, a checkpoint folder or the name of a bundled model: `args.model`, a Path or None."""
     parser.add_argument(
         "--model", type=Path, metavar="NAME|DIR", help=f"checkpoint folder of a trained {kind} (default: {default})"
     )
@@ -187,7 +177,7 @@ def add_weights(parser: Options) -> None:
 
 
 def add_preset(parser: Options, presets: Mapping[str, Any], default: str) -> None:
-    """Add `--preset`, and what `add_settings` adds: `args.preset`, a str; `chosen_config` reads them."""
+    """Add `--preset` (`args.preset`, a str) and what `add_settings` adds; `chosen_config` reads them."""
 
     def known(name: str) -> str:
         try:
@@ -217,7 +207,7 @@ def add_settings(parser: Options, configs: Mapping[str, Any], note: str = "chang
 
 
 def chosen_config(args: argparse.Namespace, presets: Mapping[str, Config]) -> Config:
-    """Return the config that `--preset` and `--set` ask for.
+    """Return the config that `--preset` and `--set` name.
 
     Raises:
         ConfigError: an unknown preset or field, or a value that does not fit.
@@ -290,22 +280,12 @@ def print_some_skipped(reasons: Sequence[str], most: int = 10) -> None:
 
 
 def skipped_rows(skipped: Iterable[Any]) -> list[dict[str, str]]:
-    """Return what JSON documents say of skipped images.
-
-    Args:
-        skipped: `vislang.images.sources.Skipped`.
-    """
+    """Return the entries of JSON documents for `vislang.images.sources.Skipped`."""
     return [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
 
 
 def training_parser(module: str, description: str | None, presets: Mapping[str, Any]) -> argparse.ArgumentParser:
-    """Describe the command line that every training over cached features has.
-
-    Args:
-        module: the command, such as "vse.train".
-        description: what `--help` says first.
-        presets: config of each preset; "best" is the default.
-    """
+    """Return the parser of a training over cached features; "best" is the default preset."""
     parser = command_parser(module, description)
     parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
     parser.add_argument("--data", required=True, type=Path, help="folder of the data set")

@@ -129,19 +129,15 @@ class Options:
 
 
 def preset(configs: Mapping[str, Config], name: str) -> Config:
-    """Return a preset by its name.
-
-    Raises:
-        ConfigError: no such preset; the message names the nearest.
-    """
+    """Return a preset by its name."""
     return look_up(configs, name, "preset")
 
 
 def override(config: Config, settings: Iterable[str]) -> Config:
-    """Return a copy of `config` with every `field=value` applied.
+    """Return a copy of a frozen dataclass with every `field=value` applied.
 
     Args:
-        config: an instance of a frozen dataclass.
+        config: the dataclass.
         settings: words such as "margin=0.1"; tuples are written "a,b", and tuples of dataclasses as JSON.
 
     Raises:

@@ -49,6 +49,11 @@ def unknown_name(kind: str, got: str, known: Iterable[str], next_step: str = "")
     return ConfigError(f"unknown {kind} {got!r}; {hint} {next_step}".rstrip())
 
 
+def brief(error: Exception) -> str:
+    """Return an error of a library as one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def look_up(table: Mapping[str, Value], name: str, kind: str, next_step: str = "") -> Value:
     """Return the entry of a table.
 

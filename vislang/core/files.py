@@ -87,7 +87,7 @@ def read_json(path: str | Path, what: str, next_step: str) -> Any:
 
 
 def require_writable_folder(path: str | Path) -> Path:
-    """Create the folder if need be, and check that it can be written before hours of work depend on it.
+    """Create the folder if need be, and check that it can be written.
 
     Raises:
         DataError: it cannot be created or written.

@@ -20,8 +20,8 @@ def halve(source: Path, target: Path, *, bits: int = MANTISSA, step: float = 0.0
         target: the file to write; equal sources give equal bytes.
         bits: of the mantissa that are kept, 1 to 10; the others are 0, which compresses well: 8 bits take three
             quarters of the size of 10, at a relative error of at most 1/512.
-        step: if above 0, round the numbers of each large array to multiples of the largest power of two that is at
-            most `step` standard deviations of the array: 1/8 takes less than half of the size of 8 bits.
+        step: if above 0, numbers of each large array are rounded by `quantised`: 1/8 takes less than half of the size
+            of 8 bits.
 
     Raises:
         DataError: the source cannot be read, or a number is too large for half precision, beyond 65504.
@@ -67,12 +67,7 @@ def _rounded(source: Path, name: str, values: np.ndarray, bits: int) -> np.ndarr
 
 
 def quantised(values: np.ndarray, step: float) -> np.ndarray:
-    """Round numbers to multiples of the largest power of two that is at most `step` standard deviations.
-
-    Args:
-        values: float32, any shape; an array of equal numbers is returned as it is.
-        step: see `halve`.
-    """
+    """Round float32 numbers to multiples of the largest power of two that is at most `step` standard deviations."""
     std = float(values.std())
     if not std:
         return values

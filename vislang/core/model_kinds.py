@@ -1,4 +1,4 @@
-"""The kinds of trained models: what each is called and how it is loaded, and the refusal of another kind."""
+"""The kinds of trained models: their names, their loaders, and the errors for another kind."""
 
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,7 @@ LOADERS = {  # kind in config.json: its name with an article, and the function t
 
 
 def require_kind(model: Any, kind: str) -> None:
-    """Refuse an object other than a trained model of this kind.
-
-    Args:
-        model: whatever a user passed as a model.
-        kind: one of LOADERS.
+    """Refuse an object other than a trained model of this kind, one of LOADERS.
 
     Raises:
         CheckpointError: it is of another kind, or no trained model.
@@ -34,12 +30,7 @@ def require_kind(model: Any, kind: str) -> None:
 
 
 def require_kind_of_folder(folder: Path, found: Any, kind: str) -> None:
-    """Refuse a checkpoint folder of another kind.
-
-    Args:
-        folder: the checkpoint.
-        found: what its config.json says.
-        kind: one of LOADERS.
+    """Refuse a checkpoint folder whose config.json names another kind.
 
     Raises:
         CheckpointError: it is of another kind.

@@ -20,7 +20,7 @@ class Provenance:
     Attributes:
         commit: of the checkout; None outside of git.
         dirty: whether tracked files had changes; None outside of git.
-        date: the day, such as "2026-11-21".
+        date: such as "2026-11-21".
         versions: of this project, Python and the libraries.
     """
 
@@ -31,11 +31,7 @@ class Provenance:
 
 
 def provenance(folder: str | Path = _HERE) -> Provenance:
-    """Return commit, state of the working tree, date and versions, for a result's JSON.
-
-    Args:
-        folder: any folder of the checkout, this file's by default.
-    """
+    """Return the provenance of a result; `folder` is any folder of the checkout."""
     commit = _git(folder, "rev-parse", "HEAD")
     # Results do not count: the first of a run that writes several would make the others dirty.
     changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)results")

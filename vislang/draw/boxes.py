@@ -13,20 +13,20 @@ _PAD = 4
 Rectangle = tuple[float, float, float, float]
 
 
-def draw_regions(picture: Image.Image, boxes: np.ndarray, words: Sequence[str]) -> Image.Image:
+def draw_regions(image: Image.Image, boxes: np.ndarray, words: Sequence[str]) -> Image.Image:
     """Draw boxes with a label each.
 
     Args:
-        picture: RGB, any size; small ones are enlarged.
+        image: RGB, any size; small ones are enlarged.
         boxes: float [N, 4], (left, top, right, bottom) in shares of the sides.
-        words: N labels; a label lies at its box's upper edge, or where it covers least of the others.
+        words: N labels, each placed at its box's upper edge, or where it covers least of the others.
 
     Returns:
         a new RGB image whose longer side is 900 pixels or more.
     """
-    scale = max(1.0, _SIDE / max(picture.size))
-    size = (round(picture.width * scale), round(picture.height * scale))
-    canvas = picture.resize(size, Image.Resampling.BICUBIC)
+    scale = max(1.0, _SIDE / max(image.size))
+    size = (round(image.width * scale), round(image.height * scale))
+    canvas = image.resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(max(14, round(canvas.height / 42)))
     corners = boxes * np.array([canvas.width - 1, canvas.height - 1] * 2)
@@ -60,7 +60,7 @@ def _wrap(
 def _free_place(
     box: np.ndarray, width: float, height: float, size: tuple[int, int], taken: Sequence[Rectangle]
 ) -> Rectangle:
-    """Return where a label lies: at its box's upper edge, or further down, where it covers least of the others."""
+    """Return the place of a label: at its box's upper edge, or further down, where it covers least of the others."""
     left = float(np.clip(box[0], 0, max(size[0] - width, 0)))
     lowest = max(size[1] - height, 0)
     tops = np.unique(np.clip([box[1], box[1] - height, *np.arange(box[1], box[3], height), box[3]], 0, lowest))

@@ -1,4 +1,4 @@
-"""Maps as images: enlarged smoothly, laid over images, and set side by side with their words."""
+"""Maps as images: enlarged smoothly, blended with images, and in labelled tiles."""
 
 import functools
 import math
@@ -41,42 +41,37 @@ def enlarge(scores: np.ndarray, size: tuple[int, int], seen: Box = (0.0, 0.0, 1.
     return enlarged
 
 
-def overlay(picture: Image.Image, scores: np.ndarray, *, alpha: float = 0.5, colours: str = "jet") -> Image.Image:
-    """Blend an image with a map in colours.
+def overlay(image: Image.Image, scores: np.ndarray, *, alpha: float = 0.5) -> Image.Image:
+    """Blend an RGB image with a map in colours.
 
     Args:
-        picture: RGB.
+        image: the image.
         scores: float [H, W] of the image's size, clipped to 0..1.
         alpha: weight of the map, 0 to 1.
-        colours: name of a Matplotlib colour map.
     """
     levels = (np.clip(scores, 0.0, 1.0) * 255).astype(np.uint8)
-    return Image.blend(picture, Image.fromarray(colour_table(colours)[levels]), alpha)
+    return Image.blend(image, Image.fromarray(colour_table()[levels]), alpha)
 
 
-def transparent_map(scores: np.ndarray, *, side: int = 96, colours: str = "jet") -> Image.Image:
-    """Return a map in colours to lay over an image: transparent where it is low, half opaque where it is high.
+def transparent_map(scores: np.ndarray, *, side: int = 96) -> Image.Image:
+    """Return a map in colours to lay over an image, transparent where it is low: a square RGBA image.
 
     Args:
         scores: float [R, C], 0 to 1.
-        side: pixels of the sides of the result; whoever shows it enlarges it.
-        colours: name of a Matplotlib colour map.
-
-    Returns:
-        a square PIL image of mode RGBA.
+        side: of the result in pixels; the page enlarges it.
     """
     smooth = np.clip(enlarge(scores, (side, side)), 0.0, 1.0)
     alpha = (255 * (0.1 + 0.5 * smooth)).astype(np.uint8)
     levels = (smooth * 255).astype(np.uint8)
-    return Image.fromarray(np.dstack([colour_table(colours)[levels], alpha]))
+    return Image.fromarray(np.dstack([colour_table()[levels], alpha]))
 
 
 @functools.cache
-def colour_table(name: str) -> np.ndarray:
-    """Return a Matplotlib colour map, uint8 [256, 3]; drawing through Matplotlib itself takes 27 times as long."""
+def colour_table() -> np.ndarray:
+    """Return Matplotlib's colour map "jet", uint8 [256, 3]; drawing through Matplotlib takes 27 times as long."""
     import matplotlib
 
-    return (matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    return (matplotlib.colormaps["jet"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
 
 
 class LabelledTiles:
@@ -84,7 +79,7 @@ class LabelledTiles:
 
     Args:
         words: one for each tile.
-        picture_size: width and height of the images.
+        image_size: width and height of the images.
         faint: which words are drawn faintly, such as unknown ones; none: no word is.
         tile: pixels of the longer side of a tile.
         columns: tiles in a row; None: about as many as rows.
@@ -97,14 +92,14 @@ class LabelledTiles:
     def __init__(
         self,
         words: Sequence[str],
-        picture_size: tuple[int, int],
+        image_size: tuple[int, int],
         *,
         faint: Sequence[bool] = (),
         tile: int = TILE,
         columns: int | None = None,
     ):
-        width, height = picture_size
-        scale = tile / max(picture_size)
+        width, height = image_size
+        scale = tile / max(image_size)
         self.tile_size = (max(1, round(width * scale)), max(1, round(height * scale)))
         if columns is None:
             columns = max(1, math.ceil(math.sqrt(len(words) * self.tile_size[1] / self.tile_size[0])))

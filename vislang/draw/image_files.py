@@ -33,11 +33,11 @@ def check_image_path(path: Path, option: str = "--out") -> None:
 
 
 def save_image(path: Path, image: Image.Image) -> None:
-    """Write a drawing in the format of its suffix, marked as ours; the file is whole or absent.
+    """Write an image in the format of its suffix, marked as ours; JPEG shows transparency on white.
 
     Args:
         path: a name that `check_image_path` accepts.
-        image: PIL image of mode RGB, RGBA or L; JPEG shows transparency on white.
+        image: PIL image of mode RGB, RGBA or L.
     """
     file_format = _FORMATS[path.suffix.lower()]
     options: dict[str, Any] = {"quality": _QUALITY}
@@ -60,7 +60,7 @@ def plan_drawings(out: Path | None, sources: Sequence[Path], ending: str) -> lis
     """Return a path for the drawing of each source, all of them checked before any work is done.
 
     Args:
-        out: what the user asked for: one file for one source, or a folder; None: the folder `DRAWINGS`.
+        out: a file for one source, or a folder; None: the folder `DRAWINGS`.
         sources: photographs or videos.
         ending: of the names that are chosen here, such as "_regions.png".
 

@@ -20,9 +20,9 @@ def image_grid(rows: Sequence[Any]) -> Image.Image:
     columns = max(map(len, rows))
     size = (len(rows) * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3)
     paper = np.full(size, _PAPER, np.uint8)
-    for row, pictures in enumerate(rows):
+    for row, images in enumerate(rows):
         top = _GAP + row * (height + _GAP)
-        for column, picture in enumerate(pictures):
+        for column, image in enumerate(images):
             left = _GAP + column * (width + _GAP)
-            paper[top : top + height, left : left + width] = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+            paper[top : top + height, left : left + width] = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     return Image.fromarray(paper)

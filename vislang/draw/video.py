@@ -40,8 +40,8 @@ def written_video(path: str | Path, size: tuple[int, int], rate: float) -> Itera
             stream.width, stream.height = size
             stream.pix_fmt = "yuv420p"  # what browsers and phones can play
 
-            def add(picture: Image.Image) -> None:
-                container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            def add(image: Image.Image) -> None:
+                container.mux(stream.encode(av.VideoFrame.from_image(image)))
 
             yield add
             container.mux(stream.encode())

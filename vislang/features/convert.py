@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def convert(args: argparse.Namespace) -> int:
-    """Read, write, say what is there now."""
+    """Read the features, add them to the cache, and print what was added."""
     from datasets.captions.karpathy import read_imgids, read_vgg_feats
     from datasets.captions.precomputed import read_precomputed_features
     from vislang.backbones.weights import fingerprint

@@ -1,4 +1,4 @@
-"""What a model sees of an image: the features of its layers, joined into descriptors."""
+"""Descriptors: the features of a model's layers, joined into one set of vectors per image."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ Tensor = Any
 
 
 def full_name(text: str, backbone: str) -> str:
-    """Write out the preprocessing of a feature such as "pooled@320", so that a checkpoint means the same for ever."""
+    """Write out the preprocessing of a feature such as "pooled@320", which a checkpoint stores."""
     name = FeatureName.parse(text)
     if name.preprocessing:
         name = replace(name, preprocessing=full_preprocessing_name(backbone, name.preprocessing) or "")
@@ -31,7 +31,7 @@ def join_layers(features: Sequence[Tensor]) -> Tensor:
         features: one array per layer, [B, F] for vectors, [B, ..., F] for grids and regions.
 
     Returns:
-        [B, N, sum of F]: a vector stands beside each of the N descriptors; alone, N is 1.
+        [B, N, sum of F]: a vector is repeated beside each of the N descriptors; alone, N is 1.
 
     Raises:
         ConfigError: two layers with different numbers of descriptors.
@@ -49,9 +49,9 @@ class CachedDescriptors:
 
     Args:
         cache: an open cache.
-        backbone: the name it was filled under.
-        layers: the `layers` of the settings.
-        ids: the images, in the order that row numbers count.
+        backbone: its name in the cache.
+        layers: the `layers` of a config.
+        ids: the images, in the order of row numbers.
     """
 
     def __init__(self, cache: FeatureCache, backbone: str, layers: Sequence[str], ids: Sequence[str]):
@@ -65,16 +65,16 @@ class CachedDescriptors:
         return len(self._parts[0])
 
     def rows(self, numbers: Tensor) -> Tensor:
-        """Give float32 [B, N, F] for int [B]; inside a compiled graph only when `is_resident`."""
+        """Return float32 [B, N, F] for int [B]; inside a compiled graph only when `is_resident`."""
         return join_layers([part.rows(numbers) for part in self._parts])
 
     def blocks(self, size: int = 256) -> Iterator[Tensor]:
-        """Give all rows in order, `size` at a time."""
+        """Yield all rows in order, `size` at a time."""
         for start in range(0, len(self), size):
             yield self.rows(np.arange(start, min(start + size, len(self))))
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give means and deviations, float32 [2, F] each: of the mean over descriptors, and of single descriptors."""
+        """Return means and standard deviations, float32 [2, F] each: of mean descriptors, and of single descriptors."""
         count = 0
         totals = np.zeros(1)
         squares = np.zeros(1)
@@ -90,7 +90,7 @@ class CachedDescriptors:
 
 
 def identity(cache: FeatureCache, backbone: str, layers: Sequence[str]) -> dict[str, Any]:
-    """Say whose features these are, as checkpoints keep it: {"name": ..., "weights": {layer: sha256}}."""
+    """Return what a checkpoint says of its features: {"name": backbone, "weights": {layer: sha256}}."""
     return {
         "name": backbone,
         "weights": {layer: cache.key(*FeatureName.parse(layer).in_cache(backbone)).weights for layer in layers},
@@ -98,11 +98,11 @@ def identity(cache: FeatureCache, backbone: str, layers: Sequence[str]) -> dict[
 
 
 def check_weights(cache: FeatureCache, trained_on: Mapping[str, Any]) -> None:
-    """Refuse a cache whose features other weights made.
+    """Refuse a cache whose features were computed with other weights.
 
     Args:
         cache: an open cache.
-        trained_on: what `identity` gave in training.
+        trained_on: what `identity` returned in training.
 
     Raises:
         DataError: the fingerprints differ.

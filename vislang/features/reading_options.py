@@ -12,8 +12,7 @@ class ReadingOptions(Options):
     """How images are read and encoded.
 
     Attributes:
-        weights: weights file of the backbone; None: looked for in VISLANG_WEIGHTS, then downloaded
-            (`vislang.backbones.registry.load_backbone`).
+        weights: weights file of the backbone; None: VISLANG_WEIGHTS is searched, then Keras downloads.
         proposals: of models that read regions, the detector that proposes them, such as "detector:model.pb"; None: the
             usual place.
         batch_size: images in one forward pass; memory grows with it, not with the number of images.

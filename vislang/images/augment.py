@@ -1,4 +1,4 @@
-"""Random views of photographs: a part of them, mirrored or not, in other light; what distillation shows."""
+"""Random views of photographs for distillation: cropped, mirrored, in other light."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from PIL import Image, ImageEnhance
 
 @dataclass(frozen=True)
 class View:
-    """One way of showing a photograph.
+    """One view of a photograph.
 
     Attributes:
-        box: left, top, right, bottom of the part shown, 0 to 1.
-        flipped: left and right change places.
-        gains: of brightness, contrast and colour; 1 leaves them as they are.
+        box: left, top, right, bottom of the crop, 0 to 1.
+        flipped: whether it is mirrored.
+        gains: of brightness, contrast and colour; 1 leaves them unchanged.
     """
 
     box: tuple[float, float, float, float]
@@ -30,7 +30,7 @@ def random_view(random: np.random.Generator, smallest: float, colours: float) ->
     Args:
         random: source of chance.
         smallest: share of the photograph's area that a view shows at least; 1: always the whole.
-        colours: how far the gains may go from 1.
+        colours: largest difference of the gains from 1.
     """
     area = random.uniform(smallest, 1.0)
     ratio = 1.0 if smallest == 1 else np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
@@ -43,7 +43,7 @@ def random_view(random: np.random.Generator, smallest: float, colours: float) ->
 
 
 def show(image: Image.Image, view: View, side: int) -> np.ndarray:
-    """Give uint8 [side, side, 3], RGB."""
+    """Return uint8 [side, side, 3], RGB."""
     left, top, right, bottom = view.box
     box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
     shown = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
@@ -56,6 +56,6 @@ def show(image: Image.Image, view: View, side: int) -> np.ndarray:
     return np.asarray(shown)
 
 
-def as_input(pictures: np.ndarray) -> np.ndarray:
-    """Give float32 in [-1, 1] for uint8: what MobileNets and their pupil read."""
-    return pictures / np.float32(127.5) - 1
+def as_input(images: np.ndarray) -> np.ndarray:
+    """Scale uint8 to float32 in [-1, 1], the input of MobileNets and of their student."""
+    return images / np.float32(127.5) - 1

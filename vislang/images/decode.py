@@ -1,4 +1,4 @@
-"""The one image decoder: any odd file, bytes, PIL image or array to an upright 8-bit RGB picture."""
+"""The one image decoder: any odd file, bytes, PIL image or array to an upright 8-bit RGB image."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vislang.core.errors import DataError
+from vislang.core.errors import DataError, brief
 
 ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray
 
@@ -35,16 +35,16 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def decode_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, shorter_side: int | None = None) -> Image.Image:
-    """Decode one picture.
+    """Decode one image.
 
-    The header is read and judged before any pixel. EXIF orientation is applied, transparency is laid on
-    white, 16-bit grey is scaled to 8 bits, CMYK and palettes become RGB, of an animation the first frame is taken.
+    The header is checked before any pixel is read. EXIF orientation is applied, transparency becomes white, 16-bit grey
+    is scaled to 8 bits, CMYK and palettes become RGB, of an animation the first frame is taken.
 
     Args:
         source: a path, the bytes of a file, a PIL image, or a uint8 array [H, W], [H, W, 3] or [H, W, 4].
-        max_pixels: larger pictures are refused.
-        shorter_side: a JPEG may be decoded at a half, quarter or eighth of its size, as long as
-            both sides keep at least this many pixels.
+        max_pixels: larger images are refused.
+        shorter_side: a JPEG may be decoded at a half, quarter or eighth of its size, as long as both sides keep at
+            least this many pixels.
 
     Returns:
         A PIL image of mode RGB.
@@ -67,11 +67,7 @@ def decode_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, shorter_s
 
 
 def image_size(source: str | os.PathLike | bytes) -> tuple[int, int]:
-    """Return (width, height) of an image as `decode_image` shows it, from its header alone.
-
-    Raises:
-        DataError: no image, or an empty file.
-    """
+    """Return (width, height) of an image as `decode_image` returns it, from its header alone."""
     name = source_name(source)
     file = _open_bytes(name, source)
     with _guarded(name, lambda: Image.open(file, formats=FORMATS)) as image:
@@ -83,7 +79,7 @@ def image_size(source: str | os.PathLike | bytes) -> tuple[int, int]:
 
 
 def source_name(source: ImageSource) -> str:
-    """Say in a few words which picture is meant: its path, or what kind of object it is."""
+    """Return the path of an image, or what kind of object it is."""
     if isinstance(source, bytes):
         return f"image of {len(source)} bytes"
     if isinstance(source, np.ndarray):
@@ -116,8 +112,7 @@ def _guarded(name: str, step: Callable[[], Any]) -> Any:
     except Image.UnidentifiedImageError as error:
         raise DataError(f"{name}: not an image, expected one of {', '.join(FORMATS)}") from error
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{name}: damaged image ({reason}); fetch it again or remove it") from error
+        raise DataError(f"{name}: damaged image ({brief(error)}); fetch it again or remove it") from error
 
 
 def _require_size(name: str, image: Image.Image, max_pixels: int) -> None:
@@ -179,7 +174,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits; Pillow's own conversion clips at 255 and leaves a white page."""
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion clips at 255."""
     values = np.asarray(image, np.float32)  # [H, W]
     if values.min() < 0 or values.max() > 65535:
         raise DataError(f"grey values {values.min():.0f}..{values.max():.0f} do not fit 16 bits, expected 0..65535")

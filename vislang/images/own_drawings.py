@@ -37,10 +37,7 @@ def without_own_drawings(paths: Sequence[Path], where: str | os.PathLike) -> lis
     Raises:
         DataError: all of them are drawings.
     """
-    kept = []
-    for path in paths:
-        if not is_own_drawing(path):
-            kept.append(path)
+    kept = [path for path in paths if not is_own_drawing(path)]
     count = len(paths) - len(kept)
     if count and not kept:
         raise DataError(f"{where}: holds only drawings of this toolkit ({count}), expected photographs; name a file")

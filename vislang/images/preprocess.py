@@ -8,23 +8,13 @@ from PIL import Image
 from vislang.core.errors import look_up
 from vislang.images.decode import ImageSource, decode_image
 
-__all__ = [
-    "PREPROCESSINGS",
-    "ImageSource",
-    "Preprocessing",
-    "decode_image",
-    "find_preprocessing",
-    "prepare",
-    "seen_part",
-]
-
 RGB = 1
 BGR = -1
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """One way from a picture to a float32 array; its name is stored with every feature made through it.
+    """How an image becomes a float32 array; the name is stored with every feature computed from it.
 
     A pixel becomes ((value 0..255 / divisor) - mean) / std, channel by channel, in BGR order if `step` is -1.
     """
@@ -33,7 +23,7 @@ class Preprocessing:
     geometry: str = "squash"  # "squash": ignore the aspect ratio; "center-crop": shorter side first, then the middle
     size: int = 224  # side of the square result
     shorter_side: int = 224  # the shorter side before cropping; equals `size` when squashing
-    step: int = RGB  # through the channels of an RGB picture
+    step: int = RGB  # through the channels of an RGB image
     divisor: float = 1.0
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -69,27 +59,23 @@ PREPROCESSINGS = _every_size()
 
 
 def find_preprocessing(name: str) -> Preprocessing:
-    """Return a preprocessing by its name, such as "squash-224-tf/v1".
-
-    Raises:
-        ConfigError: no such name; the message holds the nearest.
-    """
+    """Return a preprocessing by its name, such as "squash-224-tf/v1"."""
     return look_up(PREPROCESSINGS, name, "preprocessing", "see vislang/images/preprocess.py")
 
 
 def prepare(source: ImageSource, preprocessing: Preprocessing | str, *, out: np.ndarray | None = None) -> np.ndarray:
-    """Turn one picture into a backbone's input.
+    """Turn one image into a backbone's input.
 
     Args:
         source: what `decode_image` takes.
         preprocessing: a preprocessing or its name.
-        out: float32 [S, S, 3] to fill, such as a place in a batch; None: a new array.
+        out: float32 [S, S, 3] to fill, such as a row of a batch; None: a new array.
 
     Returns:
         float32 [S, S, 3] in its channel order and range.
 
     Raises:
-        DataError: the picture cannot be decoded.
+        DataError: the image cannot be decoded.
     """
     preprocessing = find_preprocessing(preprocessing) if isinstance(preprocessing, str) else preprocessing
     # Twice the final size is left to the antialiasing filter, so a large JPEG may be decoded at a fraction.
@@ -106,12 +92,7 @@ def prepare(source: ImageSource, preprocessing: Preprocessing | str, *, out: np.
 
 
 def seen_part(size: tuple[int, int], preprocessing: Preprocessing | str) -> tuple[float, float, float, float]:
-    """Return the part of an image that a preprocessing keeps, in shares of its sides.
-
-    Args:
-        size: width and height of the picture.
-        preprocessing: a preprocessing or its name.
-    """
+    """Return the part of an image of size (width, height) that a preprocessing keeps, in shares of its sides."""
     preprocessing = find_preprocessing(preprocessing) if isinstance(preprocessing, str) else preprocessing
     box = _box(size, preprocessing)
     if box is None:
@@ -122,14 +103,14 @@ def seen_part(size: tuple[int, int], preprocessing: Preprocessing | str) -> tupl
 
 
 def _channels(numbers: tuple[float, float, float]) -> np.ndarray:
-    """Give one number where all channels share it: arithmetic with a scalar takes a third of the time."""
+    """Return one number where all channels share it: arithmetic with a scalar takes a third of the time."""
     if len(set(numbers)) == 1:
         return np.array(numbers[0], np.float32)
     return np.array(numbers, np.float32)
 
 
 def _box(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[float, float, float, float] | None:
-    """Give the part of the picture that is kept; resizing it alone keeps a 1x100000 strip from filling the memory."""
+    """Return the part of the image that is kept; resizing it alone limits the memory of a 1x100000 strip."""
     if preprocessing.geometry == "squash":
         return None
     width, height = size

@@ -19,24 +19,19 @@ LARGEST_SIDE = 8192
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a video.
-
-    Attributes:
-        seconds: when it is shown, counted from the first frame.
-        picture: RGB, upright.
-    """
+    """One RGB image of a video, upright, and its time in seconds after the first frame."""
 
     seconds: float
-    picture: Image.Image
+    image: Image.Image
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What decoding a whole video has told.
+    """What decoding a whole video shows.
 
     Attributes:
         frames: how many could be decoded.
-        seconds: when the last of them is shown.
+        seconds: the time of the last of them.
         cut: why decoding ended before the end of the file; "" if it did not.
     """
 
@@ -48,7 +43,7 @@ class VideoFacts:
 def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
     """Decode a video from its first frame to its last, one frame in memory at a time.
 
-    A file that breaks off gives the frames before the break; `survey` tells of it.
+    A file that breaks off yields the frames before the break; `survey` reports it.
 
     Raises:
         DataError: no file, no video in it, or no frame of it can be decoded.
@@ -58,16 +53,10 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
 
 
 def sampled_frames(path: str | os.PathLike, rate: float) -> Iterator[Frame]:
-    """Give the picture that is on the screen at times 0, 1/rate, 2/rate, ... until the last frame.
+    """Yield the frame that is shown at times 0, 1/rate, 2/rate, ... until the last frame.
 
     That is the last frame whose time has come, so that a video of any or no constant rate plays at its own speed.
-
-    Args:
-        path: the video.
-        rate: frames a second, above 0.
-
-    Raises:
-        DataError: as `read_frames`.
+    Errors are those of `read_frames`.
     """
     number = 0
     shown = None
@@ -81,14 +70,11 @@ def sampled_frames(path: str | os.PathLike, rate: float) -> Iterator[Frame]:
 
 
 def spread_frames(path: str | os.PathLike, count: int) -> list[Image.Image]:
-    """Give `count` frames spread evenly from the first to the last: numbers round(linspace(0, F - 1, count)).
+    """Return `count` frames spread evenly from the first to the last: indices round(linspace(0, F - 1, count)).
 
-    A video of fewer frames gives some of them several times.
+    A video of fewer frames returns some of them several times. Errors are those of `read_frames`.
 
     References: Ramanishka et al. 2017, arXiv:1612.07360 (26 frames).
-
-    Raises:
-        DataError: as `read_frames`.
     """
     wanted = np.round(np.linspace(0, survey(path).frames - 1, count)).astype(int)
     chosen: list[Image.Image] = []
@@ -100,18 +86,14 @@ def spread_frames(path: str | os.PathLike, count: int) -> list[Image.Image]:
 
 
 def survey(path: str | os.PathLike) -> VideoFacts:
-    """Decode a video once, looking at no picture, and say what there is.
-
-    Raises:
-        DataError: as `read_frames`.
-    """
+    """Decode a video once without converting its frames; errors are those of `read_frames`."""
     trouble: list[str] = []
     times = [seconds for seconds, _ in _decoded(Path(path), trouble)]
     return VideoFacts(len(times), times[-1], "".join(trouble))
 
 
 def list_videos(folder: str | os.PathLike) -> list[Path]:
-    """List the videos of a folder, searched to the bottom, in the order of their names, without those drawn by us.
+    """List the videos of a folder, searched to the bottom, sorted, without drawings of this toolkit.
 
     Raises:
         DataError: nothing there.
@@ -123,11 +105,7 @@ def list_videos(folder: str | os.PathLike) -> list[Path]:
 
 
 def require_av() -> Any:
-    """Import PyAV, which carries its own FFmpeg.
-
-    Raises:
-        DataError: it is not installed.
-    """
+    """Import PyAV, which includes FFmpeg."""
     try:
         import av
     except ImportError as error:
@@ -146,7 +124,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         raise DataError(f"{path}: no video that can be read ({reason}); expected a file such as clip.mp4") from error
     with container:
         if not container.streams.video:
-            raise DataError(f"{path}: holds no video stream, only sound or text; give a file with pictures")
+            raise DataError(f"{path}: holds no video stream, only sound or text; give a file with images")
         stream = container.streams.video[0]
         if max(stream.width, stream.height) > LARGEST_SIDE:
             raise DataError(f"{path}: frames of {stream.width}x{stream.height}, expected sides up to {LARGEST_SIDE}")
@@ -154,7 +132,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
-    """Give (seconds, frame); what ends the decoding too early is added to `trouble`."""
+    """Yield (seconds, frame); what ends the decoding too early is added to `trouble`."""
     av = require_av()
     with _opened(path) as (container, stream):
         first = None
@@ -182,9 +160,9 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
 
 
 def _upright(frame: Any) -> Image.Image:
-    """Turn a decoded frame as its display matrix asks, which counts anticlockwise."""
-    picture = frame.to_image()
+    """Rotate a decoded frame by its display matrix, which counts anticlockwise."""
+    image = frame.to_image()
     turn = int(round(frame.rotation)) % 360
     if turn:
-        return picture.rotate(turn, expand=True)
-    return picture
+        return image.rotate(turn, expand=True)
+    return image

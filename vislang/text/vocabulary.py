@@ -19,7 +19,7 @@ class Vocabulary:
 
     Args:
         words: distinct words, without the special ones.
-        counts: frequency of each in training, in the same order; None: unknown, all 0.
+        counts: frequency of each in training; None: unknown, all 0.
 
     Raises:
         CheckpointError: words that are not distinct, or another number of counts.

@@ -17,7 +17,7 @@ def embedding_table(path: str | Path, vocabulary: Vocabulary, width: int) -> np.
     Args:
         path: UTF-8 text, "word x y z ..." a line. Lines of several words, as glove.840B has them, and empty ones are
             ignored.
-        vocabulary: whose words are looked up.
+        vocabulary: the words.
         width: of each vector.
 
     Returns:

@@ -268,7 +268,7 @@ def test_unknown_layers_are_named(tmp_path):
     model = caffe.load(*write(tmp_path, [conv("conv", 4, 3, 3)], SHAPE))
     with pytest.raises(ConfigError, match="unknown layer 'conf'; did you mean conv"):
         caffe.at_layers(model, ["conf"])
-    with pytest.raises(ConfigError, match="unknown layer 'blob:conf'; did you mean blob:conv"):
+    with pytest.raises(ConfigError, match="unknown blob 'conf'; did you mean conv"):
         caffe.at_layers(model, ["blob:conf"])
 
 

@@ -199,7 +199,7 @@ TEXTS = {
     "a layer without a name": ("layer { type: 'ReLU' }", "has no name or no type"),
     "a name twice": ("layer { name: 'x' name: 'y' type: 'ReLU' }", "name occurs 2 times, expected once"),
     "the first format": ("layers { layer { name: 'x' type: 'relu' } }", "upgrade_net_proto_text"),
-    "no input": ("layer { name: 'x' type: 'ReLU' bottom: 'a' top: 'b' }", r"read 0 inputs \(\), expected one picture"),
+    "no input": ("layer { name: 'x' type: 'ReLU' bottom: 'a' top: 'b' }", r"read 0 inputs \(\), expected one image"),
 }
 
 
@@ -282,9 +282,7 @@ def test_what_is_not_supported_is_said(tmp_path, name):
 def test_weights_of_another_network(files):
     text, weights = files
     text.write_text(prototxt(LAYERS, SHAPE).replace("num_output: 5", "num_output: 6"))
-    with pytest.raises(
-        DataError, match=r"layer 'fc' has arrays \[\(5, 36\), \(5,\)\], and the network asks for \[\(6, 36\)"
-    ):
+    with pytest.raises(DataError, match=r"layer 'fc' has arrays \[\(5, 36\), \(5,\)\], expected \[\(6, 36\)"):
         caffe.load(text, weights)
     text.write_text(prototxt(LAYERS, SHAPE).replace('"fc"', '"fd"'))
     with pytest.raises(DataError, match="no weights for layer 'fd', it holds: conv, fc; give the network's own"):

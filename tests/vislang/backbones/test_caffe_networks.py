@@ -16,7 +16,6 @@ from vislang.backbones.caffe.preprocess import (
     five_steps,
     resized_size,
     shorter_side,
-    subtract_mean,
 )
 from vislang.backbones.caffe.prototxt import parse_text
 from vislang.backbones.caffe.registry import NETWORKS
@@ -112,9 +111,7 @@ def test_an_unknown_network():
 def test_weights_of_another_network(tmp_path):
     blobs = [np.ones((96, 3, 11, 11)), np.ones(96)]
     (tmp_path / "a.caffemodel").write_bytes(caffemodel([layer("conv1", "Convolution", "data", blobs=blobs)]))
-    with pytest.raises(
-        DataError, match=r"layer 'conv1' has arrays .*the network asks for \[\(96, 3, 7, 7\), \(96,\)\]"
-    ):
+    with pytest.raises(DataError, match=r"layer 'conv1' has arrays .*expected \[\(96, 3, 7, 7\), \(96,\)\]"):
         caffe.load_named("VGG_CNN_S", tmp_path / "a.caffemodel")
 
 
@@ -168,12 +165,12 @@ def test_embedded_networks_can_be_stored(tmp_path):
 
 
 def test_what_the_five_steps_cannot_take():
-    with pytest.raises(DataError, match=r"got an array \(5, 5\), expected a picture \[H, W, 3\]"):
+    with pytest.raises(DataError, match=r"got an array \(5, 5\), expected an image \[H, W, 3\]"):
         five_steps(np.zeros((5, 5), np.float32))
     with pytest.raises(ConfigError, match="a crop of 300 from a side of 256, expected at most the side"):
         five_steps(np.zeros((5, 5, 3), np.float32), size=300)
-    with pytest.raises(ConfigError, match=r"a mean of shape \(2,\), expected three numbers or a picture"):
-        subtract_mean(np.zeros((5, 5, 3), np.float32), (1, 2))
+    with pytest.raises(ConfigError, match=r"a mean of shape \(2,\), expected three numbers or an image"):
+        five_steps(np.zeros((5, 5, 3), np.float32), (1, 2), side=5, size=5)
 
 
 def test_protobufs_text():

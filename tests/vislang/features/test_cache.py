@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vislang.core.errors import DataError
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
-from vislang.features.cache.rows import FeatureRows, gather
+from vislang.features.cache.rows import gather
 
 KEY = FeatureKey("mobilenet_v2", "pooled", "squash-224-tf/v1", "ab" * 32, {"keras": "3"})
 GRID = FeatureKey("mobilenet_v2", "grid", "squash-224-tf/v1", "ab" * 32)
@@ -77,24 +77,6 @@ def test_resident_and_streamed_rows_are_equal(path):
             assert keras.backend.standardize_dtype(batch.dtype) == "float32"
             expected = values(7, 2, 3, 4)[[6, 0, 3, 3, 3]].astype(np.float32)
             np.testing.assert_array_equal(keras.ops.convert_to_numpy(batch), expected)
-
-
-@pytest.mark.parametrize("budget", [0, 10**9])
-def test_statistics_are_exact(path, budget, monkeypatch):
-    monkeypatch.setattr("vislang.features.cache.rows.SLAB_BYTES", 100)
-    chosen = [IDS[3], IDS[0], IDS[3], IDS[6]]
-    mean, deviation = open_cache(path).resident("mobilenet_v2", "grid", chosen, budget_bytes=budget).statistics()
-    flat = values(7, 2, 3, 4)[[3, 0, 3, 6]].reshape(-1, 4).astype(np.float64)
-    assert mean.dtype == deviation.dtype == np.float32
-    np.testing.assert_allclose(mean, flat.mean(axis=0), rtol=1e-7)
-    np.testing.assert_allclose(deviation, flat.std(axis=0), rtol=1e-7)
-
-
-def test_statistics_keep_small_deviations_of_large_means():
-    stored = np.full((1000, 1), 2048, np.float16)
-    stored[::2] += np.float16(2)
-    _, deviation = FeatureRows(stored, np.arange(1000), resident=False).statistics()
-    np.testing.assert_allclose(deviation, [1.0], rtol=1e-12)
 
 
 def test_features_of_another_preprocessing_get_a_group_of_their_own(path):

@@ -39,9 +39,9 @@ LEVELS = list(range(20, 240, 20))  # 11 frames, one second from first to last
 
 def test_frames_come_in_order_with_their_times(tmp_path):
     frames = list(read_frames(write_clip(tmp_path / "a.mp4", LEVELS)))
-    np.testing.assert_allclose([level(frame.picture) for frame in frames], LEVELS, atol=4)
+    np.testing.assert_allclose([level(frame.image) for frame in frames], LEVELS, atol=4)
     np.testing.assert_allclose([frame.seconds for frame in frames], np.arange(11) / RATE, atol=1e-3)
-    assert frames[0].picture.size == (64, 48)
+    assert frames[0].image.size == (64, 48)
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_frames_come_in_order_with_their_times(tmp_path):
 )
 def test_sampling_takes_the_frame_on_the_screen(tmp_path, rate, shown):
     frames = list(sampled_frames(write_clip(tmp_path / "a.mp4", LEVELS), rate))
-    np.testing.assert_allclose([level(frame.picture) for frame in frames], [LEVELS[n] for n in shown], atol=4)
+    np.testing.assert_allclose([level(frame.image) for frame in frames], [LEVELS[n] for n in shown], atol=4)
     np.testing.assert_allclose([frame.seconds for frame in frames], np.arange(len(frames)) / rate)
 
 
 def test_a_variable_rate_plays_at_its_own_speed(tmp_path):
     clip = write_clip(tmp_path / "a.mp4", [40, 120, 200], times=[0.0, 0.1, 0.9])
-    levels = [level(frame.picture) for frame in sampled_frames(clip, 10)]
+    levels = [level(frame.image) for frame in sampled_frames(clip, 10)]
     np.testing.assert_allclose(levels, [40] + 8 * [120] + [200], atol=4)
 
 
@@ -69,13 +69,13 @@ def test_frames_are_spread_from_the_first_to_the_last(tmp_path):
 
 def test_odd_sides_and_other_codecs_are_read(tmp_path):
     clip = write_clip(tmp_path / "a.avi", [60, 180], size=(34, 22), codec="mpeg4")
-    assert [frame.picture.size for frame in read_frames(clip)] == 2 * [(34, 22)]
+    assert [frame.image.size for frame in read_frames(clip)] == 2 * [(34, 22)]
     with av.open(str(tmp_path / "odd.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=RATE)
         stream.width, stream.height, stream.pix_fmt = 33, 21, "yuv444p"
         container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (33, 21), "red"))))
         container.mux(stream.encode())
-    assert [frame.picture.size for frame in read_frames(tmp_path / "odd.mkv")] == [(33, 21)]
+    assert [frame.image.size for frame in read_frames(tmp_path / "odd.mkv")] == [(33, 21)]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_turn_that_a_phone_stores_is_undone(tmp_path, matrix, red_at):
     content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(content)
     (frame,) = read_frames(path)
-    pixels = np.asarray(frame.picture)
+    pixels = np.asarray(frame.image)
     height, width = pixels.shape[:2]
     places = {"top": (0.25, 0.5), "bottom": (0.75, 0.5), "right": (0.5, 0.75)}
     down, across = places[red_at]

@@ -10,7 +10,7 @@ import numpy as np
 from vislang.backbones.caffe import layers as caffe_layers
 from vislang.backbones.caffe.layers import pooled_side
 from vislang.backbones.caffe.network import CaffeNetwork, Layer, check_size
-from vislang.core.errors import DataError
+from vislang.core.errors import DataError, brief
 
 Shape = tuple[int, ...]  # of a blob of one image in our axis order: (H, W, C) or (C,)
 
@@ -19,12 +19,12 @@ class Weights(Protocol):
     """Where the arrays of a layer come from, in Caffe's axis order."""
 
     def take(self, layer: str, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-        """Give float32 arrays of these shapes, or raise a DataError."""
+        """Return float32 arrays of these shapes, or raise a DataError."""
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A layer to make, the shapes that it reads, and where its weights are."""
+    """A layer to build, the shapes that it reads, and where its weights are."""
 
     layer: Layer
     shapes: tuple[Shape, ...]
@@ -116,7 +116,7 @@ def _add(task: _Task, inputs: list[Any]) -> Any:
         output = made(inputs if kind.many else inputs[0])
         made.set_weights(arrays)
     except Exception as error:  # Keras and TensorFlow each raise their own for shapes that do not fit
-        raise task.fail(f"cannot be built on blobs {task.shapes} ({' '.join(str(error).split())[:200]})") from error
+        raise task.fail(f"cannot be built on blobs {task.shapes} ({brief(error)})") from error
     check_size(task.where, "its output", output.shape)
     return output
 
@@ -252,7 +252,7 @@ def _batch_norm(task: _Task) -> _Made:
     channels = task.shapes[0][-1]
     epsilon = options.number("eps", 1e-5)
     if not options.flag("use_global_stats", True):
-        raise task.fail("use_global_stats is false, so its output would hang on the batch, expected true or nothing")
+        raise task.fail("use_global_stats is false, so its output would depend on the batch, expected true or nothing")
     mean, variance, factor = task.weights.take(task.layer.name, [(channels,), (channels,), (1,)])
     scale = np.float32(0 if factor[0] == 0 else 1 / factor[0])  # the moving sums have to be divided by their weight
     made = keras.layers.BatchNormalization(-1, epsilon=epsilon, center=False, scale=False, name=task.name)
@@ -298,7 +298,7 @@ class _Kind:
 
 
 def _options(names: str) -> frozenset[str]:
-    """Give the names with those that only training or speed hang on."""
+    """Return the names, and those that matter for training or speed only."""
     return frozenset(names.split()) | {"engine", "weight_filler", "bias_filler", "filler"}
 
 

@@ -1,7 +1,7 @@
 """Weights out of Caffe's .caffemodel files: the part of protobuf's wire format that they use, without protobuf.
 
 Field numbers are those of BVLC's caffe.proto. Nothing recurses: a network holds layers, a layer holds blobs, and a blob
-holds its shape and numbers, and what lies deeper is passed over.
+holds its shape and numbers; anything deeper is ignored.
 """
 
 import math
@@ -41,23 +41,16 @@ class Blob:
 
 
 class StoredWeights:
-    """The arrays of a .caffemodel, layer by layer.
-
-    Args:
-        path: the file, for errors.
-        layers: {layer: its blobs}.
-    """
+    """The arrays of a .caffemodel: {layer: its blobs}; `path` is for errors."""
 
     def __init__(self, path: str, layers: Mapping[str, Sequence[Blob]]):
         self.path = path
         self.layers = layers
 
     def take(self, layer: str, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-        """Give the arrays of a layer as float32, in Caffe's axis order.
+        """Return the arrays of a layer as float32 of these shapes, in Caffe's axis order.
 
-        Args:
-            layer: its name.
-            shapes: what the network asks for; leading axes of 1 make no difference, because old files pad to four.
+        Leading axes of 1 make no difference: old files pad to four axes.
 
         Raises:
             DataError: no such layer, or arrays of other shapes.
@@ -69,7 +62,7 @@ class StoredWeights:
         got = [_core(blob.shape) for blob in blobs]
         if got != list(map(_core, shapes)):
             raise DataError(
-                f"{self.path}: layer {layer!r} has arrays {[blob.shape for blob in blobs]}, and the network asks for"
+                f"{self.path}: layer {layer!r} has arrays {[blob.shape for blob in blobs]}, expected"
                 f" {list(shapes)}; are prototxt and weights of the same network?"
             )
         return [blob.values.reshape(shape).astype(np.float32) for blob, shape in zip(blobs, shapes, strict=True)]
@@ -82,7 +75,7 @@ class RandomWeights:
         self._generator = np.random.default_rng(seed)
 
     def take(self, layer: str, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-        """Give arrays of the shapes: normal ones for kernels, 0 for biases, all in Caffe's axis order."""
+        """Return arrays of the shapes: normal ones for kernels, 0 for biases, all in Caffe's axis order."""
         arrays = []
         for shape in shapes:
             fan_in = math.prod(shape[1:])
@@ -94,10 +87,10 @@ class RandomWeights:
 def read_caffemodel(path: str | Path) -> StoredWeights:
     """Read the weights of a network, in the new layer list, the old one, or both.
 
-    The file is mapped, not loaded: no more memory is taken than the arrays need that are asked for.
+    The file is mapped, not loaded: memory is taken only by the arrays that are used.
 
     Raises:
-        DataError: unreadable, cut, damaged or made to harm; no length is believed beyond the end of the file.
+        DataError: unreadable, cut, damaged or made to harm; no length beyond the end of the file is trusted.
     """
     where = str(path)
     layers = dict[str, list[Blob]]()
@@ -118,15 +111,15 @@ def read_caffemodel(path: str | Path) -> StoredWeights:
 
 
 def read_mean(path: str | Path) -> np.ndarray:
-    """Read a mean picture (.binaryproto) as float32 [H, W, C], in Caffe's channel order, so BGR.
+    """Read a mean image (.binaryproto) as float32 [H, W, C], in Caffe's channel order, so BGR.
 
     Raises:
-        DataError: unreadable, damaged or no picture.
+        DataError: unreadable, damaged or no image.
     """
     blob = _blob(_mapped(path), str(path))
     axes = _core(blob.shape)
     if len(axes) != 3:
-        raise DataError(f"{path}: holds an array {blob.shape}, expected a mean picture [C, H, W]")
+        raise DataError(f"{path}: holds an array {blob.shape}, expected a mean image [C, H, W]")
     return np.ascontiguousarray(blob.values.reshape(axes).transpose(1, 2, 0), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Caffe's layers that Keras has no equal of. One Caffe layer is one Keras layer, channels last, [B, H, W, C] or [B, C].
+"""Caffe's layers that Keras lacks. One Caffe layer is one Keras layer, channels last, [B, H, W, C] or [B, C].
 
 Reference: Jia et al. 2014, arXiv:1408.5093, and the sources of BVLC/caffe.
 """
@@ -14,33 +14,25 @@ LOWEST = float(np.finfo(np.float32).min)  # what Caffe starts a maximum from
 
 
 class CaffeLayer(keras.layers.Layer):
-    """A layer that remembers what it was made of, so that a model of it can be stored."""
+    """A layer whose options are attributes and are stored with a model."""
 
     def __init__(self, options: dict[str, Any], **kwargs: Any):
         super().__init__(**kwargs)
         self.options = options
+        for name, value in options.items():
+            setattr(self, name, tuple(value) if isinstance(value, list) else value)  # JSON turns tuples into lists
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), **self.options}
 
 
 @keras.saving.register_keras_serializable("caffe")
 class Convolution(CaffeLayer):
-    """A convolution with zeros around the picture, in groups of channels that do not see each other.
+    """A convolution with `pad` zeros on each side, in `groups` of channels that are convolved separately.
 
     The output has floor((H + 2 pad - dilation (kernel - 1) - 1) / stride) + 1 rows. Weights: kernel
-    [kh, kw, C / groups, filters] and bias [filters].
-
-    Args:
-        filters: channels of the output.
-        kernel_size: its height and width; so are `strides`, `pad` and `dilation`.
-        strides: step of the window.
-        pad: zeros on each of both sides.
-        dilation: step between the cells of the kernel.
-        groups: number of equal parts of the channels.
-        use_bias: whether a bias is added.
-        kwargs: of every Keras layer.
+    [kh, kw, C / groups, filters] and bias [filters]. Pairs of numbers are of height and width.
     """
 
     def __init__(
@@ -56,16 +48,9 @@ class Convolution(CaffeLayer):
     ):
         options = {"filters": filters, "kernel_size": kernel_size, "strides": strides, "pad": pad}
         super().__init__({**options, "dilation": dilation, "groups": groups, "use_bias": use_bias}, **kwargs)
-        self.filters = filters
-        self.kernel_size = tuple(kernel_size)
-        self.groups = groups
-        self.use_bias = use_bias
-        self.strides = tuple(strides)
-        self.pad = tuple(pad)
-        self.dilation = tuple(dilation)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
-        """Make the weights, as zeros: they are always read from elsewhere."""
+        """Create the weights, which are then read from a file."""
         shape = (*self.kernel_size, input_shape[-1] // self.groups, self.filters)
         self.kernel = self.add_weight(shape=shape, initializer="zeros", name="kernel")
         if self.use_bias:
@@ -73,9 +58,10 @@ class Convolution(CaffeLayer):
 
     def call(self, x: Any) -> Any:
         """Convolve."""
-        (rows, columns) = self.pad
+        rows, columns = self.pad
         channels = x.shape[-1]
-        x = ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))) if rows or columns else x
+        if rows or columns:
+            x = ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
         if self.groups == 1:
             y = self._convolve(x, self.kernel)
         elif self.groups == channels and self.strides[0] == self.strides[1] and self.dilation == (1, 1):
@@ -98,16 +84,9 @@ class Convolution(CaffeLayer):
 
 
 def pooled_side(side: int, kernel: int, stride: int, pad: int, *, ceil: bool = True) -> int:
-    """Give how many windows Caffe lays along a side: ceil((side + 2 pad - kernel) / stride) + 1.
+    """Return the number of Caffe's windows along a side: ceil((side + 2 pad - kernel) / stride) + 1.
 
-    With padding, the last window is left out if it would start behind the picture, in the padding (or beyond).
-
-    Args:
-        side: of the picture.
-        kernel: of the window.
-        stride: between windows.
-        pad: on each side.
-        ceil: False for `round_mode: FLOOR`.
+    With padding, a last window that would start after the image is left out. `ceil` is False for `round_mode: FLOOR`.
     """
     room = side + 2 * pad - kernel
     windows = (-(-room // stride) if ceil else room // stride) + 1
@@ -118,18 +97,10 @@ def pooled_side(side: int, kernel: int, stride: int, pad: int, *, ceil: bool = T
 
 @keras.saving.register_keras_serializable("caffe")
 class Pooling(CaffeLayer):
-    """Pooling with as many windows as `pooled_side` gives, of which the last may reach over the edge.
+    """Pooling with `pooled_side` windows, of which the last may reach over the edge.
 
-    "MAX" is over the part of a window that lies within the picture. "AVE" is the sum over that part, divided by the
-    size of the window clipped to the picture with its padding: padding counts, what lies beyond it does not.
-
-    Args:
-        method: "MAX" or "AVE".
-        kernel_size: height and width of the window; so are `strides` and `pad`.
-        strides: step of the window.
-        pad: on each of both sides, less than the kernel.
-        ceil: whether a last, incomplete window counts.
-        kwargs: of every Keras layer.
+    `method` "MAX" is over the part of a window within the image. "AVE" is the sum over that part, divided by the size
+    of the window clipped to the image with its padding. Pairs of numbers are of height and width.
     """
 
     def __init__(
@@ -143,11 +114,6 @@ class Pooling(CaffeLayer):
     ):
         options = {"method": method, "kernel_size": kernel_size, "strides": strides, "pad": pad, "ceil": ceil}
         super().__init__(options, **kwargs)
-        self.method = method
-        self.ceil = ceil
-        self.kernel_size = tuple(kernel_size)
-        self.strides = tuple(strides)
-        self.pad = tuple(pad)
 
     def call(self, x: Any) -> Any:
         """Pool."""
@@ -161,7 +127,7 @@ class Pooling(CaffeLayer):
         return mean * ops.cast(math.prod(self.kernel_size) / counts, mean.dtype)
 
     def _side(self, axis: int, side: int) -> tuple[tuple[int, int], np.ndarray]:
-        """Give the padding before and behind, and the cells of each window that count for an average."""
+        """Return the padding before and after, and the number of cells of each window that an average counts."""
         kernel = self.kernel_size[axis]
         stride = self.strides[axis]
         pad = self.pad[axis]
@@ -175,26 +141,13 @@ class LRN(CaffeLayer):
     """Local response normalisation: x / (k + alpha / n * sum of squares)^beta.
 
     Across channels the sum is over the n channels around each. Within a channel it is over n x n cells around each,
-    alpha is divided by n^2, and k is 1 whatever is set, as in Caffe.
-
-    Args:
-        n: odd number of channels, or side of the square of cells.
-        alpha: weight of the mean square.
-        beta: power.
-        k: what is added.
-        within: whether within a channel.
-        kwargs: of every Keras layer.
+    alpha is divided by n^2, and k is 1 whatever is set, as in Caffe. n is odd.
 
     References: Krizhevsky et al. 2012, section 3.3 (where alpha is not divided by n).
     """
 
     def __init__(self, n: int, alpha: float, beta: float, k: float = 1.0, within: bool = False, **kwargs: Any):
         super().__init__({"n": n, "alpha": alpha, "beta": beta, "k": k, "within": within}, **kwargs)
-        self.n = n
-        self.alpha = alpha
-        self.beta = beta
-        self.k = k
-        self.within = within
 
     def call(self, x: Any) -> Any:
         """Normalise."""
@@ -215,20 +168,13 @@ class InnerProduct(CaffeLayer):
     """A matrix product over the whole blob, flattened as [H, W, C]: the weights were reordered for that.
 
     Weights: kernel [H * W * C, units] and bias [units].
-
-    Args:
-        units: numbers of the output, [B, units].
-        use_bias: whether a bias is added.
-        kwargs: of every Keras layer.
     """
 
     def __init__(self, units: int, use_bias: bool = True, **kwargs: Any):
         super().__init__({"units": units, "use_bias": use_bias}, **kwargs)
-        self.units = units
-        self.use_bias = use_bias
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
-        """Make the weights, as zeros: they are always read from elsewhere."""
+        """Create the weights, which are then read from a file."""
         shape = (math.prod(input_shape[1:]), self.units)
         self.kernel = self.add_weight(shape=shape, initializer="zeros", name="kernel")
         if self.use_bias:
@@ -244,19 +190,13 @@ class InnerProduct(CaffeLayer):
 
 @keras.saving.register_keras_serializable("caffe")
 class Scale(CaffeLayer):
-    """A factor for each channel and, if asked for, a number that is added.
-
-    Args:
-        use_bias: whether something is added.
-        kwargs: of every Keras layer.
-    """
+    """Multiply each channel by a factor, and add a number to it if `use_bias`."""
 
     def __init__(self, use_bias: bool = False, **kwargs: Any):
         super().__init__({"use_bias": use_bias}, **kwargs)
-        self.use_bias = use_bias
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
-        """Make the weights."""
+        """Create the weights, which are then read from a file."""
         self.gamma = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gamma")
         if self.use_bias:
             self.beta = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="beta")
@@ -270,18 +210,10 @@ class Scale(CaffeLayer):
 
 @keras.saving.register_keras_serializable("caffe")
 class Eltwise(CaffeLayer):
-    """Blobs of one shape, combined number by number.
-
-    Args:
-        operation: "SUM", "PROD" or "MAX".
-        coefficients: the factors of a sum; empty: all 1.
-        kwargs: of every Keras layer.
-    """
+    """Combine blobs of one shape elementwise: "SUM" (with `coefficients`, if there are any), "PROD" or "MAX"."""
 
     def __init__(self, operation: str, coefficients: tuple[float, ...] = (), **kwargs: Any):
         super().__init__({"operation": operation, "coefficients": coefficients}, **kwargs)
-        self.operation = operation
-        self.coefficients = tuple(coefficients)
 
     def call(self, blobs: list[Any]) -> Any:
         """Combine."""

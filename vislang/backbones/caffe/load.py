@@ -33,8 +33,8 @@ def load(prototxt: str | Path, caffemodel: str | Path, *, size: tuple[int, int] 
         size: height and width of the input, other than the file says.
 
     Returns:
-        A model of float32 [B, H, W, C], channels last, whose layers are called as Caffe's ("/" becomes "_"); its
-        output is what no layer reads, such as the class probabilities [B, 1000].
+        A model of float32 [B, H, W, C], whose layers are named as Caffe's ("/" becomes "_"); its outputs are the blobs
+        that no layer reads, such as the class probabilities [B, 1000].
 
     Raises:
         DataError: files that are missing, damaged, hostile or do not fit, or a kind of layer that is not supported.
@@ -47,7 +47,7 @@ def load_named(name: str, caffemodel: str | Path) -> keras.Model:
 
     Args:
         name: such as "VGG_CNN_S".
-        caffemodel: its weights; "random": numbers that are always the same, for tests and timing only.
+        caffemodel: its weights; "random": fixed random numbers, for tests and timing only.
 
     Raises:
         ConfigError: an unknown name.

@@ -53,8 +53,8 @@ class CaffeNetwork:
 
     Attributes:
         name: its own.
-        input: the blob that holds the picture.
-        shape: height, width and channels of the picture.
+        input: the blob that holds the image.
+        shape: height, width and channels of the image.
         layers: in the order in which Caffe runs them.
     """
 
@@ -68,8 +68,8 @@ def read_network(path: str | Path, size: tuple[int, int] | None = None) -> Caffe
     """Read a prototxt file as Caffe does in its TEST phase.
 
     Args:
-        path: a deploy file, or one for training, whose data, loss and accuracy layers are passed over.
-        size: height and width of the picture, where the file says none or another one is wanted.
+        path: a deploy file, or one for training, whose data, loss and accuracy layers are ignored.
+        size: height and width of the image, where the file says none or another one is wanted.
 
     Raises:
         DataError: unreadable, hostile, no network, or without the size of its input.
@@ -98,10 +98,7 @@ def read_network(path: str | Path, size: tuple[int, int] | None = None) -> Caffe
 
 def check_size(where: str, what: str, shape: Sequence[int | None]) -> None:
     """Refuse a blob without numbers or with more of them than a machine can hold, before anything is allocated."""
-    axes = []
-    for axis in shape:
-        if axis is not None:
-            axes.append(axis)
+    axes = [axis for axis in shape if axis is not None]
     if min(axes, default=1) < 1 or math.prod(axes) > MOST_NUMBERS:
         raise DataError(f"{where}: {what} would be {axes}, expected 1 to {MOST_NUMBERS} numbers for an image")
 
@@ -129,7 +126,7 @@ def _is_for_use(block: Message) -> bool:
 
 
 def _meets(rule: Message) -> bool:
-    """Say whether a rule meets the state of a network in use: phase TEST, level 0, no stage."""
+    """Return whether a rule meets the state of a network in use: phase TEST, level 0, no stage."""
     levels = rule.integer("min_level", 0) <= 0 <= rule.integer("max_level", 0)
     return rule.text("phase", "TEST") == "TEST" and levels and not rule.has("stage")
 
@@ -156,7 +153,7 @@ def _data_inputs(layer: Layer, block: Message) -> dict[str, _Shape]:
 
 def _only_input(path: str, inputs: dict[str, _Shape], size: tuple[int, int] | None) -> tuple[str, tuple[int, int, int]]:
     if len(inputs) != 1:
-        raise DataError(f"{path}: its layers read {len(inputs)} inputs ({', '.join(inputs)}), expected one picture")
+        raise DataError(f"{path}: its layers read {len(inputs)} inputs ({', '.join(inputs)}), expected one image")
     ((name, shape),) = inputs.items()
     if shape is None and size is not None:
         shape = (1, 3, *size)

@@ -28,7 +28,7 @@ _WHOLE = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|\d+)", re.ASCII)
 
 @dataclass(frozen=True)
 class Message:
-    """A block of fields. Each field may occur several times; those that may not are asked for in the singular.
+    """A block of fields, each of which may occur several times; singular methods expect at most one.
 
     Attributes:
         where: what errors begin with: the file, and the layer once it is known.
@@ -39,39 +39,39 @@ class Message:
     fields: dict[str, list[Any]] = field(default_factory=dict)
 
     def at(self, where: str) -> "Message":
-        """Give the same fields with another beginning of errors."""
+        """Return the same fields with another `where`."""
         return Message(where, self.fields)
 
     def has(self, name: str) -> bool:
-        """Say whether the field occurs."""
+        """Return whether the field occurs."""
         return name in self.fields
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Give all strings or words of a field."""
+        """Return all strings or words of a field."""
         return tuple(self._checked(name, str, "text"))
 
     def text(self, name: str, default: str = "") -> str:
-        """Give the only string or word of a field."""
+        """Return the only string or word of a field."""
         return self._only(name, self.texts(name), default)
 
     def integers(self, name: str) -> tuple[int, ...]:
-        """Give all whole numbers of a field."""
+        """Return all whole numbers of a field."""
         return tuple(self._checked(name, int, "a whole number"))
 
     def integer(self, name: str, default: int) -> int:
-        """Give the only whole number of a field."""
+        """Return the only whole number of a field."""
         return self._only(name, self.integers(name), default)
 
     def numbers(self, name: str) -> tuple[float, ...]:
-        """Give all numbers of a field."""
+        """Return all numbers of a field."""
         return tuple(map(float, self._checked(name, (int, float), "a number")))
 
     def number(self, name: str, default: float) -> float:
-        """Give the only number of a field."""
+        """Return the only number of a field."""
         return self._only(name, self.numbers(name), default)
 
     def flag(self, name: str, default: bool) -> bool:
-        """Give the only truth value of a field."""
+        """Return the only truth value of a field."""
         value = self._only(name, tuple(self.fields.get(name, ())), default)
         known = {"true": True, "false": False, "t": True, "f": False, "1": True, "0": False}
         if str(value).lower() not in known:
@@ -79,11 +79,11 @@ class Message:
         return known[str(value).lower()]
 
     def children(self, name: str) -> tuple["Message", ...]:
-        """Give all blocks of a field."""
+        """Return all blocks of a field."""
         return tuple(self._checked(name, Message, "a block in braces"))
 
     def child(self, name: str) -> "Message":
-        """Give the only block of a field; an empty one where there is none."""
+        """Return the only block of a field; an empty one where there is none."""
         return self._only(name, self.children(name), Message(self.where))
 
     def allow(self, names: Collection[str], what: str) -> None:

@@ -15,13 +15,13 @@ _Row = tuple[str, str, dict[str, Any]]  # name, kind, options; "relu5" works in 
 
 
 def _conv(name: str, filters: int, kernel: int, **options: int) -> list[_Row]:
-    """Give a convolution and its ReLU: conv1 and relu1, conv1_1 and relu1_1."""
+    """Return a convolution and its ReLU: conv1 and relu1, conv1_1 and relu1_1."""
     convolution = (name, "Convolution", {"num_output": filters, "kernel_size": kernel, **options})
     return [convolution, (name.replace("conv", "relu"), "ReLU", {})]
 
 
 def _fully(name: str, units: int) -> list[_Row]:
-    """Give an inner product with ReLU and dropout: fc6, relu6 and drop6."""
+    """Return an inner product with ReLU and dropout: fc6, relu6 and drop6."""
     number = name.removeprefix("fc")
     product = (name, "InnerProduct", {"num_output": units})
     return [product, (f"relu{number}", "ReLU", {}), (f"drop{number}", "Dropout", {"dropout_ratio": 0.5})]

@@ -31,13 +31,7 @@ def note(text: str) -> str:
 
 
 def picture(uri: str | None, alt: str, name: str) -> str:
-    """Return an image, or its name on a placeholder where there is none.
-
-    Args:
-        uri: data URI, or None.
-        alt: what it shows, plain text.
-        name: of the image, plain text.
-    """
+    """Return an image (a data URI) with an alternative text, or its name on a placeholder where `uri` is None."""
     if uri is None:
         name = escape(name)
         return f'<div class="missing" role="img" aria-label="no picture at hand: {name}">{name}</div>'
@@ -53,7 +47,7 @@ def large_picture(uri: str | None, alt: str, name: str) -> str:
 
 
 def figure_card(name: str, pictures: Sequence[tuple[str, str]]) -> str:
-    """Return a card with pictures in a row.
+    """Return a card with images in a row.
 
     Args:
         name: over them, plain text.
@@ -67,12 +61,12 @@ def figure_card(name: str, pictures: Sequence[tuple[str, str]]) -> str:
 
 
 def picture_card(shown: str, *body: str, text: str | None = None) -> str:
-    """Return a card with a picture above its text.
+    """Return a card with an image above its text.
 
     Args:
         shown: what `picture` or `large_picture` returned.
         body: HTML.
-        text: what a search field looks for, plain text.
+        text: what a search field searches, plain text.
     """
     searched = ""
     if text is not None:
@@ -108,8 +102,8 @@ def number_card(
         interval: both ends of the 95 % interval.
         seeds: the number of each seed.
         spread: how much the seeds differ, in words.
-        unit: written behind the number.
-        full: where the bar's rail ends, in the number's own unit.
+        unit: after the number.
+        full: the end of the bar, in the number's own unit.
     """
     low, high = interval
     left = _percent(low, full)
@@ -146,7 +140,7 @@ class Row:
         head: plain text.
         cells: HTML.
         source: where published numbers come from, plain text; None: the table has no such column.
-        ours: whether the row is set off as one of our own.
+        ours: whether the row is marked as one of our own.
     """
 
     head: str
@@ -166,27 +160,24 @@ def table(
     """Return a table that scrolls by itself where it is too wide.
 
     Args:
-        label: what it is, for screen readers.
-        heads: of the columns behind the first; a last one "Source" is that of `Row.source`.
+        label: for screen readers.
+        heads: of the columns after the first; a last one "Source" is that of `Row.source`.
         rows: from top to bottom.
         first: head of the first column.
         groups: (title, number of columns) of columns that belong together, from the second column on.
     """
     starts = set()
     column = 0
-    for _, width in groups:
+    above = ""
+    for title, width in groups:
         starts.add(column)
         column += width
+        above += f'<th class="group group-start" colspan="{width}" scope="colgroup">{escape(title)}</th>'
+    if groups:
+        above = f"<tr><td></td>{above}{'<td></td>' * (len(heads) - column)}</tr>"
     titles = ""
     for index, head in enumerate(heads):
         titles += _cell("th", escape(head), index in starts, head == "Source")
-    above = ""
-    if groups:
-        spans = ""
-        for title, width in groups:
-            spans += f'<th class="group group-start" colspan="{width}" scope="colgroup">{escape(title)}</th>'
-        rest = "<td></td>" * (len(heads) - column)
-        above = f"<tr><td></td>{spans}{rest}</tr>"
     body = "".join(_table_row(row, starts) for row in rows)
     return (
         f'<div class="card table" tabindex="0" role="region" aria-label="{escape(label)}"><table><thead>{above}'
@@ -221,10 +212,7 @@ def _cell(tag: str, shown: str, starts_group: bool = False, is_source: bool = Fa
 def origin_section(result: Mapping[str, Any]) -> str:
     """Return everything of a result that is no score, as JSON, folded away."""
     scores = ("metrics", "std", "intervals", "diversity", "per_seed")
-    origin = {}
-    for name, value in result.items():
-        if name not in scores:
-            origin[name] = value
+    origin = {name: value for name, value in result.items() if name not in scores}
     text = escape(json.dumps(origin, indent=1, ensure_ascii=False))
     return section(
         "Where the numbers come from",

@@ -16,7 +16,7 @@ def asset(name: str) -> str:
     return (_ASSETS / name).read_text(encoding="utf-8")
 
 
-# Larger pictures in a dialog: of every `elements.large_picture` on the page, with arrow keys to step through them.
+# Larger images in a dialog: of every `elements.large_picture` on the page, with arrow keys to step through them.
 LARGE_VIEW_STYLE = asset("large_view.css")
 LARGE_VIEW_SCRIPT = asset("large_view.js")
 

@@ -1,4 +1,4 @@
-"""Search in a page without a server: by the words of captions, and by scores of words with pictures."""
+"""Search in a page without a server: by the words of captions, and by scores of words with images."""
 
 import base64
 import json
@@ -12,17 +12,12 @@ from vislang.draw.html.page import asset
 
 STYLE = asset("search_field.css")
 SCRIPT = asset("search_field.js")
-_UNIT = 25  # stored scores in one standard deviation of all words and pictures
+_UNIT = 25  # stored scores in one standard deviation of all words and images
 
 
 @dataclass(frozen=True)
 class WordScores:
-    """How well each word fits each picture.
-
-    Attributes:
-        words: W lower-case words.
-        scores: float [W, N], such as cosines; only their order within a word matters.
-    """
+    """How well each of W lower-case words fits each of N images: float [W, N], compared within a word only."""
 
     words: Sequence[str]
     scores: np.ndarray
@@ -31,7 +26,7 @@ class WordScores:
 def search_field(hint: str) -> str:
     """Return the HTML of the search field; `hint` is shown while it is empty."""
     return (
-        '<search class="search-field"><label><span class="hidden">Search the pictures</span>'
+        '<search class="search-field"><label><span class="hidden">Search the images</span>'
         f'<input type="search" placeholder="{escape(hint)}" autocomplete="off"></label>'
         '<output aria-live="polite"></output></search>'
     )
@@ -45,7 +40,8 @@ def searchable_cards(cards: str) -> str:
 def stored_scores(scores: WordScores) -> str:
     """Return the scores as JSON inside a script element.
 
-    Each word is centred over the pictures, then a byte of each score is kept; `_UNIT` is one deviation of them all.
+    Each word is centred over the images, then a byte of each score is kept; `_UNIT` is one standard deviation of them
+    all.
     """
     values = np.asarray(scores.scores, np.float64)
     values = values - values.mean(axis=1, keepdims=True)

@@ -13,14 +13,11 @@ THUMBNAIL_SIDE = 320
 
 
 def thumbnail(path: Path | None, *, side: int = THUMBNAIL_SIDE) -> str | None:
-    """Read an image file as a small JPEG in a data URI.
+    """Return an image file as a small JPEG in a data URI; None when there is no readable image.
 
     Args:
-        path: the image file; None where only features are at hand.
+        path: the image file; None where there are only features.
         side: longest side, in pixels.
-
-    Returns:
-        The data URI, or None when there is no readable image: it leaves a gap on the page.
     """
     if path is None:
         return None
@@ -32,11 +29,11 @@ def thumbnail(path: Path | None, *, side: int = THUMBNAIL_SIDE) -> str | None:
 
 
 def data_uri(image: Image.Image, *, side: int | None = None) -> str:
-    """Encode an image in a data URI: as a JPEG, or as a PNG where it has transparency.
+    """Encode an image of mode RGB, RGBA or L in a data URI: as a JPEG, or as a PNG where it has transparency.
 
     Args:
-        image: PIL image of mode RGB, RGBA or L.
-        side: longest side, in pixels; larger images are made smaller. None: as it is.
+        image: PIL image.
+        side: longest side, in pixels, of the result; None: as it is.
     """
     if side is not None and max(image.size) > side:
         image = image.copy()

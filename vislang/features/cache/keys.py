@@ -1,4 +1,4 @@
-"""FeatureKey: what a block of stored features is. Two blocks may mix only if their keys are equal."""
+"""FeatureKey: where stored features come from. Blocks may be mixed only if their keys are equal."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from vislang.core.errors import DataError
 
 @dataclass(frozen=True)
 class FeatureKey:
-    """Where features come from. Library versions are recorded but do not take part in comparisons."""
+    """Where features come from. Library versions are recorded but not compared."""
 
     backbone: str  # "mobilenet_v2", "hub:HANDLE", a local path
     layer: str  # "pooled", "grid", "fc7" or the name of a layer
@@ -18,7 +18,7 @@ class FeatureKey:
     versions: dict[str, str] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> str:
-        """Give the JSON text that is stored beside the rows."""
+        """Return the JSON text that is stored with the rows."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
@@ -39,10 +39,7 @@ class FeatureKey:
             raise DataError(f"not a feature key: {error!r}") from error
 
     def difference(self, other: "FeatureKey") -> str:
-        """Say in words how `other` differs, such as "preprocessing is A, expected B"; empty when equal."""
+        """Return how `other` differs, such as "preprocessing is A, expected B"; empty when equal."""
         fields = ("backbone", "layer", "preprocessing", "weights")
-        differing = []
-        for name in fields:
-            if getattr(self, name) != getattr(other, name):
-                differing.append(name)
+        differing = [name for name in fields if getattr(self, name) != getattr(other, name)]
         return ", ".join(f"{name} is {getattr(self, name)}, expected {getattr(other, name)}" for name in differing)

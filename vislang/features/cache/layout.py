@@ -1,4 +1,4 @@
-"""How a feature cache lies in its HDF5 file, and the guard that opens files written by strangers."""
+"""The layout of a feature cache in its HDF5 file, and the checks of files from elsewhere."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ LONGEST_ID = 4096
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """Where the rows of one layer lie: `shape` float16 numbers from byte `offset` of the file on."""
+    """The rows of one layer: `shape` float16 numbers from byte `offset` of the file."""
 
     key: FeatureKey
     shape: tuple[int, ...]
@@ -29,14 +29,14 @@ class StoredLayer:
 
 
 def group_name(key: FeatureKey) -> str:
-    """Name the group of a backbone: its name, and the preprocessing too where that is not the backbone's own."""
+    """Return the group of a backbone: its name, with the preprocessing where that is not the backbone's own."""
     own = default_preprocessing(key.backbone)
     name = key.backbone if own in (None, key.preprocessing) else f"{key.backbone}@{key.preprocessing}"
     return flat_name(name)
 
 
 def flat_name(name: str) -> str:
-    """Make a name fit for HDF5, where a slash would open a group and a dot means this group."""
+    """Make a name fit for HDF5, where a slash opens a group and a dot means this group."""
     flat = name.replace("/", "_").replace("\x00", "_")
     if flat.strip(".") == "" or flat == IDS:
         return f"_{flat}"
@@ -50,7 +50,7 @@ def read_layout(path: Path) -> tuple[tuple[str, ...], dict[tuple[str, str], Stor
         The ids in row order, and {(group, layer): where it lies}.
 
     Raises:
-        DataError: no cache, or one made to harm: links, virtual or external data, sizes that the file cannot hold.
+        DataError: no cache, or a hostile file: links, virtual or external data, sizes that the file cannot hold.
     """
     with _opened(path) as file:
         ids = _read_ids(path, file)
@@ -101,7 +101,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def extract_command(backbone: str, layers: str, path: str | Path) -> str:
-    """Give the command that adds features to a cache."""
+    """Return the command that adds features to a cache."""
     return f"python -m vislang.features.extract --images DIR --backbone {backbone} --layers {layers} --cache {path}"
 
 
@@ -151,7 +151,7 @@ def _stored_layer(path: Path, dataset: h5py.Dataset | h5py.Group, num_ids: int) 
 
 
 def _require_stored(path: Path, dataset: h5py.Dataset) -> int:
-    """Make sure that the bytes a data set declares lie in this file, in one piece, and say from where on."""
+    """Return the offset of a data set after checking that its bytes lie in this file, in one block."""
     if dataset.is_virtual or dataset.external:
         raise DataError(f"{path}: {dataset.name} takes its numbers from other files; a cache must hold them itself")
     declared = int(np.prod(dataset.shape, dtype=object)) * dataset.dtype.itemsize

@@ -1,4 +1,4 @@
-"""The one feature cache: an HDF5 file of float16 rows that knows what it holds. Read here, written by CacheWriter."""
+"""The feature cache: an HDF5 file of float16 rows with their keys. Read here, written by CacheWriter."""
 
 import importlib.metadata
 import os
@@ -24,25 +24,20 @@ def open_cache(path: str | os.PathLike) -> "FeatureCache":
     """Open a feature cache for reading.
 
     Raises:
-        DataError: missing, damaged, or a file that could do harm.
+        DataError: missing, damaged or hostile.
     """
     return FeatureCache(Path(path))
 
 
 def feature_key(backbone: LoadedBackbone, layer: str) -> FeatureKey:
-    """Give the key of what a backbone computes at a layer."""
+    """Return the key of what a backbone computes at a layer."""
     name = backbone.own_name(layer)
     versions = {library: importlib.metadata.version(library) for library in ("tensorflow", "keras", "pillow")}
     return FeatureKey(backbone.name, name, backbone.preprocessing.name, backbone.fingerprint_of(name), versions)
 
 
 class FeatureCache:
-    """The features of one set of images. Rows are read straight from a memory map of the file.
-
-    Attributes:
-        path: the file.
-        ids: the images, in row order.
-    """
+    """The features of one set of images, `ids` in row order, read from a memory map of the file."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -57,48 +52,47 @@ class FeatureCache:
         self._maps.clear()
 
     def layers(self) -> list[FeatureKey]:
-        """List what is stored."""
+        """List the keys of the stored layers."""
         return [stored.key for stored in self._layers.values()]
 
-    def key(self, backbone: str, layer: str, *, expect: FeatureKey | None = None) -> FeatureKey:
-        """Give the key of a stored layer.
+    def key(self, backbone: str, layer: str) -> FeatureKey:
+        """Return the key of a stored layer.
 
         Args:
             backbone: a name, or "name@preprocessing" where the preprocessing is not the backbone's own.
-            layer: a layer or layer.
-            expect: what it has to be.
+            layer: a feature name.
 
         Raises:
-            DataError: not there, or not as expected.
+            DataError: it is not stored.
         """
-        return self._find(backbone, layer, expect).key
+        return self._find(backbone, layer).key
 
     def holds(self, key: FeatureKey) -> bool:
-        """Say whether these very features are stored.
+        """Return whether these very features are stored.
 
         Raises:
-            DataError: there are others in their place.
+            DataError: other features are stored in their place.
         """
         group = group_name(key)
         return (group, flat_name(key.layer)) in self._layers and bool(self._find(group, key.layer, key))
 
     def shape(self, backbone: str, layer: str) -> tuple[int, ...]:
-        """Give the shape [N, ...] of a stored layer."""
-        return self._find(backbone, layer, None).shape
+        """Return the shape [N, ...] of a stored layer."""
+        return self._find(backbone, layer).shape
 
     def positions(self, ids: Sequence[str]) -> np.ndarray:
-        """Give int64 [len(ids)] row numbers.
+        """Return int64 [len(ids)] row numbers.
 
         Raises:
             DataError: an image that is not in the cache.
         """
-        missing = []
-        for name in ids:
-            if name not in self._positions:
-                missing.append(name)
+        missing = [name for name in ids if name not in self._positions]
         if missing:
+            more = ""
+            if len(missing) > 1:
+                more = f" and {len(missing) - 1} more"
             raise DataError(
-                f"{self.path}: has no features of {missing[0]!r}{_and_more(missing)}; it holds {len(self.ids)} images"
+                f"{self.path}: has no features of {missing[0]!r}{more}; it holds {len(self.ids)} images"
                 f" such as {self.ids[0]!r}; make a cache of all images (--ids name leaves folders out of names)"
                 f" with: {extract_command('NAME', 'LAYERS', 'NEW')}"
             )
@@ -107,16 +101,13 @@ class FeatureCache:
     def read(
         self, backbone: str, layer: str, ids: Sequence[str] | None = None, *, expect: FeatureKey | None = None
     ) -> np.ndarray:
-        """Read rows.
+        """Read rows, float16 [len(ids), ...].
 
         Args:
             backbone: see `key`.
             layer: see `key`.
             ids: images in any order, also repeatedly; None: all, in row order.
             expect: what the features have to be.
-
-        Returns:
-            float16 [len(ids), ...].
         """
         stored = self._find(backbone, layer, expect)
         return gather(self._map(stored), self._rows_of(ids))
@@ -132,10 +123,9 @@ class FeatureCache:
         ids: Sequence[str] | None = None,
         *,
         budget_bytes: int = DEVICE_BUDGET,
-        expect: FeatureKey | None = None,
     ) -> FeatureRows:
-        """Give rows for training: on the compute device once if they fit `budget_bytes`, else streamed."""
-        stored = self._find(backbone, layer, expect)
+        """Return rows for training: on the compute device if they fit `budget_bytes`, else read from the file."""
+        stored = self._find(backbone, layer)
         positions = self._rows_of(ids)
         fits = len(positions) * row_bytes(stored.shape) <= budget_bytes
         return FeatureRows(self._map(stored), positions, resident=fits)
@@ -145,7 +135,7 @@ class FeatureCache:
             return np.arange(len(self.ids))
         return self.positions(ids)
 
-    def _find(self, backbone: str, layer: str, expect: FeatureKey | None) -> StoredLayer:
+    def _find(self, backbone: str, layer: str, expect: FeatureKey | None = None) -> StoredLayer:
         stored = self._layers.get((flat_name(backbone), flat_name(FeatureName.parse(layer).stored)))
         if stored is None:
             held = ", ".join(f"{group}/{name}" for group, name in self._layers) or "nothing"
@@ -165,9 +155,3 @@ class FeatureCache:
             mapped = np.memmap(self.path, FLOAT16, "r", stored.offset, stored.shape)
             self._maps[stored.offset] = mapped.view(np.ndarray)  # a memmap's own indexing costs microseconds per call
         return self._maps[stored.offset]
-
-
-def _and_more(names: Sequence[str]) -> str:
-    if len(names) > 1:
-        return f" and {len(names) - 1} more"
-    return ""

@@ -1,4 +1,4 @@
-"""FeatureRows: chosen rows of a cache, on the compute device when they fit there, else streamed from the file."""
+"""FeatureRows: chosen rows of a cache, on the compute device when they fit there, else read from the file."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,7 @@ SLAB_BYTES = 32 * 2**20
 
 
 class FeatureRows:
-    """Rows of one layer in a fixed order.
-
-    Attributes:
-        shape: (rows, ...).
-        is_resident: True when the rows lie on the device.
+    """Rows of one layer in a fixed order; `shape` is (M, ...).
 
     Args:
         stored: float16 [N, ...], usually a memory map.
@@ -36,13 +32,10 @@ class FeatureRows:
         return len(self._positions)
 
     def rows(self, numbers: Any) -> Any:
-        """Give rows by number.
+        """Return rows by number, a float32 tensor [B, ...].
 
         Args:
             numbers: int [B], each from 0 to len - 1; a tensor inside a compiled graph is allowed when resident.
-
-        Returns:
-            float32 tensor [B, ...].
         """
         import keras
 
@@ -51,40 +44,15 @@ class FeatureRows:
         taken = gather(self._stored, self._positions[np.asarray(numbers)])
         return keras.ops.convert_to_tensor(taken.astype(np.float32))
 
-    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give the mean and the standard deviation of every channel, over rows and space.
-
-        Returns:
-            Two float32 [D] arrays; sums are kept in float64 and the deviation takes a second pass, as exact as it gets.
-        """
-        width = self.shape[-1]
-        count = np.prod(self.shape[:-1], dtype=np.int64)
-        total = np.zeros(width)
-        squares = np.zeros(width)
-        for slab in self._slabs():
-            total += slab.sum(axis=0)
-        mean = total / count
-        for slab in self._slabs():
-            squares += np.square(slab - mean).sum(axis=0)
-        return mean.astype(np.float32), np.sqrt(squares / count).astype(np.float32)
-
-    def _slabs(self) -> Any:
-        """Give the rows as float64 [_, D], a few megabytes at a time."""
-        for numbers in slabs(len(self), row_bytes(self.shape)):
-            yield gather(self._stored, self._positions[numbers]).reshape(-1, self.shape[-1]).astype(np.float64)
-
 
 def gather(stored: np.ndarray, positions: np.ndarray | Sequence[int]) -> np.ndarray:
-    """Copy rows in any order, with repeats.
+    """Copy rows in any order, with repeats: [M, ...] of the same dtype.
 
-    The file is read in its own order, slab by slab, so that a cold disk sees one sweep, not a seek per row.
+    The file is read in its own order, slab by slab, which is one sweep of a disk instead of a seek per row.
 
     Args:
         stored: [N, ...].
         positions: int [M].
-
-    Returns:
-        [M, ...] of the same dtype.
     """
     positions = np.asarray(positions)
     result = np.empty((len(positions), *stored.shape[1:]), stored.dtype)
@@ -102,5 +70,5 @@ def slabs(count: int, bytes_each: int) -> list[slice]:
 
 
 def row_bytes(shape: Sequence[int]) -> int:
-    """Give the size of one float16 row."""
+    """Return the size of one float16 row."""
     return 2 * int(np.prod(shape[1:], dtype=np.int64))

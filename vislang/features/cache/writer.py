@@ -1,4 +1,4 @@
-"""Writing feature caches: rows gather in a work folder, then the whole file is made beside the old one and renamed."""
+"""Writing feature caches: rows are collected in a work folder, then the whole file is written and renamed."""
 
 import contextlib
 import fcntl
@@ -24,10 +24,10 @@ LARGEST = float(np.finfo(np.float16).max)
 
 
 def import_rows(path: str | os.PathLike, ids: Sequence[str], rows: Any, key: FeatureKey) -> None:
-    """Put features made elsewhere into a cache, next to what it holds.
+    """Add features computed elsewhere to a cache.
 
     Args:
-        path: the cache; made when absent.
+        path: the cache; created when absent.
         ids: one for each row; for an existing cache, the same as its own in any order.
         rows: [N, ...] of any floating type: an array, a memory map or an HDF5 data set.
         key: what they are.
@@ -55,19 +55,19 @@ def import_rows(path: str | os.PathLike, ids: Sequence[str], rows: Any, key: Fea
 class CacheWriter:
     """Collects the rows of one extraction and adds them to a cache at the end.
 
-    Killed at any moment, the old cache still loads, and the same call made again goes on behind the last mark. The
+    Killed at any moment, the old cache still loads, and the same call made again resumes after the last mark. The
     finished file depends on its contents only, so a resumed run ends with the same bytes as an uninterrupted one.
 
     Args:
         path: the cache.
         keys: what is being computed, one for each layer.
-        job: anything that, if changed, makes the collected rows worthless (sources, batch size); plain JSON values.
+        job: JSON values that, if changed, make the collected rows worthless (sources, batch size).
 
     Attributes:
-        done: how many sources were dealt with before this call.
+        done: number of sources that were handled before this call.
         ids: the images whose rows are there.
         skipped: [source, reason] of the others.
-        is_restarted: whether rows of another job were thrown away.
+        is_restarted: whether rows of another job were discarded.
     """
 
     def __init__(self, path: str | os.PathLike, keys: Sequence[FeatureKey], job: Mapping[str, Any]):
@@ -101,7 +101,7 @@ class CacheWriter:
         Args:
             ids: the images kept, in order.
             features: {layer as in the key: float [len(ids), ...]}; may be empty when `ids` is.
-            done: how many sources were dealt with so far, from the first one on.
+            done: number of sources handled so far.
             skipped: [source, reason] of those left out.
 
         Raises:
@@ -175,7 +175,7 @@ class CacheWriter:
         return None
 
     def _mark(self) -> None:
-        """Make the rows safe first and the mark that counts them second."""
+        """Write the rows to disk first and the mark that counts them second."""
         for stream in self._streams:
             stream.flush()
             os.fsync(stream.fileno())
@@ -200,7 +200,7 @@ class CacheWriter:
 
 
 def half_precision(rows: Any, key: FeatureKey) -> np.ndarray:
-    """Turn features into float16; what lies beyond its range (65504) becomes the nearest number inside.
+    """Convert features to float16, clipped to its range (65504).
 
     Raises:
         DataError: NaN among them.
@@ -214,7 +214,7 @@ def half_precision(rows: Any, key: FeatureKey) -> np.ndarray:
 
 
 def _merge(path: Path, ids: Sequence[str], added: Mapping[FeatureKey, Any]) -> None:
-    """Write a file with what `path` holds and what is added, in alphabetical order, and put it in place of `path`."""
+    """Write a file with what `path` holds and what is added, in alphabetical order, and move it over `path`."""
     stored: dict[tuple[str, str], tuple[FeatureKey, Any]] = {}
     if path.exists():
         old_ids, old_layers = read_layout(path)

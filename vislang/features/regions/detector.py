@@ -2,31 +2,30 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from vislang.backbones.saved_model import Call, load_module, module_call
 from vislang.backbones.weights import WEIGHTS_FOLDER
-from vislang.core.errors import DataError
+from vislang.core.errors import DataError, brief
 from vislang.features.regions.proposals import Proposer
 
 _USUAL = "centernet_mbv3_coco_frozen.pb"
 _NEXT = "name one: --proposals detector:FILE.pb, detector:FOLDER or detector:hub:HANDLE; or take --proposals grid"
-Call = Callable[[np.ndarray], dict[str, np.ndarray]]  # a batch of one picture -> named outputs
 
 
 class DetectorProposer(Proposer):
     """Boxes of a trained detector, of all its classes together.
 
-    Understood are the outputs of TensorFlow's object detection models ("detection_boxes" [1, K, 4] as (y0, x0, y1, x1)
+    Supported are the outputs of TensorFlow's object detection models ("detection_boxes" [1, K, 4] as (y0, x0, y1, x1)
     in shares, "detection_scores" [1, K]) and of CenterNet ([1, K, 6]: x0, y0, x1, y1 in pixels, score, class).
 
     Args:
-        name: as it was asked for.
-        where: a frozen graph (.pb), a SavedModel folder or "hub:HANDLE"; "" looks into VISLANG_WEIGHTS. A graph is a
+        name: as the user wrote it.
+        where: a frozen graph (.pb), a SavedModel folder or "hub:HANDLE"; "": a file in VISLANG_WEIGHTS. A graph is a
             program: load only those you trust.
     """
 
@@ -41,12 +40,12 @@ class DetectorProposer(Proposer):
         except DataError:
             raise
         except Exception as error:  # protobuf, TensorFlow and the hub each raise their own
-            raise DataError(f"detector {place} cannot be loaded ({_brief(error)}); {_NEXT}") from error
+            raise DataError(f"detector {place} cannot be loaded ({brief(error)}); {_NEXT}") from error
         super().__init__(name, _fingerprint(place))
 
-    def propose(self, picture: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give everything that was detected, however doubtful."""
-        squared = picture.resize((self._side, self._side), Image.Resampling.BILINEAR)
+    def propose(self, image: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return all detections, however low their scores."""
+        squared = image.resize((self._side, self._side), Image.Resampling.BILINEAR)
         outputs = self._call(np.asarray(squared)[None].astype(self._dtype))
         if {"detection_boxes", "detection_scores"} <= set(outputs):
             boxes = outputs["detection_boxes"][0][:, [1, 0, 3, 2]]
@@ -67,60 +66,44 @@ def _usual_place() -> Path:
 
 
 def _load(place: str) -> tuple[Call, int, Any]:
-    """Give the network as a function, the side of its input and its type."""
-    import tensorflow as tf
-
+    """Return the network as a function, the side of its input and its type."""
     if place.endswith(".pb") and Path(place).is_file():
-        return _load_frozen(Path(place))
-    if place.startswith("hub:"):
-        import tensorflow_hub
-
-        module = tensorflow_hub.load(place.removeprefix("hub:"))
+        call, declared = _load_frozen(Path(place))
     else:
-        module = tf.saved_model.load(place)
-    signature = module.signatures["serving_default"]
-    ((argument, declared),) = signature.structured_input_signature[1].items()
+        module = load_module(place)
+        outputs_of, _, declared = module_call(place, module)
+
+        def call(batch: np.ndarray, keep: Any = module) -> dict[str, np.ndarray]:
+            return outputs_of(batch)
+
     side = 512
     if declared.shape.rank == 4 and declared.shape[1]:
         side = declared.shape[1]
-
-    def call(batch: np.ndarray, keep: Any = module) -> dict[str, np.ndarray]:  # the signature only borrows variables
-        return {name: value.numpy() for name, value in signature(**{argument: tf.constant(batch)}).items()}
-
     return call, side, declared.dtype.as_numpy_dtype
 
 
-def _load_frozen(path: Path) -> tuple[Call, int, Any]:
+def _load_frozen(path: Path) -> tuple[Call, Any]:
     import tensorflow as tf
 
     graph = tf.compat.v1.GraphDef()
     graph.ParseFromString(path.read_bytes())
-    inputs = []
-    for node in graph.node:
-        if node.op == "Placeholder":
-            inputs.append(node)
+    inputs = [node for node in graph.node if node.op == "Placeholder"]
     read = {name.split(":")[0].lstrip("^") for node in graph.node for name in node.input}
-    ends = []
-    for node in graph.node:
-        if node.name not in read and node.op not in ("Const", "NoOp"):
-            ends.append(node.name)
+    ends = [node.name for node in graph.node if node.name not in read and node.op not in ("Const", "NoOp")]
     if len(inputs) != 1 or not ends:
         raise DataError(f"detector {path} has {len(inputs)} inputs and {len(ends)} outputs, expected one image input")
     wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
     function = wrapped.prune(f"{inputs[0].name}:0", [f"{name}:0" for name in ends])
     (declared,) = function.inputs
-    side = 512
-    if declared.shape.rank == 4 and declared.shape[1]:
-        side = declared.shape[1]
 
     def call(batch: np.ndarray) -> dict[str, np.ndarray]:
         return {name: value.numpy() for name, value in zip(ends, function(tf.constant(batch)), strict=True)}
 
-    return call, side, declared.dtype.as_numpy_dtype
+    return call, declared
 
 
 def _fingerprint(place: str) -> str:
-    """Give the sha256 of the files; a handle stands for itself."""
+    """Compute the SHA-256 (hex) of the files; of a handle, that of its name."""
     digest = hashlib.sha256()
     if place.startswith("hub:"):
         digest.update(place.encode())
@@ -128,7 +111,3 @@ def _fingerprint(place: str) -> str:
         if path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

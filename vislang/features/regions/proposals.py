@@ -1,4 +1,4 @@
-"""PROPOSERS: ways to guess which boxes of a picture hold something, and the few that are kept of each picture."""
+"""Proposals: boxes of an image that may hold an object, and the few that are kept."""
 
 from abc import ABC, abstractmethod
 
@@ -7,14 +7,14 @@ from PIL import Image
 
 from vislang.core.boxes import WHOLE, areas, suppress
 
-MOST = 19  # proposals kept beside the whole picture, as Karpathy and Fei-Fei 2015 do
+MOST = 19  # proposals kept beside the whole image, as Karpathy and Fei-Fei 2015 do
 
 
 class Proposer(ABC):
-    """A way to guess boxes.
+    """A method of proposing boxes.
 
     Attributes:
-        name: as it was asked for.
+        name: as the user wrote it.
         fingerprint: changes when the boxes might.
         same: intersection over union from which on two of its boxes are one.
     """
@@ -26,11 +26,11 @@ class Proposer(ABC):
         self.fingerprint = fingerprint
 
     @abstractmethod
-    def propose(self, picture: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Guess.
+    def propose(self, image: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Propose boxes.
 
         Args:
-            picture: upright RGB, of any size.
+            image: upright RGB, of any size.
             grid: float [H, W, F], its feature map.
 
         Returns:
@@ -39,17 +39,17 @@ class Proposer(ABC):
 
 
 def choose_regions(boxes: np.ndarray, scores: np.ndarray, *, same: float, most: int = MOST) -> np.ndarray:
-    """Keep the whole picture and the best proposals that are not nearly the same.
+    """Keep the whole image and the best proposals that are not nearly the same.
 
     Args:
-        boxes: float [K, 4] in shares of the sides; what lies outside is cut off.
+        boxes: float [K, 4] in shares of the sides; clipped to the image.
         scores: float [K].
         same: intersection over union from which on two proposals are one.
         most: proposals kept.
 
     Returns:
-        float32 [1 + most, 5]: box and score; the whole picture first with score 1, the others best first, rows of 0
-        where there are not enough.
+        float32 [1 + most, 5]: box and score; the whole image first with score 1, the others best first, rows of 0 where
+        there are not enough.
     """
     boxes = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0.0, 1.0)
     real = areas(boxes) > 0

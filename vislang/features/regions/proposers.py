@@ -13,7 +13,7 @@ from vislang.features.regions.detector import DetectorProposer
 from vislang.features.regions.proposals import Proposer
 from vislang.features.regions.roi_align import roi_align
 
-_SMALLEST = 0.01  # share of the picture that a segment covers; more is the picture itself
+_SMALLEST = 0.01  # share of the image that a segment covers; more is the image itself
 _LARGEST = 0.95
 _FEWEST = 16  # pixels of the shorter side that OpenCV is given
 
@@ -33,32 +33,29 @@ def load_proposer(name: str) -> Proposer:
 
 
 class GridProposer(Proposer):
-    """Boxes of several sizes and shapes all over the picture, best where the features inside differ from those around.
-
-    Needs neither weights nor a library.
-    """
+    """Boxes of several sizes and shapes on a lattice, scored by `contrast`; needs neither weights nor a library."""
 
     def __init__(self, name: str, argument: str):
         self._boxes = _lattice()
         super().__init__(name, hashlib.sha256(b"grid/v1").hexdigest())
 
-    def propose(self, picture: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Score the lattice by `contrast`."""
+    def propose(self, image: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lattice and its scores."""
         return self._boxes, contrast(grid, self._boxes)
 
 
 def contrast(grid: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Say how much boxes stand out: how far the mean feature inside is from that of a frame around, half as wide again.
+    """Score boxes by how far their mean feature is from that of a frame around them, half as wide again.
 
-    The distance is multiplied by the fourth root of the area, which weighs against the noise of small means as the
-    number of samples does in a t statistic.
+    The distance is multiplied by the fourth root of the area, which compensates the noise of small means as the number
+    of samples does in a t statistic.
 
     Args:
         grid: float [H, W, F].
         boxes: float [K, 4] in shares of the sides, with area.
 
     Returns:
-        float [K], 1 for the one that stands out most; 0 for boxes that leave no frame around.
+        float [K], 1 for the largest; 0 for boxes that leave no frame around.
     """
     if len(boxes) == 0:
         return np.zeros(0, np.float32)
@@ -90,19 +87,16 @@ def _starts(length: float) -> np.ndarray:
 
 
 class SelectiveSearch(Proposer):
-    """Segments grown together by colour and texture (Uijlings et al. 2013), by OpenCV; scored by `contrast`.
-
-    OpenCV's own order is drawn at random.
-    """
+    """Segments merged by colour and texture (Uijlings et al. 2013), by OpenCV; scored by `contrast`, not at random."""
 
     def __init__(self, name: str, argument: str):
         self._cv2 = _opencv()
         super().__init__(name, _fingerprint(b"selective/v2", self._cv2))
 
-    def propose(self, picture: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the segments that OpenCV finds, but for the smallest."""
+    def propose(self, image: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return OpenCV's segments except the smallest and largest."""
         search = self._cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
-        pixels = _small(picture)
+        pixels = _small(image)
         search.setBaseImage(pixels)
         search.switchToSelectiveSearchFast()
         boxes = np.unique(_as_shares(np.asarray(search.process()), pixels), axis=0)
@@ -111,15 +105,15 @@ class SelectiveSearch(Proposer):
 
 
 class EdgeBoxes(Proposer):
-    """Boxes that hold whole contours (Zitnick and Dollar 2014), by OpenCV, on plain gradients."""
+    """Boxes that contain whole contours (Zitnick and Dollar 2014), by OpenCV, on image gradients."""
 
     def __init__(self, name: str, argument: str):
         self._cv2 = _opencv()
         super().__init__(name, _fingerprint(b"edges/v2", self._cv2))
 
-    def propose(self, picture: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give OpenCV's boxes with its scores, the best as 1."""
-        pixels = _small(picture)
+    def propose(self, image: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return OpenCV's boxes and scores, scaled to a maximum of 1."""
+        pixels = _small(image)
         grey = self._cv2.GaussianBlur(pixels.mean(axis=-1).astype(np.float32) / 255, (0, 0), 1.5)
         down, across = np.gradient(grey)
         strength = np.hypot(down, across)
@@ -158,9 +152,9 @@ def _fingerprint(version: bytes, cv2: Any) -> str:
     return hashlib.sha256(version + cv2.__version__.encode()).hexdigest()
 
 
-def _small(picture: Image.Image) -> np.ndarray:
-    """Give uint8 [H, W, 3] with a longer side of at most 224: both methods slow down with the square of it."""
-    small = picture.copy()
+def _small(image: Image.Image) -> np.ndarray:
+    """Return uint8 [H, W, 3], BGR, with a longer side of at most 224: both methods take time quadratic in it."""
+    small = image.copy()
     small.thumbnail((224, 224), Image.Resampling.BILINEAR)
     if min(small.size) < _FEWEST:
         small = small.resize([max(side, _FEWEST) for side in small.size], Image.Resampling.BILINEAR)

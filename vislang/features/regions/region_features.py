@@ -1,10 +1,10 @@
-"""Regions of a picture as features: proposals, and a vector for each, beside the whole picture.
+"""Regions of an image as features: proposals, and a vector for each, beside the whole image.
 
 Layers, for a KIND of `vislang.features.regions.proposers.PROPOSERS`:
-    boxes-KIND    [20, 5]: corners in shares of the sides, and score; the whole picture first, rows of 0 where missing
-    regions-KIND  [20, F]: RoI-align on the map of the whole picture, computed once
+    boxes-KIND    [20, 5]: corners in shares of the sides, and score; the whole image first, rows of 0 where missing
+    regions-KIND  [20, F]: RoI-align on the map of the whole image, computed once
     crops-KIND    [20, F]: each box cut out, resized and encoded by itself, as Karpathy and Fei-Fei 2015 do
-    described-KIND [20, 2F + 4]: a region of regions-KIND, its corners, and the whole picture
+    described-KIND [20, 2F + 4]: a region of regions-KIND, its corners, and the whole image
 """
 
 import functools
@@ -32,18 +32,15 @@ _THREADS = 2
 
 
 def boxes_beside(cache: FeatureCache, backbone: str, layer: str) -> tuple[str, str]:
-    """Say where a cache holds the boxes of a layer of regions.
+    """Return the cache's names of the backbone and of the layer with the boxes of a layer of regions.
 
     Args:
         cache: an open cache.
-        backbone: the name it was filled under.
+        backbone: its name in the cache.
         layer: a setting such as "regions-detector@320".
 
-    Returns:
-        the cache's names of backbone and layer.
-
     Raises:
-        DataError: the boxes are not there, or are not those of the regions.
+        DataError: the boxes are missing, or of another detector.
     """
     wanted = FeatureName.parse(layer)
     name, regions = wanted.in_cache(backbone)
@@ -57,12 +54,12 @@ def boxes_beside(cache: FeatureCache, backbone: str, layer: str) -> tuple[str, s
 
 
 def with_regions(backbone: LoadedBackbone, layers: Sequence[str], proposals: str | None = None) -> LoadedBackbone:
-    """Give a backbone the layers of regions, where any is asked for.
+    """Add layers of regions to a backbone, if any is requested.
 
     Args:
-        backbone: from `load_backbone`; it needs a layer "grid".
-        layers: what will be asked for.
-        proposals: the proposer to take instead of the one that the layers name, such as "detector:model.pb".
+        backbone: has a layer "grid".
+        layers: the requested layers.
+        proposals: the proposer to use instead of the one that the layers name, such as "detector:model.pb".
 
     Raises:
         ConfigError: layers of several kinds, or of another kind than `proposals`.
@@ -82,18 +79,13 @@ def with_regions(backbone: LoadedBackbone, layers: Sequence[str], proposals: str
 
 
 class RegionBackbone(LoadedBackbone):
-    """A backbone that also encodes regions.
-
-    Args:
-        backbone: encodes the picture.
-        proposer: guesses the boxes.
-    """
+    """A backbone that also computes features of the regions that a proposer proposes."""
 
     needs_decoded = True
 
     def __init__(self, backbone: LoadedBackbone, proposer: Proposer):
         if len(backbone.layers.get(_GRID, ())) != 3:
-            raise ConfigError(f"backbone {backbone.name} has no map of the picture, which regions need; take another")
+            raise ConfigError(f"backbone {backbone.name} has no map of the image, which regions need; take another")
         if backbone.preprocessing.geometry != "squash":
             raise ConfigError(
                 f"preprocessing {backbone.preprocessing.name} of {backbone.name} keeps a part of each image, regions"
@@ -111,19 +103,19 @@ class RegionBackbone(LoadedBackbone):
         self.model = backbone.model
 
     def fingerprint_of(self, layer: str) -> str:
-        """The backbone's own for its own layers; for those of regions the sha256 of it and the proposer's."""
+        """Return the backbone's own for its own layers; for those of regions a hash of it and the proposer's."""
         if not FeatureName.parse(layer).is_of_regions:
             return self.backbone.fingerprint_of(layer)
         both = f"{self.backbone.fingerprint} {self.proposer.fingerprint} {MOST} {self.proposer.same}"
         return hashlib.sha256(both.encode()).hexdigest()
 
     def encode_decoded(
-        self, pictures: Sequence[Image.Image], batch: np.ndarray, layers: Sequence[str]
+        self, images: Sequence[Image.Image], batch: np.ndarray, layers: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Give the features of pictures.
+        """Compute features of images.
 
         Args:
-            pictures: B upright RGB pictures.
+            images: B upright RGB images.
             batch: the same, prepared: float32 [B, S, S, 3].
             layers: of the backbone or of regions.
 
@@ -135,7 +127,7 @@ class RegionBackbone(LoadedBackbone):
         features = self.backbone.encode(batch, list(dict.fromkeys([*plain, _GRID])))
         grids = features[_GRID]
         with ThreadPoolExecutor(_THREADS) as threads:  # a detector by itself leaves cores idle
-            regions = np.stack(list(threads.map(self._regions, pictures, grids)))
+            regions = np.stack(list(threads.map(self._regions, images, grids)))
         found = {layer: features[layer] for layer in plain}
         for layer, kind in kinds.items():
             if kind == "boxes":
@@ -145,17 +137,17 @@ class RegionBackbone(LoadedBackbone):
             elif kind == "described":
                 found[layer] = described(_aligned(grids, regions), regions)
             elif kind == "crops":
-                found[layer] = np.stack([self._crops(*pair) for pair in zip(pictures, regions, strict=True)])
+                found[layer] = np.stack([self._crops(*pair) for pair in zip(images, regions, strict=True)])
         return found
 
-    def _regions(self, picture: Image.Image, grid: np.ndarray) -> np.ndarray:
-        return choose_regions(*self.proposer.propose(picture, grid), same=self.proposer.same)
+    def _regions(self, image: Image.Image, grid: np.ndarray) -> np.ndarray:
+        return choose_regions(*self.proposer.propose(image, grid), same=self.proposer.same)
 
-    def _crops(self, picture: Image.Image, regions: np.ndarray) -> np.ndarray:
-        """Give float32 [20, F] for one picture; rows of 0 where there is no box."""
-        corners = regions[:, :4] * np.array([picture.width, picture.height] * 2)
+    def _crops(self, image: Image.Image, regions: np.ndarray) -> np.ndarray:
+        """Return float32 [20, F] of one image; rows of 0 where there is no box."""
+        corners = regions[:, :4] * np.array([image.width, image.height] * 2)
         real = np.flatnonzero(areas(regions[:, :4]) > 0)
-        crops = [picture.crop(_whole_pixels(corners[number])) for number in real]
+        crops = [image.crop(_whole_pixels(corners[number])) for number in real]
         batch = np.stack([prepare(crop, self.preprocessing) for crop in crops])
         vectors = np.zeros((len(regions), self.backbone.layers[_GRID][-1] or 0), np.float32)
         vectors[real] = self.backbone.encode(batch, [_POOLED])[_POOLED]
@@ -169,12 +161,12 @@ class RegionBackbone(LoadedBackbone):
 
 
 def described(vectors: np.ndarray, boxes: np.ndarray, wholes: np.ndarray | None = None) -> np.ndarray:
-    """Join regions with their places and with their pictures.
+    """Join regions with their boxes and with their whole images.
 
     Args:
         vectors: float [..., R, F].
         boxes: float [..., R, 4 or more], corners in shares of the sides.
-        wholes: float [..., F], the whole pictures; None: the first regions.
+        wholes: float [..., F], the whole images; None: the first regions.
 
     Returns:
         float [..., R, 2F + 4], a row of 0 where a box has no area.
@@ -186,7 +178,7 @@ def described(vectors: np.ndarray, boxes: np.ndarray, wholes: np.ndarray | None 
 
 
 def _aligned(grids: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """Give float32 [B, R, F] of grids [B, H, W, F] and boxes [B, R, 5]; rows of 0 where there is no box."""
+    """Return float32 [B, R, F] of grids [B, H, W, F] and boxes [B, R, 5]; rows of 0 where there is no box."""
     real = areas(regions[..., :4]) > 0
     return roi_align(grids, regions[..., :4]) * real[..., None]
 

@@ -1,4 +1,4 @@
-"""RoI-align: the features inside a box, from a feature map that was computed once for the whole picture.
+"""RoI-align: the mean features of boxes, from a feature map that was computed once for the whole image.
 
 References: He et al. 2017 (Mask R-CNN), arXiv:1703.06870, with average pooling over the whole box.
 """
@@ -11,12 +11,12 @@ SAMPLES = 8  # along each side of a box
 def roi_align(grids: np.ndarray, boxes: np.ndarray, samples: int = SAMPLES) -> np.ndarray:
     """Average a map over boxes, at sample points between which it is linear.
 
-    The mean of bilinear samples on a regular lattice is a product of two sums, one down and one across: no sample is
-    ever taken on its own.
+    The mean of bilinear samples on a regular lattice is a product of a sum down and a sum across, so no single sample
+    is ever computed.
 
     Args:
-        grids: float [B, H, W, F]; the picture's edges are the map's, so cell centres lie at (0.5, 1.5, ...) / H.
-        boxes: float [B, N, 4] in shares of the picture; samples beyond the outermost centres take their value.
+        grids: float [B, H, W, F]; the image's edges are the map's, so cell centres lie at (0.5, 1.5, ...) / H.
+        boxes: float [B, N, 4] in shares of the image; samples beyond the outermost centres take their value.
         samples: along each side of a box; none lies on its edge.
 
     Returns:
@@ -31,7 +31,7 @@ def roi_align(grids: np.ndarray, boxes: np.ndarray, samples: int = SAMPLES) -> n
 
 
 def _weights(low: np.ndarray, high: np.ndarray, cells: int, samples: int) -> np.ndarray:
-    """Give float32 [..., cells] that sum to 1: the mean, over the samples from low to high, of their cells' shares."""
+    """Return float32 [..., cells] that sum to 1: how much each cell counts in the mean of samples from low to high."""
     steps = (np.arange(samples) + 0.5) / samples
     places = (low[..., None] + (high - low)[..., None] * steps) * cells - 0.5  # [..., S] in cells
     places = np.clip(places, 0.0, cells - 1.0)
