@@ -20,7 +20,7 @@ from vislang.core.errors import DataError
 
 EXPERT_FILE = "ExpertAnnotations.txt"
 CROWD_FILE = "CrowdFlowerAnnotations.txt"
-_NEXT_STEP = "get the file anew with Flickr8K's text archive"
+_NEXT_STEP = "get the file again with Flickr8K's text archive"
 
 
 @dataclass(frozen=True)

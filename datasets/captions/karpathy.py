@@ -92,7 +92,7 @@ def read_vgg_feats(path: str | Path, *, num_images: int | None = None) -> np.nda
     path = Path(path)
     feats = _matlab_array(path, "feats")
     if feats.ndim != 2 or feats.shape[0] != _FEATURE_SIZE:
-        next_step = "extract fc7 features anew"
+        next_step = "extract fc7 features again"
         if feats.ndim == 2 and feats.shape[1] == _FEATURE_SIZE:
             next_step = "it is transposed, save feats.T under the same key"
         raise DataError(
@@ -102,7 +102,7 @@ def read_vgg_feats(path: str | Path, *, num_images: int | None = None) -> np.nda
         raise DataError(f"{path}: feats holds {feats.shape[1]} images, expected {num_images}; take the same data set's")
     rows = np.ascontiguousarray(feats.T, np.float32)
     if not np.isfinite(rows).all():
-        raise DataError(f"{path}: feats holds {np.sum(~np.isfinite(rows))} NaN or inf values; extract them anew")
+        raise DataError(f"{path}: feats holds {np.sum(~np.isfinite(rows))} NaN or inf values; extract them again")
     return rows
 
 
@@ -118,7 +118,7 @@ def _matlab_array(path: Path, key: str) -> np.ndarray:
         found = loadmat(path, variable_names=[key])
         return np.asarray(found[key], np.float32)
     except KeyError as error:
-        raise DataError(f"{path} has no array {key!r}, expected 4096 x N; take vgg_feats.mat anew") from error
+        raise DataError(f"{path} has no array {key!r}, expected 4096 x N; download vgg_feats.mat again") from error
     except (OSError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
         raise DataError(f"{path} is no readable MATLAB file ({error}); download vgg_feats.mat again") from error
 

@@ -123,7 +123,7 @@ def test_vgg_feats_errors(tmp_path, feats):
     with pytest.raises(DataError, match=r"feats is \[3, 4096\], expected \[4096, N\] .*it is transposed, save feats.T"):
         read_vgg_feats(tmp_path / "turned.mat")
     savemat(tmp_path / "thin.mat", {"feats": feats[:100]})
-    with pytest.raises(DataError, match=r"feats is \[100, 3\], expected .*extract fc7 features anew"):
+    with pytest.raises(DataError, match=r"feats is \[100, 3\], expected .*extract fc7 features again"):
         read_vgg_feats(tmp_path / "thin.mat")
     savemat(tmp_path / "good.mat", {"feats": feats})
     with pytest.raises(DataError, match="feats holds 3 images, expected 4"):

@@ -25,27 +25,36 @@ class FeatureLayer:
     shape: tuple[int, ...]
 
 
+Layers = dict[str, FeatureLayer]
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A row of the table. The last layer is the deepest: layers after it take no part in the fingerprint."""
 
-    size: int
     preprocessing: str
-    layers: dict[str, FeatureLayer]
-    builder: Callable[[bool], Any] | None  # (with the classifier?) -> keras.Model; None: only as a whole-model file
+    layers: Layers
     files: tuple[str, ...]  # looked for in VISLANG_WEIGHTS, in this order
+    builder: Callable[[bool], Any] | None = None  # (with the classifier?) -> keras.Model; None: only as a whole file
     download: Callable[[], Any] | None = None  # () -> keras.Model with the weights that Keras downloads
 
+    @property
+    def size(self) -> int:
+        """Side of its images in pixels."""
+        return find_preprocessing(self.preprocessing).size
 
-def _application(name: str, size: int = 224, **options: Any) -> dict[str, Callable[..., Any]]:
+
+def _application(name: str, values: str, layers: Layers, files: tuple[str, ...], **options: Any) -> Backbone:
+    """Return the row of a network of Keras Applications; `values` are those of the preprocessing."""
+    size = options.pop("size", 224)
+
     def build(classifier: bool, weights: str | None = None) -> Any:
         import keras
 
-        return getattr(keras.applications, name)(
-            weights=weights, include_top=classifier, input_shape=(size, size, 3), **options
-        )
+        network = getattr(keras.applications, name)
+        return network(weights=weights, include_top=classifier, input_shape=(size, size, 3), **options)
 
-    return {"builder": build, "download": lambda: build(True, "imagenet")}
+    return Backbone(f"squash-{size}-{values}/v1", layers, files, build, lambda: build(True, "imagenet"))
 
 
 def _compact(classifier: bool) -> Any:
@@ -60,96 +69,50 @@ def _compact_scenes(classifier: bool) -> Any:
     return build_compact_scenes()
 
 
-def _pooled_and(grid: str, side: int, width: int) -> dict[str, FeatureLayer]:
+def _pooled_and(grid: str, side: int, width: int) -> Layers:
     return {"pooled": FeatureLayer(grid, (width,)), "grid": FeatureLayer(grid, (side, side, width))}
 
 
-def _vgg(last: str) -> dict[str, FeatureLayer]:
+def _vgg(last: str) -> Layers:
     return {**_pooled_and(last, 14, 512), "fc7": FeatureLayer("fc2", (4096,))}
 
 
+def _kernels(name: str) -> tuple[str, ...]:
+    """Return the names under which Keras publishes weights, with and without the classifier."""
+    whole = f"{name}_weights_tf_dim_ordering_tf_kernels"
+    return f"{whole}.h5", f"{whole}_notop.h5"
+
+
+_MOBILENET = ("mobilenet_7_5_224_tf.weights.h5", "mobilenet_7_5_224_tf.h5", "mobilenet_7_5_224_tf_no_top.h5")
+_MOBILENET_V2 = (
+    "mobilenet_v2_1.0_224_dequant_from_coral_ptq_1001.keras",
+    "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5",
+    "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+)
+_EFFICIENTNET = ("efficientnetv2-b0.h5", "efficientnetv2-b0_notop.h5")
+_SCENES = ("compact-scenes.weights.h5",)
+
 BACKBONES = {
-    "compact": Backbone(240, "squash-240-tf/v1", _pooled_and("grid", 10, 512), _compact, ("compact.weights.h5",)),
-    "compact_scenes": Backbone(
-        64,
-        "squash-64-tf/v1",
-        _pooled_and("grid", 8, 128),
-        _compact_scenes,
-        ("compact-scenes.weights.h5",),
-    ),
-    "mobilenet_0.75": Backbone(
-        224,
-        "squash-224-tf/v1",
-        _pooled_and("conv_pw_13_relu", 7, 768),
-        files=("mobilenet_7_5_224_tf.weights.h5", "mobilenet_7_5_224_tf.h5", "mobilenet_7_5_224_tf_no_top.h5"),
-        **_application("MobileNet", alpha=0.75),
-    ),
-    "mobilenet_v2": Backbone(
-        224,
-        "squash-224-tf/v1",
-        _pooled_and("out_relu", 7, 1280),
-        files=(
-            "mobilenet_v2_1.0_224_dequant_from_coral_ptq_1001.keras",
-            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5",
-            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
-        ),
-        **_application("MobileNetV2"),
-    ),
-    "vgg16": Backbone(
-        224,
-        "squash-224-bgr-mean/v1",
-        _vgg("block5_conv3"),
-        files=("vgg16_weights_tf_dim_ordering_tf_kernels.h5", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
-        **_application("VGG16"),
-    ),
-    "vgg19": Backbone(
-        224,
-        "squash-224-bgr-mean/v1",
-        _vgg("block5_conv4"),
-        files=("vgg19_weights_tf_dim_ordering_tf_kernels.h5", "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"),
-        **_application("VGG19"),
-    ),
+    "compact": Backbone("squash-240-tf/v1", _pooled_and("grid", 10, 512), ("compact.weights.h5",), _compact),
+    "compact_scenes": Backbone("squash-64-tf/v1", _pooled_and("grid", 8, 128), _SCENES, _compact_scenes),
+    "mobilenet_0.75": _application("MobileNet", "tf", _pooled_and("conv_pw_13_relu", 7, 768), _MOBILENET, alpha=0.75),
+    "mobilenet_v2": _application("MobileNetV2", "tf", _pooled_and("out_relu", 7, 1280), _MOBILENET_V2),
+    "vgg16": _application("VGG16", "bgr-mean", _vgg("block5_conv3"), _kernels("vgg16")),
+    "vgg19": _application("VGG19", "bgr-mean", _vgg("block5_conv4"), _kernels("vgg19")),
     # The first three blocks of VGG-19, enough for textures and inversion of shallow layers.
     "vgg19_block3": Backbone(
-        224,
-        "squash-224-bgr-mean/v1",
-        _pooled_and("block3_conv4", 56, 256),
-        None,
-        ("vgg19_imagenet_block1_to_block3.keras",),
+        "squash-224-bgr-mean/v1", _pooled_and("block3_conv4", 56, 256), ("vgg19_imagenet_block1_to_block3.keras",)
     ),
-    "resnet50": Backbone(
-        224,
-        "squash-224-bgr-mean/v1",
-        _pooled_and("conv5_block3_out", 7, 2048),
-        files=(
-            "resnet50_weights_tf_dim_ordering_tf_kernels.h5",
-            "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        ),
-        **_application("ResNet50"),
+    "resnet50": _application("ResNet50", "bgr-mean", _pooled_and("conv5_block3_out", 7, 2048), _kernels("resnet50")),
+    "inception_v3": _application(
+        "InceptionV3", "tf", _pooled_and("mixed10", 8, 2048), _kernels("inception_v3"), size=299
     ),
-    "inception_v3": Backbone(
-        299,
-        "squash-299-tf/v1",
-        _pooled_and("mixed10", 8, 2048),
-        files=(
-            "inception_v3_weights_tf_dim_ordering_tf_kernels.h5",
-            "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        ),
-        **_application("InceptionV3", 299),
-    ),
-    "efficientnet_v2_b0": Backbone(
-        224,
-        "squash-224-raw/v1",  # the network rescales by itself
-        _pooled_and("top_activation", 7, 1280),
-        files=("efficientnetv2-b0.h5", "efficientnetv2-b0_notop.h5"),
-        **_application("EfficientNetV2B0"),
+    # EfficientNet rescales its input by itself.
+    "efficientnet_v2_b0": _application(
+        "EfficientNetV2B0", "raw", _pooled_and("top_activation", 7, 1280), _EFFICIENTNET
     ),
     "squeezenet_v1.1": Backbone(
-        227,
-        "squash-227-bgr-104/v1",
-        _pooled_and("concatenate_7", 14, 512),
-        None,
-        ("squeezenet_v1.1_from_ncnn_fp16.keras",),
+        "squash-227-bgr-104/v1", _pooled_and("concatenate_7", 14, 512), ("squeezenet_v1.1_from_ncnn_fp16.keras",)
     ),
 }
 

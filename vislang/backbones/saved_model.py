@@ -69,7 +69,9 @@ def load_saved_model(place: str, preprocessing: Preprocessing | None) -> LoadedB
     try:
         module = load_module(place)
     except Exception as error:  # urllib, TensorFlow and the hub each raise their own
-        next_step = "expected a folder with saved_model.pb, or a handle that the network reaches"
+        next_step = "expected a folder with saved_model.pb"
+        if place.startswith("hub:"):
+            next_step = "check the handle and the network, or give a local folder"
         raise DataError(f"{place}: cannot be loaded ({brief(error)}); {next_step}") from error
     call, signature, declared = module_call(place, module)
     side = None

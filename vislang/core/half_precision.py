@@ -29,7 +29,7 @@ def halve(source: Path, target: Path, *, bits: int = MANTISSA, step: float = 0.0
     try:
         old = h5py.File(source, "r")
     except OSError as error:
-        raise DataError(f"{source} cannot be read as a weights file ({error}); train again or copy it anew") from error
+        raise DataError(f"{source} cannot be read as a weights file ({error}); train again or copy it again") from error
     with old, whole_file(target) as part, h5py.File(part, "w") as new:
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:

@@ -207,10 +207,10 @@ def add_to_cache(
         DataError: the cache holds other features in their place, or an image that cannot be read.
     """
     exists = path.exists()
-    added = list(keys)
+    added = list(dict.fromkeys(keys))
     if exists:
         cache = open_cache(path)
-        added = [key for key in keys if not cache.holds(key)]
+        added = [key for key in added if not cache.holds(key)]
     if not added:
         return Written([], 0, [])
 

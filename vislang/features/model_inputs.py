@@ -76,7 +76,7 @@ def given_features(images: Any, layers: Sequence[str]) -> dict[str, np.ndarray] 
         features = {layer: np.asarray(images[layer]) for layer in layers}
         counts = sorted({len(rows) for rows in features.values()})
         if len(counts) > 1:
-            raise DataError(f"features are of {counts} images, expected as many in every layer; extract them anew")
+            raise DataError(f"features are of {counts} images, expected as many in every layer; extract them again")
         return features
     if isinstance(images, np.ndarray) and images.ndim >= 2 and np.issubdtype(images.dtype, np.floating):
         if len(layers) > 1:

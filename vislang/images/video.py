@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,8 +113,8 @@ def require_av() -> Any:
     return av
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
+    """Yield (seconds, frame); what ends the decoding too early is added to `trouble`."""
     av = require_av()
     try:
         container = av.open(os.fspath(path))
@@ -128,13 +127,6 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         stream = container.streams.video[0]
         if max(stream.width, stream.height) > LARGEST_SIDE:
             raise DataError(f"{path}: frames of {stream.width}x{stream.height}, expected sides up to {LARGEST_SIDE}")
-        yield container, stream
-
-
-def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
-    """Yield (seconds, frame); what ends the decoding too early is added to `trouble`."""
-    av = require_av()
-    with _opened(path) as (container, stream):
         first = None
         last = -1.0
         usual = 0.04
@@ -151,12 +143,12 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
                 break
             seconds = float(frame.time) if frame.time is not None else (first or 0.0) + last + usual
             first = seconds if first is None else first
-            if seconds - first <= last:  # times that stand still or run back are mended by the usual distance
+            if seconds - first <= last:  # times that repeat or run back are replaced by the usual distance
                 seconds = first + last + usual
             last = seconds - first
             yield last, frame
     if first is None:
-        raise DataError(f"{path}: no frame can be decoded ({''.join(trouble) or 'it is empty'}); get the file anew")
+        raise DataError(f"{path}: no frame can be decoded ({''.join(trouble) or 'it is empty'}); get the file again")
 
 
 def _upright(frame: Any) -> Image.Image:

@@ -90,7 +90,7 @@ def read_caffemodel(path: str | Path) -> StoredWeights:
     The file is mapped, not loaded: memory is taken only by the arrays that are used.
 
     Raises:
-        DataError: unreadable, cut, damaged or made to harm; no length beyond the end of the file is trusted.
+        DataError: unreadable, cut, damaged or hostile; no length beyond the end of the file is trusted.
     """
     where = str(path)
     layers = dict[str, list[Blob]]()

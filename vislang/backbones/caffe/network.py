@@ -1,6 +1,7 @@
 """A Caffe network as a list of layers: from a prototxt file with the new or the old layer list."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +19,6 @@ _DATA = {"Data", "ImageData", "HDF5Data", "MemoryData", "WindowData", "DummyData
 # V1LayerParameter.LayerType by the name of today's type; the rest differ by case and underscores alone.
 _OLD_KINDS = {"RELU": "ReLU", "LRN": "LRN", "SOFTMAX_LOSS": "SoftmaxWithLoss", "HDF5_DATA": "HDF5Data"}
 _OLD_KINDS |= {"HDF5_OUTPUT": "HDF5Output", "TANH": "TanH", "BNLL": "BNLL", "MVN": "MVN"}
-# The block of options of each kind that is not called as the kind is.
-_OPTIONS = {
-    "Convolution": "convolution_param",
-    "Pooling": "pooling_param",
-    "LRN": "lrn_param",
-    "InnerProduct": "inner_product_param",
-    "ReLU": "relu_param",
-    "Dropout": "dropout_param",
-    "Softmax": "softmax_param",
-    "Sigmoid": "sigmoid_param",
-    "Concat": "concat_param",
-    "BatchNorm": "batch_norm_param",
-    "Scale": "scale_param",
-    "Eltwise": "eltwise_param",
-    "Flatten": "flatten_param",
-}
 
 
 @dataclass(frozen=True)
@@ -113,8 +98,14 @@ def _layer(path: str, block: Message, old: bool) -> Layer:
         raise DataError(f"{where}: has no name or no type, expected both")
     if old:
         kind = _OLD_KINDS.get(kind, "".join(word.capitalize() for word in kind.split("_")))
-    options = block.at(where).child(_OPTIONS.get(kind, "input_param")).at(where)
+    options = block.at(where).child(_options_block(kind)).at(where)
     return Layer(name, kind, block.texts("bottom"), block.texts("top"), options)
+
+
+def _options_block(kind: str) -> str:
+    """Return the name of the block with the options of a kind: inner_product_param of "InnerProduct"."""
+    words = re.sub("(?<=[a-z])(?=[A-Z])", "_", kind.replace("ReLU", "Relu"))
+    return f"{words.lower()}_param"
 
 
 def _is_for_use(block: Message) -> bool:

@@ -87,7 +87,7 @@ class Message:
         return self._only(name, self.children(name), Message(self.where))
 
     def allow(self, names: Collection[str], what: str) -> None:
-        """Refuse fields of other names: an option that is passed over would change the numbers without a word."""
+        """Refuse fields of other names: an option that is ignored would silently change the numbers."""
         for name in self.fields:
             if name not in names:
                 raise DataError(

@@ -32,11 +32,6 @@ def search_field(hint: str) -> str:
     )
 
 
-def searchable_cards(cards: str) -> str:
-    """Return the HTML of the cards that are searched, each with the text to search as its `data-text`."""
-    return f'<div class="searchable">\n{cards}\n</div>'
-
-
 def stored_scores(scores: WordScores) -> str:
     """Return the scores as JSON inside a script element.
 

@@ -111,7 +111,12 @@ class CacheWriter:
             for key, stream in zip(self._keys, self._streams, strict=True):
                 if len(ids):
                     rows = half_precision(features[key.layer], key)
-                    self._require_shape(key, rows.shape[1:])
+                    shape = rows.shape[1:]
+                    known = self._shapes.setdefault(key.layer, shape)
+                    if known != shape:
+                        raise DataError(
+                            f"layer {key.layer} of backbone {key.backbone} gives rows of {shape} after rows of {known}"
+                        )
                     stream.write(rows.tobytes())
             self.ids += ids
             self.skipped.extend(skipped)
@@ -182,11 +187,6 @@ class CacheWriter:
         mark = {"job": self._job, "done": self.done, "ids": self.ids, "skipped": self.skipped, "shapes": self._shapes}
         write_json(self._folder / "mark.json", mark)
         self._marked = time.monotonic()
-
-    def _require_shape(self, key: FeatureKey, shape: tuple[int, ...]) -> None:
-        known = self._shapes.setdefault(key.layer, shape)
-        if known != shape:
-            raise DataError(f"layer {key.layer} of backbone {key.backbone} gives rows of {shape} after rows of {known}")
 
     def _file(self, key: FeatureKey) -> Path:
         return self._folder / f"{flat_name(key.layer)}.float16"
