@@ -14,7 +14,6 @@ from datasets.captions.flickr import FLICKR8K, read_flickr8k, read_token_file
 from datasets.download.http import Archive, download
 from datasets.download.zip_files import unpack
 from datasets.records import ImageRecord, captions_of
-from datasets.text_files import first_existing
 from vislang.core.cli import DONE, command_parser, run_command
 from vislang.core.errors import DataError, look_up
 from vislang.core.files import read_json, require_writable_folder, write_json
@@ -109,11 +108,10 @@ def check_copy(source: Source, folder: str | Path) -> tuple[ImageRecord, ...]:
     folder = Path(folder)
     records = read_flickr8k(folder, keep_unused=True)
     got = dict(Counter(record.split for record in records))
-    tokens = first_existing(folder, FLICKR8K.tokens, "caption file", FLICKR8K.next_step)
-    captioned = len(read_token_file(tokens, misprints=FLICKR8K.misprints, next_step=FLICKR8K.next_step))
-    if got != dict(source.images_of_split) or captioned != source.captioned_images:
+    _, captions = read_token_file(folder, FLICKR8K)
+    if got != dict(source.images_of_split) or len(captions) != source.captioned_images:
         raise DataError(
-            f"{folder} holds {got} images and captions of {captioned}, expected {dict(source.images_of_split)} and"
+            f"{folder} holds {got} images and captions of {len(captions)}, expected {dict(source.images_of_split)} and"
             f" {source.captioned_images}; delete the folder and run: make data-f8k"
         )
     return records

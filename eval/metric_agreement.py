@@ -67,11 +67,9 @@ def read_judgements(folder: Path) -> "dict[str, Judged]":
     """Read both files of judgements with the captions that they speak of."""
     from datasets.captions.flickr import FLICKR8K, read_token_file
     from datasets.captions.human_judgements import CROWD_FILE, EXPERT_FILE, read_crowd, read_expert
-    from datasets.text_files import first_existing
     from eval.tables.metric_agreement import CROWD, EXPERT
 
-    tokens = first_existing(folder, FLICKR8K.tokens, "caption file", FLICKR8K.next_step)
-    captions = read_token_file(tokens, misprints=FLICKR8K.misprints, next_step=FLICKR8K.next_step)
+    tokens, captions = read_token_file(folder, FLICKR8K)
     return {
         EXPERT: read_expert(tokens.parent / EXPERT_FILE, captions),
         CROWD: read_crowd(tokens.parent / CROWD_FILE, captions),

@@ -13,6 +13,7 @@ from datasets.records import ImageRecord, check_splits
 from datasets.text_files import clean_caption, first_existing, read_lines
 from vislang.core.errors import DataError
 
+_CAPTIONS = 5  # of each image
 _TOKEN_LINE = re.compile(r"([^\t#]+)#([0-9]+)\t(.*)", re.DOTALL)
 
 
@@ -52,7 +53,7 @@ FLICKR30K = FlickrLayout(
 
 
 def read_flickr8k(
-    folder: str | Path, *, keep_unused: bool = False, require_images: bool = True, captions_per_image: int = 5
+    folder: str | Path, *, keep_unused: bool = False, require_images: bool = True
 ) -> tuple[ImageRecord, ...]:
     """Read Flickr8K: 6,000 train, 1,000 dev and 1,000 test images, in the order of the split lists.
 
@@ -60,60 +61,52 @@ def read_flickr8k(
         folder: holds `Flickr8k.token.txt`, `Flickr_8k.{train,dev,test}Images.txt` and the images.
         keep_unused: also return the 91 images that no split lists, as split "unused", after the others.
         require_images: False allows missing image files, with `path=None`.
-        captions_per_image: required number of captions of each image.
 
     Raises:
         DataError: a file or image is missing, a caption line is malformed, counts are wrong, or splits overlap.
     """
-    return _read(Path(folder), FLICKR8K, keep_unused, require_images, captions_per_image)
+    return _read(Path(folder), FLICKR8K, keep_unused, require_images)
 
 
-def read_flickr30k(
-    folder: str | Path, *, keep_unused: bool = False, require_images: bool = True, captions_per_image: int = 5
-) -> tuple[ImageRecord, ...]:
+def read_flickr30k(folder: str | Path, *, require_images: bool = True) -> tuple[ImageRecord, ...]:
     """Read Flickr30K: `results_20130124.token`, `imgs_{train,val,test}.txt` (names with or without ".jpg"), images.
 
     Args and errors are those of `read_flickr8k`.
     """
-    return _read(Path(folder), FLICKR30K, keep_unused, require_images, captions_per_image)
+    return _read(Path(folder), FLICKR30K, False, require_images)
 
 
-def read_token_file(
-    path: Path, *, captions_per_image: int = 5, misprints: Mapping[str, str] | None = None, next_step: str
-) -> dict[str, tuple[str, ...]]:
-    """Read lines `<image>#<k><tab><caption>` as {image: captions ordered by k}.
+def read_token_file(folder: Path, layout: FlickrLayout) -> tuple[Path, dict[str, tuple[str, ...]]]:
+    """Return the caption file and {image: five captions ordered by k} of its lines `<image>#<k><tab><caption>`.
 
     Raises:
         DataError: a malformed line, a caption number that comes twice, or a wrong number of captions.
     """
     captions: dict[str, dict[int, str]] = {}
+    next_step = layout.next_step
+    path = first_existing(folder, layout.tokens, "caption file", next_step)
     lines = read_lines(path, next_step)
     for number, line in enumerate(lines, start=1):
         match = _TOKEN_LINE.fullmatch(line)
         if match is None or not clean_caption(match[3]):
             raise DataError(f"{path}:{number}: got {line[:60]!r}, expected 'image.jpg#0<tab>caption'; {next_step}")
-        name = (misprints or {}).get(match[1], match[1])
+        name = layout.misprints.get(match[1], match[1])
         if int(match[2]) in captions.setdefault(name, {}):
             raise DataError(f"{path}:{number}: caption {match[2]} of {name!r} comes twice, expected once; {next_step}")
         captions[name][int(match[2])] = clean_caption(match[3])
     by_image = {}
     for name, by_number in captions.items():
-        if len(by_number) != captions_per_image:
+        if len(by_number) != _CAPTIONS:
             raise DataError(
-                f"{path}: image {name!r} has {len(by_number)} captions, expected {captions_per_image}"
+                f"{path}: image {name!r} has {len(by_number)} captions, expected {_CAPTIONS}"
                 f" ({len(lines)} lines for {len(captions)} images); the file is damaged, {next_step}"
             )
         by_image[name] = tuple(text for _, text in sorted(by_number.items()))
-    return by_image
+    return path, by_image
 
 
-def _read(
-    folder: Path, layout: FlickrLayout, keep_unused: bool, require_images: bool, captions_per_image: int
-) -> tuple[ImageRecord, ...]:
-    tokens = first_existing(folder, layout.tokens, "caption file", layout.next_step)
-    captions = read_token_file(
-        tokens, captions_per_image=captions_per_image, misprints=layout.misprints, next_step=layout.next_step
-    )
+def _read(folder: Path, layout: FlickrLayout, keep_unused: bool, require_images: bool) -> tuple[ImageRecord, ...]:
+    tokens, captions = read_token_file(folder, layout)
     files = _image_files(folder, layout, require_images)
     records = []
     for split, names in layout.lists.items():

@@ -25,21 +25,13 @@ _LARGEST = 2**20  # bytes of one file
 
 @dataclass(frozen=True)
 class EntityPhrase:
-    """Words of a sentence that name something.
+    """Words of a sentence that name something."""
 
-    Attributes:
-        entity: its id; phrases of one image with the same id name the same thing.
-        kind: one of KINDS; of several the first.
-        sentence: index of the sentence among the image's.
-        words: (first, after the last) word in it.
-        boxes: float32 [K, 4], x0, y0, x1, y1 as shares of the image's sides; K is 0 for what has no box.
-    """
-
-    entity: str
-    kind: str
-    sentence: int
-    words: tuple[int, int]
-    boxes: np.ndarray
+    entity: str  # its id; phrases of one image with the same id name the same thing
+    kind: str  # one of KINDS; of several the first
+    sentence: int  # index of the sentence among the image's
+    words: tuple[int, int]  # (first, after the last) word in it
+    boxes: np.ndarray  # float32 [K, 4], x0, y0, x1, y1 as shares of the image's sides; K is 0 for what has no box
 
 
 @dataclass(frozen=True)

@@ -25,21 +25,13 @@ _NEXT_STEP = "get the file again with Flickr8K's text archive"
 
 @dataclass(frozen=True)
 class Judged:
-    """Candidate captions and their human ratings.
+    """Candidate captions and their human ratings."""
 
-    Attributes:
-        images: P image names, one for each pair of image and candidate.
-        candidates: P captions.
-        references: for each pair the captions that it is compared with.
-        ratings: float64 [P, R], higher is better: R experts, 1..4, or one share of "yes", 0..1.
-        own: number of candidates that were among their image's own references.
-    """
-
-    images: tuple[str, ...]
-    candidates: tuple[str, ...]
-    references: tuple[tuple[str, ...], ...]
-    ratings: NDArray[np.float64]
-    own: int
+    images: tuple[str, ...]  # P image names, one for each pair of image and candidate
+    candidates: tuple[str, ...]  # P captions
+    references: tuple[tuple[str, ...], ...]  # for each pair the captions that it is compared with
+    ratings: NDArray[np.float64]  # float64 [P, R], higher is better: R experts, 1..4, or one share of "yes", 0..1
+    own: int  # number of candidates that were among their image's own references
 
 
 def read_expert(path: Path, captions: Mapping[str, Sequence[str]]) -> Judged:

@@ -12,6 +12,7 @@ from datasets.records import ImageRecord, check_splits
 from datasets.text_files import clean_caption, first_existing, read_lines
 from vislang.core.errors import DataError
 
+CAPTIONS = 5  # consecutive lines that belong to one image
 PRECOMPUTED_SPLITS = ("train", "dev", "test")
 _NEXT = "make both files from the same images, in the same order"
 _ROWS_AT_ONCE = 2_000  # 33 MB of 4,096 float32 features, while the file stays on disk
@@ -22,7 +23,6 @@ def read_precomputed(
     *,
     name: str | None = None,
     splits: tuple[str, ...] = PRECOMPUTED_SPLITS,
-    captions_per_image: int = 5,
 ) -> tuple[ImageRecord, ...]:
     """Read the caption files; ids are `<name>_<split>_<index>` and paths are None.
 
@@ -30,7 +30,6 @@ def read_precomputed(
         folder: holds `<name>_<split>_caps.txt` and `<name>_<split>_ims.npy`, or a sub-folder `<name>` that does.
         name: such as "f8k"; None takes the folder's own name.
         splits: which to read.
-        captions_per_image: number of consecutive lines that belong to one image.
 
     Raises:
         DataError: a file is missing, or the numbers of lines and rows do not match.
@@ -42,20 +41,14 @@ def read_precomputed(
         captions = list(map(clean_caption, read_lines(path, _NEXT)))
         if "" in captions:
             raise DataError(f"{path}:{captions.index('') + 1}: an empty line, expected a caption; {_NEXT}")
-        _rows_per_image(_open_rows(folder, name, split), len(captions), captions_per_image, path)
-        for row, image_id in enumerate(_ids(name, split, len(captions) // captions_per_image)):
-            first = row * captions_per_image
-            records.append(ImageRecord(image_id, None, split, tuple(captions[first : first + captions_per_image])))
+        _rows_per_image(_open_rows(folder, name, split), len(captions), path)
+        for row, image_id in enumerate(_ids(name, split, len(captions) // CAPTIONS)):
+            first = row * CAPTIONS
+            records.append(ImageRecord(image_id, None, split, tuple(captions[first : first + CAPTIONS])))
     return check_splits(records)
 
 
-def read_precomputed_features(
-    folder: str | Path,
-    name: str | None = None,
-    *,
-    splits: tuple[str, ...] = PRECOMPUTED_SPLITS,
-    captions_per_image: int = 5,
-) -> tuple[list[str], np.ndarray]:
+def read_precomputed_features(folder: str | Path, name: str | None = None) -> tuple[list[str], np.ndarray]:
     """Read the features, one row per image; arguments are those of `read_precomputed`.
 
     Files that repeat the row of an image for each of its captions are reduced, after checking that the rows are equal.
@@ -69,13 +62,13 @@ def read_precomputed_features(
     folder, name = _resolve(Path(folder), name)
     ids: list[str] = []
     blocks = []
-    for split in splits:
+    for split in PRECOMPUTED_SPLITS:
         path = folder / f"{name}_{split}_caps.txt"
         rows = _open_rows(folder, name, split)
         num_captions = len(read_lines(path, _NEXT))
-        repeats = _rows_per_image(rows, num_captions, captions_per_image, path)
+        repeats = _rows_per_image(rows, num_captions, path)
         blocks.append(_one_row_per_image(rows, repeats, folder / f"{name}_{split}_ims.npy"))
-        ids += _ids(name, split, num_captions // captions_per_image)
+        ids += _ids(name, split, num_captions // CAPTIONS)
     widths = sorted({block.shape[1] for block in blocks})
     if len(widths) != 1:
         raise DataError(f"{folder}: splits of {name!r} have features of widths {widths}, expected one width; {_NEXT}")
@@ -102,15 +95,15 @@ def _open_rows(folder: Path, name: str, split: str) -> np.ndarray:
     return rows
 
 
-def _rows_per_image(rows: np.ndarray, num_captions: int, captions_per_image: int, path: Path) -> int:
+def _rows_per_image(rows: np.ndarray, num_captions: int, path: Path) -> int:
     """Return how often the row of an image is repeated: once, or once per caption."""
-    if num_captions and num_captions % captions_per_image == 0:
-        for repeats in (captions_per_image, 1):
-            if len(rows) * captions_per_image == num_captions * repeats:
+    if num_captions and num_captions % CAPTIONS == 0:
+        for repeats in (CAPTIONS, 1):
+            if len(rows) * CAPTIONS == num_captions * repeats:
                 return repeats
     raise DataError(
         f"{path} has {num_captions} captions and its _ims.npy has {len(rows)} rows, expected"
-        f" {captions_per_image} captions per image and one row per caption or per image; {_NEXT}"
+        f" {CAPTIONS} captions per image and one row per caption or per image; {_NEXT}"
     )
 
 

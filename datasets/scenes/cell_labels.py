@@ -17,21 +17,13 @@ _PART = 250  # scenes that one process draws at a time
 
 @dataclass(frozen=True)
 class LabelledScenes:
-    """Images and labels of N scenes. Class 0 of cells is "nothing".
+    """Images and labels of N scenes. Class 0 of cells is "nothing"."""
 
-    Attributes:
-        images: uint8 [N, 64, 64, 3], RGB.
-        cell_shape: int32 [N, 8, 8], 1 + index of the shape.
-        cell_colour: int32 [N, 8, 8], 1 + index of the colour.
-        colour_of: int32 [N, shapes], index of the colour of each shape, -1 where the shape is absent.
-        background: int32 [N], index of the background.
-    """
-
-    images: np.ndarray
-    cell_shape: np.ndarray
-    cell_colour: np.ndarray
-    colour_of: np.ndarray
-    background: np.ndarray
+    images: np.ndarray  # uint8 [N, 64, 64, 3], RGB
+    cell_shape: np.ndarray  # int32 [N, 8, 8], 1 + index of the shape
+    cell_colour: np.ndarray  # int32 [N, 8, 8], 1 + index of the colour
+    colour_of: np.ndarray  # int32 [N, shapes], index of the colour of each shape, -1 where the shape is absent
+    background: np.ndarray  # int32 [N], index of the background
 
 
 def draw_labelled_scenes(split: str, count: int, seed: int, workers: int = 2) -> LabelledScenes:

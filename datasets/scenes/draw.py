@@ -25,19 +25,12 @@ _HELD_OUT = {0: "test", 3: "test", 5: "dev"}  # entries of the Latin square of s
 
 @dataclass(frozen=True)
 class Phrase:
-    """Words of a caption that name objects.
+    """Words of a caption that name objects."""
 
-    Attributes:
-        caption: index of the caption.
-        words: (first, after the last) in `captions[caption].split()`.
-        objects: indices of the objects that they name.
-        boxes: their boxes, in the same order.
-    """
-
-    caption: int
-    words: tuple[int, int]
-    objects: tuple[int, ...]
-    boxes: tuple[Box, ...]
+    caption: int  # index of the caption
+    words: tuple[int, int]  # (first, after the last) in `captions[caption].split()`
+    objects: tuple[int, ...]  # indices of the objects that they name
+    boxes: tuple[Box, ...]  # their boxes, in the same order
 
 
 @dataclass(frozen=True)

@@ -30,23 +30,14 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One object of a scene.
+    """One object of a scene."""
 
-    Attributes:
-        name: a key of `SHAPES`.
-        colour: a key of `COLOURS`.
-        size: "small", "medium" or "big".
-        centre: (x, y) in pixels.
-        box: (x0, y0, x1, y1) in pixels around the mask; x1 and y1 are outside.
-        mask: bool [H, W], True where it is visible.
-    """
-
-    name: str
-    colour: str
-    size: str
-    centre: tuple[float, float]
-    box: Box
-    mask: np.ndarray
+    name: str  # a key of `SHAPES`
+    colour: str  # a key of `COLOURS`
+    size: str  # "small", "medium" or "big"
+    centre: tuple[float, float]  # (x, y) in pixels
+    box: Box  # (x0, y0, x1, y1) in pixels around the mask; x1 and y1 are outside
+    mask: np.ndarray  # bool [H, W], True where it is visible
 
 
 class Pen:

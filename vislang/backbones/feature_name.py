@@ -19,21 +19,13 @@ _BEFORE_RELU = "pre:"
 
 @dataclass(frozen=True)
 class FeatureName:
-    """The parts of a feature's name; `str` joins them again.
+    """The parts of a feature's name; `str` joins them again."""
 
-    Attributes:
-        layer: a layer, a blob, or a name of the backbone's own; "" for regions.
-        kind: "layer", "blob", or one of REGION_KINDS.
-        proposals: how regions are proposed, such as "grid"; "" where there are none.
-        preprocessing: its name or a size; "" for the backbone's own.
-        before_relu: whether the values before the layer's own activation are meant.
-    """
-
-    layer: str
-    kind: str = LAYER
-    proposals: str = ""
-    preprocessing: str = ""
-    before_relu: bool = False
+    layer: str  # a layer, a blob, or a name of the backbone's own; "" for regions
+    kind: str = LAYER  # "layer", "blob", or one of REGION_KINDS
+    proposals: str = ""  # how regions are proposed, such as "grid"; "" where there are none
+    preprocessing: str = ""  # its name or a size; "" for the backbone's own
+    before_relu: bool = False  # whether the values before the layer's own activation are meant
 
     @classmethod
     def parse(cls, text: str) -> "FeatureName":

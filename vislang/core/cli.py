@@ -152,11 +152,10 @@ def add_images(parser: Options, help: str = "image files, folders or patterns") 
     )
 
 
-def add_model(parser: Options, kind: str, default: str = "the bundled one") -> None:
+def add_model(parser: Options, kind: str) -> None:
     """Add `--model`, a checkpoint folder or the name of a bundled model: `args.model`, a Path or None."""
-    parser.add_argument(
-        "--model", type=Path, metavar="NAME|DIR", help=f"checkpoint folder of a trained {kind} (default: {default})"
-    )
+    note = f"checkpoint folder of a trained {kind} (default: the bundled one)"
+    parser.add_argument("--model", type=Path, metavar="NAME|DIR", help=note)
 
 
 def add_models(parser: Options, help: str) -> None:  # noqa: A002
@@ -271,12 +270,12 @@ def print_skipped(reason: str) -> None:
     print(f"skipped {shown_name(' '.join(reason.split()))}", file=sys.stderr)
 
 
-def print_some_skipped(reasons: Sequence[str], most: int = 10) -> None:
-    """Print why inputs were skipped, as `print_skipped` does, and how many more there are."""
-    for reason in reasons[:most]:
+def print_some_skipped(reasons: Sequence[str]) -> None:
+    """Print why the first ten inputs were skipped, as `print_skipped` does, and how many more there are."""
+    for reason in reasons[:10]:
         print_skipped(reason)
-    if len(reasons) > most:
-        print_skipped(f"{len(reasons) - most} more; --json lists all")
+    if len(reasons) > 10:
+        print_skipped(f"{len(reasons) - 10} more; --json lists all")
 
 
 def skipped_rows(skipped: Iterable[Any]) -> list[dict[str, str]]:

@@ -23,23 +23,14 @@ _LITERALS = {"true": "True", "false": "False", "none": "None"}
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What a field means and which values it takes; of a tuple, each member.
+    """What a field means and which values it takes; of a tuple, each member."""
 
-    Attributes:
-        help: one line for `--list-settings`.
-        choices: the strings that it may be; empty: any.
-        at_least: smallest value.
-        above: value that it must exceed.
-        at_most: largest value.
-        below: value that it must stay below.
-    """
-
-    help: str
-    choices: tuple[str, ...] = ()
-    at_least: float | None = None
-    above: float | None = None
-    at_most: float | None = None
-    below: float | None = None
+    help: str  # one line for `--list-settings`
+    choices: tuple[str, ...] = ()  # the strings that it may be; empty: any
+    at_least: float | None = None  # smallest value
+    above: float | None = None  # value that it must exceed
+    at_most: float | None = None  # largest value
+    below: float | None = None  # value that it must stay below
 
     def allows(self, value: Any) -> bool:
         """Return whether a value of the right type is in the range; None is, and a tuple whose members are."""

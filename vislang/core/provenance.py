@@ -15,19 +15,12 @@ _PACKAGES = ("numpy", "keras", "tensorflow", "h5py", "nltk", "pillow")
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a result comes from.
+    """Where a result comes from."""
 
-    Attributes:
-        commit: of the checkout; None outside of git.
-        dirty: whether tracked files had changes; None outside of git.
-        date: such as "2026-11-21".
-        versions: of this project, Python and the libraries.
-    """
-
-    commit: str | None
-    dirty: bool | None
-    date: str
-    versions: dict[str, str]
+    commit: str | None  # of the checkout; None outside of git
+    dirty: bool | None  # whether tracked files had changes; None outside of git
+    date: str  # such as "2026-11-21"
+    versions: dict[str, str]  # of this project, Python and the libraries
 
 
 def provenance(folder: str | Path = _HERE) -> Provenance:

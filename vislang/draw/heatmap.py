@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 TILE = 240  # pixels of the longer side of a tile
 _LABEL = 26
+_SIDE = 96  # pixels of a transparent map, which the page enlarges
 _GAP = 4
 _PAPER = (255, 255, 255)
 _INK = (20, 20, 20)
@@ -53,14 +54,13 @@ def overlay(image: Image.Image, scores: np.ndarray, *, alpha: float = 0.5) -> Im
     return Image.blend(image, Image.fromarray(colour_table()[levels]), alpha)
 
 
-def transparent_map(scores: np.ndarray, *, side: int = 96) -> Image.Image:
+def transparent_map(scores: np.ndarray) -> Image.Image:
     """Return a map in colours to lay over an image, transparent where it is low: a square RGBA image.
 
     Args:
         scores: float [R, C], 0 to 1.
-        side: of the result in pixels; the page enlarges it.
     """
-    smooth = np.clip(enlarge(scores, (side, side)), 0.0, 1.0)
+    smooth = np.clip(enlarge(scores, (_SIDE, _SIDE)), 0.0, 1.0)
     alpha = (255 * (0.1 + 0.5 * smooth)).astype(np.uint8)
     levels = (smooth * 255).astype(np.uint8)
     return Image.fromarray(np.dstack([colour_table()[levels], alpha]))
@@ -82,7 +82,6 @@ class LabelledTiles:
         image_size: width and height of the images.
         faint: which words are drawn faintly, such as unknown ones; none: no word is.
         tile: pixels of the longer side of a tile.
-        columns: tiles in a row; None: about as many as rows.
 
     Attributes:
         tile_size: width and height of a tile.
@@ -96,13 +95,11 @@ class LabelledTiles:
         *,
         faint: Sequence[bool] = (),
         tile: int = TILE,
-        columns: int | None = None,
     ):
         width, height = image_size
         scale = tile / max(image_size)
         self.tile_size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        if columns is None:
-            columns = max(1, math.ceil(math.sqrt(len(words) * self.tile_size[1] / self.tile_size[0])))
+        columns = max(1, math.ceil(math.sqrt(len(words) * self.tile_size[1] / self.tile_size[0])))
         across = self.tile_size[0] + _GAP
         down = self.tile_size[1] + _LABEL
         self._corners = []

@@ -178,17 +178,11 @@ def files_of_cache(
 
 @dataclass(frozen=True)
 class Written:
-    """What a call wrote into a cache.
+    """What a call wrote into a cache."""
 
-    Attributes:
-        keys: of the layers that were added.
-        computed: number of files that were encoded, without those of an interrupted call that was resumed.
-        skipped: files that could not be read.
-    """
-
-    keys: list[FeatureKey]
-    computed: int
-    skipped: list[Skipped]
+    keys: list[FeatureKey]  # of the layers that were added
+    computed: int  # number of files that were encoded, without those of an interrupted call that was resumed
+    skipped: list[Skipped]  # files that could not be read
 
 
 def add_to_cache(

@@ -22,17 +22,11 @@ BATCHES_AHEAD = 2  # decoded while the network works on one; more only costs mem
 
 @dataclass(frozen=True)
 class FeatureBatch:
-    """Features of the usable images of one batch or request.
+    """Features of the usable images of one batch or request."""
 
-    Attributes:
-        features: {layer: float32 [K, ...]}; empty where K is 0.
-        kept: for each of the K rows, the index of its image among the sources.
-        skipped: the other images.
-    """
-
-    features: dict[str, np.ndarray]
-    kept: list[int]
-    skipped: list[Skipped]
+    features: dict[str, np.ndarray]  # {layer: float32 [K, ...]}; empty where K is 0
+    kept: list[int]  # for each of the K rows, the index of its image among the sources
+    skipped: list[Skipped]  # the other images
 
 
 def encode_images(

@@ -8,17 +8,11 @@ from PIL import Image, ImageEnhance
 
 @dataclass(frozen=True)
 class View:
-    """One view of a photograph.
+    """One view of a photograph."""
 
-    Attributes:
-        box: left, top, right, bottom of the crop, 0 to 1.
-        flipped: whether it is mirrored.
-        gains: of brightness, contrast and colour; 1 leaves them unchanged.
-    """
-
-    box: tuple[float, float, float, float]
-    flipped: bool
-    gains: tuple[float, float, float]
+    box: tuple[float, float, float, float]  # left, top, right, bottom of the crop, 0 to 1
+    flipped: bool  # whether it is mirrored
+    gains: tuple[float, float, float]  # of brightness, contrast and colour; 1 leaves them unchanged
 
 
 WHOLE = View((0.0, 0.0, 1.0, 1.0), False, (1.0, 1.0, 1.0))

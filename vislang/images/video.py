@@ -26,17 +26,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What decoding a whole video shows.
+    """What decoding a whole video shows."""
 
-    Attributes:
-        frames: how many could be decoded.
-        seconds: the time of the last of them.
-        cut: why decoding ended before the end of the file; "" if it did not.
-    """
-
-    frames: int
-    seconds: float
-    cut: str
+    frames: int  # how many could be decoded
+    seconds: float  # the time of the last of them
+    cut: str  # why decoding ended before the end of the file; "" if it did not
 
 
 def read_frames(path: str | os.PathLike) -> Iterator[Frame]:

@@ -71,8 +71,8 @@ class StoredWeights:
 class RandomWeights:
     """He-normal numbers, the same each time, for tests and timing of a network without its file."""
 
-    def __init__(self, seed: int = 0):
-        self._generator = np.random.default_rng(seed)
+    def __init__(self) -> None:
+        self._generator = np.random.default_rng(0)
 
     def take(self, layer: str, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
         """Return arrays of the shapes: normal ones for kernels, 0 for biases, all in Caffe's axis order."""

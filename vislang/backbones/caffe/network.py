@@ -34,19 +34,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class CaffeNetwork:
-    """A network with one input.
+    """A network with one input."""
 
-    Attributes:
-        name: its own.
-        input: the blob that holds the image.
-        shape: height, width and channels of the image.
-        layers: in the order in which Caffe runs them.
-    """
-
-    name: str
-    input: str
-    shape: tuple[int, int, int]
-    layers: tuple[Layer, ...]
+    name: str  # its own
+    input: str  # the blob that holds the image
+    shape: tuple[int, int, int]  # height, width and channels of the image
+    layers: tuple[Layer, ...]  # in the order in which Caffe runs them
 
 
 def read_network(path: str | Path, size: tuple[int, int] | None = None) -> CaffeNetwork:

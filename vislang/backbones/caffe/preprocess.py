@@ -71,23 +71,18 @@ def _crop_start(side: int, size: int) -> int:
     return (side - size + 1) // 2
 
 
-def embed(
-    model: keras.Model, image_size: tuple[int, int], mean: Any = MEAN_BGR, *, side: int = SHORTER_SIDE
-) -> keras.Model:
-    """Put the five steps in front of a network.
+def embed(model: keras.Model, image_size: tuple[int, int]) -> keras.Model:
+    """Put the five steps in front of a network; the gradient reaches the image itself.
 
     Args:
         model: of float32 [B, S, S, 3], BGR minus mean; the crop is its S.
         image_size: height and width of the images.
-        mean: as in `five_steps`.
-        side: as in `five_steps`.
 
     Returns:
-        A model of float32 [B, H, W, 3], RGB, 0 to 1, with the same output as `model` on `five_steps`; the gradient
-        reaches the image itself.
+        A model of float32 [B, H, W, 3], RGB, 0 to 1, with the same output as `model` on `five_steps`.
     """
     image = keras.Input((*image_size, 3), name="image")
-    steps = FiveSteps(mean, side, model.input_shape[1], name="five_steps")
+    steps = FiveSteps(size=model.input_shape[1], name="five_steps")
     return keras.Model(image, model(steps(image)), name=f"{model.name}_on_images")
 
 

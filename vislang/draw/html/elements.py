@@ -134,19 +134,12 @@ def spread_words(deviation: float | None) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table.
+    """A row of a table."""
 
-    Attributes:
-        head: plain text.
-        cells: HTML.
-        source: where published numbers come from, plain text; None: the table has no such column.
-        ours: whether the row is marked as one of our own.
-    """
-
-    head: str
-    cells: Sequence[str]
-    source: str | None = None
-    ours: bool = False
+    head: str  # plain text
+    cells: Sequence[str]  # HTML
+    source: str | None = None  # where published numbers come from, plain text; None: the table has no such column
+    ours: bool = False  # whether the row is marked as one of our own
 
 
 def table(

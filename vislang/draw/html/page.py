@@ -23,23 +23,14 @@ LARGE_VIEW_SCRIPT = asset("large_view.js")
 
 @dataclass(frozen=True)
 class Page:
-    """A page of results.
+    """A page of results."""
 
-    Attributes:
-        title: plain text.
-        tags: short facts under the title, plain text; empty ones are left out.
-        sections: HTML; a generator keeps one section at a time in memory.
-        style: CSS of this page, after the common style sheet.
-        script: JavaScript of this page.
-        command: the module that wrote it, such as "captioner.generate".
-    """
-
-    title: str
-    tags: Sequence[str]
-    sections: Iterable[str]
-    style: str = ""
-    script: str = ""
-    command: str = "eval.run"
+    title: str  # plain text
+    tags: Sequence[str]  # short facts under the title, plain text; empty ones are left out
+    sections: Iterable[str]  # HTML; a generator keeps one section at a time in memory
+    style: str = ""  # CSS of this page, after the common style sheet
+    script: str = ""  # JavaScript of this page
+    command: str = "eval.run"  # the module that wrote it, such as "captioner.generate"
 
     def parts(self) -> Iterator[str]:
         """Yield the HTML from beginning to end."""

@@ -38,25 +38,24 @@ class Proposer(ABC):
         """
 
 
-def choose_regions(boxes: np.ndarray, scores: np.ndarray, *, same: float, most: int = MOST) -> np.ndarray:
+def choose_regions(boxes: np.ndarray, scores: np.ndarray, *, same: float) -> np.ndarray:
     """Keep the whole image and the best proposals that are not nearly the same.
 
     Args:
         boxes: float [K, 4] in shares of the sides; clipped to the image.
         scores: float [K].
         same: intersection over union from which on two proposals are one.
-        most: proposals kept.
 
     Returns:
-        float32 [1 + most, 5]: box and score; the whole image first with score 1, the others best first, rows of 0 where
+        float32 [1 + MOST, 5]: box and score; the whole image first with score 1, the others best first, rows of 0 where
         there are not enough.
     """
     boxes = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0.0, 1.0)
     real = areas(boxes) > 0
     boxes = boxes[real]
     scores = np.asarray(scores, np.float32)[real]
-    kept = suppress(boxes, scores, threshold=same, limit=most)
-    regions = np.zeros((1 + most, 5), np.float32)
+    kept = suppress(boxes, scores, threshold=same, limit=MOST)
+    regions = np.zeros((1 + MOST, 5), np.float32)
     regions[0] = [*WHOLE, 1.0]
     regions[1 : 1 + len(kept)] = np.concatenate([boxes[kept], scores[kept, None]], axis=1)
     return regions
