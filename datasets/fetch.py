@@ -48,15 +48,11 @@ SOURCES = {
 
 
 def fetch(source: Source, folder: str | Path, *, timeout: float = 30.0) -> tuple[ImageRecord, ...]:
-    """Download what is missing, unpack it into `folder` and check it.
-
-    Args:
-        source: the data set.
-        folder: created if need be; an interrupted fetch resumes where it stopped.
-        timeout: seconds without an answer after which a mirror counts as dead.
+    """Download what is missing, unpack it into `folder` and check it; an interrupted fetch resumes where it stopped.
 
     Raises:
-        DataError: no mirror answers, an archive is damaged or unsafe, or the result is incomplete.
+        DataError: no mirror answers within `timeout` seconds, an archive is damaged or unsafe, or the result is
+            incomplete.
     """
     folder = require_writable_folder(folder)
     record = folder / _RECORD

@@ -85,11 +85,8 @@ def read_named_boxes(
 ) -> dict[str, EntityNotes]:
     """Read the phrases of sentences and the boxes that they name.
 
-    Args:
-        name: a key of `READERS`.
-        folder: where its files are; drawn scenes hold their boxes themselves.
-        entities: folder of Flickr30k Entities, for the images of Flickr8K and Flickr30K.
-        image_ids: the images.
+    Drawn scenes hold their boxes themselves; `entities` is the folder of Flickr30k Entities, for the images of Flickr8K
+    and Flickr30K.
 
     Raises:
         ConfigError: the data set has no boxes of its own and `entities` is None.

@@ -13,12 +13,8 @@ _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 def read_lines(path: Path, next_step: str) -> list[str]:
     """Read a UTF-8 text file and cut it at newlines only; empty lines at the end are dropped.
 
-    Args:
-        path: the file.
-        next_step: what to do about a missing or damaged file.
-
     Raises:
-        DataError: the file is missing, unreadable or no UTF-8 text.
+        DataError: the file is missing, unreadable or no UTF-8 text; `next_step` says what to do.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")

@@ -49,9 +49,8 @@ class EntityNotes:
 def read_entities(folder: str | Path, image_ids: Iterable[str]) -> dict[str, EntityNotes]:
     """Read the annotations of images: {image_id: notes}, in the order of `image_ids`.
 
-    Args:
-        folder: holds `annotations.zip`, or `Annotations` and `Sentences`.
-        image_ids: names whose stem up to the first "_" is Flickr's number of the photograph.
+    The folder holds `annotations.zip`, or `Annotations` and `Sentences`. The stem of an id up to the first "_" is
+    Flickr's number of the photograph.
 
     Raises:
         DataError: missing or damaged files, or an image without annotations.

@@ -73,8 +73,7 @@ def _record(image: Path, people: list[Path], skipped: list[tuple[str, str]], *, 
 def read_samples(path: Path) -> NDArray[np.float64]:
     """Read the samples of one person and one image: float64 [T, 2], x and y in pixels, 240 a second.
 
-    Args:
-        path: holds one variable, named after the image (its first 63 letters), with `DATA(1).eyeData`.
+    The file holds one variable, named after the image (its first 63 letters), with `DATA(1).eyeData`.
 
     Raises:
         DataError: a missing or damaged file.

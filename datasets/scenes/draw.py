@@ -70,12 +70,7 @@ def pairs_of_split(split: str) -> tuple[tuple[str, str], ...]:
 
 
 def draw_scene(seed: int, index: int, split: str = "train") -> Scene:
-    """Draw a scene; equal arguments give equal scenes.
-
-    Args:
-        seed: of the data set.
-        index: of the scene in its split.
-        split: decides which pairs of colour and shape may occur.
+    """Draw the scene of an index in a split, which decides the pairs of colour and shape; the same for equal arguments.
 
     Raises:
         DataError: no such split.

@@ -212,13 +212,9 @@ SHAPES: dict[str, Callable[[Pen], None]] = {
 
 
 def cut_out(shape: str, colour: str, pixels: int, random: np.random.Generator) -> Image.Image:
-    """Draw one object alone: RGBA, alpha 0 outside the object.
+    """Draw one object alone, `pixels` a side before reduction: RGBA, alpha 0 outside the object.
 
-    Args:
-        shape: a key of `SHAPES`.
-        colour: a key of `COLOURS`; the tone varies a little.
-        pixels: side of the square it fills, before reduction.
-        random: decides tone, rotation and direction.
+    `random` decides the tone (a little), rotation and direction.
     """
     tone = np.clip(np.array(COLOURS[colour]) + random.normal(0, 7, 3), 0, 255).astype(int)
     pen = Pen((int(tone[0]), int(tone[1]), int(tone[2])), pixels)

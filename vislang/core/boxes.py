@@ -21,16 +21,13 @@ def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, *, threshold: float, limit: int) -> np.ndarray:
-    """Choose the best boxes by greedy non-maximum suppression.
+    """Choose the best boxes by greedy non-maximum suppression: int64 [K], rows of the chosen boxes, the best first.
 
     Args:
         boxes: float [N, 4].
         scores: float [N], higher is better; of equal ones the earlier comes first.
         threshold: intersection over union with a better box from which on a box is dropped.
         limit: largest number of boxes.
-
-    Returns:
-        int64 [K], K <= limit, rows of the chosen boxes, the best first.
     """
     same = overlaps(boxes, boxes) >= threshold
     kept: list[int] = []

@@ -17,11 +17,6 @@ def seed_everything(seed: int) -> None:
 
 
 def stream(seed: int, *name: str | int) -> np.random.Generator:
-    """Return the generator of one purpose; generators of different names are independent.
-
-    Args:
-        seed: the run's seed.
-        *name: what it is for, such as "batches", epoch; equal names give equal generators.
-    """
+    """Return the generator of one purpose, such as (seed, "batches", epoch); different names give independent ones."""
     digest = hashlib.sha256(repr((seed, *name)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))

@@ -43,23 +43,13 @@ def enlarge(scores: np.ndarray, size: tuple[int, int], seen: Box = (0.0, 0.0, 1.
 
 
 def overlay(image: Image.Image, scores: np.ndarray, *, alpha: float = 0.5) -> Image.Image:
-    """Blend an RGB image with a map in colours.
-
-    Args:
-        image: the image.
-        scores: float [H, W] of the image's size, clipped to 0..1.
-        alpha: weight of the map, 0 to 1.
-    """
+    """Blend an RGB image with a map in colours: float [H, W] of its size, clipped to 0..1, with weight `alpha`."""
     levels = (np.clip(scores, 0.0, 1.0) * 255).astype(np.uint8)
     return Image.blend(image, Image.fromarray(colour_table()[levels]), alpha)
 
 
 def transparent_map(scores: np.ndarray) -> Image.Image:
-    """Return a map in colours to lay over an image, transparent where it is low: a square RGBA image.
-
-    Args:
-        scores: float [R, C], 0 to 1.
-    """
+    """Return a map, float [R, C], 0 to 1, as a square RGBA image to lay over an image, transparent where it is low."""
     smooth = np.clip(enlarge(scores, (_SIDE, _SIDE)), 0.0, 1.0)
     alpha = (255 * (0.1 + 0.5 * smooth)).astype(np.uint8)
     levels = (smooth * 255).astype(np.uint8)

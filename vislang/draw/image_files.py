@@ -33,12 +33,7 @@ def check_image_path(path: Path, option: str = "--out") -> None:
 
 
 def save_image(path: Path, image: Image.Image) -> None:
-    """Write an image in the format of its suffix, marked as ours; JPEG shows transparency on white.
-
-    Args:
-        path: a name that `check_image_path` accepts.
-        image: PIL image of mode RGB, RGBA or L.
-    """
+    """Write an RGB, RGBA or L image in the format of its suffix, marked as ours; JPEG shows transparency on white."""
     file_format = _FORMATS[path.suffix.lower()]
     options: dict[str, Any] = {"quality": _QUALITY}
     if file_format == "PNG":

@@ -11,11 +11,7 @@ _PAPER = 255
 
 
 def image_grid(rows: Sequence[Any]) -> Image.Image:
-    """Draw rows of images of one size.
-
-    Args:
-        rows: float or uint8 [B, S, S, 3] each, RGB 0..255; a shorter row leaves white at its end.
-    """
+    """Draw rows of images of one size, float or uint8 [B, S, S, 3] each, RGB 0..255; a shorter row ends in white."""
     height, width = np.asarray(rows[0]).shape[1:3]
     columns = max(map(len, rows))
     size = (len(rows) * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3)

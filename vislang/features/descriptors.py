@@ -98,11 +98,7 @@ def identity(cache: FeatureCache, backbone: str, layers: Sequence[str]) -> dict[
 
 
 def check_weights(cache: FeatureCache, trained_on: Mapping[str, Any]) -> None:
-    """Refuse a cache whose features were computed with other weights.
-
-    Args:
-        cache: an open cache.
-        trained_on: what `identity` returned in training.
+    """Refuse a cache whose features were computed with other weights than those that `identity` returned in training.
 
     Raises:
         DataError: the fingerprints differ.

@@ -19,13 +19,7 @@ WHOLE = View((0.0, 0.0, 1.0, 1.0), False, (1.0, 1.0, 1.0))
 
 
 def random_view(random: np.random.Generator, smallest: float, colours: float) -> View:
-    """Draw a view.
-
-    Args:
-        random: source of chance.
-        smallest: share of the photograph's area that a view shows at least; 1: always the whole.
-        colours: largest difference of the gains from 1.
-    """
+    """Draw a view of at least a share `smallest` of the area, with gains that differ from 1 by at most `colours`."""
     area = random.uniform(smallest, 1.0)
     ratio = 1.0 if smallest == 1 else np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
     width = min(1.0, (area * ratio) ** 0.5)

@@ -28,11 +28,7 @@ def is_own_drawing(path: str | os.PathLike) -> bool:
 
 
 def without_own_drawings(paths: Sequence[Path], where: str | os.PathLike) -> list[Path]:
-    """Return the files that this toolkit did not draw, and log how many it drew.
-
-    Args:
-        paths: files that were found.
-        where: the folder or pattern that they were found in, for messages.
+    """Return the files that this toolkit did not draw, and log how many it drew; `where` is for messages.
 
     Raises:
         DataError: all of them are drawings.

@@ -15,11 +15,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 def tokenize(sentence: str) -> list[str]:
     """Split a sentence into lower-case words by Penn Treebank rules, without punctuation.
 
-    Works on raw text and on text that is already tokenized ("a dog ."). Applies NLTK's word rules to the whole
-    sentence, without its sentence splitter, which would need a download.
-
-    Args:
-        sentence: any text; control characters and line separators count as spaces.
+    Works on raw text and on text that is already tokenized ("a dog ."). Control characters count as spaces. NLTK's word
+    rules are applied without its sentence splitter, which would need a download.
     """
     text = _CONTROL.sub(" ", unicodedata.normalize("NFC", sentence)).lower()
     return [word for word in _treebank().tokenize(text) if word not in _PUNCTUATION]

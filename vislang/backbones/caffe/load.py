@@ -66,9 +66,7 @@ def layer_names(model: keras.Model) -> list[str]:
 def at_layers(model: keras.Model, layers: Sequence[str]) -> keras.Model:
     """Return a model with the same input and weights whose output is {layer: its value}.
 
-    Args:
-        model: from `load` or `load_named`.
-        layers: names of layers, bare or as "layer:NAME", or "blob:NAME".
+    Layers are named bare or as "layer:NAME", or "blob:NAME".
 
     Raises:
         ConfigError: an unknown layer.

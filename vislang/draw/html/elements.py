@@ -8,14 +8,7 @@ from typing import Any
 
 
 def section(title: str, *parts: str, text: str = "", command: str = "") -> str:
-    """Return a section.
-
-    Args:
-        title: plain text.
-        parts: HTML.
-        text: plain text under the title.
-        command: the command that makes this section alone, plain text.
-    """
+    """Return a section; title, text and the command that makes it alone are plain text, `parts` are HTML."""
     html = f"<h2>{escape(title)}</h2>"
     if text:
         html += f'<p class="soft">{escape(text)}</p>'
@@ -47,12 +40,7 @@ def large_picture(uri: str | None, alt: str, name: str) -> str:
 
 
 def figure_card(name: str, pictures: Sequence[tuple[str, str]]) -> str:
-    """Return a card with images in a row.
-
-    Args:
-        name: over them, plain text.
-        pictures: (words under it, plain text; data URI) of each.
-    """
+    """Return a card with images in a row: (words under it, plain text; data URI) of each."""
     figures = ""
     for words, uri in pictures:
         shown = large_picture(uri, f"{name}: {words}", words)
@@ -61,13 +49,7 @@ def figure_card(name: str, pictures: Sequence[tuple[str, str]]) -> str:
 
 
 def picture_card(shown: str, *body: str, text: str | None = None) -> str:
-    """Return a card with an image above its text.
-
-    Args:
-        shown: what `picture` or `large_picture` returned.
-        body: HTML.
-        text: what a search field searches, plain text.
-    """
+    """Return a card with an image above its body, HTML; `text` is what a search field searches, plain text."""
     searched = ""
     if text is not None:
         searched = f' data-text="{escape(text)}"'

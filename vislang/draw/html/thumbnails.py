@@ -13,12 +13,7 @@ THUMBNAIL_SIDE = 320
 
 
 def thumbnail(path: Path | None, *, side: int = THUMBNAIL_SIDE) -> str | None:
-    """Return an image file as a small JPEG in a data URI; None when there is no readable image.
-
-    Args:
-        path: the image file; None where there are only features.
-        side: longest side, in pixels.
-    """
+    """Return an image file as a JPEG in a data URI, its longest side `side`; None where there is no readable image."""
     if path is None:
         return None
     try:
@@ -29,12 +24,7 @@ def thumbnail(path: Path | None, *, side: int = THUMBNAIL_SIDE) -> str | None:
 
 
 def data_uri(image: Image.Image, *, side: int | None = None) -> str:
-    """Encode an image of mode RGB, RGBA or L in a data URI: as a JPEG, or as a PNG where it has transparency.
-
-    Args:
-        image: PIL image.
-        side: longest side, in pixels, of the result; None: as it is.
-    """
+    """Encode an image of mode RGB, RGBA or L in a data URI, as a JPEG, or as a PNG where it has transparency."""
     if side is not None and max(image.size) > side:
         image = image.copy()
         image.thumbnail((side, side))

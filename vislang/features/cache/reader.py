@@ -56,11 +56,7 @@ class FeatureCache:
         return [stored.key for stored in self._layers.values()]
 
     def key(self, backbone: str, layer: str) -> FeatureKey:
-        """Return the key of a stored layer.
-
-        Args:
-            backbone: a name, or "name@preprocessing" where the preprocessing is not the backbone's own.
-            layer: a feature name.
+        """Return the key of a stored layer; `backbone` is "name@preprocessing" where that is not the backbone's own.
 
         Raises:
             DataError: it is not stored.
@@ -101,13 +97,10 @@ class FeatureCache:
     def read(
         self, backbone: str, layer: str, ids: Sequence[str] | None = None, *, expect: FeatureKey | None = None
     ) -> np.ndarray:
-        """Read rows, float16 [len(ids), ...].
+        """Read rows, float16 [len(ids), ...]; ids may come in any order and repeatedly, None: all, in row order.
 
-        Args:
-            backbone: see `key`.
-            layer: see `key`.
-            ids: images in any order, also repeatedly; None: all, in row order.
-            expect: what the features have to be.
+        Raises:
+            DataError: not stored, an image that is not in the cache, or features of another key than `expect`.
         """
         stored = self._find(backbone, layer, expect)
         return gather(self._map(stored), self._rows_of(ids))

@@ -32,11 +32,7 @@ class FeatureRows:
         return len(self._positions)
 
     def rows(self, numbers: Any) -> Any:
-        """Return rows by number, a float32 tensor [B, ...].
-
-        Args:
-            numbers: int [B], each from 0 to len - 1; a tensor inside a compiled graph is allowed when resident.
-        """
+        """Return rows by number, int [B], as a float32 tensor [B, ...]; numbers may be symbolic when resident."""
         import keras
 
         if self._tensor is not None:
@@ -46,13 +42,9 @@ class FeatureRows:
 
 
 def gather(stored: np.ndarray, positions: np.ndarray | Sequence[int]) -> np.ndarray:
-    """Copy rows in any order, with repeats: [M, ...] of the same dtype.
+    """Copy the rows at int [M] positions, in any order, with repeats: [M, ...] of the same dtype.
 
     The file is read in its own order, slab by slab, which is one sweep of a disk instead of a seek per row.
-
-    Args:
-        stored: [N, ...].
-        positions: int [M].
     """
     positions = np.asarray(positions)
     result = np.empty((len(positions), *stored.shape[1:]), stored.dtype)

@@ -27,11 +27,7 @@ class Proposer(ABC):
 
     @abstractmethod
     def propose(self, image: Image.Image, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Propose boxes.
-
-        Args:
-            image: upright RGB, of any size.
-            grid: float [H, W, F], its feature map.
+        """Propose boxes for an upright RGB image with feature map float [H, W, F].
 
         Returns:
             boxes float [K, 4] in shares of the sides, and scores float [K] of 0 to 1.

@@ -112,16 +112,7 @@ class RegionBackbone(LoadedBackbone):
     def encode_decoded(
         self, images: Sequence[Image.Image], batch: np.ndarray, layers: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Compute features of images.
-
-        Args:
-            images: B upright RGB images.
-            batch: the same, prepared: float32 [B, S, S, 3].
-            layers: of the backbone or of regions.
-
-        Returns:
-            {layer: float32 [B, ...]}.
-        """
+        """Return {layer: float32 [B, ...]} of B upright RGB images and the same prepared, float32 [B, S, S, 3]."""
         kinds = {layer: FeatureName.parse(layer).kind for layer in layers}
         plain = [layer for layer, kind in kinds.items() if kind not in REGION_KINDS]
         features = self.backbone.encode(batch, list(dict.fromkeys([*plain, _GRID])))
