@@ -6,17 +6,29 @@ Writes one JSON file for each row of a table, prints the table with published nu
 import argparse
 import importlib
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from eval.tasks import arguments
 from vislang.core.cli import command_parser, run_command
 
-TASKS = {  # modules with add_arguments(parser) and run(args), which load nothing heavy when imported
-    "retrieval": "eval.tasks.retrieval",
-    "captions": "eval.tasks.captions",
-    "alignment": "eval.tasks.alignment",
-    "regions": "eval.tasks.region_captions",
-    "pointing": "eval.tasks.pointing",
-    "fixations": "eval.tasks.fixations",
-    "classification": "eval.tasks.classification",
+
+@dataclass(frozen=True)
+class Task:
+    """A task: the module whose `run(args)` measures, and the function that adds its options, described by its doc."""
+
+    module: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+
+
+TASKS = {
+    "retrieval": Task("eval.tasks.retrieval", arguments.retrieval),
+    "captions": Task("eval.tasks.captions", arguments.captions),
+    "alignment": Task("eval.tasks.alignment", arguments.alignment),
+    "regions": Task("eval.tasks.region_captions", arguments.regions),
+    "pointing": Task("eval.tasks.pointing", arguments.pointing),
+    "fixations": Task("eval.tasks.fixations", arguments.fixations),
+    "classification": Task("eval.tasks.classification", arguments.classification),
 }
 
 
@@ -24,25 +36,19 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = command_parser("eval.run", __doc__)
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
-    for name, module in TASKS.items():
-        task = importlib.import_module(module)
-        description = task.__doc__ or ""
+    for name, task in TASKS.items():
+        description = task.add_arguments.__doc__ or ""
         task_parser = tasks.add_parser(
-            name,
-            help=description.partition("\n")[0],
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
+            name, help=description.partition("\n")[0], description=description, allow_abbrev=False
         )
         task.add_arguments(task_parser)
-        task_parser.set_defaults(run=task.run)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
-    return run_command(lambda: args.run(args))
+    return run_command(lambda: importlib.import_module(TASKS[args.task].module).run(args))
 
 
 if __name__ == "__main__":

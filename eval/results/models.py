@@ -71,17 +71,20 @@ def model_info(
         checkpoint: its folder or file.
         description: the model's own: "config", "backbone" and, if it was trained here, "preset", "seed" and "data".
         fingerprint: of its weights.
-        epochs: of a complete training; None: any number.
+        epochs: of a complete training; None: those of the config, or any number where it names none.
 
     Raises:
         CheckpointError: the training is not complete.
     """
+    config = description["config"]
+    if epochs is None and "epochs" in config:
+        epochs = config["epochs"] + config.get("self_critical_epochs", 0)
     return ModelInfo(
         checkpoint=checkpoint.name,
         preset=description.get("preset", "unnamed"),
         backbone=description["backbone"]["name"],
         seed=description.get("seed"),
-        config={**description["config"], "backbone": description["backbone"]},
+        config={**config, "backbone": description["backbone"]},
         weights_fingerprint=fingerprint,
         training_seconds=training_seconds(checkpoint, epochs),
         trained_on=description.get("data", {}).get("fingerprint"),

@@ -1,52 +1,33 @@
-"""Score captions: those of trained captioners on a split, beside two baselines, or those of a file in COCO's format.
-
-Without --model and --results the baselines alone are scored.
-"""
+"""Score captions: those of trained captioners on a split, beside two baselines, or those of a file in COCO's format."""
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from eval.tasks.arguments import add_cache, add_data, add_output
+from captioner import api
+from captioner.decoding.options import DecodeOptions
+from eval.metrics.captions.coco_files import write_results
+from eval.metrics.captions.document_frequencies import find_table
+from eval.metrics.captions.score import Captions, CaptionScores, References, score_systems
+from eval.pages.captions import CaptionedImage, caption_results_page, pick_captions
+from eval.results.kinds import OF_REFERENCES, CaptionResult
+from eval.results.models import group_by_row, model_info
+from eval.results.result import read_table
+from eval.tables.captions import CaptionRun, caption_result
+from eval.tasks.caption_baselines import copy_captions
+from eval.tasks.caption_files import score_file, training_captions
 from eval.tasks.output import report, write_page
-from eval.tasks.split import Split, is_bundled, open_split, read_split, resolve_models
-from vislang.core.cli import DONE, add_models, add_settings, import_backend_quietly, progress_is_shown
+from eval.tasks.split import Split, is_bundled, open_split, read_split
+from vislang.core.cli import DONE, progress_is_shown
+from vislang.core.config import override
 from vislang.core.errors import ConfigError, DataError, ToolkitError
-from vislang.core.files import file_name, require_writable_folder
-
-if TYPE_CHECKING:
-    from eval.metrics.captions.score import Captions, CaptionScores, References
-    from eval.results.kinds import CaptionResult
-    from eval.tables.captions import CaptionRun
+from vislang.core.files import file_name
+from vislang.features.cache.reader import open_cache
 
 KIND = "captioner"
 _WEIGHTS = ("scorer_weight", "consensus_weight")  # decoding options that only a model with such parts has
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the task."""
-    from captioner.decoding.options import DecodeOptions
-
-    add_models(parser, "trained captioners; those that differ in their seed alone become one row: mean and std")
-    add_data(parser)
-    add_cache(parser)
-    parser.add_argument("--df", metavar="NAME", help="n-gram weights of CIDEr: flickr8k-train or a file (make df)")
-    parser.add_argument("--tokenizer", choices=("ptb", "treebank"), help="(default: ptb where there is Java)")
-    models = parser.add_argument_group("with --model")
-    models.add_argument("--decode", default="beam", help="as in captioner.generate (default: %(default)s)")
-    models.add_argument("--beam", type=int, metavar="N", help="beam width (default: the preset's)")
-    note = "another decoding option, such as consensus_weight=0; becomes part of the row's name"
-    add_settings(models, {"decoding": DecodeOptions()}, note)
-    files = parser.add_argument_group("captions of any origin")
-    files.add_argument("--results", type=Path, metavar="FILE", help="score these captions, in COCO's results format")
-    files.add_argument(
-        "--references", type=Path, metavar="FILE", help="COCO annotations or {id: [captions]} (default: the data set)"
-    )
-    files.add_argument("--against", type=Path, metavar="FILE", help="captions of the same images to compare with")
-    add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,8 +36,6 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: options that do not go together.
     """
-    from eval.tasks.caption_files import score_file
-
     if args.results and args.models:
         raise ConfigError("--results and --model were both given, expected one of them; use two runs")
     if not args.results and (args.against or args.references):
@@ -68,27 +47,15 @@ def run(args: argparse.Namespace) -> int:
 
 def score_captioners(args: argparse.Namespace) -> int:
     """Caption a split with every model, copy the baselines' captions, score, and write results, tables and a page."""
-    from eval.metrics.captions.document_frequencies import find_table
-    from eval.metrics.captions.score import score_systems
-    from eval.results.kinds import OF_REFERENCES
-    from eval.results.models import group_by_row
-    from eval.tables.captions import caption_result
-    from eval.tasks.caption_files import training_captions
-
     data = _read_data(args)
     weights = None
     if args.df:
         weights = find_table(args.df)
-    require_writable_folder(args.out)
     runs = [caption_split(args, checkpoint, data) for checkpoint in args.models]
-    rows: dict[str, list[CaptionRun]] = {}
-    for name, run in baseline_runs(args, runs, data).items():
-        rows[name] = [run]
+    rows = {run.key: [run] for run in baseline_runs(runs, data)}
     for name, same in group_by_row(runs, args.name, KIND).items():
         rows[name + decoding_suffix(args)] = same
-    systems = {}
-    for row in rows.values():
-        systems.update({run.key: run.captions for run in row})
+    systems = {run.key: run.captions for row in rows.values() for run in row}
     references: References = {record.image_id: record.captions for record in data.records}
     scores = score_systems(systems, references, df=weights, tokenizer=args.tokenizer)
     training = training_captions(data.all_records) or None
@@ -104,7 +71,6 @@ def score_captioners(args: argparse.Namespace) -> int:
 
 
 def _read_data(args: argparse.Namespace) -> Split:
-    resolve_models(args, KIND)
     if args.models:
         return read_split(args, KIND)
     if not (args.dataset and args.data and args.cache):
@@ -112,23 +78,13 @@ def _read_data(args: argparse.Namespace) -> Split:
     return open_split(args, args.dataset, args.data, args.cache, args.option)
 
 
-def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> "CaptionRun":
+def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> CaptionRun:
     """Caption a split with one captioner, and keep the captions beside it in COCO's format."""
-    from captioner.api import load_model
-    from captioner.decoding.options import DecodeOptions
-    from eval.results.models import model_info
-    from eval.tables.captions import CaptionRun
-    from vislang.core.config import override
-    from vislang.features.cache.reader import open_cache
-
     if progress_is_shown():
         print(f"captioning {len(data.records):,} images with {checkpoint}", file=sys.stderr)
     started = time.perf_counter()
-    import_backend_quietly()
-    model = load_model(checkpoint)
-    config = model.description["config"]
-    epochs = config["epochs"] + config.get("self_critical_epochs", 0)
-    info = model_info(checkpoint, model.description, model.fingerprint, epochs)
+    model = api.load_model(checkpoint)
+    info = model_info(checkpoint, model.description, model.fingerprint)
     options = model.complete(override(DecodeOptions(method=args.decode, width=args.beam), args.set))
     with open_cache(data.cache) as cache:
         found = model.caption_cached(cache, data.image_ids, options=options)
@@ -143,10 +99,8 @@ def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> "C
     return CaptionRun(model=info, seconds=seconds, key=str(checkpoint), captions=captions, decoding=decoding)
 
 
-def keep_captions(data: Split, folder: Path, captions: "Captions", suffix: str) -> None:
+def keep_captions(data: Split, folder: Path, captions: Captions, suffix: str) -> None:
     """Write captions in COCO's format, so that `eval.run captions --results` can compare them with others later."""
-    from eval.metrics.captions.coco_files import write_results
-
     try:
         write_results(folder / file_name(f"captions{suffix}-{data.dataset}-{data.name}.json"), captions)
     except DataError as error:  # such as a checkpoint on a read-only disk
@@ -163,14 +117,12 @@ def decoding_suffix(args: argparse.Namespace) -> str:
     return "-".join([words, *args.set])
 
 
-def baseline_runs(args: argparse.Namespace, runs: "Sequence[CaptionRun]", data: Split) -> "dict[str, CaptionRun]":
+def baseline_runs(runs: Sequence[CaptionRun], data: Split) -> list[CaptionRun]:
     """Return the captions of the baselines; none, with a note, where the cache lacks their features.
 
     Raises:
         ToolkitError: the cache lacks them, and there is no captioner to score either.
     """
-    from eval.tasks.caption_baselines import copy_captions
-
     backbone = None
     if runs:
         backbone = runs[0].model.backbone
@@ -180,19 +132,16 @@ def baseline_runs(args: argparse.Namespace, runs: "Sequence[CaptionRun]", data: 
         if not runs:
             raise
         print(f"note: no baselines: {error}", file=sys.stderr)
-        return {}
+        return []
     for run in copied:
         keep_captions(data, data.cache.parent, run.captions, f"-{run.key}")
-    return {run.key: run for run in copied}
+    return copied
 
 
 def _write_gallery(
-    args: argparse.Namespace, data: Split, best: "CaptionResult", run: "CaptionRun", scores: "CaptionScores"
+    args: argparse.Namespace, data: Split, best: CaptionResult, run: CaptionRun, scores: CaptionScores
 ) -> None:
     """Write the page of all results of this data set and split, with captions of the best new row."""
-    from eval.pages.captions import CaptionedImage, caption_results_page, pick_captions
-    from eval.results.result import read_table
-
     gallery: dict[str, list[CaptionedImage]] = {}
     for heading, picked in pick_captions(scores).items():
         gallery[heading] = []

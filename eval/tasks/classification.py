@@ -1,7 +1,4 @@
-"""Measure the accuracy of classifiers of preimage.train in each domain of a folder such as PACS.
-
-Networks with equal settings and training domains share a row; rows are compared image by image.
-"""
+"""Measure the accuracy of classifiers of preimage.train in each domain of a folder such as PACS."""
 
 import argparse
 import sys
@@ -9,38 +6,30 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from eval.tasks.arguments import add_output, add_required_models
+from datasets.pacs import LabelledRecord, classes_of, read_pacs
+from datasets.records import data_fingerprint, of_split
+from eval.results.models import group_by_row, model_info
+from eval.results.result import Result, Row
+from eval.tables.classification import ClassificationRun, TrainedOn, classification_result
 from eval.tasks.output import report
 from eval.tasks.split import resolve_models
-from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown
-
-if TYPE_CHECKING:
-    from datasets.pacs import LabelledRecord
-    from eval.results.result import Result
-    from eval.tables.classification import ClassificationRun
+from preimage.networks.class_labels import classify_images
+from preimage.networks.loading import load_network
+from vislang.backbones.weights import fingerprint
+from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown
+from vislang.core.errors import DataError, EvalError
+from vislang.core.files import require_writable_folder
+from vislang.training.checkpoints import read_settings
 
 KIND = "classifier"
 _ALL = "all"  # in place of a split: every image, of data that no network was trained on
 _DRAWINGS = ["art_painting", "cartoon", "sketch"]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the task."""
-    add_required_models(parser, KIND)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="holds DOMAIN/CLASS/*.jpg (default: that of training)")
-    parser.add_argument("--dataset-name", default="pacs", metavar="NAME", help="in the tables (default: %(default)s)")
-    parser.add_argument("--split", default="test", help=f"or {_ALL}: every image (default: %(default)s)")
-    add_output(parser)
-
-
 def run(args: argparse.Namespace) -> int:
     """Classify every image with every network, and write results and a table."""
-    from eval.results.models import group_by_row
-    from vislang.core.files import require_writable_folder
-    from vislang.training.checkpoints import read_settings
-
     resolve_models(args, KIND)
     described = [read_settings(checkpoint, KIND) for checkpoint in args.models]
     records = read_images(args, described)
@@ -60,12 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _result(
-    args: argparse.Namespace, name: str, row: "Sequence[ClassificationRun]", records: "Sequence[LabelledRecord]"
-) -> "Result":
-    from datasets.records import data_fingerprint
-    from eval.results.result import Row
-    from eval.tables.classification import classification_result
-
+    args: argparse.Namespace, name: str, row: Sequence[ClassificationRun], records: Sequence[LabelledRecord]
+) -> Result:
     about = Row(
         name=name,
         system="preimage",
@@ -79,16 +64,12 @@ def _result(
     return classification_result(about, row, truth)
 
 
-def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -> "Sequence[LabelledRecord]":
+def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -> Sequence[LabelledRecord]:
     """Read the images, none of which any of the networks was trained on.
 
     Raises:
         EvalError: a network was trained on one, or knows other classes.
     """
-    from datasets.pacs import classes_of, read_pacs
-    from datasets.records import of_split
-    from vislang.core.errors import EvalError
-
     folder = args.data or Path(described[0]["data"]["folder"])
     records = read_pacs(folder)
     if args.split != _ALL:
@@ -102,10 +83,7 @@ def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -
             )
         trained_on: set[str] = set()
         trained_on.update(*description["images"].values())
-        seen = []
-        for record in records:
-            if record.image_id in trained_on:
-                seen.append(record.image_id)
+        seen = [record.image_id for record in records if record.image_id in trained_on]
         if seen:
             raise EvalError(
                 f"{checkpoint} was trained on {len(seen)} of the {len(records)} images of --split {args.split},"
@@ -115,24 +93,15 @@ def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -
 
 
 def classify_split(
-    checkpoint: Path, description: dict[str, Any], records: "Sequence[LabelledRecord]"
-) -> "ClassificationRun":
+    checkpoint: Path, description: dict[str, Any], records: Sequence[LabelledRecord]
+) -> ClassificationRun:
     """Classify each image with one network."""
-    from eval.results.models import model_info
-    from eval.tables.classification import ClassificationRun, TrainedOn
-    from vislang.core.cli import import_backend_quietly
-    from vislang.core.errors import DataError
-
-    import_backend_quietly()
-    from preimage.networks.class_labels import classify_images
-    from preimage.networks.loading import load_network
-    from vislang.backbones.weights import fingerprint
-
     if progress_is_shown():
         print(f"classifying with {checkpoint}", file=sys.stderr)
     started = time.perf_counter()
     predictions = {}
     skipped = {}
+    import_backend_quietly()
     network = load_network(str(checkpoint))
     for record in records:
         try:
@@ -144,14 +113,10 @@ def classify_split(
     train = description["images"]["train"]
     domains = description["domains"]
     trained = TrainedOn(info.preset, info.backbone, domains, len(train), description["classes"])
+    domains_word = "+".join(domains)
+    if sorted(domains) == _DRAWINGS:
+        domains_word = "drawings"
     # The row's name tells apart all networks that one preset may train.
-    info = replace(info, preset=f"{info.preset}-{domains_word(domains)}-{len(train)}", trained_on=train)
+    info = replace(info, preset=f"{info.preset}-{domains_word}-{len(train)}", trained_on=train)
     seconds = time.perf_counter() - started
     return ClassificationRun(model=info, seconds=seconds, trained=trained, predictions=predictions, skipped=skipped)
-
-
-def domains_word(domains: Sequence[str]) -> str:
-    """Return one word for domains: all that are not photographs are drawings."""
-    if sorted(domains) == _DRAWINGS:
-        return "drawings"
-    return "+".join(domains)

@@ -4,23 +4,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from eval.results.result import Result
-    from vislang.draw.html.page import Page
+from eval.results.result import Result, read_table, write_result
+from eval.tables.sections import table_section
+from vislang.core.files import file_name
+from vislang.draw.html.page import Page
 
 
-def report(args: argparse.Namespace, results: "Sequence[Result]") -> None:
-    """Write new results, and print them as JSON, or the tables that they stand in.
-
-    Args:
-        args: with the options of `add_output`.
-        results: one or more.
-    """
-    from eval.results.result import read_table, write_result
-    from eval.tables.sections import table_section
-
+def report(args: argparse.Namespace, results: Sequence[Result]) -> None:
+    """Write new results, and print them as JSON with --json, else the tables that hold them."""
     for result in results:
         print(f"wrote {write_result(args.out, result)}", file=sys.stderr)
     if args.json:
@@ -32,10 +24,8 @@ def report(args: argparse.Namespace, results: "Sequence[Result]") -> None:
     print("\n".join(table_section(read_table(args.out, result)) for result in tables.values()), end="")
 
 
-def write_page(args: argparse.Namespace, stem: str, page: "Page") -> None:
+def write_page(args: argparse.Namespace, stem: str, page: Page) -> None:
     """Write an HTML page beside the results and say where."""
-    from vislang.core.files import file_name
-
     path = args.out / f"{file_name(stem)}.html"
     page.write(path)
     print(f"wrote {path}", file=sys.stderr)

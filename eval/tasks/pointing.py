@@ -1,7 +1,4 @@
-"""Play the pointing game with the maps of phrases that a captioner explains, against annotated boxes.
-
-The words of each sentence of a split are explained; the map of a phrase joins those of its words.
-"""
+"""Play the pointing game with the maps of phrases that a captioner explains, against annotated boxes."""
 
 import argparse
 import time
@@ -9,18 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.tasks.arguments import add_cache, add_data, add_entities, add_output, add_required_models
+import numpy as np
+from tqdm import tqdm
+
+from captioner.alignment.noun_phrases import DETERMINERS, JOINS
+from captioner.api import load_model
+from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
+from eval.metrics.pointing_game import PointedPhrase, centre_map, random_pointing, score_pointing
+from eval.results.models import group_by_row, model_info
+from eval.tables.phrases import PointingRun, pointing_result
 from eval.tasks.output import report, write_page
-from eval.tasks.split import Split, read_split, resolve_models
+from eval.tasks.saliency_maps import bottom_up_maps, opencv
+from eval.tasks.split import Split, read_split
 from vislang.core.cli import DONE, progress_is_shown
+from vislang.draw.heatmap import enlarge
+from vislang.features.cache.reader import open_cache
+from vislang.images.decode import decode_image
+from vislang.text.tokenizer import tokenize, tokenize_split
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from captioner.inference import TrainedCaptioner
-    from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
-    from eval.metrics.pointing_game import PointedPhrase
-    from eval.tables.phrases import PointingRun
 
 KIND = "captioner"
 _SHOWN = 12  # images on the page
@@ -32,28 +37,14 @@ METHODS = {  # name: method of word maps, and how the maps of a phrase's words a
     "original": ("ramanishka", "mean"),
     "original, max of words": ("ramanishka", "max"),
 }
+_FUNCTION_WORDS = JOINS | DETERMINERS | {"and"}
 
-Outcomes = dict[str, "list[PointedPhrase]"]  # by method
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the task."""
-    add_required_models(parser, KIND)
-    add_data(parser)
-    add_cache(parser)
-    add_entities(parser)
-    add_output(parser)
+Outcomes = dict[str, list[PointedPhrase]]  # by method
 
 
 def run(args: argparse.Namespace) -> int:
     """Explain every sentence of a split with every model, and write results, a table and a page."""
-    from eval.results.models import group_by_row
-    from eval.tables.phrases import pointing_result
-    from vislang.core.files import require_writable_folder
-
-    resolve_models(args, KIND)
     data = read_split(args, KIND)
-    require_writable_folder(args.out)
     notes = data.named_boxes(args.entities)
     baselines = point_baselines(data, notes)
     runs = [point_split(checkpoint, data, notes) for checkpoint in args.models]
@@ -65,23 +56,13 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def point_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes]") -> "PointingRun":
+def point_split(checkpoint: Path, data: Split, notes: dict[str, EntityNotes]) -> PointingRun:
     """Score the map of each phrase by each method, and the evidence of present and absent words."""
-    from tqdm import tqdm
-
-    from captioner.api import load_model
-    from eval.metrics.pointing_game import score_pointing
-    from eval.results.models import model_info
-    from eval.tables.phrases import PointingRun
-    from saliency.grid_features import cached_cells
-    from vislang.core.cli import import_backend_quietly
-    from vislang.features.cache.reader import open_cache
-
-    import_backend_quietly()
     started = time.perf_counter()
     captioner = load_model(checkpoint)
-    epochs = captioner.config.epochs + captioner.config.self_critical_epochs
-    info = model_info(checkpoint, captioner.description, captioner.fingerprint, epochs)
+    from saliency.grid_features import cached_cells
+
+    info = model_info(checkpoint, captioner.description, captioner.fingerprint)
     outcomes: Outcomes = {name: [] for name in METHODS}
     present: list[float] = []
     absent: list[float] = []
@@ -99,12 +80,10 @@ def point_split(checkpoint: Path, data: Split, notes: "dict[str, EntityNotes]") 
 
 
 def phrase_maps(
-    captioner: "TrainedCaptioner", cells: "np.ndarray", notes: "EntityNotes"
-) -> "Iterator[tuple[EntityPhrase, dict[str, np.ndarray]]]":
+    captioner: "TrainedCaptioner", cells: np.ndarray, notes: EntityNotes
+) -> Iterator[tuple[EntityPhrase, dict[str, np.ndarray]]]:
     """Yield each phrase that has a box, and its map [SIDE, SIDE] by each method."""
     from saliency.word_maps import explain_cells
-    from vislang.draw.heatmap import enlarge
-    from vislang.text.tokenizer import tokenize_split
 
     for row, sentence in enumerate(notes.sentences):
         phrases = [phrase for phrase in notes.phrases if phrase.sentence == row and len(phrase.boxes)]
@@ -127,10 +106,8 @@ def phrase_maps(
             yield phrase, maps
 
 
-def point_baselines(data: Split, notes: "dict[str, EntityNotes]") -> Outcomes:
+def point_baselines(data: Split, notes: dict[str, EntityNotes]) -> Outcomes:
     """Score methods that do not read the phrase: a random point, the centre, and bottom-up maps of the image."""
-    from eval.metrics.pointing_game import centre_map, random_pointing, score_pointing
-
     centre = centre_map(SIDE, SIDE)
     found: Outcomes = {"random": [], "centre": []}
     for row, record in enumerate(data.records):
@@ -146,13 +123,8 @@ def point_baselines(data: Split, notes: "dict[str, EntityNotes]") -> Outcomes:
     return found
 
 
-def resized_bottom_up_maps(path: Path) -> "dict[str, np.ndarray]":
+def resized_bottom_up_maps(path: Path) -> dict[str, np.ndarray]:
     """Return OpenCV's bottom-up maps of an image, smoothed, each [SIDE, SIDE]; none without OpenCV."""
-    import numpy as np
-
-    from eval.tasks.saliency_maps import bottom_up_maps, opencv
-    from vislang.images.decode import decode_image
-
     cv2 = opencv()
     maps = {}
     for name, scores in bottom_up_maps(np.asarray(decode_image(path))).items():
@@ -162,7 +134,7 @@ def resized_bottom_up_maps(path: Path) -> "dict[str, np.ndarray]":
 
 
 def word_evidence(
-    captioner: "TrainedCaptioner", cells: "np.ndarray", data: Split, row: int, *, present: bool
+    captioner: "TrainedCaptioner", cells: np.ndarray, data: Split, row: int, *, present: bool
 ) -> list[float]:
     """Return the evidence scores of present or of absent words, given an image.
 
@@ -170,15 +142,13 @@ def word_evidence(
     caption of this image holds. Function words and words that the captioner does not know are left out.
 
     Args:
-        captioner: that is asked.
+        captioner: whose evidence.
         cells: float32 [R, C, F] of the image.
         data: the split.
         row: of the image.
         present: which words.
     """
-    from captioner.alignment.noun_phrases import DETERMINERS, JOINS
     from saliency.word_maps import evidence, read_sentence, unknown
-    from vislang.text.tokenizer import tokenize
 
     own: set[str] = set()
     for caption in data.records[row].captions:
@@ -190,33 +160,31 @@ def word_evidence(
     scores = evidence(captioner, cells.reshape(-1, cells.shape[-1]), indices)
     found = []
     for word, is_unknown, score in zip(words, unknown(indices), scores, strict=True):
-        if not is_unknown and word not in JOINS | DETERMINERS | {"and"} and (word in own) == present:
+        if not is_unknown and word not in _FUNCTION_WORDS and (word in own) == present:
             found.append(float(score))
     return found
 
 
 def _write_examples(args: argparse.Namespace, data: Split) -> None:
     """Write a page of random images with the words of their first captions explained by the first model."""
-    from captioner.api import load_model
     from saliency.grid_features import cached_cells
     from saliency.page import explained_image, word_maps_page
     from saliency.word_maps import explain_cells
-    from vislang.core.seeds import stream
-    from vislang.features.cache.reader import open_cache
-    from vislang.images.decode import decode_image
 
-    readable = [record for record in data.records if record.path is not None]
-    chosen = [readable[row] for row in stream(0, "gallery", "pointing").permutation(len(readable))[:_SHOWN]]
+    chosen = data.random_images("pointing", _SHOWN)
     if not chosen:
         return
     captioner = load_model(args.models[0])
     shown = []
     with open_cache(data.cache) as cache:
-        all_cells = cached_cells(captioner, cache, [record.image_id for record in chosen])
-        for record, cells in zip(chosen, all_cells, strict=True):
+        all_cells = cached_cells(captioner, cache, [record.image_id for record, _ in chosen])
+        for (record, path), cells in zip(chosen, all_cells, strict=True):
             found = explain_cells(captioner, cells[None], record.captions[0])
-            shown.append(explained_image(decode_image(record.path), record.image_id, found, side=480))
-    preset = captioner.description.get("preset")
-    tags = [f"{data.dataset}, {data.name}", "random images", f"words explained by {preset}"]
+            shown.append(explained_image(decode_image(path), record.image_id, found, side=480))
+    tags = [
+        f"{data.dataset}, {data.name}",
+        "random images",
+        f"words explained by {captioner.description.get('preset')}",
+    ]
     page = word_maps_page("Where the words of captions come from", shown, tags=tags)
     write_page(args, f"pointing-{data.dataset}-{data.name}", page)

@@ -1,7 +1,4 @@
-"""Caption annotated boxes with trained captioners, and score the captions against the phrases that name the boxes.
-
-A captioner of regions reads the feature map of the whole image, other captioners the crop of the box.
-"""
+"""Caption annotated boxes with trained captioners, and score the captions against the phrases that name the boxes."""
 
 import argparse
 import sys
@@ -11,32 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.tasks.arguments import add_cache, add_data, add_entities, add_output, add_required_models
+import numpy as np
+
+from captioner.api import load_model
+from datasets.captions.flickr30k_entities import EntityNotes
+from eval.metrics.captions.score import References
+from eval.results.models import group_by_row, model_info
+from eval.tables.region_captions import RegionRun, region_caption_result
 from eval.tasks.output import report
 from eval.tasks.split import Split, open_split, resolve_models
+from vislang.backbones.feature_name import FeatureName
+from vislang.core.boxes import WHOLE
 from vislang.core.cli import DONE, progress_is_shown
 from vislang.core.errors import ConfigError, DataError
+from vislang.features.cache.reader import open_cache
+from vislang.features.model_inputs import encode_layers
+from vislang.features.reading_options import ReadingOptions
+from vislang.features.regions.region_features import described
+from vislang.features.regions.roi_align import roi_align
+from vislang.images.decode import decode_image
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from captioner.inference import TrainedCaptioner
-    from datasets.captions.flickr30k_entities import EntityNotes
-    from eval.metrics.captions.score import References
-    from eval.tables.region_captions import RegionRun
 
 KIND = "captioner"
 _BATCH = 64
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the task."""
-    add_required_models(parser, KIND)
-    add_data(parser, "flickr8k")
-    add_cache(parser)
-    add_entities(parser)
-    parser.add_argument("--tokenizer", choices=("ptb", "treebank"), help="(default: ptb where there is Java)")
-    add_output(parser)
 
 
 @dataclass(frozen=True)
@@ -52,21 +48,16 @@ class NamedBox:
 
     key: str
     row: int
-    box: "np.ndarray"
+    box: np.ndarray
     phrases: list[str]
 
 
 def run(args: argparse.Namespace) -> int:
     """Caption every annotated box with every model, and write results and a table."""
-    from eval.results.models import group_by_row
-    from eval.tables.region_captions import region_caption_result
-    from vislang.core.files import require_writable_folder
-
     resolve_models(args, KIND)
     if args.data is None or args.cache is None:
         raise ConfigError("eval.run regions needs --data and --cache of the images, not of the snippets")
     data = open_split(args, args.dataset or "flickr8k", args.data, args.cache, args.option)
-    require_writable_folder(args.out)
     boxes = named_boxes(data, data.named_boxes(args.entities))
     runs = [caption_boxes(checkpoint, data, boxes) for checkpoint in args.models]
     references: References = {box.key: box.phrases for box in boxes}
@@ -77,10 +68,8 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def named_boxes(data: Split, notes: "dict[str, EntityNotes]") -> list[NamedBox]:
+def named_boxes(data: Split, notes: dict[str, EntityNotes]) -> list[NamedBox]:
     """Return each thing that phrases of an image name with boxes, in the order of images and phrases."""
-    import numpy as np
-
     found: list[NamedBox] = []
     for row, image_id in enumerate(data.image_ids):
         things: dict[str, NamedBox] = {}
@@ -96,19 +85,11 @@ def named_boxes(data: Split, notes: "dict[str, EntityNotes]") -> list[NamedBox]:
     return found
 
 
-def caption_boxes(checkpoint: Path, data: Split, boxes: Sequence[NamedBox]) -> "RegionRun":
+def caption_boxes(checkpoint: Path, data: Split, boxes: Sequence[NamedBox]) -> RegionRun:
     """Caption each box with one captioner."""
-    from captioner.api import load_model
-    from eval.results.models import model_info
-    from eval.tables.region_captions import RegionRun
-    from vislang.backbones.feature_name import FeatureName
-    from vislang.core.cli import import_backend_quietly
-
-    import_backend_quietly()
     started = time.perf_counter()
     model = load_model(checkpoint)
-    epochs = model.config.epochs + model.config.self_critical_epochs
-    info = model_info(checkpoint, model.description, model.fingerprint, epochs)
+    info = model_info(checkpoint, model.description, model.fingerprint)
     reads = "whole images"
     encode = cropped_boxes
     if FeatureName.parse(model.config.layers[0]).kind == "described":
@@ -126,17 +107,9 @@ def caption_boxes(checkpoint: Path, data: Split, boxes: Sequence[NamedBox]) -> "
     return RegionRun(model=info, seconds=time.perf_counter() - started, captions=captions, reads=reads)
 
 
-def described_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox]) -> "np.ndarray":
+def described_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox]) -> np.ndarray:
     """Return float32 [B, 1, 2F + 4], as `vislang.features.regions.region_features.described` returns them."""
-    import numpy as np
-
-    from vislang.backbones.feature_name import FeatureName
-    from vislang.core.boxes import WHOLE
-    from vislang.features.cache.reader import open_cache
-    from vislang.features.regions.region_features import described
-    from vislang.features.regions.roi_align import roi_align
-
-    name, _ = FeatureName.parse(model.config.layers[0]).in_cache(model.description["backbone"]["name"])
+    name, _ = FeatureName.parse(model.config.layers[0]).in_cache(model.backbone)
     corners = np.array([box.box for box in boxes], np.float32)
     with open_cache(data.cache) as cache:
         grids = cache.read(name, "grid", [data.image_ids[box.row] for box in boxes]).astype(np.float32)
@@ -145,14 +118,9 @@ def described_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[Name
     return described(vectors[:, 1:], corners[:, None], vectors[:, 0])
 
 
-def cropped_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox]) -> "np.ndarray":
+def cropped_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox]) -> np.ndarray:
     """Return float32 [B, N, F]: each box cropped from its image and encoded as an image."""
-    import numpy as np
-
     from vislang.features.descriptors import join_layers
-    from vislang.features.model_inputs import encode_layers
-    from vislang.features.reading_options import ReadingOptions
-    from vislang.images.decode import decode_image
 
     crops = []
     for box in boxes:

@@ -6,7 +6,6 @@ References: Hou and Zhang 2007 (spectral residual); Montabone and Soto 2010 (fin
 import argparse
 import functools
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from eval.metrics.fixations.evaluate import FixationProtocol
+from eval.metrics.fixations.evaluate import FixationProtocol, MapOf
 from eval.metrics.pointing_game import centre_map
 from eval.results.models import ModelInfo, model_info
+from naturalness.api import load_model, unnaturalness_map
+from vislang.backbones.weights import fingerprint
+from vislang.core.bundled_models import find_checkpoint
 from vislang.core.errors import ConfigError, DataError
 from vislang.images.decode import decode_image
 
-MapOf = Callable[[Any], Any]  # a FixationRecord: its map, float [h, w]
 _SUFFIXES = (".npy", ".png")
 BOTTOM_UP = {  # name: method of cv2.saliency
     "spectral residual": "StaticSaliencySpectralResidual_create",
@@ -30,7 +31,7 @@ BOTTOM_UP = {  # name: method of cv2.saliency
 
 @dataclass(frozen=True)
 class MapMethod:
-    """A method that is scored: its function from record to map, and the model behind it if there is one."""
+    """A method that is scored, and its model if it has one."""
 
     map_of: MapOf
     model: ModelInfo | None = None
@@ -65,13 +66,6 @@ def find_methods(args: argparse.Namespace) -> dict[str, MapMethod]:
 
 def unnaturalness_maps(checkpoint: Path) -> tuple[str, MapMethod]:
     """Return the name of a trained model of natural images, and its maps."""
-    from vislang.core.bundled_models import find_checkpoint
-    from vislang.core.cli import import_backend_quietly
-
-    import_backend_quietly()
-    from naturalness.api import load_model, unnaturalness_map
-    from vislang.backbones.weights import fingerprint
-
     model = load_model(checkpoint)
     weights = fingerprint(model.network.get_weights())
     info = model_info(find_checkpoint("naturalness", checkpoint), model.description, weights)
@@ -118,7 +112,7 @@ def read_map(path: Path) -> np.ndarray:
 
 def baseline_methods(protocol: FixationProtocol) -> dict[str, MapMethod]:
     """Return methods without a model: uniform, the centre, OpenCV's bottom-up saliency."""
-    latest: dict[str, dict[str, Any]] = {}  # of one image only: all methods are asked for it one after another
+    latest: dict[str, dict[str, Any]] = {}  # of one image only: all methods are called with it one after another
 
     def bottom_up_map(record: Any, name: str) -> Any:
         if record.image_id not in latest:

@@ -4,15 +4,18 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from datasets.captions.flickr30k_entities import EntityNotes
+from datasets.records import ImageRecord, captions_of, data_fingerprint, of_split
+from datasets.registry import read, read_named_boxes, reader_options
+from eval.results.models import Run, require_kind
+from eval.results.result import Row
+from vislang.core.bundled_models import PRETRAINED, find_checkpoint
 from vislang.core.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from datasets.captions.flickr30k_entities import EntityNotes
-    from datasets.records import ImageRecord
-    from eval.results.models import Run
-    from eval.results.result import Row
+from vislang.core.files import require_writable_folder
+from vislang.core.seeds import stream
+from vislang.training.checkpoints import read_settings
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,21 @@ class Split:
     name: str
     folder: Path
     cache: Path
-    records: "tuple[ImageRecord, ...]"
-    all_records: "tuple[ImageRecord, ...]"
+    records: tuple[ImageRecord, ...]
+    all_records: tuple[ImageRecord, ...]
 
     @property
     def image_ids(self) -> list[str]:
         """The N image ids."""
         return [record.image_id for record in self.records]
 
-    def row(self, name: str, system: str, runs: "Sequence[Run]") -> "Row":
-        """Return what a row about runs on this split says before its metrics are known."""
-        from datasets.records import data_fingerprint
-        from eval.results.result import Row
+    @property
+    def captions(self) -> tuple[list[str], Any]:
+        """The M captions, and int64 [M], the row of the image of each."""
+        return captions_of(self.records)
 
+    def row(self, name: str, system: str, runs: Sequence[Run]) -> Row:
+        """Return what is known of the row of some runs before its metrics are."""
         return Row(
             name=name,
             system=system,
@@ -57,26 +62,27 @@ class Split:
             seconds=round(sum(run.seconds for run in runs), 2),
         )
 
-    def named_boxes(self, entities: Path | None) -> "dict[str, EntityNotes]":
+    def named_boxes(self, entities: Path | None) -> dict[str, EntityNotes]:
         """Read the phrases of each image with their boxes; see `datasets.registry.read_named_boxes`."""
-        from datasets.registry import read_named_boxes
-
         return read_named_boxes(self.reader, self.folder, entities, self.image_ids)
+
+    def random_images(self, task: str, count: int) -> list[tuple[ImageRecord, Path]]:
+        """Return up to `count` images that have a file, in random order, the same in every run of a task."""
+        readable = [(record, record.path) for record in self.records if record.path is not None]
+        order = stream(0, "gallery", task).permutation(len(readable))[:count]
+        return [readable[row] for row in order]
 
 
 def read_split(args: argparse.Namespace, kind: str) -> Split:
-    """Read the split that the options name; the first model's training says what they leave open.
+    """Find the models, read the split that the options name, and check that results can be written.
 
-    Args:
-        args: with the options of `add_models`, `add_data` and `add_cache`.
-        kind: of the models.
+    The training of the first model says what the options leave open.
 
     Raises:
         CheckpointError: a model of another kind, or one that does not say what it was trained on.
         DataError: no such split.
     """
-    from vislang.training.checkpoints import read_settings
-
+    resolve_models(args, kind)
     trained_on: dict[str, Any] = {}
     if not (args.dataset and args.data and args.cache):
         trained_on = read_settings(args.models[0], kind).get("data", {})
@@ -95,24 +101,15 @@ def read_split(args: argparse.Namespace, kind: str) -> Split:
 
 
 def open_split(args: argparse.Namespace, dataset: str, folder: Path, cache: Path, options: Sequence[str]) -> Split:
-    """Read the split `args.split` of a data set.
+    """Read the split `args.split` of a data set, and check that results can be written.
 
     Raises:
-        DataError: no such split, or damaged files.
+        DataError: no such split, damaged files, or a folder that cannot be written.
     """
-    from datasets import registry
-    from datasets.records import of_split
-
-    everything = registry.read(dataset, folder, options=registry.reader_options(options))
-    return Split(
-        reader=dataset,
-        dataset=args.dataset_name or dataset,
-        name=args.split,
-        folder=folder,
-        cache=cache,
-        records=of_split(everything, args.split),
-        all_records=everything,
-    )
+    everything = read(dataset, folder, options=reader_options(options))
+    records = of_split(everything, args.split)
+    require_writable_folder(args.out)
+    return Split(dataset, args.dataset_name or dataset, args.split, folder, cache, records, everything)
 
 
 def resolve_models(args: argparse.Namespace, kind: str) -> None:
@@ -121,15 +118,10 @@ def resolve_models(args: argparse.Namespace, kind: str) -> None:
     Raises:
         CheckpointError: a model of another kind.
     """
-    from eval.results.models import require_kind
-    from vislang.core.bundled_models import find_checkpoint
-
     args.models = [find_checkpoint(kind, given) for given in args.models]
     require_kind(args.models, kind)
 
 
 def is_bundled(model: Path) -> bool:
     """Return whether a model is one of the bundled ones, whose folders must not change."""
-    from vislang.core.bundled_models import PRETRAINED
-
     return model.resolve().parent == PRETRAINED.resolve()

@@ -27,14 +27,14 @@ from eval.metrics.fixations.evaluate import (
 from eval.metrics.fixations.maps import fixation_map
 from eval.metrics.fixations.nss_cc_sim_kl import nss
 from eval.metrics.pointing_game import centre_map
-from eval.pages.fixations import MapRow, fixations_page
 from eval.results.kinds import FixationResult
 from eval.results.result import Row, read_table, write_result
 from eval.run import main
 from eval.tables.fixations import OBSERVERS, ScoredImages, fixation_result, fixation_section
-from eval.tasks.fixations import join_methods
+from eval.tasks.fixations import fixations_page, join_methods
 from eval.tasks.saliency_maps import MapMethod, find_methods, read_map, unnaturalness_maps
 from vislang.core.errors import ConfigError, DataError, EvalError
+from vislang.draw.html.elements import figure_card
 
 SIZE = (64, 48)
 PROTOCOL = FixationProtocol(splits=10)
@@ -226,7 +226,7 @@ def test_the_table_holds_baselines_models_and_people(tmp_path):
 
 
 def test_the_page_needs_nothing_else_and_escapes_names():
-    rows = [MapRow("<i>.jpg", [("a & b", "data:image/jpeg;base64,AA==")])]
+    rows = [figure_card("<i>.jpg", [("a & b", "data:image/jpeg;base64,AA==")])]
     page = fixations_page("<b>", rows, tags=["<t>"]).html()
     assert "&lt;b&gt;" in page
     assert "&lt;i&gt;.jpg" in page

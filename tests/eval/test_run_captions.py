@@ -189,7 +189,6 @@ class FakeCaptioner:
 @pytest.fixture
 def captioners(place, toy_data, monkeypatch):
     monkeypatch.setattr("captioner.api.load_model", FakeCaptioner)
-    monkeypatch.setattr("eval.tasks.captions.import_backend_quietly", lambda: None)
     rows = [{"epoch": epoch, "seconds": 1.5} for epoch in range(3)]
     for name in ("best-0-a_dog", "best-1-a_cat", "karpathy-0-the_red", "best-2-other_words"):
         (place / "runs" / name).mkdir(parents=True)
