@@ -35,10 +35,10 @@ class PackedModel:
 
 
 PACKED_MODELS = {
-    "ranker": PackedModel("vse", "vse.train", "retrieval", "vse-", RetrievalResult),
+    "ranker": PackedModel("vse", "vse.train", "retrieval", "retrieval-", RetrievalResult),
     "captioner": PackedModel("captioner", "captioner.train", "captions", "captions-captioner-", CaptionResult),
     "explainer": PackedModel("captioner", "captioner.train", "captions", "captions-captioner-", CaptionResult),
-    "aligner": PackedModel("aligner", "captioner.alignment.train", "alignment", "alignment-", RetrievalResult),
+    "aligner": PackedModel("aligner", "captioner.alignment.train", "alignment", "retrieval-", RetrievalResult),
     "region-captioner": PackedModel(
         "captioner",
         "captioner.train",

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from eval.metrics.captions.score import CaptionScores
 from eval.pages.numbers import metric_card
-from eval.published.captions import published_captions
+from eval.published.captions import COLUMNS
 from eval.results.kinds import BASELINE, CaptionResult
-from eval.tables.captions import COLUMNS, DIVERSITY, TITLES, caption_footnote, diversity_number, row_source
-from eval.tables.markdown import number, one_table, seeds
+from eval.tables.captions import DIVERSITY, TITLES, caption_footnote, caption_rows, diversity_rows
+from eval.tables.markdown import one_table, seeds
 from vislang.core.errors import EvalError
 from vislang.core.seeds import stream
 from vislang.draw.html.elements import (
-    Row,
     cards,
     main_numbers,
     note,
@@ -68,7 +67,7 @@ def caption_results_page(
         EvalError: results of several data sets or splits.
     """
     last = one_table(results)
-    sections = [_numbers(shown), _table(last.dataset, last.split, results), _diversity(results)]
+    sections = [_numbers(shown), _table(results), _diversity(results)]
     for heading, images in (gallery or {}).items():
         shown_images = cards(list(map(_image_card, images)))
         sections.append(section(heading, shown_images, text="The caption in bold, then what people wrote."))
@@ -128,27 +127,17 @@ def _numbers(shown: CaptionResult) -> str:
     return main_numbers(parts, text)
 
 
-def _table(dataset: str, split: str, results: Sequence[CaptionResult]) -> str:
-    rows = []
-    for published in published_captions(dataset, split):
-        values = [number(published.value(name)) for name in COLUMNS]
-        rows.append(Row(published.marked_method(), values, published.source))
-    for result in results:
-        values = [number(result.metrics.get(name), result.std.get(name)) for name in COLUMNS]
-        rows.append(Row(result.name, values, row_source(result), ours=True))
+def _table(results: Sequence[CaptionResult]) -> str:
     notes = []
-    if caption_footnote(dataset, split):
-        notes.append(note(caption_footnote(dataset, split)))
+    if footnote := caption_footnote(results[0].dataset, results[0].split):
+        notes.append(note(footnote))
+    shown = table("Results table", [*TITLES, "Source"], caption_rows(results))
     text = "Baselines copy a caption of the training images."
-    return section("Beside published numbers", table("Results table", [*TITLES, "Source"], rows), *notes, text=text)
+    return section("Beside published numbers", shown, *notes, text=text)
 
 
 def _diversity(results: Sequence[CaptionResult]) -> str:
-    rows = []
-    for result in results:
-        values = [diversity_number(name, result.diversity.get(name)) for name in DIVERSITY]
-        rows.append(Row(result.name, values))
-    shown = table("Table of diversity", list(DIVERSITY.values()), rows)
+    shown = table("Table of diversity", list(DIVERSITY.values()), diversity_rows(results))
     return section("Diversity", shown, text="New captions are those that are no caption of the training images.")
 
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from eval.results.kinds import ALL, MAIN, GroundingResult
-from eval.tables.phrases import baseline_rows, grounding_numbers, phrase_kinds
+from eval.results.kinds import ALL, GroundingResult
+from eval.tables.phrases import GROUNDING_HEADS, grounding_rows, phrase_kinds
 from vislang.draw.html.elements import (
-    Row,
     cards,
     main_numbers,
     number_card,
@@ -19,8 +18,6 @@ from vislang.draw.html.elements import (
     table,
 )
 from vislang.draw.html.page import Page
-
-_HEADS = ("pointing", "R@1", "R@5", "R@10", "bound")
 
 
 @dataclass(frozen=True)
@@ -70,16 +67,12 @@ def _numbers(shown: GroundingResult) -> str:
 
 
 def _table(results: Sequence[GroundingResult]) -> str:
-    kinds = phrase_kinds(results[-1])
-    rows = [Row(method, grounding_numbers(method, scores, kinds)) for method, scores in baseline_rows(results)]
-    for result in results:
-        rows.append(Row(result.name, grounding_numbers(result.name, result.methods[MAIN], kinds), ours=True))
-    heads = [*_HEADS, *(f"pointing: {kind}" for kind in kinds)]
+    heads = [*GROUNDING_HEADS, *(f"pointing: {kind}" for kind in phrase_kinds(results[-1]))]
     text = (
         "Per cent. Pointing: the centre of the best region lies in an annotated box. R@K: one of the best K regions"
         " overlaps an annotated box by half. Bound: the best possible ranking of the proposals."
     )
-    return section("Phrases in their images", table("Results table", heads, rows), text=text)
+    return section("Phrases in their images", table("Results table", heads, grounding_rows(results)), text=text)
 
 
 def _sentences(sentences: Sequence[GroundedSentence]) -> str:

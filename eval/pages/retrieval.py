@@ -1,13 +1,13 @@
 """The page of retrieval results: numbers, published numbers beside ours, and what the model retrieves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from eval.pages.numbers import metric_card
 from eval.pages.retrieval_gallery import Collection, Gallery, gallery_sections
-from eval.published.retrieval import PublishedRetrieval, published_retrieval
+from eval.published.retrieval import COLUMNS
 from eval.results.kinds import RetrievalResult
-from eval.tables.markdown import one_table, seeds
-from eval.tables.retrieval import COLUMNS, FOOTNOTE, retrieval_number, setting_words
+from eval.tables.markdown import metric_number, one_table, seeds
+from eval.tables.retrieval import FOOTNOTE, by_setting, retrieval_rows, setting_words
 from vislang.draw.html.elements import Row, main_numbers, note, origin_section, section, table
 from vislang.draw.html.page import Page
 
@@ -40,10 +40,7 @@ def retrieval_page(
         EvalError: results of several data sets or splits.
     """
     last = one_table(results)
-    sections = [_numbers(shown)]
-    for setting in dict.fromkeys(result.setting for result in results):
-        sections.append(_table(last.dataset, setting, [result for result in results if result.setting == setting]))
-    sections.append(_seeds(shown))
+    sections = [_numbers(shown), *map(_table, by_setting(results).values()), _seeds(shown)]
     if gallery is not None and collection is not None:
         sections += gallery_sections(gallery, collection)
     sections.append(origin_section(shown.to_json()))
@@ -67,47 +64,29 @@ def _numbers(shown: RetrievalResult) -> str:
     return main_numbers(parts, text)
 
 
-def _table(dataset: str, setting: str, ours: Sequence[RetrievalResult]) -> str:
-    rows = [*map(_published_row, published_retrieval(dataset, setting)), *map(_our_row, ours)]
+def _table(results: Sequence[RetrievalResult]) -> str:
     recall = "Recall in percent, higher is better; median rank, lower is better."
     return section(
         "Beside published numbers",
-        table("Results table", [*_HEADS, "Source"], rows, groups=_GROUPS),
+        table("Results table", [*_HEADS, "Source"], retrieval_rows(results), groups=_GROUPS),
         note(FOOTNOTE),
-        text=f"{setting_words(setting).capitalize()}. {recall}",
+        text=f"{setting_words(results[0].setting).capitalize()}. {recall}",
     )
-
-
-def _published_row(row: PublishedRetrieval) -> Row:
-    return Row(row.marked_method(), [retrieval_number(name, row.value(name)) for name in COLUMNS], row.source)
-
-
-def _our_row(result: RetrievalResult) -> Row:
-    cells = []
-    for name in COLUMNS:
-        text = retrieval_number(name, result.metrics[name])
-        if name in result.std:
-            text += f"<small>± {result.std[name]:.1f}</small>"
-        cells.append(text)
-    return Row(result.name, cells, f"measured here, {seeds(result)}", ours=True)
-
-
-def _cells(metrics: Mapping[str, float], names: Sequence[str]) -> list[str]:
-    return [retrieval_number(name, metrics[name]) for name in names]
 
 
 def _seeds(shown: RetrievalResult) -> str:
     names = (*COLUMNS, "rsum")
+    runs = {f"seed {run.seed}": run.metrics for run in shown.per_seed}
     rows = []
-    for run in shown.per_seed:
-        rows.append(Row(f"seed {run.seed}", _cells(run.metrics, names)))
-    rows.append(Row("mean", _cells(shown.metrics, names), ours=True))
+    for head, metrics in {**runs, "mean": shown.metrics}.items():
+        cells = [metric_number(name, metrics[name]) for name in names]
+        rows.append(Row(head, cells, ours=head == "mean"))
     if shown.std:
         rows.append(Row("standard deviation", [f"{shown.std[name]:.2f}" for name in names]))
     ends = []
     for name in names:
         low, high = shown.intervals[name]
-        ends.append(f"{retrieval_number(name, low)} – {retrieval_number(name, high)}")
+        ends.append(f"{metric_number(name, low)} – {metric_number(name, high)}")
     rows.append(Row("95 % interval", ends))
     return section(
         "Seed by seed",

@@ -3,9 +3,8 @@
 The papers' tokenizers and scoring scripts may differ from ours in detail.
 """
 
-from dataclasses import dataclass
-
 from eval.published.retrieval import KARPATHY, LAVIS
+from eval.published.row import PublishedRow
 
 Numbers = tuple[float | None, float | None, float | None, float | None]  # BLEU-1 to BLEU-4
 
@@ -17,84 +16,54 @@ NEURALTALK2 = "README of karpathy/neuraltalk2"
 NONE: Numbers = (None, None, None, None)
 
 
-@dataclass(frozen=True)
-class PublishedCaptions:
-    """One row of a published table.
-
-    Attributes:
-        method: the model and its features.
-        bleu: BLEU-1 to BLEU-4; None is not published.
-        meteor: METEOR.
-        cider: CIDEr-D.
-        source: of the numbers.
-        rouge_l: ROUGE-L.
-        frozen: the image network was not fine-tuned, as in this toolkit; such rows are the fair comparison.
-    """
-
-    method: str
-    bleu: Numbers
-    meteor: float | None
-    cider: float | None
-    source: str
-    rouge_l: float | None = None
-    frozen: bool = True
-
-    def value(self, name: str) -> float | None:
-        """Return a score by its name in our results, such as "bleu4"."""
-        if name.startswith("bleu"):
-            return self.bleu[int(name[-1]) - 1]
-        return getattr(self, name)
-
-    def marked_method(self) -> str:
-        """Return the method with the mark of its footnote."""
-        if self.frozen:
-            return self.method
-        return f"{self.method} ‡"
+COLUMNS = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge_l", "cider")
 
 
-PUBLISHED: dict[str, tuple[PublishedCaptions, ...]] = {
+def _row(
+    method: str, bleu: Numbers, meteor: float | None, cider: float | None, source: str, *, frozen: bool = True
+) -> PublishedRow:
+    scores = dict(zip(COLUMNS, (*bleu, meteor, None, cider), strict=True))
+    return PublishedRow(method, scores, source, frozen)
+
+
+PUBLISHED: dict[str, tuple[PublishedRow, ...]] = {
     "flickr8k": (
-        PublishedCaptions("Mao et al., m-RNN", (58, 28, 23, None), None, None, KARPATHY),
-        PublishedCaptions("Chen and Zitnick", (None, None, None, 14.1), None, None, KARPATHY),
-        PublishedCaptions("Karpathy m-RNN, VGG", (57.9, 38.3, 24.5, 16.0), 16.7, 31.8, KARPATHY),
-        PublishedCaptions("Google NIC", (63, 41, 27, None), None, None, KARPATHY),
-        PublishedCaptions("spatial attention, VGG-16, beam 5", (62.2, 43.3, 29.3, 19.7), 19.6, 49.7, SPATIAL),
+        _row("Mao et al., m-RNN", (58, 28, 23, None), None, None, KARPATHY),
+        _row("Chen and Zitnick", (None, None, None, 14.1), None, None, KARPATHY),
+        _row("Karpathy m-RNN, VGG", (57.9, 38.3, 24.5, 16.0), 16.7, 31.8, KARPATHY),
+        _row("Google NIC", (63, 41, 27, None), None, None, KARPATHY),
+        _row("spatial attention, VGG-16, beam 5", (62.2, 43.3, 29.3, 19.7), 19.6, 49.7, SPATIAL),
     ),
     "flickr30k": (
-        PublishedCaptions("Mao et al., m-RNN", (55, 24, 20, None), None, None, KARPATHY),
-        PublishedCaptions("Chen and Zitnick", (None, None, None, 12.6), None, None, KARPATHY),
-        PublishedCaptions("Karpathy m-RNN, VGG", (57.3, 36.9, 24.0, 15.7), 15.3, 24.7, KARPATHY),
-        PublishedCaptions("LRCN (Donahue)", (58.8, 39.1, 25.1, 16.5), None, None, KARPATHY),
-        PublishedCaptions("Google NIC", (66.3, 42.3, 27.7, 18.3), None, None, KARPATHY),
+        _row("Mao et al., m-RNN", (55, 24, 20, None), None, None, KARPATHY),
+        _row("Chen and Zitnick", (None, None, None, 12.6), None, None, KARPATHY),
+        _row("Karpathy m-RNN, VGG", (57.3, 36.9, 24.0, 15.7), 15.3, 24.7, KARPATHY),
+        _row("LRCN (Donahue)", (58.8, 39.1, 25.1, 16.5), None, None, KARPATHY),
+        _row("Google NIC", (66.3, 42.3, 27.7, 18.3), None, None, KARPATHY),
     ),
     "coco": (
-        PublishedCaptions("nearest neighbour, VGG", (48.0, 28.1, 16.6, 10.0), 15.7, 38.3, KARPATHY),
-        PublishedCaptions("Chen and Zitnick", (None, None, None, 19.0), 20.4, None, KARPATHY),
-        PublishedCaptions("Fang et al.", (None, None, None, 21.1), 20.7, None, KARPATHY),
-        PublishedCaptions("LRCN (Donahue)", (62.8, 44.2, 30.4, None), None, None, KARPATHY),
-        PublishedCaptions("Karpathy m-RNN, VGG", (62.5, 45.0, 32.1, 23.0), 19.5, 66.0, KARPATHY),
-        PublishedCaptions("Google NIC", (66.6, 46.1, 32.9, 24.6), None, None, KARPATHY),
-        PublishedCaptions("NIC, frozen", (66.8, 49.1, 35.5, 26.2), 22.6, 79.0, ZOO),
-        PublishedCaptions("NeuralTalk2, fine-tuned, beam 2", NONE, None, 92.2, NEURALTALK2, frozen=False),
-        PublishedCaptions("NIC, fine-tuned", (71.2, 54.2, 40.7, 30.8), 25.3, 95.6, ZOO, frozen=False),
-        PublishedCaptions("UpDown, cross-entropy", NONE, None, 109.9, RUOTIAN),
-        PublishedCaptions("Transformer, cross-entropy", NONE, None, 112.6, RUOTIAN),
-        PublishedCaptions("X-LAN, cross-entropy", (None, None, None, 37.5), 28.6, 120.7, XMODALER),
-        PublishedCaptions("UpDown, self-critical", NONE, None, 123.9, RUOTIAN),
-        PublishedCaptions("Transformer, self-critical", NONE, None, 130.3, RUOTIAN),
-        PublishedCaptions("TDEN, self-critical", (None, None, None, 40.1), 29.6, 132.6, XMODALER),
-        PublishedCaptions("BLIP base", (None, None, None, 39.9), None, 133.5, LAVIS, frozen=False),
+        _row("nearest neighbour, VGG", (48.0, 28.1, 16.6, 10.0), 15.7, 38.3, KARPATHY),
+        _row("Chen and Zitnick", (None, None, None, 19.0), 20.4, None, KARPATHY),
+        _row("Fang et al.", (None, None, None, 21.1), 20.7, None, KARPATHY),
+        _row("LRCN (Donahue)", (62.8, 44.2, 30.4, None), None, None, KARPATHY),
+        _row("Karpathy m-RNN, VGG", (62.5, 45.0, 32.1, 23.0), 19.5, 66.0, KARPATHY),
+        _row("Google NIC", (66.6, 46.1, 32.9, 24.6), None, None, KARPATHY),
+        _row("NIC, frozen", (66.8, 49.1, 35.5, 26.2), 22.6, 79.0, ZOO),
+        _row("NeuralTalk2, fine-tuned, beam 2", NONE, None, 92.2, NEURALTALK2, frozen=False),
+        _row("NIC, fine-tuned", (71.2, 54.2, 40.7, 30.8), 25.3, 95.6, ZOO, frozen=False),
+        _row("UpDown, cross-entropy", NONE, None, 109.9, RUOTIAN),
+        _row("Transformer, cross-entropy", NONE, None, 112.6, RUOTIAN),
+        _row("X-LAN, cross-entropy", (None, None, None, 37.5), 28.6, 120.7, XMODALER),
+        _row("UpDown, self-critical", NONE, None, 123.9, RUOTIAN),
+        _row("Transformer, self-critical", NONE, None, 130.3, RUOTIAN),
+        _row("TDEN, self-critical", (None, None, None, 40.1), 29.6, 132.6, XMODALER),
+        _row("BLIP base", (None, None, None, 39.9), None, 133.5, LAVIS, frozen=False),
     ),
 }
 
 
-def published_captions(dataset: str, split: str) -> tuple[PublishedCaptions, ...]:
-    """Return the published rows for a data set, in the order of their table; none for another split than test.
-
-    Args:
-        dataset: such as "flickr8k"; "flickr8k-karpathy" and the like count as their first part.
-        split: of the data set.
-    """
+def published_captions(dataset: str, split: str) -> tuple[PublishedRow, ...]:
+    """Return the rows for a data set such as "flickr8k" or "flickr8k-karpathy"; none for other splits than test."""
     if split != "test":
         return ()
     return PUBLISHED.get(dataset.split("-")[0], ())

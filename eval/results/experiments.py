@@ -36,11 +36,9 @@ class InversionResult(Result):
     """Feature inversions of a network.
 
     Attributes:
-        network: that was inverted.
         size: side of its input in pixels.
         second_network: classifies the inversions; None without one.
         settings: changed from the presets.
-        seed: of the noise at the start.
         images: file names.
         rows: one for each layer and search.
     """
@@ -68,16 +66,7 @@ class MaximisedClass:
 
 @dataclass(frozen=True, kw_only=True)
 class MaximisationResult(Result):
-    """Images that maximise classes of a network.
-
-    Attributes:
-        command: that made them.
-        network: whose classes.
-        second_network: classifies the images; None without one.
-        layer: whose units are maximised.
-        preset: of the search.
-        classes: one row each.
-    """
+    """Images that maximise classes of a network, found by `command`; `second_network` classifies them."""
 
     kind = "maximisations"
     system: str = "preimage"
@@ -91,7 +80,7 @@ class MaximisationResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonResult(Result):
-    """Two networks side by side: inversions at several depths, and CKA between their layers.
+    """Two networks, A and B, compared: inversions at several depths, and CKA between their layers.
 
     Attributes:
         networks: names of the folders of A and B.
@@ -100,7 +89,6 @@ class ComparisonResult(Result):
         a: "layers", the inversions of each compared layer, and "cka_layers", those of `cka`.
         b: the same of network B.
         cka: linear CKA between all layers, and "matched" between the compared ones, debiased and biased.
-        weights_fingerprints: of A and B.
         skipped: "source" and "reason" of images that could not be read.
     """
 
@@ -121,12 +109,10 @@ class AgreementPart:
     """Kendall's tau, times 100, between metrics and one set of human judgements.
 
     Attributes:
-        pairs: of image and candidate caption.
-        images: that they are about.
-        ratings: data points; a pair may have several.
-        own_references: candidates that are a reference of their image, which were left out.
+        pairs: number of pairs of image and candidate caption.
+        ratings: number of data points; a pair may have several.
+        own_references: number of candidates that are a reference of their image, which were left out.
         variant: "tau-b" or "tau-c", the published one.
-        tau: of each metric.
         other_tau: of the other variant.
         tau_of_mean_rating: against the mean of the ratings of a pair, where it has several.
     """

@@ -24,13 +24,12 @@ class RetrievalResult(Result):
     Attributes:
         protocol: "full" or "five-folds".
         setting: size of the collection: "1k", "5k", "5x1k", or the number of images.
-        num_images: that were searched.
-        num_captions: of these images.
         checkpoints_per_seed: how many checkpoints of each training were averaged.
         parts: for aligners, the metrics of each part of the score alone, means over seeds.
     """
 
     kind = "retrieval"
+    main_metric = "rsum"
     protocol: str = "full"
     setting: str
     num_images: int
@@ -38,14 +37,11 @@ class RetrievalResult(Result):
     checkpoints_per_seed: int = 1
     parts: dict[str, Scores] = field(default_factory=dict)
 
-    def file_name(self) -> str:
-        """Return the name of its JSON file, which the row's name already leads with its system."""
-        protocol = "" if self.protocol == "full" else self.protocol
-        return file_name("-".join(filter(None, (self.name, self.dataset, self.split, protocol)))) + ".json"
-
-    def sort_key(self) -> Any:
-        """Return the sum of recalls: the best row stands last."""
-        return self.metrics["rsum"]
+    def variant(self) -> str:
+        """Return the protocol, "" for the full one."""
+        if self.protocol == "full":
+            return ""
+        return self.protocol
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,6 @@ class CaptionResult(Result):
     """Caption scores, times 100; `system` is "captioner" or BASELINE.
 
     Attributes:
-        num_images: that were captioned.
         diversity: of the captions, means over seeds; see `eval.metrics.captions.diversity`.
         tokenizer: "ptb" or "treebank".
         document_frequencies: what weighs the n-grams of CIDEr.
@@ -78,7 +73,7 @@ class CaptionResult(Result):
     skipped: dict[str, str] = field(default_factory=dict)
 
     def sort_key(self) -> Any:
-        """Return baselines first, the best CIDEr last."""
+        """Return the place of the row: baselines first, the best CIDEr last."""
         return self.system != BASELINE, self.metrics.get("cider", 0.0)
 
 
@@ -98,7 +93,7 @@ class CaptionFileResult(CaptionResult):
     Attributes:
         results: name of the file.
         references: name of the file of references, or data set and split.
-        unused_references: images that have references and no caption.
+        unused_references: number of images that have references and no caption.
         comparison: with a second file.
         per_image: "image_id", and each score of every image.
     """
@@ -117,13 +112,7 @@ class CaptionFileResult(CaptionResult):
 
 @dataclass(frozen=True)
 class Gain:
-    """How far a model is ahead of a baseline in pointing.
-
-    Attributes:
-        over: the best baseline.
-        points: the difference in per cent points.
-        interval: its 95 % bootstrap interval over images.
-    """
+    """How far a model is ahead of the baseline `over` in pointing, in per cent points; 95 % interval over images."""
 
     over: str
     points: float
@@ -140,13 +129,10 @@ class PhraseResult(Result):
         gain: of MAIN over the best baseline.
     """
 
+    main_metric = "pointing"
     methods: dict[str, PhraseScores]
     baselines: dict[str, PhraseScores]
     gain: Gain
-
-    def sort_key(self) -> Any:
-        """Return the pointing accuracy: the best row stands last."""
-        return self.metrics["pointing"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,13 +145,7 @@ class GroundingResult(PhraseResult):
 
 @dataclass(frozen=True)
 class WordEvidence:
-    """How well the evidence score separates words of the image's captions from other words.
-
-    Attributes:
-        roc_auc: 0..1.
-        present: number of words from captions of the image.
-        absent: number of other words.
-    """
+    """How well the evidence score separates words of the image's captions from other words: ROC AUC 0..1, counts."""
 
     roc_auc: float
     present: int
@@ -186,20 +166,16 @@ class RegionCaptionResult(Result):
 
     Attributes:
         reads: "regions" or "whole images": what the captioner was trained on.
-        num_boxes: that were captioned.
         tokenizer: "ptb" or "treebank".
         skipped: the reason for each metric that was not computed.
     """
 
     kind = "region-captions"
+    main_metric = "cider"
     reads: str
     num_boxes: int
     tokenizer: str
     skipped: dict[str, str] = field(default_factory=dict)
-
-    def sort_key(self) -> Any:
-        """Return CIDEr: the best row stands last."""
-        return self.metrics.get("cider", 0.0)
 
 
 @dataclass(frozen=True)
@@ -224,12 +200,8 @@ class ClassificationResult(Result):
     """Accuracy in per cent in each domain; `metrics` and `intervals` are named by domains.
 
     Attributes:
-        preset: of the training.
         backbone: of the networks, "none" for networks trained from scratch.
         trained_on: the domains of the training images.
-        num_training_images: how many of them.
-        classes: C of them.
-        domains: image counts and confusions.
         predictions: by image id.
     """
 
@@ -243,11 +215,11 @@ class ClassificationResult(Result):
     predictions: dict[str, Prediction]
 
     def table_key(self) -> tuple[Any, ...]:
-        """Return data set and split and their fingerprint: rows are compared image by image."""
+        """Return data set, split and fingerprint: rows are compared image by image."""
         return (self.dataset, self.split, self.data_fingerprint)
 
     def sort_key(self) -> Any:
-        """Return what was trained: networks that differ in their domains alone stand side by side."""
+        """Return the settings first: networks that differ in their domains alone stand side by side."""
         return self.preset, self.backbone, len(self.trained_on), self.num_training_images
 
 
@@ -256,9 +228,7 @@ class FixationResult(Result):
     """Maps scored against eye fixations; `metrics` and `intervals` are those of the first method.
 
     Attributes:
-        num_images: that were looked at.
-        num_fixations: inside of them.
-        outside: fixations that were left out.
+        outside: number of fixations outside of the images, which were left out.
         reader: options of the data set's reader.
         protocol: how maps are scored.
         methods: the map as it is, then with the centre prior; empty where baselines alone were scored.
@@ -269,6 +239,7 @@ class FixationResult(Result):
     """
 
     kind = "fixations"
+    main_metric = "sauc_exact"
     num_images: int
     num_fixations: int
     outside: int = 0
@@ -280,15 +251,10 @@ class FixationResult(Result):
     gains: dict[str, MapScores] = field(default_factory=dict)
     skipped: dict[str, list[list[str]]] = field(default_factory=dict)
 
-    def file_name(self) -> str:
-        """Return the name of its JSON file, with the settings of the protocol that are not the default."""
-        words = (self.kind, self.name, self.dataset, self.protocol.suffix())
-        return file_name("-".join(filter(None, words))) + ".json"
+    def variant(self) -> str:
+        """Return the settings of the protocol that are not the default."""
+        return self.protocol.suffix()
 
     def table_key(self) -> tuple[Any, ...]:
         """Return data set, images and protocol; rows may differ in their centre prior."""
         return (self.dataset, self.num_images, self.data_fingerprint, self.protocol.without_prior())
-
-    def sort_key(self) -> Any:
-        """Return the shuffled AUC: the best row stands last."""
-        return self.metrics.get("sauc_exact", float("-inf"))

@@ -18,15 +18,7 @@ _NEXT = "delete it or run eval.run again"
 
 @dataclass(frozen=True)
 class SeedRun:
-    """One trained model of a row.
-
-    Attributes:
-        seed: of its training; None where the model names none.
-        checkpoint: the name of its folder.
-        weights_fingerprint: SHA-256 of its arrays.
-        training_seconds: None where its training was not recorded.
-        metrics: of this model alone, named as in `Result.metrics`.
-    """
+    """One trained model of a row; see `eval.results.models.ModelInfo`. `metrics` are of this model alone."""
 
     seed: int | None = None
     checkpoint: str = ""
@@ -54,6 +46,7 @@ class Result:
 
     Attributes:
         kind: of table, such as "retrieval".
+        main_metric: that orders the rows; "" for the order of names.
         name: of the row, such as "vse-best-mobilenet_v2".
         system: what was measured, such as "vse".
         dataset: as in the tables.
@@ -61,7 +54,6 @@ class Result:
         metrics: the main numbers, means over seeds.
         std: sample standard deviation over seeds of each metric; empty for one seed.
         intervals: the ends of the 95 % interval of each metric.
-        interval_method: how the intervals were computed.
         per_seed: the trained models of the row; empty where nothing was trained.
         config: every setting of the model.
         data_fingerprint: of the images and annotations.
@@ -70,6 +62,7 @@ class Result:
     """
 
     kind: ClassVar[str]
+    main_metric: ClassVar[str] = ""
     name: str
     system: str
     dataset: str = ""
@@ -86,15 +79,21 @@ class Result:
 
     def file_name(self) -> str:
         """Return the name of its JSON file."""
-        words = (self.kind, self.name, self.dataset, self.split)
+        words = (self.kind, self.name, self.dataset, self.split, self.variant())
         return file_name("-".join(filter(None, words))) + ".json"
+
+    def variant(self) -> str:
+        """Return what distinguishes the file from that of the same row under other settings."""
+        return ""
 
     def table_key(self) -> tuple[Any, ...]:
         """Return what the results of one table have in common."""
         return (self.dataset, self.split)
 
     def sort_key(self) -> Any:
-        """Return the place of the row in its table: the lowest stands first."""
+        """Return the place of the row in its table: by the main metric, the best last, or else by name."""
+        if self.main_metric:
+            return self.metrics.get(self.main_metric, float("-inf"))
         return self.name
 
     def to_json(self) -> dict[str, Any]:

@@ -4,19 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from eval.metrics.bootstrap import RESAMPLES
 from eval.metrics.captions.bootstrap import mean_intervals
 from eval.metrics.captions.diversity import caption_diversity
-from eval.metrics.captions.score import BLEU_NAMES, Captions, CaptionScores
-from eval.published.captions import published_captions
+from eval.metrics.captions.score import Captions, CaptionScores
+from eval.published.captions import COLUMNS, published_captions
 from eval.results.kinds import BASELINE, OF_REFERENCES, CaptionResult, CaptionSeedRun
 from eval.results.models import Run, summarize_runs
-from eval.results.result import Row, Scores
-from eval.tables.markdown import NOTHING, bold, cell, named, note, number, one_table, section, seeds, table_lines
+from eval.results.result import Row, Scores, summarize_seeds
+from eval.tables.markdown import NOTHING, note, one_table, published_row, result_lines, result_row, section, seeds
+from vislang.draw.html import elements
 
-COLUMNS = (*BLEU_NAMES, "meteor", "rouge_l", "cider")
 TITLES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
 FOOTNOTE = "‡ the image network was fine-tuned."
 DIVERSITY = {
@@ -34,7 +32,7 @@ class CaptionRun(Run):
     """The captions of one captioner or baseline.
 
     Attributes:
-        key: tells apart the runs of one command.
+        key: unique among the runs of one command.
         captions: one for each image id.
         system: "captioner" or BASELINE.
         decoding: how captions were found; empty for baselines.
@@ -74,6 +72,8 @@ def caption_result(
     for run, seed_run in zip(runs, seed_runs, strict=True):
         diversity = caption_diversity(list(run.captions.values()), training)
         per_seed.append(CaptionSeedRun(**vars(seed_run), diversity=asdict(diversity)))
+    mean_diversity = dict(per_seed[0].diversity)
+    mean_diversity |= summarize_seeds([known_values(run.diversity) for run in per_seed])[0]
     return CaptionResult(
         **vars(row),
         metrics=metrics,
@@ -82,7 +82,7 @@ def caption_result(
         interval_method=f"95 % percentile bootstrap over images, {resamples} resamples, mean over seeds",
         per_seed=tuple(per_seed),
         num_images=len(of_runs[0].image_ids),
-        diversity=_mean_diversity([run.diversity for run in per_seed]),
+        diversity=mean_diversity,
         tokenizer=of_runs[0].tokenizer,
         document_frequencies=document_frequencies,
         decoding=runs[0].decoding,
@@ -100,43 +100,44 @@ def percent(corpus: Scores) -> Scores:
     return {name: 100 * value for name, value in corpus.items()}
 
 
-def _mean_diversity(per_seed: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    means: dict[str, float | None] = {}
-    for name in per_seed[0]:
-        values = [diversity[name] for diversity in per_seed]
-        means[name] = None
-        if None not in values:
-            means[name] = float(np.mean(np.array(values, float)))
-    return means
+def known_values(values: Mapping[str, float | None]) -> Scores:
+    """Return the values that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def caption_rows(results: Sequence[CaptionResult]) -> list[elements.Row]:
+    """Return the rows of one table: published ones, then baselines, then captioners."""
+    last = one_table(results)
+    rows = list(map(published_row, published_captions(last.dataset, last.split)))
+    for result in results:
+        source = f"here, {seeds(result)}"
+        if result.system == BASELINE:
+            source = "here, baseline"
+        rows.append(result_row(result, COLUMNS, source))
+    return rows
+
+
+def diversity_rows(results: Sequence[CaptionResult]) -> list[elements.Row]:
+    """Return the rows of the table of diversity."""
+    rows = []
+    for result in results:
+        cells = [diversity_number(name, result.diversity.get(name)) for name in DIVERSITY]
+        rows.append(elements.Row(result.name, cells))
+    return rows
 
 
 def caption_section(results: Sequence[CaptionResult], folder: str | None = None) -> str:
-    """Return the Markdown section of one data set and split: published rows first, then baselines, ours in bold.
-
-    Args:
-        results: one or more, of one data set and split, best last.
-        folder: path of the results' folder for links; None: no links.
-
-    Raises:
-        EvalError: no results, or of several data sets or splits.
-    """
+    """Return the Markdown section of one data set and split."""
     last = one_table(results)
-    rows = []
-    for published in published_captions(last.dataset, last.split):
-        numbers = [number(published.value(name)) for name in COLUMNS]
-        rows.append([published.marked_method(), *numbers, published.source])
-    for result in results:
-        numbers = [number(result.metrics.get(name), result.std.get(name)) for name in COLUMNS]
-        rows.append([*bold([named(result, folder), *numbers]), row_source(result)])
     return section(
         f"Captions: {last.dataset}, {last.split}",
         "Scores times 100, higher is better. Bold rows are measured here by `python -m eval.run captions`, mean ±"
         " standard deviation over seeds. Baselines copy a caption of the training images.",
-        table_lines(["method", *TITLES, "source"], rows),
+        result_lines(["method", *TITLES, "source"], caption_rows(results), results, folder),
         caption_footnote(last.dataset, last.split),
         "### Diversity",
         "New captions are those that are no training caption.",
-        table_lines(["method", *DIVERSITY.values()], list(map(_diversity_row, results))),
+        result_lines(["method", *DIVERSITY.values()], diversity_rows(results), results, folder),
         list(map(_note, results)),
         _not_measured(results),
     )
@@ -147,13 +148,6 @@ def caption_footnote(dataset: str, split: str) -> str:
     if all(row.frozen for row in published_captions(dataset, split)):
         return ""
     return FOOTNOTE
-
-
-def row_source(result: CaptionResult) -> str:
-    """Return where a row of ours comes from."""
-    if result.system == BASELINE:
-        return "here, baseline"
-    return f"here, {seeds(result)}"
 
 
 def diversity_number(name: str, value: float | None) -> str:
@@ -169,19 +163,12 @@ def diversity_number(name: str, value: float | None) -> str:
     return f"{value:.1f}"
 
 
-def _diversity_row(result: CaptionResult) -> list[str]:
-    return [cell(result.name), *(diversity_number(name, result.diversity.get(name)) for name in DIVERSITY)]
-
-
 def _note(result: CaptionResult) -> str:
     parts = [f"{result.num_images:,} images"]
     if "cider" in result.intervals:
         low, high = result.intervals["cider"]
         parts.append(f"CIDEr's 95 % interval over images {low:.1f} to {high:.1f}")
-    known = []
-    for run in result.per_seed:
-        if run.seed is not None:
-            known.append(str(run.seed))
+    known = [str(run.seed) for run in result.per_seed if run.seed is not None]
     if known:
         parts.append(f"seeds {', '.join(known)}")
     parts.extend(f"{name.replace('_', ' ')} {value}" for name, value in result.decoding.items())

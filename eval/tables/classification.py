@@ -87,15 +87,7 @@ def correct_predictions(result: ClassificationResult, domain: str) -> NDArray[np
 
 
 def classification_section(results: Sequence[ClassificationResult], folder: str | None = None) -> str:
-    """Return the Markdown section of one data set and split: accuracies, paired differences, frequent mistakes.
-
-    Args:
-        results: one or more, of one data set and split.
-        folder: path of the results' folder for links; None: no links.
-
-    Raises:
-        EvalError: no results, or of several data sets or splits.
-    """
+    """Return the Markdown section of one data set and split: accuracies, paired differences, frequent mistakes."""
     last = one_table(results)
     images = ", ".join(f"{one.images} {domain}" for domain, one in last.domains.items())
     classes = len(last.classes)

@@ -23,7 +23,7 @@ _INVERSION_COLUMNS = {  # metric: heading and digits
 
 
 def change_section(results: Sequence[ChangeResult], folder: str | None = None) -> str:
-    """Return the Markdown section of noticed changes; arguments as for all sections of tables."""
+    """Return the Markdown section of noticed changes."""
     last = results[-1]
     rows = []
     for one in results:
@@ -38,7 +38,7 @@ def change_section(results: Sequence[ChangeResult], folder: str | None = None) -
 
 
 def inversion_section(results: Sequence[InversionResult], folder: str | None = None) -> str:
-    """Return the Markdown section of feature inversions; arguments as for all sections of tables."""
+    """Return the Markdown section of feature inversions."""
     rows = []
     for result in results:
         for row in result.rows:
@@ -63,7 +63,7 @@ def _inversion_numbers(row: InversionRow) -> list[str]:
 
 
 def maximisation_section(results: Sequence[MaximisationResult], folder: str | None = None) -> str:
-    """Return the Markdown section of maximised classes; arguments as for all sections of tables."""
+    """Return the Markdown section of maximised classes."""
     rows = []
     for result in results:
         for one in result.classes:
@@ -81,7 +81,7 @@ def maximisation_section(results: Sequence[MaximisationResult], folder: str | No
 
 
 def comparison_section(results: Sequence[ComparisonResult], folder: str | None = None) -> str:
-    """Return the Markdown section of networks side by side; arguments as for all sections of tables."""
+    """Return the Markdown section of networks side by side."""
     rows = []
     for result in results:
         for index, similarity in enumerate(result.cka["matched_debiased"]):
@@ -103,7 +103,7 @@ def comparison_section(results: Sequence[ComparisonResult], folder: str | None =
 
 
 def benchmark_section(results: Sequence[BenchmarkResult], folder: str | None = None) -> str:
-    """Return the Markdown section of benchmarks; arguments as for all sections of tables."""
+    """Return the Markdown section of benchmarks."""
     result = results[-1]
     link = ""
     if folder is not None:

@@ -93,15 +93,7 @@ def _best_baseline(baselines: Mapping[str, FixationScores]) -> str:
 
 
 def fixation_section(results: Sequence[FixationResult], folder: str | None = None) -> str:
-    """Return the Markdown section of one data set and protocol: baselines first, models in bold, observers last.
-
-    Args:
-        results: one or more, best last; the last shows its baselines.
-        folder: path of the results' folder for links; None: no links.
-
-    Raises:
-        EvalError: no results, or of several data sets or protocols.
-    """
+    """Return the Markdown section of one data set and protocol: baselines first, models in bold, observers last."""
     last = one_table(results)
     protocol = last.protocol
     blur = "not smoothed"

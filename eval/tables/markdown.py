@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from eval.published.row import PublishedRow
 from eval.results.result import R, Result
 from vislang.core.errors import EvalError
+from vislang.draw.html.elements import Row
 
 NOTHING = "–"
 
@@ -17,6 +19,30 @@ def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[st
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def result_lines(
+    header: Sequence[str], rows: Iterable[Row], results: Sequence[Result], folder: str | None
+) -> list[str]:
+    """Return the lines of a table whose rows, as `elements.table` takes them, are published ones and results in bold.
+
+    Args:
+        header: of all columns.
+        rows: from top to bottom.
+        results: those among the rows, for links.
+        folder: path of the results' folder from the page; None: no links.
+    """
+    by_name = {result.name: result for result in results}
+    lines = []
+    for row in rows:
+        cells = [cell(row.head), *row.cells]
+        if row.ours:
+            cells[0] = named(by_name[row.head], folder)
+            cells = bold(cells)
+        if row.source is not None:
+            cells.append(row.source)
+        lines.append(cells)
+    return table_lines(header, lines)
 
 
 def section(title: str, *paragraphs: str | Sequence[str]) -> str:
@@ -42,13 +68,7 @@ def bold(cells: Iterable[str]) -> list[str]:
 
 
 def named(result: Result, folder: str | None, name: str | None = None) -> str:
-    """Return the name of a row, a link to its JSON file where there is a folder.
-
-    Args:
-        result: the row.
-        folder: path of the results' folder from the page; None: no link.
-        name: to show; None: the result's own.
-    """
+    """Return a name, by default the result's own, as a link to its JSON file where there is a folder."""
     text = cell(name or result.name)
     if folder is None:
         return text
@@ -63,6 +83,33 @@ def number(value: float | None, std: float | None = None, digits: int = 1) -> st
     if std is not None:
         text += f" ± {std:.{digits}f}"
     return text
+
+
+def metric_number(name: str, value: float | None, std: float | None = None) -> str:
+    """Format a metric: as `number`, but "6" for a median rank, and three digits for a reciprocal rank."""
+    digits = 1
+    if name.endswith("mrr"):
+        digits = 3
+    if value is None or not name.endswith("medr"):
+        return number(value, std, digits)
+    text = number(value).removesuffix(".0")
+    if std is not None:
+        text += f" ± {std:.1f}"
+    return text
+
+
+def published_row(row: PublishedRow) -> Row:
+    """Return a published row for a table of Markdown or HTML."""
+    cells = [metric_number(name, value) for name, value in row.scores.items()]
+    return Row(row.marked_method, cells, row.source)
+
+
+def result_row(result: Result, columns: Sequence[str], source: str, first: Sequence[str] = ()) -> Row:
+    """Return a result for a table of Markdown or HTML: the cells `first`, then the metrics `columns`."""
+    cells = [*first]
+    for name in columns:
+        cells.append(metric_number(name, result.metrics.get(name), result.std.get(name)))
+    return Row(result.name, cells, source, ours=True)
 
 
 def count(amount: int, noun: str) -> str:
@@ -102,8 +149,8 @@ def one_table(results: Sequence[R]) -> R:
     Raises:
         EvalError: no results, or results of several tables.
     """
-    keys = {result.table_key() for result in results}
-    if len(keys) != 1:
-        shown = sorted({", ".join(filter(None, (result.dataset, result.split))) for result in results})
-        raise EvalError(f"got results of {'; '.join(shown) or 'nothing'}, expected one data set and split for a table")
+    if len({result.table_key() for result in results}) != 1:
+        tables = {", ".join(filter(None, (result.dataset, result.split))) for result in results}
+        shown = "; ".join(sorted(tables)) or "nothing"
+        raise EvalError(f"got results of {shown}, expected one data set and split for a table")
     return results[-1]

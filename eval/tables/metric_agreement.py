@@ -79,12 +79,7 @@ def agreement(judged: Judged, scores: Mapping[str, NDArray[np.float64]], variant
 
 
 def agreement_section(results: Sequence[AgreementResult], folder: str | None = None) -> str:
-    """Return the Markdown section of the newest result.
-
-    Args:
-        results: one or more.
-        folder: path of the results' folder for links; None: no links.
-    """
+    """Return the Markdown section of the newest result."""
     result = results[-1]
     link = ""
     if folder is not None:

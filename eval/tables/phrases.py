@@ -22,11 +22,25 @@ from eval.results.kinds import (
     WordEvidence,
 )
 from eval.results.models import Run, summarize_runs
-from eval.results.result import Row, Scores, SeedRun, summarize_seeds
-from eval.tables.markdown import NOTHING, bold, cell, named, note, number, one_table, section, seeds, table_lines
+from eval.results.result import Row, Scores, summarize_seeds
+from eval.tables.markdown import (
+    NOTHING,
+    bold,
+    cell,
+    named,
+    note,
+    number,
+    one_table,
+    result_lines,
+    section,
+    seeds,
+    table_lines,
+)
 from vislang.core.errors import EvalError
+from vislang.draw.html import elements
 
-SHOWN = ("pointing", "r1", "r5", "r10", "bound")
+_SHOWN = ("pointing", "r1", "r5", "r10", "bound")
+GROUNDING_HEADS = ("pointing", "R@1", "R@5", "R@10", "bound")
 _PUBLISHED = (  # recalled, of the test split of Flickr30k Entities
     ("random †", 26.8),
     ("centre †", 49.2),
@@ -61,26 +75,17 @@ class PointingRun(Run):
 
 
 def grounding_result(row: Row, runs: Sequence[GroundingRun]) -> GroundingResult:
-    """Compute the result of one row.
-
-    Args:
-        row: what was grounded.
-        runs: one for each seed; the metrics are means over them.
+    """Compute the result of one row from the runs of its seeds.
 
     Raises:
         EvalError: no phrase has a box.
     """
     summary = _summarize(runs, [{MAIN: run.phrases} for run in runs], runs[0].baselines, GROUNDING_MEASURES)
-    return GroundingResult(**vars(row), **vars(summary), proposals=runs[0].proposals)
+    return GroundingResult(**vars(row), **summary, proposals=runs[0].proposals)
 
 
 def pointing_result(row: Row, runs: Sequence[PointingRun], baselines: Outcomes) -> PointingResult:
-    """Compute the result of one row.
-
-    Args:
-        row: what was measured.
-        runs: one for each seed; the metrics are means over them.
-        baselines: {method: the outcome of each phrase} of methods that do not read the phrase.
+    """Compute the result of one row from the runs of its seeds and methods that do not read the phrase.
 
     Raises:
         EvalError: no phrase has a box, or no word is present or absent.
@@ -88,7 +93,7 @@ def pointing_result(row: Row, runs: Sequence[PointingRun], baselines: Outcomes) 
     summary = _summarize(runs, [run.methods for run in runs], baselines, POINTING_MEASURES)
     areas = [word_auc(run.present, run.absent) for run in runs]
     evidence = WordEvidence(float(np.mean(areas)), len(runs[0].present), len(runs[0].absent))
-    return PointingResult(**vars(row), **vars(summary), word_evidence=evidence)
+    return PointingResult(**vars(row), **summary, word_evidence=evidence)
 
 
 def word_auc(present: Sequence[float], absent: Sequence[float]) -> float:
@@ -102,84 +107,91 @@ def word_auc(present: Sequence[float], absent: Sequence[float]) -> float:
     return roc_auc(np.asarray(present), np.asarray(absent))
 
 
-@dataclass(frozen=True)
-class _Summary:
-    """The fields that every `PhraseResult` has."""
-
-    metrics: Scores
-    std: Scores
-    per_seed: tuple[SeedRun, ...]
-    methods: dict[str, PhraseScores]
-    baselines: dict[str, PhraseScores]
-    gain: Gain
-
-
 def _summarize(
     runs: Sequence[Run], outcomes: Sequence[Outcomes], baselines: Outcomes, measures: Sequence[str]
-) -> _Summary:
-    """Average the outcomes of each run over seeds, and compare MAIN with the best baseline."""
-    methods = {}
+) -> dict[str, Any]:
+    """Average the outcomes of each run over seeds, and compare MAIN with the best baseline.
+
+    Returns:
+        The fields of every `PhraseResult`.
+    """
+    methods: dict[str, PhraseScores] = {}
+    per_seed: list[Scores] = [{} for _ in runs]
     for name in outcomes[0]:
-        per_seed = [phrase_metrics(one[name], measures) for one in outcomes]
+        of_seeds = [phrase_metrics(one[name], measures) for one in outcomes]
+        methods[name] = {kind: summarize_seeds([one[kind] for one in of_seeds])[0] for kind in of_seeds[0]}
         if name == MAIN:
-            metrics, std, seed_runs = summarize_runs(runs, [_without_count(scores[ALL]) for scores in per_seed])
-        methods[name] = {kind: summarize_seeds([one[kind] for one in per_seed])[0] for kind in per_seed[0]}
+            per_seed = [{measure: scores[ALL][measure] for measure in measures} for scores in of_seeds]
+    metrics, std, seed_runs = summarize_runs(runs, per_seed)
     of_baselines = {name: phrase_metrics(phrases, measures) for name, phrases in baselines.items()}
     best = max(of_baselines, key=lambda name: of_baselines[name][ALL]["pointing"])
     ends = [difference_interval(one[MAIN], baselines[best]) for one in outcomes]
     low, high = np.mean(ends, axis=0).tolist()
-    gain = Gain(best, metrics["pointing"] - of_baselines[best][ALL]["pointing"], (low, high))
-    return _Summary(metrics, std, seed_runs, methods, of_baselines, gain)
+    return {
+        "metrics": metrics,
+        "std": std,
+        "per_seed": seed_runs,
+        "methods": methods,
+        "baselines": of_baselines,
+        "gain": Gain(best, metrics["pointing"] - of_baselines[best][ALL]["pointing"], (low, high)),
+    }
 
 
-def _without_count(scores: Scores) -> Scores:
-    return {name: value for name, value in scores.items() if name != "count"}
+def grounding_rows(results: Sequence[GroundingResult]) -> list[elements.Row]:
+    """Return the rows of one table: methods that do not read the phrase first.
+
+    The baselines of several kinds of proposals have the proposals in their names.
+    """
+    kinds = phrase_kinds(results[-1])
+    baselines: dict[str, dict[str, PhraseScores]] = {}
+    for result in reversed(results):
+        baselines.setdefault(result.proposals, result.baselines)
+    rows = []
+    for proposals, methods in baselines.items():
+        for name, scores in methods.items():
+            title = name
+            if len(baselines) > 1:
+                title = f"{name} ({proposals})"
+            cells = _cells(scores, _SHOWN, kinds)
+            if name.startswith("centre"):  # a point has no recalls
+                cells[1 : len(_SHOWN)] = [NOTHING] * (len(_SHOWN) - 1)
+            rows.append(elements.Row(title, cells))
+    for result in results:
+        rows.append(elements.Row(result.name, _cells(result.methods[MAIN], _SHOWN, kinds), ours=True))
+    return rows
 
 
 def grounding_section(results: Sequence[GroundingResult], folder: str | None = None) -> str:
-    """Return the Markdown section of one data set and split: methods that do not read the phrase first, ours in bold.
-
-    Args:
-        results: one or more, of one data set and split, best last.
-        folder: path of the results' folder for links; None: no links.
-
-    Raises:
-        EvalError: no results, or of several data sets or splits.
-    """
+    """Return the Markdown section of one data set and split."""
     last = one_table(results)
-    kinds = phrase_kinds(last)
-    rows = [[name, *grounding_numbers(name, scores, kinds)] for name, scores in baseline_rows(results)]
-    for result in results:
-        rows.append(bold([named(result, folder), *grounding_numbers(result.name, result.methods[MAIN], kinds)]))
-    header = ["method", "pointing", "R@1", "R@5", "R@10", "bound", *(f"pointing: {kind}" for kind in kinds)]
+    header = ["method", *GROUNDING_HEADS, *(f"pointing: {kind}" for kind in phrase_kinds(last))]
     return section(
         f"Phrase grounding: {last.dataset}, {last.split}",
         f"{_num_phrases(last):,} phrases with boxes. Per cent, higher is better. Pointing: the centre of the best"
         " region lies in an annotated box. R@K: one of the best K regions overlaps an annotated box by half. Bound:"
         " the best possible ranking of the proposals.",
-        table_lines(header, rows),
+        result_lines(header, grounding_rows(results), results, folder),
         [note(result, _gain_words(result), seeds(result)) for result in results],
     )
 
 
 def pointing_section(results: Sequence[PointingResult], folder: str | None = None) -> str:
-    """Return the Markdown section of one data set and split; see `grounding_section`."""
+    """Return the Markdown section of one data set and split: baselines first, the main method in bold."""
     last = one_table(results)
     kinds = phrase_kinds(last)
     rows = []
     for name, pointing in _PUBLISHED:
         rows.append([name, number(pointing), NOTHING, *(NOTHING for _ in kinds)])
     for name, scores in last.baselines.items():
-        rows.append([name, *_pointing_numbers(scores, kinds)])
+        rows.append([name, *_cells(scores, POINTING_MEASURES, kinds)])
+    notes = []
     for result in results:
         for name, scores in result.methods.items():
             title = named(result, folder, f"{result.name}: {name}")
-            row = [title, *_pointing_numbers(scores, kinds)]
+            row = [title, *_cells(scores, POINTING_MEASURES, kinds)]
             if name == MAIN:
                 row = bold(row)
             rows.append(row)
-    notes = []
-    for result in results:
         words = result.word_evidence
         separation = (
             f"word evidence separates {words.present:,} words of the image's captions from {words.absent:,} other"
@@ -197,41 +209,16 @@ def pointing_section(results: Sequence[PointingResult], folder: str | None = Non
 
 
 def phrase_kinds(result: PhraseResult) -> list[str]:
-    """Return the kinds of phrases that a result tells apart."""
+    """Return the kinds of phrases of a result."""
     return [kind for kind in result.methods[MAIN] if kind != ALL]
 
 
-def baseline_rows(results: Sequence[GroundingResult]) -> list[tuple[str, PhraseScores]]:
-    """Return name and scores of the baselines of each kind of proposals; several kinds become part of the names."""
-    by_proposals: dict[str, dict[str, PhraseScores]] = {}
-    for result in reversed(results):
-        by_proposals.setdefault(result.proposals, result.baselines)
-    rows = []
-    for proposals, baselines in by_proposals.items():
-        for name, scores in baselines.items():
-            if len(by_proposals) > 1:
-                name = f"{name} ({proposals})"
-            rows.append((name, scores))
-    return rows
-
-
-def grounding_numbers(method: str, scores: PhraseScores, kinds: Sequence[str]) -> list[str]:
-    """Return the cells of one row; the centre is a point and has no recalls."""
-    numbers = [number(scores[ALL]["pointing"])]
-    for measure in SHOWN[1:]:
-        if method.startswith("centre"):
-            numbers.append(NOTHING)
-        else:
-            numbers.append(number(scores[ALL][measure]))
-    return numbers + _by_kind(scores, kinds)
-
-
-def _pointing_numbers(scores: PhraseScores, kinds: Sequence[str]) -> list[str]:
-    return [*(number(scores[ALL][measure]) for measure in POINTING_MEASURES), *_by_kind(scores, kinds)]
-
-
-def _by_kind(scores: PhraseScores, kinds: Sequence[str]) -> list[str]:
-    return [number(scores.get(kind, {}).get("pointing")) for kind in kinds]
+def _cells(scores: PhraseScores, measures: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    """Return the measures over all phrases, then the pointing accuracy of each kind."""
+    cells = [number(scores[ALL][measure]) for measure in measures]
+    for kind in kinds:
+        cells.append(number(scores.get(kind, {}).get("pointing")))
+    return cells
 
 
 def _num_phrases(result: PhraseResult) -> int:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eval.metrics.captions.score import Captions, References, score_captions
+from eval.published.captions import COLUMNS
 from eval.results.kinds import RegionCaptionResult
 from eval.results.models import Run, summarize_runs
 from eval.results.result import Row
-from eval.tables.captions import COLUMNS, percent
-from eval.tables.markdown import bold, named, note, number, one_table, section, seeds, table_lines
+from eval.tables.captions import percent
+from eval.tables.markdown import note, number, one_table, result_lines, result_row, section, seeds
+from vislang.draw.html import elements
 
 _HEADER = ("model", "sees", "BLEU-1", "2", "3", "4", "METEOR", "ROUGE-L", "CIDEr", "source")
 # BLEU recalled, the others verified: regions of COCO, 45 snippets of people for each image.
@@ -53,27 +55,18 @@ def region_caption_result(
 
 
 def region_caption_section(results: Sequence[RegionCaptionResult], folder: str | None = None) -> str:
-    """Return the Markdown section of one data set and split, published rows first.
-
-    Args:
-        results: one or more, of one data set and split, best last.
-        folder: path of the results' folder for links; None: no links.
-
-    Raises:
-        EvalError: no results, or of several data sets or splits.
-    """
+    """Return the Markdown section of one data set and split, published rows first."""
     last = one_table(results)
     rows = []
     for name, numbers in _PUBLISHED:
-        rows.append([name, "regions of COCO", *map(number, numbers), "Karpathy and Fei-Fei 2015"])
+        rows.append(elements.Row(name, ["regions of COCO", *map(number, numbers)], "Karpathy and Fei-Fei 2015"))
     for result in results:
-        cells = [number(result.metrics.get(name), result.std.get(name)) for name in COLUMNS]
-        rows.append([*bold([named(result, folder), result.reads, *cells]), f"here, {seeds(result)}"])
+        rows.append(result_row(result, COLUMNS, f"here, {seeds(result)}", [result.reads]))
     return section(
         f"Region captions: {last.dataset}, {last.split}",
         f"{last.num_boxes:,} annotated boxes, scored against the phrases that name their content. Times 100, higher is"
         " better. A model of whole images captions the crop of the box.",
-        table_lines(_HEADER, rows),
+        result_lines(_HEADER, rows, results, folder),
         "† METEOR, ROUGE-L and CIDEr from the paper, BLEU recalled; another data set, 45 references for an image."
         " Models of whole images write sentences; the phrases are short.",
         list(map(note, results)),

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from eval.metrics.bootstrap import RESAMPLES, bootstrap_intervals
 from eval.metrics.ranking import Ranks
 from eval.metrics.retrieval import retrieval_metrics
-from eval.published.retrieval import PublishedRetrieval, published_retrieval
+from eval.published.retrieval import COLUMNS, published_retrieval
 from eval.results.kinds import RetrievalResult
 from eval.results.models import Run, summarize_runs
 from eval.results.result import Row, Scores, summarize_seeds
-from eval.tables.markdown import bold, named, note, number, one_table, section, seeds, table_lines
+from eval.tables.markdown import note, number, one_table, published_row, result_lines, result_row, section, seeds
+from vislang.draw.html import elements
 
-COLUMNS = ("i2t_r1", "i2t_r5", "i2t_r10", "i2t_medr", "t2i_r1", "t2i_r5", "t2i_r10", "t2i_medr")
 _HEADER = ["method", "image → text R@1", "R@5", "R@10", "median", "text → image R@1", "R@5", "R@10", "median", "source"]
 FOOTNOTE = "† recalled, not verified against the source. ‡ the image network was fine-tuned."
 
@@ -94,61 +94,34 @@ def setting_words(setting: str) -> str:
     return f"one pass over {images} images"
 
 
-def retrieval_number(name: str, value: float | None, std: float | None = None) -> str:
-    """Format one metric, such as "22.3", "22.3 ± 0.4", "6" for a median rank, or "–".
+def by_setting(results: Sequence[RetrievalResult]) -> dict[str, list[RetrievalResult]]:
+    """Return the results of each setting."""
+    settings: dict[str, list[RetrievalResult]] = {}
+    for result in results:
+        settings.setdefault(result.setting, []).append(result)
+    return settings
 
-    Args:
-        name: of the metric.
-        value: None where nobody published it.
-        std: over seeds.
-    """
-    digits = 1
-    if name.endswith("mrr"):
-        digits = 3
-    text = number(value, digits=digits)
-    if name.endswith("medr"):
-        text = text.removesuffix(".0")
-    if std is not None:
-        text += f" ± {std:.{digits}f}"
-    return text
+
+def retrieval_rows(results: Sequence[RetrievalResult]) -> list[elements.Row]:
+    """Return the rows of one data set and setting: published ones first."""
+    rows = list(map(published_row, published_retrieval(results[0].dataset, results[0].setting)))
+    for result in results:
+        rows.append(result_row(result, COLUMNS, f"here, {seeds(result)}"))
+    return rows
 
 
 def retrieval_section(results: Sequence[RetrievalResult], folder: str | None = None) -> str:
-    """Return the Markdown section of one data set and split: published rows first, ours in bold.
-
-    Args:
-        results: one or more, of one data set and split, best last.
-        folder: path of the results' folder for links; None: no links.
-
-    Raises:
-        EvalError: no results, or of several data sets or splits.
-    """
+    """Return the Markdown section of one data set and split."""
     last = one_table(results)
     blocks: list[str | list[str]] = [
         "Recall in per cent (higher is better) and median rank (lower is better). Bold rows are measured here by"
         " `python -m eval.run`, mean ± standard deviation over seeds; ties are ranked pessimistically.",
     ]
-    for setting in dict.fromkeys(result.setting for result in results):
-        ours = []
-        for result in results:
-            if result.setting == setting:
-                ours.append(result)
-        rows = list(map(_published_row, published_retrieval(last.dataset, setting)))
-        rows.extend(_row(result, folder) for result in ours)
+    for setting, ours in by_setting(results).items():
         blocks.append(f"### {setting_words(setting).capitalize()}")
-        blocks.append(table_lines(_HEADER, rows))
+        blocks.append(result_lines(_HEADER, retrieval_rows(ours), ours, folder))
         blocks.append(list(map(_note, ours)))
     return section(f"Image-sentence retrieval: {last.dataset}, {last.split}", *blocks, FOOTNOTE)
-
-
-def _published_row(row: PublishedRetrieval) -> list[str]:
-    numbers = [retrieval_number(name, row.value(name)) for name in COLUMNS]
-    return [row.marked_method(), *numbers, row.source]
-
-
-def _row(result: RetrievalResult, folder: str | None) -> list[str]:
-    numbers = [retrieval_number(name, result.metrics[name], result.std.get(name)) for name in COLUMNS]
-    return [*bold([named(result, folder), *numbers]), f"here, {seeds(result)}"]
 
 
 def _note(result: RetrievalResult) -> str:

@@ -17,7 +17,7 @@ def retrieval(parser: argparse.ArgumentParser) -> None:
 
 
 def captions(parser: argparse.ArgumentParser) -> None:
-    """Score captions: those of trained captioners on a split, beside two baselines, or those of a file in COCO's format.
+    """Score captions: of trained captioners on a split, beside two baselines, or of a file in COCO's format.
 
     Without --model and --results the baselines alone are scored.
     """

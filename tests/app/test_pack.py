@@ -51,7 +51,7 @@ def test_a_bundled_model_scores_as_its_card_says_and_names_no_local_path(toy_dat
     assert sorted(path.name for path in (tmp_path / "bundled").iterdir()) == ["ranker", "ranker.json"]
     verify(tmp_path / "bundled" / "ranker")
     card = cards(tmp_path / "bundled")["ranker"]
-    (result,) = (tmp_path / "results").glob("vse-*.json")
+    (result,) = (tmp_path / "results").glob("retrieval-vse-*.json")
     metrics = json.loads(result.read_text())["metrics"]
     assert card["scores"]["i2t_r10"] == round(metrics["i2t_r10"], 1)
     assert card["intervals"].keys() >= {"i2t_r1", "t2i_r10"}

@@ -251,7 +251,7 @@ def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
     assert pack.main([*words, "--model", str(drawn / "aligner"), "--name", "aligner"]) == 0
     verify(tmp_path / "box" / "aligner")
     card = cards(tmp_path / "box")["aligner"]
-    (result,) = (tmp_path / "results").glob("alignment-*.json")
+    (result,) = (tmp_path / "results").glob("retrieval-alignment-*.json")
     assert card["scores"]["rsum"] == round(json.loads(result.read_text())["metrics"]["rsum"], 1)
     assert card["command"].startswith("python -m captioner.alignment.train --preset best")
     photo = drawn / "scenes" / "images" / "test_000001.png"

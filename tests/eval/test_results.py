@@ -34,7 +34,7 @@ RESULT = RetrievalResult(
 
 def test_a_result_comes_back_as_it_was_written(tmp_path):
     path = write_result(tmp_path, RESULT)
-    assert path.name == "vse-best-flickr8k-test.json"
+    assert path.name == "retrieval-vse-best-flickr8k-test.json"
     assert read_results(tmp_path, RetrievalResult) == [RESULT]
     document = json.loads(path.read_text())
     assert document["kind"] == "retrieval"

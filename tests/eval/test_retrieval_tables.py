@@ -11,13 +11,13 @@ from eval.metrics.ranking import Ranks
 from eval.metrics.retrieval import METRICS
 from eval.pages.retrieval import retrieval_page
 from eval.pages.retrieval_gallery import Collection, build_gallery
-from eval.published.retrieval import PUBLISHED, PublishedRetrieval, published_retrieval
+from eval.published.retrieval import COLUMNS, PUBLISHED, published_retrieval
+from eval.published.row import PublishedRow
 from eval.results.models import ModelInfo
 from eval.results.result import Row
+from eval.tables.markdown import metric_number
 from eval.tables.retrieval import (
-    COLUMNS,
     RetrievalRun,
-    retrieval_number,
     retrieval_result,
     retrieval_section,
     setting_name,
@@ -63,12 +63,12 @@ def test_kept_checkpoints_are_averaged_over_one_set_of_images():
 
 
 def test_numbers_are_written_as_in_papers():
-    assert retrieval_number("i2t_r1", 22.345) == "22.3"
-    assert retrieval_number("i2t_r1", 22.345, 0.41) == "22.3 ± 0.4"
-    assert retrieval_number("i2t_medr", 6.0) == "6"
-    assert retrieval_number("i2t_medr", 6.5) == "6.5"
-    assert retrieval_number("t2i_mrr", 0.1234) == "0.123"
-    assert retrieval_number("t2i_r5", None) == "–"
+    assert metric_number("i2t_r1", 22.345) == "22.3"
+    assert metric_number("i2t_r1", 22.345, 0.41) == "22.3 ± 0.4"
+    assert metric_number("i2t_medr", 6.0) == "6"
+    assert metric_number("i2t_medr", 6.5) == "6.5"
+    assert metric_number("t2i_mrr", 0.1234) == "0.123"
+    assert metric_number("t2i_r5", None) == "–"
 
 
 def test_settings_have_names_and_words():
@@ -94,7 +94,7 @@ def test_markdown_puts_published_rows_beside_ours():
 
 def test_rows_link_their_files():
     table = retrieval_section([made_up_result("best")], "../results/")
-    assert "| **[best](../results/best-flickr8k-test.json)** |" in table
+    assert "| **[best](../results/retrieval-best-flickr8k-test.json)** |" in table
 
 
 def test_one_table_is_of_one_data_set():
@@ -108,7 +108,8 @@ def test_published_rows_are_possible_numbers():
     for rows in PUBLISHED.values():
         assert len({row.method for row in rows}) == len(rows)
         for row in rows:
-            for way in (row.i2t, row.t2i):
+            for direction in ("i2t", "t2i"):
+                way = [row.scores[f"{direction}_{name}"] for name in ("r1", "r5", "r10", "medr")]
                 recalls = [value for value in way[:3] if value is not None]
                 assert recalls == sorted(recalls)
                 assert all(0 < value <= 100 for value in recalls)
@@ -119,11 +120,11 @@ def test_published_rows_are_possible_numbers():
 def test_published_rows_are_looked_up_by_data_set_and_setting():
     assert published_retrieval("flickr8k-karpathy", "1k") == published_retrieval("flickr8k", "1k") != ()
     assert published_retrieval("flickr8k", "5k") == published_retrieval("scenes", "1k") == ()
-    firsts = [row.i2t[0] for row in published_retrieval("coco", "5k")]
+    firsts = [row.scores["i2t_r1"] for row in published_retrieval("coco", "5k")]
     assert firsts == sorted(firsts)
     with pytest.raises(dataclasses.FrozenInstanceError):
         published_retrieval("coco", "5k")[0].method = "ours"
-    assert not PublishedRetrieval("a", (1, 2, 3, 4), (1, 2, 3, 4), "b").recalled
+    assert PublishedRow("a", {}, "b", frozen=False, recalled=True).marked_method == "a † ‡"
 
 
 class Page(html.parser.HTMLParser):

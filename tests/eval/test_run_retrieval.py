@@ -55,7 +55,7 @@ def test_seeds_share_a_row_and_everything_is_written(place, capsys):
     assert "here, 2 seeds" in output.out
     assert "**vse-kiros-tiny**" in output.out
     assert "wrote" in output.err
-    result = json.loads((place / "results" / "vse-best-tiny-flickr8k-test.json").read_text())
+    result = json.loads((place / "results" / "retrieval-vse-best-tiny-flickr8k-test.json").read_text())
     assert [one["seed"] for one in result["per_seed"]] == [0, 1]
     assert result["num_images"] == 20
     assert len(result["data_fingerprint"]) == 64
@@ -78,7 +78,7 @@ def test_machines_get_json(place, capsys):
     assert run.main(command(place, "best-0-3", more=more)) == 0
     (result,) = json.loads(capsys.readouterr().out)
     assert (result["dataset"], result["protocol"], result["setting"]) == ("coco", "five-folds", "5x4")
-    assert (place / "results" / "vse-best-tiny-coco-test-five-folds.json").is_file()
+    assert (place / "results" / "retrieval-vse-best-tiny-coco-test-five-folds.json").is_file()
 
 
 def test_equal_presets_with_other_settings_get_names_of_their_own(place, capsys):
