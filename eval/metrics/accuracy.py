@@ -15,13 +15,7 @@ from vislang.core.errors import EvalError
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Accuracy of S networks on the same images, in per cent.
-
-    Attributes:
-        mean: over seeds.
-        interval: 95 % bootstrap interval over images of the mean over seeds.
-        per_seed: of each network.
-    """
+    """Accuracy, 0..100, of S networks: mean over seeds, its 95 % interval over images, and of each network."""
 
     mean: float
     interval: tuple[float, float]
@@ -29,10 +23,7 @@ class Accuracy:
 
 
 def accuracy(correct: ArrayLike) -> Accuracy:
-    """Compute the accuracy of networks on the same images.
-
-    Args:
-        correct: bool [S, N], whether each network predicts the class of each image.
+    """Compute the accuracy of networks on the same images from bool [S, N]: which predictions are right.
 
     Raises:
         EvalError: no images or no networks.
@@ -45,11 +36,7 @@ def accuracy(correct: ArrayLike) -> Accuracy:
 
 
 def accuracy_gain(correct: ArrayLike, other: ArrayLike) -> tuple[float, tuple[float, float]]:
-    """Return how far networks are ahead of others on the same images, in points, and the paired 95 % interval.
-
-    Args:
-        correct: bool [S, N].
-        other: bool [T, N].
+    """Return how far networks, bool [S, N], are ahead of others, bool [T, N], in points, and the paired 95 % interval.
 
     Raises:
         EvalError: other images.
@@ -65,15 +52,12 @@ def accuracy_gain(correct: ArrayLike, other: ArrayLike) -> tuple[float, tuple[fl
 def confusion_matrix(
     labels: Sequence[str], predictions: Sequence[Sequence[str]], classes: Sequence[str]
 ) -> list[list[int]]:
-    """Count predictions by true class.
+    """Count predictions by true class: int [C, C], rows are true classes; they sum to S x N.
 
     Args:
-        labels: the class of each image.
-        predictions: for each network the class of each image.
+        labels: the class of each of N images.
+        predictions: for each of S networks the class of each image.
         classes: in the order of rows and columns.
-
-    Returns:
-        int [C, C]: rows are true classes, columns predictions; they sum to S x N.
     """
     index = {name: row for row, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), np.int64)

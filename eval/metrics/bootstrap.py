@@ -4,7 +4,7 @@ Images are resampled with all their captions, since captions of one image are no
 interval is over queries, not over collections.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,16 +20,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Difference:
-    """How far run B is from run A on one metric.
-
-    Attributes:
-        a: the metric of run A, in its own unit.
-        b: the metric of run B.
-        difference: b - a.
-        low: lower end of the 95 % interval of the difference.
-        high: upper end.
-        p_value: two-sided, 0..1.
-    """
+    """How far run B is from run A on one metric: `b - a`, its 95 % interval, and the two-sided p-value, 0..1."""
 
     a: float
     b: float
@@ -46,8 +37,8 @@ def bootstrap_intervals(
 
     Args:
         runs: for each run (seed of training) the ranks of its folds; all runs ranked the same images.
-        resamples: number of draws.
-        seed: equal seeds give equal intervals.
+        resamples: number of draws, 40 or more.
+        seed: of the draws.
 
     Raises:
         EvalError: no runs, runs over other images, or too few resamples.
@@ -56,12 +47,7 @@ def bootstrap_intervals(
         raise EvalError("got no runs, expected the ranks of at least one")
     for run in runs[1:]:
         _require_same_queries(runs[0], run)
-    drawn = [resampled_metrics(run, resamples=resamples, seed=seed) for run in runs]
-    intervals = {}
-    for name in METRICS:
-        mean = np.mean([metrics[name] for metrics in drawn], axis=0)
-        intervals[name] = percentile_interval(mean)
-    return intervals
+    return percentile_intervals([resampled_metrics(run, resamples=resamples, seed=seed) for run in runs])
 
 
 def paired_comparison(
@@ -72,8 +58,8 @@ def paired_comparison(
     Args:
         ranks_a: the ranks of run A, one entry for each fold.
         ranks_b: the same for run B.
-        resamples: number of draws; the smallest p-value is 2 / (resamples + 1).
-        seed: equal seeds give equal results.
+        resamples: number of draws, 40 or more; the smallest p-value is 2 / (resamples + 1).
+        seed: of the draws.
 
     Raises:
         EvalError: the runs did not rank the same images and captions, or too few resamples.
@@ -87,13 +73,7 @@ def paired_comparison(
 
 
 def paired_difference(a: float, b: float, resampled: NDArray[np.float64]) -> Difference:
-    """Compare one metric of two runs.
-
-    Args:
-        a: of run A.
-        b: of run B.
-        resampled: float64 [resamples], b - a on the same draws.
-    """
+    """Compare one metric of two runs; `resampled` is float64 [resamples], b - a on the same draws."""
     tail = 1 + min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0))
     p_value = min(1.0, float(2 * tail) / (len(resampled) + 1))
     return Difference(a, b, b - a, *percentile_interval(resampled), p_value)
@@ -102,25 +82,18 @@ def paired_difference(a: float, b: float, resampled: NDArray[np.float64]) -> Dif
 def resampled_metrics(
     folds: Sequence[Ranks], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, NDArray[np.float64]]:
-    """Compute every metric on each of many draws of the images, with replacement, inside each fold.
+    """Compute every metric, float64 [resamples], on many draws of the images, with replacement, inside each fold.
 
-    Args:
-        folds: the ranks of one run.
-        resamples: how many draws, at least 40 (fewer have no 2.5 % tail).
-        seed: draws depend on it and on the number of images only, so runs can be paired.
-
-    Returns:
-        For each metric, float64 [resamples].
+    The draws depend on the seed and on the number of images only, so runs can be paired.
 
     Raises:
         EvalError: too few resamples.
     """
-    if resamples < 40:
-        raise EvalError(f"got {resamples} resamples, expected at least 40 for a 95 % interval")
+    require_resamples(resamples)
     totals = {name: np.zeros(resamples) for name in METRICS}
-    for number, fold in enumerate(folds):
+    for index, fold in enumerate(folds):
         num_images = len(fold.image_to_text)
-        random = stream(seed, "bootstrap", number, num_images)
+        random = stream(seed, "bootstrap", index, num_images)
         directions = (
             ("i2t", fold.image_to_text, np.arange(num_images)),
             ("t2i", fold.text_to_image, fold.image_of_caption),
@@ -144,12 +117,9 @@ def mean_interval(
     """Return the 95 % percentile interval of a mean over images; for a difference, pass the differences.
 
     Args:
-        values: float [N], one for each image; NaN is left out.
+        values: float [N], one for each image; NaN is left out. None is returned where all are.
         resamples: number of draws.
-        seed: equal seeds give equal intervals.
-
-    Returns:
-        (low, high), or None if no value is a number.
+        seed: of the draws.
     """
     values = values[~np.isnan(values)]
     if not len(values):
@@ -184,6 +154,25 @@ def percentile_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """Return the 2.5 and 97.5 percentiles of float64 [resamples]."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def percentile_intervals(runs: Sequence[Mapping[str, NDArray[np.float64]]]) -> dict[str, tuple[float, float]]:
+    """Return the interval of the mean over runs of each score that all have, float64 [resamples] on the same draws."""
+    intervals = {}
+    for name in runs[0]:
+        if all(name in run for run in runs):
+            intervals[name] = percentile_interval(np.mean([run[name] for run in runs], axis=0))
+    return intervals
+
+
+def require_resamples(resamples: int) -> None:
+    """Refuse less than 40 resamples, which have no 2.5 % tail.
+
+    Raises:
+        EvalError: too few.
+    """
+    if resamples < 40:
+        raise EvalError(f"got {resamples} resamples, expected at least 40 for a 95 % interval")
 
 
 def _require_same_queries(ranks_a: Sequence[Ranks], ranks_b: Sequence[Ranks]) -> None:

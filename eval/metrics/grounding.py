@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.metrics.bootstrap import percentile_interval
 from vislang.core.boxes import areas, centres, contain, overlaps
 from vislang.core.errors import EvalError
 from vislang.core.seeds import stream
@@ -64,8 +65,7 @@ def ground_phrase(
         EvalError: no region or no box.
     """
     found, inside = _match(regions, boxes)
-    any_found = found
-    any_inside = inside
+    any_found, any_inside = found, inside
     if offered is not None:
         any_found, any_inside = _match(offered, boxes)
     return GroundedPhrase(
@@ -104,8 +104,7 @@ def ground_point(image: int, kind: str, point: tuple[float, float], boxes: np.nd
 def baseline_rankings(regions: np.ndarray) -> dict[str, np.ndarray]:
     """Return the regions as methods rank them that do not read the phrase.
 
-    Args:
-        regions: float [R, 4], the whole image first, then by the score of the proposals.
+    `regions` are float [R, 4], the whole image first, then by the score of the proposals.
     """
     proposals = regions[1:]
     largest = regions
@@ -119,10 +118,10 @@ def baseline_rankings(regions: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def phrase_metrics(outcomes: Sequence[Any], measures: Sequence[str] = MEASURES) -> dict[str, dict[str, float]]:
-    """Average over phrases, in per cent, over all ("all") and over each kind; "count" is the number of phrases.
+    """Average outcomes over all phrases ("all") and over each kind, in per cent; "count" is the number of phrases.
 
     Args:
-        outcomes: one for each phrase, `GroundedPhrase` or another class with `kind` and the measures.
+        outcomes: one for each phrase: `GroundedPhrase`, or another class with `kind` and the measures.
         measures: attributes to average.
 
     Raises:
@@ -142,30 +141,21 @@ def phrase_metrics(outcomes: Sequence[Any], measures: Sequence[str] = MEASURES) 
     return metrics
 
 
-def difference_interval(
-    ours: Sequence[Any], other: Sequence[Any], measure: str = "pointing", *, seed: int = 0
-) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval over images, in per cent points, of one method's gain over another.
-
-    Args:
-        ours: one outcome for each phrase.
-        other: the outcomes of the same phrases.
-        measure: attribute to compare.
-        seed: of the draws.
+def difference_interval(ours: Sequence[Any], other: Sequence[Any], *, seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval over images, in points, of one method's gain in pointing over another.
 
     Raises:
         EvalError: the outcomes are of other phrases.
     """
     if [(one.image, one.kind) for one in ours] != [(one.image, one.kind) for one in other]:
         raise EvalError("two methods were scored on other phrases, expected the same ones; run both on one set")
-    gains = _column(ours, measure) - _column(other, measure)
+    gains = _column(ours, "pointing") - _column(other, "pointing")
     _, images = np.unique(_column(ours, "image"), return_inverse=True)
     sums = np.bincount(images, gains)
     counts = np.bincount(images)
     drawn = stream(seed, "grounding").integers(0, len(sums), (RESAMPLES, len(sums)))
     means = 100 * sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    return percentile_interval(means)
 
 
 def _column(outcomes: Sequence[Any], measure: str) -> np.ndarray:

@@ -1,9 +1,9 @@
 """The pointing game and attention correctness of a phrase's map.
 
-The pointing game asks whether the maximum of the map lies in any box of the phrase, edges included; of several equal
-maxima it is the one nearest to their mean. Attention correctness is the share of the map, cut off at 0 and scaled to
-sum 1, that lies in the union of the boxes. Phrases without a box are left out. Some papers widen the boxes by 15
-pixels: `tolerance`.
+A map points at a phrase if its maximum lies in any box of the phrase, edges included; of several equal maxima it is
+the one nearest to their mean, so that a constant map points at its centre. Attention correctness is the share of the
+map, cut off at 0 and scaled to sum 1, that lies in the union of the boxes. Phrases without a box are left out. Some
+papers widen the boxes by 15 pixels: `tolerance`.
 
 References: Zhang et al. 2016, arXiv:1608.00507 (pointing game); Liu et al. 2017, arXiv:1605.09553 (correctness).
 """
@@ -19,11 +19,9 @@ MEASURES = ("pointing", "correctness")
 
 @dataclass(frozen=True)
 class PointedPhrase:
-    """The outcome for one phrase; `eval.metrics.grounding` averages and compares outcomes.
+    """The outcome for one phrase of an image's row; `eval.metrics.grounding` averages and compares outcomes.
 
     Attributes:
-        image: row of its image, for intervals over images.
-        kind: of the phrase, such as "people".
         pointing: 1 for a hit; of a random point, the probability of one.
         correctness: 0..1.
     """
@@ -35,10 +33,7 @@ class PointedPhrase:
 
 
 def peak(scores: np.ndarray) -> tuple[float, float]:
-    """Return the maximum (x, y) of a map [R, C] in shares of its sides, the centre of its cell.
-
-    Of several equal maxima it is the one nearest to their mean, so that a constant map points at its centre.
-    """
+    """Return the maximum (x, y) of a map [R, C] in shares of its sides, the centre of its cell; see above for ties."""
     rows, columns = np.nonzero(scores == scores.max())
     nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
     return (columns[nearest] + 0.5) / scores.shape[1], (rows[nearest] + 0.5) / scores.shape[0]

@@ -10,6 +10,7 @@ gets the worst ranks, not the best. Equal embeddings always tie, although a matr
 scores differently in its middle and at its edges.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,8 +82,8 @@ def ranks_from_scores(scores: ArrayLike, image_of_caption: ArrayLike, *, block: 
     """Rank with a score matrix of any origin.
 
     Args:
-        scores: float [N, M]; scores[i, j] of image i and caption j, higher is better.
-        image_of_caption: int [M], values 0..N-1 in any order; every image needs at least one caption.
+        scores: float [N, M] of N images and M captions, higher is better.
+        image_of_caption: as for `retrieval_ranks`.
         block: captions per block; changes time and memory, never the ranks.
 
     Raises:
@@ -91,36 +92,17 @@ def ranks_from_scores(scores: ArrayLike, image_of_caption: ArrayLike, *, block: 
     matrix = np.asarray(scores)
     if matrix.ndim != 2:
         raise EvalError(f"scores have shape {matrix.shape}, expected [images, captions]")
-    owners = _owners(image_of_caption, matrix.shape[1], matrix.shape[0])
+    owners = _owners(image_of_caption, matrix.shape[1], len(matrix))
     order = np.argsort(owners, kind="stable")
     grouped = _is_grouped(owners)
 
     def score_tile(rows: slice, columns: slice) -> NDArray[np.floating]:
-        return matrix[rows, columns] if grouped else matrix[rows][:, order[columns]]
+        if grouped:
+            return matrix[rows, columns]
+        return matrix[rows][:, order[columns]]
 
-    ranks = ranks_from_tiles(score_tile, owners[order], num_images=len(matrix), block=block)
+    ranks = _count(score_tile, owners[order], _groups(owners[order], len(matrix), block))
     return _in_given_order(ranks, order, owners)
-
-
-def ranks_from_tiles(
-    score_tile: ScoreTile, image_of_caption: ArrayLike, *, num_images: int, block: int = BLOCK
-) -> Ranks:
-    """Rank with scores that are computed piece by piece, such as region alignment; each pair is asked for once.
-
-    Args:
-        score_tile: called with a slice of images and a slice of captions, returns their scores, float [b, c],
-            higher is better.
-        image_of_caption: int [M], values 0..num_images-1 that never fall; every image needs a caption.
-        num_images: N.
-        block: captions per tile; a tile has at most so many images as well.
-
-    Raises:
-        EvalError: captions that are not grouped by image, or a tile of another shape, with NaN or infinite scores.
-    """
-    owners = _owners(image_of_caption, None, num_images)
-    if not _is_grouped(owners):
-        raise EvalError("captions are not grouped by image; sort them by image_of_caption first")
-    return _count(score_tile, owners, _groups(owners, num_images, block))
 
 
 def _count(
@@ -133,7 +115,7 @@ def _count(
     """Go once over all tiles, the diagonal ones first, and count the candidates not worse than the correct one.
 
     Args:
-        score_tile: gives the scores of a slice of images and a slice of captions.
+        score_tile: returns the scores of a slice of images and a slice of captions.
         owners: int64 [M] image of each caption, never falling.
         groups: runs of images with their captions.
         image_twins: int64 [N], equal indices for equal embeddings; None when no two are equal.
@@ -157,7 +139,7 @@ def _count(
         ranks.text_to_image[columns] += _sum(beats_image, axis=0)
 
     for rows, columns in groups:
-        tile = _checked(score_tile(rows, columns), rows, columns)
+        tile = _checked(score_tile(rows, columns), rows)
         own = owners[columns] - rows.start, np.arange(columns.stop - columns.start)
         best = _best_caption(tile[own], own[0])
         best_captions[rows] = columns.start + best
@@ -167,7 +149,7 @@ def _count(
     for _, columns in groups:
         for rows, others in groups:
             if others != columns:
-                tile = _checked(score_tile(rows, columns), rows, columns)
+                tile = _checked(score_tile(rows, columns), rows)
                 for top in range(rows.start, rows.stop, _BAND):
                     band = slice(top, min(top + _BAND, rows.stop))
                     count(tile[top - rows.start : band.stop - rows.start], band, columns)
@@ -175,7 +157,7 @@ def _count(
 
 
 def _best_caption(scores: NDArray, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give, for each image of a tile, the column of its best caption."""
+    """Return, for each image of a tile, the column of its best caption."""
     by_image = np.lexsort((scores, rows))  # the best caption of each image comes last
     return by_image[np.flatnonzero(np.diff(rows[by_image], append=-1))]
 
@@ -203,14 +185,11 @@ def _in_given_order(ranks: Ranks, order: NDArray[np.intp], owners: NDArray[np.in
     return Ranks(ranks.image_to_text, text_to_image, owners)
 
 
-def _checked(tile: NDArray[np.floating], rows: slice, columns: slice) -> NDArray[np.floating]:
-    shape = (rows.stop - rows.start, columns.stop - columns.start)
-    if tile.shape != shape:
-        raise EvalError(f"scores have shape {tile.shape}, expected {shape} for {shape[0]} images x {shape[1]} captions")
+def _checked(tile: NDArray[np.floating], rows: slice) -> NDArray[np.floating]:
     if not np.isfinite(tile).all():
         raise EvalError(
             f"scores hold {np.count_nonzero(~np.isfinite(tile))} NaN or infinite values among images "
-            f"{rows.start}..{rows.stop - 1}; no honest rank exists, check the model for overflow"
+            f"{rows.start}..{rows.stop - 1}; they have no rank, check the model for overflow"
         )
     return tile
 
@@ -224,19 +203,19 @@ def _embeddings(what: str, values: ArrayLike) -> NDArray[np.float32]:
         bad = ~np.isfinite(array)
         raise EvalError(
             f"{what} embeddings hold {np.count_nonzero(bad)} NaN or infinite values in "
-            f"{np.count_nonzero(bad.any(axis=1))} of {len(array)} rows; no honest rank exists, "
+            f"{np.count_nonzero(bad.any(axis=1))} of {len(array)} rows; they have no rank, "
             "check the model and its features"
         )
     return array
 
 
-def _owners(image_of_caption: ArrayLike, num_captions: int | None, num_images: int) -> NDArray[np.int64]:
+def _owners(image_of_caption: ArrayLike, num_captions: int, num_images: int) -> NDArray[np.int64]:
     owners = np.asarray(image_of_caption)
     if owners.ndim != 1 or not len(owners) or not np.issubdtype(owners.dtype, np.integer):
         raise EvalError(
             f"image_of_caption is {owners.dtype} of shape {owners.shape}, expected whole numbers [captions], 1 or more"
         )
-    if num_captions is not None and len(owners) != num_captions:
+    if len(owners) != num_captions:
         raise EvalError(f"image_of_caption names {len(owners)} captions, expected {num_captions}, one for each caption")
     if owners.min() < 0 or owners.max() >= num_images:
         raise EvalError(
@@ -254,13 +233,13 @@ def _is_grouped(owners: NDArray[np.int64]) -> bool:
 
 
 def _groups(owners: NDArray[np.int64], num_images: int, block: int) -> list[tuple[slice, slice]]:
-    """Cut images into runs that hold about `block` captions each; give each run with its captions."""
+    """Cut images into runs that hold about `block` captions each; return each run with its captions."""
     if block < 1:
         raise EvalError(f"block is {block}, expected 1 caption or more")
     first_captions = np.searchsorted(owners, np.arange(num_images + 1))
     cuts = np.searchsorted(first_captions, np.arange(0, len(owners), block))
     edges = np.unique([*cuts, num_images]).tolist()
-    return [
-        (slice(start, stop), slice(int(first_captions[start]), int(first_captions[stop])))
-        for start, stop in zip(edges, edges[1:], strict=False)
-    ]
+    groups = []
+    for start, stop in itertools.pairwise(edges):
+        groups.append((slice(start, stop), slice(int(first_captions[start]), int(first_captions[stop]))))
+    return groups

@@ -46,14 +46,7 @@ RECALLS = ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
 
 
 def recall_at(ranks: ArrayLike, k: int) -> float:
-    """Return the percentage of queries whose correct result is among the first `k`.
-
-    Args:
-        ranks: int [Q] counted from 0.
-        k: 1 or more.
-
-    Returns:
-        0..100, higher is better.
+    """Return the percentage, 0..100, of ranks [Q], counted from 0, that are among the first `k`; higher is better.
 
     Raises:
         EvalError: no ranks, negative ranks, or k below 1.
@@ -64,37 +57,22 @@ def recall_at(ranks: ArrayLike, k: int) -> float:
 
 
 def median_rank(ranks: ArrayLike) -> float:
-    """Return floor(median of the ranks counted from 0) + 1, as the original ranker prints it.
-
-    Args:
-        ranks: int [Q] counted from 0; {0, 1} gives 1.
-    """
+    """Return floor(median of the ranks [Q] counted from 0) + 1, as the original ranker prints it."""
     return float(np.floor(np.median(_checked(ranks))) + 1)
 
 
 def mean_rank(ranks: ArrayLike) -> float:
-    """Return the mean rank counted from 1; lower is better.
-
-    Args:
-        ranks: int [Q] counted from 0.
-    """
+    """Return the mean, counted from 1, of ranks [Q] counted from 0; lower is better."""
     return float(np.mean(_checked(ranks)) + 1)
 
 
 def mean_reciprocal_rank(ranks: ArrayLike) -> float:
-    """Return the mean of 1 / rank with ranks counted from 1; 0..1, higher is better.
-
-    Args:
-        ranks: int [Q] counted from 0.
-    """
+    """Return the mean of 1 / rank, 0..1, of ranks [Q] counted from 0; higher is better."""
     return float(np.mean(1.0 / (_checked(ranks) + 1.0)))
 
 
 def retrieval_metrics(folds: Ranks | Sequence[Ranks]) -> RetrievalMetrics:
-    """Compute one row of a retrieval table; several folds are averaged metric by metric.
-
-    Args:
-        folds: the ranks of one pass, or of each fold.
+    """Compute one row of a retrieval table from the ranks of one pass, or as the mean over folds.
 
     Raises:
         EvalError: no folds.
@@ -122,11 +100,7 @@ def _direction_metrics(direction: str, folds: Sequence[NDArray[np.int64]]) -> di
 
 
 def rsum(metrics: dict[str, float]) -> float:
-    """Return the sum of the six recalls, 0..600, higher is better.
-
-    Args:
-        metrics: holds i2t_r1, i2t_r5, i2t_r10, t2i_r1, t2i_r5, t2i_r10.
-    """
+    """Return the sum of the six recalls, 0..600, higher is better; `metrics` holds `RECALLS`."""
     return sum(metrics[name] for name in RECALLS)
 
 
@@ -140,11 +114,8 @@ def five_folds(
         caption_embeddings: float [M, D].
         image_of_caption: int [M], values 0..N-1.
 
-    Returns:
-        The ranks of each fold; `retrieval_metrics` averages them.
-
     Raises:
-        EvalError: N is no multiple of five, and whatever `retrieval_ranks` refuses.
+        EvalError: N is no multiple of five, or as for `retrieval_ranks`.
     """
     images = np.asarray(image_embeddings)
     captions = np.asarray(caption_embeddings)

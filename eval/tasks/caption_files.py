@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.metrics.bootstrap import RESAMPLES
-from eval.metrics.captions.bootstrap import caption_intervals, compare_captions
+from eval.metrics.captions.bootstrap import compare_captions, mean_intervals
 from eval.metrics.captions.coco_files import ImageId, read_references, read_results, references_of
 from eval.metrics.captions.diversity import caption_diversity
 from eval.metrics.captions.document_frequencies import find_table
@@ -108,7 +108,7 @@ def file_result(
     method = ""
     if len(scores.image_ids) > 1:  # one image has no interval
         method = f"95 % percentile bootstrap over images, {RESAMPLES} resamples"
-        intervals = percent_intervals(caption_intervals(scores))
+        intervals = percent_intervals(mean_intervals([scores]))
     references = f"{args.dataset}, {args.split}"
     if args.references:
         references = args.references.name

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eval.metrics.captions import score as caption_results
-from eval.metrics.captions.bootstrap import caption_intervals, compare_captions, resampled_scores
+from eval.metrics.captions.bootstrap import compare_captions, mean_intervals, resampled_scores
 from eval.metrics.captions.coco_files import read_references, read_results, references_of, write_results
 from eval.metrics.captions.diversity import caption_diversity
 from eval.metrics.captions.document_frequencies import DocumentFrequencies
@@ -214,12 +214,12 @@ def test_cider_of_one_image_needs_a_table_of_the_same_tokenizer():
 
 def test_intervals_hold_the_score_and_repeat_with_the_seed():
     scores = scored(*made_up())
-    intervals = caption_intervals(scores, resamples=200)
+    intervals = mean_intervals([scores], resamples=200)
     assert set(intervals) == set(scores.corpus)
     for name, (low, high) in intervals.items():
         assert low <= scores.corpus[name] <= high
-    assert caption_intervals(scores, resamples=200) == intervals
-    assert caption_intervals(scores, resamples=200, seed=1) != intervals
+    assert mean_intervals([scores], resamples=200) == intervals
+    assert mean_intervals([scores], resamples=200, seed=1) != intervals
 
 
 def test_a_draw_equals_scoring_the_drawn_images():
@@ -264,9 +264,9 @@ def test_sets_that_cannot_be_compared_are_refused():
     with pytest.raises(EvalError, match="tokenizers 'treebank' and 'ptb'"):
         compare_captions(scores, caption_results.CaptionScores({}, {}, scores.image_ids, "ptb", {}))
     with pytest.raises(EvalError, match="39 resamples"):
-        caption_intervals(scores, resamples=39)
+        mean_intervals([scores], resamples=39)
     with pytest.raises(EvalError, match="expected 2 or more for an interval"):
-        caption_intervals(scored({0: "a"}, {0: ["a"]}))
+        mean_intervals([scored({0: "a"}, {0: ["a"]})])
 
 
 def test_every_metric_asked_for_is_scored_or_explained():

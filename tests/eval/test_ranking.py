@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.metrics.ranking import ranks_from_scores, ranks_from_tiles, retrieval_ranks
+from eval.metrics.ranking import ranks_from_scores, retrieval_ranks
 from vislang.core.errors import EvalError
 
 
@@ -150,20 +150,6 @@ def test_other_right_captions_never_count_as_wrong_ones():
     assert ranks.text_to_image.tolist() == [1, 1, 1, 0]
 
 
-def test_tiles_are_asked_for_once_each():
-    owners = np.repeat(np.arange(10), 3)
-    scores = np.random.default_rng(1).standard_normal((10, 30))
-    asked = np.zeros((10, 30), int)
-
-    def score_tile(images, captions):
-        asked[images, captions] += 1
-        return scores[images, captions]
-
-    ranks = ranks_from_tiles(score_tile, owners, num_images=10, block=7)
-    assert (asked == 1).all()
-    np.testing.assert_array_equal(ranks.image_to_text, ranks_from_scores(scores, owners).image_to_text)
-
-
 def test_a_score_matrix_is_left_as_it_was():
     scores = np.random.default_rng(1).standard_normal((4, 8))
     before = scores.copy()
@@ -221,7 +207,3 @@ def test_impossible_scores_are_refused():
         ranks_from_scores([[1, np.nan], [0, 1]], [0, 1])
     with pytest.raises(EvalError, match="block is 0"):
         ranks_from_scores(np.eye(2), [0, 1], block=0)
-    with pytest.raises(EvalError, match="not grouped by image"):
-        ranks_from_tiles(lambda images, captions: np.eye(2), [1, 0], num_images=2)
-    with pytest.raises(EvalError, match=r"shape \(1, 3\), expected \(2, 2\) for 2 images x 2 captions"):
-        ranks_from_tiles(lambda images, captions: ONE, [0, 1], num_images=2)

@@ -65,16 +65,12 @@ def bleu_from_statistics(statistics: Floats) -> Floats:
 
 
 def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
-    """Compute ROUGE-L for each image, float64 [N], 0..1; the score of the set is the mean.
+    """Compute ROUGE-L, float64 [N], 0..1, of N tokenized captions; the score of the set is the mean.
 
-    The best precision and the best recall may come from two references, as in pycocoevalcap.
-
-    Args:
-        candidates: N tokenized captions; an empty one scores 0.
-        references: for each the tokenized references.
+    The best precision and the best recall may come from two references, as in pycocoevalcap. An empty caption scores 0.
 
     Raises:
-        EvalError: other numbers of both, no images, or an image without references.
+        EvalError: other numbers of captions and references, no images, or an image without references.
 
     References: Lin and Och 2004, "Automatic evaluation of machine translation quality using longest common
         subsequence and skip-bigram statistics".

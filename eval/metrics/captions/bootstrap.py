@@ -9,7 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.metrics.bootstrap import RESAMPLES, Difference, paired_difference, percentile_interval
+from eval.metrics.bootstrap import (
+    RESAMPLES,
+    Difference,
+    paired_difference,
+    percentile_intervals,
+    require_resamples,
+)
 from eval.metrics.captions.bleu_rouge import bleu_from_statistics
 from eval.metrics.captions.coco_files import image_key
 from eval.metrics.captions.meteor_formula import meteor_from_statistics
@@ -22,22 +28,6 @@ Floats = NDArray[np.float64]
 _MEANS = ("rouge_l", "cider")
 
 
-def caption_intervals(
-    scores: CaptionScores, *, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, tuple[float, float]]:
-    """Return the 95 % percentile interval of each corpus score.
-
-    Args:
-        scores: of one set of captions.
-        resamples: number of draws, 40 or more.
-        seed: equal seeds give equal intervals.
-
-    Raises:
-        EvalError: too few resamples or fewer than 2 images.
-    """
-    return mean_intervals([scores], resamples=resamples, seed=seed)
-
-
 def mean_intervals(
     runs: Sequence[CaptionScores], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
@@ -46,7 +36,7 @@ def mean_intervals(
     Args:
         runs: one for each seed of training; all captioned the same images in the same order.
         resamples: number of draws, the same for all runs; 40 or more.
-        seed: equal seeds give equal intervals.
+        seed: of the draws.
 
     Raises:
         EvalError: no runs, runs over other images, too few resamples or fewer than 2 images.
@@ -59,27 +49,19 @@ def mean_intervals(
                 f"runs captioned {len(runs[0].image_ids)} and {len(run.image_ids)} images, not the same ones in the "
                 "same order; expected one split for all runs"
             )
-    drawn = [resampled_scores(run, resamples, seed) for run in runs]
-    intervals = {}
-    for name in drawn[0]:
-        if all(name in one for one in drawn):
-            intervals[name] = percentile_interval(np.mean([one[name] for one in drawn], axis=0))
-    return intervals
+    return percentile_intervals([resampled_scores(run, resamples, seed) for run in runs])
 
 
 def compare_captions(
     scores_a: CaptionScores, scores_b: CaptionScores, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Difference]:
-    """Compare two sets of captions of the same images, drawing the same images for both.
+    """Compare the scores that two sets of captions of the same images have, drawing the same images for both.
 
     Args:
         scores_a: of set A.
         scores_b: of set B, its images in any order.
-        resamples: number of draws; the smallest p-value is 2 / (resamples + 1).
-        seed: equal seeds give equal results.
-
-    Returns:
-        For each score that both have, B - A with its interval and two-sided p-value.
+        resamples: number of draws, 40 or more; the smallest p-value is 2 / (resamples + 1).
+        seed: of the draws.
 
     Raises:
         EvalError: other images or another tokenizer, too few resamples or fewer than 2 images.
@@ -110,23 +92,19 @@ def compare_captions(
 def resampled_scores(
     scores: CaptionScores, resamples: int = RESAMPLES, seed: int = 0, *, rows: Sequence[int] | None = None
 ) -> dict[str, Floats]:
-    """Compute every corpus score on many draws of the images with replacement.
+    """Compute every corpus score, float64 [resamples], on many draws of the images with replacement.
 
     Args:
         scores: of one set of captions.
-        resamples: how many draws, 40 or more.
+        resamples: number of draws, 40 or more.
         seed: draws depend on it and on the number of images only, so that sets can be paired.
         rows: an order of the images, to pair sets that name them in another one.
-
-    Returns:
-        For each score float64 [resamples].
 
     Raises:
         EvalError: too few resamples or fewer than 2 images.
     """
     num_images = len(scores.image_ids)
-    if resamples < 40:
-        raise EvalError(f"got {resamples} resamples, expected at least 40 for a 95 % interval")
+    require_resamples(resamples)
     if num_images < 2:
         raise EvalError(f"got scores of {num_images} image, expected 2 or more for an interval")
     order = np.arange(num_images)

@@ -9,6 +9,7 @@ Letters: N images, M references or captions of a collection, G different n-grams
 References: Vedantam et al. 2015, arXiv:1411.5726, with the clipping and the length penalty of CIDEr-D.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,17 +31,19 @@ Ints = NDArray[np.int64]
 def cider(ngrams: NgramCounts, *, df: DocumentFrequencies | None = None) -> Floats:
     """Compute CIDEr-D for each image, float64 [N], 0..10; the score of the set is the mean.
 
-    Args:
-        ngrams: the counted captions.
-        df: frequencies of a large collection; None takes them from the references given, as published scores
-            do, which makes every score depend on the set and gives 0 for a single image.
+    `df` holds the frequencies of a large collection; None takes them from the references given, as published scores do:
+    then every score depends on the set, and is 0 for a single image.
     """
     num_images = len(ngrams.candidate_length)
     num_references = len(ngrams.reference_length)
-    log_images = np.log(float(num_images)) if df is None else df.log_images
+    log_images = np.log(float(num_images))
+    if df is not None:
+        log_images = math.log(df.num_images)
     similarity = np.zeros(num_references)
     for order, grams in enumerate(ngrams.orders, start=1):
-        images_with = grams.images_with if df is None else df.images_with(ngrams.spelled(order))
+        images_with = grams.images_with
+        if df is not None:
+            images_with = df.images_with(ngrams.spelled(order))
         idf = log_images - np.log(np.maximum(images_with, 1))  # [G]
         candidate = _normalised(idf[grams.candidate_gram], grams.candidate_image, grams.candidate_count, num_images)
         reference = _normalised(idf[grams.reference_gram], grams.reference, grams.reference_count, num_references)
@@ -56,9 +59,9 @@ def cider(ngrams: NgramCounts, *, df: DocumentFrequencies | None = None) -> Floa
 class PairwiseCider:
     """CIDEr-D between captions, with the document frequencies of a collection.
 
-    Captions are rows of word ids, padded with 0, without start or end mark. An n-gram that one caption holds twice and
-    another once counts as held once by both. For this, n-gram k has as many columns in a sparse matrix as any caption
-    holds it times, and a caption that holds it t times fills the first t: then the product of two rows is clipped.
+    Captions are rows of word ids, padded with 0, without start or end mark. An n-gram has as many columns in a sparse
+    matrix as its largest count in a caption, and a caption with t of it fills the first t columns, so that the product
+    of two rows is clipped at the smaller count.
 
     Args:
         words: int [M, T], the captions of the collection.
@@ -108,9 +111,7 @@ class PairwiseCider:
     def _tf_idf(self, codes_of_orders: list[Ints], *, times_count: bool) -> Any:
         """Return the tf-idf vectors of captions, each order of length 1, as a sparse float64 [M, columns].
 
-        Args:
-            codes_of_orders: from `_ngram_codes`.
-            times_count: as a reference, whose entries are count times idf; False: idf alone.
+        With `times_count` entries are count times idf, as a reference has them, else idf alone.
         """
         from scipy.sparse import csr_array
 

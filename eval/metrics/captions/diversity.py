@@ -1,7 +1,7 @@
 """Novelty, variety and length of captions."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vislang.core.errors import EvalError
@@ -13,7 +13,6 @@ class CaptionDiversity:
     """How captions of many images differ from the training captions and from each other.
 
     Attributes:
-        captions: number of captions.
         distinct: number of different captions.
         vocabulary: number of different words.
         distinct_1: different words / all words, 0..1; falls with the number of captions, so compare equal sets.
@@ -33,18 +32,10 @@ class CaptionDiversity:
     seen: float | None
 
 
-def caption_diversity(
-    captions: Sequence[str],
-    training: Sequence[str] | None = None,
-    *,
-    split: Callable[[str], list[str]] = tokenize,
-) -> CaptionDiversity:
+def caption_diversity(captions: Sequence[str], training: Sequence[str] | None = None) -> CaptionDiversity:
     """Measure the diversity of captions; two captions are the same if their words are.
 
-    Args:
-        captions: one for each image; empty ones count as captions without words.
-        training: the captions that the captioner was trained on.
-        split: tokenizer, the same for both.
+    `training` holds the captions that the captioner was trained on.
 
     Raises:
         EvalError: no captions, or an empty list of training captions.
@@ -53,7 +44,7 @@ def caption_diversity(
         raise EvalError("got no captions, expected at least one to measure diversity on")
     if training is not None and not training:
         raise EvalError("got 0 training captions, by which every caption would be new; pass None where there are none")
-    sentences = [tuple(split(caption)) for caption in captions]
+    sentences = [tuple(tokenize(caption)) for caption in captions]
     words: list[str] = []
     bigrams: list[tuple[str, str]] = []
     for sentence in sentences:
@@ -62,7 +53,7 @@ def caption_diversity(
     seen = None
     novelty = None
     if training is not None:
-        known = {tuple(split(caption)) for caption in dict.fromkeys(training)}
+        known = {tuple(tokenize(caption)) for caption in dict.fromkeys(training)}
         seen = sum(sentence in known for sentence in sentences) / len(sentences)
         novelty = 1 - seen
     return CaptionDiversity(

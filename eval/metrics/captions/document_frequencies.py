@@ -1,12 +1,11 @@
 """Document frequencies of n-grams among the references of many images: the weights of CIDEr.
 
-CIDEr counts them in the set that it scores, so that one image scores 0 and scores of small sets mean little. With a
-stored table of a training split, scores of single images and small sets can be compared.
+By default CIDEr counts them in the set that it scores, so one image scores 0 and scores of small sets depend on the
+set. With a stored table of a training split, scores of single images and small sets are comparable.
 """
 
 import gzip
 import json
-import math
 import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,9 +31,9 @@ class DocumentFrequencies:
 
     Attributes:
         num_images: size of the collection, 2 or more.
-        counts: images for each n-gram of 1 to 4 words joined by spaces; n-grams of a single image are left
-            out, since CIDEr treats them like unseen ones.
-        tokenizer: which tokenizer made the words, "ptb" or "treebank".
+        counts: images for each n-gram of 1 to 4 words joined by spaces; n-grams of a single image are left out, since
+            CIDEr treats them like unseen ones.
+        tokenizer: which made the words, "ptb" or "treebank".
     """
 
     num_images: int
@@ -43,11 +42,7 @@ class DocumentFrequencies:
 
     @classmethod
     def fit(cls, references: Iterable[Sequence[str]], *, tokenizer: str = "ptb") -> "DocumentFrequencies":
-        """Count over a collection.
-
-        Args:
-            references: for each image its tokenized captions, one or more.
-            tokenizer: which tokenizer made them.
+        """Count over a collection: for each image its tokenized captions, one or more.
 
         Raises:
             EvalError: fewer than 2 images, or an image without captions.
@@ -65,11 +60,6 @@ class DocumentFrequencies:
                 if images_with > 1:
                     counts[gram] = images_with
         return cls(len(images), counts, tokenizer)
-
-    @property
-    def log_images(self) -> float:
-        """Natural logarithm of the number of images: the weight of an unseen n-gram."""
-        return math.log(self.num_images)
 
     def images_with(self, grams: Sequence[str]) -> NDArray[np.int64]:
         """Return int64 [G], the number of images with each n-gram; 1 also stands for 0."""
@@ -115,10 +105,7 @@ def table_path(name: str) -> Path:
 
 
 def find_table(name: str) -> DocumentFrequencies:
-    """Read a stored table by name or path.
-
-    Args:
-        name: a file, .json or .json.gz, or a name for `table_path`.
+    """Read a stored table from a file, .json or .json.gz, or by a name for `table_path`.
 
     Raises:
         EvalError: there is none, or it is damaged; the message names the command that makes one.

@@ -89,7 +89,7 @@ def start_java(arguments: list[str], *, stderr: int, program: str | None = None)
 
 
 def stop_java(process: subprocess.Popen[bytes]) -> None:
-    """Kill Java and all that it started, wait for its end, and close the pipes."""
+    """Kill Java and its children, wait for its end, and close the pipes."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)

@@ -50,18 +50,17 @@ class MeteorScores:
 class Meteor:
     """A running METEOR, to be used as a context manager.
 
-    Without an index of paraphrases Java starts at once with the whole table. With one it starts when the first
-    captions come, with the part that their words need, and again when later captions bring other words.
+    Without an index of paraphrases Java starts at once with the whole table. With one it starts when the first captions
+    come, with the part that their words need, and again when later captions bring other words.
+
+    Args:
+        folder: of pycocoevalcap; None: where Python finds it.
+        java: path of Java; None: `find_java`.
+        timeout: longest wait for one answer, in seconds.
     """
 
     def __init__(self, *, folder: Path | None = None, java: str | None = None, timeout: float = TIMEOUT) -> None:
-        """Prepare to start METEOR.
-
-        Args:
-            folder: of pycocoevalcap; None: where Python finds it.
-            java: path of Java; None: `find_java`.
-            timeout: longest wait for one answer, in seconds.
-        """
+        """Prepare to start METEOR."""
         self._folder = folder
         self._java = java
         self._timeout = timeout
@@ -112,11 +111,7 @@ class Meteor:
             self._load(list(map(_clean, captions)))
 
     def score(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> MeteorScores:
-        """Score a set of captions.
-
-        Args:
-            candidates: N tokenized captions; an empty one scores 0.
-            references: for each of them the tokenized references, one or more.
+        """Score N tokenized captions against the tokenized references of each, one or more; an empty caption scores 0.
 
         Raises:
             EvalError: captions that do not fit together, or Java failed, timed out, or did not answer with numbers.

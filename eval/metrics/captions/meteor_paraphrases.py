@@ -43,11 +43,10 @@ class ParaphraseIndex:
     vocabulary: list[bytes]
 
     def table_for(self, words: Iterable[str]) -> bytes:
-        """Return the part of the table, gzipped as METEOR reads it, whose pairs consist of these words.
+        """Return the part of the table, gzipped as METEOR reads it, whose pairs consist of words from `plain_words`.
 
-        Args:
-            words: as `plain_words` returns them. Words of the table with other characters than a-z and 0-9 always
-                count as known, since METEOR itself changes punctuation.
+        Words of the table with other characters than a-z and 0-9 always count as known, since METEOR itself changes
+        punctuation.
         """
         given = set(map(str.encode, words))
         known = np.array([word in given or not _PLAIN.fullmatch(word.decode()) for word in self.vocabulary])
@@ -67,11 +66,7 @@ def plain_words(captions: Iterable[str]) -> set[str]:
 
 
 def index_path(folder: Path | None = None) -> Path:
-    """Return the path of the index of the installed table, in `$VISLANG_CACHE`, else in `~/.cache/vislang`.
-
-    Args:
-        folder: of pycocoevalcap; None: where Python finds it.
-    """
+    """Return the path of the index of the table in pycocoevalcap, in `$VISLANG_CACHE`, else in `~/.cache/vislang`."""
     table = _table(folder)
     cache = os.environ.get("VISLANG_CACHE") or Path.home() / ".cache" / "vislang"
     return Path(cache) / f"paraphrases-{table.stat().st_size}-v1.npz"
@@ -79,9 +74,6 @@ def index_path(folder: Path | None = None) -> Path:
 
 def make_index(folder: Path | None = None) -> Path:
     """Make the index, about 110 MB in about 10 seconds, unless it exists, and return its path.
-
-    Args:
-        folder: of pycocoevalcap; None: where Python finds it.
 
     Raises:
         EvalError: no pycocoevalcap, or its table is damaged.

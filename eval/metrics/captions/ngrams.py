@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vislang.core.errors import EvalError
 
-ORDERS = 4  # BLEU-4 and CIDEr both look at 1 to 4 words
+ORDERS = 4  # BLEU-4 and CIDEr both count n-grams of 1 to 4 words
 
 Ints = NDArray[np.int64]
 
@@ -77,11 +77,7 @@ class NgramCounts:
 
 
 def count_ngrams(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> NgramCounts:
-    """Count the n-grams of 1 to 4 words.
-
-    Args:
-        candidates: N tokenized captions.
-        references: for each of them the tokenized references, one or more.
+    """Count the n-grams of 1 to 4 words of N tokenized captions and their references, one or more each.
 
     Raises:
         EvalError: other numbers of both, no images, or an image without references.

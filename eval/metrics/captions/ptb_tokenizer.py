@@ -22,7 +22,7 @@ TIMEOUT = 600.0  # seconds; 30,000 captions take about one
 # pycocoevalcap's list; Java prints brackets in lower case, so that those are kept, there as here.
 _MARKS = "'' ' `` ` -LRB- -RRB- -LCB- -RCB- . ? ! , : - -- ... ;"
 _PUNCTUATION = frozenset(_MARKS.split())
-# What some reader takes for the end of a line or of a text: one of them would shift every later caption.
+# Characters that end a line or a text: one of them would shift every later caption.
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -34,16 +34,13 @@ def one_line(caption: str) -> str:
 def ptb_tokenize(
     captions: Sequence[str], *, timeout: float = TIMEOUT, folder: Path | None = None, java: str | None = None
 ) -> list[str]:
-    """Tokenize with Stanford's PTB tokenizer, all captions in one Java call.
+    """Tokenize with Stanford's PTB tokenizer, all captions in one Java call; words are lower case, without punctuation.
 
     Args:
-        captions: any texts; equal ones are sent once, empty ones stay empty.
+        captions: any texts; empty ones stay empty.
         timeout: seconds for the call.
         folder: of pycocoevalcap; None: where Python finds it.
         java: path of Java; None: `find_java`.
-
-    Returns:
-        For each caption its words, in lower case and without punctuation, joined by spaces.
 
     Raises:
         EvalError: no Java, no jar, a failure or time-out of Java, or another number of lines than was sent.
@@ -63,10 +60,7 @@ def ptb_tokenize(
 
 
 def treebank_tokenize(captions: Sequence[str]) -> list[str]:
-    """Tokenize with the toolkit's own tokenizer, which needs no Java.
-
-    `tokenizer_agreement` measures how often it agrees with PTB.
-    """
+    """Tokenize with the toolkit's own tokenizer, which needs no Java; see `tokenizer_agreement`."""
     words_of = {caption: " ".join(tokenize(one_line(caption))) for caption in dict.fromkeys(captions)}
     return [words_of[caption] for caption in captions]
 

@@ -1,12 +1,12 @@
-"""All caption metrics of a set of captions: one tokenizer call, one METEOR for the whole run, nothing silent.
+"""All caption metrics of a set of captions, with one tokenizer call and one METEOR process.
 
-A metric that cannot run is left out with its reason, and the others are still computed. METEOR's Java works beside
-the other metrics. Corpus scores are pycocoevalcap's: BLEU, METEOR, ROUGE-L 0..1, CIDEr-D 0..10, higher is better.
+A metric that cannot run is left out with its reason, and the others are still computed. Corpus scores are those of
+pycocoevalcap: BLEU, METEOR, ROUGE-L 0..1, CIDEr-D 0..10, higher is better.
 """
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -25,6 +25,7 @@ from vislang.core.errors import EvalError, unknown_name
 Floats = NDArray[np.float64]
 Captions = Mapping[ImageId, str]
 References = Mapping[ImageId, Sequence[str]]
+Tokens = tuple[list[str], list[list[str]]]  # tokenized captions, and the references of each
 
 METRICS = ("bleu", "meteor", "rouge", "cider", "spice")
 BLEU_NAMES = ("bleu1", "bleu2", "bleu3", "bleu4")
@@ -70,15 +71,15 @@ def score_captions(
 
     Args:
         candidates: one raw caption for each image id.
-        references: for each image id its raw captions, one or more; other images may be there too.
+        references: for each image id its raw captions, one or more; other images are ignored.
         metrics: any of `METRICS`.
-        df: stored n-gram frequencies for CIDEr, needed for a single image and wise for small sets.
+        df: stored n-gram frequencies for CIDEr, needed for a single image and recommended for small sets.
         tokenizer: "ptb", "treebank" (no Java), or None for "ptb" where there is Java and "treebank" elsewhere.
-        meteor: a running METEOR to use; started and ended here when None.
+        meteor: a running METEOR to use; None: one is started and stopped.
 
     Raises:
         ConfigError: an unknown metric or tokenizer.
-        EvalError: captions that no honest score can be given to, or tokenizer "ptb" was asked for and cannot run.
+        EvalError: captions that cannot be scored, or tokenizer "ptb" was requested and cannot run.
     """
     return score_systems({"": candidates}, references, metrics=metrics, df=df, tokenizer=tokenizer, meteor=meteor)[""]
 
@@ -94,41 +95,37 @@ def score_systems(
 ) -> dict[str, CaptionScores]:
     """Score several sets of captions with one tokenizer call and one METEOR; see `score_captions`.
 
-    Args:
-        systems: for each name its captions.
-        references: shared by all of them.
-        metrics: any of `METRICS`.
-        df: stored n-gram frequencies for CIDEr.
-        tokenizer: "ptb", "treebank", or None to choose.
-        meteor: a running METEOR to use.
+    `systems` holds the captions of each name; all share the references.
     """
     _require_known(metrics, tokenizer)
     chosen = {name: references_of(captions, references) for name, captions in systems.items()}
-    skipped = {"spice": _NO_SPICE} if "spice" in metrics else {}
+    skipped = {}
+    if "spice" in metrics:
+        skipped["spice"] = _NO_SPICE
     with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(1))  # METEOR's Java answers there, beside the other metrics
-        if "meteor" not in metrics:
-            meteor = None
-        elif meteor is None:
+        pool = stack.enter_context(ThreadPoolExecutor(1))  # METEOR runs there, in parallel with the other metrics
+        if "meteor" in metrics and meteor is None:
             try:
                 meteor = stack.enter_context(Meteor())
             except EvalError as error:
                 skipped["meteor"] = str(error)
         texts = list(chain.from_iterable([*systems[name].values(), *chain(*chosen[name])] for name in systems))
         used, words_of = _tokenize(texts, tokenizer, skipped)
-        ready = pool.submit(meteor.prepare, list(words_of.values())) if meteor else None
+        tokens = {}
+        for name, captions in systems.items():
+            candidates = [words_of[caption] for caption in captions.values()]
+            tokens[name] = candidates, [[words_of[text] for text in others] for others in chosen[name]]
+        running = None
+        if "meteor" in metrics and meteor is not None:
+            running = pool.submit(_meteor_scores, meteor, tokens)
         scores = {}
         for name, captions in systems.items():
-            tokens = [words_of[caption] for caption in captions.values()]
-            others = []
-            for image in chosen[name]:
-                others.append([words_of[caption] for caption in image])
-            task = pool.submit(_meteor_when, ready, meteor, tokens, others) if meteor and ready else None
             unused = max(0, len(references) - len(captions))
             scores[name] = CaptionScores({}, {}, tuple(captions), used, dict(skipped), {}, unused)
-            _add_scores(scores[name], tokens, others, metrics, df)
-            if task is not None:
-                _add_meteor(scores[name], task)
+            _add_scores(scores[name], *tokens[name], metrics, df)
+        if running is not None:
+            for name, found in running.result().items():
+                _add_meteor(scores[name], found)
     return scores
 
 
@@ -140,11 +137,19 @@ def _require_known(metrics: Sequence[str], tokenizer: str | None) -> None:
         raise unknown_name("tokenizer", str(tokenizer), (PTB, TREEBANK))
 
 
-def _meteor_when(
-    ready: "Future[None]", meteor: Meteor, candidates: list[str], references: list[list[str]]
-) -> MeteorScores:
-    ready.result()  # raises what kept METEOR from getting ready; it ran before us in the same thread
-    return meteor.score(candidates, references)
+def _meteor_scores(meteor: Meteor, tokens: Mapping[str, Tokens]) -> dict[str, MeteorScores | str]:
+    """Return METEOR of each set, or why it failed."""
+    try:
+        meteor.prepare(chain.from_iterable([*candidates, *chain(*others)] for candidates, others in tokens.values()))
+    except EvalError as error:
+        return dict.fromkeys(tokens, str(error))
+    found: dict[str, MeteorScores | str] = {}
+    for name, (candidates, others) in tokens.items():
+        try:
+            found[name] = meteor.score(candidates, others)
+        except EvalError as error:
+            found[name] = str(error)
+    return found
 
 
 def _tokenize(texts: list[str], tokenizer: str | None, skipped: dict[str, str]) -> tuple[str, dict[str, str]]:
@@ -176,21 +181,24 @@ def _add_scores(
         result.statistics["bleu"] = scores.statistics
     if "rouge" in metrics:
         _add_mean(result, "rouge_l", rouge_l(candidates, references))
-    if "cider" in metrics and (reason := _cider_is_blind(len(candidates), df, result.tokenizer)):
-        result.skipped["cider"] = reason
-    elif "cider" in metrics:
-        _add_mean(result, "cider", cider(ngrams, df=df))
+    if "cider" in metrics:
+        reason = _why_no_cider(len(candidates), df, result.tokenizer)
+        if reason:
+            result.skipped["cider"] = reason
+        else:
+            _add_mean(result, "cider", cider(ngrams, df=df))
 
 
-def _cider_is_blind(num_images: int, df: DocumentFrequencies | None, tokenizer: str) -> str | None:
-    if df is None:
-        return None if num_images > 1 else "CIDEr of one image is always 0 without document frequencies; give df"
-    if df.tokenizer != tokenizer:
+def _why_no_cider(num_images: int, df: DocumentFrequencies | None, tokenizer: str) -> str:
+    """Return why CIDEr has no meaning, "" where it has one."""
+    if df is None and num_images == 1:
+        return "CIDEr of one image is always 0 without document frequencies; give df"
+    if df is not None and df.tokenizer != tokenizer:
         return (
             f"the document frequencies were counted on {df.tokenizer!r} words and these captions are {tokenizer!r} "
             "words; give a table of the same tokenizer"
         )
-    return None
+    return ""
 
 
 def _add_mean(result: CaptionScores, name: str, per_image: Floats) -> None:
@@ -198,12 +206,10 @@ def _add_mean(result: CaptionScores, name: str, per_image: Floats) -> None:
     result.corpus[name] = float(per_image.mean())
 
 
-def _add_meteor(result: CaptionScores, task: "Future[MeteorScores]") -> None:
-    try:
-        scores = task.result()
-    except EvalError as error:
-        result.skipped["meteor"] = str(error)
+def _add_meteor(result: CaptionScores, found: MeteorScores | str) -> None:
+    if isinstance(found, str):
+        result.skipped["meteor"] = found
         return
-    result.corpus["meteor"] = scores.corpus
-    result.per_image["meteor"] = scores.per_image
-    result.statistics["meteor"] = scores.statistics
+    result.corpus["meteor"] = found.corpus
+    result.per_image["meteor"] = found.per_image
+    result.statistics["meteor"] = found.statistics

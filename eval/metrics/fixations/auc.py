@@ -5,6 +5,8 @@ pixel once. The exact ones use every threshold (they are the probability that a 
 counting half) and count each fixation. All are 0 to 1, higher is better, 0.5 is chance and the result of a constant
 map; all are NaN without fixations.
 
+Maps are float64 [H, W], fixations int64 [n, 2], rows and columns.
+
 References: cvzoya/saliency, code_forMetrics (AUC_Judd.m, AUC_Borji.m, AUC_shuffled.m); Judd et al. 2009; Borji et al.
     2013; Kuemmerer et al. 2018, arXiv:1704.08615 (why all thresholds and all negatives).
 """
@@ -23,14 +25,10 @@ _JITTER = 1e-7
 
 
 def pixels_inside(points: Floats, size: tuple[int, int]) -> tuple[Pixels, int]:
-    """Convert fixations to pixels; those outside of the image are dropped and counted.
+    """Convert fixations, float [n, 2], x and y in pixels, to int64 [m, 2], rows and columns.
 
-    Args:
-        points: float [n, 2], x and y in pixels; x in [0, 1) is the first column.
-        size: (width, height).
-
-    Returns:
-        int64 [m, 2], rows and columns, and how many were dropped, NaN among them.
+    `size` is (width, height); x in [0, 1) is the first column. Fixations outside of the image, NaN among them, are
+    dropped; the second value is how many.
     """
     points = np.asarray(points, np.float64).reshape(-1, 2)
     inside = ((points >= 0) & (points < size)).all(axis=1)
@@ -67,14 +65,8 @@ def _share_above(many: Floats, ordered: Floats) -> float:
 def auc_judd(scores: Floats, pixels: Pixels, random: np.random.Generator, *, jitter: bool = True) -> float:
     """Return the benchmark's AUC-Judd: thresholds at the fixated pixels, negatives all pixels without a fixation.
 
-    Tied scores make a jump that the trapezoid cuts on one side only, so up to 1e-7 is added to each pixel first.
-    pysaliency adds normal noise and counts a pixel as often as it was fixated.
-
-    Args:
-        scores: float64 [H, W].
-        pixels: int64 [n, 2], rows and columns.
-        random: for the jitter.
-        jitter: whether to add it.
+    Tied scores make a jump that the trapezoid cuts on one side only, so with `jitter` up to 1e-7 is added to each pixel
+    of `scores` first. pysaliency adds normal noise and counts a pixel as often as it was fixated.
     """
     pixels = np.unique(pixels, axis=0)
     count = len(pixels)
@@ -101,14 +93,10 @@ def auc_judd_exact(scores: Floats, pixels: Pixels) -> float:
 def auc_borji(
     scores: Floats, pixels: Pixels, random: np.random.Generator, *, splits: int = SPLITS, step: float = STEP
 ) -> float:
-    """Return the benchmark's AUC-Borji: as many random pixels as fixations are the negatives, drawn repeatedly.
+    """Return the benchmark's AUC-Borji: as many random pixels as fixations are the negatives, drawn `splits` times.
 
-    Args:
-        scores: float64 [H, W].
-        pixels: int64 [n, 2]; NaN for fewer than 2 pixels.
-        random: for the negatives.
-        splits: how often they are drawn.
-        step: between thresholds, from 0 to the largest score; the map is brought to 0..1 first.
+    Thresholds are `step` apart, from 0 to the largest score; the map is brought to 0..1 first. NaN for fewer than 2
+    fixated pixels.
     """
     pixels = np.unique(pixels, axis=0)
     if len(pixels) < 2 or scores.min() == scores.max():
@@ -133,14 +121,8 @@ def auc_shuffled(
 ) -> float:
     """Return the benchmark's shuffled AUC: negatives are pixels that were fixated in other images.
 
-    Args:
-        scores: float64 [H, W].
-        pixels: int64 [n, 2]; NaN for fewer than 2 pixels.
-        others: int64 [m, 2], fixations of 10 other images in this one's pixels; each pixel counts once. As many as
-            there are fixations are drawn without replacement, or all if there are fewer; NaN if there are none.
-        random: for the draws.
-        splits: how often they are drawn.
-        step: see `auc_borji`.
+    Of `others`, the fixations of 10 other images in this one's pixels, as many as there are fixations are drawn without
+    replacement, or all if there are fewer; each pixel counts once. NaN for fewer than 2 fixated pixels or no others.
     """
     pixels = np.unique(pixels, axis=0)
     others = np.unique(others, axis=0)
@@ -173,4 +155,6 @@ def _stepwise(scores: Floats, positives: Floats, negatives: Floats, step: float)
 
 
 def _constant_auc(defined: bool) -> float:
-    return 0.5 if defined else float("nan")
+    if defined:
+        return 0.5
+    return float("nan")

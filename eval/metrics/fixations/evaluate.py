@@ -6,8 +6,7 @@ function that returns the map of a record.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,26 +48,7 @@ METRICS = (
 _CEILING_WIDTH = 200  # pixels
 
 
-class Viewed(Protocol):
-    """What a record of fixations must have; `datasets.fixations.records.FixationRecord` does."""
-
-    @property
-    def image_id(self) -> str:
-        """Name of the image."""
-
-    @property
-    def path(self) -> Path:
-        """The image file."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-
-    @property
-    def subjects(self) -> Sequence[Floats]:
-        """For each observer float [n, 2], x and y in pixels."""
-
-
+Viewed = Any  # a `datasets.fixations.records.FixationRecord`, which this layer cannot import
 MapOf = Callable[[Any], np.ndarray]  # a record's map, float [h, w] of any size
 
 
@@ -78,7 +58,7 @@ class FixationProtocol:
 
     Attributes:
         blur: standard deviation of the Gaussian that smooths every map, in shares of the width; 0 for none.
-        centre_prior: how the centre prior enters a map, one of `eval.metrics.fixations.maps.PRIORS`.
+        centre_prior: one of `eval.metrics.fixations.maps.PRIORS`.
         centre_std: of the centre Gaussian, in shares of the sides; as a prior, as a baseline, and as the reference of
             information gain.
         fixation_blur: standard deviation of the Gaussians of a fixation map, in shares of the width.
@@ -224,13 +204,9 @@ def prepare_map(scores: np.ndarray, size: tuple[int, int], protocol: FixationPro
 
 
 def score_map(scores: Floats, truth: GroundTruth, protocol: FixationProtocol, image_id: str) -> dict[str, float]:
-    """Return every metric of one map [H, W]; CC, SIM and KL only where there is a fixation map.
+    """Return every metric of a map [H, W] from `prepare_map`; CC, SIM and KL only where there is a fixation map.
 
-    Args:
-        scores: the map, as `prepare_map` returns it.
-        truth: of the image.
-        protocol: how maps are scored.
-        image_id: decides the random draws.
+    `image_id` decides the random draws.
     """
     random = stream(protocol.seed, "fixations", image_id)
     fixations = truth.fixations
@@ -257,14 +233,9 @@ def evaluate_observers(
 ) -> FixationScores:
     """Score observers by each other, the ceiling: each one is predicted by the smoothed fixations of the others.
 
-    An image's value is the mean over its observers. Maps are 200 pixels wide: their Gaussians are several pixels wide
-    even so, and an image costs fifteen maps. CC, SIM and KL are left out: a map of one observer's few fixations is
-    another one than the fifteen observers' map that models are compared with.
-
-    Args:
-        records: N images.
-        protocol: how maps are scored, but for `blur` and `centre_prior`.
-        progress: wraps the loop over images.
+    An image's value is the mean over its observers. Maps are 200 pixels wide, since an image costs fifteen maps. CC,
+    SIM and KL are left out: a map of one observer's few fixations differs from the fifteen observers' map that models
+    are compared with. `blur` and `centre_prior` of the protocol are not used.
     """
     columns = _empty_columns(len(records))
     pool = _FixationPool(records)

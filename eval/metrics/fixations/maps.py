@@ -15,14 +15,9 @@ PRIORS = ("none", "multiply", "log-add")
 
 
 def resize_map(scores: np.ndarray, size: tuple[int, int]) -> Floats:
-    """Resize a map to the size of an image, bilinearly (the benchmark's `imresize` is bicubic, and overshoots).
+    """Resize a map [h, w] to (width, height), float64, bilinearly.
 
-    Args:
-        scores: float or integer [h, w], higher where people are predicted to look.
-        size: (width, height) in pixels.
-
-    Returns:
-        float64 [height, width].
+    The benchmark's `imresize` is bicubic, and overshoots.
 
     Raises:
         EvalError: not two dimensions, empty, or a number that is not finite.
@@ -45,14 +40,9 @@ def resize_map(scores: np.ndarray, size: tuple[int, int]) -> Floats:
 
 
 def blur_map(scores: Floats, share: float) -> Floats:
-    """Smooth a map by a Gaussian; at an edge the weights inside the image are scaled to sum 1.
+    """Smooth a map, float64 [H, W], by a Gaussian; at an edge the weights inside the image are scaled to sum 1.
 
-    Args:
-        scores: float64 [H, W].
-        share: standard deviation in shares of the width; 0 leaves the map as it is.
-
-    Returns:
-        float64 [H, W].
+    `share` is the standard deviation in shares of the width; 0 leaves the map as it is.
     """
     if share <= 0:
         return scores
@@ -70,15 +60,12 @@ def _weights(length: int, std: float) -> NDArray[np.float32]:
 
 
 def fixation_map(pixels: NDArray[np.int64], shape: tuple[int, int], std: float) -> Floats:
-    """Return the sum of a Gaussian at each fixation, cut at the edges of the image.
+    """Return the sum of a Gaussian at each fixation, float64 [height, width], cut at the edges of the image.
 
     Args:
         pixels: int64 [n, 2], rows and columns.
         shape: (height, width).
         std: standard deviation of the Gaussians, in pixels.
-
-    Returns:
-        float64 [height, width]; all 0 without fixations.
     """
     down = _gaussians(shape[0], pixels[:, 0], std)
     across = _gaussians(shape[1], pixels[:, 1], std)
@@ -91,13 +78,10 @@ def _gaussians(length: int, centres: NDArray[np.int64], std: float) -> Floats:
 
 
 def add_prior(scores: Floats, centre: Floats, prior: str) -> Floats:
-    """Combine a map with a centre prior.
+    """Combine a map, float64 [H, W], with a centre prior above 0.
 
-    Args:
-        scores: float64 [H, W].
-        centre: float64 [H, W], above 0.
-        prior: "none"; "multiply": the map scaled to 0..1, times the prior; "log-add": the standardised map is taken
-            as a log density and the logarithm of the prior is added.
+    "multiply": the map scaled to 0..1, times the prior; "log-add": the standardised map is taken as a log density and
+    the logarithm of the prior is added.
 
     Raises:
         ConfigError: no such prior.

@@ -68,15 +68,10 @@ def kl(scores: Floats, fixated: Floats) -> float:
 
 
 def information_gain(scores: Floats, pixels: Pixels, baseline: Floats) -> float:
-    """Return the information gain over a baseline in bits per fixation; higher is better, NaN without fixations.
+    """Return the information gain over a baseline map in bits per fixation; higher is better, NaN without fixations.
 
     Both are scaled to 0..1, then to sum 1, as in the benchmark: a fixation on the map's lowest pixel costs some 35
     bits, so maps that were not made as densities come out far below 0. pysaliency defines it for densities only.
-
-    Args:
-        scores: float64 [H, W].
-        pixels: int64 [n, 2].
-        baseline: float64 [H, W]; which one decides the number, so that there is no default.
     """
     _require_pair(scores, baseline)
     if not len(pixels):
