@@ -275,7 +275,7 @@ def test_boxes_are_captioned_by_models_of_regions_and_of_whole_pictures(drawn, t
     for result in results.values():
         assert result["num_boxes"] == len(things)
         assert set(result["metrics"]) >= {"bleu1", "bleu4", "rouge_l", "cider"}
-    args = argparse.Namespace(split="test", dataset_name=None)
+    args = argparse.Namespace(split="test", dataset_name=None, out=tmp_path)
     data = open_split(args, "scenes", drawn / "scenes", drawn / "cache.h5", [])
     boxes = named_boxes(data, notes)
     assert len({box.key for box in boxes}) == len(boxes) == len(things)
