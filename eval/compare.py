@@ -32,21 +32,19 @@ def compare(args: argparse.Namespace) -> int:
     """Compare and print one line per metric."""
     from dataclasses import asdict
 
-    from eval.metrics.bootstrap import paired_comparison
+    from eval.metrics.bootstrap import difference_lines, paired_comparison
     from eval.results.ranks import load_ranks, only_dataset, ranks_path, require_same_queries
 
-    dataset = args.dataset or only_dataset(args.a, split=args.split, protocol=args.protocol)
-    a = load_ranks(ranks_path(args.a, dataset=dataset, split=args.split, protocol=args.protocol))
-    b = load_ranks(ranks_path(args.b, dataset=dataset, split=args.split, protocol=args.protocol))
+    where = {"split": args.split, "protocol": args.protocol}
+    dataset = args.dataset or only_dataset(args.a, **where)
+    a = load_ranks(ranks_path(args.a, dataset=dataset, **where))
+    b = load_ranks(ranks_path(args.b, dataset=dataset, **where))
     require_same_queries(a, b)
     differences = paired_comparison(a.folds, b.folds, resamples=args.resamples, seed=args.seed)
     if args.json:
         print(json.dumps({name: asdict(one) for name, one in differences.items()}, indent=1))
         return DONE
-    print(f"A = {args.a}\nB = {args.b}\n{'metric':<10}{'A':>9}{'B':>9}{'B - A':>9}   95 % interval        p")
-    for name, one in differences.items():
-        interval = f"[{one.low:+.3f}, {one.high:+.3f}]"
-        print(f"{name:<10}{one.a:>9.3f}{one.b:>9.3f}{one.difference:>+9.3f}   {interval:<19}{one.p_value:>7.4f}")
+    print("\n".join(difference_lines(str(args.a), str(args.b), differences)))
     return DONE
 
 

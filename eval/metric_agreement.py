@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from eval.metrics.captions.score import CaptionScores
 
 METRICS = ("bleu", "meteor", "rouge", "cider")
-METEOR_TIMEOUT = 3600.0  # seconds for one answer: the crowd's 47,830 pairs are one question, and machines may be busy
+METEOR_TIMEOUT = 3600.0  # seconds for one answer: the crowd's 47,830 pairs are sent at once
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,7 +64,7 @@ def measure(args: argparse.Namespace) -> int:
 
 
 def read_judgements(folder: Path) -> "dict[str, Judged]":
-    """Read both files of judgements with the captions that they speak of."""
+    """Read both files of judgements with the captions that they judge."""
     from datasets.captions.flickr import FLICKR8K, read_token_file
     from datasets.captions.human_judgements import CROWD_FILE, EXPERT_FILE, read_crowd, read_expert
     from eval.tables.metric_agreement import CROWD, EXPERT
@@ -79,7 +79,7 @@ def read_judgements(folder: Path) -> "dict[str, Judged]":
 def score_judged(
     judged: "dict[str, Judged]", metrics: tuple[str, ...], tokenizer: str | None
 ) -> "dict[str, CaptionScores]":
-    """Score each rating's candidate as an image of its own, so a pair of three ratings stands there three times.
+    """Score each rating's candidate as an image of its own, so a pair of three ratings counts three times.
 
     Returns:
         for each name scores of P x R images, the R of a pair one after another.
@@ -91,14 +91,16 @@ def score_judged(
     systems: dict[str, dict[int | str, str]] = {}
     references: dict[int | str, tuple[str, ...]] = {}
     for name, pairs in judged.items():
-        each = pairs.ratings.shape[1]
-        ids = [f"{name} {row} {time}" for row in range(len(pairs.candidates)) for time in range(each)]
-        systems[name] = {one: pairs.candidates[row // each] for row, one in enumerate(ids)}
-        references |= {one: pairs.references[row // each] for row, one in enumerate(ids)}
+        systems[name] = {}
+        for row, candidate in enumerate(pairs.candidates):
+            for time in range(pairs.ratings.shape[1]):
+                image = f"{name} {row} {time}"
+                systems[name][image] = candidate
+                references[image] = pairs.references[row]
     with contextlib.ExitStack() as stack:
         meteor = None
         if "meteor" in metrics:
-            with contextlib.suppress(EvalError):  # score_systems meets it again and notes the reason
+            with contextlib.suppress(EvalError):  # score_systems raises it again and notes the reason
                 meteor = stack.enter_context(Meteor(timeout=METEOR_TIMEOUT))
         return score_systems(systems, references, metrics=metrics, tokenizer=tokenizer, meteor=meteor)
 

@@ -35,12 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write_results_page(args: argparse.Namespace) -> int:
-    """Read, write and say where.
-
-    Raises:
-        DataError: a file is no JSON, or the folder holds no results.
-        EvalError: a result that lacks a field.
-    """
+    """Read, write and say where; errors as for `results_page`."""
     from vislang.core.files import write_text
 
     folder = Path(os.path.relpath(args.results, args.out.parent)).as_posix()

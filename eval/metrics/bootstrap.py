@@ -79,6 +79,16 @@ def paired_difference(a: float, b: float, resampled: NDArray[np.float64]) -> Dif
     return Difference(a, b, b - a, *percentile_interval(resampled), p_value)
 
 
+def difference_lines(a: str, b: str, differences: Mapping[str, Difference], digits: int = 3) -> list[str]:
+    """Format the comparison of two runs, of which `a` and `b` are the names, as a plain table."""
+    lines = [f"A = {a}", f"B = {b}", f"{'metric':<10}{'A':>9}{'B':>9}{'B - A':>9}   95 % interval        p"]
+    for name, one in differences.items():
+        interval = f"[{one.low:+.{digits}f}, {one.high:+.{digits}f}]"
+        line = f"{name:<10}{one.a:>9.{digits}f}{one.b:>9.{digits}f}{one.difference:>+9.{digits}f}"
+        lines.append(f"{line}   {interval:<19}{one.p_value:>7.4f}")
+    return lines
+
+
 def resampled_metrics(
     folds: Sequence[Ranks], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, NDArray[np.float64]]:

@@ -33,14 +33,9 @@ _FULL = {"cider": 120.0, "bleu4": 50.0, "meteor": 50.0, "rouge_l": 100.0}  # whe
 
 @dataclass(frozen=True)
 class CaptionedImage:
-    """One image of the gallery.
+    """An image of the gallery with the captioner's caption and those of people.
 
-    Attributes:
-        name: the image's id.
-        path: the image file, None where only features are at hand.
-        caption: of the captioner.
-        references: captions that people wrote.
-        cider: of this caption, times 100; None where it could not be measured.
+    `path` is None where only features are at hand; `cider` of the caption is times 100, None where not measured.
     """
 
     name: str
@@ -79,25 +74,19 @@ def caption_results_page(
     return Page(f"Captions on {last.dataset}, {last.split}", tags, sections)
 
 
-def pick_captions(
-    scores: CaptionScores, *, ranked: int = RANKED, random: int = RANDOM, seed: int = 0
-) -> dict[str, list[int]]:
-    """Pick rows for the gallery; no image comes twice.
+def pick_captions(scores: CaptionScores, *, ranked: int = RANKED, random: int = RANDOM) -> dict[str, list[int]]:
+    """Pick rows of `scores.image_ids` for the gallery, by heading; no image comes twice.
 
     Args:
         scores: of one run.
         ranked: how many of the best and of the worst, by CIDEr; none where CIDEr was not measured.
         random: how many of the others.
-        seed: decides the random ones.
-
-    Returns:
-        {heading: rows of `scores.image_ids`}: best first, worst first, random in drawn order.
 
     Raises:
-        EvalError: nothing to show was asked for.
+        EvalError: nothing to show was requested.
     """
     if ranked < 0 or random < 0 or ranked + random == 0:
-        raise EvalError(f"gallery of {ranked} ranked and {random} random captions was asked for, expected 1 or more")
+        raise EvalError(f"gallery of {ranked} ranked and {random} random captions was requested, expected 1 or more")
     count = len(scores.image_ids)
     order: list[int] = []
     if "cider" in scores.per_image:
@@ -107,7 +96,7 @@ def pick_captions(
     worst = order[::-1][:ranked]
     taken = {*best, *worst}
     others = []
-    for row in stream(seed, "gallery", "captions").permutation(count).tolist():
+    for row in stream(0, "gallery", "captions").permutation(count).tolist():
         if row not in taken:
             others.append(row)
     picks = {"Best by CIDEr": best, "Worst by CIDEr": worst, "Picked at random from the rest": others[:random]}

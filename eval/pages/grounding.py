@@ -22,12 +22,7 @@ from vislang.draw.html.page import Page
 
 @dataclass(frozen=True)
 class GroundedSentence:
-    """A sentence over its image.
-
-    Attributes:
-        drawing: the image with the region of each part, as a data URI.
-        parts: the sentence, cut; each part with whether its region is the whole image.
-    """
+    """A sentence: its image with the region of each part, as a data URI, and (part, is the whole image) in order."""
 
     drawing: str
     parts: Sequence[tuple[str, bool]]
@@ -40,7 +35,7 @@ def grounding_page(
 
     Args:
         results: best last; none where no boxes are known.
-        sentences: to show, picked without regard to how well they went.
+        sentences: to show, picked at random.
         title: plain text.
         tags: short facts, plain text.
     """

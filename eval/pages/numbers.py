@@ -21,7 +21,7 @@ def metric_card(
         metric: its name.
         spread: how much the seeds differ, in words; None: as the result says.
         unit: written behind the number.
-        full: where the bar's rail ends.
+        full: value at the end of the bar.
     """
     seeds = [run.metrics[metric] for run in result.per_seed]
     if spread is None:

@@ -18,7 +18,7 @@ _NOTE = "Picked at random, not by how well they did. ✓ is right, ✗ belongs t
 
 @dataclass(frozen=True)
 class RankedItem:
-    """One candidate found for a query: its row, its score (higher is better), whether it is a right answer."""
+    """A candidate for a query: its row, its score (higher is better), whether it is a right answer."""
 
     row: int
     score: float
@@ -27,13 +27,7 @@ class RankedItem:
 
 @dataclass(frozen=True)
 class Query:
-    """One query and its best candidates, best first.
-
-    Attributes:
-        row: of the image or sentence that asks.
-        rank: of the best right answer, counted from 1, with ties against us.
-        matches: the first few candidates.
-    """
+    """A query image or sentence, the rank from 1 of its best right answer, and the first candidates."""
 
     row: int
     rank: int
@@ -42,14 +36,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Collection:
-    """The images and sentences that a gallery's rows point to.
-
-    Attributes:
-        names: one for each image, shown where there is no picture.
-        paths: the image files, None where there is none.
-        sentences: one for each caption row.
-        image_of_caption: the image row of each caption.
-    """
+    """The images and sentences that a gallery's rows point to; an image without file has no path."""
 
     names: Sequence[str]
     paths: Sequence[Path | None]
@@ -72,7 +59,6 @@ def build_gallery(
     *,
     queries: int = 12,
     top: int = 5,
-    seed: int = 0,
 ) -> Gallery:
     """Pick queries at random, not by how well they did, and find their best candidates.
 
@@ -82,33 +68,27 @@ def build_gallery(
         image_of_caption: int [M], values 0..N-1.
         queries: how many images, and how many sentences, to show.
         top: how many candidates for each.
-        seed: decides the picks.
 
     Raises:
-        EvalError: nothing to show was asked for.
+        EvalError: nothing to show was requested.
     """
     if queries < 1 or top < 1:
-        raise EvalError(f"gallery of {queries} queries with {top} candidates was asked for, expected 1 or more of both")
+        raise EvalError(f"gallery of {queries} queries with {top} candidates was requested, expected 1 or more of both")
     images = np.asarray(image_embeddings, np.float32)
     captions = np.asarray(caption_embeddings, np.float32)
     owners = np.asarray(image_of_caption)
     image_queries = []
-    for row in stream(seed, "gallery", "images").permutation(len(images))[:queries]:
+    for row in stream(0, "gallery", "images").permutation(len(images))[:queries]:
         image_queries.append(_query(row, captions @ images[row], owners == row, top))
     sentence_queries = []
-    for row in stream(seed, "gallery", "sentences").permutation(len(captions))[:queries]:
+    for row in stream(0, "gallery", "sentences").permutation(len(captions))[:queries]:
         is_owner = np.arange(len(images)) == owners[row]
         sentence_queries.append(_query(row, images @ captions[row], is_owner, top))
     return Gallery(tuple(image_queries), tuple(sentence_queries))
 
 
 def gallery_sections(gallery: Gallery, collection: Collection) -> list[str]:
-    """Return both halves of the gallery as HTML sections.
-
-    Args:
-        gallery: what the model retrieved.
-        collection: what its rows stand for.
-    """
+    """Return both halves of the gallery as HTML sections."""
     pictures = _pictures(gallery, collection)
     by_image = [_image_query(query, collection, pictures) for query in gallery.image_queries]
     by_sentence = [_sentence_query(query, collection, pictures) for query in gallery.sentence_queries]

@@ -122,8 +122,8 @@ class AgreementPart:
     ratings: int
     own_references: int
     variant: str
-    tau: Scores
-    other_tau: Scores
+    tau: Scores = field(default_factory=dict)
+    other_tau: Scores = field(default_factory=dict)
     tau_of_mean_rating: Scores = field(default_factory=dict)
 
 

@@ -188,7 +188,7 @@ class DomainScores:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One classified image: its domain, its true class, and the class that each seed's network predicts."""
+    """A classified image: its domain, its true class, and the class that each seed's network predicts."""
 
     domain: str
     label: str

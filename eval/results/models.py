@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from eval.results.result import Scores, SeedRun, summarize_seeds
 from vislang.core.errors import CheckpointError, EvalError
 from vislang.core.files import read_json
+from vislang.training.checkpoints import CONFIG, HISTORY
 
 TASK_OF_KIND = {"vse": "retrieval", "captioner": "captions", "aligner": "alignment", "classifier": "classification"}
 
@@ -45,12 +46,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What one model did on a split; the modules of the tables hold a subclass for each kind of result.
-
-    Attributes:
-        model: that ran.
-        seconds: spent.
-    """
+    """What one model did on a split, and the seconds spent; `eval.tables` holds a subclass for each kind of result."""
 
     model: ModelInfo
     seconds: float = 0.0
@@ -97,8 +93,6 @@ def training_seconds(checkpoint: Path, epochs: int | None) -> float | None:
     Raises:
         CheckpointError: fewer epochs than expected.
     """
-    from vislang.training.checkpoints import HISTORY
-
     if not (checkpoint / HISTORY).is_file():
         return None
     rows = read_json(checkpoint / HISTORY, "training history", "train on, or copy the checkpoint anew")
@@ -116,8 +110,6 @@ def require_kind(checkpoints: Sequence[Path], kind: str) -> None:
     Raises:
         CheckpointError: some are of another kind that has a task of its own.
     """
-    from vislang.training.checkpoints import CONFIG
-
     for folder in checkpoints:
         if not (folder / CONFIG).is_file():
             continue
@@ -140,8 +132,8 @@ def group_by_row(runs: Sequence[R], name: str | None, prefix: str = "") -> dict[
 
     Args:
         runs: of one model each.
-        name: what the user calls the row, None: such as "vse-best-mobilenet_v2".
-        prefix: leads that name.
+        name: of the row; None: such as "vse-best-mobilenet_v2".
+        prefix: of that name.
 
     Raises:
         EvalError: the same model or seed twice, or one name for several rows.
@@ -153,14 +145,13 @@ def group_by_row(runs: Sequence[R], name: str | None, prefix: str = "") -> dict[
     _require_different(runs, rows)
     if name is not None and len(rows) > 1:
         raise EvalError(f"--name {name} was given for {len(rows)} different settings; leave it out or run them apart")
-    names = {}
-    for settings, row in rows.items():
+    titles = []
+    for row in rows.values():
         model = row[0].model
-        names[settings] = name or "-".join(filter(None, (prefix, model.preset, model.backbone)))
+        titles.append(name or "-".join(filter(None, (prefix, model.preset, model.backbone))))
     named = {}
-    for settings, row in rows.items():
-        title = names[settings]
-        if list(names.values()).count(title) > 1:  # same preset, other --set
+    for title, (settings, row) in zip(titles, rows.items(), strict=True):
+        if titles.count(title) > 1:  # same preset, other --set
             title += f"-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
         named[title] = row
     return named

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
+
 from vislang.core.errors import EvalError
 from vislang.core.files import file_name, read_json, write_json
 from vislang.core.provenance import Provenance, provenance
@@ -29,7 +31,17 @@ class SeedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What a row is about, known before it is measured; the fields are those of `Result`."""
+    """What is known of a row before it is measured.
+
+    Attributes:
+        name: such as "vse-best-mobilenet_v2".
+        system: what is measured, such as "vse".
+        dataset: as in the tables.
+        split: of the data set; "" where it has none.
+        config: every setting of the model.
+        data_fingerprint: of the images and annotations.
+        seconds: spent on the measurement.
+    """
 
     name: str
     system: str
@@ -41,40 +53,26 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Result(Row):
     """One row of a table; `eval.results.kinds` holds a subclass for each kind of table.
 
     Attributes:
         kind: of table, such as "retrieval".
         main_metric: that orders the rows; "" for the order of names.
-        name: of the row, such as "vse-best-mobilenet_v2".
-        system: what was measured, such as "vse".
-        dataset: as in the tables.
-        split: of the data set; "" where it has none.
         metrics: the main numbers, means over seeds.
         std: sample standard deviation over seeds of each metric; empty for one seed.
         intervals: the ends of the 95 % interval of each metric.
         per_seed: the trained models of the row; empty where nothing was trained.
-        config: every setting of the model.
-        data_fingerprint: of the images and annotations.
-        seconds: spent on the measurement.
         provenance: the code that measured.
     """
 
     kind: ClassVar[str]
     main_metric: ClassVar[str] = ""
-    name: str
-    system: str
-    dataset: str = ""
-    split: str = ""
     metrics: Scores = field(default_factory=dict)
     std: Scores = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     interval_method: str = ""
     per_seed: tuple[SeedRun, ...] = ()
-    config: dict[str, Any] = field(default_factory=dict)
-    data_fingerprint: str | None = None
-    seconds: float | None = None
     provenance: Provenance = field(default_factory=provenance)
 
     def file_name(self) -> str:
@@ -105,19 +103,13 @@ R = TypeVar("R", bound=Result)
 
 
 def summarize_seeds(per_seed: Sequence[Mapping[str, float]]) -> tuple[Scores, Scores]:
-    """Return the mean over seeds and, for several seeds, the sample standard deviation of each metric.
-
-    Args:
-        per_seed: the metrics of each seed; those that a seed lacks are left out.
-    """
-    import numpy as np
-
+    """Return means and, for several seeds, sample standard deviations of the metrics that all seeds have."""
     means: Scores = {}
     stds: Scores = {}
     for name in per_seed[0]:
-        if not all(name in metrics for metrics in per_seed):
+        values = [metrics[name] for metrics in per_seed if name in metrics]
+        if len(values) < len(per_seed):
             continue
-        values = [metrics[name] for metrics in per_seed]
         means[name] = float(np.mean(values))
         if len(values) > 1:
             stds[name] = float(np.std(values, ddof=1))
@@ -202,10 +194,7 @@ def _read_fields(cls: Any, values: Mapping[str, Any], path: Path) -> Any:
     for name in values:
         if name not in fields:
             raise EvalError(f"result {path} has a field {name!r} that {cls.__name__} does not have; {_NEXT}")
-    missing = []
-    for name, one in fields.items():
-        if name not in values and not _is_optional(one):
-            missing.append(name)
+    missing = [name for name, one in fields.items() if name not in values and not _is_optional(one)]
     if missing:
         raise EvalError(f"result {path} lacks {', '.join(missing)}; {_NEXT}")
     hints = typing.get_type_hints(cls)

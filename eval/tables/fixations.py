@@ -24,7 +24,6 @@ _COLUMNS = {  # metric: heading and digits
     "ig": ("IG", 2),
 }
 _WITH_INTERVALS = ("sauc_exact", "nss", "cc", "auc_judd")
-_NOT_RIVALS = (OBSERVERS, "centre", "uniform")
 
 
 @dataclass(frozen=True)
@@ -79,17 +78,17 @@ def fixation_result(
 
 def _best_baseline(baselines: Mapping[str, FixationScores]) -> str:
     """Return the bottom-up baseline with the best shuffled AUC; without OpenCV the best of centre and uniform."""
-    rivals = [name for name in baselines if name not in _NOT_RIVALS]
-    if not rivals:
-        rivals = [name for name in baselines if name != OBSERVERS]
-
-    def shuffled_auc(name: str) -> float:
-        summary = baselines[name].summary()["sauc_exact"]
-        if summary is None:
-            return 0.0
-        return summary.mean
-
-    return max(rivals, key=shuffled_auc)
+    bottom_up = {}
+    others = {}
+    for name, scores in baselines.items():
+        summary = scores.summary()["sauc_exact"]
+        mean = 0.0 if summary is None else summary.mean
+        if name in ("centre", "uniform"):
+            others[name] = mean
+        elif name != OBSERVERS:
+            bottom_up[name] = mean
+    rivals = bottom_up or others
+    return max(rivals, key=rivals.__getitem__)
 
 
 def fixation_section(results: Sequence[FixationResult], folder: str | None = None) -> str:
@@ -112,7 +111,7 @@ def fixation_section(results: Sequence[FixationResult], folder: str | None = Non
     if OBSERVERS in last.baselines:
         rows.append([cell(OBSERVERS), *_numbers(last.baselines[OBSERVERS])])
     return section(
-        f"Eye fixations: {cell(last.dataset)}{_suffix(protocol)}",
+        ", ".join(filter(None, (f"Eye fixations: {cell(last.dataset)}", protocol.suffix()))),
         f"{last.num_images:,} images, {last.num_fixations:,} fixations inside of them, {last.outside:,} left out. Every"
         f" map is {blur}. Higher is better but for KL. sAUC: the probability that a fixation scores higher than one"
         f" made on another image, ties counting half; benchmark: thresholds of {protocol.step:g}, {protocol.splits}"
@@ -121,12 +120,6 @@ def fixation_section(results: Sequence[FixationResult], folder: str | None = Non
         table_lines(["method", *(heading for heading, _ in _COLUMNS.values())], rows),
         list(map(_note, results)),
     )
-
-
-def _suffix(protocol: FixationProtocol) -> str:
-    if not protocol.suffix():
-        return ""
-    return f", {protocol.suffix()}"
 
 
 def _note(result: FixationResult) -> str:

@@ -55,27 +55,22 @@ def agreement(judged: Judged, scores: Mapping[str, NDArray[np.float64]], variant
         variant: "b" or "c", the published one.
     """
     other = _OTHER[variant]
-    mean = judged.ratings.mean(axis=1, keepdims=True)
-    tau = {}
-    other_tau = {}
-    tau_of_mean = {}
-    for name in TITLES:
-        if name not in scores:
-            continue
-        tau[name] = kendall_tau(scores[name], judged.ratings, variant)
-        other_tau[name] = kendall_tau(scores[name], judged.ratings, other)
-        if judged.ratings.shape[1] > 1:
-            tau_of_mean[name] = kendall_tau(scores[name], mean, variant)
-    return AgreementPart(
+    part = AgreementPart(
         pairs=len(judged.candidates),
         images=len(set(judged.images)),
         ratings=int(judged.ratings.size),
         own_references=judged.own,
         variant=f"tau-{variant}",
-        tau=tau,
-        other_tau=other_tau,
-        tau_of_mean_rating=tau_of_mean,
     )
+    mean = judged.ratings.mean(axis=1, keepdims=True)
+    for name in TITLES:
+        if name not in scores:
+            continue
+        part.tau[name] = kendall_tau(scores[name], judged.ratings, variant)
+        part.other_tau[name] = kendall_tau(scores[name], judged.ratings, other)
+        if judged.ratings.shape[1] > 1:
+            part.tau_of_mean_rating[name] = kendall_tau(scores[name], mean, variant)
+    return part
 
 
 def agreement_section(results: Sequence[AgreementResult], folder: str | None = None) -> str:

@@ -42,7 +42,7 @@ def retrieval_result(
         row: what was ranked.
         runs: one for each seed; the metrics are means over them.
         protocol: "full" or "five-folds".
-        repeated: the folds of a run are its checkpoints over the same images.
+        repeated: whether the folds of a run are its checkpoints over the same images.
         resamples: of the bootstrap intervals.
 
     Raises:

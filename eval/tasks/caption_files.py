@@ -5,12 +5,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from eval.metrics.bootstrap import RESAMPLES
+from datasets.records import ImageRecord, of_split
+from datasets.registry import read, reader_options
+from eval.metrics.bootstrap import RESAMPLES, difference_lines
 from eval.metrics.captions.bootstrap import compare_captions, mean_intervals
-from eval.metrics.captions.coco_files import ImageId, read_references, read_results, references_of
+from eval.metrics.captions.coco_files import read_references, read_results, references_of
 from eval.metrics.captions.diversity import caption_diversity
 from eval.metrics.captions.document_frequencies import find_table
 from eval.metrics.captions.score import Captions, CaptionScores, References, score_systems
@@ -20,9 +21,6 @@ from eval.tables.captions import percent, percent_intervals
 from vislang.core.cli import DONE
 from vislang.core.errors import ConfigError, ToolkitError
 from vislang.core.files import require_writable_folder
-
-if TYPE_CHECKING:
-    from datasets.records import ImageRecord
 
 
 def score_file(args: argparse.Namespace) -> int:
@@ -39,11 +37,13 @@ def score_file(args: argparse.Namespace) -> int:
     require_writable_folder(args.out)
     systems: dict[str, Captions] = {"results": captions}
     trouble = None
-    if args.against:
-        try:
-            systems["against"] = read_other(args.against, references)
-        except ToolkitError as error:
-            trouble = error
+    try:
+        if args.against:
+            other = read_results(args.against)
+            references_of(other, references)
+            systems["against"] = other
+    except ToolkitError as error:
+        trouble = error
     scores = score_systems(systems, references, df=weights, tokenizer=args.tokenizer)
     result = file_result(args, captions, scores["results"], training)
     try:
@@ -69,13 +69,10 @@ def read_references_and_training(args: argparse.Namespace) -> tuple[References, 
         ConfigError: neither was named.
         ToolkitError: they cannot be read.
     """
-    from datasets import registry
-    from datasets.records import of_split
-
     training = None
     records: tuple[ImageRecord, ...] | None = None
     if args.dataset and args.data:
-        records = registry.read(args.dataset, args.data, options=registry.reader_options(args.option))
+        records = read(args.dataset, args.data, options=reader_options(args.option))
         training = training_captions(records) or None
     if args.references:
         return read_references(args.references), training
@@ -84,7 +81,7 @@ def read_references_and_training(args: argparse.Namespace) -> tuple[References, 
     return {record.image_id: list(record.captions) for record in of_split(records, args.split)}, training
 
 
-def training_captions(records: Sequence["ImageRecord"]) -> list[str]:
+def training_captions(records: Sequence[ImageRecord]) -> list[str]:
     """Return every caption that a captioner may have been trained on."""
     captions: list[str] = []
     for record in records:
@@ -93,15 +90,8 @@ def training_captions(records: Sequence["ImageRecord"]) -> list[str]:
     return captions
 
 
-def read_other(path: Path, references: References) -> Captions:
-    """Read the second file and check that its images have references."""
-    captions = read_results(path)
-    references_of(captions, references)
-    return captions
-
-
 def file_result(
-    args: argparse.Namespace, captions: Mapping[ImageId, str], scores: CaptionScores, training: list[str] | None
+    args: argparse.Namespace, captions: Captions, scores: CaptionScores, training: list[str] | None
 ) -> CaptionFileResult:
     """Return everything about one file's captions; scores are times 100."""
     intervals = {}
@@ -167,14 +157,6 @@ def score_table(result: CaptionFileResult) -> str:
         lines.append(f"note: {result.unused_references:,} more images have references and no caption here")
     lines.extend(f"not measured, {name}: {reason}" for name, reason in result.skipped.items())
     if result.comparison is not None:
-        lines.extend(_comparison_lines(result.comparison))
+        comparison = result.comparison
+        lines += ["", *difference_lines(comparison.a, comparison.b, comparison.differences, digits=2)]
     return "\n".join(lines)
-
-
-def _comparison_lines(comparison: CaptionComparison) -> list[str]:
-    lines = ["", f"A = {comparison.a}", f"B = {comparison.b}"]
-    lines.append(f"{'metric':<10}{'A':>9}{'B':>9}{'B - A':>9}   95 % interval        p")
-    for name, one in comparison.differences.items():
-        interval = f"[{one.low:+.2f}, {one.high:+.2f}]"
-        lines.append(f"{name:<10}{one.a:>9.2f}{one.b:>9.2f}{one.difference:>+9.2f}   {interval:<19}{one.p_value:>7.4f}")
-    return lines
