@@ -45,11 +45,7 @@ def write_results_page(args: argparse.Namespace) -> int:
 
 
 def results_page(folder: Path, link: str) -> str:
-    """Return the page.
-
-    Args:
-        folder: of the results.
-        link: path of that folder from the page, ending in "/".
+    """Return the page; `link` is the path of the results' folder from the page, ending in "/".
 
     Raises:
         DataError: a file is no JSON, or the folder holds no results.

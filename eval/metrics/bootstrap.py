@@ -33,15 +33,12 @@ class Difference:
 def bootstrap_intervals(
     runs: Sequence[Sequence[Ranks]], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Return the 95 % percentile interval of each metric, averaged over runs.
+    """Return the 95 % percentile interval of each metric, averaged over runs that ranked the same images.
 
-    Args:
-        runs: for each run (seed of training) the ranks of its folds; all runs ranked the same images.
-        resamples: number of draws, 40 or more.
-        seed: of the draws.
+    `runs` holds, for each training seed, the ranks of its folds.
 
     Raises:
-        EvalError: no runs, runs over other images, or too few resamples.
+        EvalError: no runs, runs over other images, or less than 40 resamples.
     """
     if not runs:
         raise EvalError("got no runs, expected the ranks of at least one")
@@ -53,16 +50,12 @@ def bootstrap_intervals(
 def paired_comparison(
     ranks_a: Sequence[Ranks], ranks_b: Sequence[Ranks], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Difference]:
-    """Compare two runs that ranked the same images and captions, drawing the same images for both.
+    """Compare two runs that ranked the same images and captions, from the ranks of their folds, on the same draws.
 
-    Args:
-        ranks_a: the ranks of run A, one entry for each fold.
-        ranks_b: the same for run B.
-        resamples: number of draws, 40 or more; the smallest p-value is 2 / (resamples + 1).
-        seed: of the draws.
+    The smallest p-value is 2 / (resamples + 1).
 
     Raises:
-        EvalError: the runs did not rank the same images and captions, or too few resamples.
+        EvalError: the runs did not rank the same images and captions, or less than 40 resamples.
     """
     _require_same_queries(ranks_a, ranks_b)
     a = retrieval_metrics(ranks_a).to_json()
@@ -97,7 +90,7 @@ def resampled_metrics(
     The draws depend on the seed and on the number of images only, so runs can be paired.
 
     Raises:
-        EvalError: too few resamples.
+        EvalError: less than 40 resamples.
     """
     require_resamples(resamples)
     totals = {name: np.zeros(resamples) for name in METRICS}
@@ -121,20 +114,15 @@ def resampled_metrics(
     return means
 
 
-def mean_interval(
-    values: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float] | None:
-    """Return the 95 % percentile interval of a mean over images; for a difference, pass the differences.
+def mean_interval(values: NDArray[np.float64], *, resamples: int = RESAMPLES) -> tuple[float, float] | None:
+    """Return the 95 % percentile interval of a mean over images, float [N]; for a difference, pass the differences.
 
-    Args:
-        values: float [N], one for each image; NaN is left out. None is returned where all are.
-        resamples: number of draws.
-        seed: of the draws.
+    NaN is left out; None is returned where all are.
     """
     values = values[~np.isnan(values)]
     if not len(values):
         return None
-    drawn = stream(seed, "bootstrap", 0, len(values)).integers(len(values), size=(resamples, len(values)))
+    drawn = stream(0, "bootstrap", 0, len(values)).integers(len(values), size=(resamples, len(values)))
     return percentile_interval(values[drawn].mean(axis=1))
 
 

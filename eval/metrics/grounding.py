@@ -26,40 +26,25 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class GroundedPhrase:
-    """The outcome for one phrase; each measure is 0 or 1, or a probability where a method draws at random.
+    """The outcome for one phrase; each measure is 0 or 1, or a probability where a method draws at random."""
 
-    Attributes:
-        image: row of its image, for intervals over images.
-        kind: of the phrase, such as "people".
-        pointing: the centre of the best region lies in an annotated box.
-        r1: the best region overlaps an annotated box enough.
-        r5: one of the best five does.
-        r10: one of the best ten does.
-        bound: any region does: the upper bound of every ranking of these regions.
-        pointing_bound: the centre of any region lies in an annotated box.
-    """
-
-    image: int
-    kind: str
-    pointing: float
-    r1: float
-    r5: float
-    r10: float
-    bound: float
-    pointing_bound: float
+    image: int  # row of its image, for intervals over images
+    kind: str  # of the phrase, such as "people"
+    pointing: float  # the centre of the best region lies in an annotated box
+    r1: float  # the best region overlaps an annotated box enough
+    r5: float  # one of the best five does
+    r10: float  # one of the best ten does
+    bound: float  # any region does: the upper bound of every ranking of these regions
+    pointing_bound: float  # the centre of any region lies in an annotated box
 
 
 def ground_phrase(
     image: int, kind: str, regions: np.ndarray, boxes: np.ndarray, *, offered: np.ndarray | None = None
 ) -> GroundedPhrase:
-    """Score a ranking of regions.
+    """Score a ranking of regions, float [R, 4], best first, against annotated boxes, float [K, 4], K >= 1.
 
-    Args:
-        image: row of the phrase's image.
-        kind: of the phrase.
-        regions: float [R, 4], best first.
-        boxes: float [K, 4], annotated, in the same unit; K >= 1.
-        offered: float [R', 4], all proposals where the method ranks only some of them; for the bounds.
+    `image` is the row of the phrase's image; `offered`, float [R', 4], holds all proposals where the method ranks only
+    some of them, for the bounds.
 
     Raises:
         EvalError: no region or no box.
@@ -120,9 +105,7 @@ def baseline_rankings(regions: np.ndarray) -> dict[str, np.ndarray]:
 def phrase_metrics(outcomes: Sequence[Any], measures: Sequence[str] = MEASURES) -> dict[str, dict[str, float]]:
     """Average outcomes over all phrases ("all") and over each kind, in per cent; "count" is the number of phrases.
 
-    Args:
-        outcomes: one for each phrase: `GroundedPhrase`, or another class with `kind` and the measures.
-        measures: attributes to average.
+    An outcome is a `GroundedPhrase` or another object with `kind` and the measures, attributes to average.
 
     Raises:
         EvalError: no phrases.
@@ -147,7 +130,8 @@ def difference_interval(ours: Sequence[Any], other: Sequence[Any], *, seed: int 
     Raises:
         EvalError: the outcomes are of other phrases.
     """
-    if [(one.image, one.kind) for one in ours] != [(one.image, one.kind) for one in other]:
+    same = np.array_equal(_column(ours, "image"), _column(other, "image"))
+    if not same or not np.array_equal(_column(ours, "kind"), _column(other, "kind")):
         raise EvalError("two methods were scored on other phrases, expected the same ones; run both on one set")
     gains = _column(ours, "pointing") - _column(other, "pointing")
     _, images = np.unique(_column(ours, "image"), return_inverse=True)

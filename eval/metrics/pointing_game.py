@@ -19,17 +19,12 @@ MEASURES = ("pointing", "correctness")
 
 @dataclass(frozen=True)
 class PointedPhrase:
-    """The outcome for one phrase of an image's row; `eval.metrics.grounding` averages and compares outcomes.
-
-    Attributes:
-        pointing: 1 for a hit; of a random point, the probability of one.
-        correctness: 0..1.
-    """
+    """The outcome for one phrase of an image's row; `eval.metrics.grounding` averages and compares outcomes."""
 
     image: int
     kind: str
-    pointing: float
-    correctness: float
+    pointing: float  # 1 for a hit; of a random point, the probability of one
+    correctness: float  # 0..1
 
 
 def peak(scores: np.ndarray) -> tuple[float, float]:
@@ -42,12 +37,12 @@ def peak(scores: np.ndarray) -> tuple[float, float]:
 def score_pointing(
     image: int, kind: str, scores: np.ndarray, boxes: np.ndarray, *, tolerance: float = 0.0
 ) -> PointedPhrase:
-    """Score the map of a phrase.
+    """Score the map of a phrase, float [R, C] over the whole image.
 
     Args:
         image: row of the phrase's image.
         kind: of the phrase.
-        scores: float [R, C] over the whole image.
+        scores: the map.
         boxes: float [K, 4] in shares of the image's sides, K >= 1.
         tolerance: share of the sides by which boxes are widened for pointing.
 

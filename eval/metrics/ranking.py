@@ -79,12 +79,9 @@ def retrieval_ranks(
 
 
 def ranks_from_scores(scores: ArrayLike, image_of_caption: ArrayLike, *, block: int = BLOCK) -> Ranks:
-    """Rank with a score matrix of any origin.
+    """Rank with a score matrix of any origin, float [N, M] of N images and M captions, higher is better.
 
-    Args:
-        scores: float [N, M] of N images and M captions, higher is better.
-        image_of_caption: as for `retrieval_ranks`.
-        block: captions per block; changes time and memory, never the ranks.
+    Other arguments are those of `retrieval_ranks`.
 
     Raises:
         EvalError: shapes that do not fit, NaN or infinite scores, an image without captions.

@@ -81,22 +81,21 @@ def retrieval_metrics(folds: Ranks | Sequence[Ranks]) -> RetrievalMetrics:
         folds = [folds]
     if not folds:
         raise EvalError("got no ranks, expected those of one pass or of each fold")
-    values = _direction_metrics("i2t", [fold.image_to_text for fold in folds])
-    values |= _direction_metrics("t2i", [fold.text_to_image for fold in folds])
+    values = {}
+    for name, metric in _METRICS.items():
+        values[f"i2t_{name}"] = float(np.mean([metric(fold.image_to_text) for fold in folds]))
+        values[f"t2i_{name}"] = float(np.mean([metric(fold.text_to_image) for fold in folds]))
     return RetrievalMetrics(**values, rsum=rsum(values))
 
 
-def _direction_metrics(direction: str, folds: Sequence[NDArray[np.int64]]) -> dict[str, float]:
-    """Return the metrics of one direction, means over folds."""
-    metrics: dict[str, Callable[[NDArray[np.int64]], float]] = {
-        "r1": lambda ranks: recall_at(ranks, 1),
-        "r5": lambda ranks: recall_at(ranks, 5),
-        "r10": lambda ranks: recall_at(ranks, 10),
-        "medr": median_rank,
-        "meanr": mean_rank,
-        "mrr": mean_reciprocal_rank,
-    }
-    return {f"{direction}_{name}": float(np.mean(list(map(metric, folds)))) for name, metric in metrics.items()}
+_METRICS: dict[str, Callable[[NDArray[np.int64]], float]] = {
+    "r1": lambda ranks: recall_at(ranks, 1),
+    "r5": lambda ranks: recall_at(ranks, 5),
+    "r10": lambda ranks: recall_at(ranks, 10),
+    "medr": median_rank,
+    "meanr": mean_rank,
+    "mrr": mean_reciprocal_rank,
+}
 
 
 def rsum(metrics: dict[str, float]) -> float:

@@ -51,12 +51,9 @@ def caption_results_page(
     *,
     gallery: Mapping[str, Sequence[CaptionedImage]] | None = None,
 ) -> Page:
-    """Return the page of one data set and split.
+    """Return the page of all results of one data set and split, led by `shown`, one of them.
 
-    Args:
-        results: all results for the tables.
-        shown: the one of them whose numbers lead the page and whose captions are in the gallery.
-        gallery: for each heading the images to show.
+    `gallery` holds for each heading images with captions of `shown`.
 
     Raises:
         EvalError: results of several data sets or splits.
@@ -77,10 +74,7 @@ def caption_results_page(
 def pick_captions(scores: CaptionScores, *, ranked: int = RANKED, random: int = RANDOM) -> dict[str, list[int]]:
     """Pick rows of `scores.image_ids` for the gallery, by heading; no image comes twice.
 
-    Args:
-        scores: of one run.
-        ranked: how many of the best and of the worst, by CIDEr; none where CIDEr was not measured.
-        random: how many of the others.
+    These are the `ranked` best and worst by CIDEr, none where it was not measured, and `random` of the others.
 
     Raises:
         EvalError: nothing to show was requested.

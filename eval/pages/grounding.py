@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 
 from eval.results.kinds import ALL, GroundingResult
-from eval.tables.phrases import GROUNDING_HEADS, grounding_rows, phrase_kinds
+from eval.tables.phrases import GROUNDING_HEADS, grounding_rows, kind_heads
 from vislang.draw.html.elements import (
     cards,
     main_numbers,
@@ -31,13 +31,9 @@ class GroundedSentence:
 def grounding_page(
     results: Sequence[GroundingResult], sentences: Sequence[GroundedSentence], *, title: str, tags: Sequence[str]
 ) -> Page:
-    """Return the page of one data set and split.
+    """Return the page of one data set and split; title and tags are plain text.
 
-    Args:
-        results: best last; none where no boxes are known.
-        sentences: to show, picked at random.
-        title: plain text.
-        tags: short facts, plain text.
+    `results` has the best last, and is empty where no boxes are known; `sentences` were picked at random.
     """
     sections = []
     if results:
@@ -62,7 +58,7 @@ def _numbers(shown: GroundingResult) -> str:
 
 
 def _table(results: Sequence[GroundingResult]) -> str:
-    heads = [*GROUNDING_HEADS, *(f"pointing: {kind}" for kind in phrase_kinds(results[-1]))]
+    heads = [*GROUNDING_HEADS, *kind_heads(results[-1])]
     text = (
         "Per cent. Pointing: the centre of the best region lies in an annotated box. R@K: one of the best K regions"
         " overlaps an annotated box by half. Bound: the best possible ranking of the proposals."
@@ -79,6 +75,11 @@ def _sentences(sentences: Sequence[GroundedSentence]) -> str:
 
 
 def _card(sentence: GroundedSentence) -> str:
-    words = " · ".join(f"({text})" if is_whole else text for text, is_whole in sentence.parts)
-    plain = " ".join(text for text, _ in sentence.parts)
+    texts = []
+    shown = []
+    for text, is_whole in sentence.parts:
+        texts.append(text)
+        shown.append(f"({text})" if is_whole else text)
+    plain = " ".join(texts)
+    words = " · ".join(shown)
     return picture_card(picture(sentence.drawing, plain, plain), f'<p class="caption">{escape(words)}</p>')

@@ -13,15 +13,9 @@ def metric_card(
     unit: str = "",
     full: float = 100.0,
 ) -> str:
-    """Return the card of one metric of a result.
+    """Return the card of one metric of a result with intervals; title and unit, behind the number, are plain text.
 
-    Args:
-        title: plain text.
-        result: with intervals.
-        metric: its name.
-        spread: how much the seeds differ, in words; None: as the result says.
-        unit: written behind the number.
-        full: value at the end of the bar.
+    `spread` is how much the seeds differ, in words, None: as the result says; `full` the value at the end of the bar.
     """
     seeds = [run.metrics[metric] for run in result.per_seed]
     if spread is None:

@@ -28,13 +28,9 @@ def retrieval_page(
     gallery: Gallery | None = None,
     collection: Collection | None = None,
 ) -> Page:
-    """Return the page of one data set and split.
+    """Return the page of all results of one data set and split, led by `shown`, one of them.
 
-    Args:
-        results: all results for the tables.
-        shown: the one of them whose numbers lead the page and whose retrievals are in the gallery.
-        gallery: what the model retrieved; None leaves these sections out.
-        collection: what the gallery's rows stand for; needed with a gallery.
+    The gallery is what that model retrieved, its rows those of the collection; without these its sections are left out.
 
     Raises:
         EvalError: results of several data sets or splits.

@@ -60,14 +60,14 @@ def build_gallery(
     queries: int = 12,
     top: int = 5,
 ) -> Gallery:
-    """Pick queries at random, not by how well they did, and find their best candidates.
+    """Pick images and sentences at random, not by how well they did, and find the `top` candidates of each.
 
     Args:
         image_embeddings: float [N, D]; higher dot product is better.
         caption_embeddings: float [M, D].
         image_of_caption: int [M], values 0..N-1.
         queries: how many images, and how many sentences, to show.
-        top: how many candidates for each.
+        top: how many candidates.
 
     Raises:
         EvalError: nothing to show was requested.
@@ -108,7 +108,8 @@ def _query(row: int, scores: NDArray, right: NDArray[np.bool_], top: int) -> Que
 def _pictures(gallery: Gallery, collection: Collection) -> dict[int, str]:
     """Return the HTML of each image of the gallery, by its row."""
     rows = {query.row for query in gallery.image_queries}
-    rows |= {match.row for query in gallery.sentence_queries for match in query.matches}
+    for query in gallery.sentence_queries:
+        rows.update(match.row for match in query.matches)
     first_caption: dict[int, str] = {}
     for text, row in zip(collection.sentences, collection.image_of_caption, strict=True):
         first_caption.setdefault(row, text)

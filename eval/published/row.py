@@ -6,21 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One row of a published table.
+    """One row of a published table."""
 
-    Attributes:
-        method: the model and its features.
-        scores: by the names of our metrics; None is not published.
-        source: of the numbers.
-        frozen: the image network was not fine-tuned, as in this toolkit; such rows are the fair comparison.
-        recalled: from general knowledge, not verified against the source; no test relies on them.
-    """
-
-    method: str
-    scores: Mapping[str, float | None]
-    source: str
-    frozen: bool = True
-    recalled: bool = False
+    method: str  # the model and its features
+    scores: Mapping[str, float | None]  # by the names of our metrics; None is not published
+    source: str  # of the numbers
+    frozen: bool = True  # the image network was not fine-tuned, as in this toolkit; such rows are the fair comparison
+    recalled: bool = False  # from general knowledge, not verified against the source; no test relies on them
 
     @property
     def marked_method(self) -> str:

@@ -33,25 +33,17 @@ class InversionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class InversionResult(Result):
-    """Feature inversions of a network.
-
-    Attributes:
-        size: side of its input in pixels.
-        second_network: classifies the inversions; None without one.
-        settings: changed from the presets.
-        images: file names.
-        rows: one for each layer and search.
-    """
+    """Feature inversions of a network."""
 
     kind = "inversions"
     system: str = "preimage"
     network: str
-    size: int
-    second_network: str | None = None
-    settings: list[str] = field(default_factory=list)
+    size: int  # side of its input in pixels
+    second_network: str | None = None  # classifies the inversions; None without one
+    settings: list[str] = field(default_factory=list)  # changed from the presets
     seed: int = 0
-    images: list[str]
-    rows: tuple[InversionRow, ...]
+    images: list[str]  # file names
+    rows: tuple[InversionRow, ...]  # one for each layer and search
 
 
 @dataclass(frozen=True)
@@ -80,51 +72,32 @@ class MaximisationResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonResult(Result):
-    """Two networks, A and B, compared: inversions at several depths, and CKA between their layers.
-
-    Attributes:
-        networks: names of the folders of A and B.
-        images: file names of the inverted images.
-        classes: whose units were maximised.
-        a: "layers", the inversions of each compared layer, and "cka_layers", those of `cka`.
-        b: the same of network B.
-        cka: linear CKA between all layers, and "matched" between the compared ones, debiased and biased.
-        skipped: "source" and "reason" of images that could not be read.
-    """
+    """Two networks, A and B, compared: inversions at several depths, and CKA between their layers."""
 
     kind = "comparison"
     system: str = "preimage"
-    networks: list[str]
-    images: list[str]
-    classes: list[str]
-    a: dict[str, Any]
-    b: dict[str, Any]
-    cka: dict[str, Any]
+    networks: list[str]  # names of the folders of A and B
+    images: list[str]  # file names of the inverted images
+    classes: list[str]  # whose units were maximised
+    a: dict[str, Any]  # "layers", the inversions of each compared layer, and "cka_layers", those of `cka`
+    b: dict[str, Any]  # the same of network B
+    cka: dict[str, Any]  # linear CKA between all layers, and "matched" between the compared ones, debiased and biased
     weights_fingerprints: list[str]
-    skipped: list[dict[str, str]] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)  # "source" and "reason" of unreadable images
 
 
 @dataclass(frozen=True)
 class AgreementPart:
-    """Kendall's tau, times 100, between metrics and one set of human judgements.
+    """Kendall's tau, times 100, between metrics and one set of human judgements."""
 
-    Attributes:
-        pairs: number of pairs of image and candidate caption.
-        ratings: number of data points; a pair may have several.
-        own_references: number of candidates that are a reference of their image, which were left out.
-        variant: "tau-b" or "tau-c", the published one.
-        other_tau: of the other variant.
-        tau_of_mean_rating: against the mean of the ratings of a pair, where it has several.
-    """
-
-    pairs: int
+    pairs: int  # number of pairs of image and candidate caption
     images: int
-    ratings: int
-    own_references: int
-    variant: str
+    ratings: int  # number of data points; a pair may have several
+    own_references: int  # number of candidates that are a reference of their image, which were left out
+    variant: str  # "tau-b" or "tau-c", the published one
     tau: Scores = field(default_factory=dict)
-    other_tau: Scores = field(default_factory=dict)
-    tau_of_mean_rating: Scores = field(default_factory=dict)
+    other_tau: Scores = field(default_factory=dict)  # of the other variant
+    tau_of_mean_rating: Scores = field(default_factory=dict)  # against the mean of several ratings of a pair
 
 
 @dataclass(frozen=True, kw_only=True)

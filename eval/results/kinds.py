@@ -19,23 +19,16 @@ MapScores = dict[str, MetricSummary | None]  # None where a metric is not define
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalResult(Result):
-    """Image-sentence retrieval: recalls in per cent, median and mean ranks from 1, reciprocal rank.
-
-    Attributes:
-        protocol: "full" or "five-folds".
-        setting: size of the collection: "1k", "5k", "5x1k", or the number of images.
-        checkpoints_per_seed: how many checkpoints of each training were averaged.
-        parts: for aligners, the metrics of each part of the score alone, means over seeds.
-    """
+    """Image-sentence retrieval: recalls in per cent, median and mean ranks from 1, reciprocal rank."""
 
     kind = "retrieval"
     main_metric = "rsum"
-    protocol: str = "full"
-    setting: str
+    protocol: str = "full"  # "full" or "five-folds"
+    setting: str  # size of the collection: "1k", "5k", "5x1k", or the number of images
     num_images: int
     num_captions: int
-    checkpoints_per_seed: int = 1
-    parts: dict[str, Scores] = field(default_factory=dict)
+    checkpoints_per_seed: int = 1  # how many checkpoints of each training were averaged
+    parts: dict[str, Scores] = field(default_factory=dict)  # of an aligner's score: the metrics of each alone
 
     def variant(self) -> str:
         """Return the protocol, "" for the full one."""
@@ -53,24 +46,16 @@ class CaptionSeedRun(SeedRun):
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionResult(Result):
-    """Caption scores, times 100; `system` is "captioner" or BASELINE.
-
-    Attributes:
-        diversity: of the captions, means over seeds; see `eval.metrics.captions.diversity`.
-        tokenizer: "ptb" or "treebank".
-        document_frequencies: what weighs the n-grams of CIDEr.
-        decoding: how captions were found.
-        skipped: the reason for each metric that was not computed.
-    """
+    """Caption scores, times 100; `system` is "captioner" or BASELINE."""
 
     kind = "captions"
     per_seed: tuple[CaptionSeedRun, ...] = ()
     num_images: int
-    diversity: dict[str, float | None]
-    tokenizer: str
-    document_frequencies: str = OF_REFERENCES
-    decoding: dict[str, Any] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
+    diversity: dict[str, float | None]  # of the captions, means over seeds; see `eval.metrics.captions.diversity`
+    tokenizer: str  # "ptb" or "treebank"
+    document_frequencies: str = OF_REFERENCES  # what weighs the n-grams of CIDEr
+    decoding: dict[str, Any] = field(default_factory=dict)  # how captions were found
+    skipped: dict[str, str] = field(default_factory=dict)  # the reason for each metric that was not computed
 
     def sort_key(self) -> Any:
         """Return the place of the row: baselines first, the best CIDEr last."""
@@ -88,22 +73,14 @@ class CaptionComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionFileResult(CaptionResult):
-    """The scores of a caption file of any origin.
-
-    Attributes:
-        results: name of the file.
-        references: name of the file of references, or data set and split.
-        unused_references: number of images that have references and no caption.
-        comparison: with a second file.
-        per_image: "image_id", and each score of every image.
-    """
+    """The scores of a caption file of any origin."""
 
     kind = "caption-file"
-    results: str
-    references: str
-    unused_references: int
-    comparison: CaptionComparison | None = None
-    per_image: dict[str, list[Any]] = field(default_factory=dict)
+    results: str  # name of the file
+    references: str  # name of the file of references, or data set and split
+    unused_references: int  # number of images that have references and no caption
+    comparison: CaptionComparison | None = None  # with a second file
+    per_image: dict[str, list[Any]] = field(default_factory=dict)  # "image_id", and each score of every image
 
     def file_name(self) -> str:
         """Return the name of its JSON file."""
@@ -121,18 +98,12 @@ class Gain:
 
 @dataclass(frozen=True, kw_only=True)
 class PhraseResult(Result):
-    """Phrases that were looked up in their images, in per cent.
-
-    Attributes:
-        methods: the scores of each method that reads the phrase; MAIN is the one of `metrics`.
-        baselines: the same of methods that do not read it.
-        gain: of MAIN over the best baseline.
-    """
+    """Phrases that were looked up in their images, in per cent."""
 
     main_metric = "pointing"
-    methods: dict[str, PhraseScores]
-    baselines: dict[str, PhraseScores]
-    gain: Gain
+    methods: dict[str, PhraseScores]  # the scores of each method that reads the phrase; MAIN is the one of `metrics`
+    baselines: dict[str, PhraseScores]  # the same of methods that do not read it
+    gain: Gain  # of MAIN over the best baseline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,20 +133,14 @@ class PointingResult(PhraseResult):
 
 @dataclass(frozen=True, kw_only=True)
 class RegionCaptionResult(Result):
-    """Scores, times 100, of captions of annotated boxes.
-
-    Attributes:
-        reads: "regions" or "whole images": what the captioner was trained on.
-        tokenizer: "ptb" or "treebank".
-        skipped: the reason for each metric that was not computed.
-    """
+    """Scores, times 100, of captions of annotated boxes."""
 
     kind = "region-captions"
     main_metric = "cider"
-    reads: str
+    reads: str  # "regions" or "whole images": what the captioner was trained on
     num_boxes: int
-    tokenizer: str
-    skipped: dict[str, str] = field(default_factory=dict)
+    tokenizer: str  # "ptb" or "treebank"
+    skipped: dict[str, str] = field(default_factory=dict)  # the reason for each metric that was not computed
 
 
 @dataclass(frozen=True)
@@ -197,22 +162,16 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationResult(Result):
-    """Accuracy in per cent in each domain; `metrics` and `intervals` are named by domains.
-
-    Attributes:
-        backbone: of the networks, "none" for networks trained from scratch.
-        trained_on: the domains of the training images.
-        predictions: by image id.
-    """
+    """Accuracy in per cent in each domain; `metrics` and `intervals` are named by domains."""
 
     kind = "classification"
     preset: str
-    backbone: str
-    trained_on: list[str]
+    backbone: str  # of the networks, "none" for networks trained from scratch
+    trained_on: list[str]  # the domains of the training images
     num_training_images: int
     classes: list[str]
     domains: dict[str, DomainScores]
-    predictions: dict[str, Prediction]
+    predictions: dict[str, Prediction]  # by image id
 
     def table_key(self) -> tuple[Any, ...]:
         """Return data set, split and fingerprint: rows are compared image by image."""
@@ -225,31 +184,20 @@ class ClassificationResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class FixationResult(Result):
-    """Maps scored against eye fixations; `metrics` and `intervals` are those of the first method.
-
-    Attributes:
-        outside: number of fixations outside of the images, which were left out.
-        reader: options of the data set's reader.
-        protocol: how maps are scored.
-        methods: the map as it is, then with the centre prior; empty where baselines alone were scored.
-        baselines: of maps without a model, and of people.
-        gain_over: the best baseline without people.
-        gains: how far each method is ahead of it.
-        skipped: for each method (image, reason) of maps that are missing.
-    """
+    """Maps scored against eye fixations; `metrics` and `intervals` are those of the first method."""
 
     kind = "fixations"
     main_metric = "sauc_exact"
     num_images: int
     num_fixations: int
-    outside: int = 0
-    reader: dict[str, Any] = field(default_factory=dict)
+    outside: int = 0  # number of fixations outside of the images, which were left out
+    reader: dict[str, Any] = field(default_factory=dict)  # options of the data set's reader
     protocol: FixationProtocol
-    methods: dict[str, MapScores] = field(default_factory=dict)
-    baselines: dict[str, MapScores]
-    gain_over: str
-    gains: dict[str, MapScores] = field(default_factory=dict)
-    skipped: dict[str, list[list[str]]] = field(default_factory=dict)
+    methods: dict[str, MapScores] = field(default_factory=dict)  # the map as it is, then with the centre prior
+    baselines: dict[str, MapScores]  # of maps without a model, and of people
+    gain_over: str  # the best baseline without people
+    gains: dict[str, MapScores] = field(default_factory=dict)  # how far each method is ahead of it
+    skipped: dict[str, list[list[str]]] = field(default_factory=dict)  # (image, reason) of missing maps
 
     def variant(self) -> str:
         """Return the settings of the protocol that are not the default."""

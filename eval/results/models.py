@@ -17,27 +17,16 @@ TASK_OF_KIND = {"vse": "retrieval", "captioner": "captions", "aligner": "alignme
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What results say of a trained model.
+    """What results say of a trained model."""
 
-    Attributes:
-        checkpoint: the name of its folder.
-        preset: of its training.
-        backbone: whose features it reads.
-        seed: of its training, None where it names none.
-        config: every setting, with the backbone.
-        weights_fingerprint: SHA-256 of its arrays.
-        training_seconds: None where its training was not recorded.
-        trained_on: fingerprint of the training data, or what else tells apart trainings with equal settings.
-    """
-
-    checkpoint: str = ""
-    preset: str = ""
-    backbone: str = ""
-    seed: int | None = None
-    config: dict[str, Any] = field(default_factory=dict)
-    weights_fingerprint: str | None = None
-    training_seconds: float | None = None
-    trained_on: Any = None
+    checkpoint: str = ""  # the name of its folder
+    preset: str = ""  # of its training
+    backbone: str = ""  # whose features it reads
+    seed: int | None = None  # of its training, None where it names none
+    config: dict[str, Any] = field(default_factory=dict)  # every setting, with the backbone
+    weights_fingerprint: str | None = None  # SHA-256 of its arrays
+    training_seconds: float | None = None  # None where its training was not recorded
+    trained_on: Any = None  # fingerprint of the training data, or what else tells apart trainings with equal settings
 
     def seed_run(self, metrics: Scores) -> SeedRun:
         """Return the model as part of a result."""
@@ -63,11 +52,8 @@ def model_info(
 ) -> ModelInfo:
     """Describe a loaded model.
 
-    Args:
-        checkpoint: its folder or file.
-        description: the model's own: "config", "backbone" and, if it was trained here, "preset", "seed" and "data".
-        fingerprint: of its weights.
-        epochs: of a complete training; None: those of the config, or any number where it names none.
+    `description` is the model's own: "config", "backbone" and, if it was trained here, "preset", "seed" and "data";
+    `epochs` are those of a complete training, None: of the config, or any number where it names none.
 
     Raises:
         CheckpointError: the training is not complete.
@@ -128,12 +114,9 @@ R = TypeVar("R", bound=Run)
 
 
 def group_by_row(runs: Sequence[R], name: str | None, prefix: str = "") -> dict[str, list[R]]:
-    """Put runs of models with equal settings into one row, in the order of their seeds; give each row a name.
+    """Put runs of models with equal settings into one row, in the order of their seeds.
 
-    Args:
-        runs: of one model each.
-        name: of the row; None: such as "vse-best-mobilenet_v2".
-        prefix: of that name.
+    The names of rows are `name`, None: such as "vse-best-mobilenet_v2", with the prefix "vse".
 
     Raises:
         EvalError: the same model or seed twice, or one name for several rows.

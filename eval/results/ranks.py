@@ -35,7 +35,8 @@ def ranks_path(run: Path, *, dataset: str, split: str, protocol: str) -> Path:
     """Return the path of a run's ranks: inside a checkpoint folder, beside a checkpoint file; a ranks file as it is."""
     if _is_ranks_file(run):
         return run
-    return _folder_of(run) / f"{_start_of_names(run)}{dataset}-{split}-{protocol}.npz"
+    folder, start = _place(run)
+    return folder / f"{start}{dataset}-{split}-{protocol}.npz"
 
 
 def only_dataset(run: Path, *, split: str, protocol: str) -> str:
@@ -46,9 +47,9 @@ def only_dataset(run: Path, *, split: str, protocol: str) -> str:
     """
     if _is_ranks_file(run):
         return ""
-    start = _start_of_names(run)
+    folder, start = _place(run)
     end = f"-{split}-{protocol}.npz"
-    found = sorted(path.name[len(start) : -len(end)] for path in _folder_of(run).glob(f"{start}*{end}"))
+    found = sorted(path.name[len(start) : -len(end)] for path in folder.glob(f"{start}*{end}"))
     if not found:
         raise DataError(
             f"{run} has no ranks on split {split!r} ({protocol}), expected one data set; first:"
@@ -63,16 +64,11 @@ def _is_ranks_file(run: Path) -> bool:
     return run.suffix == ".npz" and run.name.startswith(_PREFIX)
 
 
-def _folder_of(run: Path) -> Path:
+def _place(run: Path) -> tuple[Path, str]:
+    """Return the folder of a run's ranks, and how their names begin."""
     if run.is_dir():
-        return run
-    return run.parent
-
-
-def _start_of_names(run: Path) -> str:
-    if run.is_dir():
-        return _PREFIX
-    return f"{_PREFIX}{run.stem}-"
+        return run, _PREFIX
+    return run.parent, f"{_PREFIX}{run.stem}-"
 
 
 def save_ranks(path: Path, ranks: SavedRanks) -> None:
@@ -99,7 +95,8 @@ def load_ranks(path: Path) -> SavedRanks:
     try:
         with np.load(path, allow_pickle=False) as file:
             while f"{len(folds)}/{_ARRAYS[0]}" in file.files:
-                folds.append(Ranks(*(file[f"{len(folds)}/{name}"] for name in _ARRAYS)))
+                arrays = {name: file[f"{len(folds)}/{name}"] for name in _ARRAYS}
+                folds.append(Ranks(**arrays))
             queries = str(file["queries"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"no saved ranks in {path} ({error}); {_NEXT}") from error

@@ -31,49 +31,29 @@ class SeedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What is known of a row before it is measured.
+    """What is known of a row before it is measured."""
 
-    Attributes:
-        name: such as "vse-best-mobilenet_v2".
-        system: what is measured, such as "vse".
-        dataset: as in the tables.
-        split: of the data set; "" where it has none.
-        config: every setting of the model.
-        data_fingerprint: of the images and annotations.
-        seconds: spent on the measurement.
-    """
-
-    name: str
-    system: str
-    dataset: str = ""
-    split: str = ""
-    config: dict[str, Any] = field(default_factory=dict)
-    data_fingerprint: str | None = None
-    seconds: float | None = None
+    name: str  # such as "vse-best-mobilenet_v2"
+    system: str  # what is measured, such as "vse"
+    dataset: str = ""  # as in the tables
+    split: str = ""  # of the data set; "" where it has none
+    config: dict[str, Any] = field(default_factory=dict)  # every setting of the model
+    data_fingerprint: str | None = None  # of the images and annotations
+    seconds: float | None = None  # spent on the measurement
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result(Row):
-    """One row of a table; `eval.results.kinds` holds a subclass for each kind of table.
+    """One row of a table; `eval.results.kinds` holds a subclass for each kind of table."""
 
-    Attributes:
-        kind: of table, such as "retrieval".
-        main_metric: that orders the rows; "" for the order of names.
-        metrics: the main numbers, means over seeds.
-        std: sample standard deviation over seeds of each metric; empty for one seed.
-        intervals: the ends of the 95 % interval of each metric.
-        per_seed: the trained models of the row; empty where nothing was trained.
-        provenance: the code that measured.
-    """
-
-    kind: ClassVar[str]
-    main_metric: ClassVar[str] = ""
-    metrics: Scores = field(default_factory=dict)
-    std: Scores = field(default_factory=dict)
-    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    kind: ClassVar[str]  # of table, such as "retrieval"
+    main_metric: ClassVar[str] = ""  # that orders the rows; "" for the order of names
+    metrics: Scores = field(default_factory=dict)  # the main numbers, means over seeds
+    std: Scores = field(default_factory=dict)  # sample standard deviation over seeds; empty for one seed
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # 95 %
     interval_method: str = ""
-    per_seed: tuple[SeedRun, ...] = ()
-    provenance: Provenance = field(default_factory=provenance)
+    per_seed: tuple[SeedRun, ...] = ()  # the trained models of the row; empty where nothing was trained
+    provenance: Provenance = field(default_factory=provenance)  # the code that measured
 
     def file_name(self) -> str:
         """Return the name of its JSON file."""

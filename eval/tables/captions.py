@@ -29,19 +29,12 @@ DIVERSITY = {
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionRun(Run):
-    """The captions of one captioner or baseline.
+    """The captions of one captioner or baseline."""
 
-    Attributes:
-        key: unique among the runs of one command.
-        captions: one for each image id.
-        system: "captioner" or BASELINE.
-        decoding: how captions were found; empty for baselines.
-    """
-
-    key: str
-    captions: Captions
-    system: str = "captioner"
-    decoding: dict[str, Any] = field(default_factory=dict)
+    key: str  # unique among the runs of one command
+    captions: Captions  # one for each image id
+    system: str = "captioner"  # "captioner" or BASELINE
+    decoding: dict[str, Any] = field(default_factory=dict)  # how captions were found; empty for baselines
 
 
 def caption_result(
@@ -53,15 +46,10 @@ def caption_result(
     document_frequencies: str = OF_REFERENCES,
     resamples: int = RESAMPLES,
 ) -> CaptionResult:
-    """Compute the result of one row; scores are times 100.
+    """Compute the result of one row from the runs of its seeds; scores are times 100.
 
-    Args:
-        row: what was captioned.
-        runs: one for each seed; the metrics are means over them.
-        scores: of the captions of each run, by its key.
-        training: captions that the captioner was trained on, for novelty.
-        document_frequencies: what weighs the n-grams of CIDEr.
-        resamples: of the bootstrap intervals.
+    `scores` holds those of the captions of each run, by its key; `training` the captions that the captioner was trained
+    on, for novelty; `document_frequencies` names what weighs the n-grams of CIDEr.
 
     Raises:
         EvalError: no runs, or runs over other images.

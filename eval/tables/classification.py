@@ -38,13 +38,7 @@ class ClassificationRun(Run):
 def classification_result(
     row: Row, runs: Sequence[ClassificationRun], truth: Mapping[str, tuple[str, str]]
 ) -> ClassificationResult:
-    """Compute the result of one row.
-
-    Args:
-        row: what was classified.
-        runs: one for each seed.
-        truth: {image id: (domain, class)}.
-    """
+    """Compute the result of one row from the runs of its seeds; `truth` is {image id: (domain, class)}."""
     trained = runs[0].trained
     intervals = {}
     domains = {}

@@ -45,12 +45,8 @@ def fixation_result(
 ) -> FixationResult:
     """Compute one result.
 
-    Args:
-        row: what was scored.
-        protocol: how maps are scored.
-        methods: {row of the table: scores}, the map as it is first, then with a centre prior; may be empty.
-        baselines: the same of maps without a model, OBSERVERS among them.
-        images: what the maps were scored on.
+    `methods` holds the scores of each row of the table, the map as it is first, then with a centre prior, or nothing;
+    `baselines` those of maps without a model, OBSERVERS among them.
     """
     rival = _best_baseline(baselines)
     metrics = {}

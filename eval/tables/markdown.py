@@ -26,11 +26,7 @@ def result_lines(
 ) -> list[str]:
     """Return the lines of a table whose rows, as `elements.table` takes them, are published ones and results in bold.
 
-    Args:
-        header: of all columns.
-        rows: from top to bottom.
-        results: those among the rows, for links.
-        folder: path of the results' folder from the page; None: no links.
+    The rows of `results` link their files in `folder`; None: no links.
     """
     by_name = {result.name: result for result in results}
     lines = []

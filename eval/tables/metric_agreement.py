@@ -26,12 +26,9 @@ PUBLISHED = {
 
 
 def kendall_tau(scores: NDArray[np.float64], ratings: NDArray[np.float64], variant: str) -> float:
-    """Compute Kendall's tau times 100, -100..100; every rating is a data point.
+    """Compute Kendall's tau times 100, -100..100, of scores float [P] and ratings float [P, R]; each rating is a point.
 
-    Args:
-        scores: float [P], of a metric, one for each pair of image and candidate.
-        ratings: float [P, R], higher is better.
-        variant: "b" or "c": how ties are corrected for.
+    `variant` "b" or "c" is how ties are corrected for.
 
     Raises:
         EvalError: other numbers of scores and ratings, or all of either are equal.
@@ -47,13 +44,7 @@ def kendall_tau(scores: NDArray[np.float64], ratings: NDArray[np.float64], varia
 
 
 def agreement(judged: Judged, scores: Mapping[str, NDArray[np.float64]], variant: str) -> AgreementPart:
-    """Compute tau of each metric, in the published variant and in two others.
-
-    Args:
-        judged: P pairs with R ratings each.
-        scores: for each metric float [P].
-        variant: "b" or "c", the published one.
-    """
+    """Compute tau of each metric, scores float [P], in the published variant, "b" or "c", and in two others."""
     other = _OTHER[variant]
     part = AgreementPart(
         pairs=len(judged.candidates),

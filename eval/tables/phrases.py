@@ -22,7 +22,7 @@ from eval.results.kinds import (
     WordEvidence,
 )
 from eval.results.models import Run, summarize_runs
-from eval.results.result import Row, Scores, summarize_seeds
+from eval.results.result import Row, summarize_seeds
 from eval.tables.markdown import (
     NOTHING,
     bold,
@@ -61,17 +61,11 @@ class GroundingRun(Run):
 
 @dataclass(frozen=True, kw_only=True)
 class PointingRun(Run):
-    """What the maps of one captioner did with each phrase.
+    """What the maps of one captioner did with each phrase."""
 
-    Attributes:
-        methods: {method: the outcome of each phrase}, MAIN among them.
-        present: evidence scores of words from captions of the image.
-        absent: evidence scores of other words.
-    """
-
-    methods: dict[str, list[PointedPhrase]]
-    present: list[float] = field(default_factory=list)
-    absent: list[float] = field(default_factory=list)
+    methods: dict[str, list[PointedPhrase]]  # {method: the outcome of each phrase}, MAIN among them
+    present: list[float] = field(default_factory=list)  # evidence scores of words from captions of the image
+    absent: list[float] = field(default_factory=list)  # evidence scores of other words
 
 
 def grounding_result(row: Row, runs: Sequence[GroundingRun]) -> GroundingResult:
@@ -116,16 +110,21 @@ def _summarize(
         The fields of every `PhraseResult`.
     """
     methods: dict[str, PhraseScores] = {}
-    per_seed: list[Scores] = [{} for _ in runs]
     for name in outcomes[0]:
         of_seeds = [phrase_metrics(one[name], measures) for one in outcomes]
-        methods[name] = {kind: summarize_seeds([one[kind] for one in of_seeds])[0] for kind in of_seeds[0]}
-        if name == MAIN:
-            per_seed = [{measure: scores[ALL][measure] for measure in measures} for scores in of_seeds]
-    metrics, std, seed_runs = summarize_runs(runs, per_seed)
+        methods[name] = {}
+        for kind in of_seeds[0]:
+            methods[name][kind], _ = summarize_seeds([scores[kind] for scores in of_seeds])
+    per_seed = []
+    ends = []
     of_baselines = {name: phrase_metrics(phrases, measures) for name, phrases in baselines.items()}
     best = max(of_baselines, key=lambda name: of_baselines[name][ALL]["pointing"])
-    ends = [difference_interval(one[MAIN], baselines[best]) for one in outcomes]
+    for one in outcomes:
+        scores = phrase_metrics(one[MAIN], measures)[ALL]
+        del scores["count"]
+        per_seed.append(scores)
+        ends.append(difference_interval(one[MAIN], baselines[best]))
+    metrics, std, seed_runs = summarize_runs(runs, per_seed)
     low, high = np.mean(ends, axis=0).tolist()
     return {
         "metrics": metrics,
@@ -164,7 +163,7 @@ def grounding_rows(results: Sequence[GroundingResult]) -> list[elements.Row]:
 def grounding_section(results: Sequence[GroundingResult], folder: str | None = None) -> str:
     """Return the Markdown section of one data set and split."""
     last = one_table(results)
-    header = ["method", *GROUNDING_HEADS, *(f"pointing: {kind}" for kind in phrase_kinds(last))]
+    header = ["method", *GROUNDING_HEADS, *kind_heads(last)]
     return section(
         f"Phrase grounding: {last.dataset}, {last.split}",
         f"{_num_phrases(last):,} phrases with boxes. Per cent, higher is better. Pointing: the centre of the best"
@@ -181,7 +180,7 @@ def pointing_section(results: Sequence[PointingResult], folder: str | None = Non
     kinds = phrase_kinds(last)
     rows = []
     for name, pointing in _PUBLISHED:
-        rows.append([name, number(pointing), NOTHING, *(NOTHING for _ in kinds)])
+        rows.append([name, number(pointing), *[NOTHING] * (1 + len(kinds))])
     for name, scores in last.baselines.items():
         rows.append([name, *_cells(scores, POINTING_MEASURES, kinds)])
     notes = []
@@ -203,7 +202,7 @@ def pointing_section(results: Sequence[PointingResult], folder: str | None = Non
         f"{_num_phrases(last):,} phrases with boxes. Per cent, higher is better. Pointing: the maximum of the phrase's"
         " map lies in an annotated box, no tolerance; correctness: the share of the map that does. † recalled,"
         " Flickr30k Entities.",
-        table_lines(["method", "pointing", "correctness", *(f"pointing: {kind}" for kind in kinds)], rows),
+        table_lines(["method", "pointing", "correctness", *kind_heads(last)], rows),
         notes,
     )
 
@@ -211,6 +210,11 @@ def pointing_section(results: Sequence[PointingResult], folder: str | None = Non
 def phrase_kinds(result: PhraseResult) -> list[str]:
     """Return the kinds of phrases of a result."""
     return [kind for kind in result.methods[MAIN] if kind != ALL]
+
+
+def kind_heads(result: PhraseResult) -> list[str]:
+    """Return the heads of the columns of each kind of phrases."""
+    return [f"pointing: {kind}" for kind in phrase_kinds(result)]
 
 
 def _cells(scores: PhraseScores, measures: Sequence[str], kinds: Sequence[str]) -> list[str]:

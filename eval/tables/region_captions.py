@@ -32,13 +32,9 @@ class RegionRun(Run):
 def region_caption_result(
     row: Row, runs: Sequence[RegionRun], references: References, tokenizer: str | None = None
 ) -> RegionCaptionResult:
-    """Score the captions of one row's seeds.
+    """Score the captions of one row's seeds against the phrases that name each box.
 
-    Args:
-        row: what was captioned.
-        runs: one for each seed; the metrics are means over them.
-        references: for each box the phrases that name it.
-        tokenizer: "ptb", "treebank" or None for the best that runs.
+    `tokenizer` is "ptb", "treebank" or None for the best that runs.
     """
     scores = [score_captions(run.captions, references, tokenizer=tokenizer) for run in runs]
     metrics, std, per_seed = summarize_runs(runs, [percent(one.corpus) for one in scores])

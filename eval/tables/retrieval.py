@@ -36,14 +36,9 @@ def retrieval_result(
     repeated: bool = False,
     resamples: int = RESAMPLES,
 ) -> RetrievalResult:
-    """Compute the result of one row.
+    """Compute the result of one row from the runs of its seeds.
 
-    Args:
-        row: what was ranked.
-        runs: one for each seed; the metrics are means over them.
-        protocol: "full" or "five-folds".
-        repeated: whether the folds of a run are its checkpoints over the same images.
-        resamples: of the bootstrap intervals.
+    `protocol` is "full" or "five-folds"; with `repeated` the folds of a run are its checkpoints over the same images.
 
     Raises:
         EvalError: no runs, or runs over other images.

@@ -30,11 +30,9 @@ LAYER = "pooled"
 
 
 def copy_captions(data: Split, backbone: str | None) -> list[CaptionRun]:
-    """Find the caption of the nearest training image, and the consensus caption, for each image of a split.
+    """Copy the caption of the nearest training image, and the consensus caption, for each image of a split.
 
-    Args:
-        data: its cache holds the pooled features of the split and of split "train".
-        backbone: whose features; None: the first in the cache.
+    Their features are the pooled ones of `backbone` in the split's cache, None: of the first backbone there.
 
     Raises:
         DataError: no training images, images that are among them, or features that are not in the cache.

@@ -136,17 +136,10 @@ def resized_bottom_up_maps(path: Path) -> dict[str, np.ndarray]:
 def word_evidence(
     captioner: "TrainedCaptioner", cells: np.ndarray, data: Split, row: int, *, present: bool
 ) -> list[float]:
-    """Return the evidence scores of present or of absent words, given an image.
+    """Return the evidence scores of present or of absent words, given the cells, float32 [R, C, F], of an image.
 
     Present words are those of the image's first caption; absent ones those of the next image's first caption that no
     caption of this image holds. Function words and words that the captioner does not know are left out.
-
-    Args:
-        captioner: whose evidence.
-        cells: float32 [R, C, F] of the image.
-        data: the split.
-        row: of the image.
-        present: which words.
     """
     from saliency.word_maps import evidence, read_sentence, unknown
 

@@ -37,19 +37,12 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class NamedBox:
-    """An annotated thing.
+    """An annotated thing."""
 
-    Attributes:
-        key: unique: image id and number of the thing.
-        row: of its image in the split.
-        box: float [4] in shares of the sides, around all of its boxes.
-        phrases: that name it.
-    """
-
-    key: str
-    row: int
-    box: np.ndarray
-    phrases: list[str]
+    key: str  # unique: image id and number of the thing
+    row: int  # of its image in the split
+    box: np.ndarray  # float [4] in shares of the sides, around all of its boxes
+    phrases: list[str]  # that name it
 
 
 def run(args: argparse.Namespace) -> int:

@@ -147,11 +147,7 @@ def opencv() -> Any:
 
 
 def bottom_up_maps(pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the maps of an image, each float32 [H, W], 0 to 1; none without OpenCV.
-
-    Args:
-        pixels: uint8 [H, W, 3], RGB.
-    """
+    """Return the maps, each float32 [H, W], 0 to 1, of an RGB image, uint8 [H, W, 3]; none without OpenCV."""
     cv2 = opencv()
     maps: dict[str, np.ndarray] = {}
     if cv2 is None:

@@ -20,25 +20,15 @@ from vislang.training.checkpoints import read_settings
 
 @dataclass(frozen=True)
 class Split:
-    """A split of a data set.
+    """A split of a data set."""
 
-    Attributes:
-        reader: the name of its reader.
-        dataset: its name in the tables.
-        name: of the split.
-        folder: of the data set.
-        cache: feature cache with its images.
-        records: its N images.
-        all_records: the images of all splits.
-    """
-
-    reader: str
-    dataset: str
-    name: str
-    folder: Path
-    cache: Path
-    records: tuple[ImageRecord, ...]
-    all_records: tuple[ImageRecord, ...]
+    reader: str  # the name of its reader
+    dataset: str  # its name in the tables
+    name: str  # of the split
+    folder: Path  # of the data set
+    cache: Path  # feature cache with its images
+    records: tuple[ImageRecord, ...]  # its N images
+    all_records: tuple[ImageRecord, ...]  # the images of all splits
 
     @property
     def image_ids(self) -> list[str]:

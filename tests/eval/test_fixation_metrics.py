@@ -262,7 +262,7 @@ def test_the_centre_is_brought_in_by_product_or_by_logarithm():
     assert add_prior(scores, centre, "multiply").tolist() == [[0.0, 0.25]]
     np.testing.assert_allclose(add_prior(scores, centre, "log-add"), [[-1 + np.log(0.5), 1 + np.log(0.25)]])
     np.testing.assert_allclose(add_prior(np.ones((1, 2)), centre, "log-add"), np.log(centre))
-    with pytest.raises(ConfigError, match="expected one of: none, multiply, log-add"):
+    with pytest.raises(ConfigError, match="unknown centre prior 'add'"):
         add_prior(scores, centre, "add")
 
 

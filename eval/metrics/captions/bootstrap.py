@@ -33,13 +33,10 @@ def mean_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Return the 95 % percentile interval of the mean over runs of each corpus score that all of them have.
 
-    Args:
-        runs: one for each seed of training; all captioned the same images in the same order.
-        resamples: number of draws, the same for all runs; 40 or more.
-        seed: of the draws.
+    The runs are of different training seeds; all captioned the same images in the same order, and have the same draws.
 
     Raises:
-        EvalError: no runs, runs over other images, too few resamples or fewer than 2 images.
+        EvalError: no runs, runs over other images, less than 40 resamples or fewer than 2 images.
     """
     if not runs:
         raise EvalError("got no runs, expected the scores of at least one")
@@ -57,14 +54,10 @@ def compare_captions(
 ) -> dict[str, Difference]:
     """Compare the scores that two sets of captions of the same images have, drawing the same images for both.
 
-    Args:
-        scores_a: of set A.
-        scores_b: of set B, its images in any order.
-        resamples: number of draws, 40 or more; the smallest p-value is 2 / (resamples + 1).
-        seed: of the draws.
+    The order of the images may differ. The smallest p-value is 2 / (resamples + 1).
 
     Raises:
-        EvalError: other images or another tokenizer, too few resamples or fewer than 2 images.
+        EvalError: other images or another tokenizer, less than 40 resamples or fewer than 2 images.
     """
     names_a = list(map(image_key, scores_a.image_ids))
     names_b = list(map(image_key, scores_b.image_ids))
@@ -94,14 +87,11 @@ def resampled_scores(
 ) -> dict[str, Floats]:
     """Compute every corpus score, float64 [resamples], on many draws of the images with replacement.
 
-    Args:
-        scores: of one set of captions.
-        resamples: number of draws, 40 or more.
-        seed: draws depend on it and on the number of images only, so that sets can be paired.
-        rows: an order of the images, to pair sets that name them in another one.
+    The draws depend on the seed and on the number of images only, so that sets can be paired; `rows` is an order of the
+    images, to pair sets that name them in another one.
 
     Raises:
-        EvalError: too few resamples or fewer than 2 images.
+        EvalError: less than 40 resamples or fewer than 2 images.
     """
     num_images = len(scores.image_ids)
     require_resamples(resamples)

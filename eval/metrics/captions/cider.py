@@ -141,34 +141,21 @@ class PairwiseCider:
 
 @dataclass(frozen=True)
 class _Grams:
-    """The n-grams of one order in some captions.
+    """The n-grams of one order in some captions."""
 
-    Attributes:
-        codes: int64 [G], sorted.
-        caption: int64 [E], the caption of each entry.
-        gram: int64 [E], its n-gram, a row of `codes`.
-        count: int64 [E], how often the caption holds it, 1 or more.
-    """
-
-    codes: Ints
-    caption: Ints
-    gram: Ints
-    count: Ints
+    codes: Ints  # int64 [G], sorted
+    caption: Ints  # int64 [E], the caption of each entry
+    gram: Ints  # int64 [E], its n-gram, a row of `codes`
+    count: Ints  # int64 [E], how often the caption holds it, 1 or more
 
 
 @dataclass(frozen=True)
 class _GramTable:
-    """The n-grams of one order in a collection.
+    """The n-grams of one order in a collection."""
 
-    Attributes:
-        codes: int64 [G + 1], sorted; the last stands for all n-grams that the collection lacks.
-        idf: float64 [G + 1].
-        most: how often a caption holds one n-gram at most, 1 or more.
-    """
-
-    codes: Ints
-    idf: Floats
-    most: int
+    codes: Ints  # int64 [G + 1], sorted; the last stands for all n-grams that the collection lacks
+    idf: Floats  # float64 [G + 1]
+    most: int  # how often a caption holds one n-gram at most, 1 or more
 
 
 def _count(codes: Ints) -> _Grams:

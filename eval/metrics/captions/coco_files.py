@@ -44,18 +44,19 @@ def read_results(path: str | Path) -> dict[ImageId, str]:
     document = read_json(path, "results", f"expected {RESULTS_FORM}")
     if not isinstance(document, list) or not document:
         raise EvalError(f"results {path}: {_shown(document)}, expected {RESULTS_FORM}")
-    pairs = [_pair(entry, number, path, RESULTS_FORM) for number, entry in enumerate(document)]
-    times = Counter(image_key(image_id) for image_id, _ in pairs)
-    twice = []
-    for name, count in times.items():
-        if count > 1:
-            twice.append(name)
+    captions: dict[ImageId, str] = {}
+    times: Counter[str] = Counter()
+    for number, entry in enumerate(document):
+        image_id, caption = _pair(entry, number, path, RESULTS_FORM)
+        captions[image_id] = caption
+        times[image_key(image_id)] += 1
+    twice = [name for name, count in times.items() if count > 1]
     if twice:
         raise EvalError(
             f"results {path}: {len(twice)} image(s) have more than one caption ({_some(twice)}), expected one each; "
             "keep the best of each image and score the file again"
         )
-    return dict(pairs)
+    return captions
 
 
 def write_results(path: str | Path, captions: Mapping[ImageId, str]) -> None:
@@ -107,10 +108,7 @@ def references_of(
     by_key = {image_key(name): captions for name, captions in references.items()}
     if len(by_key) < len(references) or len(set(map(image_key, candidates))) < len(candidates):
         raise EvalError("an image has two names, such as 17 and '17', expected one of them; keep one entry for each")
-    missing = []
-    for name in candidates:
-        if not by_key.get(image_key(name)):
-            missing.append(name)
+    missing = [name for name in candidates if not by_key.get(image_key(name))]
     if missing:
         raise EvalError(
             f"{len(missing)} of {len(candidates)} images have no reference ({_some(missing)}), while references name "

@@ -58,18 +58,29 @@ def jar_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def start_java(arguments: list[str], *, stderr: int, program: str | None = None) -> subprocess.Popen[bytes]:
+def jar_file(name: str) -> Path:
+    """Return the path of a file of pycocoevalcap, such as "meteor/meteor-1.5.jar".
+
+    Raises:
+        EvalError: pycocoevalcap is not installed, or lacks the file.
+    """
+    path = jar_folder() / name
+    if not path.is_file():
+        raise EvalError(f"{path} is missing; install it again with: pip install --force-reinstall pycocoevalcap")
+    return path
+
+
+def start_java(arguments: list[str], stderr: int) -> subprocess.Popen[bytes]:
     """Start Java in a process group of its own, with pipes for stdin and stdout.
 
     Args:
         arguments: what follows the locale's flags, such as ["-cp", jar, class].
         stderr: a file descriptor for Java's messages.
-        program: path of Java; None: `find_java`.
 
     Raises:
         EvalError: there is no Java, or it does not start.
     """
-    program = program or find_java()
+    program = find_java()
     # A path that is not ASCII opens only under a UTF-8 locale, which C.UTF-8 gives whatever the user's own is.
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     try:
@@ -100,17 +111,6 @@ def stop_java(process: subprocess.Popen[bytes]) -> None:
         if stream is not None:
             with contextlib.suppress(OSError, ValueError):  # unwritten input is lost
                 stream.close()
-
-
-def require_file(path: Path) -> Path:
-    """Return the path of a file.
-
-    Raises:
-        EvalError: there is none.
-    """
-    if not path.is_file():
-        raise EvalError(f"{path} is missing; install it again with: pip install --force-reinstall pycocoevalcap")
-    return path
 
 
 def java_messages(stderr: bytes) -> str:

@@ -13,13 +13,12 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.metrics.captions.java import find_java, jar_folder, java_messages, require_file, start_java, stop_java
+from eval.metrics.captions.java import find_java, jar_file, java_messages, start_java, stop_java
 from eval.metrics.captions.meteor_formula import STATISTICS, clear_whole_matches
 from eval.metrics.captions.meteor_paraphrases import ParaphraseIndex, load_index, plain_words
 from eval.metrics.captions.ngrams import require_pairs
@@ -29,22 +28,17 @@ from vislang.core.errors import EvalError
 Floats = NDArray[np.float64]
 
 TIMEOUT = 300.0  # seconds without an answer; loading takes about 5 on an idle machine
+_JAR = "meteor/meteor-1.5.jar"
 _SEPARATOR = re.compile(r"\|{3,}")
 
 
 @dataclass(frozen=True)
 class MeteorScores:
-    """METEOR of a set, 0..1, higher is better.
+    """METEOR of a set, 0..1, higher is better."""
 
-    Attributes:
-        corpus: of all candidates together, from the sum of their statistics; not the mean over images.
-        per_image: float64 [N].
-        statistics: float64 [N, 23], which add up over images, as `meteor_from_statistics` reads them.
-    """
-
-    corpus: float
-    per_image: Floats
-    statistics: Floats
+    corpus: float  # of all candidates together, from the sum of their statistics; not the mean over images
+    per_image: Floats  # float64 [N]
+    statistics: Floats  # float64 [N, 23], which add up over images, as `meteor_from_statistics` reads them
 
 
 class Meteor:
@@ -52,17 +46,10 @@ class Meteor:
 
     Without an index of paraphrases Java starts at once with the whole table. With one it starts when the first captions
     come, with the part that their words need, and again when later captions bring other words.
-
-    Args:
-        folder: of pycocoevalcap; None: where Python finds it.
-        java: path of Java; None: `find_java`.
-        timeout: longest wait for one answer, in seconds.
     """
 
-    def __init__(self, *, folder: Path | None = None, java: str | None = None, timeout: float = TIMEOUT) -> None:
-        """Prepare to start METEOR."""
-        self._folder = folder
-        self._java = java
+    def __init__(self, *, timeout: float = TIMEOUT) -> None:
+        """Prepare to start METEOR; `timeout` is the longest wait for one answer, in seconds."""
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -79,20 +66,17 @@ class Meteor:
         Raises:
             EvalError: no Java, no jar, or it does not start.
         """
-        self._folder = self._folder or jar_folder()
-        self._java = self._java or find_java()
-        require_file(self._jar)
-        self._index = load_index(self._folder)
+        find_java()
+        jar_file(_JAR)
+        self._index = load_index()
         self._known = set()
         self._open = True
         self._reason = ""
         if self._index is None:
-            self._start(require_file(self._jar.parent / "data" / "paraphrase-en.gz"))
+            self._start(jar_file("meteor/data/paraphrase-en.gz"))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Kill Java and its children."""
         self.close()
 
@@ -127,10 +111,6 @@ class Meteor:
             values = [self._numbers(line, 1)[0] for line in self._ask([evaluate], len(questions) + 1)]
         return MeteorScores(values[-1], np.array(values[:-1]), clear_whole_matches(statistics))
 
-    @property
-    def _jar(self) -> Path:
-        return (self._folder or jar_folder()) / "meteor" / "meteor-1.5.jar"
-
     def _load(self, captions: list[str]) -> None:
         """Start Java with the paraphrases that these captions need, unless it has them."""
         if not self._open:
@@ -157,9 +137,10 @@ class Meteor:
         heap = "-Xms256m"
         if self._index is None:
             heap = "-Xms1g"  # the whole table fills half of it: no garbage collection while it grows
-        arguments = [heap, "-Xmx2g", "-jar", str(self._jar), "-", "-", "-stdio", "-l", "en", "-norm", "-a", str(table)]
+        jar = str(jar_file(_JAR))
+        arguments = [heap, "-Xmx2g", "-jar", jar, "-", "-", "-stdio", "-l", "en", "-norm", "-a", str(table)]
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _stop
-        self._process = start_java(arguments, stderr=self._messages.fileno(), program=self._java)
+        self._process = start_java(arguments, self._messages.fileno())
         self._lines = queue.SimpleQueue()
         threading.Thread(target=_forward, args=(self._process.stdout, self._lines), daemon=True).start()
 

@@ -18,29 +18,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.metrics.captions.java import jar_folder, require_file
+from eval.metrics.captions.java import jar_file
 from vislang.core.errors import EvalError
 from vislang.core.files import whole_file
 
 _FIRST_END = 0  # word ids that stand for the end of a pair's first and second phrase
 _PAIR_END = 1
 _ENDS = [b"\n", b"\n1\n"]  # the file has a line for the probability before each pair, which METEOR ignores
+_TABLE = "meteor/data/paraphrase-en.gz"
 _PLAIN = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True)
 class ParaphraseIndex:
-    """The whole table as word ids.
+    """The whole table as word ids."""
 
-    Attributes:
-        words: unsigned [W], all pairs one after another, each phrase closed by its end.
-        lengths: uint8 [P], the ids of each pair.
-        vocabulary: the word of each id.
-    """
-
-    words: NDArray[np.uint16] | NDArray[np.uint32]
-    lengths: NDArray[np.uint8]
-    vocabulary: list[bytes]
+    words: NDArray[np.uint16] | NDArray[np.uint32]  # [W], all pairs one after another, each phrase closed by its end
+    lengths: NDArray[np.uint8]  # uint8 [P], the ids of each pair
+    vocabulary: list[bytes]  # the word of each id
 
     def table_for(self, words: Iterable[str]) -> bytes:
         """Return the part of the table, gzipped as METEOR reads it, whose pairs consist of words from `plain_words`.
@@ -65,33 +60,33 @@ def plain_words(captions: Iterable[str]) -> set[str]:
     return words
 
 
-def index_path(folder: Path | None = None) -> Path:
+def index_path() -> Path:
     """Return the path of the index of the table in pycocoevalcap, in `$VISLANG_CACHE`, else in `~/.cache/vislang`."""
-    table = _table(folder)
+    table = jar_file(_TABLE)
     cache = os.environ.get("VISLANG_CACHE") or Path.home() / ".cache" / "vislang"
     return Path(cache) / f"paraphrases-{table.stat().st_size}-v1.npz"
 
 
-def make_index(folder: Path | None = None) -> Path:
+def make_index() -> Path:
     """Make the index, about 110 MB in about 10 seconds, unless it exists, and return its path.
 
     Raises:
         EvalError: no pycocoevalcap, or its table is damaged.
         DataError: the index cannot be written.
     """
-    path = index_path(folder)
+    path = index_path()
     if not path.is_file():
-        index = index_of(_table(folder))
+        index = index_of(jar_file(_TABLE))
         with whole_file(path) as part, part.open("wb") as stream:
             spelled = np.frombuffer(b" ".join(index.vocabulary[len(_ENDS) :]), np.uint8)
             np.savez(stream, words=index.words, lengths=index.lengths, vocabulary=spelled)
     return path
 
 
-def load_index(folder: Path | None = None) -> ParaphraseIndex | None:
+def load_index() -> ParaphraseIndex | None:
     """Read the index; None where there is none or it is damaged, since METEOR also runs without it."""
     try:
-        with np.load(index_path(folder), allow_pickle=False) as arrays:
+        with np.load(index_path(), allow_pickle=False) as arrays:
             vocabulary = [*_ENDS, *arrays["vocabulary"].tobytes().split(b" ")]
             index = ParaphraseIndex(arrays["words"], arrays["lengths"], vocabulary)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
@@ -142,7 +137,3 @@ def _phrase_ids(lines: list[bytes], ids: defaultdict[bytes, int]) -> NDArray[np.
     flat = np.fromiter(map(ids.__getitem__, words), np.uint32, len(words))
     flat[np.flatnonzero(flat == _FIRST_END)[1::2]] = _PAIR_END
     return flat
-
-
-def _table(folder: Path | None) -> Path:
-    return require_file((folder or jar_folder()) / "meteor" / "data" / "paraphrase-en.gz")

@@ -20,52 +20,30 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Grams:
-    """The n-grams of one order; an entry is one n-gram with its count in one caption.
+    """The n-grams of one order; an entry is one n-gram with its count in one caption."""
 
-    Attributes:
-        size: G.
-        first_word: int64 [G], the position in all words of the run where each n-gram first occurs.
-        candidate_image: int64 [C], the image of each entry of the candidates, never falling.
-        candidate_gram: int64 [C], its n-gram, 0..G-1.
-        candidate_count: int64 [C], how often the candidate holds it, 1 or more.
-        reference: int64 [R], the reference of each entry of the references, 0..M-1, never falling.
-        reference_gram: int64 [R].
-        reference_count: int64 [R].
-        partner: int64 [R], the entry of the same image's candidate with the same n-gram, -1 for none.
-        images_with: int64 [G], the number of images that hold the n-gram in a reference: CIDEr's document frequency.
-    """
-
-    size: int
-    first_word: Ints
-    candidate_image: Ints
-    candidate_gram: Ints
-    candidate_count: Ints
-    reference: Ints
-    reference_gram: Ints
-    reference_count: Ints
-    partner: Ints
-    images_with: Ints
+    size: int  # G
+    first_word: Ints  # int64 [G], the position in all words of the run where each n-gram first occurs
+    candidate_image: Ints  # int64 [C], the image of each entry of the candidates, never falling
+    candidate_gram: Ints  # int64 [C], its n-gram, 0..G-1
+    candidate_count: Ints  # int64 [C], how often the candidate holds it, 1 or more
+    reference: Ints  # int64 [R], the reference of each entry of the references, 0..M-1, never falling
+    reference_gram: Ints  # int64 [R]
+    reference_count: Ints  # int64 [R]
+    partner: Ints  # int64 [R], the entry of the same image's candidate with the same n-gram, -1 for none
+    images_with: Ints  # int64 [G], the number of images that hold the n-gram in a reference: CIDEr's document frequency
 
 
 @dataclass(frozen=True)
 class NgramCounts:
-    """The counted captions of a run, for BLEU and CIDEr.
+    """The counted captions of a run, for BLEU and CIDEr."""
 
-    Attributes:
-        orders: the n-grams of 1, 2, 3 and 4 words.
-        words: int64 [W], the ids of all words of the run, one after another.
-        vocabulary: the word of each id.
-        candidate_length: int64 [N] words in each candidate.
-        reference_length: int64 [M] words in each reference.
-        image_of_reference: int64 [M], 0..N-1, never falling.
-    """
-
-    orders: tuple[Grams, ...]
-    words: Ints
-    vocabulary: list[str]
-    candidate_length: Ints
-    reference_length: Ints
-    image_of_reference: Ints
+    orders: tuple[Grams, ...]  # the n-grams of 1, 2, 3 and 4 words
+    words: Ints  # int64 [W], the ids of all words of the run, one after another
+    vocabulary: list[str]  # the word of each id
+    candidate_length: Ints  # int64 [N] words in each candidate
+    reference_length: Ints  # int64 [M] words in each reference
+    image_of_reference: Ints  # int64 [M], 0..N-1, never falling
 
     def spelled(self, order: int) -> list[str]:
         """Return the text of the n-grams of `order` words, 1..4, in the order of their indices."""

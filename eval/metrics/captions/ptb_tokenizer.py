@@ -7,11 +7,10 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from eval.metrics.captions.java import jar_folder, java_messages, require_file, start_java, stop_java
+from eval.metrics.captions.java import jar_file, java_messages, start_java, stop_java
 from vislang.core.errors import EvalError
 from vislang.text.tokenizer import tokenize
 
@@ -31,16 +30,10 @@ def one_line(caption: str) -> str:
     return _BREAKS.sub(" ", caption).encode("utf-8", "replace").decode("utf-8")
 
 
-def ptb_tokenize(
-    captions: Sequence[str], *, timeout: float = TIMEOUT, folder: Path | None = None, java: str | None = None
-) -> list[str]:
+def ptb_tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[str]:
     """Tokenize with Stanford's PTB tokenizer, all captions in one Java call; words are lower case, without punctuation.
 
-    Args:
-        captions: any texts; empty ones stay empty.
-        timeout: seconds for the call.
-        folder: of pycocoevalcap; None: where Python finds it.
-        java: path of Java; None: `find_java`.
+    Empty captions stay empty; `timeout` is in seconds, for the call.
 
     Raises:
         EvalError: no Java, no jar, a failure or time-out of Java, or another number of lines than was sent.
@@ -49,7 +42,7 @@ def ptb_tokenize(
     distinct = list(filter(str.strip, dict.fromkeys(lines)))
     if not distinct:
         return [""] * len(lines)
-    answers = _call_java(distinct, timeout, folder or jar_folder(), java)
+    answers = _call_java(distinct, timeout)
     if len(answers) != len(distinct):
         raise EvalError(
             f"the PTB tokenizer returned {len(answers)} lines for {len(distinct)} captions, expected one each; "
@@ -65,7 +58,7 @@ def treebank_tokenize(captions: Sequence[str]) -> list[str]:
     return [words_of[caption] for caption in captions]
 
 
-def tokenizer_agreement(captions: Sequence[str], *, java: str | None = None) -> float:
+def tokenizer_agreement(captions: Sequence[str]) -> float:
     """Return the share of captions, 0..1, with the same words from both tokenizers.
 
     Raises:
@@ -73,16 +66,16 @@ def tokenizer_agreement(captions: Sequence[str], *, java: str | None = None) -> 
     """
     if not captions:
         raise EvalError("got no captions, expected at least one to compare tokenizers on")
-    ptb = np.array(ptb_tokenize(captions, java=java))
+    ptb = np.array(ptb_tokenize(captions))
     return float(np.mean(ptb == np.array(treebank_tokenize(captions))))
 
 
-def _call_java(lines: list[str], timeout: float, folder: Path, java: str | None) -> list[str]:
-    jar = require_file(folder / "tokenizer" / "stanford-corenlp-3.4.1.jar")
-    arguments = ["-XX:TieredStopAtLevel=1", "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"]
+def _call_java(lines: list[str], timeout: float) -> list[str]:
+    jar = str(jar_file("tokenizer/stanford-corenlp-3.4.1.jar"))
+    arguments = ["-XX:TieredStopAtLevel=1", "-cp", jar, "edu.stanford.nlp.process.PTBTokenizer"]
     arguments += ["-preserveLines", "-lowerCase", "-encoding", "UTF-8"]
     with tempfile.TemporaryFile() as messages:
-        process = start_java(arguments, stderr=messages.fileno(), program=java)
+        process = start_java(arguments, messages.fileno())
         try:
             output, _ = process.communicate("".join(f"{line}\n" for line in lines).encode(), timeout=timeout)
         except subprocess.TimeoutExpired as error:

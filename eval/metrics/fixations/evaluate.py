@@ -149,21 +149,13 @@ def _summarize(values: Floats) -> MetricSummary | None:
 
 
 class GroundTruth(NamedTuple):
-    """What the maps of one image are scored against.
+    """What the maps of one image are scored against."""
 
-    Attributes:
-        fixations: int64 [n, 2], rows and columns of all observers' fixations.
-        fixation_map: float64 [H, W], the smoothed fixations; None where no map is compared with it.
-        others: int64 [m, 2], the fixations on all other images, in this image's pixels.
-        ten_others: int64 [k, 2], those on ten of them.
-        centre: float64 [H, W], the centre Gaussian.
-    """
-
-    fixations: Pixels
-    fixation_map: Floats | None
-    others: Pixels
-    ten_others: Pixels
-    centre: Floats
+    fixations: Pixels  # int64 [n, 2], rows and columns of all observers' fixations
+    fixation_map: Floats | None  # float64 [H, W], the smoothed fixations; None where no map is compared with it
+    others: Pixels  # int64 [m, 2], the fixations on all other images, in this image's pixels
+    ten_others: Pixels  # int64 [k, 2], those on ten of them
+    centre: Floats  # float64 [H, W], the centre Gaussian
 
 
 def evaluate_maps(
