@@ -59,11 +59,11 @@ def confusion_matrix(
         predictions: for each of S networks the class of each image.
         classes: in the order of rows and columns.
     """
-    index = {name: row for row, name in enumerate(classes)}
+    index = list(classes).index
     counts = np.zeros((len(classes), len(classes)), np.int64)
     for predicted in predictions:
         for label, guess in zip(labels, predicted, strict=True):
-            counts[index[label], index[guess]] += 1
+            counts[index(label), index(guess)] += 1
     return counts.tolist()
 
 

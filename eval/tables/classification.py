@@ -43,12 +43,12 @@ def classification_result(
     intervals = {}
     domains = {}
     per_seed = [dict[str, float]() for _ in runs]
-    for domain in dict.fromkeys(domain for domain, _ in truth.values()):
-        ids = [image_id for image_id in truth if truth[image_id][0] == domain]
+    ids_of: dict[str, list[str]] = {}
+    for image_id, (domain, _) in truth.items():
+        ids_of.setdefault(domain, []).append(image_id)
+    for domain, ids in ids_of.items():
         labels = [truth[image_id][1] for image_id in ids]
-        predicted = []
-        for run in runs:
-            predicted.append([run.predictions[image_id] for image_id in ids])
+        predicted = [list(map(run.predictions.__getitem__, ids)) for run in runs]
         scores = accuracy(np.array(predicted) == np.array(labels))
         intervals[domain] = scores.interval
         domains[domain] = DomainScores(len(ids), confusion_matrix(labels, predicted, trained.classes))

@@ -49,14 +49,20 @@ def fixation_result(
     `baselines` those of maps without a model, OBSERVERS among them.
     """
     rival = _best_baseline(baselines)
+    summaries: dict[str, MapScores] = {}
+    gains: dict[str, MapScores] = {}
+    skipped: dict[str, list[list[str]]] = {}
+    for name, scores in methods.items():
+        summaries[name] = scores.summary()
+        gains[name] = scores.gain_over(baselines[rival])
+        if scores.skipped:
+            skipped[name] = list(map(list, scores.skipped))
     metrics = {}
     intervals = {}
-    for scores in list(methods.values())[:1]:
-        for name, summary in scores.summary().items():
-            if summary is not None:
-                metrics[name] = summary.mean
-                intervals[name] = (summary.low, summary.high)
-    skipped = {name: list(map(list, scores.skipped)) for name, scores in methods.items() if scores.skipped}
+    for name, summary in next(iter(summaries.values()), {}).items():
+        if summary is not None:
+            metrics[name] = summary.mean
+            intervals[name] = (summary.low, summary.high)
     return FixationResult(
         **vars(row),
         **vars(images),
@@ -64,10 +70,10 @@ def fixation_result(
         intervals=intervals,
         interval_method="95 % percentile bootstrap over images",
         protocol=protocol,
-        methods={name: scores.summary() for name, scores in methods.items()},
+        methods=summaries,
         baselines={name: scores.summary() for name, scores in baselines.items()},
         gain_over=rival,
-        gains={name: scores.gain_over(baselines[rival]) for name, scores in methods.items()},
+        gains=gains,
         skipped=skipped,
     )
 

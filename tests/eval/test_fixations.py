@@ -176,7 +176,7 @@ def test_one_fixation_is_enough_for_the_exact_metrics():
 def test_what_cannot_be_judged_is_refused():
     with pytest.raises(EvalError, match="expected at least 2"):
         evaluate_maps(seen(1), METHODS, PROTOCOL)
-    with pytest.raises(ConfigError, match="expected one of: none, multiply, log-add"):
+    with pytest.raises(ConfigError, match="unknown centre prior 'add'"):
         FixationProtocol(centre_prior="add")
     with pytest.raises(ConfigError, match="shares of the width"):
         FixationProtocol(blur=3)

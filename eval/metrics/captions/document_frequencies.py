@@ -133,7 +133,7 @@ def _is_table(document: Any) -> bool:
         return False
     if not isinstance(document.get("tokenizer"), str):
         return False
-    return all(
-        type(count) is int and 1 <= count <= images and 1 <= len(gram.split()) <= ORDERS
-        for gram, count in counts.items()
-    )
+    for gram, count in counts.items():
+        if type(count) is not int or not 1 <= count <= images or not 1 <= len(gram.split()) <= ORDERS:
+            return False
+    return True

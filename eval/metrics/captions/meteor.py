@@ -106,9 +106,10 @@ class Meteor:
         with self._lock:
             self._load(questions)
             answers = dict(zip(distinct, self._ask(distinct, len(distinct)), strict=True))
-            statistics = np.array([self._numbers(answers[question], STATISTICS) for question in questions])
-            evaluate = " ||| ".join(["EVAL", *(answers[question] for question in questions)])
-            values = [self._numbers(line, 1)[0] for line in self._ask([evaluate], len(questions) + 1)]
+            lines = [answers[question] for question in questions]
+            statistics = np.array([self._numbers(line, STATISTICS) for line in lines])
+            totals = self._ask([" ||| ".join(["EVAL", *lines])], len(lines) + 1)
+            values = [self._numbers(line, 1)[0] for line in totals]
         return MeteorScores(values[-1], np.array(values[:-1]), clear_whole_matches(statistics))
 
     def _load(self, captions: list[str]) -> None:
@@ -157,7 +158,7 @@ class Meteor:
         process = self._process
         if process is None:
             raise EvalError(self._reason or "METEOR was closed before it had answered; keep it open until then")
-        content = "".join(f"{line}\n" for line in lines).encode()
+        content = "\n".join([*lines, ""]).encode()
         writer = threading.Thread(target=_write, args=(process.stdin, content), daemon=True)
         writer.start()  # Java stops reading while its answers wait, so write and read at the same time
         answers = [self._answer() for _ in range(num_answers)]

@@ -54,8 +54,7 @@ def ptb_tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[s
 
 def treebank_tokenize(captions: Sequence[str]) -> list[str]:
     """Tokenize with the toolkit's own tokenizer, which needs no Java; see `tokenizer_agreement`."""
-    words_of = {caption: " ".join(tokenize(one_line(caption))) for caption in dict.fromkeys(captions)}
-    return [words_of[caption] for caption in captions]
+    return [" ".join(tokenize(one_line(caption))) for caption in captions]
 
 
 def tokenizer_agreement(captions: Sequence[str]) -> float:
@@ -77,7 +76,7 @@ def _call_java(lines: list[str], timeout: float) -> list[str]:
     with tempfile.TemporaryFile() as messages:
         process = start_java(arguments, messages.fileno())
         try:
-            output, _ = process.communicate("".join(f"{line}\n" for line in lines).encode(), timeout=timeout)
+            output, _ = process.communicate("\n".join([*lines, ""]).encode(), timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise EvalError(
                 f"the PTB tokenizer did not end within {timeout:g} s for {len(lines)} captions; "

@@ -5,7 +5,7 @@ function that returns the map of a record.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,7 +121,7 @@ class FixationScores:
     """
 
     values: Mapping[str, NDArray[np.float64]]
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def summary(self) -> dict[str, MetricSummary | None]:
         """Return the summary of each metric; None where it is defined for no image."""
@@ -174,19 +174,18 @@ def evaluate_maps(
         progress: wraps the loop over images.
     """
     fixations = _FixationPool(records)
-    table = {name: _empty_columns(len(records)) for name in methods}
-    skipped: dict[str, list[tuple[str, str]]] = {name: [] for name in methods}
+    found = {name: FixationScores(_empty_columns(len(records))) for name in methods}
     for row, record in enumerate(progress(records)):
         truth = fixations.ground_truth(row, record.size, protocol)
         for name, map_of in methods.items():
             try:
                 scores = prepare_map(map_of(record), record.size, protocol)
             except ToolkitError as error:
-                skipped[name].append((record.image_id, str(error)))
+                found[name].skipped.append((record.image_id, str(error)))
                 continue
             for metric, value in score_map(scores, truth, protocol, record.image_id).items():
-                table[name][metric][row] = value
-    return {name: FixationScores(values, tuple(skipped[name])) for name, values in table.items()}
+                found[name].values[metric][row] = value
+    return found
 
 
 def prepare_map(scores: np.ndarray, size: tuple[int, int], protocol: FixationProtocol) -> Floats:
