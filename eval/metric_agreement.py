@@ -1,4 +1,4 @@
-"""Command: correlate the caption metrics with human judgements of Flickr8K captions, beside published values."""
+"""Command: correlate the caption metrics with human judgements of Flickr8K captions, with published values."""
 
 import argparse
 import contextlib

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write_results_page(args: argparse.Namespace) -> int:
-    """Read, write and say where; errors as for `results_page`."""
+    """Write the page and print its path; errors as for `results_page`."""
     from vislang.core.files import write_text
 
     folder = Path(os.path.relpath(args.results, args.out.parent)).as_posix()

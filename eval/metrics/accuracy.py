@@ -36,7 +36,7 @@ def accuracy(correct: ArrayLike) -> Accuracy:
 
 
 def accuracy_gain(correct: ArrayLike, other: ArrayLike) -> tuple[float, tuple[float, float]]:
-    """Return how far networks, bool [S, N], are ahead of others, bool [T, N], in points, and the paired 95 % interval.
+    """Return the gain, in points, of networks, bool [S, N], over others, bool [T, N], and its paired 95 % interval.
 
     Raises:
         EvalError: other images.

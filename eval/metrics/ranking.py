@@ -21,8 +21,7 @@ from vislang.core.errors import EvalError
 
 ScoreTile = Callable[[slice, slice], NDArray[np.floating]]
 
-# 1000 images x 5000 captions is 20 MB of scores: few enough calls for the full speed of the matrix product even
-# beside other work, and little memory. 2560 is 4 % slower alone and up to twice as slow on a busy machine.
+# 1000 images x 5000 captions is 20 MB of scores. 2560 is 4 % slower alone and up to twice as slow on a busy machine.
 BLOCK = 5000
 
 _BAND = 64  # images whose comparisons are counted at a time, so that they stay in the second-level cache
@@ -74,7 +73,9 @@ def retrieval_ranks(
             return images[rows] @ captions[columns].T
 
     grouped = owners[order]
-    ranks = _count(score_tile, grouped, _groups(grouped, len(images), block), _twins(images), _twins(captions))
+    ranks = _count(
+        score_tile, grouped, _groups(grouped, len(images), block), _first_equal(images), _first_equal(captions)
+    )
     return _in_given_order(ranks, order, owners)
 
 
@@ -106,8 +107,8 @@ def _count(
     score_tile: ScoreTile,
     owners: NDArray[np.int64],
     groups: list[tuple[slice, slice]],
-    image_twins: NDArray[np.int64] | None = None,
-    caption_twins: NDArray[np.int64] | None = None,
+    equal_images: NDArray[np.int64] | None = None,
+    equal_captions: NDArray[np.int64] | None = None,
 ) -> Ranks:
     """Go once over all tiles, the diagonal ones first, and count the candidates not worse than the correct one.
 
@@ -115,8 +116,8 @@ def _count(
         score_tile: returns the scores of a slice of images and a slice of captions.
         owners: int64 [M] image of each caption, never falling.
         groups: runs of images with their captions.
-        image_twins: int64 [N], equal indices for equal embeddings; None when no two are equal.
-        caption_twins: int64 [M], the same for captions.
+        equal_images: int64 [N], equal indices for equal embeddings; None when no two are equal.
+        equal_captions: int64 [M], the same for captions.
     """
     num_images = groups[-1][0].stop
     ranks = Ranks(np.zeros(num_images, np.int64), np.zeros(len(owners), np.int64), owners)
@@ -126,10 +127,10 @@ def _count(
     def count(tile: NDArray, rows: slice, columns: slice, own: tuple | None = None) -> None:
         beats_caption = tile >= best_scores[rows][:, None]
         beats_image = tile >= own_scores[columns]
-        if caption_twins is not None:
-            beats_caption |= caption_twins[columns] == caption_twins[best_captions[rows]][:, None]
-        if image_twins is not None:
-            beats_image |= image_twins[rows][:, None] == image_twins[owners[columns]]
+        if equal_captions is not None:
+            beats_caption |= equal_captions[columns] == equal_captions[best_captions[rows]][:, None]
+        if equal_images is not None:
+            beats_image |= equal_images[rows][:, None] == equal_images[owners[columns]]
         if own is not None:  # correct pairs are no wrong candidates
             beats_caption[own] = beats_image[own] = False
         ranks.image_to_text[rows] += _sum(beats_caption, axis=1)
@@ -163,17 +164,17 @@ def _sum(mask: NDArray[np.bool_], *, axis: int) -> NDArray[np.uint32]:
     return mask.view(np.uint8).sum(axis=axis, dtype=np.uint32)  # several times faster than summing booleans
 
 
-def _twins(embeddings: NDArray[np.float32]) -> NDArray[np.int64] | None:
+def _first_equal(embeddings: NDArray[np.float32]) -> NDArray[np.int64] | None:
     """Return int64 [N], for each row the index of the first equal row; None when all rows differ."""
     first: dict[int, int] = {}
-    twins = np.arange(len(embeddings))
+    first_rows = np.arange(len(embeddings))
     for index, row in enumerate(embeddings):
         same = first.setdefault(hash((row + 0.0).tobytes()), index)  # + 0.0 makes -0.0 and 0.0 one
         if same != index and np.array_equal(row, embeddings[same]):
-            twins[index] = same
+            first_rows[index] = same
     if len(first) == len(embeddings):
         return None
-    return twins
+    return first_rows
 
 
 def _in_given_order(ranks: Ranks, order: NDArray[np.intp], owners: NDArray[np.int64]) -> Ranks:

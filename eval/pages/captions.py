@@ -1,4 +1,4 @@
-"""The page of caption results: numbers, published numbers beside ours, and captions with their images."""
+"""The page of caption results: numbers, published numbers and ours, and captions with their images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _FULL = {"cider": 120.0, "bleu4": 50.0, "meteor": 50.0, "rouge_l": 100.0}  # whe
 
 @dataclass(frozen=True)
 class CaptionedImage:
-    """An image of the gallery with the captioner's caption and those of people.
+    """An image of the gallery with the captioner's caption and the references.
 
     `path` is None where only features are at hand; `cider` of the caption is times 100, None where not measured.
     """

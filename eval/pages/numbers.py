@@ -15,7 +15,7 @@ def metric_card(
 ) -> str:
     """Return the card of one metric of a result with intervals; title and unit, behind the number, are plain text.
 
-    `spread` is how much the seeds differ, in words, None: as the result says; `full` the value at the end of the bar.
+    `spread` is how much the seeds differ, in words, None: from the result; `full` the value at the end of the bar.
     """
     seeds = [run.metrics[metric] for run in result.per_seed]
     if spread is None:

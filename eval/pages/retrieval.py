@@ -1,4 +1,4 @@
-"""The page of retrieval results: numbers, published numbers beside ours, and what the model retrieves."""
+"""The page of retrieval results: numbers, published numbers and ours, and what the model retrieves."""
 
 from collections.abc import Sequence
 
@@ -72,11 +72,10 @@ def _table(results: Sequence[RetrievalResult]) -> str:
 
 def _seeds(shown: RetrievalResult) -> str:
     names = (*COLUMNS, "rsum")
-    runs = {f"seed {run.seed}": run.metrics for run in shown.per_seed}
     rows = []
-    for head, metrics in {**runs, "mean": shown.metrics}.items():
-        cells = [metric_number(name, metrics[name]) for name in names]
-        rows.append(Row(head, cells, ours=head == "mean"))
+    for run in shown.per_seed:
+        rows.append(Row(f"seed {run.seed}", list(map(metric_number, names, map(run.metrics.get, names)))))
+    rows.append(Row("mean", list(map(metric_number, names, map(shown.metrics.get, names))), ours=True))
     if shown.std:
         rows.append(Row("standard deviation", [f"{shown.std[name]:.2f}" for name in names]))
     ends = []

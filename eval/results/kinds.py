@@ -1,4 +1,4 @@
-"""The result files of eval.run: what the rows of each table hold beside the fields of every `Result`."""
+"""The result files of eval.run: the rows of each table."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,7 +89,7 @@ class CaptionFileResult(CaptionResult):
 
 @dataclass(frozen=True)
 class Gain:
-    """How far a model is ahead of the baseline `over` in pointing, in per cent points; 95 % interval over images."""
+    """The gain of a model over the baseline `over` in pointing, in per cent points; 95 % interval over images."""
 
     over: str
     points: float
@@ -178,7 +178,7 @@ class ClassificationResult(Result):
         return (self.dataset, self.split, self.data_fingerprint)
 
     def sort_key(self) -> Any:
-        """Return the settings first: networks that differ in their domains alone stand side by side."""
+        """Return the settings first: networks that differ in their domains alone are neighbours."""
         return self.preset, self.backbone, len(self.trained_on), self.num_training_images
 
 
@@ -194,9 +194,9 @@ class FixationResult(Result):
     reader: dict[str, Any] = field(default_factory=dict)  # options of the data set's reader
     protocol: FixationProtocol
     methods: dict[str, MapScores] = field(default_factory=dict)  # the map as it is, then with the centre prior
-    baselines: dict[str, MapScores]  # of maps without a model, and of people
-    gain_over: str  # the best baseline without people
-    gains: dict[str, MapScores] = field(default_factory=dict)  # how far each method is ahead of it
+    baselines: dict[str, MapScores]  # of maps without a model, and of the observers
+    gain_over: str  # the best baseline without observers
+    gains: dict[str, MapScores] = field(default_factory=dict)  # of each method over it
     skipped: dict[str, list[list[str]]] = field(default_factory=dict)  # (image, reason) of missing maps
 
     def variant(self) -> str:

@@ -1,4 +1,4 @@
-"""What results say of trained models: their kind, settings and training, and which models share a row."""
+"""Trained models in results: their kind, settings and training, and which models share a row."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ TASK_OF_KIND = {"vse": "retrieval", "captioner": "captions", "aligner": "alignme
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What results say of a trained model."""
+    """A trained model in a result."""
 
     checkpoint: str = ""  # the name of its folder
     preset: str = ""  # of its training
@@ -26,7 +26,7 @@ class ModelInfo:
     config: dict[str, Any] = field(default_factory=dict)  # every setting, with the backbone
     weights_fingerprint: str | None = None  # SHA-256 of its arrays
     training_seconds: float | None = None  # None where its training was not recorded
-    trained_on: Any = None  # fingerprint of the training data, or what else tells apart trainings with equal settings
+    trained_on: Any = None  # fingerprint of the training data, or what else distinguishes trainings with equal settings
 
     def seed_run(self, metrics: Scores) -> SeedRun:
         """Return the model as part of a result."""
@@ -44,7 +44,10 @@ class Run:
 def summarize_runs(runs: Sequence[Run], per_seed: Sequence[Scores]) -> tuple[Scores, Scores, tuple[SeedRun, ...]]:
     """Return means and standard deviations over seeds, and the models with the metrics of each."""
     metrics, std = summarize_seeds(per_seed)
-    return metrics, std, tuple(run.model.seed_run(scores) for run, scores in zip(runs, per_seed, strict=True))
+    seed_runs = []
+    for run, scores in zip(runs, per_seed, strict=True):
+        seed_runs.append(run.model.seed_run(scores))
+    return metrics, std, tuple(seed_runs)
 
 
 def model_info(

@@ -126,7 +126,7 @@ def read_result(path: Path, kind: type[R]) -> R:
 
 
 def read_table(folder: Path, like: R) -> list[R]:
-    """Read the results that stand in one table with another result; see `read_results`."""
+    """Read the results of the table of another result; see `read_results`."""
     key = like.table_key()
     return [result for result in read_results(folder, type(like)) if result.table_key() == key]
 

@@ -57,11 +57,13 @@ def caption_result(
     of_runs = [scores[run.key] for run in runs]
     metrics, std, seed_runs = summarize_runs(runs, [percent(one.corpus) for one in of_runs])
     per_seed = []
+    known_diversity = []
     for run, seed_run in zip(runs, seed_runs, strict=True):
-        diversity = caption_diversity(list(run.captions.values()), training)
-        per_seed.append(CaptionSeedRun(**vars(seed_run), diversity=asdict(diversity)))
-    mean_diversity = dict(per_seed[0].diversity)
-    mean_diversity |= summarize_seeds([known_values(run.diversity) for run in per_seed])[0]
+        diversity = asdict(caption_diversity(list(run.captions.values()), training))
+        per_seed.append(CaptionSeedRun(**vars(seed_run), diversity=diversity))
+        known_diversity.append({name: value for name, value in diversity.items() if value is not None})
+    means, _ = summarize_seeds(known_diversity)
+    mean_diversity = {**per_seed[0].diversity, **means}
     return CaptionResult(
         **vars(row),
         metrics=metrics,
@@ -86,11 +88,6 @@ def percent_intervals(intervals: Mapping[str, tuple[float, float]]) -> dict[str,
 def percent(corpus: Scores) -> Scores:
     """Return scores times 100, as the papers print them."""
     return {name: 100 * value for name, value in corpus.items()}
-
-
-def known_values(values: Mapping[str, float | None]) -> Scores:
-    """Return the values that are not None."""
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def caption_rows(results: Sequence[CaptionResult]) -> list[elements.Row]:
@@ -132,7 +129,7 @@ def caption_section(results: Sequence[CaptionResult], folder: str | None = None)
 
 
 def caption_footnote(dataset: str, split: str) -> str:
-    """Return the footnote where a published row bears its mark, else ""."""
+    """Return the footnote if a published row has its mark, else ""."""
     if all(row.frozen for row in published_captions(dataset, split)):
         return ""
     return FOOTNOTE

@@ -7,18 +7,17 @@ from eval.results.experiments import (
     ChangeResult,
     ComparisonResult,
     InversionResult,
-    InversionRow,
     MaximisationResult,
 )
 from eval.tables.markdown import NOTHING, cell, count, named, note, number, section, table_lines
 
-_INVERSION_COLUMNS = {  # metric: heading and digits
-    "feature_error": ("feature error", 3),
+_INVERSION_COLUMNS = {  # heading: metric and digits
+    "feature error": ("feature_error", 3),
     "distance": ("distance", 3),
     "gradients": ("gradients", 3),
-    "same_class": ("same class, %", 0),
-    "second_network_top1": ("second network, top-1 %", 0),
-    "second_network_top5": ("top-5 %", 0),
+    "same class, %": ("same_class", 0),
+    "second network, top-1 %": ("second_network_top1", 0),
+    "top-5 %": ("second_network_top5", 0),
 }
 
 
@@ -42,24 +41,19 @@ def inversion_section(results: Sequence[InversionResult], folder: str | None = N
     rows = []
     for result in results:
         for row in result.rows:
-            rows.append([named(result, folder), cell(row.layer), row.search, *_inversion_numbers(row)])
-    headings = [heading for heading, _ in _INVERSION_COLUMNS.values()]
+            cells = [named(result, folder), cell(row.layer), row.search]
+            for name, digits in _INVERSION_COLUMNS.values():
+                cells.append(number(row.metrics.get(name), row.std.get(name), digits))
+            rows.append(cells)
     return section(
         "Feature inversions",
         "Mean ± standard deviation over images. Feature error: squared distance of the features over their squared"
         " norm. Distance: over the mean distance between two images. Gradients: intersection of the histograms of"
         " gradient orientations. Same class: the network predicts the image's class for the inversion; second"
         " network: another network does. Made by `python -m preimage.measure`.",
-        table_lines(["network", "layer", "search", *headings], rows),
+        table_lines(["network", "layer", "search", *_INVERSION_COLUMNS], rows),
         [note(result, count(len(result.images), "image"), *result.settings) for result in results],
     )
-
-
-def _inversion_numbers(row: InversionRow) -> list[str]:
-    cells = []
-    for name, (_, digits) in _INVERSION_COLUMNS.items():
-        cells.append(number(row.metrics.get(name), row.std.get(name), digits))
-    return cells
 
 
 def maximisation_section(results: Sequence[MaximisationResult], folder: str | None = None) -> str:

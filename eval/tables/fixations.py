@@ -10,18 +10,18 @@ from eval.results.result import Row
 from eval.tables.markdown import NOTHING, bold, cell, named, note, one_table, section, table_lines
 
 OBSERVERS = "observers, one left out"
-_COLUMNS = {  # metric: heading and digits
-    "sauc_exact": ("sAUC", 3),
-    "sauc_ten_exact": ("sAUC, ten others", 3),
-    "sauc": ("sAUC, benchmark", 3),
-    "nss": ("NSS", 2),
-    "cc": ("CC", 3),
-    "auc_judd": ("AUC-Judd", 3),
-    "auc_judd_exact": ("AUC-Judd, exact", 3),
-    "auc_borji": ("AUC-Borji", 3),
-    "sim": ("SIM", 3),
-    "kl": ("KL", 2),
-    "ig": ("IG", 2),
+_COLUMNS = {  # heading: metric and digits
+    "sAUC": ("sauc_exact", 3),
+    "sAUC, ten others": ("sauc_ten_exact", 3),
+    "sAUC, benchmark": ("sauc", 3),
+    "NSS": ("nss", 2),
+    "CC": ("cc", 3),
+    "AUC-Judd": ("auc_judd", 3),
+    "AUC-Judd, exact": ("auc_judd_exact", 3),
+    "AUC-Borji": ("auc_borji", 3),
+    "SIM": ("sim", 3),
+    "KL": ("kl", 2),
+    "IG": ("ig", 2),
 }
 _WITH_INTERVALS = ("sauc_exact", "nss", "cc", "auc_judd")
 
@@ -48,13 +48,13 @@ def fixation_result(
     `methods` holds the scores of each row of the table, the map as it is first, then with a centre prior, or nothing;
     `baselines` those of maps without a model, OBSERVERS among them.
     """
-    rival = _best_baseline(baselines)
+    best = _best_baseline(baselines)
     summaries: dict[str, MapScores] = {}
     gains: dict[str, MapScores] = {}
     skipped: dict[str, list[list[str]]] = {}
     for name, scores in methods.items():
         summaries[name] = scores.summary()
-        gains[name] = scores.gain_over(baselines[rival])
+        gains[name] = scores.gain_over(baselines[best])
         if scores.skipped:
             skipped[name] = list(map(list, scores.skipped))
     metrics = {}
@@ -72,7 +72,7 @@ def fixation_result(
         protocol=protocol,
         methods=summaries,
         baselines={name: scores.summary() for name, scores in baselines.items()},
-        gain_over=rival,
+        gain_over=best,
         gains=gains,
         skipped=skipped,
     )
@@ -89,8 +89,8 @@ def _best_baseline(baselines: Mapping[str, FixationScores]) -> str:
             others[name] = mean
         elif name != OBSERVERS:
             bottom_up[name] = mean
-    rivals = bottom_up or others
-    return max(rivals, key=rivals.__getitem__)
+    candidates = bottom_up or others
+    return max(candidates, key=candidates.__getitem__)
 
 
 def fixation_section(results: Sequence[FixationResult], folder: str | None = None) -> str:
@@ -119,7 +119,7 @@ def fixation_section(results: Sequence[FixationResult], folder: str | None = Non
         f" made on another image, ties counting half; benchmark: thresholds of {protocol.step:g}, {protocol.splits}"
         f" draws from {protocol.others} images. IG: bits over the centre Gaussian (standard deviation"
         f" {protocol.centre_std:g} of the sides). In brackets: 95 % interval over images.",
-        table_lines(["method", *(heading for heading, _ in _COLUMNS.values())], rows),
+        table_lines(["method", *_COLUMNS], rows),
         list(map(_note, results)),
     )
 
@@ -143,7 +143,7 @@ def _note(result: FixationResult) -> str:
 
 def _numbers(scores: MapScores) -> list[str]:
     row = []
-    for metric, (_, digits) in _COLUMNS.items():
+    for metric, digits in _COLUMNS.values():
         summary = scores.get(metric)
         if summary is None:
             row.append(NOTHING)

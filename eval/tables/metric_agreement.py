@@ -1,4 +1,4 @@
-"""Agreement of caption metrics with human judgements: Kendall's tau beside published values."""
+"""Agreement of caption metrics with human judgements: Kendall's tau, with published values."""
 
 from collections.abc import Mapping, Sequence
 

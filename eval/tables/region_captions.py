@@ -12,8 +12,8 @@ from eval.tables.captions import percent
 from eval.tables.markdown import note, number, one_table, result_lines, result_row, section, seeds
 from vislang.draw.html import elements
 
-_HEADER = ("model", "sees", "BLEU-1", "2", "3", "4", "METEOR", "ROUGE-L", "CIDEr", "source")
-# BLEU recalled, the others verified: regions of COCO, 45 snippets of people for each image.
+_HEADER = ("model", "input", "BLEU-1", "2", "3", "4", "METEOR", "ROUGE-L", "CIDEr", "source")
+# BLEU recalled, the others verified: regions of COCO, 45 annotated snippets for each image.
 _PUBLISHED: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("people †", (61.5, 45.2, 30.1, 22.0, None, None, None)),
     ("full-frame RNN †", (14.2, 6.0, 2.2, 0.0, 13.3, 21.0, 20.3)),

@@ -44,7 +44,13 @@ def retrieval_result(
         EvalError: no runs, or runs over other images.
     """
     intervals = bootstrap_intervals([run.folds for run in runs], resamples=resamples)
-    metrics, std, per_seed = summarize_runs(runs, [retrieval_metrics(run.folds).to_json() for run in runs])
+    of_runs = []
+    parts: dict[str, list[Scores]] = {}
+    for run in runs:
+        of_runs.append(retrieval_metrics(run.folds).to_json())
+        for name, scores in run.parts.items():
+            parts.setdefault(name, []).append(scores)
+    metrics, std, per_seed = summarize_runs(runs, of_runs)
     folds = runs[0].folds
     checkpoints = 1
     if repeated:
@@ -63,7 +69,7 @@ def retrieval_result(
         num_images=num_images,
         num_captions=sum(len(fold.text_to_image) for fold in folds),
         checkpoints_per_seed=checkpoints,
-        parts={name: summarize_seeds([run.parts[name] for run in runs])[0] for name in runs[0].parts},
+        parts={name: summarize_seeds(scores)[0] for name, scores in parts.items()},
     )
 
 

@@ -174,6 +174,6 @@ def place_sentences(
 
 
 def cached_boxes(aligner: "TrainedAligner", cache: Any, ids: Sequence[str]) -> np.ndarray:
-    """Return float32 [N, R, 5], the boxes beside the regions that an aligner reads."""
+    """Return float32 [N, R, 5], the boxes of the regions that an aligner reads."""
     place = boxes_beside(cache, aligner.backbone, aligner.config.layers[0])
     return cache.read(*place, ids).astype(np.float32)

@@ -17,7 +17,7 @@ def retrieval(parser: argparse.ArgumentParser) -> None:
 
 
 def captions(parser: argparse.ArgumentParser) -> None:
-    """Score captions: of trained captioners on a split, beside two baselines, or of a file in COCO's format.
+    """Score captions: of trained captioners on a split, with two baselines, or of a file in COCO's format.
 
     Without --model and --results the baselines alone are scored.
     """
@@ -121,7 +121,7 @@ def _add_required_models(parser: argparse.ArgumentParser, kind: str) -> None:
 
 
 def _add_data(parser: argparse.ArgumentParser, dataset: str = "the one of training") -> None:
-    """Add the options that name a split and its features; `dataset` is what the help says of the default."""
+    """Add the options that name a split and its features; `dataset` describes the default in the help."""
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set (default: that of training)")
     parser.add_argument("--dataset", help=f"name of its reader (default: {dataset})")
     parser.add_argument("--dataset-name", metavar="NAME", help="name in the tables, such as coco (default: --dataset)")

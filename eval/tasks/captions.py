@@ -1,4 +1,4 @@
-"""Score captions: those of trained captioners on a split, beside two baselines, or those of a file in COCO's format."""
+"""Score captions: those of trained captioners on a split, with two baselines, or those of a file in COCO's format."""
 
 import argparse
 import sys
@@ -79,7 +79,7 @@ def _read_data(args: argparse.Namespace) -> Split:
 
 
 def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> CaptionRun:
-    """Caption a split with one captioner, and keep the captions beside it in COCO's format."""
+    """Caption a split with one captioner, and keep the captions in its folder in COCO's format."""
     if progress_is_shown():
         print(f"captioning {len(data.records):,} images with {checkpoint}", file=sys.stderr)
     started = time.perf_counter()
@@ -108,7 +108,7 @@ def keep_captions(data: Split, folder: Path, captions: Captions, suffix: str) ->
 
 
 def decoding_suffix(args: argparse.Namespace) -> str:
-    """Return what row names say of decoding other than the preset's, such as "-beam1"; "" for the preset's."""
+    """Return the part of row names for decoding other than the preset's, such as "-beam1"; "" for the preset's."""
     words = ""
     if args.decode != "beam" or args.beam is not None:
         words = f"-{args.decode}"

@@ -68,7 +68,7 @@ def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -
     """Read the images, none of which any of the networks was trained on.
 
     Raises:
-        EvalError: a network was trained on one, or knows other classes.
+        EvalError: a network was trained on one, or has other classes.
     """
     folder = args.data or Path(described[0]["data"]["folder"])
     records = read_pacs(folder)
@@ -78,7 +78,7 @@ def read_images(args: argparse.Namespace, described: Sequence[dict[str, Any]]) -
     for checkpoint, description in zip(args.models, described, strict=True):
         if classes != description["classes"]:
             raise EvalError(
-                f"{checkpoint} knows the classes {', '.join(description['classes'])}, {folder} has"
+                f"{checkpoint} has the classes {', '.join(description['classes'])}, {folder} has"
                 f" {', '.join(classes)}; name another folder with --data, or another model"
             )
         trained_on: set[str] = set()
@@ -116,7 +116,7 @@ def classify_split(
     domains_word = "+".join(domains)
     if sorted(domains) == _DRAWINGS:
         domains_word = "drawings"
-    # The row's name tells apart all networks that one preset may train.
+    # Networks of one preset with other training data need rows of their own.
     info = replace(info, preset=f"{info.preset}-{domains_word}-{len(train)}", trained_on=train)
     seconds = time.perf_counter() - started
     return ClassificationRun(model=info, seconds=seconds, trained=trained, predictions=predictions, skipped=skipped)

@@ -64,8 +64,11 @@ def run(args: argparse.Namespace) -> int:
         data_fingerprint=fixations_fingerprint(records),
         seconds=round(time.perf_counter() - started, 1),
     )
-    fixations = sum(len(points) for record in records for points in record.subjects)
-    outside = sum(record.outside for record in records)
+    fixations = 0
+    outside = 0
+    for record in records:
+        fixations += sum(map(len, record.subjects))
+        outside += record.outside
     images = ScoredImages(len(records), fixations, outside, options)
     results = []
     for name in methods or [_BASELINES]:
@@ -141,7 +144,7 @@ def _write_examples(
     methods: Mapping[str, MapMethod],
     protocol: FixationProtocol,
 ) -> None:
-    """Write a page of random images, each beside its fixations and its maps."""
+    """Write a page of random images, each with its fixations and its maps."""
     chosen = stream(0, "gallery", "fixations").permutation(len(records))[:_SHOWN]
     shown = {name: method.map_of for name, method in methods.items() if name != "uniform"}
     cards = []

@@ -25,7 +25,7 @@ def report(args: argparse.Namespace, results: Sequence[Result]) -> None:
 
 
 def write_page(args: argparse.Namespace, stem: str, page: Page) -> None:
-    """Write an HTML page beside the results and say where."""
+    """Write an HTML page into the results' folder and print its path."""
     path = args.out / f"{file_name(stem)}.html"
     page.write(path)
     print(f"wrote {path}", file=sys.stderr)

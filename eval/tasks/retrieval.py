@@ -70,7 +70,7 @@ def embed_split(checkpoint: Path, data: Split) -> Embeddings:
 
 
 def rank_split(checkpoint: Path, data: Split, embeddings: Embeddings, protocol: str) -> RetrievalRun:
-    """Rank with one ranker, one fold or five, and keep the ranks beside it for eval.compare."""
+    """Rank with one ranker, one fold or five, and keep the ranks in its folder for eval.compare."""
     started = time.perf_counter()
     _, owners = data.captions
     folds = PROTOCOLS[protocol](embeddings.images, embeddings.captions, owners)
@@ -80,7 +80,7 @@ def rank_split(checkpoint: Path, data: Split, embeddings: Embeddings, protocol: 
 
 
 def keep_ranks(checkpoint: Path, data: Split, protocol: str, folds: tuple[Ranks, ...]) -> None:
-    """Write the ranks beside the model; a note says where that fails, since the results do not depend on it."""
+    """Write the ranks for eval.compare; a failure is only noted, since the results do not depend on it."""
     if is_bundled(checkpoint):
         return
     sentences, _ = data.captions

@@ -66,10 +66,10 @@ class Split:
 def read_split(args: argparse.Namespace, kind: str) -> Split:
     """Find the models, read the split that the options name, and check that results can be written.
 
-    The training of the first model says what the options leave open.
+    What the options leave open is taken from the training of the first model.
 
     Raises:
-        CheckpointError: a model of another kind, or one that does not say what it was trained on.
+        CheckpointError: a model of another kind, or one whose training data is unknown.
         DataError: no such split.
     """
     resolve_models(args, kind)

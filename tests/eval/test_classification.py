@@ -172,6 +172,6 @@ def test_other_classes_and_kinds_are_refused(study, tmp_path, capsys, tiny_ranke
         (tmp_path / "photo" / "dog" / f"{number}.png").touch()
     line = ["classification", "--model", str(study / "run-0"), "--out", str(tmp_path / "out")]
     assert main([*line, "--data", str(tmp_path)]) == 2
-    assert "knows the classes lake, rose" in capsys.readouterr().err
+    assert "has the classes lake, rose" in capsys.readouterr().err
     assert main(["classification", "--model", str(tiny_ranker), "--out", str(tmp_path / "out")]) == 2
     assert "expected 'classifier'; evaluate this one with: python -m eval.run retrieval" in capsys.readouterr().err

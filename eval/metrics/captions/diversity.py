@@ -44,7 +44,7 @@ def caption_diversity(captions: Sequence[str], training: Sequence[str] | None = 
         raise EvalError("got no captions, expected at least one to measure diversity on")
     if training is not None and not training:
         raise EvalError("got 0 training captions, by which every caption would be new; pass None where there are none")
-    sentences = [tuple(tokenize(caption)) for caption in captions]
+    sentences = list(map(_words, captions))
     words: list[str] = []
     bigrams: list[tuple[str, str]] = []
     for sentence in sentences:
@@ -53,8 +53,8 @@ def caption_diversity(captions: Sequence[str], training: Sequence[str] | None = 
     seen = None
     novelty = None
     if training is not None:
-        known = {tuple(tokenize(caption)) for caption in dict.fromkeys(training)}
-        seen = sum(sentence in known for sentence in sentences) / len(sentences)
+        known = set(map(_words, dict.fromkeys(training)))
+        seen = sum(map(known.__contains__, sentences)) / len(sentences)
         novelty = 1 - seen
     return CaptionDiversity(
         captions=len(sentences),
@@ -66,3 +66,7 @@ def caption_diversity(captions: Sequence[str], training: Sequence[str] | None = 
         novelty=novelty,
         seen=seen,
     )
+
+
+def _words(caption: str) -> tuple[str, ...]:
+    return tuple(tokenize(caption))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vislang.core.errors import EvalError
 
-# Numbers with a decimal point, lower case as in English (a Turkish locale knows another i), UTF-8 both ways.
+# Numbers with a decimal point, lower case as in English (the Turkish locale has another i), UTF-8 both ways.
 _LOCALE_FLAGS = (
     "-Duser.language=en",
     "-Duser.country=US",

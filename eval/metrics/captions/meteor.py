@@ -1,4 +1,4 @@
-"""METEOR 1.5 from pycocoevalcap's jar: one Java process per run, checked answers, Java's messages in errors.
+"""METEOR 1.5 from pycocoevalcap's jar, in one Java process.
 
 Reading all paraphrases takes Java some seconds; with an index of them
 (`eval.metrics.captions.meteor_paraphrases.make_index`) it reads only what it needs.
@@ -58,7 +58,7 @@ class Meteor:
         self._known: set[str] = set()
         self._open = False
         self._reason = ""  # why it failed
-        self._lock = threading.Lock()  # one question at a time
+        self._lock = threading.Lock()  # one request at a time
 
     def __enter__(self) -> "Meteor":
         """Start Java, or prepare to start it.
@@ -184,7 +184,7 @@ class Meteor:
         return values
 
     def _failure(self, what: str) -> EvalError:
-        """Stop Java, whose answers are out of step now, and return the error with its messages."""
+        """Stop Java, whose next answers would be those of earlier requests, and return the error with its messages."""
         messages = b""
         if self._messages is not None:
             with contextlib.suppress(OSError):
@@ -202,7 +202,7 @@ class Meteor:
 
 
 def _question(candidate: str, references: Sequence[str]) -> str:
-    # Each caption stands between blanks: Java drops an empty last field, and the last reference would be scored.
+    # Each caption is between blanks: Java drops an empty last field, and the last reference would be scored.
     return f"SCORE ||| {' ||| '.join(map(_clean, (*references, candidate)))} "
 
 

@@ -22,7 +22,7 @@ from eval.metrics.captions.java import jar_file
 from vislang.core.errors import EvalError
 from vislang.core.files import whole_file
 
-_FIRST_END = 0  # word ids that stand for the end of a pair's first and second phrase
+_FIRST_END = 0  # word ids of the end of a pair's first and second phrase
 _PAIR_END = 1
 _ENDS = [b"\n", b"\n1\n"]  # the file has a line for the probability before each pair, which METEOR ignores
 _TABLE = "meteor/data/paraphrase-en.gz"

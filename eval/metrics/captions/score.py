@@ -109,12 +109,16 @@ def score_systems(
                 meteor = stack.enter_context(Meteor())
             except EvalError as error:
                 skipped["meteor"] = str(error)
-        texts = list(chain.from_iterable([*systems[name].values(), *chain(*chosen[name])] for name in systems))
+        texts: list[str] = []
+        for name, captions in systems.items():
+            texts += [*captions.values(), *chain(*chosen[name])]
         used, words_of = _tokenize(texts, tokenizer, skipped)
         tokens = {}
         for name, captions in systems.items():
-            candidates = [words_of[caption] for caption in captions.values()]
-            tokens[name] = candidates, [[words_of[text] for text in others] for others in chosen[name]]
+            others = []
+            for texts_of_image in chosen[name]:
+                others.append(list(map(words_of.__getitem__, texts_of_image)))
+            tokens[name] = list(map(words_of.__getitem__, captions.values())), others
         running = None
         if "meteor" in metrics and meteor is not None:
             running = pool.submit(_meteor_scores, meteor, tokens)

@@ -267,9 +267,9 @@ def _maps_of_others(pixels: Sequence[Pixels], shape: tuple[int, int], std: float
     Nothing is subtracted: far from all fixations the rounding of a difference would decide the order of the pixels.
     """
     each = np.stack([fixation_map(one, shape, std) for one in pixels])
-    nobody = np.zeros((1, *shape))
-    before = np.concatenate([nobody, each[:-1].cumsum(axis=0)])
-    after = np.concatenate([each[:0:-1].cumsum(axis=0)[::-1], nobody])
+    nothing = np.zeros((1, *shape))
+    before = np.concatenate([nothing, each[:-1].cumsum(axis=0)])
+    after = np.concatenate([each[:0:-1].cumsum(axis=0)[::-1], nothing])
     return before + after
 
 
