@@ -54,10 +54,7 @@ def confusion_matrix(
 ) -> list[list[int]]:
     """Count predictions by true class: int [C, C], rows are true classes; they sum to S x N.
 
-    Args:
-        labels: the class of each of N images.
-        predictions: for each of S networks the class of each image.
-        classes: in the order of rows and columns.
+    `labels` are the classes of N images, `predictions` those by each of S networks; `classes` orders rows and columns.
     """
     index = list(classes).index
     counts = np.zeros((len(classes), len(classes)), np.int64)

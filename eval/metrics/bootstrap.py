@@ -109,9 +109,10 @@ def resampled_metrics(
                 for name, total in zip(_MEANS, sums, strict=True):
                     totals[f"{direction}_{name}"][draw] += total / queries
                 totals[f"{direction}_medr"][draw] += _weighted_median_rank(ranks, times_drawn[owners])
-    means = {name: values / len(folds) for name, values in totals.items()}
-    means["rsum"] = np.sum([means[name] for name in RECALLS], axis=0)
-    return means
+    for values in totals.values():
+        values /= len(folds)
+    totals["rsum"] = np.sum([totals[name] for name in RECALLS], axis=0)
+    return totals
 
 
 def mean_interval(values: NDArray[np.float64], *, resamples: int = RESAMPLES) -> tuple[float, float] | None:
@@ -137,8 +138,10 @@ _MEANS: dict[str, Callable[[NDArray[np.int64]], NDArray]] = {
 
 def _sums_by_image(ranks: NDArray[np.int64], owners: NDArray[np.int64], num_images: int) -> NDArray[np.float64]:
     """Return float64 [N, 1 + metrics]: the number of queries of each image, and their sum for each mean in `_MEANS`."""
-    columns = [np.ones(len(ranks)), *(value(ranks) for value in _MEANS.values())]
-    return np.stack([np.bincount(owners, weights=column, minlength=num_images) for column in columns], axis=1)
+    sums = [np.bincount(owners, minlength=num_images)]
+    for value in _MEANS.values():
+        sums.append(np.bincount(owners, weights=value(ranks), minlength=num_images))
+    return np.stack(sums, axis=1)
 
 
 def _weighted_median_rank(ranks: NDArray[np.int64], times: NDArray[np.int64]) -> float:

@@ -39,12 +39,8 @@ def score_pointing(
 ) -> PointedPhrase:
     """Score the map of a phrase, float [R, C] over the whole image.
 
-    Args:
-        image: row of the phrase's image.
-        kind: of the phrase.
-        scores: the map.
-        boxes: float [K, 4] in shares of the image's sides, K >= 1.
-        tolerance: share of the sides by which boxes are widened for pointing.
+    `image` is the row of the phrase's image; `boxes` are float [K, 4] in shares of its sides, K >= 1; `tolerance` is
+    the share of the sides by which they are widened for pointing.
 
     Raises:
         EvalError: no box, or a map with no or non-finite numbers.

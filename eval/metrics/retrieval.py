@@ -108,10 +108,7 @@ def five_folds(
 ) -> tuple[Ranks, ...]:
     """Rank five consecutive, unshuffled folds of the images separately: the "5 x 1K" of COCO.
 
-    Args:
-        image_embeddings: float [N, D], N a multiple of five.
-        caption_embeddings: float [M, D].
-        image_of_caption: int [M], values 0..N-1.
+    Embeddings are float [N, D], N a multiple of five, and [M, D]; `image_of_caption` is int [M], 0..N-1.
 
     Raises:
         EvalError: N is no multiple of five, or as for `retrieval_ranks`.

@@ -60,14 +60,9 @@ def build_gallery(
     queries: int = 12,
     top: int = 5,
 ) -> Gallery:
-    """Pick images and sentences at random, not by how well they did, and find the `top` candidates of each.
+    """Pick `queries` images and sentences at random, not by how well they did, and find the `top` candidates of each.
 
-    Args:
-        image_embeddings: float [N, D]; higher dot product is better.
-        caption_embeddings: float [M, D].
-        image_of_caption: int [M], values 0..N-1.
-        queries: how many images, and how many sentences, to show.
-        top: how many candidates.
+    Embeddings are float [N, D] and [M, D], a higher dot product is better; `image_of_caption` is int [M], 0..N-1.
 
     Raises:
         EvalError: nothing to show was requested.
@@ -90,8 +85,12 @@ def build_gallery(
 def gallery_sections(gallery: Gallery, collection: Collection) -> list[str]:
     """Return both halves of the gallery as HTML sections."""
     pictures = _pictures(gallery, collection)
-    by_image = [_image_query(query, collection, pictures) for query in gallery.image_queries]
-    by_sentence = [_sentence_query(query, collection, pictures) for query in gallery.sentence_queries]
+    by_image = []
+    for query in gallery.image_queries:
+        by_image.append(_image_query(query, collection, pictures))
+    by_sentence = []
+    for query in gallery.sentence_queries:
+        by_sentence.append(_sentence_query(query, collection, pictures))
     return [
         section("Sentences retrieved for images", cards(by_image), text=_NOTE),
         section("Images retrieved for sentences", *by_sentence, text=_NOTE),

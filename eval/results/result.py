@@ -136,7 +136,8 @@ def _to_plain(value: Any) -> Any:
         plain = {}
         for one in dataclasses.fields(value):
             inner = getattr(value, one.name)
-            if not (_is_empty(inner) and _is_optional(one)):
+            is_empty = inner is None or (isinstance(inner, str | dict | list | tuple) and not inner)
+            if not is_empty or not _is_optional(one):
                 plain[one.name] = _to_plain(inner)
         return plain
     if isinstance(value, dict):
@@ -144,10 +145,6 @@ def _to_plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return list(map(_to_plain, value))
     return value
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str | dict | list | tuple) and not value)
 
 
 def _is_optional(one: dataclasses.Field) -> bool:

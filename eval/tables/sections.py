@@ -40,9 +40,8 @@ SECTIONS: dict[type[Result], Callable[[Sequence[Any], str | None], str]] = {
 def table_section(results: Sequence[Result], folder: str | None = None) -> str:
     """Return the Markdown section of results of one table; each of `SECTIONS` does so for one kind of result.
 
-    Args:
-        results: one or more of one kind, in the order of their rows, the best last.
-        folder: path of the results' folder from the page, ending in "/", for links to the JSON files; None: no links.
+    `results` are of one kind, in the order of their rows, the best last; `folder` is the path of the results' folder
+    from the page, ending in "/", for links to the JSON files, None: no links.
 
     Raises:
         EvalError: no results, or results of several tables.

@@ -103,11 +103,11 @@ def resampled_scores(
     columns = {name: scores.per_image[name][order, None] for name in _MEANS if name in scores.per_image}
     columns |= {name: values[order] for name, values in scores.statistics.items()}
     random = stream(seed, "bootstrap", "captions", num_images)
-    sums: dict[str, list[Floats]] = {name: [] for name in columns}
+    sums: dict[str, list[Floats]] = {}
     for _ in range(resamples):
         times = np.bincount(random.integers(num_images, size=num_images), minlength=num_images)  # [N]
         for name, values in columns.items():
-            sums[name].append(times @ values)
+            sums.setdefault(name, []).append(times @ values)
     drawn: dict[str, Floats] = {}
     for name, rows_of_sums in sums.items():
         drawn |= _scores_of(name, np.stack(rows_of_sums), num_images)

@@ -73,9 +73,7 @@ def jar_file(name: str) -> Path:
 def start_java(arguments: list[str], stderr: int) -> subprocess.Popen[bytes]:
     """Start Java in a process group of its own, with pipes for stdin and stdout.
 
-    Args:
-        arguments: what follows the locale's flags, such as ["-cp", jar, class].
-        stderr: a file descriptor for Java's messages.
+    `arguments` follow the locale's flags; `stderr` is a file descriptor for Java's messages.
 
     Raises:
         EvalError: there is no Java, or it does not start.

@@ -75,7 +75,7 @@ def score_captions(
         metrics: any of `METRICS`.
         df: stored n-gram frequencies for CIDEr, needed for a single image and recommended for small sets.
         tokenizer: "ptb", "treebank" (no Java), or None for "ptb" where there is Java and "treebank" elsewhere.
-        meteor: a running METEOR to use; None: one is started and stopped.
+        meteor: a running METEOR; None: one is started and stopped.
 
     Raises:
         ConfigError: an unknown metric or tokenizer.

@@ -165,13 +165,9 @@ def evaluate_maps(
     *,
     progress: Callable[[Any], Iterable] = iter,
 ) -> dict[str, FixationScores]:
-    """Score several methods on all images.
+    """Score several methods, {name: function of a record}, on all images, at least 2.
 
-    Args:
-        records: N images, at least 2.
-        methods: {name: function of a record}; a ToolkitError that one raises skips that image for that method.
-        protocol: how maps are scored.
-        progress: wraps the loop over images.
+    A ToolkitError that a method raises skips that image for that method; `progress` wraps the loop over images.
     """
     fixations = _FixationPool(records)
     found = {name: FixationScores(_empty_columns(len(records))) for name in methods}

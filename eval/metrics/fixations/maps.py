@@ -62,10 +62,7 @@ def _weights(length: int, std: float) -> NDArray[np.float32]:
 def fixation_map(pixels: NDArray[np.int64], shape: tuple[int, int], std: float) -> Floats:
     """Return the sum of a Gaussian at each fixation, float64 [height, width], cut at the edges of the image.
 
-    Args:
-        pixels: int64 [n, 2], rows and columns.
-        shape: (height, width).
-        std: standard deviation of the Gaussians, in pixels.
+    `pixels` are int64 [n, 2], rows and columns; `std` of the Gaussians is in pixels.
     """
     down = _gaussians(shape[0], pixels[:, 0], std)
     across = _gaussians(shape[1], pixels[:, 1], std)
