@@ -20,6 +20,7 @@ def test_the_packaged_images_are_there_without_a_download_and_the_first_has_a_se
     assert subject.origin.startswith("photographs of matplotlib")
 
 
+@pytest.mark.slow
 def test_the_demo_puts_every_ability_on_one_page(tmp_path, capfd):
     image = demo.packaged_images(tmp_path / "scenes").paths[0]
     with Image.open(image) as photograph:

@@ -5,6 +5,7 @@ from PIL import Image
 from app import demo_train
 
 
+@pytest.mark.slow
 def test_the_training_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
     words = ["--out", str(tmp_path / "demo"), "--train", "60", "--test", "20", "--set", "epochs=2"]

@@ -188,6 +188,7 @@ def test_mirrored_batches_mirror_pictures_and_targets_alike(tmp_path):
     np.testing.assert_array_equal(mirrored_targets["cells"].reshape(8, 10, 10, 7), cells[:, :, ::-1])
 
 
+@pytest.mark.slow
 def test_a_stopped_training_ends_as_one_that_was_not(tmp_path):
     teacher = targets_in(tmp_path / "targets")
     projections = teacher.prepare(lambda count: None)

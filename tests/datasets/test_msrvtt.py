@@ -92,6 +92,7 @@ def test_more_clips_than_there_are_cannot_be_held_out(clips, dev):
         registry.read("msrvtt", clips / "videos")
 
 
+@pytest.mark.slow
 def test_a_captioner_is_trained_on_frames_and_explains_clips(clips, capsys):
     cache = clips / "frames.h5"
     words = ["--videos", str(clips / "videos"), "--backbone", "compact_scenes", "--cache", str(cache), "--frames", "5"]

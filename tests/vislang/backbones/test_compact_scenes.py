@@ -102,6 +102,7 @@ def test_half_precision_survives_saving(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_writes_a_card(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("app.bundle.train_scenes._NUM_TEST", 8)
     out = tmp_path / "tiny.weights.h5"
