@@ -5,6 +5,7 @@ import re
 import shlex
 from html import unescape
 
+import pytest
 from PIL import Image
 
 from app import demo

@@ -1,5 +1,6 @@
 """The training demo's whole path, small: scenes, features, training, ranking, captions, pages."""
 
+import pytest
 from PIL import Image
 
 from app import demo_train
