@@ -127,13 +127,13 @@ pretrained: install ## rebuild the bundled models: distil the small CNN, then tr
 
 pretrained-heads: install ## rebuild the bundled models on the small CNN, without distilling it (F8K=DIR)
 	$(MAKE) region-features BACKBONE=compact PROPOSALS=grid
-	$(PY) -m vse.train --preset box $(BUNDLED_TRAINING) --out $(RUNS)/bundled/ranker
-	$(PY) -m captioner.train --preset box $(BUNDLED_TRAINING) --out $(RUNS)/bundled/captioner
-	$(PY) -m captioner.train --preset box-s2vt $(BUNDLED_TRAINING) --out $(RUNS)/bundled/explainer
-	$(PY) -m naturalness.train --preset box --backbone compact --data $(F8K) --limit 2000 --out $(RUNS)/bundled/naturalness
-	$(PY) -m captioner.alignment.train --preset box $(BUNDLED_TRAINING) --out $(RUNS)/bundled/aligner
+	$(PY) -m vse.train --preset bundled $(BUNDLED_TRAINING) --out $(RUNS)/bundled/ranker
+	$(PY) -m captioner.train --preset bundled $(BUNDLED_TRAINING) --out $(RUNS)/bundled/captioner
+	$(PY) -m captioner.train --preset bundled-s2vt $(BUNDLED_TRAINING) --out $(RUNS)/bundled/explainer
+	$(PY) -m naturalness.train --preset bundled --backbone compact --data $(F8K) --limit 2000 --out $(RUNS)/bundled/naturalness
+	$(PY) -m captioner.alignment.train --preset bundled $(BUNDLED_TRAINING) --out $(RUNS)/bundled/aligner
 	$(PY) -m captioner.make_snippets --model $(RUNS)/bundled/aligner --data $(F8K) --cache $(F8K_CACHE) --out $(RUNS)/bundled/snippets
-	$(PY) -m captioner.train --preset box-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/bundled/snippets \
+	$(PY) -m captioner.train --preset bundled-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/bundled/snippets \
 	  --cache $(RUNS)/bundled/snippets/features.h5 --out $(RUNS)/bundled/region-captioner
 	$(PY) -m app.bundle.pack --model $(RUNS)/bundled/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
 	$(PY) -m app.bundle.pack --model $(RUNS)/bundled/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)

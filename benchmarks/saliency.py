@@ -49,7 +49,6 @@ def untrained_captioner(folder: Path) -> Path:
     from dataclasses import replace
 
     from captioner.config import CONFIGS
-    from captioner.inference import KIND
     from captioner.models.ensemble import Captioner
     from vislang.backbones.registry import load_backbone
     from vislang.core.config import to_json
@@ -60,7 +59,7 @@ def untrained_captioner(folder: Path) -> Path:
     backbone = load_backbone("compact")
     vocabulary = Vocabulary([f"w{index}" for index in range(VOCABULARY)])
     width = backbone.layers["grid"][-1]
-    description = {"kind": KIND, "preset": "s2vt", "config": to_json(config), "seed": 0, "num_features": width}
+    description = {"kind": "captioner", "preset": "s2vt", "config": to_json(config), "seed": 0, "num_features": width}
     description |= {"backbone": {"name": "compact", "weights": {"grid": backbone.fingerprint}}, "data": {}}
     checkpoints.start_checkpoint(folder, description, vocabulary)
     checkpoints.save_weights(Captioner(config, len(vocabulary), width), folder)

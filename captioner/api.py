@@ -117,7 +117,7 @@ def ground_phrases(
     beta: float | None = None,
     options: ReadingOptions = ReadingOptions(),
 ) -> "list[Region]":
-    """Find the region of an image that each phrase of a sentence is about.
+    """Find the region of an image that each phrase of a sentence, in order, is about.
 
     Args:
         model: from `load_aligner`.
@@ -126,9 +126,6 @@ def ground_phrases(
         beta: how much words side by side prefer one region, in standard deviations of the sentence's products: 0 finds
             a region for each word, 10 one for the sentence; None: as the model's settings say.
         options: how the image is read.
-
-    Returns:
-        the phrases in the order of the sentence.
 
     Raises:
         CheckpointError: a model of another kind.

@@ -122,7 +122,7 @@ class CaptionerConfig:
             raise ConfigError(f"setting tied_words got true with model {self.model!r}; only 'attend' can tie its words")
 
 
-# Ours, chosen on the dev split of Flickr8K; docs/experiments.md tells how.
+# Ours, chosen on the dev split of Flickr8K; see docs/experiments.md.
 _BEST = CaptionerConfig(
     unknown_words="keep",
     max_words=20,
@@ -154,7 +154,7 @@ _BEST = CaptionerConfig(
 )
 
 
-# For explanations: they ask a network about the mean of a picture, from which this one has also written.
+# For saliency, which reads the mean descriptor of an image: training shows some images as their mean.
 _S2VT = replace(
     _BEST,
     model="s2vt",
@@ -171,7 +171,7 @@ _S2VT = replace(
 )
 
 
-# For the snippets of `captioner.make_snippets`: a region, its place and its whole picture in one vector.
+# For the data of `captioner.make_snippets`: a region, its place and its whole image in one vector.
 _REGIONS = CaptionerConfig(
     min_count=3,
     unknown_words="keep",
@@ -231,8 +231,8 @@ CONFIGS = {
     ),
     "best": _BEST,
     "s2vt": _S2VT,
-    # What comes with the toolkit: small enough for the tree, and without any caption of the training data.
-    "box": replace(
+    # The bundled model, small enough for the repository and without captions of the training data.
+    "bundled": replace(
         _BEST,
         word_dim=200,
         hidden_dim=288,
@@ -246,7 +246,7 @@ CONFIGS = {
         consensus_images=0,
         consensus_weight=0.0,
     ),
-    "box-s2vt": replace(
+    "bundled-s2vt": replace(
         _S2VT,
         word_dim=200,
         hidden_dim=448,
@@ -258,7 +258,7 @@ CONFIGS = {
         consensus_weight=0.0,
     ),
     "regions": _REGIONS,
-    "box-regions": replace(
+    "bundled-regions": replace(
         _REGIONS, min_count=20, word_dim=96, hidden_dim=128, layers=("described-grid",), image_dropout=0.3
     ),
     # For the drawn scenes: trained within a minute.

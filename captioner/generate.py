@@ -1,4 +1,4 @@
-"""Command: write captions for photographs, as text, JSON, CSV, COCO results or a page with the pictures."""
+"""Command: write captions for images, as text, JSON, CSV, COCO results or a page with the images."""
 
 import argparse
 import os
@@ -7,38 +7,40 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import (
-    DONE,
-    SKIPPED_SOME,
-    add_images,
-    add_model,
-    add_strict,
-    add_weights,
-    command_parser,
-    print_skipped,
-    print_written,
-    progress_is_shown,
-    run_command,
-    shown_name,
-    skipped_rows,
-)
+from captioner.decoding.options import METHODS, DecodeOptions
+from vislang.core import cli
 
 KIND = "captioner"
+_DECODING = (
+    "max_words",
+    "length_power",
+    "scorer_weight",
+    "consensus_weight",
+    "groups",
+    "diversity",
+    "temperature",
+    "top_p",
+    "seed",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = command_parser("captioner.generate", __doc__)
-    add_images(parser, "image files, folders or patterns (default: paths on stdin, one a line)")
-    add_model(parser, "captioner")
-    add_weights(parser)
-    add_strict(parser)
-    _describe_decoding(parser.add_argument_group("decoding (default: as the preset says)"))
-    output = parser.add_argument_group("output (default: a line for each photograph, its path, a tab, the caption)")
+    parser = cli.command_parser("captioner.generate", __doc__)
+    cli.add_images(parser, "image files, folders or patterns (default: paths on stdin, one a line)")
+    cli.add_model(parser, "captioner")
+    cli.add_weights(parser)
+    cli.add_strict(parser)
+    decoding = parser.add_argument_group("decoding (default: as the preset says)")
+    decoding.add_argument("--decode", default="beam", choices=METHODS)
+    decoding.add_argument("--beam", type=int, metavar="N", help="width; by default --num widens it as needed")
+    decoding.add_argument("--num", type=int, default=1, metavar="N", help="captions of each image")
+    cli.add_fields(decoding, DecodeOptions, _DECODING)
+    output = parser.add_argument_group("output (default: a line for each image, its path, a tab, the caption)")
     form = output.add_mutually_exclusive_group()
     for name, words in (
         ("json", "print one JSON document"),
-        ("jsonl", "print one line of JSON for each photograph, as soon as it is done"),
+        ("jsonl", "print one line of JSON for each image, as soon as it is done"),
         ("csv", "print one row for each caption"),
     ):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=words)
@@ -48,79 +50,56 @@ def build_parser() -> argparse.ArgumentParser:
         help="also write the first captions in COCO's results form; image_id is the number of a file named as in COCO "
         "(COCO_val2014_000000391895.jpg, 000000391895.jpg), of others the file name",
     )  # fmt: skip
-    output.add_argument("--html", type=Path, metavar="FILE", help="also write a page with pictures and captions")
+    output.add_argument("--html", type=Path, metavar="FILE", help="also write a page with images and captions")
     parser.set_defaults(form="text")
     return parser
-
-
-def _describe_decoding(group: Any) -> None:
-    group.add_argument("--decode", default="beam", choices=("beam", "greedy", "diverse", "sample"))
-    group.add_argument("--beam", type=int, metavar="N", help="width; by default --num widens it as needed")
-    group.add_argument("--num", type=int, default=1, metavar="N", help="captions of each photograph")
-    group.add_argument("--max-words", type=int, metavar="N", help="longest caption, its end mark counted")
-    group.add_argument("--length-power", type=float, metavar="A", help="beam, diverse: rank by log P / length^A")
-    group.add_argument(
-        "--scorer-weight", type=float, metavar="W", help="re-ranking: weight of the image-text scorers' cosine"
-    )
-    group.add_argument(
-        "--consensus-weight",
-        type=float,
-        metavar="W",
-        help="beam, diverse: of the CIDEr-D with captions of similar images",
-    )
-    group.add_argument("--groups", type=int, metavar="N", help="diverse: groups that the beam is split into")
-    group.add_argument("--diversity", type=float, metavar="D", help="diverse: what repeating an earlier group costs")
-    group.add_argument("--temperature", type=float, metavar="T", help="sample: below 1 keeps to likely words")
-    group.add_argument("--top-p", type=float, metavar="P", help="sample: only from this share of the probability")
-    group.add_argument("--seed", type=int, metavar="N", help="sample: other numbers, other captions (default: 0)")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
-    return run_command(lambda: generate(args))
+    return cli.run_command(lambda: generate(args))
 
 
 def generate(args: argparse.Namespace) -> int:
-    """Find the photographs, caption them batch by batch, and write what was asked for."""
+    """Find the images, caption them batch by batch, and write the captions."""
     from captioner.api import load_model
-    from captioner.decoding.options import DecodeOptions
-    from vislang.core.bundled_models import say_which
-    from vislang.core.cli import import_backend_quietly
+    from vislang.core.bundled_models import BUNDLED, say_which
     from vislang.core.config import to_json
     from vislang.core.errors import DataError
-    from vislang.images.sources import find_images
+    from vislang.features.command_images import CommandImages
 
-    paths, skipped = find_images(args.images or paths_on_stdin(), strict=args.strict)
-    for one in skipped:
-        print_skipped(one.reason)
-    check_outputs(args, paths)
+    args.images = args.images or paths_on_stdin()
+    images = CommandImages(args)
+    check_outputs(args, images.paths)
     say_which(KIND, args.model)
-    import_backend_quietly()
     model = load_model(args.model)
-    names = ["max_words", "length_power", "scorer_weight", "consensus_weight"]
-    names += ["groups", "diversity", "temperature", "top_p", "seed"]
-    asked = {}
-    for name in names:
-        if getattr(args, name) is not None:
-            asked[name] = getattr(args, name)
-    options = model.complete(DecodeOptions(method=args.decode, num=args.num, width=args.beam, **asked))
-    captioned = list(caption_and_print(args, model, options, paths, skipped))
+    given = {name: getattr(args, name) for name in _DECODING if getattr(args, name) is not None}
+    options = model.complete(DecodeOptions(method=args.decode, num=args.num, width=args.beam, **given))
+    captioned = list(caption_and_print(args, model, options, images))
     if args.form == "json":
-        used = {}
-        for name, value in to_json(options).items():
-            if value is not None:
-                used[name] = value
-        print_document(args, {"fingerprint": model.fingerprint, "decode": used}, captioned, skipped)
+        from captioner.output_formats import json_row
+
+        used = {name: value for name, value in to_json(options).items() if value is not None}
+        document = {
+            "model": cli.shown_name(str(args.model or BUNDLED[KIND])),
+            "fingerprint": model.fingerprint,
+            "decode": used,
+            "images": [json_row(image, args.explain) for image in captioned],
+            "skipped": cli.skipped_rows(images.skipped),
+        }
+        cli.print_json(document)
     if not captioned:
-        raise DataError(f"none of {len(skipped)} photographs could be captioned; the first: {skipped[0].reason}")
+        raise DataError(f"none of {len(images.skipped)} images could be used; the first: {images.skipped[0].reason}")
     if args.coco_results:
         write_coco_results(args.coco_results, captioned)
     if args.html:
-        way = args.decode if args.decode in ("greedy", "sample") else f"{args.decode}, {options.width} wide"
-        tags = [f"preset {model.description.get('preset')}", model.description["backbone"]["name"], way]
-        write_page(args.html, tags, captioned, skipped)
-    return SKIPPED_SOME if skipped else DONE
+        method = args.decode
+        if options.width is not None:
+            method += f", {options.width} wide"
+        tags = [f"preset {model.description.get('preset')}", model.description["backbone"]["name"], method]
+        write_page(args.html, tags, captioned, images.skipped)
+    return images.exit_code
 
 
 def paths_on_stdin() -> list[str]:
@@ -148,15 +127,13 @@ def check_outputs(args: argparse.Namespace, paths: list[Path]) -> None:
         other = seen.setdefault(image_id(path), path)
         if other is not path:
             raise ConfigError(
-                f"--coco-results would name {shown_name(str(other))} and {shown_name(str(path))} both "
-                f"{image_id(path)!r}, expected one photograph for each image_id; caption the folders one by one"
+                f"--coco-results would name {cli.shown_name(str(other))} and {cli.shown_name(str(path))} both "
+                f"{image_id(path)!r}, expected one image for each image_id; caption the folders one by one"
             )
 
 
-def caption_and_print(
-    args: argparse.Namespace, model: Any, options: Any, paths: list[Path], skipped: list[Any]
-) -> Iterator[Any]:
-    """Give every `Captioned` photograph, printed as soon as its batch is done; add the others to `skipped`."""
+def caption_and_print(args: argparse.Namespace, model: Any, options: Any, images: Any) -> Iterator[Any]:
+    """Yield every `Captioned` image, printed as soon as its batch is done; `CommandImages.skip` the others."""
     from tqdm import tqdm
 
     from captioner.output_formats import LINES, Captioned, csv_header
@@ -165,44 +142,25 @@ def caption_and_print(
     if args.form == "csv":
         print(csv_header(args.explain))
     lines = LINES.get(args.form)  # none for JSON, which is one document at the end
-    reading = ReadingOptions(weights=args.weights, strict=args.strict, progress=progress_is_shown())
-    for batch, kept, bad in model.caption_images(paths, options, reading):
-        images = [Captioned(paths[index], captions) for index, captions in zip(kept, batch, strict=True)]
+    reading = ReadingOptions(weights=args.weights, strict=args.strict, progress=cli.progress_is_shown())
+    for batch, kept, bad in model.caption_images(images.paths, options, reading):
+        captioned = [Captioned(images.paths[index], captions) for index, captions in zip(kept, batch, strict=True)]
         with tqdm.external_write_mode():
-            for image in images:
+            for image in captioned:
                 if lines is not None:
                     print("\n".join(lines(image, args.explain)))
-            for one in bad:
-                print_skipped(one.reason)
+            images.skip(bad)
             sys.stdout.flush()
-        skipped += bad
-        yield from images
-
-
-def print_document(args: argparse.Namespace, way: dict[str, Any], captioned: list[Any], skipped: list[Any]) -> None:
-    """Print everything as one JSON document: the model, its `way` of decoding, captions, and what was left out."""
-    import json
-
-    from captioner.output_formats import json_row
-    from vislang.core.bundled_models import BUNDLED
-
-    images = [json_row(image, args.explain) for image in captioned]
-    document = {
-        "model": shown_name(str(args.model or BUNDLED[KIND])),
-        **way,
-        "images": images,
-        "skipped": skipped_rows(skipped),
-    }
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+        yield from captioned
 
 
 def write_coco_results(path: Path, captioned: list[Any]) -> None:
-    """Write the first caption of each photograph in COCO's results form."""
+    """Write the first caption of each image in COCO's results form."""
     from captioner.output_formats import image_id
     from eval.metrics.captions.coco_files import write_results
 
     write_results(path, {image_id(image.path): image.captions[0].text for image in captioned})
-    print_written(path)
+    cli.print_written(path)
 
 
 def write_page(path: Path, tags: list[str], captioned: list[Any], skipped: list[Any]) -> None:
@@ -210,9 +168,9 @@ def write_page(path: Path, tags: list[str], captioned: list[Any], skipped: list[
     from captioner.page import captions_page
 
     title = "Captions of 1 image" if len(captioned) == 1 else f"Captions of {len(captioned):,} images"
-    reasons = [shown_name(one.reason) for one in skipped]
+    reasons = [cli.shown_name(one.reason) for one in skipped]
     captions_page(title, tags, captioned, reasons).write(path)
-    print_written(path)
+    cli.print_written(path)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Command: let an aligner say which words of each caption go with which region, and keep the pairs as training data.
+"""Command: align the words of captions with regions, and write the pairs as training data of a region captioner.
 
-Writes a folder that `captioner.train --dataset karpathy` reads: `dataset.json`, in which every region that some words
-went to is an image and those words are its sentences, and `features.h5` with what each region looks like.
+Writes a folder that `captioner.train --dataset karpathy` reads: `dataset.json`, in which every region with aligned
+words is an image and those words are its sentences, and `features.h5` with the features of each region.
 
 References: Karpathy and Fei-Fei 2015, arXiv:1412.2306, sections 3.1.4 and 3.2.
 """
@@ -12,24 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import (
-    DONE,
-    add_model,
-    command_parser,
-    import_backend_quietly,
-    progress_is_shown,
-    run_command,
-)
+from vislang.core import cli
 
-_PICTURES = 128
+_BATCH = 128
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = command_parser("captioner.make_snippets", __doc__)
-    add_model(parser, "aligner")
+    parser = cli.command_parser("captioner.make_snippets", __doc__)
+    cli.add_model(parser, "aligner")
     parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
-    parser.add_argument("--data", required=True, type=Path, help="folder of the data set; test takes no part")
+    parser.add_argument("--data", required=True, type=Path, help="folder of the data set; its test split is not used")
     parser.add_argument("--cache", required=True, type=Path, help="feature cache with the aligner's regions")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
     parser.add_argument("--beta", type=float, metavar="B", help="coupling of adjacent words (default: the preset's)")
@@ -45,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
-    return run_command(lambda: write_snippets(args))
+    return cli.run_command(lambda: write_snippets(args))
 
 
 def write_snippets(args: argparse.Namespace) -> int:
@@ -62,7 +55,6 @@ def write_snippets(args: argparse.Namespace) -> int:
     from vislang.text.tokenizer import tokenize
 
     say_which("aligner", args.model)
-    import_backend_quietly()
     model = load_aligner(args.model)
     if FeatureName.parse(model.config.layers[0]).kind != "regions":
         raise ConfigError(f"the aligner reads {model.config.layers[0]}; snippets need one trained on regions-KIND")
@@ -77,24 +69,24 @@ def write_snippets(args: argparse.Namespace) -> int:
         write_data_set(args.out, entries, model, cache)
     count = sum(len(entry["sentences"]) for entry in entries)
     print(f"{args.out}: {count:,} snippets of {len(entries):,} regions")
-    return DONE
+    return cli.DONE
 
 
 def align(
     model: Any, cache: Any, records: Sequence[Any], split: str, joins: frozenset[str], args: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Give an entry of dataset.json for each region of a split that words went to."""
+    """Return an entry of dataset.json for each region of a split with aligned words."""
     import numpy as np
     from tqdm import tqdm
 
-    from captioner.alignment.noun_phrases import names_in, with_determiners
+    from captioner.alignment.noun_phrases import noun_phrases, with_determiners
     from captioner.alignment.segments import segment_sentences
     from vislang.text.tokenizer import tokenize
 
     entries: dict[tuple[str, int], list[str]] = {}
-    with tqdm(total=len(records), desc=f"aligning {split}", unit="image", disable=not progress_is_shown()) as bar:
-        for start in range(0, len(records), _PICTURES):
-            some = records[start : start + _PICTURES]
+    with tqdm(total=len(records), desc=f"aligning {split}", unit="image", disable=not cli.progress_is_shown()) as bar:
+        for start in range(0, len(records), _BATCH):
+            some = records[start : start + _BATCH]
             images = model.encode_cached(cache, [record.image_id for record in some])
             sentences = [tokenize(caption) for record in some for caption in record.captions]
             owners = np.array([row for row, record in enumerate(some) for _ in record.captions])
@@ -103,7 +95,7 @@ def align(
                 for segment in with_determiners(words, segments):
                     if segment.strength >= args.min_score:
                         key = some[row].image_id, segment.region
-                        entries.setdefault(key, []).extend(names_in(words[slice(*segment.words)], joins))
+                        entries.setdefault(key, []).extend(noun_phrases(words[slice(*segment.words)], joins))
             bar.update(len(some))
     named = {"train": "train", "dev": "val"}[split]
     return [
@@ -128,18 +120,18 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
     boxes = boxes_beside(cache, backbone, layer)
     key = cache.key(*regions)
     ids = sorted({entry["image"] for entry in entries})
-    place = {name: row for row, name in enumerate(ids)}
+    row_of = {name: row for row, name in enumerate(ids)}
     vectors = cache.read(*regions, ids)
     corners = cache.read(*boxes, ids)
-    rows = np.array([place[entry["image"]] for entry in entries])
-    numbers = np.array([entry["region"] for entry in entries])
-    looks = described(vectors[rows, numbers][:, None], corners[rows, numbers][:, None], vectors[rows, 0])[:, 0]
+    rows = np.array([row_of[entry["image"]] for entry in entries])
+    indices = np.array([entry["region"] for entry in entries])
+    features = described(vectors[rows, indices][:, None], corners[rows, indices][:, None], vectors[rows, 0])[:, 0]
     names = [f"{entry['image']}#{entry['region']}" for entry in entries]
     images = []
-    for number, (name, entry) in enumerate(zip(names, entries, strict=True)):
+    for index, (name, entry) in enumerate(zip(names, entries, strict=True)):
         images.append(
             {
-                "imgid": number,
+                "imgid": index,
                 "filename": name,
                 "split": entry["split"],
                 "sentences": [{"raw": text, "tokens": text.split()} for text in entry["sentences"]],
@@ -148,7 +140,7 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
     path = folder / "features.h5"
     path.unlink(missing_ok=True)
     layer = str(FeatureName.parse(key.layer).of_kind("described"))
-    import_rows(path, names, looks, FeatureKey(key.backbone, layer, key.preprocessing, key.weights))
+    import_rows(path, names, features, FeatureKey(key.backbone, layer, key.preprocessing, key.weights))
     write_json(folder / "dataset.json", {"dataset": "snippets", "images": images})
 
 

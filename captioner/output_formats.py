@@ -41,24 +41,29 @@ def image_id(path: Path) -> int | str:
 
 
 def one_line(text: str) -> str:
-    """Write line breaks, tabs and other invisible letters as escapes."""
+    """Escape line breaks, tabs and other invisible characters."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown_name(text))
 
 
 def text_lines(image: Captioned, explain: bool) -> list[str]:
-    """Write `path<TAB>caption`; several captions on lines of their own, after their log-probabilities."""
-    if len(image.captions) == 1:
-        lines = [f"{one_line(image.name)}\t{image.captions[0].text}"]
-        return lines + [f"  {_words_line(image.captions[0])}"] * explain
-    lines = [one_line(image.name)]
+    """Return `path<TAB>caption`; several captions on lines of their own, after their log-probabilities."""
+    indent = ""
+    lines = []
+    if len(image.captions) > 1:
+        indent = " " * 10
+        lines.append(one_line(image.name))
     for caption in image.captions:
-        lines.append(f"  {caption.log_prob:8.3f}  {caption.text}")
-        lines += [f"            {_words_line(caption)}"] * explain
+        if indent:
+            lines.append(f"  {caption.log_prob:8.3f}  {caption.text}")
+        else:
+            lines.append(f"{one_line(image.name)}\t{caption.text}")
+        if explain:
+            lines.append(f"{indent}  {_words_line(caption)}")
     return lines
 
 
 def json_row(image: Captioned, explain: bool) -> dict[str, Any]:
-    """Give {"image", "captions": [{"caption", "log_prob"}]}, with "words" in each when they are to be explained."""
+    """Return {"image", "captions": [{"caption", "log_prob"}]}, with "words" in each where they are to be explained."""
     rows = []
     for caption in image.captions:
         row: dict[str, Any] = {"caption": caption.text, "log_prob": round(caption.log_prob, 6)}
@@ -69,21 +74,27 @@ def json_row(image: Captioned, explain: bool) -> dict[str, Any]:
 
 
 def json_lines(image: Captioned, explain: bool) -> list[str]:
-    """Write one line of JSON, what `json_row` gives."""
+    """Return one line of JSON, the `json_row`."""
     return [json.dumps(json_row(image, explain), ensure_ascii=False, allow_nan=False)]
 
 
 def csv_lines(image: Captioned, explain: bool) -> list[str]:
-    """Write a row of `CSV_HEADER` for each caption; the last column is there when they are to be explained."""
-    rows = []
+    """Return a row for each caption, with the columns of `csv_header`."""
+    lines = []
     for rank, caption in enumerate(image.captions, start=1):
-        rows.append([image.name, rank, f"{caption.log_prob:.6f}", caption.text] + [_words_line(caption)] * explain)
-    return list(map(_csv_line, rows))
+        row = [image.name, rank, f"{caption.log_prob:.6f}", caption.text]
+        if explain:
+            row.append(_words_line(caption))
+        lines.append(_csv_line(row))
+    return lines
 
 
 def csv_header(explain: bool) -> str:
-    """Name the columns of `csv_lines`."""
-    return _csv_line(["image", "rank", "log_prob", "caption"] + ["word_probabilities"] * explain)
+    """Return the names of the columns."""
+    columns = ["image", "rank", "log_prob", "caption"]
+    if explain:
+        columns.append("word_probabilities")
+    return _csv_line(columns)
 
 
 LINES: dict[str, Callable[[Captioned, bool], list[str]]] = {

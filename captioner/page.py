@@ -84,7 +84,7 @@ def searchable_captions(
     images: Iterable[Captioned], *, side: int = 800, scores: WordScores | None = None
 ) -> Iterator[str]:
     """Yield the HTML of a search field, a legend and a card for each image; the page needs STYLE and SCRIPT."""
-    yield search_field("Search the pictures in your own words")
+    yield search_field("Search the images in your own words")
     yield _legend()
     yield '<div class="searchable">'
     for image in images:

@@ -1,4 +1,4 @@
-"""Regions of one photograph with words: written for each region, or taken from a sentence."""
+"""Regions of an image with words: written for each region, or taken from a sentence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,16 +17,15 @@ from vislang.features.descriptors import join_layers
 from vislang.features.reading_options import ReadingOptions
 from vislang.training.trained_model import TrainedModel
 
-_SAME = 0.6  # intersection over union from which on two described regions show the same
+_SAME = 0.6  # intersection over union of regions that repeat each other
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a picture and its words.
+    """A part of an image and its words.
 
     Attributes:
-        box: corners in shares of the picture's sides; (0, 0, 1, 1) is the whole picture.
-        text: the words of this region.
+        box: corners in shares of the image's sides; (0, 0, 1, 1) is the whole image.
         score: of a written caption the mean natural logarithm of its words' probabilities; of a phrase of a sentence
             its strength (`captioner.alignment.segments.Segment`). Higher is more certain.
     """
@@ -36,63 +35,48 @@ class Region:
     score: float
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain JSON values."""
+        """Return plain JSON values."""
         return {"box": [round(edge, 4) for edge in self.box], "text": self.text, "score": round(self.score, 4)}
 
 
 def describe_regions(model: TrainedCaptioner, image: Any, max_regions: int, options: ReadingOptions) -> list[Region]:
-    """Caption the regions of an image, and keep the most certain ones that differ in place and in words.
-
-    Args:
-        model: trained on what `captioner.make_snippets` wrote.
-        image: what `vislang.images.decode.decode_image` takes.
-        max_regions: regions kept, at most.
-        options: how the image is read.
-
-    Raises:
-        ConfigError: a captioner of whole pictures.
-        DataError: a bad picture, or weights other than in training.
-    """
-    layer = next((layer for layer in model.config.layers if FeatureName.parse(layer).kind == "described"), None)
-    if layer is None:
+    """Caption the regions of an image; arguments and errors are those of `captioner.describe_regions`."""
+    layers = [layer for layer in model.config.layers if FeatureName.parse(layer).kind == "described"]
+    if not layers:
         raise ConfigError(
-            f"this captioner reads {', '.join(model.config.layers)} of whole pictures, expected one trained on regions:"
+            f"this captioner reads {', '.join(model.config.layers)} of whole images, expected one trained on regions:"
             " python -m captioner.make_snippets, then python -m captioner.train --dataset karpathy --preset regions"
         )
-    boxes, features = _encoded(model, image, [layer], options)
+    boxes, features = _encoded(model, image, layers[:1], options)
     real = np.flatnonzero(areas(boxes[:, :4]) > 0)
-    captions = model.caption_descriptors(features[layer][0][real][:, None])
+    captions = model.caption_descriptors(features[layers[0]][0][real][:, None])
     whole = []
     found = []
     doubts = []
-    for row, one in zip(real, captions, strict=True):
-        if one and one[0].text:
-            score = float(one[0].log_prob) / max(len(one[0].probabilities), 1)
-            region = Region(_corners(boxes[row]), one[0].text, score)
-            if row == 0:
-                whole.append(region)
-                continue
+    for row, written in zip(real, captions, strict=True):
+        if not written or not written[0].text:
+            continue
+        best = written[0]
+        score = float(best.log_prob) / max(len(best.probabilities), 1)
+        region = Region(_corners(boxes[row]), best.text, score)
+        if row == 0:
+            whole.append(region)
+        else:
             found.append(region)
             doubts.append(-score - float(np.log(max(boxes[row, 4], 1e-6))))  # of the words, and of the box
     return least_doubtful(found, doubts, max_regions) or whole
 
 
 def least_doubtful(found: Sequence[Region], doubts: Sequence[float], max_regions: int) -> list[Region]:
-    """Keep the regions that are least in doubt and whose place and words are not there yet.
-
-    Args:
-        found: N regions.
-        doubts: N numbers, small for those to keep.
-        max_regions: regions kept, at most.
-    """
+    """Return the regions of least doubt, at most `max_regions`, without those whose place or words are repeated."""
     kept: list[Region] = []
-    for number in np.argsort(doubts, kind="stable"):
-        one = found[number]
-        repeats = []
+    for index in np.argsort(doubts, kind="stable"):
+        one = found[index]
+        is_new = True
         for other in kept:
             if other.text == one.text or overlaps(np.array([one.box]), np.array([other.box]))[0, 0] >= _SAME:
-                repeats.append(other)
-        if not repeats and len(kept) < max_regions:
+                is_new = False
+        if is_new and len(kept) < max_regions:
             kept.append(one)
     return kept
 
@@ -100,22 +84,7 @@ def least_doubtful(found: Sequence[Region], doubts: Sequence[float], max_regions
 def ground_phrases(
     model: TrainedAligner, image: Any, sentence: str, beta: float | None, options: ReadingOptions
 ) -> list[Region]:
-    """Divide a sentence into phrases and find the region that each is about.
-
-    Args:
-        model: from `captioner.load_aligner`.
-        image: what `vislang.images.decode.decode_image` takes.
-        sentence: any text.
-        beta: of the MRF; see `captioner.alignment.segments.segment_sentences`.
-        options: how the image is read.
-
-    Returns:
-        the phrases in the order of the sentence.
-
-    Raises:
-        ConfigError: a sentence without a word.
-        DataError: a bad picture, or weights other than in training.
-    """
+    """Find the region of each phrase; arguments, result and errors are those of `captioner.ground_phrases`."""
     words = sentence.split()
     boxes, features = _encoded(model, image, model.config.layers, options)
     regions = model.encode_descriptors(join_layers([features[layer] for layer in model.config.layers]))

@@ -4,26 +4,17 @@ import argparse
 import sys
 
 from captioner.config import CONFIGS
-from vislang.core.cli import run_command, training_parser
+from vislang.training.command import cached_training_parser, train
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    return training_parser("captioner.train", __doc__, CONFIGS)
+    return cached_training_parser("captioner.train", __doc__, CONFIGS)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
-    args = build_parser().parse_args(argv)
-    return run_command(lambda: train(args))
-
-
-def train(args: argparse.Namespace) -> int:
-    """Train, and return the exit code."""
-    from captioner.training.specification import SPEC
-    from vislang.training.fit import run_training
-
-    return run_training(args, SPEC)
+    """Run the command."""
+    return train(build_parser(), argv, "captioner.training.two_stages", "CaptionerTraining")
 
 
 if __name__ == "__main__":

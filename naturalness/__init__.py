@@ -1,4 +1,4 @@
-"""Naturalness: a language model over CNN features; maps of what is unnatural in a picture, and a prior for pictures."""
+"""Naturalness: a language model over CNN features; maps of what is unnatural in an image, and a prior for images."""
 
 from naturalness.api import UnnaturalnessMaps, load_model, naturalness_score, unnaturalness_map, unnaturalness_maps
 

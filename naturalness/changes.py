@@ -1,4 +1,4 @@
-"""Command: does a model notice what does not belong? It looks at photographs before and after a change."""
+"""Command: measure how often a model scores a changed part of an image as more anomalous than before the change."""
 
 import argparse
 import sys
@@ -6,34 +6,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vislang.core.cli import (
-    DONE,
-    add_model,
-    add_weights,
-    command_parser,
-    import_backend_quietly,
-    progress_is_shown,
-    run_command,
-)
+from vislang.core import cli
 
 if TYPE_CHECKING:
     import numpy as np
 
-SIDE = 224  # pixels of a photograph, and of the square that is changed
-PART = 96
-TORN = 28  # pixels of the pieces of a torn photograph
+SIDE = 224  # pixels of an image
+PART = 96  # pixels of the square that is changed
+PATCH = 28  # pixels of the patches of a patch-shuffled image
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = command_parser("naturalness.changes", __doc__)
-    add_model(parser, "visual language model")
-    add_weights(parser)
+    parser = cli.command_parser("naturalness.changes", __doc__)
+    cli.add_model(parser, "visual language model")
+    cli.add_weights(parser)
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of the data set")
     parser.add_argument("--dataset", default="flickr8k", help="name of its reader (default: %(default)s)")
     parser.add_argument("--split", default="dev", help="(default: %(default)s)")
-    parser.add_argument("--limit", type=int, default=200, metavar="N", help="photographs (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of what is changed where (default: %(default)s)")
+    parser.add_argument("--limit", type=int, default=200, metavar="N", help="images (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the changes and their places (default: %(default)s)")
     parser.add_argument("--out", default=Path("results"), type=Path, help="folder of results (default: %(default)s)")
     return parser
 
@@ -41,11 +33,11 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
-    return run_command(lambda: measure(args))
+    return cli.run_command(lambda: measure(args))
 
 
 def measure(args: argparse.Namespace) -> int:
-    """Change, look, count, write `unnatural-changes-<preset>-<backbone>-<dataset>-<split>.json` and print it."""
+    """Count the changes that the model notices; write a result file and print the percentages."""
     import json
 
     import numpy as np
@@ -57,39 +49,36 @@ def measure(args: argparse.Namespace) -> int:
     from vislang.core.files import require_writable_folder
     from vislang.core.seeds import stream
 
-    pictures = read_pictures(args)
+    images = read_images(args)
     require_writable_folder(args.out)
-    import_backend_quietly()
     model = load_model(args.model, weights=args.weights)
     noticed: dict[str, list[bool]] = {name: [] for name in (*CHANGES, "patch-shuffled")}
-    for number in tqdm(range(len(pictures)), disable=not progress_is_shown()):
-        picture = pictures[number]
-        other = pictures[(number + 1) % len(pictures)]
-        random = stream(args.seed, "changes", number)
+    for index, image in enumerate(tqdm(images, disable=not cli.progress_is_shown())):
+        other = images[(index + 1) % len(images)]
+        random = stream(args.seed, "changes", index)
         top, left = random.integers(0, (SIDE - PART) // 32 + 1, 2) * 32
         place = np.s_[top : top + PART, left : left + PART]
-        before = model.map(picture, kind="anomaly")
+        before = model.map(image, kind="anomaly")
         for name, change in CHANGES.items():
-            changed = picture.copy()
-            changed[place] = change(picture[place], other[place], random)
+            changed = image.copy()
+            changed[place] = change(image[place], other[place], random)
             noticed[name].append(bool(model.map(changed, kind="anomaly")[place].mean() > before[place].mean()))
-        torn = shuffled(picture, TORN, random)
-        noticed["patch-shuffled"].append(model.score(torn) < model.score(picture))
+        noticed["patch-shuffled"].append(model.score(shuffled(image, PATCH, random)) < model.score(image))
     result = ChangeResult(
         name=f"{model.description['preset']}-{model.description['backbone']['name']}",
         dataset=args.dataset,
         split=args.split,
         metrics={name: round(100 * float(np.mean(one)), 1) for name, one in noticed.items()},
-        num_images=len(pictures),
+        num_images=len(images),
         seed=args.seed,
     )
     write_result(args.out, result)
     print(json.dumps(result.metrics))
-    return DONE
+    return cli.DONE
 
 
-def read_pictures(args: argparse.Namespace) -> list["np.ndarray"]:
-    """Read photographs of a split, squashed to uint8 [224, 224, 3]; some at random."""
+def read_images(args: argparse.Namespace) -> list["np.ndarray"]:
+    """Read random images of a split, squashed to uint8 [224, 224, 3]."""
     from datasets import registry
     from naturalness.inference import as_pixels
     from vislang.core.errors import DataError
@@ -102,12 +91,12 @@ def read_pictures(args: argparse.Namespace) -> list["np.ndarray"]:
             records.append(one)
     chosen = stream(args.seed, "photographs").permutation(len(records))[: args.limit]
     if len(chosen) < 2:
-        raise DataError(f"{len(chosen)} photographs were found, expected at least 2; a change takes from another one")
+        raise DataError(f"{len(chosen)} images were found, expected at least 2; a change takes from another one")
     return [as_pixels(decode_image(records[row].path).resize((SIDE, SIDE))) for row in chosen]
 
 
 def shuffled(part: "np.ndarray", side: int, random: Any) -> "np.ndarray":
-    """Put the square pieces of a picture, `side` pixels each, into another order: uint8 [H, W, 3]."""
+    """Shuffle the square patches of an image, `side` pixels each: uint8 [H, W, 3]."""
     down = part.shape[0] // side
     across = part.shape[1] // side
     pieces = part[: down * side, : across * side].reshape(down, side, across, side, 3).swapaxes(1, 2)
@@ -124,7 +113,7 @@ def _blurred(part: "np.ndarray", other: "np.ndarray", random: Any) -> "np.ndarra
     return gaussian_filter(part, (4, 4, 0))
 
 
-# From the part of a picture, the same part of another one and a random state to what is put in its place.
+# From a part of an image, the same part of another image and a random state to what replaces it.
 CHANGES: dict[str, Callable[["np.ndarray", "np.ndarray", Any], "np.ndarray"]] = {
     "paste": lambda part, other, random: other,
     "shuffle of 8 pixels": lambda part, other, random: shuffled(part, 8, random),

@@ -133,7 +133,7 @@ CONFIGS = {
     ),
     "best": NaturalnessConfig(information_layer="conv_pw_11_bn"),
     # The bundled model, on the bundled CNN.
-    "box": NaturalnessConfig(
+    "bundled": NaturalnessConfig(
         experts=(
             Expert("stage2_block4_add"),
             Expert("stage3_block5_add", context="scene", space="channels", errors="excess"),

@@ -1,6 +1,6 @@
-"""Feature maps of pictures of any size, from a frozen CNN: whole, tile by tile, or as a graph with gradients.
+"""Feature maps of images of any size, from a frozen CNN: whole, tile by tile, or as a graph with gradients.
 
-Letters: B pictures, H x W pixels, C channels.
+Letters: B images, H x W pixels, C channels.
 """
 
 import math
@@ -17,30 +17,29 @@ from vislang.core.errors import ConfigError, unknown_name
 
 Tensor = Any
 DATA = "data"  # the layer that is the image itself, as the CNN takes it
-LEAST = 96  # pixels of the shorter side
-_WIDE = 3840  # pixels; a side that tells strides exactly
-_TILE = 384  # pixels, at most and at least; no cell of the layers in use sees further than the margin
-_MARGIN = 256
+MIN_SIDE = 96  # pixels of the shorter side
+_WIDE = 3840  # pixels; a side that all strides divide
+_TILE = 384  # pixels, at most
+_MARGIN = 256  # pixels, at least; beyond the receptive field of the layers in use
 
 
 class FrozenLayers:
-    """A CNN that takes pictures of any size and gives the maps of some layers.
+    """The maps of some layers of a CNN, for images of any size.
 
     Args:
         backbone: a name of `vislang.backbones.registry` or a file.
         layers: names of layers with maps, or "data".
-        mirrored: pixels of its mirror image that are put around a picture, and taken off its maps again; rounded up to
-            whole cells of every layer.
+        mirrored: pixels of mirror padding around an image, cropped from its maps again; rounded up to whole cells of
+            every layer.
         weights: as for `load_backbone`.
-        preprocessing: as for `load_backbone`.
 
     Attributes:
         loaded: the backbone.
         channels: C of each layer.
-        strides: pixels of the picture from one cell of each layer to the next.
+        strides: pixels of the image from one cell of each layer to the next.
 
     Raises:
-        ConfigError: an unknown layer, one without a map, or a CNN that only takes pictures of one size.
+        ConfigError: an unknown layer, one without a map, or a CNN that only takes images of one size.
     """
 
     def __init__(
@@ -50,9 +49,8 @@ class FrozenLayers:
         *,
         mirrored: int = 0,
         weights: Any = None,
-        preprocessing: str | None = None,
     ):
-        self.loaded = load_backbone(backbone, weights=weights, preprocessing=preprocessing)
+        self.loaded = load_backbone(backbone, weights=weights)
         if self.loaded.model is None:
             raise ConfigError(f"backbone {backbone} is no Keras network whose layers can be reached; choose another")
         self.layers = tuple(layers)
@@ -62,68 +60,66 @@ class FrozenLayers:
         self.channels = tuple(int(output.shape[-1]) for output in outputs)
         shapes = self.head.compute_output_shape((1, _WIDE, _WIDE, 3))
         self.strides = tuple(round(_WIDE / shape[1]) for shape in shapes)
-        self._cell = math.lcm(*self.strides)  # what starts at its multiples has its cells where the whole picture has
+        self._cell = math.lcm(
+            *self.strides
+        )  # the cells of a tile that starts at a multiple are those of the whole image
         self.mirrored = math.ceil(mirrored / self._cell) * self._cell
 
-    def maps(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        """Give the maps of one picture, a large one tile by tile: memory grows with the maps, not with the layers.
+    def maps(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute {layer: float32 [h, w, C]} of one image, tile by tile if it is large.
 
         Args:
-            picture: uint8 or float [H, W, 3], RGB, 0 to 255.
-
-        Returns:
-            {layer: float32 [h, w, C]}.
+            image: uint8 or float [H, W, 3], RGB, 0 to 255.
 
         Raises:
             ConfigError: it is too small.
         """
-        height, width = picture.shape[:2]
-        if min(height, width) < LEAST:
+        height, width = image.shape[:2]
+        if min(height, width) < MIN_SIDE:
             raise ConfigError(
-                f"the picture has {width} x {height} pixels, expected at least {LEAST} x {LEAST}; enlarge it"
+                f"the image has {width} x {height} pixels, expected at least {MIN_SIDE} x {MIN_SIDE}; enlarge it"
             )
         if height * width <= (_TILE + 2 * _MARGIN) ** 2:
-            found = self.tensors(np.asarray(picture, np.float32)[None])
+            found = self.tensors(np.asarray(image, np.float32)[None])
             return {layer: np.asarray(maps[0]) for layer, maps in found.items()}
         edge = self.mirrored
-        return self._cropped(
-            self._tiled(np.pad(picture, ((edge, edge), (edge, edge), (0, 0)), "reflect")), picture.shape
-        )
+        padded = np.pad(image, ((edge, edge), (edge, edge), (0, 0)), "reflect")
+        return self._cropped(self._tiled(padded), image.shape)
 
-    def tensors(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Give the maps of pictures as tensors, with gradients.
+    def tensors(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute {layer: float32 [B, h, w, C]} of images, with gradients.
 
         Args:
-            pictures: float32 [B, H, W, 3], RGB, 0 to 255.
-
-        Returns:
-            {layer: float32 [B, h, w, C]}.
+            images: float32 [B, H, W, 3], RGB, 0 to 255.
         """
         edge = self.mirrored
-        wide = pictures
+        padded = images
         if edge:
-            wide = ops.pad(pictures, ((0, 0), (edge, edge), (edge, edge), (0, 0)), "reflect")
-        return self._cropped(self._whole(wide), tuple(pictures.shape[1:]))
+            padded = ops.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), "reflect")
+        return self._cropped(self._whole(padded), tuple(images.shape[1:]))
 
-    def _whole(self, pictures: Tensor) -> dict[str, Tensor]:
+    def _whole(self, images: Tensor) -> dict[str, Tensor]:
         preprocessing = self.loaded.preprocessing
-        values = pictures[..., :: preprocessing.step] / np.float32(preprocessing.divisor)
+        values = images[..., :: preprocessing.step] / np.float32(preprocessing.divisor)
         values = (values - np.array(preprocessing.mean, np.float32)) / np.array(preprocessing.std, np.float32)
         outputs = self.head(values, training=False)
-        return dict(zip(self.layers, outputs if isinstance(outputs, (list, tuple)) else [outputs], strict=True))
+        if not isinstance(outputs, (list, tuple)):
+            outputs = [outputs]
+        return dict(zip(self.layers, outputs, strict=True))
 
     def _cropped(self, maps: dict[str, Tensor], shape: tuple[int, ...]) -> dict[str, Tensor]:
-        """Take off what the mirror image added to maps [..., h, w, C]."""
+        """Crop the mirror padding from maps [..., h, w, C] of images of this shape."""
         if not self.mirrored:
             return maps
         found = {}
         for (layer, one), stride in zip(maps.items(), self.strides, strict=True):
-            edge, height, width = self.mirrored // stride, *(math.ceil(side / stride) for side in shape[:2])
+            edge = self.mirrored // stride
+            height, width = (math.ceil(side / stride) for side in shape[:2])
             found[layer] = one[..., edge : edge + height, edge : edge + width, :]
         return found
 
-    def _tiled(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        height, width = picture.shape[:2]
+    def _tiled(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        height, width = image.shape[:2]
         tile = max(1, _TILE // self._cell) * self._cell
         margin = math.ceil(_MARGIN / self._cell) * self._cell
         found: dict[str, list[list[np.ndarray]]] = {layer: [] for layer in self.layers}
@@ -133,15 +129,19 @@ class FrozenLayers:
             for left in range(0, width, tile):
                 above = min(top, margin)
                 before = min(left, margin)
-                part = picture[top - above : top + tile + margin, left - before : left + tile + margin]
+                part = image[top - above : top + tile + margin, left - before : left + tile + margin]
                 tensors = self._whole(np.asarray(part, np.float32)[None])
                 for (layer, maps), stride in zip(tensors.items(), self.strides, strict=True):
-                    down, across = (
-                        slice(skipped // stride, skipped // stride + math.ceil(min(tile, total - start) / stride))
-                        for skipped, start, total in ((above, top, height), (before, left, width))
-                    )
-                    found[layer][-1].append(np.array(maps[0][down, across]))
+                    rows_of_tile = _cells(above, min(tile, height - top), stride)
+                    columns_of_tile = _cells(before, min(tile, width - left), stride)
+                    found[layer][-1].append(np.array(maps[0][rows_of_tile, columns_of_tile]))
         return {layer: np.concatenate([np.concatenate(row, axis=1) for row in rows]) for layer, rows in found.items()}
+
+
+def _cells(skipped: int, pixels: int, stride: int) -> slice:
+    """Return the cells of so many pixels behind the skipped ones."""
+    first = skipped // stride
+    return slice(first, first + math.ceil(pixels / stride))
 
 
 def _layer_output(backbone: str, network: Any, layer: str) -> Any:

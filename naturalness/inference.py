@@ -1,4 +1,4 @@
-"""A trained visual language model with its CNN: losses, scores and maps of pictures."""
+"""A trained visual language model with its CNN: losses, scores and maps of images."""
 
 import functools
 from dataclasses import dataclass
@@ -10,13 +10,11 @@ from PIL import Image
 
 from naturalness.config import NaturalnessConfig
 from naturalness.feature_maps import FrozenLayers
-from naturalness.maps import cell_map, original_picture, over_picture
+from naturalness.maps import cell_map, original_map, resized_map
 from naturalness.model import VisualLanguageModel
-from vislang.core.config import from_json
 from vislang.core.errors import DataError, unknown_name
 from vislang.training.trained_model import TrainedModel
 
-KIND = "naturalness"
 MAPS = ("fixation", "anomaly")
 Tensor = Any
 
@@ -25,33 +23,18 @@ Tensor = Any
 class TrainedNaturalness(TrainedModel):
     """A visual language model with its CNN: what `naturalness.load_model` returns."""
 
-    kind = KIND
+    kind = "naturalness"
+    config_class = NaturalnessConfig
+    network_class = VisualLanguageModel
+    sizes = ("channels",)
     has_words = False
     backbone_entries = ("name", "fingerprint")
     network: VisualLanguageModel
 
-    @classmethod
-    def build_network(cls, description: dict[str, Any], vocabulary: Any) -> VisualLanguageModel:
-        """Build the model, without its weights."""
-        config = from_json(NaturalnessConfig, description["config"])
-        return VisualLanguageModel(config, description["channels"])
-
-    @classmethod
-    def read(
-        cls,
-        folder: str | Path,
-        *,
-        backbone_weights: str | Path | None = None,
-        network_weights: Path | None = None,
-    ) -> Self:
-        """Read a checkpoint folder and the CNN; all arguments and errors as in `TrainedModel.read`.
-
-        Raises:
-            DataError: weights of the CNN other than in training.
-        """
-        model = super().read(folder, backbone_weights=backbone_weights, network_weights=network_weights)
-        _ = model.cnn  # wrong weights are an error of loading, not of the first use
-        return model
+    def with_files(self, folder: Path) -> Self:
+        """Return the model, whose CNN is loaded: wrong weights are an error of loading, not of the first use."""
+        _ = self.cnn
+        return self
 
     @functools.cached_property
     def cnn(self) -> FrozenLayers:
@@ -65,87 +48,79 @@ class TrainedNaturalness(TrainedModel):
             )
         return cnn
 
-    def loss(self, pictures: Tensor) -> Tensor:
-        """Give how unnatural pictures are, with gradients by their pixels: a prior for pictures that are made.
+    def loss(self, images: Tensor) -> Tensor:
+        """Compute how unnatural images are, with gradients by their pixels: a prior for image reconstruction.
 
         Args:
-            pictures: float32 [B, H, W, 3], RGB, 0 to 255.
+            images: float32 [B, H, W, 3], RGB, 0 to 255.
 
         Returns:
-            float32 [B]; about 1 for photographs such as those of training, more for less natural ones. Of the preset
-            `kato` it is the original's loss, whose scale is another.
+            float32 [B]; about 1 for images such as those of training, more for less natural ones. Preset "kato" has the
+            original's loss, on another scale.
         """
-        return self.network(self.cnn.tensors(pictures))
+        return self.network(self.cnn.tensors(images))
 
-    def errors(self, picture: np.ndarray) -> list[tuple[np.ndarray, ...]]:
-        """Give for each expert its errors of each direction; see `ExpertModel.cell_errors`.
+    def cell_errors(self, index: int, maps: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+        """Return the errors of one expert in each direction; see `ExpertModel.cell_errors`.
 
         Args:
-            picture: uint8 [H, W, 3], RGB.
+            index: of the expert.
+            maps: of an image, from `cnn.maps`.
         """
-        maps = self.cnn.maps(picture)
-        return [self._errors(number, maps) for number in range(len(self.network.experts))]
-
-    def _errors(self, number: int, maps: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-        expert = self.network.experts[number]
+        expert = self.network.experts[index]
         found = expert.cell_errors(maps[expert.expert.layer][None])
         return tuple(np.asarray(one[0]) / float(expert.level) for one in found)
 
-    def score(self, picture: np.ndarray) -> float:
-        """Give how natural a picture is: 0 as training pictures are on average, below 0 less so.
+    def score(self, image: np.ndarray) -> float:
+        """Compute how natural an image is: 0 as training images are on average, below 0 less so.
 
-        It is minus the mean over the experts that judge of the logarithm of their mean error.
-        """
-        maps = self.cnn.maps(picture)
-        means = []
-        for number in self.config.score_experts:
-            means.append(np.mean([one.mean() for one in self._errors(number, maps)]))
-        return -float(np.log(means).mean())
-
-    def map(self, picture: np.ndarray, *, kind: str = "fixation") -> np.ndarray:
-        """Compute how unnatural each pixel of an image is.
+        It is minus the mean, over the experts that score naturalness, of the logarithm of their mean error.
 
         Args:
-            picture: uint8 [H, W, 3], RGB.
-            kind: "fixation", the errors of the expert that predicts where people look; "anomaly": log(1 + r), r how
-                many times likelier a cell is anywhere than with those far from it
-                (`naturalness.predictors.mutual_information`), and a little of the errors of the experts that judge, or
-                these alone where the settings name no layer for it.
+            image: uint8 [H, W, 3], RGB.
+        """
+        maps = self.cnn.maps(image)
+        means = []
+        for index in self.config.score_experts:
+            means.append(np.mean([one.mean() for one in self.cell_errors(index, maps)]))
+        return -float(np.log(means).mean())
 
-        Returns:
-            float32 [H, W], 0 or more; not smoothed. Of preset `kato`, the original's picture, blurred, 0 to 255.
+    def map(self, image: np.ndarray, *, kind: str = "fixation") -> np.ndarray:
+        """Compute how unnatural each pixel of an image uint8 [H, W, 3] is; see `naturalness.unnaturalness_map`.
 
-        Raises:
-            ConfigError: an unknown kind, or an image that is too small.
+        A "fixation" map is the errors of the expert that predicts where people look. An "anomaly" map is log(1 + r), r
+        the inverse likelihood ratio of a cell with those far from it (`naturalness.predictors.mutual_information`), and
+        a little of the errors of the experts that score naturalness, or these alone where the settings name no layer.
+        Preset "kato" has the original's map, blurred, 0 to 255.
         """
         if kind not in MAPS:
             raise unknown_name("kind of map", kind, MAPS)
-        maps = self.cnn.maps(picture)
-        size = picture.shape[1::-1]
+        maps = self.cnn.maps(image)
+        size = image.shape[1::-1]
         if kind == "fixation":
-            return self._drawn(self.config.fixation_expert, maps, size)
-        judged = np.mean([self._drawn(number, maps, size) for number in self.config.score_experts], axis=0)
+            return self._error_map(self.config.fixation_expert, maps, size)
+        errors = np.mean([self._error_map(index, maps, size) for index in self.config.score_experts], axis=0)
         if self.network.mutual_information is None:
-            return judged
+            return errors
         layer = self.config.information_layer
         surprise = np.logaddexp(0.0, np.asarray(self.network.mutual_information(maps[layer][None])[0]))
-        return over_picture(surprise, self._stride(layer), size) + np.float32(self.config.anomaly_weight) * judged
+        return resized_map(surprise, self._stride(layer), size) + np.float32(self.config.anomaly_weight) * errors
 
-    def _drawn(self, number: int, maps: dict[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
-        """Draw the errors of one expert over a picture of a width and height, float32 [H, W]."""
+    def _error_map(self, index: int, maps: dict[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
+        """Return the errors of one expert over an image of a width and height, float32 [H, W]."""
         config = self.config
-        own = self._errors(number, maps)
-        shape = (max(one.shape[0] for one in own), max(one.shape[1] for one in own))
-        cells = cell_map(own, shape, places=config.places, power=config.power)
-        draw = over_picture
+        errors = self.cell_errors(index, maps)
+        shape = (max(one.shape[0] for one in errors), max(one.shape[1] for one in errors))
+        cells = cell_map(errors, shape, places=config.places, power=config.power)
+        resize = resized_map
         if config.places == "half_cell":
-            draw = original_picture
-        return np.asarray(draw(cells, self._stride(self.network.experts[number].expert.layer), size), np.float32)
+            resize = original_map
+        return np.asarray(resize(cells, self._stride(self.network.experts[index].expert.layer), size), np.float32)
 
     def _stride(self, layer: str) -> int:
         return self.cnn.strides[self.cnn.layers.index(layer)]
 
 
-def as_pixels(picture: Image.Image) -> np.ndarray:
-    """Give uint8 [H, W, 3] of an RGB picture."""
-    return np.asarray(picture.convert("RGB"))
+def as_pixels(image: Image.Image) -> np.ndarray:
+    """Return uint8 [H, W, 3] of an RGB image."""
+    return np.asarray(image.convert("RGB"))

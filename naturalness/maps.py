@@ -1,6 +1,6 @@
-"""From the errors of cells to a map over the picture.
+"""From the errors of cells to a map over the image.
 
-Letters: H x W pixels of the picture, h x w cells.
+Letters: H x W pixels of the image, h x w cells.
 """
 
 from collections.abc import Sequence
@@ -9,20 +9,18 @@ import numpy as np
 from PIL import Image
 
 Array = np.ndarray
+_BLUR = 0.03  # standard deviation of the original's Gaussian, as a share of height and width
 
 
 def cell_map(errors: Sequence[Array], shape: tuple[int, int], *, places: str, power: float) -> Array:
-    """Bring the errors of all directions together.
+    """Combine the errors of all directions, float64 [h, w], or [h-1, w-1] with "half_cell".
 
     Args:
         errors: down and up [h-1, w], right and left [h, w-1]; or one [h, w] where there are no directions.
         shape: (h, w).
-        places: "cell": the mean over the directions that a cell was foretold from; "half_cell": the sum, each cropped
+        places: "cell": the mean over the directions that a cell was predicted from; "half_cell": the sum, each cropped
             to (h-1) x (w-1) from the top left, as the original does, which mixes cells that are half a cell apart.
         power: of the result.
-
-    Returns:
-        float64 [h, w], or [h-1, w-1] with "half_cell".
     """
     height, width = shape
     if places == "half_cell":
@@ -42,13 +40,13 @@ def cell_map(errors: Sequence[Array], shape: tuple[int, int], *, places: str, po
     return (total / count) ** power
 
 
-def over_picture(cells: Array, stride: int, size: tuple[int, int]) -> Array:
-    """Lay a map over the picture, cell for cell, smoothly: float32 [H, W].
+def resized_map(cells: Array, stride: int, size: tuple[int, int]) -> Array:
+    """Resize a map bilinearly to the image, float32 [H, W].
 
     Args:
         cells: float [h, w].
         stride: pixels of a cell.
-        size: width and height of the picture.
+        size: width and height of the image.
     """
     height, width = cells.shape
     large = Image.fromarray(cells.astype(np.float32)).resize(
@@ -57,27 +55,23 @@ def over_picture(cells: Array, stride: int, size: tuple[int, int]) -> Array:
     return np.asarray(large)[: size[1], : size[0]]
 
 
-def original_picture(cells: Array, stride: int, size: tuple[int, int], *, blur: float = 0.03) -> Array:
-    """Do what the original's code does to a map: 8 bits, enlarged, in the middle of zeros, blurred, 8 bits again.
+def original_map(cells: Array, stride: int, size: tuple[int, int]) -> Array:
+    """Process a map as the original's code: 8 bits, enlarged, centred on zeros, blurred, 8 bits: uint8 [H, W].
 
     Args:
         cells: float [h, w], the power already taken.
         stride: pixels of a cell.
-        size: width and height of the picture, at least those of the enlarged map.
-        blur: deviation of the Gaussian, in shares of the height down and of the width across.
-
-    Returns:
-        uint8 [H, W].
+        size: width and height of the image, at least those of the enlarged map.
     """
     from scipy.ndimage import gaussian_filter
 
     levels = Image.fromarray(_eight_bits(cells))
     large = levels.resize((cells.shape[1] * stride, cells.shape[0] * stride), Image.Resampling.BILINEAR)
-    picture = np.zeros(size[::-1])
+    canvas = np.zeros(size[::-1])
     above, before = (max(0, (have - need) // 2) for have, need in zip(size[::-1], large.size[::-1], strict=True))
     part = np.asarray(large, np.float64)[: size[1], : size[0]]
-    picture[above : above + part.shape[0], before : before + part.shape[1]] = part
-    return _eight_bits(gaussian_filter(picture, (blur * size[1], blur * size[0])))
+    canvas[above : above + part.shape[0], before : before + part.shape[1]] = part
+    return _eight_bits(gaussian_filter(canvas, (_BLUR * size[1], _BLUR * size[0])))
 
 
 def _eight_bits(values: Array) -> Array:

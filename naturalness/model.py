@@ -29,7 +29,6 @@ class ExpertModel(keras.layers.Layer):
     """Statistics, components and predictors of one expert.
 
     Args:
-        expert: its settings.
         config: those of the whole model.
         channels: C of its layer.
     """
@@ -144,27 +143,21 @@ class ExpertModel(keras.layers.Layer):
         return tuple(found)
 
     def call(self, maps: Tensor) -> Tensor:
-        """Compute the loss of each image, the mean over cells and directions, about 1 for training images.
+        """Compute the loss of each image, float32 [B], the mean over cells and directions, about 1 for training images.
 
         Args:
             maps: float32 [B, H, W, C].
-
-        Returns:
-            float32 [B].
         """
         errors = self.cell_errors(maps)
         return sum(ops.mean(one, axis=(1, 2)) for one in errors) / (len(errors) * self.level)
 
 
 def ramp(errors: Tensor, direction: int) -> Tensor:
-    """Return the weights of a scan's errors, w_t = t / n for t = 0 .. n-1 of n predictions.
+    """Return the weights of a scan's errors, w_t = t / n for t = 0 .. n-1, float32 [1, h, 1] or [1, 1, w].
 
     Args:
         errors: float32 [B, h, w] of one direction.
         direction: index in `naturalness.predictors.lstm.DIRECTIONS`.
-
-    Returns:
-        float32 [1, h, 1] or [1, 1, w].
     """
     axis = 1 if direction < 2 else 2
     count = errors.shape[axis] or ops.shape(errors)[axis]

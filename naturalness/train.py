@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 from naturalness.config import CONFIGS
-from vislang.core.cli import add_preset, command_parser, run_command
+from vislang.core.cli import add_preset
+from vislang.training.command import train, training_parser
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = command_parser("naturalness.train", __doc__)
+    parser = training_parser("naturalness.train", __doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--images", metavar="WHERE", help="folder, pattern, or text file with a path a line")
     source.add_argument("--data", type=Path, metavar="DIR", help="folder of a data set, whose training split is taken")
@@ -28,24 +29,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", metavar="FILE", help="weights of the backbone (default: VISLANG_WEIGHTS)")
     add_preset(parser, CONFIGS, "best")
     parser.add_argument("--limit", type=int, metavar="N", help="this many images, picked at random (default: all)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", required=True, type=Path, help="checkpoint folder")
-    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
-    args = build_parser().parse_args(argv)
-    return run_command(lambda: train(args))
-
-
-def train(args: argparse.Namespace) -> int:
-    """Train, and return the exit code."""
-    from naturalness.training import SPEC
-    from vislang.training.fit import run_training
-
-    return run_training(args, SPEC)
+    """Run the command."""
+    return train(build_parser(), argv, "naturalness.training", "NaturalnessTraining")
 
 
 if __name__ == "__main__":

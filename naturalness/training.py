@@ -5,8 +5,8 @@ Letters: N images, B of a batch, h x w cells, C channels, K components.
 
 import argparse
 import hashlib
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,7 +17,7 @@ from datasets import registry
 from datasets.records import with_features
 from naturalness.config import CONFIGS, NaturalnessConfig
 from naturalness.feature_maps import FrozenLayers
-from naturalness.inference import KIND
+from naturalness.inference import TrainedNaturalness
 from naturalness.model import ExpertModel, VisualLanguageModel
 from naturalness.predictors.linear import fit_directions
 from naturalness.predictors.statistics import MapMoments
@@ -28,36 +28,98 @@ from vislang.features.cache.reader import open_cache
 from vislang.images.sources import list_images
 from vislang.training.callbacks import Row
 from vislang.training.epoch_batches import EpochBatches
-from vislang.training.fit import Report, Run, Stage, TrainingData, TrainingSpec
+from vislang.training.fit import Report, Stage, Training
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
 Tensor = Any
 _FOR_LEVELS = 500  # images whose mean error is the unit of errors
 
 
-@dataclass(frozen=True, kw_only=True)
-class MapData(TrainingData):
-    """What a visual language model learns from.
+class NaturalnessTraining(Training):
+    """The training of a visual language model.
 
     Attributes:
         network: the CNN.
         maps: of the training images.
     """
 
+    kind = TrainedNaturalness.kind
+    configs = CONFIGS
     network: FrozenLayers
     maps: TrainingMaps
 
+    def read_data(self) -> None:
+        """List the training images and load the CNN.
 
-def read_data(args: argparse.Namespace, config: NaturalnessConfig) -> MapData:
-    """List the training images and load the CNN.
+        Raises:
+            ToolkitError: options that contradict each other, or files that are missing or damaged.
+        """
+        args = self.args
+        images = training_images(args)
+        mirrored = self.config.mirror_padding
+        self.network = FrozenLayers(args.backbone, self.config.layers, mirrored=mirrored, weights=args.weights)
+        self.maps = TrainingMaps(self.network, images, cache=args.cache, backbone=args.backbone)
 
-    Raises:
-        ToolkitError: options that contradict each other, or files that are missing or damaged.
-    """
-    images = training_images(args)
-    network = FrozenLayers(args.backbone, config.layers, mirrored=config.mirror_padding, weights=args.weights)
-    maps = TrainingMaps(network, images, cache=args.cache, backbone=args.backbone)
-    return MapData(config=config, network=network, maps=maps)
+    def describe(self) -> dict[str, Any]:
+        """Return what config.json says of the CNN and the images."""
+        loaded = self.network.loaded
+        names = "\n".join(image.name for image in self.maps.images)
+        return {
+            "channels": list(self.network.channels),
+            "backbone": {
+                "name": loaded.name,
+                "preprocessing": loaded.preprocessing.name,
+                "fingerprint": loaded.fingerprint,
+            },
+            "data": {
+                "dataset": self.args.dataset if self.args.data else "images",
+                "images": len(self.maps.images),
+                "fingerprint": hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest(),
+            },
+        }
+
+    def make_model(self) -> VisualLanguageModel:
+        """Build the network."""
+        return TrainedNaturalness.build_network(self.description, None)
+
+    def initialize(self) -> None:
+        """Fit everything that needs no gradients."""
+        fit_statistics(self.model, self.maps, len(self.maps.images), self.args.seed)
+
+    def stages(self) -> list[Stage]:
+        """Return gradient descent for the LSTMs, where there are any."""
+        config = self.config
+        if not scanning_experts(self.model):
+            return []
+        reset = MomentumReset(config.drop_every // config.save_every)
+        return [Stage(self.batches, self.make_task, config.updates // config.save_every, callbacks=(reset,))]
+
+    def batches(self) -> "ProjectedMaps":
+        """Return the components of the training images, in seeded batches."""
+        return ProjectedMaps(scanning_experts(self.model), self.maps, self.config, self.args.seed)
+
+    def make_task(self, updates: int) -> "PredictionTask":
+        """Return the compiled model that trains the LSTMs for so many updates."""
+        config = self.config
+        drops = tuple(range(config.drop_every, updates, config.drop_every))
+        settings = OptimizerConfig.of(config, optimizer="sgd", schedule="step", drops=drops)
+        task = PredictionTask(self.model)
+        compile_task(task, make_optimizer(settings, updates), lambda _, losses: ops.mean(losses))
+        return task
+
+    def validate(self) -> dict[str, float]:
+        """Return the loss of the first training images."""
+        experts = scanning_experts(self.model)
+        losses = prediction_loss(experts, project(experts, self.maps.first))
+        return {"loss_of_first_images": float(np.mean(losses))}
+
+    def report(self, rows: list[Row]) -> Report:
+        """Return the number of images and the time."""
+        skipped = self.maps.skipped
+        count = len(self.maps.images) - len(skipped)
+        seconds = round(time.monotonic() - self.started, 1)
+        done = {"out": str(self.args.out), "images": count, "seconds": seconds}
+        return Report(done, f"{self.args.out}: {count} images in {seconds} s", skipped)
 
 
 def training_images(args: argparse.Namespace) -> list[TrainingImage]:
@@ -80,40 +142,10 @@ def training_images(args: argparse.Namespace) -> list[TrainingImage]:
     return images
 
 
-def make_model(data: MapData) -> VisualLanguageModel:
-    """Build the network for the training data."""
-    return VisualLanguageModel(data.config, data.network.channels)
-
-
-def describe(args: argparse.Namespace, data: MapData, model: VisualLanguageModel) -> dict[str, Any]:
-    """Return what config.json says of the CNN and the images."""
-    loaded = data.network.loaded
-    names = "\n".join(image.name for image in data.maps.images)
-    return {
-        "channels": list(data.network.channels),
-        "backbone": {
-            "name": loaded.name,
-            "preprocessing": loaded.preprocessing.name,
-            "fingerprint": loaded.fingerprint,
-        },
-        "data": {
-            "dataset": args.dataset if args.data else "images",
-            "images": len(data.maps.images),
-            "fingerprint": hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest(),
-        },
-    }
-
-
-def initialize(run: Run) -> None:
-    """Fit everything that needs no gradients."""
-    fit_statistics(run.model, run.data.maps, len(run.data.maps.images), run.args.seed)
-
-
 def fit_statistics(model: VisualLanguageModel, batches: Iterable[Maps], count: int, seed: int) -> None:
     """Fit all that needs no gradients: statistics, components, linear predictors, levels.
 
     Args:
-        model: gets what is fitted.
         batches: maps of the training images; gone through twice.
         count: N.
         seed: chooses the cells that components are fitted to, where the settings ask for some only.
@@ -174,15 +206,6 @@ def scanning_experts(model: VisualLanguageModel) -> list[ExpertModel]:
     return [one for one in model.experts if one.expert.context == "scan"]
 
 
-def stages(run: Run) -> list[Stage]:
-    """Return gradient descent for the LSTMs, where there are any."""
-    config = run.config
-    if not scanning_experts(run.model):
-        return []
-    reset = MomentumReset(config.drop_every // config.save_every)
-    return [Stage(make_batches, make_task, config.updates // config.save_every, callbacks=(reset,))]
-
-
 class ProjectedMaps(EpochBatches):
     """The components of all training images, in random batches with replacement, as in the original.
 
@@ -192,7 +215,6 @@ class ProjectedMaps(EpochBatches):
         experts: those with LSTMs.
         batches: maps of the training images.
         config: batch size and updates of an epoch.
-        seed: of the run.
     """
 
     def __init__(self, experts: Sequence[ExpertModel], batches: Iterable[Maps], config: NaturalnessConfig, seed: int):
@@ -247,26 +269,6 @@ def prediction_loss(experts: Sequence[ExpertModel], projected: Sequence[Tensor])
     return sum(losses) / len(losses)
 
 
-def make_batches(run: Run) -> ProjectedMaps:
-    """Return the components of the training images, in seeded batches."""
-    return ProjectedMaps(scanning_experts(run.model), run.data.maps, run.config, run.args.seed)
-
-
-def make_task(run: Run, updates: int) -> PredictionTask:
-    """Return the compiled model that trains the LSTMs for so many updates."""
-    config = run.config
-    settings = OptimizerConfig(
-        kind="sgd",
-        learning_rate=config.learning_rate,
-        schedule="step",
-        drops=tuple(range(config.drop_every, updates, config.drop_every)),
-        momentum=config.momentum,
-    )
-    task = PredictionTask(run.model)
-    compile_task(task, make_optimizer(settings, updates), lambda _, losses: ops.mean(losses))
-    return task
-
-
 class MomentumReset(keras.callbacks.Callback):
     """Set the momentum to 0 where the learning rate drops, as the original does.
 
@@ -283,30 +285,3 @@ class MomentumReset(keras.callbacks.Callback):
         if epoch and epoch % self.every == 0:
             for momentum in self.model.optimizer.momentums:
                 momentum.assign(ops.zeros_like(momentum))
-
-
-def validate(run: Run) -> dict[str, float]:
-    """Return the loss of the first training images."""
-    experts = scanning_experts(run.model)
-    losses = prediction_loss(experts, project(experts, run.data.maps.first))
-    return {"loss_of_first_images": float(np.mean(losses))}
-
-
-def report(run: Run, rows: list[Row]) -> Report:
-    """Return what the command prints."""
-    skipped = run.data.maps.skipped
-    done = {"out": str(run.args.out), "images": len(run.data.maps.images) - len(skipped), "seconds": run.seconds}
-    return Report(done, f"{run.args.out}: {done['images']} images in {run.seconds} s", skipped)
-
-
-SPEC = TrainingSpec(
-    kind=KIND,
-    configs=CONFIGS,
-    read_data=read_data,
-    make_model=make_model,
-    describe=describe,
-    initialize=initialize,
-    stages=stages,
-    validate=validate,
-    report=report,
-)

@@ -91,8 +91,7 @@ class TrainingMaps:
         if image.path is None:
             raise DataError("the data set has no file of it, expected one or --cache FILE")
         side = self.network.loaded.preprocessing.size
-        picture = decode_image(image.path, shorter_side=side)
-        return np.asarray(picture.resize((side, side)), np.float32)
+        return np.asarray(decode_image(image.path, shorter_side=side).resize((side, side)), np.float32)
 
     def _cached(self, path: Path) -> Iterator[Maps]:
         inner = slice(None)

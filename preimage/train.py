@@ -15,12 +15,13 @@ import sys
 from pathlib import Path
 
 from preimage.classifier.config import CLASSIFIERS
-from vislang.core.cli import add_preset, command_parser, run_command
+from vislang.core.cli import add_preset
+from vislang.training.command import train, training_parser
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = command_parser("preimage.train", __doc__)
+    parser = training_parser("preimage.train", __doc__)
     parser.add_argument(
         "--data", required=True, type=Path, metavar="DIR", help="holds DOMAIN/CLASS/*.jpg, as PACS does"
     )
@@ -32,24 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--per-class", type=int, metavar="N",
         help="images of each class, over all domains (default: what the smallest class of any domain has; 0: all)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="checkpoint folder")
-    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; see `vislang.core.cli` for exit codes."""
-    args = build_parser().parse_args(argv)
-    return run_command(lambda: train(args))
-
-
-def train(args: argparse.Namespace) -> int:
-    """Train, and return the exit code."""
-    from preimage.classifier.specification import SPEC
-    from vislang.training.fit import run_training
-
-    return run_training(args, SPEC)
+    """Run the command."""
+    return train(build_parser(), argv, "preimage.classifier.specification", "ClassifierTraining")
 
 
 if __name__ == "__main__":

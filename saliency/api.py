@@ -50,9 +50,9 @@ def explain_image(
     from vislang.images.sources import one_image
 
     require_kind(model, "captioner")
-    picture = decode_image(one_image(image))
-    (cells,) = encoded_cells(model, [picture], options)
-    return explain_cells(model, cells[None], sentence, method=method, seen=seen_of(model, picture.size))
+    decoded = decode_image(one_image(image))
+    (cells,) = encoded_cells(model, [decoded], options)
+    return explain_cells(model, cells, sentence, method=method, seen=seen_of(model, decoded.size))
 
 
 def explain_video(

@@ -21,16 +21,15 @@ _MARGIN = 12
 _LINE = 17
 
 
-def draw_words(picture: Image.Image, explanation: Explanation, *, tile: int = TILE) -> Image.Image:
+def draw_words(image: Image.Image, explanation: Explanation, *, tile: int = TILE) -> Image.Image:
     """Draw a tile for each word: the image under the word's map, and the word; unknown words faintly.
 
     Args:
-        picture: RGB, the image that was explained.
-        explanation: of it.
+        image: RGB, the image that was explained.
         tile: pixels of the longer side of a tile.
     """
-    tiles = _labelled_tiles(picture, explanation, tile)
-    return tiles.draw(_maps_over(picture, explanation, explanation.maps[0], tiles.tile_size))
+    tiles = _labelled_tiles(image, explanation, tile)
+    return tiles.draw(_maps_over(image, explanation, explanation.maps[0], tiles.tile_size))
 
 
 def write_clip(
@@ -136,18 +135,18 @@ def _legend_corners(
     return corners
 
 
-def _labelled_tiles(picture: Image.Image, explanation: Explanation, tile: int) -> LabelledTiles:
-    size = picture.size
+def _labelled_tiles(image: Image.Image, explanation: Explanation, tile: int) -> LabelledTiles:
+    size = image.size
     if _is_published_size(explanation):
         size = (SIDE, SIDE)
     return LabelledTiles(explanation.words, size, faint=explanation.unknown, tile=tile)
 
 
 def _maps_over(
-    picture: Image.Image, explanation: Explanation, maps: np.ndarray, size: tuple[int, int]
+    image: Image.Image, explanation: Explanation, maps: np.ndarray, size: tuple[int, int]
 ) -> list[Image.Image]:
     """Return an RGB image of a size for each of the maps [T, R, C]."""
-    small = picture.resize(size, Image.Resampling.BILINEAR)
+    small = image.resize(size, Image.Resampling.BILINEAR)
     tiles = []
     for scores in maps:
         if _is_published_size(explanation):

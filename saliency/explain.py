@@ -13,23 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import (
-    DONE,
-    SKIPPED_SOME,
-    add_images,
-    add_json,
-    add_model,
-    add_strict,
-    add_weights,
-    command_parser,
-    import_backend_quietly,
-    print_skipped,
-    print_written,
-    progress_is_shown,
-    run_command,
-    shown_name,
-    skipped_rows,
-)
+from vislang.core import cli
 
 _FPS = 8.0
 _MIN_TILE = 32  # pixels
@@ -37,12 +21,12 @@ _MIN_TILE = 32  # pixels
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = command_parser("saliency.explain", __doc__)
-    add_images(parser)
+    parser = cli.command_parser("saliency.explain", __doc__)
+    cli.add_images(parser)
     parser.add_argument("--video", type=Path, metavar="FILE", help="explain a video instead of images")
     parser.add_argument("--sentence", metavar="TEXT", help="(default: the model's own caption)")
-    add_model(parser, "captioner")
-    add_weights(parser)
+    cli.add_model(parser, "captioner")
+    cli.add_weights(parser)
     parser.add_argument(
         "--method", choices=("gradient", "ramanishka"), default="gradient",
         help="gradient of each word's loss by the features of each cell, or each cell alone as Ramanishka et al. 2017"
@@ -55,15 +39,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the map of each word")
     parser.add_argument("--npy", type=Path, metavar="FILE", help="also write the maps, float32 [frames, words, R, C]")
     parser.add_argument("--tile", type=int, default=240, metavar="PIXELS", help="longer side of a tile (default: 240)")
-    add_json(parser)
-    add_strict(parser)
+    cli.add_json(parser)
+    cli.add_strict(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; `vislang.core.cli` has the exit codes."""
     args = build_parser().parse_args(argv)
-    return run_command(lambda: explain(args))
+    return cli.run_command(lambda: explain(args))
 
 
 def explain(args: argparse.Namespace) -> int:
@@ -99,75 +83,60 @@ def check_options(args: argparse.Namespace) -> None:
         raise ConfigError(f"--tile got {args.tile} pixels, expected {_MIN_TILE} or more")
 
 
-def planned_drawings(args: argparse.Namespace, sources: list[Path], ending: str) -> list[Path | None]:
-    """Return the file to draw for each source; None with --json and without --out."""
-    from vislang.draw.image_files import plan_drawings
-
-    if args.json and args.out is None:
-        return [None] * len(sources)
-    return [*plan_drawings(args.out, sources, ending)]
-
-
 def loaded_model(args: argparse.Namespace) -> Any:
     """Load the captioner, and say which it is if none was named."""
+    from saliency.api import load_model
     from vislang.core.bundled_models import say_which
 
     say_which("captioner", args.model)
-    import_backend_quietly()
-    from saliency.api import load_model
-
     return load_model(args.model)
 
 
 def explain_images(args: argparse.Namespace) -> int:
     """Explain every image; those that cannot be read are skipped."""
     from saliency.api import explain_image
+    from saliency.draw import draw_words
     from saliency.page import explained_image, word_maps_page
-    from vislang.core.errors import ConfigError, DataError
+    from vislang.core.errors import ConfigError
+    from vislang.draw.image_files import optional_drawings, save_image
+    from vislang.features.command_images import CommandImages
     from vislang.features.reading_options import ReadingOptions
     from vislang.images.decode import decode_image
-    from vislang.images.sources import Skipped, find_images
 
-    paths, skipped = find_images(args.images, strict=args.strict)
-    for one in skipped:
-        print_skipped(one.reason)
-    if args.npy and len(paths) > 1:
-        raise ConfigError(f"--npy writes the maps of one image, got {len(paths)} images; name one with --images")
-    drawings = planned_drawings(args, paths, "_words.png")
+    images = CommandImages(args)
+    if args.npy and len(images.paths) > 1:
+        raise ConfigError(f"--npy writes the maps of one image, got {len(images.paths)} images; name one with --images")
+    drawings = optional_drawings(args.out, images.paths, "_words.png", by_default=not args.json)
     model = loaded_model(args)
     options = ReadingOptions(weights=args.weights)
+
+    def explained(path: Path) -> tuple[Any, Any]:
+        image = decode_image(path)
+        return image, explain_image(model, image, args.sentence, method=args.method, options=options)
+
     documents: list[dict[str, Any]] = []
     cards = []
-    for path, drawing in zip(paths, drawings, strict=True):
-        try:
-            image = decode_image(path)
-            found = explain_image(model, image, args.sentence, method=args.method, options=options)
-        except DataError as error:
-            if args.strict:
-                raise
-            skipped.append(Skipped(str(path), str(error)))
-            print_skipped(str(error))
-            continue
-        documents.append({"image": shown_name(str(path)), **word_rows(found)})
+    for path, (image, found) in images.each(explained):
+        documents.append({"image": cli.shown_name(str(path)), **word_rows(found)})
+        drawing = drawings[path]
         if drawing is not None:
-            draw_image(drawing, image, found, args.tile)
+            save_image(drawing, draw_words(image, found, tile=args.tile))
+            cli.print_written(drawing)
         if args.html:
-            cards.append(explained_image(image, shown_name(path.name), found))
+            cards.append(explained_image(image, cli.shown_name(path.name), found))
         if args.npy:
             write_maps(args.npy, found)
         if not args.json:
             print_words(path, found)
-    if not documents:
-        raise DataError(f"none of {len(paths)} images could be explained; the first: {skipped[0].reason}")
     if args.html:
         title = f"Words of {len(cards)} images"
         if len(cards) == 1:
             title = f"Words of {documents[0]['image']}"
         word_maps_page(title, cards).write(args.html)
-        print_written(args.html)
+        cli.print_written(args.html)
     if args.json:
-        print_document({"images": documents, "skipped": skipped_rows(skipped)})
-    return SKIPPED_SOME if skipped else DONE
+        cli.print_json({"images": documents, "skipped": cli.skipped_rows(images.skipped)})
+    return images.exit_code
 
 
 def explain_one_video(args: argparse.Namespace) -> int:
@@ -177,41 +146,33 @@ def explain_one_video(args: argparse.Namespace) -> int:
     from saliency.api import explain_video
     from saliency.draw import write_clip
     from vislang.core.errors import DataError
+    from vislang.draw.image_files import optional_drawings
     from vislang.features.reading_options import ReadingOptions
     from vislang.images.video import survey
 
     if not args.video.is_file():
-        raise DataError(f"{shown_name(str(args.video))}: no such file, expected a video")
-    (drawing,) = planned_drawings(args, [args.video], "_words.mp4")
+        raise DataError(f"{cli.shown_name(str(args.video))}: no such file, expected a video")
+    drawing = optional_drawings(args.out, [args.video], "_words.mp4", by_default=not args.json)[args.video]
     model = loaded_model(args)
     facts = survey(args.video)
     fps = _FPS if args.fps is None else args.fps
     if facts.cut:
-        print(f"{shown_name(str(args.video))} {facts.cut}; only the part before is explained", file=sys.stderr)
-    options = ReadingOptions(weights=args.weights, progress=progress_is_shown())
+        print(f"{cli.shown_name(str(args.video))} {facts.cut}; only the part before is explained", file=sys.stderr)
+    options = ReadingOptions(weights=args.weights, progress=cli.progress_is_shown())
     found = explain_video(model, args.video, args.sentence, fps=fps, method=args.method, options=options)
     if drawing is not None:
         count = int(facts.seconds * fps) + 1
-        with tqdm(total=count, desc="drawing", unit="frame", disable=not progress_is_shown()) as bar:
+        with tqdm(total=count, desc="drawing", unit="frame", disable=not cli.progress_is_shown()) as bar:
             write_clip(drawing, args.video, found, fps=fps, tile=args.tile, progress=bar.update)
-        print_written(drawing)
+        cli.print_written(drawing)
     if args.npy:
         write_maps(args.npy, found)
     if args.json:
-        document = {"video": shown_name(str(args.video)), "seconds": found.seconds.round(3).tolist()}
-        print_document({**document, **word_rows(found)})
+        document = {"video": cli.shown_name(str(args.video)), "seconds": found.seconds.round(3).tolist()}
+        cli.print_json({**document, **word_rows(found)})
     else:
         print_words(args.video, found)
-    return DONE
-
-
-def draw_image(path: Path, image: Any, found: Any, tile: int) -> None:
-    """Write a drawing with a tile for each word."""
-    from saliency.draw import draw_words
-    from vislang.draw.image_files import save_image
-
-    save_image(path, draw_words(image, found, tile=tile))
-    print_written(path)
+    return cli.DONE
 
 
 def write_maps(path: Path, found: Any) -> None:
@@ -219,7 +180,7 @@ def write_maps(path: Path, found: Any) -> None:
     from vislang.core.files import write_array
 
     write_array(path, found.maps)
-    print_written(path)
+    cli.print_written(path)
 
 
 def word_rows(found: Any) -> dict[str, Any]:
@@ -243,19 +204,12 @@ def word_rows(found: Any) -> dict[str, Any]:
     }
 
 
-def print_document(document: dict[str, Any]) -> None:
-    """Print a JSON document on one line."""
-    import json
-
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
-
-
 def print_words(source: Path, found: Any) -> None:
     """Print a line for each word: the peak of its map, in % of the sides, its time in a video, and its evidence."""
     from eval.metrics.pointing_game import peak
 
     origin = "the model's caption" if found.written else "given"
-    print(f"{shown_name(str(source))}, {origin}: {' '.join(found.words)}")
+    print(f"{cli.shown_name(str(source))}, {origin}: {' '.join(found.words)}")
     left, top, right, bottom = found.seen
     is_video = len(found.maps) > 1
     print("  word              x %  y %" + ("      at" if is_video else "") + "  evidence")

@@ -1,4 +1,4 @@
-"""The cells of pictures that a captioner reads, whether it reads a grid or only the grid's mean."""
+"""The grid cells of images in the feature space of a captioner, whether it reads a grid or only the grid's mean."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,16 +14,14 @@ from vislang.features.model_inputs import encode_layers
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.preprocess import seen_part
 
-_PICTURES = 64
+_IMAGES = 64
 
 
 def cell_layers(layers: Sequence[str]) -> list[str]:
-    """Return the layers whose descriptors are cells: a captioner of pooled vectors is asked for single cells instead.
-
-    A pooled vector, also that of a frame, is the mean of the grid's cells, so that they live in one space.
+    """Return the layers whose descriptors are cells: "grid" in place of the pooled vectors, which are its mean.
 
     Raises:
-        ConfigError: the captioner reads regions, not pictures.
+        ConfigError: the captioner reads regions, not images.
     """
     names = list(map(FeatureName.parse, layers))
     if any(name.layer == "grid" for name in names):
@@ -44,23 +42,22 @@ def cell_layers(layers: Sequence[str]) -> list[str]:
 def encoded_cells(
     model: Any, sources: Sequence[Any], options: ReadingOptions = ReadingOptions()
 ) -> Iterator[np.ndarray]:
-    """Give the cells of each picture, float32 [R, C, D].
+    """Yield the cells of each image, float32 [R, C, D].
 
     Args:
-        model: a trained captioner.
         sources: paths, bytes, PIL images or arrays.
         options: how they are read; the first unreadable one raises.
 
     Raises:
         ConfigError: a captioner of regions.
-        DataError: a bad picture, or weights other than in training.
+        DataError: an unreadable image, or weights other than in training.
     """
     layers = cell_layers(model.config.layers)
     trained_on = model.description["backbone"]
     known = {**trained_on["weights"]}
-    for own, asked in zip(model.config.layers, layers, strict=True):
+    for own, layer in zip(model.config.layers, layers, strict=True):
         if own in known:
-            known[asked] = known[own]
+            known[layer] = known[own]
     options = model.reading_options(replace(options, strict=True))
     for batch in encode_layers(sources, layers, {**trained_on, "weights": known}, options):
         shape = next(batch.features[layer].shape[1:3] for layer in layers if batch.features[layer].ndim == 4)
@@ -69,17 +66,17 @@ def encoded_cells(
 
 
 def cached_cells(model: Any, cache: Any, ids: Sequence[str]) -> Iterator[np.ndarray]:
-    """Give the cells of pictures in a feature cache, float32 [R, C, D] each; the grid has to be square.
+    """Yield the cells of images in a feature cache, float32 [R, C, D] each; the grid has to be square.
 
     Raises:
         ConfigError: a captioner of regions.
-        DataError: a picture or the grid is not there, or other weights made it.
+        DataError: an image or the grid is not there, or other weights made it.
     """
     trained_on = model.description["backbone"]
     check_weights(cache, trained_on)
     layers = cell_layers(model.config.layers)
-    for start in range(0, len(ids), _PICTURES):
-        some = CachedDescriptors(cache, trained_on["name"], layers, ids[start : start + _PICTURES])
+    for start in range(0, len(ids), _IMAGES):
+        some = CachedDescriptors(cache, trained_on["name"], layers, ids[start : start + _IMAGES])
         cells = np.asarray(some.rows(np.arange(len(some))), np.float32)
         side = round(cells.shape[1] ** 0.5)
         yield from cells.reshape(len(cells), side, side, -1)

@@ -83,14 +83,13 @@ def explained_images(cards: Sequence[str]) -> str:
 
 
 def explained_image(
-    picture: Image.Image, name: str, explanation: Explanation, *, side: int = _SIDE, pressed: int | None = None
+    image: Image.Image, name: str, explanation: Explanation, *, side: int = _SIDE, pressed: int | None = None
 ) -> str:
     """Return the card of an image, the words of its sentence, and their maps.
 
     Args:
-        picture: RGB, the image that was explained.
+        image: RGB, the image that was explained.
         name: plain text over the words.
-        explanation: of it.
         side: pixels of the longer side of the image on the page.
         pressed: index of the word whose map shows at first; None: no map does.
     """
@@ -102,7 +101,7 @@ def explained_image(
     buttons = "".join(_button(explanation, index, index == pressed) for index in range(len(explanation.words)))
     sentence = escape(" ".join(explanation.words))
     return (
-        f'<article class="card explained"><figure><img src="{data_uri(picture, side=side)}" alt="{sentence}">{maps}'
+        f'<article class="card explained"><figure><img src="{data_uri(image, side=side)}" alt="{sentence}">{maps}'
         f'</figure><div class="body"><h2>{escape(name)}</h2><p class="word-buttons">{buttons}</p></div></article>'
     )
 

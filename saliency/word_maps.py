@@ -1,9 +1,10 @@
-"""Which part of a picture or a clip each word of a sentence comes from.
+"""Which part of an image or a clip each word of a sentence comes from.
 
-Letters: F frames (1 for a picture), T words, R x C cells, D features.
+Letters: F frames (1 for an image), T words, R x C cells, D features.
 """
 
 import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,6 @@ from vislang.text.vocabulary import UNKNOWN
 
 METHODS = ("gradient", "ramanishka")
 POOLING = ("mean", "max", "sum", "joint")
-CLIP_FRAMES = 26  # read as one clip, as in the original
-
 Box = tuple[float, float, float, float]
 
 
@@ -30,8 +29,7 @@ class Explanation:
 
     Attributes:
         words: T words, as the captioner reads them.
-        unknown: whether each is a word that the captioner does not know; it is read as the unknown word, and its map
-            shows where rare words come from, not this one.
+        unknown: whether the captioner does not know the word; its map is that of the unknown word.
         written: whether the captioner wrote the sentence; if not, it was given.
         method: "gradient", or "ramanishka" with the cells, steps and constants of the published code.
         losses: float [F, T, R, C]: of "gradient", the loss of each word for a small step towards each cell
@@ -39,7 +37,7 @@ class Explanation:
             sentence and -log q_(t,i)(w_t) of a given one.
         whole: float [F, T], the same for each frame as a whole, encoded as the mean of its cells.
         evidence: float32 [T], the log-likelihood ratio log p(word | image) - log p(word | average image), both given
-            the words before it; above 0, the image speaks for the word.
+            the words before it.
         seen: the part of the image that the grid covers, in shares of its sides: left, top, right, bottom.
         seconds: float [F], when each frame is shown.
     """
@@ -58,8 +56,8 @@ class Explanation:
     def maps(self) -> np.ndarray:
         """Spatio-temporal saliency: a map for each frame and word, float32 [F, T, R, C], 0 to 1.
 
-        Of "gradient", the probability that the window which the word is about holds the cell, scaled to 0 to 1 over all
-        frames; of "ramanishka", what the published code draws.
+        Of "gradient", the probability that the word's window holds the cell, scaled to 0 to 1 over all frames; of
+        "ramanishka", the maps of the published code.
         """
         if self.method == "ramanishka":
             return original_maps(self.losses).astype(np.float32)
@@ -80,13 +78,15 @@ class Explanation:
             first: index of the first word.
             last: index after the last word, above `first`.
             pooling: "mean", "max" or "sum" of the words' maps, of "gradient" before they are scaled, so that a word
-                without a place counts little; "joint": one window for all words, whose losses add up (not of
-                "ramanishka").
+                without a clear place counts little; "joint": one window for all words, whose losses add up (of
+                "gradient" alone).
 
         Raises:
             ConfigError: no words, or an unknown pooling.
         """
-        known = POOLING if self.method == "gradient" else POOLING[:-1]
+        known: tuple[str, ...] = POOLING
+        if self.method == "ramanishka":
+            known = POOLING[:-1]
         if pooling not in known or not 0 <= first < last <= len(self.words):
             raise ConfigError(
                 f"words {first} to {last} of {len(self.words)} with pooling {pooling!r}; expected some words, and one"
@@ -108,49 +108,83 @@ def explain_cells(
     *,
     method: str = "gradient",
     seen: Box = (0.0, 0.0, 1.0, 1.0),
-    seconds: np.ndarray | None = None,
 ) -> Explanation:
-    """Explain a sentence, or the model's own caption, by the cells of a picture or of a clip's frames.
+    """Explain a sentence, or the model's own caption, by the cells of an image.
 
     Args:
-        model: from `captioner.load_model`.
-        cells: float [F, R, C, D], the descriptors of a grid for each frame.
+        cells: float [R, C, D], the descriptors of a grid.
         sentence: any text; None: the caption that the model writes.
         method: one of METHODS.
-        seen: see `Explanation`.
-        seconds: see `Explanation`; None: a frame a second.
 
     Raises:
-        ConfigError: an unknown way, or a sentence without a word.
+        ConfigError: an unknown method, or a sentence without words.
     """
-    whole = cells.reshape(-1, cells.shape[-1]) if len(cells) == 1 else clip_descriptors(cells)
-    written = sentence is None
-    words, numbers = write_sentence(model, whole) if sentence is None else read_sentence(model, sentence)
-    losses, of_frames = cell_losses(model, cells, numbers, method=method, whole=whole if written else None)
+    whole = cells.reshape(-1, cells.shape[-1])
+    return explain_frames(model, [cells[None]], whole, sentence, method=method, seen=seen, seconds=[0.0])
+
+
+def explain_frames(
+    model: Any,
+    batches: Iterable[np.ndarray],
+    whole: np.ndarray,
+    sentence: str | None,
+    *,
+    method: str,
+    seen: Box,
+    seconds: Sequence[float],
+    dtype: type = np.float32,
+) -> Explanation:
+    """Explain a sentence by the cells of frames, some frames at a time.
+
+    Args:
+        batches: float [F', R, C, D] of some frames each.
+        whole: float [N, D], the descriptors of the image or clip as a whole.
+        sentence: as for `explain_cells`.
+        method: as for `explain_cells`.
+        seconds: see `Explanation`; read after the frames.
+        dtype: of the losses, which are all that a long clip leaves in memory.
+
+    Raises:
+        ConfigError: as `explain_cells`.
+    """
+    written_from = None
+    if sentence is None:
+        written_from = whole
+        words = model.caption_descriptors(whole[None])[0][0].words
+        if not words:
+            raise ConfigError("the model writes an empty caption, which has no words to explain; give a sentence")
+        word_ids = np.array(model.vocabulary.encode(words), np.int32)
+    else:
+        words, word_ids = read_sentence(model, sentence)
+    losses: list[np.ndarray] = []
+    of_frames: list[np.ndarray] = []
+    for cells in batches:
+        of_cells, of_some = cell_losses(model, cells, word_ids, method=method, written_from=written_from)
+        losses.append(of_cells.astype(dtype))
+        of_frames.append(of_some)
     return Explanation(
         words=tuple(words),
-        unknown=unknown(numbers),
-        written=written,
+        unknown=tuple((word_ids == UNKNOWN).tolist()),
+        written=sentence is None,
         method=method,
-        losses=losses,
-        whole=of_frames,
-        evidence=evidence(model, whole, numbers),
+        losses=np.concatenate(losses),
+        whole=np.concatenate(of_frames),
+        evidence=evidence(model, whole, word_ids),
         seen=seen,
-        seconds=np.arange(len(cells), dtype=np.float32) if seconds is None else np.asarray(seconds, np.float32),
+        seconds=np.array(seconds),
     )
 
 
 def cell_losses(
-    model: Any, cells: np.ndarray, numbers: np.ndarray, *, method: str, whole: np.ndarray | None
+    model: Any, cells: np.ndarray, word_ids: np.ndarray, *, method: str, written_from: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the `losses` and `whole` of an `Explanation`.
+    """Compute the `losses` and `whole` of an `Explanation`.
 
     Args:
-        model: a trained captioner.
         cells: float [F, R, C, D].
-        numbers: int32 [T], the sentence.
+        word_ids: int32 [T], the sentence.
         method: one of METHODS.
-        whole: float [N, D], what the model wrote the sentence from; None: it was given.
+        written_from: float [N, D], the descriptors that the model wrote the sentence from; None: it was given.
 
     Raises:
         ConfigError: an unknown method.
@@ -158,60 +192,38 @@ def cell_losses(
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     if method == "gradient":
-        of_frames, slopes = gradient_losses(model, cells, numbers)
+        of_frames, slopes = gradient_losses(model, cells, word_ids)
         return of_frames[..., None, None] + slopes, of_frames
     frames, rows, columns, width = cells.shape
     flat = np.asarray(cells, np.float32).reshape(frames, rows * columns, width)
     alone = np.concatenate([flat, flat.mean(axis=1, keepdims=True)], axis=1).reshape(-1, width)
-    found = query_losses(model, alone, numbers) if whole is None else divergences(model, alone, numbers, whole)
-    found = found.reshape(frames, rows * columns + 1, len(numbers)).transpose(0, 2, 1)
-    return found[..., :-1].reshape(frames, len(numbers), rows, columns), found[..., -1]
-
-
-def unknown(numbers: np.ndarray) -> tuple[bool, ...]:
-    """Say of each word whether the captioner does not know it."""
-    return tuple(bool(number == UNKNOWN) for number in numbers)
+    if written_from is None:
+        found = query_losses(model, alone, word_ids)
+    else:
+        found = divergences(model, alone, word_ids, written_from)
+    found = found.reshape(frames, rows * columns + 1, len(word_ids)).transpose(0, 2, 1)
+    return found[..., :-1].reshape(frames, len(word_ids), rows, columns), found[..., -1]
 
 
 def read_sentence(model: Any, sentence: str) -> tuple[list[str], np.ndarray]:
-    """Give the words of a sentence and their numbers, int32 [T].
+    """Return the words of a sentence and their ids, int32 [T].
 
     Raises:
-        ConfigError: it has no word.
+        ConfigError: it has no words.
     """
     words = tokenize(sentence)
     if not words:
-        raise ConfigError(f"the sentence {sentence!r} has no word, expected some such as: a dog on the grass")
+        raise ConfigError(f"the sentence has no words after tokenisation: {sentence!r}")
     return words, np.array(model.vocabulary.encode(words), np.int32)
 
 
-def write_sentence(model: Any, descriptors: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Give the words of the caption that the model writes for descriptors [N, D], and their numbers, int32 [T].
-
-    Raises:
-        ConfigError: it writes nothing.
-    """
-    words = model.caption_descriptors(descriptors[None])[0][0].words
-    if not words:
-        raise ConfigError("the model writes an empty caption, which has no words to explain; give a sentence")
-    return words, np.array(model.vocabulary.encode(words), np.int32)
-
-
-def clip_descriptors(cells: np.ndarray) -> np.ndarray:
-    """Give what is read of a clip as a whole, float [at most 26, D]: the mean cell of frames spread evenly."""
-    frames = len(cells)
-    chosen = np.round(np.linspace(0, frames - 1, min(frames, CLIP_FRAMES))).astype(int)
-    return cells[chosen].mean(axis=(1, 2))
-
-
-def evidence(model: Any, descriptors: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Give float32 [T], how much likelier each word is for a picture than for the average picture of training.
+def evidence(model: Any, descriptors: np.ndarray, word_ids: np.ndarray) -> np.ndarray:
+    """Compute the log-likelihood ratio of each word between an image and the average training image, float32 [T].
 
     Args:
-        model: a trained captioner.
-        descriptors: float [N, D], all of the picture.
-        numbers: int32 [T], the sentence.
+        descriptors: float [N, D], all of the image.
+        word_ids: int32 [T], the sentence.
     """
     average = model.mean_descriptor()
-    seen = model.given_log_probs(descriptors[None], numbers[None])[0]
-    return seen - model.given_log_probs(average[None, None], numbers[None])[0]
+    of_image = model.given_log_probs(descriptors[None], word_ids[None])[0]
+    return of_image - model.given_log_probs(average[None, None], word_ids[None])[0]

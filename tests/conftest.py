@@ -55,7 +55,6 @@ def tiny_captioner(tmp_path_factory) -> Path:
     import keras
 
     from captioner.config import CaptionerConfig
-    from captioner.inference import KIND
     from captioner.models.ensemble import Captioner
     from vislang.backbones.registry import load_backbone
     from vislang.core.config import to_json
@@ -72,7 +71,7 @@ def tiny_captioner(tmp_path_factory) -> Path:
     width = backbone.layers["grid"][-1]
     captioner = Captioner(config, len(vocabulary), width)
     captioner.set_output_bias(np.linspace(0, 2, len(vocabulary), dtype=np.float32))
-    description = {"kind": KIND, "preset": "tiny", "config": to_json(config), "seed": 0, "num_features": width}
+    description = {"kind": "captioner", "preset": "tiny", "config": to_json(config), "seed": 0, "num_features": width}
     description |= {"backbone": {"name": "compact_scenes", "weights": {"grid": backbone.fingerprint}}, "data": {}}
     checkpoints.start_checkpoint(folder, description, vocabulary)
     checkpoints.save_weights(captioner, folder)
@@ -114,3 +113,15 @@ def album(tmp_path_factory) -> Path:
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "letter.jpg").write_text("Dear Sir")
     return folder
+
+
+@pytest.fixture
+def double_precision():
+    """Keras in float64 for one test."""
+    import keras
+
+    for width in ("float64", "float32"):
+        keras.config.set_floatx(width)
+        keras.config.set_dtype_policy(width)  # once a layer was made, it no longer follows floatx
+        if width == "float64":
+            yield

@@ -103,7 +103,7 @@ class VseConfig:
         return self.hidden_dim
 
 
-# Ours, chosen on the dev split of Flickr8K; docs/experiments.md tells how.
+# Ours, chosen on the dev split of Flickr8K; see docs/experiments.md.
 _BEST = VseConfig(
     tokenizer="treebank",
     min_count=2,
@@ -153,8 +153,8 @@ CONFIGS = {
         validate_updates=0,
     ),
     "best": _BEST,
-    # What comes with the toolkit: small enough for the tree.
-    "box": replace(
+    # The bundled model, small enough for the repository.
+    "bundled": replace(
         _BEST,
         min_count=5,
         word_dim=128,
@@ -163,7 +163,7 @@ CONFIGS = {
         embed_dim=384,
         ensemble_size=1,
     ),
-    # For the drawn scenes: small enough for two minutes, and able to look at places.
+    # For the drawn scenes: two minutes of training, with attention over the grid.
     "scenes": replace(
         _BEST,
         word_dim=100,

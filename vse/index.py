@@ -18,7 +18,7 @@ from vse.api import EncodedImages
 if TYPE_CHECKING:
     from vse.inference import TrainedRanker
 
-SAVE_EVERY = 2000  # pictures; what an interrupted first indexing can lose
+SAVE_EVERY = 2000  # images; what an interrupted first indexing can lose
 
 
 def index_images(
@@ -31,22 +31,15 @@ def index_images(
     """Encode image files, reusing what an earlier call with the same `images` stored.
 
     Args:
-        model: from `vse.load_model`.
         images: files, folders, patterns or text files of paths.
         store: folder of stored indexes; None: VISLANG_INDEX, or ~/.cache/vislang/index.
-        options: how they are read.
 
     Raises:
-        DataError: no usable picture.
+        DataError: no usable image.
     """
     found, skipped = find_images(list(map(str, images)), strict=options.strict)
-    paths = []
-    for path in found:
-        if path.is_file():
-            paths.append(path)
-    for path in found:
-        if not path.is_file():
-            skipped.append(Skipped(str(path), f"{path}: no such file"))
+    paths = [path for path in found if path.is_file()]
+    skipped += [Skipped(str(path), f"{path}: no such file") for path in found if not path.is_file()]
     if not paths or (options.strict and skipped):
         raise DataError(f"{skipped[0].reason}, expected image files, folders or patterns")
     stamps = list(map(_stamp, paths))
@@ -63,14 +56,11 @@ def index_images(
             _write(file, stamps, known)
             unsaved = 0
     _write(file, stamps, known)
-    usable = []
-    for number, stamp in enumerate(stamps):
-        if stamp in known:
-            usable.append(number)
+    usable = [index for index, stamp in enumerate(stamps) if stamp in known]
     if not usable:
         raise DataError(f"none of {len(paths)} images could be encoded; the first: {skipped[0].reason}")
-    vectors = np.stack([known[stamps[number]] for number in usable])
-    return EncodedImages(vectors, [str(paths[number]) for number in usable], skipped)
+    vectors = np.stack([known[stamps[index]] for index in usable])
+    return EncodedImages(vectors, [str(paths[index]) for index in usable], skipped)
 
 
 def index_file(
@@ -79,7 +69,7 @@ def index_file(
     store: Path | None = None,
     weights: str | Path | None = None,
 ) -> Path:
-    """Return the file that holds the index of `images` by this very model and weights file."""
+    """Return the file of the index of `images` by this model and weights file."""
     store = store or Path(os.environ.get("VISLANG_INDEX") or Path.home() / ".cache" / "vislang" / "index")
     places = [str(Path(image).resolve()) for image in images]
     digest = hashlib.sha256(json.dumps([places, model.fingerprint, weights and str(weights)]).encode())
@@ -92,7 +82,7 @@ def _stamp(path: Path) -> str:
 
 
 def _read(file: Path, width: int) -> dict[str, np.ndarray]:
-    """Read a stored index; one that is damaged is made anew."""
+    """Read a stored index; a damaged one counts as empty."""
     try:
         with np.load(file, allow_pickle=False) as stored:
             stamps = stored["stamps"].tolist()
@@ -105,11 +95,8 @@ def _read(file: Path, width: int) -> dict[str, np.ndarray]:
 
 
 def _write(file: Path, stamps: Sequence[str], known: dict[str, np.ndarray]) -> None:
-    """Store the vectors of the files that are there now."""
-    current = []
-    for stamp in stamps:
-        if stamp in known:
-            current.append(stamp)
+    """Store the vectors of the files that exist now."""
+    current = [stamp for stamp in stamps if stamp in known]
     if current:
         with whole_file(file) as part, part.open("wb") as stream:
             np.savez(stream, stamps=np.array(current), vectors=np.stack([known[stamp] for stamp in current]))

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vislang.core.config import from_json
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import join_layers
 from vislang.features.reading_options import ReadingOptions
@@ -19,22 +18,18 @@ from vislang.training.trained_model import TrainedModel
 from vse.config import VseConfig
 from vse.model import Ranker
 
-KIND = "vse"
+_IMAGES = 256  # encoded in one forward pass
 
 
 @dataclass(frozen=True)
 class TrainedRanker(TrainedModel):
     """A trained ranker: what `vse.load_model` returns."""
 
-    kind = KIND
+    kind = "vse"
+    config_class = VseConfig
+    network_class = Ranker
     network: Ranker
     vocabulary: Vocabulary
-
-    @classmethod
-    def build_network(cls, description: dict[str, Any], vocabulary: Any) -> Ranker:
-        """Build the encoders, without their weights."""
-        config = from_json(VseConfig, description["config"])
-        return Ranker(config, len(vocabulary), int(description["num_features"]))
 
     @property
     def width(self) -> int:
@@ -64,20 +59,16 @@ class TrainedRanker(TrainedModel):
         self.check_width(descriptors)
         return self._joined(self.network.predict_images(ops.cast(descriptors, "float32")))
 
-    def encode_features(self, features: dict[str, np.ndarray], batch_size: int = 256) -> np.ndarray:
-        """Encode images given as features.
+    def encode_features(self, features: dict[str, np.ndarray]) -> np.ndarray:
+        """Encode images given as features: float32 [N, D'], of length 1.
 
         Args:
             features: {layer: float [N, ...]} with every feature layer of the settings.
-            batch_size: images in one forward pass.
-
-        Returns:
-            float32 [N, D'], of length 1.
         """
         layers = [features[layer] for layer in self.config.layers]
         vectors = [np.zeros((0, self.width), np.float32)]
-        for start in range(0, len(layers[0]), batch_size):
-            descriptors = join_layers([layer[start : start + batch_size] for layer in layers])
+        for start in range(0, len(layers[0]), _IMAGES):
+            descriptors = join_layers([layer[start : start + _IMAGES] for layer in layers])
             vectors.append(self.encode_descriptors(descriptors))
         return np.concatenate(vectors)
 
@@ -88,7 +79,6 @@ class TrainedRanker(TrainedModel):
 
         Args:
             sources: paths, bytes, PIL images or arrays.
-            options: how they are read.
 
         Yields:
             for each batch: float32 [K, D'], the indices of its K usable images among `sources`, and the other images
@@ -106,7 +96,7 @@ class TrainedRanker(TrainedModel):
         return np.concatenate(list(map(self.encode_descriptors, blocks)))
 
     def _joined(self, vectors: Any) -> np.ndarray:
-        """Join float32 [members, B, D] to [B, D'], so that a dot product is the members' mean cosine."""
+        """Join float32 [M, B, D] of the members to [B, D'], so that a dot product is their mean cosine."""
         vectors = np.asarray(vectors) / np.float32(self.config.ensemble_size) ** 0.5
         return np.moveaxis(vectors, 0, 1).reshape(vectors.shape[1], -1)
 

@@ -3,7 +3,6 @@
 Letters: B batch, T steps, E word width, H state width, D joint width, N descriptors, F feature width.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -22,7 +21,7 @@ _NEVER = -1e4  # score of a padded step: below any state, and exp() of it is 0
 
 
 class SentenceEncoder(keras.layers.Layer):
-    """Word numbers to one vector: embedding, an encoder over the words, pooling over steps, a projection."""
+    """Encode word ids to one vector: embedding, a network over the words, pooling over steps, a projection."""
 
     def __init__(self, config: VseConfig, num_words: int, **options: Any):
         super().__init__(**options)
@@ -35,10 +34,10 @@ class SentenceEncoder(keras.layers.Layer):
             self.projection = keras.layers.Dense(config.embed_dim)
         self.word_dropout = keras.layers.Dropout(config.sentence_dropout)
         self.state_dropout = keras.layers.Dropout(config.sentence_dropout)
-        self.forget = keras.random.SeedGenerator()
+        self.word_dropout_seed = keras.random.SeedGenerator()
 
     def build(self, input_shape: tuple) -> None:
-        """Make every weight now, so that loading and resuming find them."""
+        """Create every weight."""
         config = self.config
         self.embedding.build(input_shape)
         if self.recurrent is not None:
@@ -50,8 +49,8 @@ class SentenceEncoder(keras.layers.Layer):
         """Encode int32 [B, T], padded at the end with 0, to float32 [B, D] of any length."""
         real = ops.not_equal(words, PAD)  # [B, T]
         if training and self.config.word_dropout:
-            lost = keras.random.uniform(ops.shape(words), seed=self.forget) < self.config.word_dropout
-            words = ops.where(ops.logical_and(lost, real), UNKNOWN, words)
+            dropped = keras.random.uniform(ops.shape(words), seed=self.word_dropout_seed) < self.config.word_dropout
+            words = ops.where(ops.logical_and(dropped, real), UNKNOWN, words)
         vectors = self.word_dropout(self.embedding(words), training=training)  # [B, T, E]
         if self.recurrent is not None:
             vectors = self.recurrent(vectors, mask=real, training=training)  # [B, T, H] or, of the last word, [B, H]
@@ -82,14 +81,10 @@ def _recurrent(config: VseConfig) -> keras.layers.Layer | None:
 
 
 class ImageEncoder(keras.layers.Layer):
-    """Descriptors of an image to one vector: a linear map of their mean.
+    """Encode the descriptors of an image to one vector: a linear map of their mean.
 
     With `image_pooling` "attention", `attention_heads` learned weightings of the descriptors are averaged, pass through
     a linear map of their own and are added.
-
-    Args:
-        config: the settings.
-        num_features: F.
     """
 
     def __init__(self, config: VseConfig, num_features: int, **options: Any):
@@ -105,7 +100,7 @@ class ImageEncoder(keras.layers.Layer):
             self.attended = keras.layers.Dense(config.embed_dim, use_bias=False, name="attended")
 
     def build(self, input_shape: tuple) -> None:
-        """Make every weight now, so that loading and resuming find them."""
+        """Create every weight."""
         for layer in (self.linear, self.attention, self.attended):
             if layer is not None:
                 layer.build((None, input_shape[-1]))
@@ -123,20 +118,15 @@ class ImageEncoder(keras.layers.Layer):
 
 
 class Ranker(keras.Model):
-    """Both encoders, `members` times.
-
-    Args:
-        config: the settings.
-        num_words: size of the vocabulary, special words included.
-        num_features: F.
-    """
+    """An ensemble of pairs of encoders; M members."""
 
     def __init__(self, config: VseConfig, num_words: int, num_features: int, **options: Any):
         super().__init__(**options)
         self.config = config
         self.num_features = num_features
-        self._image_graph: Callable | None = None
-        self._sentence_graph: Callable | None = None
+        # Compiled graphs for ranking; see `images` and `sentences`.
+        self.predict_images = compiled(self.images, ((None, None, num_features), "float32"))
+        self.predict_sentences = compiled(self.sentences, ((None, None), "int32"))
         self.sentence_encoders = [SentenceEncoder(config, num_words) for _ in range(config.ensemble_size)]
         self.image_encoders = [ImageEncoder(config, num_features) for _ in range(config.ensemble_size)]
         start = keras.initializers.Constant(-np.log(config.temperature))
@@ -154,13 +144,10 @@ class Ranker(keras.Model):
             encoder.scaling.set_statistics(means, stds)
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
-        """Score every image of a batch against every sentence of it.
+        """Score images against sentences, float32 [M, B, B]; for the softmax loss, divided by the temperature.
 
         Args:
             inputs: "descriptors" float32 [B, N, F] and "words" int32 [B, T].
-
-        Returns:
-            float32 [members, B, B], images down, sentences across; for the softmax loss divided by the temperature.
         """
         images = self.images(inputs["descriptors"], training, normalize=self.config.normalize_images_in_loss)
         sentences = self.sentences(inputs["words"], training)
@@ -170,24 +157,12 @@ class Ranker(keras.Model):
         return scores
 
     def images(self, descriptors: Tensor, training: bool = False, *, normalize: bool = True) -> Tensor:
-        """Encode float32 [B, N, F] to float32 [members, B, D], of length 1 unless `normalize` is False."""
+        """Encode float32 [B, N, F] to float32 [M, B, D], of length 1 unless `normalize` is False."""
         vectors = ops.stack([encoder(descriptors, training=training) for encoder in self.image_encoders])
         if normalize:
             return unit_length(vectors)
         return vectors
 
     def sentences(self, words: Tensor, training: bool = False) -> Tensor:
-        """Encode int32 [B, T] to float32 [members, B, D] of length 1."""
+        """Encode int32 [B, T] to float32 [M, B, D] of length 1."""
         return unit_length(ops.stack([encoder(words, training=training) for encoder in self.sentence_encoders]))
-
-    def predict_images(self, descriptors: Tensor) -> Tensor:
-        """Encode float32 [B, N, F] for ranking: float32 [members, B, D] of length 1, in one compiled graph."""
-        if self._image_graph is None:
-            self._image_graph = compiled(self.images, ((None, None, self.num_features), "float32"))
-        return self._image_graph(descriptors)
-
-    def predict_sentences(self, words: Tensor) -> Tensor:
-        """Encode int32 [B, T] for ranking: float32 [members, B, D] of length 1, in one compiled graph."""
-        if self._sentence_graph is None:
-            self._sentence_graph = compiled(self.sentences, ((None, None), "int32"))
-        return self._sentence_graph(words)

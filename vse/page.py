@@ -20,7 +20,6 @@ def search_page(query: str, found: Sequence[tuple[Path, float]]) -> Page:
     """Return the page of one search.
 
     Args:
-        query: as the user wrote it.
         found: image files and their scores, best first; a file that cannot be read is shown by its name.
     """
     style = "main { padding-top: 26px; }\n" + STYLE + LARGE_VIEW_STYLE

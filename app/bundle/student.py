@@ -301,7 +301,7 @@ def _train_stage(
 def optimizer_config(config: StudentConfig) -> OptimizerConfig:
     """Return the settings of the optimizer."""
     return OptimizerConfig(
-        kind="muon",
+        optimizer="muon",
         learning_rate=config.learning_rate,
         schedule="cosine",
         warmup_share=1 / 6,

@@ -109,11 +109,11 @@ class AlignmentConfig:
         if self.proposal_weight and not has_boxes:
             raise ConfigError(
                 f"setting proposal_weight got {self.proposal_weight} with layers {self.layers[0]}, expected"
-                f" {first.of_kind('boxes')} behind it, which holds the scores"
+                f" {first.of_kind('boxes')} after it, which holds the scores"
             )
 
 
-# Ours, chosen on the dev split of Flickr8K; docs/experiments.md tells how.
+# Ours, chosen on the dev split of Flickr8K; see docs/experiments.md.
 _BEST = AlignmentConfig(
     min_count=2,
     max_words=40,
@@ -164,10 +164,10 @@ ALIGNMENTS = {
     # small beside the margin. Rate, scaling and epochs were chosen on dev.
     "karpathy": AlignmentConfig(image_scaling="standardised_unit", learning_rate=1e-5, clip_value=500.0, epochs=10),
     "best": _BEST,
-    # The same without regions, to see what they are worth.
+    # The same without regions: an ablation.
     "best-whole": replace(_BEST, global_only=True),
-    # What comes with the toolkit: small enough for the tree, on proposals that need no other network.
-    "box": replace(
+    # The bundled model, small enough for the repository, on proposals that need no other network.
+    "bundled": replace(
         _BEST,
         min_count=8,
         word_dim=64,

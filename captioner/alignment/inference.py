@@ -9,15 +9,14 @@ from keras import ops
 
 from captioner.alignment.config import AlignmentConfig
 from captioner.alignment.model import Aligner
-from vislang.core.config import from_json
 from vislang.features.cache.reader import FeatureCache
 from vislang.text.tokenizer import tokenize, tokenize_split
 from vislang.text.vocabulary import UNKNOWN, Vocabulary
 from vislang.training.epoch_batches import pad_sentences
 from vislang.training.trained_model import TrainedModel
 
-KIND = "aligner"
 _MIN_PROPOSAL_SCORE = 1e-3
+_ENCODED = 256  # sentences encoded at once
 # Scored at once: 200 images x 20 regions x 250 sentences x 16 words are 64 MB of products.
 _IMAGES = 200
 _SENTENCES = 250
@@ -40,26 +39,21 @@ class EncodedFragments:
     global_embeddings: np.ndarray
     priors: np.ndarray
 
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All fields in their order."""
+        return self.vectors, self.mask, self.global_embeddings, self.priors
+
     def __getitem__(self, rows: Any) -> "EncodedFragments":
-        return EncodedFragments(
-            vectors=self.vectors[rows],
-            mask=self.mask[rows],
-            global_embeddings=self.global_embeddings[rows],
-            priors=self.priors[rows],
-        )
+        return EncodedFragments(*(array[rows] for array in self.arrays))
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def without_padding(self) -> "EncodedFragments":
-        """Drop the last of the K places that no row fills."""
+        """Drop the columns of K that are padding in all rows."""
         used = self.mask.any(axis=0)
-        return EncodedFragments(
-            vectors=self.vectors[:, used],
-            mask=self.mask[:, used],
-            global_embeddings=self.global_embeddings,
-            priors=self.priors[:, used],
-        )
+        return EncodedFragments(self.vectors[:, used], self.mask[:, used], self.global_embeddings, self.priors[:, used])
 
 
 def encode_sentence(sentence: str, config: AlignmentConfig, vocabulary: Vocabulary) -> list[int]:
@@ -71,15 +65,12 @@ def encode_sentence(sentence: str, config: AlignmentConfig, vocabulary: Vocabula
 class TrainedAligner(TrainedModel):
     """A trained aligner: what `captioner.load_aligner` returns."""
 
-    kind = KIND
+    kind = "aligner"
+    config_class = AlignmentConfig
+    network_class = Aligner
+    sizes = ("num_features", "num_beside")
     network: Aligner
     vocabulary: Vocabulary
-
-    @classmethod
-    def build_network(cls, description: dict[str, Any], vocabulary: Any) -> Aligner:
-        """Build the encoders, without their weights."""
-        config = from_json(AlignmentConfig, description["config"])
-        return Aligner(config, len(vocabulary), int(description["num_features"]), int(description["num_beside"]))
 
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> EncodedFragments:
         """Encode the regions of images of an open cache made with the same weights."""
@@ -95,10 +86,10 @@ class TrainedAligner(TrainedModel):
         self.check_width(descriptors)
         return self._encode_regions(ops.cast(descriptors, "float32"))
 
-    def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> EncodedFragments:
+    def encode_sentences(self, sentences: Sequence[str]) -> EncodedFragments:
         """Encode the words of sentences."""
         ids = [encode_sentence(sentence, self.config, self.vocabulary) for sentence in sentences]
-        return self._encode_words(pad_sentences(ids), batch_size)
+        return self._encode_words(pad_sentences(ids))
 
     def encode_split(self, sentences: Sequence[Sequence[str]]) -> tuple[EncodedFragments, list[list[tuple[int, int]]]]:
         """Encode sentences that are divided into words, such as those of annotations.
@@ -126,11 +117,7 @@ class TrainedAligner(TrainedModel):
         return each[0] + self.config.global_weight * sum(each[1:])
 
     def each_score(self, images: EncodedFragments, sentences: EncodedFragments) -> np.ndarray:
-        """Compute S_kl and the cosine of each pair of global embeddings of all images and sentences.
-
-        Returns:
-            float32 [K, N, M].
-        """
+        """Compute float32 [K, N, M]: S_kl, then the cosines of the global embeddings."""
         scores = np.empty((1 + len(self.config.global_dims), len(images), len(sentences)), np.float32)
         for first_image in range(0, len(images), _IMAGES):
             for first_sentence in range(0, len(sentences), _SENTENCES):
@@ -138,59 +125,39 @@ class TrainedAligner(TrainedModel):
                 columns = slice(first_sentence, first_sentence + _SENTENCES)
                 regions = images[rows]
                 words = sentences[columns].without_padding()
-                scores[:, rows, columns] = self.network.predict_scores(
-                    (regions.vectors, regions.mask, regions.global_embeddings),
-                    (words.vectors, words.mask, words.global_embeddings),
-                )
+                fragments = (*regions.arrays[:3], *words.arrays[:3])  # without priors
+                scores[:, rows, columns] = self.network.predict_scores(*fragments)
         return scores
 
     def products(self, images: EncodedFragments, sentences: EncodedFragments) -> np.ndarray:
-        """Compute v_i . s_t of each of N images with its own of N sentences.
+        """Compute v_i . s_t of each of N images with its own sentence, float32 [N, T, R].
 
-        Returns:
-            float32 [N, T, R]; -inf for padding regions, 0 for padding words.
+        It is -inf for padding regions and 0 for padding words.
         """
         products = np.matmul(sentences.vectors, np.swapaxes(images.vectors, 1, 2))
         products = np.where(sentences.mask[..., None], products, 0.0)
         return np.where(images.mask[:, None, :], products, -np.inf).astype(np.float32)
 
-    def _encode_words(self, ids: np.ndarray, batch_size: int = 256) -> EncodedFragments:
+    def _encode_words(self, ids: np.ndarray) -> EncodedFragments:
         """Encode sentences int32 [C, T], padded with 0."""
         parts = []
-        for start in range(0, len(ids), batch_size):
-            block = ids[start : start + batch_size]
-            vectors, mask, global_embeddings = self.network.predict_words(block)
-            parts.append(
-                EncodedFragments(
-                    vectors=np.asarray(vectors),
-                    mask=np.asarray(mask),
-                    global_embeddings=np.asarray(global_embeddings),
-                    priors=np.zeros(block.shape),
-                )
-            )
+        for start in range(0, len(ids), _ENCODED):
+            block = ids[start : start + _ENCODED]
+            vectors, mask, global_embeddings = map(np.asarray, self.network.predict_words(block))
+            parts.append(EncodedFragments(vectors, mask, global_embeddings, np.zeros(block.shape)))
         return _concatenated(parts)
 
     def _encode_regions(self, descriptors: Any) -> EncodedFragments:
         """Encode the regions of images, float32 [B, R, F]."""
-        vectors, mask, global_embeddings = self.network.predict_regions(descriptors)
+        vectors, mask, global_embeddings = map(np.asarray, self.network.predict_regions(descriptors))
         priors = np.zeros(mask.shape, np.float32)
         if self.config.proposal_weight:
             last = self.network.regions.num_own - 1  # of a region's own features: the score of its box
             scores = np.asarray(descriptors)[:, : mask.shape[1], last]
             priors += self.config.proposal_weight * np.log(np.maximum(scores, _MIN_PROPOSAL_SCORE))
         priors[:, 0] -= self.config.whole_image_cost
-        return EncodedFragments(
-            vectors=np.asarray(vectors),
-            mask=np.asarray(mask),
-            global_embeddings=np.asarray(global_embeddings),
-            priors=priors,
-        )
+        return EncodedFragments(vectors, mask, global_embeddings, priors)
 
 
 def _concatenated(parts: Sequence[EncodedFragments]) -> EncodedFragments:
-    return EncodedFragments(
-        vectors=np.concatenate([part.vectors for part in parts]),
-        mask=np.concatenate([part.mask for part in parts]),
-        global_embeddings=np.concatenate([part.global_embeddings for part in parts]),
-        priors=np.concatenate([part.priors for part in parts]),
-    )
+    return EncodedFragments(*map(np.concatenate, zip(*(part.arrays for part in parts), strict=True)))

@@ -9,7 +9,6 @@ References: Karpathy and Fei-Fei 2015, arXiv:1412.2306, section 3.1.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -21,7 +20,7 @@ from captioner.alignment.scores import max_scores, products, soft_scores, sum_sc
 from captioner.models.base import dense
 from captioner.models.cells import ReluCell
 from vislang.text.vocabulary import PAD, UNKNOWN
-from vislang.training.compile import Spec, compiled
+from vislang.training.compile import compiled
 from vislang.training.feature_scaling import FeatureScaling, unit_length
 from vislang.training.losses import logit_scale
 
@@ -33,12 +32,7 @@ _TINY = 1e-6
 
 
 class WordEncoder(keras.layers.Layer):
-    """Embed words in their sentence: a word table, a bidirectional recurrent network, a map into the joint space.
-
-    Args:
-        config: the settings.
-        num_words: size of the vocabulary, special words included.
-    """
+    """Embed words in their sentence: a word table, a bidirectional recurrent network, a map into the joint space."""
 
     def __init__(self, config: AlignmentConfig, num_words: int):
         super().__init__()
@@ -121,8 +115,6 @@ class RegionEncoder(keras.layers.Layer):
     """Embed regions by one linear map; a region whose own features are all 0 is padding.
 
     Args:
-        config: the settings.
-        num_features: F.
         num_beside: how many of them, the last, are of the whole image and not of the region.
     """
 
@@ -173,9 +165,6 @@ class Aligner(keras.Model):
     """Both encoders and the score between them.
 
     Args:
-        config: the settings.
-        num_words: size of the vocabulary, special words included.
-        num_features: F.
         num_beside: as for `RegionEncoder`.
     """
 
@@ -193,7 +182,12 @@ class Aligner(keras.Model):
             trainable=learned,
             name="log_logit_scale",
         )
-        self._graphs: dict[str, Callable] = {}
+        vectors = ((None, None, config.joint_dim), "float32")
+        fragments = (vectors, ((None, None), "bool"), ((None, sum(config.global_dims)), "float32"))
+        # Compiled graphs; see the encoders' calls and `each_score`, whose fragments are passed one by one.
+        self.predict_regions = compiled(self.regions, ((None, None, num_features), "float32"))
+        self.predict_words = compiled(self.words, ((None, None), "int32"))
+        self.predict_scores = compiled(self._each_score_of, *fragments, *fragments)
         self.built = True
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
@@ -201,7 +195,6 @@ class Aligner(keras.Model):
 
         Args:
             inputs: "descriptors" float32 [B, R, F] and "words" int32 [C, T].
-            training: with dropout.
 
         Returns:
             float32 [K, B, C] as from `each_score`.
@@ -211,15 +204,7 @@ class Aligner(keras.Model):
         return self.each_score(regions, words)
 
     def each_score(self, regions: Fragments, words: Fragments) -> Tensor:
-        """Compute S_kl, then the cosine of each pair of global embeddings; with the softmax loss times a logit scale.
-
-        Args:
-            regions: of B images.
-            words: of C sentences.
-
-        Returns:
-            float32 [K, B, C], images down, sentences across.
-        """
+        """Compute float32 [K, B, C]: S_kl, then cosines of global embeddings; for the softmax loss, scaled."""
         scores = [self._alignment_score(regions, words)]
         start = 0
         for width in self.config.global_dims:
@@ -252,27 +237,5 @@ class Aligner(keras.Model):
         """Set the word table to float32 [num_words, word_dim]."""
         self.words.table.embeddings.assign(vectors)
 
-    def predict_regions(self, descriptors: Tensor) -> Fragments:
-        """Encode float32 [B, R, F] as `RegionEncoder.call` does, in one compiled graph."""
-        spec = ((None, None, self.num_features), "float32")
-        return self._compiled("regions", self.regions, spec)(descriptors)
-
-    def predict_words(self, words: Tensor) -> Fragments:
-        """Encode int32 [C, T] as `WordEncoder.call` does, in one compiled graph."""
-        return self._compiled("words", self.words, ((None, None), "int32"))(words)
-
-    def predict_scores(self, regions: Fragments, words: Fragments) -> Tensor:
-        """Compute what `each_score` computes, in one compiled graph."""
-        vectors = ((None, None, self.config.joint_dim), "float32")
-        mask = ((None, None), "bool")
-        global_embeddings = ((None, sum(self.config.global_dims)), "float32")
-        specs = (vectors, mask, global_embeddings)
-        return self._compiled("scores", self._each_score_of, *specs, *specs)(*regions, *words)
-
     def _each_score_of(self, *fragments: Tensor) -> Tensor:
         return self.each_score(fragments[:3], fragments[3:])
-
-    def _compiled(self, name: str, function: Callable, *specs: Spec) -> Callable:
-        if name not in self._graphs:
-            self._graphs[name] = compiled(function, *specs)
-        return self._graphs[name]

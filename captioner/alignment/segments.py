@@ -1,4 +1,4 @@
-"""A sentence cut into runs of words, each tied to the region of a picture that it is about."""
+"""A sentence cut into runs of words, each assigned to a region of an image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Segment:
 
     Attributes:
         words: (first, after the last) of the sentence.
-        region: row among the picture's regions; 0 is the whole picture.
-        strength: mean product v_i . s_t of the words with that region, in units of the deviation of all products of
-            this sentence: large for words that name what can be seen.
+        region: row among the image's regions; 0 is the whole image.
+        strength: mean product v_i . s_t of the words with that region, in standard deviations of all products of this
+            sentence.
     """
 
     words: tuple[int, int]
@@ -27,39 +27,39 @@ class Segment:
 
 
 def segment_sentences(
-    model: TrainedAligner, images: EncodedFragments, sentences: Sequence[Sequence[str]], same: float | None = None
+    model: TrainedAligner, images: EncodedFragments, sentences: Sequence[Sequence[str]], beta: float | None = None
 ) -> list[list[Segment]]:
-    """Find the best segments of sentences, each over its own picture, from the products and the regions' priors.
+    """Find the best segments of sentences, each over its own image, from the products and the regions' priors.
 
     Args:
-        model: from `captioner.load_aligner`.
-        images: N pictures, encoded by the model.
+        images: N images, encoded by the model.
         sentences: N of them, as words; punctuation joins the words before it.
-        same: beta of the MRF in deviations of a sentence's products, so that it means the same whatever the scale of
-            a model; None: as the model's settings say.
+        beta: of the MRF, in standard deviations of a sentence's products, so that it does not depend on their scale;
+            None: as the model's settings say.
 
     Returns:
-        for each sentence its segments in order; they cover it. A sentence without a word has none.
+        for each sentence its segments in order, which cover it; none for a sentence without words.
 
     Raises:
-        ConfigError: `same` is negative or no number.
+        ConfigError: `beta` is negative or NaN.
     """
-    same = model.config.beta if same is None else same
-    if not same >= 0:
-        raise ConfigError(f"same got {same}, expected 0 or more")
+    if beta is None:
+        beta = model.config.beta
+    if not beta >= 0:
+        raise ConfigError(f"beta got {beta}, expected 0 or more")
     encoded, spans = model.encode_split(sentences)
     products = model.products(images, encoded)  # [N, T, R]
     lengths = np.array([max((end for _, end in span), default=0) for span in spans])
     lengths = np.minimum(lengths, products.shape[1])
-    scales = np.array([_deviation(one[:length]) for one, length in zip(products, lengths, strict=True)])
-    unary = products + spreads(products)[..., None] * images.priors[:, None, :]
-    labels = best_segments(unary, scales * same, np.maximum(lengths, 1))
+    scales = np.array([_std(one[:length]) for one, length in zip(products, lengths, strict=True)])
+    unary = products + stds_over_regions(products)[..., None] * images.priors[:, None, :]
+    labels = best_segments(unary, scales * beta, np.maximum(lengths, 1))
     rows = zip(products, labels, lengths, scales, spans, strict=True)
     return [_segments(*row) for row in rows]
 
 
-def spreads(products: np.ndarray) -> np.ndarray:
-    """Give the deviation over regions of float [..., R], -inf where there is none: what priors are counted in."""
+def stds_over_regions(products: np.ndarray) -> np.ndarray:
+    """Compute the standard deviation over the regions of float [..., R], -inf for padding; the unit of priors."""
     real = np.isfinite(products)
     count = np.maximum(real.sum(axis=-1), 1)
     inside = np.where(real, products, 0.0)
@@ -68,25 +68,31 @@ def spreads(products: np.ndarray) -> np.ndarray:
     return np.sqrt(squares.sum(axis=-1) / count)
 
 
-def _deviation(products: np.ndarray) -> float:
+def _std(products: np.ndarray) -> float:
     real = products[np.isfinite(products)]
-    return float(real.std()) if real.size else 0.0
+    if real.size:
+        return float(real.std())
+    return 0.0
 
 
 def _segments(
     products: np.ndarray, labels: np.ndarray, length: int, scale: float, spans: list[tuple[int, int]]
 ) -> list[Segment]:
-    """Carry the labels of fragments over to the given words, and cut."""
+    """Cut the given words where the labels of their tokens change."""
     if length == 0:
         return []
-    first = [min(start, length - 1) if end > start else -1 for start, end in spans]  # each word's first fragment
-    for word in range(1, len(first)):
-        first[word] = first[word - 1] if first[word] < 0 else first[word]
-    following = next(one for one in first if one >= 0)
-    of_words = np.array([labels[one if one >= 0 else following] for one in first])
+    first = []  # token of each word; a word without tokens has that of the word before
+    for start, end in spans:
+        if end > start:
+            first.append(min(start, length - 1))
+        else:
+            first.append(first[-1] if first else -1)
+    following = next(token for token in first if token >= 0)
+    first = [following if token < 0 else token for token in first]
     found = []
-    for start, stop, region in as_segments(of_words):
-        fragments = sorted({one for one in first[start:stop] if one >= 0}) or [following]
-        strength = float(products[fragments, region].mean()) / scale if scale else 0.0
+    for start, stop, region in as_segments(labels[np.array(first)]):
+        strength = 0.0
+        if scale:
+            strength = float(products[sorted(set(first[start:stop])), region].mean()) / scale
         found.append(Segment((start, stop), region, strength))
     return found

@@ -30,24 +30,23 @@ def beam_search(
 ) -> tuple[Tensor, Tensor]:
     """Find the most probable sentences of every image of a batch at once.
 
-    A finished hypothesis pays for no word after its end and competes with those that still grow. One that has no end
-    mark after `max_words` words is kept: its log-probability is the sum over its words, no end mark charged, and it
-    ranks by the same rule. With `width` of V ** max_words or more the result is exact. One beam is greedy decoding.
+    A finished hypothesis keeps its log-probability and competes with those that still grow. One without end mark after
+    `max_words` words is kept: its log-probability is the sum over its words alone. With `width` of V ** max_words or
+    more the result is exact. One beam is greedy decoding.
 
     With `groups`, beams are split, and the groups choose one after another at each step: a word costs `diversity` for
     every time that an earlier group of the image has chosen it at this step (Vijayakumar et al. 2016, Hamming
-    diversity; the end mark counts as a word). The cost steers the choice and is in no log-probability. Two groups may
-    still find the same sentence.
+    diversity; the end mark counts as a word). The cost is in no log-probability. Two groups may find the same sentence.
 
     Args:
-        step: gives float32 [H, V] log-probabilities and the next state.
-        memory: what `step` reads of each image, first axis B.
+        step: see `captioner.decoding.step`.
+        memory: of the images, first axis B.
         state: the state before the first word, first axis B.
         batch_size: B.
         width: K, a multiple of `groups`.
         max_words: T, the end mark included.
         length_power: sentences compare by log-probability / length ** length_power, the end mark counted.
-        num: how many sentences of each image to give, `width` when None. Fewer may stop the search earlier.
+        num: sentences of each image that are returned; None: `width`. Fewer may end the search earlier.
         groups: G.
         diversity: 0 or more.
         forbidden: words that no sentence holds.
@@ -77,7 +76,7 @@ def beam_search(
         lengths=ops.zeros(shape, "int32"),
         done=ops.zeros(shape, "bool"),
     )
-    grown = search.grow(0, found, spread(state, groups))  # while all beams are one, one row pays for all
+    grown = search.grow(0, found, spread(state, groups))  # one hypothesis of each group
     _, found, _ = ops.while_loop(search.unfinished, search.grow, grown)
     return search.ranked(found)
 
@@ -85,7 +84,7 @@ def beam_search(
 class _Hypotheses(NamedTuple):
     """P hypotheses of every group (first axes [B, G, P]) or of one group ([B, P]), the best first."""
 
-    words: Tensor  # int32 [B, G, P, T], the end mark where nothing is written
+    words: Tensor  # int32 [B, G, P, T], padded with the end mark
     last: Tensor  # int32 [B, G, P]
     log_probs: Tensor  # float32 [B, G, P]
     lengths: Tensor  # int32 [B, G, P], the end mark counted
@@ -108,10 +107,12 @@ class _Search:
     forbid_repeats: bool
 
     def unfinished(self, t: Tensor, found: _Hypotheses, state: Tree) -> Tensor:
-        """Say whether any image may still find a better sentence."""
-        # Alone, a group needs its `num` best only. They are final once they have ended and no growing hypothesis can
-        # pass them, even if it grows to the full length at no further cost.
-        num = self.num if self.groups == 1 else self.width
+        """Return whether any image may still find a better sentence."""
+        # The `num` best of a single group are final once they have ended and no growing hypothesis can pass them, even
+        # if it grows to the full length at no further cost. Of several groups, all beams have to be final.
+        num = self.width
+        if self.groups == 1:
+            num = self.num
         worst = self._quality(found.log_probs, found.lengths)[..., num - 1]
         best_hope = ops.where(found.done, 2 * IMPOSSIBLE, found.log_probs / self.max_words**self.length_power)
         final = ops.logical_and(ops.all(found.done[..., :num], axis=-1), worst >= ops.max(best_hope, axis=-1))
@@ -132,8 +133,8 @@ class _Search:
             old = _Hypotheses(*(field[:, group] for field in found))
             new, parent = self._extend(t, old, log_probs[:, group], used)
             if self.groups > 1:
-                spoken = ops.cast(ops.logical_not(_follow(old.done, parent)), "float32")  # the ended say no more
-                uses = ops.sum(ops.one_hot(new.last, num_words) * ops.expand_dims(spoken, -1), axis=1)  # [B, V]
+                grew = ops.cast(ops.logical_not(_follow(old.done, parent)), "float32")
+                uses = ops.sum(ops.one_hot(new.last, num_words) * ops.expand_dims(grew, -1), axis=1)  # [B, V]
                 used = uses if used is None else used + uses
             chosen.append(new)
             parents.append(parent + group * before)
@@ -145,10 +146,9 @@ class _Search:
     def _extend(
         self, t: Tensor | int, old: _Hypotheses, log_probs: Tensor, used: Tensor | None
     ) -> tuple[_Hypotheses, Tensor]:
-        """Choose the W best continuations of one group.
+        """Return the W best continuations of one group.
 
         Args:
-            t: the step.
             old: the group, first axes [B, P].
             log_probs: float32 [B, P, V] of the next word.
             used: float32 [B, V], how often earlier groups have chosen each word at this step.
@@ -156,23 +156,26 @@ class _Search:
         Returns:
             the group, first axes [B, W], and int32 [B, W], which of the P each grew from.
         """
-        before = log_probs.shape[1]  # more of one parent are never kept
-        most = min(self.width, log_probs.shape[2])
-        costs, words = ops.top_k(log_probs if used is None else log_probs - self.diversity * used[:, None], most)
+        before = log_probs.shape[1]
+        most = min(self.width, log_probs.shape[2])  # continuations of one parent
+        penalised = log_probs
+        if used is not None:
+            penalised = log_probs - self.diversity * used[:, None]
+        scores, words = ops.top_k(penalised, most)
         ended = ops.expand_dims(old.done, -1)
-        # An ended hypothesis goes on as itself: once, and free of charge.
+        # An ended hypothesis continues as itself, once and at no cost.
         frozen = ops.array([0.0] + [IMPOSSIBLE] * (most - 1), "float32")
 
-        def candidates(costs: Tensor) -> Tensor:
-            sums = ops.expand_dims(old.log_probs, -1) + ops.where(ended, frozen, costs)
+        def candidates(scores: Tensor) -> Tensor:
+            sums = ops.expand_dims(old.log_probs, -1) + ops.where(ended, frozen, scores)
             return self._flat(ops.maximum(sums, IMPOSSIBLE), IMPOSSIBLE)
 
         lengths = old.lengths + ops.cast(ops.logical_not(old.done), "int32")
         each_length = self._flat(ops.repeat(ops.expand_dims(lengths, -1), most, axis=-1), 1)
-        _, best = ops.top_k(self._quality(candidates(costs), each_length), self.width)  # [B, W]
+        _, best = ops.top_k(self._quality(candidates(scores), each_length), self.width)  # [B, W]
         if used is not None:
-            costs = ops.take_along_axis(log_probs, words, axis=-1)
-        kept = _follow(candidates(costs), best)
+            scores = ops.take_along_axis(log_probs, words, axis=-1)
+        kept = _follow(candidates(scores), best)
         last = _follow(self._flat(ops.where(ended, END, words), END), best)
         parents = ops.minimum(best // most, before - 1)
         done = ops.logical_or(last == END, kept < IMPOSSIBLE / 2)
@@ -180,7 +183,7 @@ class _Search:
         return _Hypotheses(written(text, last, t), last, kept, _follow(lengths, parents), done), parents
 
     def ranked(self, found: _Hypotheses) -> tuple[Tensor, Tensor]:
-        """Give int32 [B, num, T] words and float32 [B, num] log-probabilities over all groups, best first."""
+        """Return int32 [B, num, T] words and float32 [B, num] log-probabilities over all groups, best first."""
         beams = self.groups * self.width
         words, _, log_probs, lengths, _ = (ops.reshape(field, (-1, beams, *field.shape[3:])) for field in found)
         _, best = ops.top_k(self._quality(log_probs, lengths), self.num)
@@ -194,13 +197,14 @@ class _Search:
         return log_probs / ops.cast(lengths, "float32") ** self.length_power
 
     def _flat(self, values: Tensor, filler: float) -> Tensor:
-        """Turn [B, P, most] into [B, P * most], or [B, W] where that is more."""
+        """Reshape [B, P, most] to [B, P * most], padded to at least W columns."""
         total = values.shape[1] * values.shape[2]
         flat = ops.reshape(values, (-1, total))
-        lacking = max(0, self.width - total)
-        return ops.pad(flat, ((0, 0), (0, lacking)), constant_values=filler) if lacking else flat
+        if total >= self.width:
+            return flat
+        return ops.pad(flat, ((0, 0), (0, self.width - total)), constant_values=filler)
 
 
-def _follow(values: Tensor, numbers: Tensor) -> Tensor:
-    """Take [B, W] of the columns of [B, M]."""
-    return ops.take_along_axis(values, numbers, axis=1)
+def _follow(values: Tensor, columns: Tensor) -> Tensor:
+    """Take int [B, W] columns of [B, M]."""
+    return ops.take_along_axis(values, columns, axis=1)

@@ -39,15 +39,12 @@ class ConsensusReranker:
         return np.argsort(-scores, axis=1, kind="stable")[:, :count]
 
     def scores(self, embeddings: np.ndarray, sentences: np.ndarray, count: int) -> np.ndarray:
-        """Compute the mean CIDEr-D of sentences with the captions of the nearest training images.
+        """Compute float64 [B, K], 0 to 10: mean CIDEr-D of sentences with the captions of the nearest training images.
 
         Args:
             embeddings: float [B, D], of the images.
             sentences: int [B, K, T], word ids padded with 0, without end marks.
             count: how many training images.
-
-        Returns:
-            float64 [B, K], 0 to 10; mostly below 1.
         """
         starts = np.searchsorted(self.image_of_caption, np.arange(len(self.embeddings) + 1))
         scores = np.zeros(sentences.shape[:2])

@@ -18,25 +18,25 @@ from vislang.training.compile import Spec, compiled
 
 
 class StepModel(Protocol):
-    """What decoding asks of a captioner; `captioner.decoding.step` tells what `step` takes and gives."""
+    """What decoding needs of a captioner; see `captioner.decoding.step` for `step`."""
 
     variables: list
 
     def start(self, descriptors: Tensor, mask: Tensor) -> tuple[Tree, Tree]:
-        """Give the memory of float32 [B, N, D] descriptors with mask bool [B, N], and the state before any word."""
+        """Return the memory of float32 [B, N, D] descriptors with mask bool [B, N], and the state before any word."""
 
     def step(self, memory: Tree, state: Tree, words: Tensor) -> tuple[Tensor, Tree]:
-        """Read int32 [H] words; give float32 [H, V] log-probabilities of the next and the next state."""
+        """Read int32 [H] words; return float32 [H, V] log-probabilities of the next word and the next state."""
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """What decoding found, best first; samples in the order they were drawn.
+    """Decoded sentences, best first; samples in the order they were drawn.
 
     Attributes:
         words: int32 [B, num, T], padded with the end mark.
-        log_probs: float32 [B, num], the network's own, summed over the words and the end mark, or over the words alone
-            where `max_words` left no room for it; IMPOSSIBLE where there are fewer sentences than asked for.
+        log_probs: float32 [B, num], summed over the words and the end mark, or over the words alone where `max_words`
+            cut the sentence; IMPOSSIBLE where there are fewer sentences than `num`.
     """
 
     words: np.ndarray
@@ -44,19 +44,17 @@ class Sentences:
 
     @property
     def exists(self) -> np.ndarray:
-        """Give bool [B, num], False where there are fewer sentences than asked for."""
+        """Whether there is a sentence, bool [B, num]."""
         return self.log_probs > IMPOSSIBLE / 2
 
 
 class Decoder:
     """A network and decoding options as one compiled graph.
 
-    On TensorFlow one trace serves every number of images and descriptors; on JAX every new size compiles anew, so keep
-    batches equal there. Changed weights count from the next call.
+    On TensorFlow one trace serves every number of images and descriptors; on JAX every new size compiles anew.
 
     Args:
         network: with `start` and `step`, built.
-        options: fixed for this decoder.
     """
 
     def __init__(self, network: StepModel, options: DecodeOptions | None = None):
@@ -71,12 +69,12 @@ class Decoder:
         Args:
             descriptors: float [B, N, D].
             mask: bool [B, N], True for real descriptors.
-            numbers: int [B], for "sample" only: what an image draws hangs on the seed and its number, not on the
-                batch it comes in. None: 0 to B - 1, so that each batch draws with the same numbers.
+            numbers: int [B], for "sample" only: samples depend on the seed and the image's number, not on the batch.
+                None: 0 to B - 1.
 
         Raises:
             DataError: shapes that do not fit.
-            CheckpointError: the network gives NaN.
+            CheckpointError: the network returns NaN.
         """
         _check_shapes(descriptors.shape, mask.shape, self._width)
         options = self.options
@@ -89,12 +87,14 @@ class Decoder:
             self._graph = self._compiled(self._width)
         inputs = [ops.convert_to_tensor(descriptors, "float32"), ops.convert_to_tensor(mask, "bool")]
         if options.method == "sample":
-            inputs.append(ops.convert_to_tensor(self._noise(np.arange(images) if numbers is None else numbers)))
+            if numbers is None:
+                numbers = np.arange(images)
+            inputs.append(ops.convert_to_tensor(self._noise(numbers)))
         words, log_probs = map(ops.convert_to_numpy, self._graph(*inputs))
         broken = np.isnan(log_probs).any(axis=1).sum()
         if broken:
             raise CheckpointError(
-                f"the network gives NaN for {broken} of {images} images, expected log-probabilities; "
+                f"the network returns NaN for {broken} of {images} images, expected log-probabilities; "
                 "check these images' features for NaN, then load another checkpoint"
             )
         return Sentences(words, log_probs)
@@ -145,7 +145,7 @@ class Decoder:
 
 
 def _jitted(function: Callable, variables: list) -> Callable:
-    """Compile for JAX with the variables as inputs: what `jit` closes over, it never looks at again."""
+    """Compile for JAX with the variables as inputs: `jit` reads what it closes over only once."""
     import jax
 
     @jax.jit
@@ -157,7 +157,7 @@ def _jitted(function: Callable, variables: list) -> Callable:
 
 
 def _check_shapes(descriptors: tuple[int, ...], mask: tuple[int, ...], width: int) -> None:
-    """Refuse descriptors and mask whose shapes do not fit each other or, where known, the width of earlier ones."""
+    """Refuse shapes that do not fit each other or, where known, the width of earlier descriptors."""
     if len(descriptors) != 3 or tuple(mask) != tuple(descriptors[:2]) or (width and descriptors[2] != width):
         raise DataError(
             f"descriptors have shape {tuple(descriptors)} and their mask {tuple(mask)}, expected "

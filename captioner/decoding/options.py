@@ -1,4 +1,4 @@
-"""How sentences are found: the options of decoding."""
+"""The options of decoding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from vislang.core.errors import ConfigError
 METHODS = ("beam", "greedy", "diverse", "sample")
 
 _BEAMS = ("beam", "diverse")
-_METHODS_OF = {  # of the options that not every method has a use for
+_METHODS_OF = {  # of the options that not every method uses
     "width": _BEAMS,
     "length_power": _BEAMS,
     "scorer_weight": _BEAMS,
@@ -36,13 +36,13 @@ _DEFAULTS = {
 
 @dataclass(frozen=True)
 class DecodeOptions(Options):
-    """How sentences are found. What is None is as the captioner's preset says, or else the method's default.
+    """How sentences are found. None: the captioner's preset or else the method's default.
 
     Raises:
-        ConfigError: an unknown option, a value outside its range, or one that the method has no use for.
+        ConfigError: an unknown option, a value outside its range, or one that the method does not use.
     """
 
-    method: str = setting("beam", choices=METHODS, help="search for the likeliest captions, or sampling")
+    method: str = setting("beam", choices=METHODS, help="search for the most probable captions, or sampling")
     num: int = setting(1, at_least=1, help="captions of each image")
     max_words: int | None = setting(None, at_least=1, help="longest caption, the end mark included")
     forbid_repeats: bool = setting(False, help="no word follows itself")
@@ -64,7 +64,7 @@ class DecodeOptions(Options):
     )
     temperature: float | None = setting(None, above=0, help="sample: temperature of the softmax")
     top_p: float | None = setting(
-        None, above=0, at_most=1, help="sample: probability of the likeliest words to draw from"
+        None, above=0, at_most=1, help="sample: total probability of the most probable words to draw from"
     )
     seed: int | None = setting(None, at_least=0, help="sample: seed of the random numbers")
 
@@ -83,10 +83,10 @@ class DecodeOptions(Options):
             raise ConfigError(f"setting groups got {self.groups}, expected a divisor of the width {self.width}")
 
     def completed(self, preset: Mapping[str, Any]) -> "DecodeOptions":
-        """Return the options with a value for each that the method uses, but for `groups`.
+        """Return the options with a value for each that the method uses, except `groups`.
 
         Args:
-            preset: values that come before the defaults. Its width grows to `num` and to a multiple of `groups`.
+            preset: values that precede the defaults. Its width grows to `num` and to a multiple of `groups`.
         """
         values = {}
         for name, default in _DEFAULTS.items():

@@ -24,24 +24,22 @@ def sample(
 ) -> tuple[Tensor, Tensor]:
     """Draw sentences word by word.
 
-    All chance is in `noise`: the same numbers give the same words, whatever else is in the batch. In training, draw
-    them with `keras.random.uniform` and a seed generator.
+    All randomness is in `noise`: equal noise gives equal words, whatever else is in the batch.
 
     Args:
-        step: gives float32 [H, V] log-probabilities and the next state.
-        memory: what `step` reads of each image, first axis B.
+        step: see `captioner.decoding.step`.
+        memory: of the images, first axis B.
         state: the state before the first word, first axis B.
-        noise: float32 [B, S, T] from 0 to below 1, S and T known when the graph is made; one number for each word.
+        noise: float32 [B, S, T] from 0 to below 1, one number for each word; S and T are static.
         temperature: log-probabilities are divided by it; below 1 sharpens.
-        top_p: words are drawn from the smallest set of the likeliest words that holds this share of the probability,
-            taken after `temperature` and `forbidden` (nucleus sampling, Holtzman et al. 2020); 1 draws from all.
+        top_p: words are drawn from the smallest set of the most probable words with this total probability after
+            `temperature` and `forbidden` (nucleus sampling, Holtzman et al. 2020); 1 draws from all.
         forbidden: words that no sentence holds.
         forbid_repeats: no word follows itself.
 
     Returns:
-        int32 [B, S, T] words, padded with the end mark, and float32 [B, S] log-probabilities: those of the network
-        itself, as teacher forcing gives them, without temperature, nucleus or forbidden words; summed over the words
-        and the end mark, where there is one.
+        int32 [B, S, T] words, padded with the end mark, and float32 [B, S], their log-probabilities under the network
+        (without temperature, nucleus or forbidden words), summed over the words and the end mark, if any.
     """
     samples, max_words = noise.shape[1:]
     noise = ops.reshape(noise, (-1, max_words))  # [H, T]
@@ -67,7 +65,7 @@ def sample(
 
 
 def _weights(log_probs: Tensor, temperature: float) -> Tensor:
-    """Turn float32 [H, V] log-probabilities into weights, the largest 1, those of impossible words 0."""
+    """Return the probabilities of float32 [H, V] log-probabilities, divided by the largest; 0 for impossible words."""
     weights = ops.exp((log_probs - ops.max(log_probs, axis=-1, keepdims=True)) / temperature)
     return ops.where(log_probs < IMPOSSIBLE / 2, 0.0, weights)
 
@@ -77,16 +75,16 @@ def _draw(weights: Tensor, noise: Tensor, top_p: float) -> Tensor:
     if top_p == 1.0:
         return _draw_from_all(weights, noise)
     weights, words = ops.top_k(weights, weights.shape[-1])
-    likelier = ops.cumsum(weights, axis=-1) - weights
-    inside = likelier < top_p * ops.sum(weights, axis=-1, keepdims=True)  # the likeliest word always is
+    before = ops.cumsum(weights, axis=-1) - weights
+    inside = before < top_p * ops.sum(weights, axis=-1, keepdims=True)  # always true of the most probable word
     drawn = _draw_from_all(ops.where(inside, weights, 0.0), noise)
     return ops.take_along_axis(words, ops.expand_dims(drawn, -1), axis=1)[:, 0]
 
 
 def _draw_from_all(weights: Tensor, noise: Tensor) -> Tensor:
-    """Draw by running sums: first a block of words, then a word of it, as one long running sum is several times slower.
+    """Draw int32 [H], never a word of weight 0; the end mark where all weights are 0.
 
-    Gives int32 [H], never a word of weight 0; the end mark where all weights are 0.
+    A cumulative sum over blocks of words, then one within the block, are several times faster than a single long one.
     """
     num_words = weights.shape[-1]
     size = math.isqrt(num_words - 1) + 1
@@ -102,10 +100,10 @@ def _draw_from_all(weights: Tensor, noise: Tensor) -> Tensor:
 
 
 def _first_past(weights: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Find where the running sum of float32 [H, M] weights passes float32 [H]: int32 [H], and what was left before."""
+    """Return where the cumulative sum of float32 [H, M] exceeds float32 [H], int32 [H], and the rest before it."""
     sums = ops.cumsum(weights, axis=-1)
     past = ops.logical_and(sums > target[:, None], weights > 0)
-    # Rounding can leave the target at the full sum, which nothing passes; the largest weight is a safe answer then.
+    # Rounding can leave the target at the full sum, which nothing exceeds; then the largest weight is taken.
     found = ops.argmax(ops.where(ops.any(past, axis=-1, keepdims=True), ops.cast(past, "float32"), weights), axis=-1)
     found = ops.cast(found, "int32")
     before = ops.take_along_axis(sums - weights, found[:, None], axis=1)[:, 0]

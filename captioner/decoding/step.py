@@ -1,4 +1,4 @@
-"""What every way of decoding shares: the step that a network offers, and the words that may follow.
+"""What all decoding methods share: the step of a network, and the words that may follow.
 
 Letters: B images, K hypotheses of each, H = B * K, V words, T steps.
 """
@@ -15,26 +15,26 @@ Tensor = Any
 Tree = Any  # tensors in any nesting of tuples, lists and dictionaries
 
 # step(memory, state, int32 [H] last words) -> float32 [H, V] log-probabilities of the next word, state.
-# Memory, first axis B, stays as it is; the state, first axis H, is that of the hypotheses: h belongs to image h // K.
+# The memory, first axis B, is constant; the state, first axis H, is that of the hypotheses: h belongs to image h // K.
 Step = Callable[[Tree, Tree, Tensor], tuple[Tensor, Tree]]
 
 FORBIDDEN = (PAD, START, UNKNOWN)  # words that no caption holds
-IMPOSSIBLE = -1e30  # a log-probability no sentence reaches; finite, so that sums stay numbers
+IMPOSSIBLE = -1e30  # below any log-probability; finite, so that sums are never NaN
 
 
 def permitted(log_probs: Tensor, last: Tensor, forbidden: tuple[int, ...], forbid_repeats: bool) -> Tensor:
-    """Make words that must not follow impossible; the others keep their log-probabilities as they are.
+    """Set the log-probabilities of words that must not follow to IMPOSSIBLE.
 
     Args:
         log_probs: float32 [H, V].
         last: int32 [H], the word before.
         forbidden: words that never follow.
-        forbid_repeats: the word before does not follow either.
+        forbid_repeats: forbid the word before, too.
     """
     num_words = log_probs.shape[-1]
-    barred = np.zeros(num_words, np.float32)
-    barred[list(forbidden)] = IMPOSSIBLE
-    log_probs = log_probs + barred  # adding a row is less than half as slow as choosing by one
+    penalty = np.zeros(num_words, np.float32)
+    penalty[list(forbidden)] = IMPOSSIBLE
+    log_probs = log_probs + penalty  # more than twice as fast as `where`
     if forbid_repeats:
         log_probs = log_probs + ops.one_hot(last, num_words, dtype="float32") * IMPOSSIBLE
     return log_probs
@@ -46,6 +46,6 @@ def spread(values: Tree, times: int) -> Tree:
 
 
 def written(words: Tensor, chosen: Tensor, step: Tensor | int) -> Tensor:
-    """Put int32 [...] words at one step of int32 [..., T]."""
+    """Write int32 [...] words at one step of int32 [..., T]."""
     here = ops.arange(words.shape[-1], dtype="int32") == step
     return ops.where(here, ops.expand_dims(chosen, -1), words)

@@ -71,7 +71,7 @@ class AttentionLstm(Generator):
         for recurrent, gates in zip(self.recurrent[1:], self.upper_gates, strict=True):
             hidden = recurrent(gates(ops.concatenate([hidden, context], axis=-1)))
             hidden = self.output_dropout(hidden, training=training)
-        return self._word_logits(hidden, context, training)
+        return self._attended_logits(hidden, context, training)
 
     def next_logits(self, memory: Memory, state: State, words: Tensor) -> tuple[Tensor, State]:
         """Read one word of each hypothesis; all arguments as in `Generator.next_logits`."""
@@ -84,17 +84,14 @@ class AttentionLstm(Generator):
             inputs = gates(ops.concatenate([hidden, context], axis=-1))
             hidden, layer_state = cell(inputs, state[2 * layer : 2 * layer + 2])
             next_state = [*next_state, *layer_state]
-        return self._word_logits(hidden, context, False), next_state
+        return self._attended_logits(hidden, context, False), next_state
 
     def attention(self, memory: Memory, hidden: Tensor) -> Tensor:
-        """Compute the attention weights of each step.
+        """Compute the attention weights of each step, float32 [B, heads, T, N], which sum to 1 over N.
 
         Args:
             memory: from `encode`.
             hidden: float32 [B, T, U].
-
-        Returns:
-            float32 [B, heads, T, N], which sum to 1 over N.
         """
         queries = self._split_heads(self.queries(hidden))  # [B, heads, T, A / heads]
         scores = ops.matmul(queries, ops.swapaxes(memory["values"], -1, -2))
@@ -114,7 +111,7 @@ class AttentionLstm(Generator):
         split = ops.reshape(vectors, (ops.shape(vectors)[0], -1, heads, self.config.attention_dim // heads))
         return ops.transpose(split, (0, 2, 1, 3))
 
-    def _word_logits(self, hidden: Tensor, context: Tensor, training: bool) -> Tensor:
+    def _attended_logits(self, hidden: Tensor, context: Tensor, training: bool) -> Tensor:
         mixed = self.output_projection(ops.concatenate([hidden, context], axis=-1))
         mixed = self.output_dropout(mixed, training=training)
         if self.config.tied_words:

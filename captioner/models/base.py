@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from captioner.config import CaptionerConfig
@@ -21,18 +20,13 @@ class Generator(keras.layers.Layer, ABC):
 
     Letters: B images, N descriptors of F features, T steps, V words, H hypotheses (the same number for each image,
     those of one image side by side).
-
-    Args:
-        config: the settings.
-        num_words: V, special words included.
-        num_features: F.
     """
+
+    output_words: Any  # float32 [U, V]
 
     def __init__(self, config: CaptionerConfig, num_words: int, num_features: int):
         super().__init__()
         self.config = config
-        self.num_words = num_words
-        self.num_features = num_features
         self.scaling = FeatureScaling(config.image_scaling, num_features)
         self.words = keras.layers.Embedding(num_words, config.word_dim, embeddings_initializer=uniform())
         self.word_dropout = keras.layers.Dropout(config.embedding_dropout)
@@ -41,21 +35,13 @@ class Generator(keras.layers.Layer, ABC):
         self.output_bias = self.add_weight(shape=(num_words,), initializer="zeros", name="output_bias")
         self.words.build((None,))
 
-    def set_output_bias(self, log_frequencies: np.ndarray) -> None:
-        """Set the output bias to float32 [V] log word frequencies, so that training need not learn them."""
-        self.output_bias.assign(log_frequencies)
-
     @abstractmethod
     def encode(self, descriptors: Tensor, mask: Tensor, training: bool = False) -> Memory:
-        """Encode images into what decoding reads at every step.
+        """Encode images into what decoding reads at every step, a dictionary of float32 tensors [B, ...].
 
         Args:
             descriptors: float32 [B, N, F].
             mask: bool [B, N], True for real descriptors.
-            training: with dropout.
-
-        Returns:
-            a dictionary of float32 tensors [B, ...].
         """
 
     @abstractmethod
@@ -64,40 +50,34 @@ class Generator(keras.layers.Layer, ABC):
 
     @abstractmethod
     def logits(self, memory: Memory, words: Tensor, training: bool = False) -> Tensor:
-        """Return the logits of all next words at once (teacher forcing).
+        """Return the logits of all next words at once (teacher forcing), float32 [B, T, V].
 
         Args:
             memory: from `encode`, for B images.
             words: int32 [B, T], the words read: first the start mark.
-            training: with dropout.
-
-        Returns:
-            float32 [B, T, V].
         """
 
     @abstractmethod
     def next_logits(self, memory: Memory, state: State, words: Tensor) -> tuple[Tensor, State]:
-        """Read one word of each hypothesis.
+        """Read one word of each hypothesis; return float32 [H, V] logits of the next word, and the next state.
 
         Args:
             memory: from `encode`, for B images.
             state: float32 tensors [H, ...].
             words: int32 [H].
-
-        Returns:
-            float32 [H, V] logits of the next word, and the next state.
         """
+
+    def _word_logits(self, hidden: Tensor, training: bool) -> Tensor:
+        """Return float32 [..., V] logits of hidden states float32 [..., U], where a subclass has `output_words`."""
+        return ops.matmul(self.output_dropout(hidden, training=training), self.output_words) + self.output_bias
 
 
 def for_each_hypothesis(image_rows: Tensor, hypotheses: Tensor) -> Tensor:
-    """Repeat the row of each image for its hypotheses.
+    """Repeat the row of each image for its hypotheses, [H, ...]: hypothesis h belongs to image h // (H / B).
 
     Args:
         image_rows: any dtype, [B, ...].
         hypotheses: anything [H, ...], H a multiple of B.
-
-    Returns:
-        [H, ...]; hypothesis h belongs to image h // (H / B).
     """
     times = ops.shape(hypotheses)[0] // ops.shape(image_rows)[0]
     return ops.repeat(image_rows, times, axis=0)

@@ -17,7 +17,6 @@ class ReluCell(keras.layers.Layer):
     """One step of a ReLU RNN, h' = max(0, x + h W + b), for a projected input x, float32 [B, U].
 
     Args:
-        units: U.
         bias: whether there is a b of its own.
 
     References: Karpathy and Fei-Fei 2015, arXiv:1412.2306, section 3.2.
@@ -52,7 +51,6 @@ class LstmCell(keras.layers.Layer):
         [i|f|o|g] = x + h W,  c' = sigmoid(f) c + sigmoid(i) tanh(g),  h' = sigmoid(o) tanh(c')
 
     Args:
-        units: U.
         output_tanh: False omits the last tanh, h' = sigmoid(o) c', the default of the original's code.
     """
 

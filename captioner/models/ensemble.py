@@ -29,15 +29,18 @@ GENERATORS: dict[str, type[Generator]] = {
 
 
 class Captioner(keras.Model):
-    """An ensemble of `members` generators; the probability of a word is the mean of theirs.
+    """An ensemble of generators; the probability of a word is the mean of theirs.
 
-    An image or a clip is a set of descriptors, float32 [B, N, F] with mask bool [B, N]: one pooled vector, a grid,
-    regions or frames. `word_log_probs` scores given sentences; `start` and `step` write new ones.
+    Throughout, `descriptors` is float32 [B, N, F], one pooled vector, a grid, regions or frames of each image or clip;
+    `mask` is bool [B, N], True for real descriptors; and `words` is int32 [H, T], padded with 0, without start mark: H
+    sentences, the same number for each image, those of one image side by side.
 
-    Args:
-        config: the settings.
-        num_words: V, special words included.
-        num_features: F.
+    Attributes:
+        predict_caption_log_probs: compiled; of descriptors, mask and words: the log-probability of each word, float32
+            [H, T], 0 for padding.
+        predict_scores: compiled; of the same: the scorers' mean cosine of each sentence with its image, float32 [H].
+        predict_image_embeddings: compiled; of descriptors and mask: float32 [B, scorers * D] of length 1, so that a
+            dot product is the scorers' mean cosine.
     """
 
     def __init__(self, config: CaptionerConfig, num_words: int, num_features: int):
@@ -45,10 +48,14 @@ class Captioner(keras.Model):
         self.config = config
         self.num_words = num_words
         self.num_features = num_features
-        self._graphs: dict[str, Callable] = {}
         generator = GENERATORS[config.model]
         self.generators = [generator(config, num_words, num_features) for _ in range(config.ensemble_size)]
         self.scorers = [ImageTextScorer(config, num_words, num_features) for _ in range(config.scorers)]
+        images: tuple[Spec, Spec] = (((None, None, num_features), "float32"), ((None, None), "bool"))
+        words: Spec = ((None, None), "int32")
+        self.predict_caption_log_probs = compiled(self._caption_log_probs, *images, words)
+        self.predict_scores = compiled(self._scores, *images, words)
+        self.predict_image_embeddings = compiled(self._image_embeddings, *images)
         self.built = True
 
     def set_feature_statistics(self, means: np.ndarray, stds: np.ndarray) -> None:
@@ -58,71 +65,56 @@ class Captioner(keras.Model):
             part.scaling.set_statistics(means, stds)
 
     def set_output_bias(self, log_frequencies: np.ndarray) -> None:
-        """Set all output biases to float32 [V] log word frequencies."""
+        """Set all output biases to float32 [V] log word frequencies, so that training need not learn them."""
         for generator in self.generators:
-            generator.set_output_bias(log_frequencies)
+            generator.output_bias.assign(log_frequencies)
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
-        """Return the logits of every member, float32 [members, B, T, V].
+        """Return the logits of every member, float32 [members, H, T, V].
 
         Args:
-            inputs: "descriptors" float32 [B, N, F], "mask" bool [B, N], "words" int32 [B, T], the words read, which
-                begin with the start mark. With "owners" int32 [B], the image of each sentence, there are fewer images.
-            training: with dropout.
+            inputs: "descriptors", "mask" and "words", the words read, which begin with the start mark; one sentence of
+                each image, or with "owners" int32 [H] of the image that it names.
         """
-        logits = []
-        for generator in self.generators:
-            memory = generator.encode(inputs["descriptors"], inputs["mask"], training=training)
+
+        def of_sentences(part: Tensor) -> Tensor:
             if "owners" in inputs:
-                memory = {name: ops.take(part, inputs["owners"], axis=0) for name, part in memory.items()}
-            logits.append(generator.logits(memory, inputs["words"], training=training))
-        return ops.stack(logits)
+                return ops.take(part, inputs["owners"], axis=0)
+            return part
+
+        return self._logits(inputs["descriptors"], inputs["mask"], inputs["words"], of_sentences, training)
 
     def word_log_probs(self, descriptors: Tensor, mask: Tensor, words: Tensor, training: bool = False) -> Tensor:
-        """Compute the log-probability of every word at every position of given sentences.
+        """Compute float32 [H, T, V], the log-probability of every word at t given the image and the words before t."""
+        logits = self._logits(
+            descriptors, mask, shifted(words), lambda part: for_each_hypothesis(part, words), training
+        )
+        return self._mean_log_probs(logits)
 
-        Args:
-            descriptors: float32 [B, N, F].
-            mask: bool [B, N], True for real descriptors.
-            words: int32 [H, T], H a multiple of B, the sentences of an image side by side, without start mark.
-            training: with dropout.
-
-        Returns:
-            float32 [H, T, V]: at position t, given the image and the words before t.
-        """
-        words_read = shifted(words)
+    def _logits(
+        self, descriptors: Tensor, mask: Tensor, words_read: Tensor, of_sentences: Callable, training: bool
+    ) -> Tensor:
+        """Return float32 [members, H, T, V]; `of_sentences` takes a row of a tensor [B, ...] for each sentence."""
         logits = []
         for generator in self.generators:
             memory = generator.encode(descriptors, mask, training=training)
-            memory = {name: for_each_hypothesis(part, words) for name, part in memory.items()}
+            memory = {name: of_sentences(part) for name, part in memory.items()}
             logits.append(generator.logits(memory, words_read, training=training))
-        return self._mean_log_probs(ops.stack(logits))
+        return ops.stack(logits)
 
     def start(self, descriptors: Tensor, mask: Tensor) -> tuple[list[Memory], list[State]]:
-        """Encode images for decoding.
-
-        Args:
-            descriptors: float32 [B, N, F].
-            mask: bool [B, N], True for real descriptors.
-
-        Returns:
-            the memory, which stays the same while images are captioned, and the state before the first word; trees of
-            tensors [B, ...].
-        """
+        """Encode images for decoding: the memory and the state before the first word, trees of tensors [B, ...]."""
         memories = [generator.encode(descriptors, mask) for generator in self.generators]
         pairs = zip(self.generators, memories, strict=True)
         return memories, [generator.initial_state(memory) for generator, memory in pairs]
 
     def step(self, memory: list[Memory], state: list[State], words: Tensor) -> tuple[Tensor, list[State]]:
-        """Read one word of each of H hypotheses; H is a multiple of B and those of one image lie side by side.
+        """Read a word of each of H hypotheses: float32 [H, V] log-probabilities of the next word, and the next state.
 
         Args:
             memory: from `start`, first axis B.
             state: first axis H.
             words: int32 [H], the start mark at first.
-
-        Returns:
-            float32 [H, V] log-probabilities of the next word, and the next state.
         """
         logits = []
         states = []
@@ -139,64 +131,17 @@ class Captioner(keras.Model):
             return log_probs[0]
         return ops.logsumexp(log_probs, axis=0) - math.log(self.config.ensemble_size)
 
-    def predict_caption_log_probs(self, descriptors: Tensor, mask: Tensor, words: Tensor) -> Tensor:
-        """Compute the log-probability of each word of given sentences, in one compiled graph.
-
-        Args:
-            descriptors: float32 [B, N, F].
-            mask: bool [B, N], True for real descriptors.
-            words: int32 [H, T] as in `word_log_probs`, padded with 0.
-
-        Returns:
-            float32 [H, T], 0 for padding.
-        """
-        return self._compiled("caption_log_probs", self._caption_log_probs, words=True)(descriptors, mask, words)
-
     def _caption_log_probs(self, descriptors: Tensor, mask: Tensor, words: Tensor) -> Tensor:
         log_probs = self.word_log_probs(descriptors, mask, words)
         chosen = ops.take_along_axis(log_probs, words[..., None], axis=-1)[..., 0]
         return ops.where(ops.equal(words, PAD), 0.0, chosen)
 
-    def predict_scores(self, descriptors: Tensor, mask: Tensor, words: Tensor) -> Tensor:
-        """Compute the scorers' mean cosine of each sentence with its image, in one compiled graph.
-
-        Args:
-            descriptors: float32 [B, N, F].
-            mask: bool [B, N], True for real descriptors.
-            words: int32 [H, T] as in `word_log_probs`, padded with 0.
-
-        Returns:
-            float32 [H].
-        """
-        return self._compiled("scores", self._scores, words=True)(descriptors, mask, words)
-
     def _scores(self, descriptors: Tensor, mask: Tensor, words: Tensor) -> Tensor:
         return sum(scorer.scores(descriptors, mask, words) for scorer in self.scorers) / len(self.scorers)
-
-    def predict_image_embeddings(self, descriptors: Tensor, mask: Tensor) -> Tensor:
-        """Embed images in the scorers' joint spaces, in one compiled graph.
-
-        Args:
-            descriptors: float32 [B, N, F].
-            mask: bool [B, N], True for real descriptors.
-
-        Returns:
-            float32 [B, scorers * D] of length 1; a dot product is the scorers' mean cosine.
-        """
-        return self._compiled("image_embeddings", self._image_embeddings, words=False)(descriptors, mask)
 
     def _image_embeddings(self, descriptors: Tensor, mask: Tensor) -> Tensor:
         embeddings = [scorer.image_embeddings(descriptors, mask) for scorer in self.scorers]
         return ops.concatenate(embeddings, axis=-1) / len(embeddings) ** 0.5
-
-    def _compiled(self, name: str, function: Callable, *, words: bool) -> Callable:
-        """Return the compiled graph of a function of descriptors, mask and, with `words`, sentences."""
-        if name not in self._graphs:
-            inputs: list[Spec] = [((None, None, self.num_features), "float32"), ((None, None), "bool")]
-            if words:
-                inputs.append(((None, None), "int32"))
-            self._graphs[name] = compiled(function, *inputs)
-        return self._graphs[name]
 
 
 def shifted(words: Tensor) -> Tensor:

@@ -16,14 +16,9 @@ _TEMPERATURE = 0.05
 
 
 class ImageTextScorer(keras.layers.Layer):
-    """Score finished sentences, which a generator, going word by word, never sees as a whole.
+    """Score finished sentences by their words as a bag.
 
         score = cos(W_v v, W_s sum_t e_t)          v the image's mean descriptor, e_t the vector of word t
-
-    Args:
-        config: the settings.
-        num_words: V, special words included.
-        num_features: F.
 
     References: Kiros et al. 2014, arXiv:1411.2539 (the linear sentence side); Fang et al. 2015, arXiv:1411.4952
         (candidates re-ranked by a joint embedding).
@@ -60,8 +55,8 @@ class ImageTextScorer(keras.layers.Layer):
         """Compute the softmax loss over all pairs of a batch, a scalar; sentences of one image are no negatives.
 
         Args:
-            descriptors: float32 [B, N, F].
-            mask: bool [B, N], True for real descriptors.
+            descriptors: as for `scores`.
+            mask: as for `scores`.
             words: int32 [C, T], sentences.
             rows: int32 [B], the index of each image.
             owners: int32 [C], the image of each sentence, 0 to B - 1; None: sentence c is of image c.

@@ -52,6 +52,3 @@ class ImageFirstLstm(Generator):
         """Read one word of each hypothesis; all arguments as in `Generator.next_logits`."""
         hidden, state = self.cell(self.gates(self.words(words)), state)
         return self._word_logits(hidden, False), state
-
-    def _word_logits(self, hidden: Tensor, training: bool) -> Tensor:
-        return ops.matmul(self.output_dropout(hidden, training=training), self.output_words) + self.output_bias

@@ -1,4 +1,4 @@
-"""The paper's generator: a ReLU recurrent network that sees the image once."""
+"""The paper's generator: a ReLU recurrent network that reads the image once."""
 
 from typing import Any
 
@@ -68,6 +68,3 @@ class MultimodalRnn(Generator):
         if self.config.relu_encoders:
             vectors = ops.relu(vectors)
         return self.from_word(self.word_dropout(vectors, training=training))
-
-    def _word_logits(self, hidden: Tensor, training: bool) -> Tensor:
-        return ops.matmul(self.output_dropout(hidden, training=training), self.output_words) + self.output_bias

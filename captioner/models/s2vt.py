@@ -87,9 +87,6 @@ class SequenceToSequence(Generator):
         """Look up word vectors, float32 [..., E]; the start mark is zeros."""
         return ops.where(ops.equal(words, START)[..., None], 0.0, self.words(words))
 
-    def _word_logits(self, hidden: Tensor, training: bool) -> Tensor:
-        return ops.matmul(self.output_dropout(hidden, training=training), self.output_words) + self.output_bias
-
 
 def block_means(descriptors: Tensor, mask: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Average-pool a square grid, so that fewer steps are read.

@@ -13,14 +13,11 @@ from vislang.text.vocabulary import END, Vocabulary
 
 
 def cider_weights(records: Sequence[ImageRecord], share: float) -> np.ndarray:
-    """Weight each caption by how much the other captions of its image agree with it.
+    """Weight each caption by its CIDEr-D with the others of its image, float64 [M] >= 0, 1 on average.
 
     Args:
         records: images with M captions in all.
         share: 0 for equal weights, 1 for weights in proportion to CIDEr-D.
-
-    Returns:
-        float64 [M] >= 0, 1 on average. A caption without others counts 1.
 
     References: Phan et al. 2017, arXiv:1712.09532 (weighted cross-entropy).
     """
@@ -53,10 +50,6 @@ def cider_reward(
 
     The end mark counts as a word, in samples, references and document frequencies alike; otherwise captions learn to
     break off.
-
-    Args:
-        vocabulary: the words of the captioner.
-        records: the training images.
 
     Returns:
         reward(rows int [B], words int [B, S, T]), float [B, S]; rows index `records`.

@@ -12,12 +12,10 @@ from keras import ops
 
 from captioner.config import CaptionerConfig
 from captioner.models.ensemble import Captioner, shifted
-from vislang.core.seeds import stream
 from vislang.features.descriptors import CachedDescriptors
 from vislang.text.tokenizer import tokenize
 from vislang.text.vocabulary import END, PAD, UNKNOWN, Vocabulary
-from vislang.training.batching import BATCHING
-from vislang.training.epoch_batches import EpochBatches, image_descriptors, image_inputs, pad_sentences
+from vislang.training.epoch_batches import SentenceBatches, image_descriptors, image_inputs
 from vislang.training.losses import l2_penalty, matrices
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
@@ -33,92 +31,58 @@ def encode_caption(caption: str, config: CaptionerConfig, vocabulary: Vocabulary
 
 
 def start_biases(captions: Sequence[Sequence[int]], num_words: int) -> np.ndarray:
-    """Compute log frequencies of the words that training predicts.
+    """Compute log word frequencies, float32 [V], the largest 0; words that never occur count once.
 
     Args:
         captions: word ids.
-        num_words: V.
-
-    Returns:
-        float32 [V], the largest 0; words that never occur count once.
     """
     counts = np.bincount(np.concatenate(list(map(np.asarray, captions))), minlength=num_words)
     logs = np.log(np.maximum(counts, 1) / counts.sum())
     return (logs - logs.max()).astype(np.float32)
 
 
-class CaptionBatches(EpochBatches):
+class CaptionBatches(SentenceBatches):
     """Captions with their images in seeded batches.
 
-    With `batching` "by_image" all captions of an image are in the same batch, and the image is encoded once.
+    With `batching` "by_image" all captions of an image are in the same batch, the image is encoded once, and the plan
+    is of images.
 
     Args:
         words: word ids of each of M captions, end mark included.
-        image_of_caption: int [M], rows of `descriptors`.
-        descriptors: of the images.
-        batch_size: captions in a batch.
-        batching: a name in `BATCHING`.
-        seed: of the run.
         weights: float [M], of each caption in the loss; None: all 1.
+        **options: those of `SentenceBatches`.
     """
 
-    def __init__(
-        self,
-        words: Sequence[Sequence[int]],
-        image_of_caption: np.ndarray,
-        descriptors: CachedDescriptors,
-        *,
-        batch_size: int,
-        batching: str,
-        seed: int,
-        weights: np.ndarray | None = None,
-    ):
-        super().__init__(seed, first_epoch=1)
-        self.words = words
-        self.image_of_caption = image_of_caption
-        self.descriptors = descriptors
-        self.batch_size = batch_size
-        self.make_batches = BATCHING[batching]
+    def __init__(self, words: Sequence[Sequence[int]], *data: Any, weights: np.ndarray | None = None, **options: Any):
+        super().__init__(words, *data, first_epoch=1, **options)
         if weights is None:
             weights = np.ones(len(words))
         self.weights = weights.astype(np.float32)
-        self.lengths = np.array(list(map(len, words)))
         self._captions_of_image: list[np.ndarray] | None = None
-        if batching == "by_image":
-            images = np.unique(image_of_caption)
-            self._captions_of_image = [np.flatnonzero(image_of_caption == image) for image in images]
+        if options["batching"] == "by_image":
+            images = np.unique(self.image_of_sentence)
+            self._captions_of_image = [np.flatnonzero(self.image_of_sentence == image) for image in images]
             self.lengths = np.array([self.lengths[captions].max() for captions in self._captions_of_image])
-            self.batch_size = max(1, batch_size * len(images) // len(words))
-
-    def plan(self, epoch: int) -> list[np.ndarray]:
-        """Return int arrays: row indices of captions or, with batching "by_image", of images."""
-        return self.make_batches(self.lengths, self.batch_size, stream(self.seed, "batches", epoch))
+            self.batch_size = max(1, self.batch_size * len(images) // len(words))
 
     def batch(self, rows: np.ndarray) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-        """Return the inputs of `CaptionTask`, the words to predict, int32 [B * T], and weights, float32 [B].
-
-        The words are flat: Keras would take the T of the first batches for that of all.
-        """
+        """Return the inputs of `CaptionTask`, the words to predict, int32 [B * T], and weights, float32 [B]."""
+        captions = rows
         if self._captions_of_image is None:
-            captions = rows
-            inputs = image_inputs(self.image_of_caption[rows].astype(np.int32), self.descriptors)
+            inputs = image_inputs(self.images(captions), self.descriptors)
         else:
             groups = [self._captions_of_image[image] for image in rows]
             captions = np.concatenate(groups)
-            first = [group[0] for group in groups]
-            inputs = image_inputs(self.image_of_caption[first].astype(np.int32), self.descriptors)
+            inputs = image_inputs(self.images([group[0] for group in groups]), self.descriptors)
             inputs["owners"] = np.repeat(np.arange(len(groups), dtype=np.int32), list(map(len, groups)))
-        words = pad_sentences([self.words[caption] for caption in captions]).ravel()
-        inputs["words"] = words
-        return inputs, words, self.weights[captions]
+        inputs["words"] = self.flat_words(captions)
+        return inputs, inputs["words"], self.weights[captions]
 
 
 class CaptionTask(keras.Model):
     """What `model.fit` trains: gathers the images' descriptors and predicts each word from those before it.
 
     Args:
-        captioner: the network.
-        descriptors: of the training images.
         total_updates: of the whole training, over which the share of scheduled sampling grows.
     """
 
@@ -173,19 +137,8 @@ def caption_task(captioner: Captioner, descriptors: CachedDescriptors, updates: 
     """Return the compiled model that trains a captioner for so many updates."""
     config = captioner.config
     task = CaptionTask(captioner, descriptors, updates)
-    compile_task(task, make_optimizer(optimizer_config(config), updates), caption_loss(config.label_smoothing))
+    compile_task(task, make_optimizer(OptimizerConfig.of(config), updates), caption_loss(config.label_smoothing))
     return task
-
-
-def optimizer_config(config: CaptionerConfig) -> OptimizerConfig:
-    """Return the settings of the optimizer."""
-    return OptimizerConfig(
-        kind=config.optimizer,
-        learning_rate=config.learning_rate,
-        schedule=config.schedule,
-        clip_norm=config.clip_norm,
-        clip_value=config.clip_value,
-    )
 
 
 def some_as_means(descriptors: Tensor, share: float, seed: Any) -> dict[str, Tensor]:
@@ -194,7 +147,6 @@ def some_as_means(descriptors: Tensor, share: float, seed: Any) -> dict[str, Ten
     Args:
         descriptors: float32 [I, N, F].
         share: of the images, 0 to 1.
-        seed: of the draw.
 
     Returns:
         "descriptors" float32 [I, N, F] and "mask" bool [I, N]: for those images every descriptor is the mean and the
@@ -211,16 +163,12 @@ def some_as_means(descriptors: Tensor, share: float, seed: Any) -> dict[str, Ten
 
 
 def sampled_words(captioner: Captioner, inputs: dict[str, Tensor], share: Tensor, seed: Any) -> Tensor:
-    """Replace a share of the words that are read by words drawn from the model, all steps at once.
+    """Replace a share of the words that are read by words drawn from the model, all steps at once: int32 [B, T].
 
     Args:
         captioner: the network that is trained.
         inputs: as `Captioner.call` takes them.
         share: of the words, 0 to 1; marks and unknown words stay.
-        seed: of the draws.
-
-    Returns:
-        int32 [B, T].
 
     References: Bengio et al. 2015, arXiv:1506.03099; Mihaylova and Martins 2019, arXiv:1906.07651 (in parallel).
     """
@@ -234,15 +182,11 @@ def sampled_words(captioner: Captioner, inputs: dict[str, Tensor], share: Tensor
 
 
 def drop_words(words: Tensor, share: float, seed: Any) -> Tensor:
-    """Replace a share of the words by the unknown word (word dropout); marks stay.
+    """Replace a share of the words by the unknown word (word dropout), but no marks: int32 [B, T].
 
     Args:
         words: int32 [B, T].
         share: of the words, 0 to 1.
-        seed: of the draw.
-
-    Returns:
-        int32 [B, T].
     """
     dropped = keras.random.uniform(ops.shape(words), seed=seed) < share
     return ops.where(ops.logical_and(dropped, words > UNKNOWN), UNKNOWN, words)

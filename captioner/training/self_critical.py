@@ -6,7 +6,6 @@ References: Rennie et al. 2017, arXiv:1612.00563; the other samples' mean as the
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -16,14 +15,13 @@ from keras import ops
 from captioner.decoding.sampling import sample
 from captioner.decoding.step import FORBIDDEN, permitted
 from captioner.models.ensemble import Captioner
-from captioner.training.cross_entropy import optimizer_config
 from vislang.core.seeds import stream
 from vislang.features.descriptors import CachedDescriptors
 from vislang.text.vocabulary import END
 from vislang.training.batching import cut_batches
 from vislang.training.compile import on_host
 from vislang.training.epoch_batches import EpochBatches, image_descriptors, image_inputs
-from vislang.training.optimizers import compile_task, make_optimizer
+from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
 Tensor = Any
 Reward = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -33,9 +31,7 @@ class ImageBatches(EpochBatches):
     """Images in seeded batches.
 
     Args:
-        descriptors: of the images.
         batch_size: images in a batch; the last one of an epoch may be smaller.
-        seed: of the run.
     """
 
     def __init__(self, descriptors: CachedDescriptors, *, batch_size: int, seed: int):
@@ -58,7 +54,6 @@ class SelfCriticalTask(keras.Model):
 
     Args:
         captioner: trained by cross-entropy.
-        descriptors: of the training images.
         reward: returns float32 [B, S] for rows int32 [B] and words int32 [B, S, T], padded with the end mark.
     """
 
@@ -94,16 +89,12 @@ class SelfCriticalTask(keras.Model):
         return np.asarray(self.reward(rows, words), np.float32)
 
     def sample_log_probs(self, given: dict[str, Tensor], training: bool) -> Tensor:
-        """Compute the log-probability of each sample, end mark included, among the words that may be drawn.
+        """Compute the log-probability of each sample among the words that may be drawn, float32 [B, S].
 
         Samples hold no unknown word, so a word's probability is renormalised over the words that may be drawn.
 
         Args:
             given: "descriptors" float32 [B, N, F], "mask" bool [B, N] and "words" int32 [B, S, T].
-            training: with dropout.
-
-        Returns:
-            float32 [B, S].
         """
         words = given["words"]
         samples, steps = words.shape[1:]
@@ -125,6 +116,6 @@ def self_critical_task(
     task = SelfCriticalTask(captioner, descriptors, reward)
     for scorer in captioner.scorers:
         scorer.trainable = False  # the reward does not depend on them
-    settings = replace(optimizer_config(config), learning_rate=config.self_critical_rate, schedule="constant")
+    settings = OptimizerConfig.of(config, learning_rate=config.self_critical_rate, schedule="constant")
     compile_task(task, make_optimizer(settings, updates), lambda rows, terms: ops.mean(terms))
     return task

@@ -23,6 +23,7 @@ from vislang.draw.heatmap import enlarge
 from vislang.features.cache.reader import open_cache
 from vislang.images.decode import decode_image
 from vislang.text.tokenizer import tokenize, tokenize_split
+from vislang.text.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from captioner.inference import TrainedCaptioner
@@ -93,7 +94,7 @@ def phrase_maps(
         explained = {}
         for method, _ in METHODS.values():
             if method not in explained:
-                explained[method] = explain_cells(captioner, cells[None], " ".join(tokens), method=method)
+                explained[method] = explain_cells(captioner, cells, " ".join(tokens), method=method)
         for phrase in phrases:
             first = spans[phrase.words[0]][0]
             last = spans[phrase.words[1] - 1][1]
@@ -141,7 +142,7 @@ def word_evidence(
     Present words are those of the image's first caption; absent ones those of the next image's first caption that no
     caption of this image holds. Function words and words that the captioner does not know are left out.
     """
-    from saliency.word_maps import evidence, read_sentence, unknown
+    from saliency.word_maps import evidence, read_sentence
 
     own: set[str] = set()
     for caption in data.records[row].captions:
@@ -152,8 +153,8 @@ def word_evidence(
     words, indices = read_sentence(captioner, source.captions[0])
     scores = evidence(captioner, cells.reshape(-1, cells.shape[-1]), indices)
     found = []
-    for word, is_unknown, score in zip(words, unknown(indices), scores, strict=True):
-        if not is_unknown and word not in _FUNCTION_WORDS and (word in own) == present:
+    for word, index, score in zip(words, indices, scores, strict=True):
+        if index != UNKNOWN and word not in _FUNCTION_WORDS and (word in own) == present:
             found.append(float(score))
     return found
 
@@ -172,7 +173,7 @@ def _write_examples(args: argparse.Namespace, data: Split) -> None:
     with open_cache(data.cache) as cache:
         all_cells = cached_cells(captioner, cache, [record.image_id for record, _ in chosen])
         for (record, path), cells in zip(chosen, all_cells, strict=True):
-            found = explain_cells(captioner, cells[None], record.captions[0])
+            found = explain_cells(captioner, cells, record.captions[0])
             shown.append(explained_image(decode_image(path), record.image_id, found, side=480))
     tags = [
         f"{data.dataset}, {data.name}",

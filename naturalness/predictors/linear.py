@@ -15,11 +15,7 @@ Tensor = Any
 
 
 class LinearPredictors(keras.layers.Layer):
-    """Predict each cell from the one before it in the order of a scan.
-
-    Args:
-        width: K.
-    """
+    """Predict each cell from the one before it in the order of a scan."""
 
     def __init__(self, width: int, *, name: str | None = None):
         super().__init__(name=name)

@@ -24,7 +24,6 @@ class DirectionalPredictors(keras.layers.Layer):
     """The predictors of one layer's maps.
 
     Args:
-        width: K.
         units: U of each LSTM.
         depth: number of stacked LSTMs.
         std: of the normal distribution that initializes the weights; biases start at 0.

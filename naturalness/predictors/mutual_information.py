@@ -1,19 +1,19 @@
 """Pointwise mutual information of each cell with distant cells of the same image: anomalies have little.
 
-For two cells a fixed distance apart, a Gaussian model tells how much likelier they are together than each by itself.
+For two cells a fixed distance apart, a Gaussian model gives the ratio of their joint likelihood to that of each alone.
 In canonical variables x of the one and y of the other, with correlations r,
 
     log p(a, b) / (p(a) p(b)) = sum_i  -log(1 - r_i^2) / 2 - (r_i^2 (x_i^2 + y_i^2) - 2 r_i x_i y_i) / (2 (1 - r_i^2))
 
-Rare or busy cells are unlikely in numerator and denominator alike and do not stand out; a pasted object has nothing in
-common with its surroundings.
+Rare or busy cells are unlikely in numerator and denominator alike; a pasted object shares no information with its
+surroundings.
 
 Letters: B images, H x W cells, C channels, N canonical variables.
 
 References: Hotelling 1936, Relations between two sets of variates, for the variables.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
@@ -93,7 +93,7 @@ class MutualInformation(keras.layers.Layer):
         super().__init__(name=name)
         self.distance = distance
         self.width = (channels + 1) // 2
-        # Two of each: for cells below and to the right of each other. The order is that of the checkpoint.
+        # Of cells below and to the right of each other. The order is that of the checkpoint.
         self.first = self._constant((2, channels, self.width), "first")
         self.second = self._constant((2, channels, self.width), "second")
         self.first_centre = self._constant((2, self.width), "first_centre")
@@ -107,14 +107,9 @@ class MutualInformation(keras.layers.Layer):
     def fit(self, moments: MapMoments, ridge: float) -> None:
         """Set the variables from sums over the training images; see `canonical`."""
         _, std = moments.mean_and_std()
-        below, beside = moments.pairs[self.distance]
-        vertical = canonical(below, std, self.width, ridge)
-        horizontal = canonical(beside, std, self.width, ridge)
-        self.first.assign(np.stack([vertical.first, horizontal.first]))
-        self.second.assign(np.stack([vertical.second, horizontal.second]))
-        self.first_centre.assign(np.stack([vertical.first_centre, horizontal.first_centre]))
-        self.second_centre.assign(np.stack([vertical.second_centre, horizontal.second_centre]))
-        self.correlation.assign(np.stack([vertical.correlation, horizontal.correlation]))
+        both = [canonical(pairs, std, self.width, ridge) for pairs in moments.pairs[self.distance]]
+        for field in fields(Canonical):
+            getattr(self, field.name).assign(np.stack([getattr(one, field.name) for one in both]))
 
     def call(self, maps: Tensor) -> Tensor:
         """Compute minus the pointwise mutual information of each cell with its distant neighbours, per variable.

@@ -8,7 +8,7 @@ Letters: B images, H x W cells, C channels, K components.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +22,6 @@ class PairSums:
     """Sums over pairs of cells (a, b), float64.
 
     Attributes:
-        channels: C.
         count: number of pairs.
         first: [C], of a.
         second: [C], of b.
@@ -31,20 +30,19 @@ class PairSums:
         product: [C, C], of a, in rows, with b.
     """
 
-    channels: int
-    count: float = 0.0
-    first: Array = field(init=False)
-    second: Array = field(init=False)
-    first_square: Array = field(init=False)
-    second_square: Array = field(init=False)
-    product: Array = field(init=False)
+    count: float
+    first: Array
+    second: Array
+    first_square: Array
+    second_square: Array
+    product: Array
 
-    def __post_init__(self) -> None:
-        self.first = np.zeros(self.channels)
-        self.second = np.zeros(self.channels)
-        self.first_square = np.zeros((self.channels, self.channels))
-        self.second_square = np.zeros((self.channels, self.channels))
-        self.product = np.zeros((self.channels, self.channels))
+    @classmethod
+    def empty(cls, channels: int) -> "PairSums":
+        """Return the sums over no pairs of cells with C channels."""
+        vectors = np.zeros((2, channels))
+        matrices = np.zeros((3, channels, channels))
+        return cls(0.0, *vectors, *matrices)
 
     def add(self, a: Array, b: Array) -> None:
         """Add n pairs, float32 [n, C] each."""
@@ -70,20 +68,14 @@ class PairSums:
 
     def turned(self) -> "PairSums":
         """Return the same pairs as (b, a)."""
-        other = PairSums(self.channels, self.count)
-        other.first = self.second
-        other.second = self.first
-        other.first_square = self.second_square
-        other.second_square = self.first_square
-        other.product = self.product.T
-        return other
+        squares = (self.second_square, self.first_square)
+        return PairSums(self.count, self.second, self.first, *squares, self.product.T)
 
 
 class MapMoments:
     """Sums over the cells of one layer, and over pairs of cells.
 
     Args:
-        channels: C.
         per_image: cells of each image that count for components; 0: all.
         distances: of the pairs that are summed as well, in cells; 1 for neighbours.
 
@@ -103,7 +95,7 @@ class MapMoments:
         self.sampled = 0.0
         self.sample_sum = np.zeros(channels)
         self.products = np.zeros((channels, channels))
-        self.pairs = {distance: (PairSums(channels), PairSums(channels)) for distance in distances}
+        self.pairs = {distance: (PairSums.empty(channels), PairSums.empty(channels)) for distance in distances}
 
     def add(self, maps: Array, random: np.random.Generator) -> None:
         """Add the maps of images.
@@ -156,9 +148,6 @@ class MapMoments:
 
     def components(self, width: int) -> tuple[Array, Array]:
         """Return the principal axes of standardised cells.
-
-        Args:
-            width: K.
 
         Returns:
             float64 [C], the mean of the sampled cells after standardisation; [C, K], the axes with the greatest

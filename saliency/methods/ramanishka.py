@@ -1,7 +1,6 @@
-"""The original's way from losses to maps, step by step, with its constants.
+"""Maps from losses, step by step as in the original, with its constants.
 
-Letters: F frames (1 for a picture), T words, R x C cells. Its code keeps the cells in one axis; the order of the
-numbers is the same.
+Letters: F frames (1 for an image), T words, R x C cells; the original's code keeps the cells in one axis.
 
 References: Ramanishka et al. 2017, arXiv:1612.07360; the order of the steps and the constants are those of its code.
 """
@@ -12,8 +11,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-BLUR = (2.0, 1.0, 1.0)  # deviations along frames, rows and columns
-SIDE = 300  # pixels of what it draws
+BLUR = (2.0, 1.0, 1.0)  # standard deviations along frames, rows and columns
+SIDE = 300  # pixels of a drawing
 _ENLARGED = 360
 
 
@@ -32,13 +31,10 @@ def smoothed_in_time(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def normalised_over_time(scores: np.ndarray) -> np.ndarray:
-    """Bring each word's scores to 0 to 1 over all frames and cells, and cut off what is below their mean.
+    """Scale each word's scores to 0 to 1 over frames and cells (0 if constant), subtract their mean, clip at 0.
 
     Args:
         scores: float [F, T, R, C], log q.
-
-    Returns:
-        float [F, T, R, C], 0 to 1; a word whose scores are all the same gets 0.
     """
     within = (0, 2, 3)
     unit = _unit(scores, within)
@@ -46,9 +42,8 @@ def normalised_over_time(scores: np.ndarray) -> np.ndarray:
 
 
 def normalised_over_sentence(scores: np.ndarray) -> np.ndarray:
-    """Bring each frame's scores to 0 to 1 over all its words and cells; a frame of equal scores gets 0.
-
-    The original divides by zero there.
+    """Scale each frame's scores to 0 to 1 over its words and cells; constant scores, where the original divides by 0,
+    become 0.
     """
     return _unit(scores, (1, 2, 3))
 
@@ -60,28 +55,25 @@ def blurred(scores: np.ndarray) -> np.ndarray:
 
 
 def original_maps(losses: np.ndarray) -> np.ndarray:
-    """Give the maps that the original draws, float [F, T, R, C], for losses of that shape."""
+    """Return the maps of the original, float [F, T, R, C], for losses of that shape."""
     return blurred(normalised_over_sentence(normalised_over_time(-np.asarray(losses, np.float64))))
 
 
 def rendered(scores: np.ndarray) -> np.ndarray:
-    """Enlarge one map as the original does.
+    """Enlarge one map as the original does, uint8 [300, 300].
 
-    It is padded by one cell of its smallest number and enlarged twice, of which the middle is kept. Cells are then 36
-    pixels wide, not 300 / 8, with a margin of 6 pixels.
+    It is padded by one cell of its minimum and enlarged twice, of which the middle is kept. Cells are then 36 pixels
+    wide, not 300 / 8, with a margin of 6 pixels.
 
     Args:
         scores: float [8, 8], 0 to 1.
-
-    Returns:
-        uint8 [300, 300].
     """
     padded = np.pad(scores, 1, constant_values=scores.min())
-    picture = Image.fromarray((255 * padded).astype(np.uint8))
+    image = Image.fromarray((255 * padded).astype(np.uint8))
     for side in (SIDE, _ENLARGED):
-        picture = picture.resize((side, side), Image.Resampling.BICUBIC)
+        image = image.resize((side, side), Image.Resampling.BICUBIC)
     margin = (_ENLARGED - SIDE) // 2
-    return np.asarray(picture.crop((margin, margin, margin + SIDE, margin + SIDE)))
+    return np.asarray(image.crop((margin, margin, margin + SIDE, margin + SIDE)))
 
 
 def _unit(scores: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:

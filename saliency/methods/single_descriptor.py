@@ -1,7 +1,7 @@
-"""What a captioner loses when it sees one descriptor only: the quantity behind every map.
+"""The losses of words when a captioner reads a single descriptor of the image.
 
-A word that one place of the picture explains is as likely, or likelier, when the network sees nothing but that place.
-No attention layer, no gradient and no further training is needed: the descriptors of a picture are the batch.
+A word that a cell explains is about as likely when the network reads that cell alone. All descriptors of an image form
+one batch; no attention layer, gradient or further training is needed.
 
 Letters: N descriptors of F features, T words.
 
@@ -21,25 +21,22 @@ _ROWS = 512  # descriptors in one pass: memory grows with it, times words, times
 
 
 def query_losses(model: Any, descriptors: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """Give -log q_(t,i)(w_t), float32 [N, T]: how surprising each word of a given sentence is to each descriptor.
+    """Compute -log q_(t,i)(w_t), float32 [N, T]: the loss of each word of a given sentence for each descriptor alone.
 
     Args:
         model: a trained captioner (`captioner.load_model`).
         descriptors: float [N, F].
-        words: int32 [T], word numbers of the sentence.
+        words: int32 [T], word ids of the sentence.
     """
-    return _in_blocks(
-        descriptors, lambda some: -model.given_log_probs(some[:, None], np.broadcast_to(words, (len(some), len(words))))
-    )
+    return _in_blocks(descriptors, words, lambda some, sentences: -model.given_log_probs(some, sentences))
 
 
 def divergences(model: Any, descriptors: np.ndarray, words: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Give KL(p_t || q_(t,i)), float32 [N, T]: what each descriptor alone loses of the distribution of the whole.
+    """Compute KL(p_t || q_(t,i)), float32 [N, T], of the words given the whole image against those given a descriptor.
 
         KL(p_t || q_(t,i)) = sum_w p_t(w) log(p_t(w) / q_(t,i)(w))
 
     Args:
-        model: a trained captioner.
         descriptors: float [N, F].
         words: int32 [T], the sentence that the captioner wrote; p_t and q_(t,i) are given the words before t.
         whole: float [M, F], the descriptors that it wrote from.
@@ -50,9 +47,8 @@ def divergences(model: Any, descriptors: np.ndarray, words: np.ndarray, whole: n
     graph = _divergence_graph(network)
     return _in_blocks(
         descriptors,
-        lambda some: graph(
-            ops.cast(some[:, None], "float32"), ops.cast(np.broadcast_to(words, (len(some), len(words))), "int32"), full
-        ),
+        words,
+        lambda some, sentences: graph(ops.cast(some, "float32"), ops.cast(sentences, "int32"), full),
     )
 
 
@@ -68,6 +64,12 @@ def _divergence_graph(network: Any) -> Callable[..., Any]:
     return compiled(divergence, (shape, "float32"), (words, "int32"), (full, "float32"))
 
 
-def _in_blocks(descriptors: np.ndarray, losses: Callable[[np.ndarray], Any]) -> np.ndarray:
-    starts = range(0, len(descriptors), _ROWS)
-    return np.concatenate([np.asarray(losses(descriptors[start : start + _ROWS])) for start in starts])
+def _in_blocks(
+    descriptors: np.ndarray, words: np.ndarray, losses: Callable[[np.ndarray, np.ndarray], Any]
+) -> np.ndarray:
+    """Join what `losses` returns for descriptors [B, 1, F] and the sentence for each, [B, T]."""
+    found = []
+    for start in range(0, len(descriptors), _ROWS):
+        some = descriptors[start : start + _ROWS]
+        found.append(np.asarray(losses(some[:, None], np.broadcast_to(words, (len(some), len(words))))))
+    return np.concatenate(found)

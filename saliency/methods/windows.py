@@ -1,13 +1,13 @@
-"""From the losses of cells to maps of words, through windows of many sizes.
+"""Maps of words from the losses of cells, through windows of many sizes.
 
-A thing is seldom as large as one cell. So a word's loss is asked of square windows, each with the mean loss of its
-cells, and Bayes' rule turns losses into the chance that a window is the one which the word is about:
+Things are seldom as large as one cell. So each square window has a loss, the mean of its cells', and Bayes' rule turns
+losses into the probability that a window is that of the word:
 
     P(window k | word) = exp(-loss_k) P(k) / sum_j exp(-loss_j) P(j)
 
-Beforehand every size of windows is as likely as any other, and of a size every place. The map of a word is, at every
-cell, the chance that this window holds the cell. A word that tells nothing gets a hill in the middle, where most
-windows overlap.
+The prior is uniform over the sizes of windows and, of a size, over the places. The map of a word is, at every cell, the
+probability that its window holds the cell. A word without any preference gets a peak in the middle, where most windows
+overlap.
 
 Letters: F frames, T words, R x C cells, K windows.
 """
@@ -20,7 +20,7 @@ _SIDES = (1, 2, 3, 5, 7, 10, 14)  # in cells
 
 
 def cell_chances(losses: np.ndarray) -> np.ndarray:
-    """Give the chance of each cell to lie in the window that a word is about, float32 [F, T, R, C].
+    """Compute the probability of each cell to lie in the window of a word, float32 [F, T, R, C].
 
     Args:
         losses: float [F, T, R, C]; the windows of all frames compete for a word.
@@ -36,10 +36,7 @@ def cell_chances(losses: np.ndarray) -> np.ndarray:
 
 
 def stretched(maps: np.ndarray) -> np.ndarray:
-    """Bring each word's map to 0 to 1 over all frames, float [F, T, R, C]; one that is the same everywhere becomes 0.
-
-    What every cell has, from windows that hold them all, tells nothing.
-    """
+    """Scale each word's map to 0 to 1 over all frames, float [F, T, R, C]; a constant map becomes 0."""
     above = maps - maps.min(axis=(0, 2, 3), keepdims=True)
     return above / np.maximum(above.max(axis=(0, 2, 3), keepdims=True), np.finfo(np.float32).tiny)
 
@@ -48,7 +45,7 @@ def grid_windows(rows: int, columns: int) -> np.ndarray:
     """Lay square windows over a grid.
 
     Their sides are those of `_SIDES` that fit; windows of a side are about half of it apart, so that every cell lies in
-    windows of every size. The grid as a whole is always there, square or not.
+    windows of every size. The whole grid is one of them, square or not.
 
     Returns:
         int [K, 4]: (top, left, bottom, right) in cells, bottom and right outside; the whole grid is the last.
@@ -66,18 +63,20 @@ def grid_windows(rows: int, columns: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=16)
 def _windows(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give which window holds which cell, float32 [K, R * C] of 0 and 1, and how likely each is beforehand, [K]."""
+    """Return which window holds which cell, float32 [K, R * C] of 0 and 1, and the prior of each, [K]."""
     windows = grid_windows(rows, columns)
     top, left, bottom, right = (edge[:, None, None] for edge in windows.T)
     down = np.arange(rows)[None, :, None]
     across = np.arange(columns)[None, None, :]
     shares = (down >= top) & (down < bottom) & (across >= left) & (across < right)
-    sizes, number, counts = np.unique(windows[:, 2:] - windows[:, :2], axis=0, return_inverse=True, return_counts=True)
-    priors = 1.0 / (len(sizes) * counts[number.ravel()])
+    sizes, size_of_window, counts = np.unique(
+        windows[:, 2:] - windows[:, :2], axis=0, return_inverse=True, return_counts=True
+    )
+    priors = 1.0 / (len(sizes) * counts[size_of_window.ravel()])
     return shares.reshape(len(windows), -1).astype(np.float32), priors.astype(np.float32)
 
 
 def _starts(length: int, side: int) -> list[int]:
-    """Give the first cells of runs of `side` over `length` cells, about half of their length apart."""
+    """Return the first cells of runs of `side` over `length` cells, about half of their length apart."""
     count = 1 + int(np.ceil((length - side) / max(1, side // 2)))
     return sorted({round(start) for start in np.linspace(0, length - side, count)})

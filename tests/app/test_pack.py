@@ -27,7 +27,7 @@ def ranker(folder, toy_data, **changes):
         "options": [],
         "fingerprint": "d",
     }
-    description = {"kind": "vse", "preset": "box", "config": to_json(config), "seed": 0, "num_features": 24}
+    description = {"kind": "vse", "preset": "bundled", "config": to_json(config), "seed": 0, "num_features": 24}
     description |= {"backbone": {"name": "toy", "weights": {"pooled": "f" * 64}}, "data": data | {"fingerprint": "d"}}
     description["config"] |= changes
     checkpoints.start_checkpoint(folder, description, vocabulary)
@@ -57,7 +57,7 @@ def test_a_bundled_model_scores_as_its_card_says_and_names_no_local_path(toy_dat
     assert card["intervals"].keys() >= {"i2t_r1", "t2i_r10"}
     assert card["seconds"] == 3.0
     assert card["intended_use"].startswith("Retrieval of everyday photographs")
-    assert "--preset box" in card["command"]
+    assert "--preset bundled" in card["command"]
     assert str(toy_data) not in (tmp_path / "bundled" / "ranker" / "config.json").read_text()
     loaded = vse.load_model(tmp_path / "bundled" / "ranker").network
     for found, expected in zip(loaded.get_weights(), network.get_weights(), strict=True):

@@ -1,15 +1,14 @@
 """The aligner: its scores, network and gradients against plain loops; training resumes; words find their regions."""
 
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import training_runs
+from training_runs import assert_equal_runs, assert_gradients_equal_finite_differences, gradients_of, killed_run
 
 from captioner.alignment import train as train_alignment
 from captioner.alignment.config import AlignmentConfig
@@ -17,11 +16,12 @@ from captioner.alignment.inference import TrainedAligner
 from captioner.alignment.model import Aligner
 from captioner.alignment.scores import max_scores, products, soft_scores, sum_scores
 from captioner.alignment.segments import segment_sentences
-from captioner.alignment.training import alignment_task, pair_loss
+from captioner.alignment.training import alignment_task
 from vislang.core.errors import CheckpointError, DataError
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
 from vislang.text.vocabulary import Vocabulary
 from vislang.training.checkpoints import kept_weights
+from vislang.training.losses import pair_loss
 from vislang.training.ranking import ranking_loss
 
 NUM_WORDS, NUM_FEATURES = 9, 5
@@ -225,15 +225,6 @@ def test_vectors_behind_the_regions_are_of_the_whole_picture_alone():
     )
 
 
-@pytest.fixture
-def double_precision():
-    for width in ("float64", "float32"):
-        keras.config.set_floatx(width)
-        keras.config.set_dtype_policy(width)
-        if width == "float64":
-            yield
-
-
 class Table:
     """The descriptors of three pictures."""
 
@@ -258,29 +249,13 @@ def test_gradients_of_every_weight_equal_finite_differences(double_precision, ch
     task = alignment_task(aligner, Table(), updates=1)
     inputs = {"rows": np.array([0, 1, 2], np.int32), "words": WORDS.ravel()}
     groups = np.arange(3) if aligner.config.same_image_is_negative else ROWS
-    loss_of = tf.function(lambda: task.compute_loss(inputs, groups, task(inputs, training=True), training=True))
-    with tf.GradientTape() as tape:
-        loss = task.compute_loss(inputs, groups, task(inputs, training=True), training=True)
-    found = tape.gradient(loss, [variable.value for variable in task.trainable_variables])
-    random, here, kinks, tried, step = np.random.default_rng(0), float(loss), 0, 0, 1e-6
-    for variable, gradient in zip(task.trainable_variables, found, strict=True):
-        gradient, value = np.asarray(tf.convert_to_tensor(gradient)), np.array(variable)
+
+    def loss_of(task):
+        return task.compute_loss(inputs, groups, task(inputs, training=True), training=True)
+
+    assert_gradients_equal_finite_differences(task, loss_of, places=12, rel=1e-4, abs_=1e-7, most_kinks=0.05)
+    for variable, gradient in zip(task.trainable_variables, gradients_of(task, loss_of), strict=True):
         assert np.abs(gradient).max() > 1e-6, variable.path
-        for place in random.permutation(value.size)[:12]:
-            index = np.unravel_index(place, value.shape)
-            ends = []
-            for sign in (step, -step):
-                moved = value.copy()
-                moved[index] += sign
-                variable.assign(moved)
-                ends.append(float(loss_of()))
-            variable.assign(value)
-            tried += 1
-            if abs(ends[0] + ends[1] - 2 * here) > 1e-4 * step:  # a maximum or ReLU bends within the step
-                kinks += 1
-                continue
-            assert gradient[index] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-4, abs=1e-7), variable.path
-    assert kinks <= 0.05 * tried
 
 
 @pytest.fixture(scope="module")
@@ -307,13 +282,9 @@ def toy_regions(toy_data, tmp_path_factory) -> Path:
     return path
 
 
-def arguments(toy_data, cache, out, *settings, config="best", seed=1):
-    words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(cache), "--backbone", "toy"]
-    words += ["--preset", config, "--seed", str(seed), "--out", str(out)]
+def arguments(toy_data, cache, out, *settings, config="best"):
     small = ["layers=regions-toy,boxes-toy", "hidden_dim=24", "word_dim=16", "joint_dim=24", "batch_size=20"]
-    for setting in [*small, "min_count=1", *settings]:
-        words += ["--set", setting]
-    return words
+    return training_runs.arguments(toy_data, out, *small, "min_count=1", *settings, preset=config, cache=cache)
 
 
 @pytest.fixture(scope="module")
@@ -335,9 +306,9 @@ def test_words_find_their_regions(toy_data, toy_regions, learned):
     found = model.products(images, encoded)[:, :6, 1:3].argmax(axis=-1)  # [10, 6]: 0 thing, 1 place
     assert (found[:, 2] == 0).mean() >= 0.9
     assert (found[:, 5] == 1).mean() >= 0.9
-    segments = segment_sentences(model, images, sentences, same=0.0)
+    segments = segment_sentences(model, images, sentences, beta=0.0)
     assert all(one[0].words[0] == 0 and one[-1].words[1] == 7 for one in segments)
-    assert len(segment_sentences(model, images, sentences, same=1000.0)[0]) == 1
+    assert len(segment_sentences(model, images, sentences, beta=1000.0)[0]) == 1
     assert segment_sentences(model, images[:1], [["."]]) == [[]]
 
 
@@ -352,7 +323,7 @@ def test_a_place_is_chosen_by_its_proposers_score_as_well_and_the_whole_picture_
     words = [["red", "dog"]] * 10
     encoded, _ = model.encode_split(words)
     unary = model.products(images, encoded)[0, :2]
-    found = segment_sentences(model, images, words, same=0.0)[0]
+    found = segment_sentences(model, images, words, beta=0.0)[0]
     best = [(one + one[np.isfinite(one)].std() * images.priors[0]).argmax() for one in unary]
     assert [one.region for one in found] == list(dict.fromkeys(best))
     deviation = unary[np.isfinite(unary)].std()
@@ -366,7 +337,7 @@ def test_a_phrase_is_its_words_in_its_sentence_over_its_own_picture(toy_data, to
     from captioner.alignment import phrase_grounding as phrases
     from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
 
-    monkeypatch.setattr(phrases, "_PICTURES", 2)
+    monkeypatch.setattr(phrases, "_BATCH", 2)
     model, cache = TrainedAligner.read(learned), open_cache(toy_regions)
     ids = ["50.jpg", "53.jpg", "51.jpg"]
     texts = [["the dog 's red car .", "a cat on the snow"], ["snow and a blue boat"], ["a white tree , on grass"]]
@@ -405,31 +376,14 @@ def test_history_tells_of_better_than_chance_and_the_best_are_kept(learned):
     assert len(models) == 3
 
 
-KILLED = """
-import os, sys
-from captioner.alignment import train as train_alignment
-from vislang.training import callbacks as training
-end_batch = training.ResumableTraining.on_train_batch_end
-
-def on_train_batch_end(self, batch, logs=None):
-    end_batch(self, batch, logs)
-    if self.updates == 27:
-        os.kill(os.getpid(), 9)
-
-training.ResumableTraining.on_train_batch_end = on_train_batch_end
-train_alignment.main(sys.argv[1:])
-"""
-
-
 @pytest.mark.slow
 def test_killed_and_resumed_equals_never_stopped(toy_data, toy_regions, tmp_path, capsys):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     settings = ["epochs=4", "best_checkpoints=2", "word_dropout=0.2", "validate_updates=6"]
     assert train_alignment.main(arguments(toy_data, toy_regions, whole, *settings)) == 0
-    command = [sys.executable, "-c", KILLED, *arguments(toy_data, toy_regions, cut, *settings)]
-    killed = subprocess.run(command, cwd=Path(train_alignment.__file__).parents[2], stderr=subprocess.DEVNULL)
-    assert killed.returncode == -signal.SIGKILL
-    assert train_alignment.main(arguments(toy_data, toy_regions, cut, *settings)) == 0
+    words = arguments(toy_data, toy_regions, cut, *settings)
+    killed_run("captioner.alignment.train", "on_train_batch_end", 27, words)
+    assert train_alignment.main(words) == 0
     assert "resuming after epoch 2 of 4" in capsys.readouterr().err
     assert [path.name for path in kept_weights(whole)] == [path.name for path in kept_weights(cut)]
     for path in kept_weights(whole):
@@ -437,9 +391,7 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, toy_regions, tmp_path
             TrainedAligner.read(whole, network_weights=path).fingerprint
             == TrainedAligner.read(cut, network_weights=cut / path.name).fingerprint
         )
-    with np.load(whole / "training_state.npz") as first, np.load(cut / "training_state.npz") as second:
-        for name in set(first.files) - {"progress"}:
-            np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    assert_equal_runs(whole, cut)
 
 
 @pytest.mark.parametrize("config", ["karpathy"])
@@ -467,7 +419,7 @@ def test_mistakes_are_one_line(toy_data, toy_regions, tmp_path, capsys, learned)
         (["--set", "clip_value=5"], "set one of them to 0"),
         (["--set", "layers=regions-toy,pooled,boxes-toy"], "expected regions-KIND or crops-KIND"),
         (["--set", "layers=described-toy"], "expected regions-KIND or crops-KIND"),
-        (["--set", "layers=regions-toy"], "expected boxes-toy behind it"),
+        (["--set", "layers=regions-toy"], "expected boxes-toy after it"),
         (["--set", "pooling=mean"], "pooling got 'mean', expected one of"),
         (["--set", "layers="], "layers got nothing, expected one or more"),
         (["--set", "word_vectors=nowhere.txt"], "nowhere.txt"),

@@ -110,7 +110,7 @@ def test_samples_do_not_depend_on_the_batches(model, album):
 
 
 def test_the_preset_decides_what_is_not_asked_for(model):
-    usual = model.complete(None)
+    usual = model.complete(DecodeOptions())
     assert (usual.method, usual.width, usual.num, usual.max_words) == ("beam", 3, 1, 6)
     assert model.complete(DecodeOptions(num=4)).width == 4, "more captions than beams widen the preset's beam"
     assert model.complete(DecodeOptions(method="diverse", groups=2)).width == 4, "a multiple of the groups"

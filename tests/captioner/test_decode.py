@@ -409,7 +409,7 @@ def test_shapes_that_do_not_fit_are_refused():
 def test_a_network_that_gives_nan_is_an_error(method):
     descriptors = images(3)
     descriptors[1] = np.nan
-    with pytest.raises(CheckpointError, match="the network gives NaN for 1 of 3 images"):
+    with pytest.raises(CheckpointError, match="the network returns NaN for 1 of 3 images"):
         decode(Toy(0), descriptors, method=method)
 
 

@@ -7,9 +7,9 @@ import pytest
 from captioner.config import CaptionerConfig
 from captioner.models.cells import LstmCell, ReluCell
 from captioner.models.ensemble import Captioner
-from captioner.training.cross_entropy import caption_loss, optimizer_config
+from captioner.training.cross_entropy import caption_loss
 from vislang.text.vocabulary import START
-from vislang.training.optimizers import make_optimizer
+from vislang.training.optimizers import OptimizerConfig, make_optimizer
 
 NUM_WORDS, NUM_FEATURES, UNITS, LOOK = 9, 4, 6, 8
 SENTENCES = np.array([[4, 5, 6, 2], [7, 8, 8, 4]], np.int32)
@@ -222,7 +222,7 @@ def test_padding_is_free_and_members_add_up(smoothing):
 
 def test_rmsprop_steps_as_the_original_and_clips_each_element():
     variable = keras.Variable(np.zeros(4, np.float32))
-    optimizer = make_optimizer(optimizer_config(CaptionerConfig()), steps=10)
+    optimizer = make_optimizer(OptimizerConfig.of(CaptionerConfig()), steps=10)
     expected, cache = np.zeros(4), np.zeros(4)
     for scale in (1.0, -2.0, 0.5):
         gradient = scale * np.array([0.3, -70.0, 1e-4, 0.0])
@@ -236,7 +236,7 @@ def test_rmsprop_steps_as_the_original_and_clips_each_element():
 def test_adam_clips_all_gradients_together():
     variables = [keras.Variable(np.zeros(2, np.float32)) for _ in range(2)]
     config = CaptionerConfig(optimizer="adam", clip_norm=1.0, clip_value=0.0)
-    optimizer = make_optimizer(optimizer_config(config), steps=10)
+    optimizer = make_optimizer(OptimizerConfig.of(config), steps=10)
     optimizer.apply([np.array([3.0, 0.0], np.float32), np.array([0.0, 4.0], np.float32)], variables)
     moments = [np.array(momentum) for momentum in optimizer._momentums]
     np.testing.assert_allclose(moments, [[0.06, 0.0], [0.0, 0.08]], rtol=1e-5)  # 0.1 of a gradient of length 1
@@ -244,7 +244,7 @@ def test_adam_clips_all_gradients_together():
 
 def test_cosine_schedule_warms_up_then_falls_to_a_hundredth():
     config = CaptionerConfig(schedule="cosine", learning_rate=0.01)
-    rate = make_optimizer(optimizer_config(config), steps=100)._learning_rate
+    rate = make_optimizer(OptimizerConfig.of(config), steps=100)._learning_rate
     at = [float(rate(step)) for step in (0, 5, 10, 55, 100, 200)]
     middle = 0.01 * (0.01 + 0.99 * 0.5)
     np.testing.assert_allclose(at, [0, 0.005, 0.01, middle, 1e-4, 1e-4], rtol=1e-4, atol=1e-9)

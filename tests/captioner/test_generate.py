@@ -176,7 +176,7 @@ def test_mistakes_are_one_line_and_leave_files_alone(run, album, tmp_path, tiny_
         ((), "no image was given"),
         (("--images", tmp_path / "empty"), "holds no image"),
         (("--images", album / "none*.jpg"), "holds no image"),
-        (("--images", album / "letter.jpg", "--coco-results", results), "none of 1 photographs could be captioned"),
+        (("--images", album / "letter.jpg", "--coco-results", results), "none of 1 images could be used"),
         (("--images", album, "--strict", "--coco-results", results), "strict"),
         (("--images", album / "none.jpg", photo, "--strict"), "strict"),
         (("--images", tmp_path / "empty", photo, "--strict"), "holds no image"),

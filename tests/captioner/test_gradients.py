@@ -3,26 +3,18 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from training_runs import assert_gradients_equal_finite_differences, gradients_of
 
 from captioner.config import CaptionerConfig
 from captioner.models.ensemble import Captioner
 from captioner.training.cross_entropy import CaptionTask, caption_loss, caption_task
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 NUM_WORDS, NUM_FEATURES = 8, 3
-STEP = 1e-6  # so small that none of these crosses a kink of a ReLU
 # The end mark, 2, closes each sentence; 0 pads it; a word comes twice and one is unknown, 3.
 WORDS = np.array([[4, 5, 5, 2], [6, 3, 2, 0], [7, 2, 0, 0]], np.int32)
 ROWS = np.array([0, 1, 1], np.int32)  # two sentences of one image
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    for width in ("float64", "float32"):
-        keras.config.set_floatx(width)
-        keras.config.set_dtype_policy(width)  # once a layer was made, it no longer follows floatx
-        if width == "float64":
-            yield
 
 
 class Table:
@@ -49,13 +41,6 @@ def loss_of(task: CaptionTask):
     """What `fit` lowers: the loss, and what layers and task add to it."""
     inputs = {"rows": ROWS, "words": WORDS.ravel()}
     return task.compute_loss(inputs, WORDS.ravel(), task(inputs, training=True), training=True)
-
-
-def analytic_gradients(task: CaptionTask) -> list[np.ndarray]:
-    with tf.GradientTape() as tape:
-        loss = loss_of(task)
-    gradients = tape.gradient(loss, [variable.value for variable in task.trainable_variables])
-    return [np.asarray(tf.convert_to_tensor(gradient)) for gradient in gradients]
 
 
 @pytest.mark.parametrize(
@@ -86,33 +71,13 @@ def analytic_gradients(task: CaptionTask) -> list[np.ndarray]:
 )
 def test_gradients_of_every_weight_equal_finite_differences(changes):
     task = task_of(**changes)
-    loss = tf.function(lambda: loss_of(task))
-    random, here, kinks, tried = np.random.default_rng(0), float(loss_of(task)), 0, 0
-    for variable, gradient in zip(task.trainable_variables, analytic_gradients(task), strict=True):
-        value = np.array(variable)
-        assert value.dtype == gradient.dtype == np.float64
-        for place in random.permutation(value.size)[:20]:
-            index = np.unravel_index(place, value.shape)
-            ends = []
-            for step in (STEP, -STEP):
-                moved = value.copy()
-                moved[index] += step
-                variable.assign(moved)
-                ends.append(float(loss()))
-            variable.assign(value)
-            numeric = (ends[0] - ends[1]) / (2 * STEP)
-            tried += 1
-            if abs(ends[0] + ends[1] - 2 * here) > 1e-4 * STEP:  # a ReLU bends within the step: two slopes, no gradient
-                kinks += 1
-                continue
-            assert gradient[index] == pytest.approx(numeric, rel=1e-5, abs=1e-8), f"{variable.path}{index}"
-    assert kinks <= 0.02 * tried
+    assert_gradients_equal_finite_differences(task, loss_of, places=20, rel=1e-5, abs_=1e-8, most_kinks=0.02)
 
 
 @pytest.mark.parametrize("model", ["mrnn", "lstm", "attend", "s2vt"])
 def test_no_weight_is_left_out_of_training(model):
     task = task_of(model=model, recurrent_layers=2, ensemble_size=2)
-    for variable, gradient in zip(task.trainable_variables, analytic_gradients(task), strict=True):
+    for variable, gradient in zip(task.trainable_variables, gradients_of(task, loss_of), strict=True):
         assert np.abs(gradient).max() > 1e-4, variable.path
 
 

@@ -14,7 +14,7 @@ from app.bundle import pack
 from captioner import make_snippets as snippets
 from captioner import regions, train
 from captioner.alignment import train as train_alignment
-from captioner.alignment.noun_phrases import JOINS, learned_joins, names_in, with_determiners
+from captioner.alignment.noun_phrases import JOINS, learned_joins, noun_phrases, with_determiners
 from captioner.alignment.segments import Segment
 from captioner.region_captions import Region, least_doubtful
 from datasets import registry
@@ -77,10 +77,10 @@ def test_snippets_are_words_of_captions_beside_what_their_regions_look_like(draw
 
 def test_names_are_cut_at_what_joins_them():
     joins = JOINS | {"holding", "carrying"}
-    assert names_in(["is", "holding", "a", "red", "ball", "of", "the"], joins) == ["a red ball"]
-    assert names_in(["a", "skirt", "and", "the", "boots", "is", "carrying"], joins) == ["a skirt", "the boots"]
-    assert names_in(["a", "black", "and", "white", "dog", "and"], joins) == ["a black and white dog"]
-    assert names_in(["of", "the"], joins) == []
+    assert noun_phrases(["is", "holding", "a", "red", "ball", "of", "the"], joins) == ["a red ball"]
+    assert noun_phrases(["a", "skirt", "and", "the", "boots", "is", "carrying"], joins) == ["a skirt", "the boots"]
+    assert noun_phrases(["a", "black", "and", "white", "dog", "and"], joins) == ["a black and white dog"]
+    assert noun_phrases(["of", "the"], joins) == []
 
 
 def test_what_joins_names_is_learned_from_captions():

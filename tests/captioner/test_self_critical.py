@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import training_runs
+from training_runs import history
 
 from captioner import train
 from captioner.config import CaptionerConfig
@@ -14,7 +16,7 @@ from captioner.inference import TrainedCaptioner
 from captioner.models.ensemble import Captioner
 from captioner.training.cider_rewards import cider_reward, cider_weights
 from captioner.training.self_critical import ImageBatches, self_critical_task
-from captioner.training.specification import FIRST_STAGE
+from captioner.training.two_stages import FIRST_STAGE
 from datasets.records import ImageRecord
 from vislang.text.vocabulary import END, Vocabulary
 from vislang.training.callbacks import ResumableTraining
@@ -32,17 +34,7 @@ NO_DROPOUT = ["embedding_dropout=0", "image_dropout=0", "output_dropout=0"]
 
 
 def arguments(toy_data, out, *settings):
-    words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
-    words += ["--backbone", "toy", "--preset", "best", "--seed", "1", "--out", str(out)]
-    for setting in [*SMALL, *settings]:
-        words += ["--set", setting]
-    return words
-
-
-def history(folder):
-    """The rows of a run, but for what a clock measured."""
-    rows = json.loads((folder / "history.json").read_text())
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    return training_runs.arguments(toy_data, out, *SMALL, *settings, preset="best")
 
 
 class Table:

@@ -1,13 +1,12 @@
 """The training command: learns, goes on bit for bit after being killed, refuses what cannot work, reads back."""
 
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import training_runs
+from training_runs import assert_equal_runs, history, killed_run
 
 from captioner import train
 from captioner.inference import TrainedCaptioner
@@ -33,17 +32,7 @@ ALONE = ["ensemble_size=1", "scorer_weight=0", "scorers=0", "consensus_images=0"
 
 
 def arguments(toy_data, out, *settings, config="best", seed=1):
-    words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
-    words += ["--backbone", "toy", "--preset", config, "--seed", str(seed), "--out", str(out)]
-    for setting in [*SMALL, *settings]:
-        words += ["--set", setting]
-    return words
-
-
-def history(folder: Path) -> list[dict]:
-    """The rows of a run, but for what a clock measured."""
-    rows = json.loads((folder / "history.json").read_text())
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    return training_runs.arguments(toy_data, out, *SMALL, *settings, preset=config, seed=seed)
 
 
 def captions_as_numbers(model, toy_data, split):
@@ -88,28 +77,6 @@ def test_training_starts_from_word_frequencies(toy_data, tmp_path):
     assert history(tmp_path / "run")[0]["perplexity"] == pytest.approx(expected, rel=0.01)
 
 
-KILLED = """
-import os, sys
-from captioner import train
-from vislang.training import checkpoints
-from vislang.training import callbacks as training
-
-moment, *words = sys.argv[1:]
-end_batch, save_state = training.ResumableTraining.on_train_batch_end, checkpoints.save_state
-
-def on_train_batch_end(self, batch, logs=None):
-    end_batch(self, batch, logs)
-    if moment == "in mid-epoch" and self.updates == 23:
-        os.kill(os.getpid(), 9)
-
-def save(path, arrays, progress):
-    if moment == "after the weights, before the state" and progress["epochs_done"] == 2:
-        os.kill(os.getpid(), 9)
-    save_state(path, arrays, progress)
-
-training.ResumableTraining.on_train_batch_end, checkpoints.save_state = on_train_batch_end, save
-train.main(words)
-"""
 ALL_CHANCE = ["layers=grid", "scheduled_sampling=0.5", "word_dropout=0.2", "epochs=4"]
 
 
@@ -117,29 +84,21 @@ ALL_CHANCE = ["layers=grid", "scheduled_sampling=0.5", "word_dropout=0.2", "epoc
 @pytest.mark.parametrize(
     ("moment", "epochs_done", "config", "settings"),
     [
-        ("in mid-epoch", 2, "best", [*ALL_CHANCE, "learning_rate=0.01"]),
-        ("after the weights, before the state", 2, "karpathy", ["epochs=3", "batching=shuffled"]),
+        (("on_train_batch_end", 23), 2, "best", [*ALL_CHANCE, "learning_rate=0.01"]),
+        (("_save", 2), 2, "karpathy", ["epochs=3", "batching=shuffled"]),  # after the weights, before the state
     ],
 )
 def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path, capsys, moment, epochs_done, config, settings):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert train.main(arguments(toy_data, whole, *settings, config=config)) == 0
-    command = [sys.executable, "-c", KILLED, moment, *arguments(toy_data, cut, *settings, config=config)]
-    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    killed = subprocess.run(command, cwd=Path(train.__file__).parents[1], **quiet)
-    assert killed.returncode == -signal.SIGKILL
+    killed_run("captioner.train", *moment, arguments(toy_data, cut, *settings, config=config))
     assert len(history(cut)) == epochs_done
     assert TrainedCaptioner.read(cut)
     assert train.main(arguments(toy_data, cut, *settings, "max_words=9", config=config)) == 2
     assert "holds another run (its config differ)" in capsys.readouterr().err
     assert train.main(arguments(toy_data, cut, *settings, config=config)) == 0
     assert "resuming after epoch" in capsys.readouterr().err
-    with np.load(whole / "training_state.npz") as first, np.load(cut / "training_state.npz") as second:
-        assert first.files == second.files
-        for name in first.files:
-            if name != "progress":
-                np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-    assert history(whole) == history(cut)
+    assert_equal_runs(whole, cut)
     assert TrainedCaptioner.read(whole).fingerprint == TrainedCaptioner.read(cut).fingerprint
 
 
@@ -190,16 +149,6 @@ def test_another_seed_or_features_of_other_weights_are_refused(toy_data, finishe
     assert "holds another run (its backbone differ)" in capsys.readouterr().err
     with pytest.raises(DataError, match="was made with weights eeee.*expected ffff"):
         TrainedCaptioner.read(finished).caption_cached(open_cache(tmp_path / "other.h5"), ["1.jpg"])
-
-
-def test_streamed_features_train_as_resident_ones(toy_data, finished, tmp_path, monkeypatch):
-    from vislang.features.cache.reader import FeatureCache
-
-    whole = FeatureCache.resident
-    monkeypatch.setattr(FeatureCache, "resident", lambda *args, **options: whole(*args, **options, budget_bytes=0))
-    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=2", config="karpathy")) == 0
-    for first, second in zip(history(finished), history(tmp_path / "run"), strict=True):
-        assert first["loss"] == pytest.approx(second["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize("damage", ["model.weights.h5", "config.json", "vocabulary.json"])

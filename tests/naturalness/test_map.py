@@ -11,7 +11,7 @@ from naturalness import map as map_command
 from naturalness import train, training
 from naturalness.api import load_model, naturalness_score, unnaturalness_map
 from naturalness.feature_maps import FrozenLayers
-from naturalness.maps import cell_map, original_picture, over_picture
+from naturalness.maps import cell_map, original_map, resized_map
 from vislang.core.errors import CheckpointError, ConfigError
 
 SMALL = ["--backbone", "compact_scenes"]
@@ -52,7 +52,7 @@ def test_errors_lie_where_their_cells_are():
 def test_a_map_covers_the_picture_cell_for_cell():
     cells = np.zeros((3, 4))
     cells[1, 2] = 1
-    found = over_picture(cells, 16, (60, 44))
+    found = resized_map(cells, 16, (60, 44))
     assert found.shape == (44, 60)
     assert np.unravel_index(found.argmax(), found.shape)[0] in range(16, 32)
     assert np.unravel_index(found.argmax(), found.shape)[1] in range(32, 48)
@@ -61,7 +61,7 @@ def test_a_map_covers_the_picture_cell_for_cell():
 def test_the_originals_picture_is_8_bits_in_the_middle_of_zeros():
     cells = np.zeros((22, 30))
     cells[11, 15] = 2
-    found = original_picture(cells, 16, (500, 375))
+    found = original_map(cells, 16, (500, 375))
     assert (found.shape, found.dtype, found.max(), found.min()) == ((375, 500), np.uint8, 255, 0)
     peak = np.unravel_index(found.argmax(), found.shape)
     np.testing.assert_allclose(peak, (11 + 11 * 16 + 8, 10 + 15 * 16 + 8), atol=2)  # 352 x 480 in 375 x 500
@@ -101,7 +101,7 @@ def test_what_is_not_there_is_said():
     with pytest.raises(ConfigError, match="has no map"):
         FrozenLayers("compact_scenes", ["pooled"])
     cnn = FrozenLayers("compact_scenes", ["data"])
-    with pytest.raises(ConfigError, match="the picture has 40 x 200 pixels"):
+    with pytest.raises(ConfigError, match="the image has 40 x 200 pixels"):
         cnn.maps(np.zeros((200, 40, 3), np.uint8))
     assert (cnn.channels, cnn.strides) == ((3,), (1,))
 
@@ -114,7 +114,8 @@ def test_scores_maps_and_losses_of_a_picture(trained, photographs):
     assert np.abs(unnaturalness_map(model, pixels, kind="anomaly") - unnaturalness_map(model, pixels)).max() > 1e-3
     losses = np.asarray(model.loss(np.stack([pixels, pixels[::-1]]).astype(np.float32)))
     assert losses.shape == (2,)
-    each = [[one.mean() for one in model.errors(pixels)[number]] for number in model.config.score_experts]
+    maps = model.cnn.maps(pixels)
+    each = [[one.mean() for one in model.cell_errors(index, maps)] for index in model.config.score_experts]
     assert losses[0] == pytest.approx(np.mean([np.mean(one) for one in each]), rel=1e-4)
     assert naturalness_score(model, pixels) == pytest.approx(-np.mean([np.log(np.mean(one)) for one in each]), rel=1e-4)
 

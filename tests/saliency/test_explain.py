@@ -59,7 +59,7 @@ def test_a_picture_is_explained_word_by_word(tiny_captioner, photo):
 def test_evidence_compares_the_picture_with_the_average_one(tiny_captioner, photo):
     model = load_model(tiny_captioner)
     average = model.mean_descriptor()
-    same = explain_cells(model, np.broadcast_to(average, (1, 8, 8, len(average))), "a red dog")
+    same = explain_cells(model, np.broadcast_to(average, (8, 8, len(average))), "a red dog")
     np.testing.assert_allclose(same.evidence, 0.0, atol=1e-5)
     assert np.abs(saliency.explain_image(model, photo, "a red dog").evidence).max() > 1e-3
 
@@ -158,7 +158,7 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
         (["--video", "PHOTO", "--html", "x.html"], "--html shows images"),
         (["--images", "PHOTO", "--tile", "3"], "--tile got 3 pixels"),
         (["--images", "PHOTO", "--out", "x.bmp"], "--out got x.bmp, expected a name such as out.png"),
-        (["--images", "PHOTO", "--sentence", " . "], "has no word"),
+        (["--images", "PHOTO", "--sentence", " . "], "has no words"),
         (["--video", "TEXT", "--sentence", "a dog"], "no video that can be read"),
     ],
 )

@@ -8,7 +8,7 @@ from captioner.inference import TrainedCaptioner
 from captioner.models.ensemble import Captioner
 from saliency.methods.gradient import gradient_losses
 from saliency.methods.windows import cell_chances, grid_windows, stretched
-from saliency.word_maps import Explanation, cell_losses, clip_descriptors
+from saliency.word_maps import Explanation, cell_losses
 from vislang.core.errors import ConfigError
 from vislang.text.vocabulary import Vocabulary
 
@@ -166,7 +166,9 @@ def test_the_published_method_encodes_each_cell_alone(written):
     captioner = trained_captioner("lstm")
     cells = np.random.default_rng(2).normal(size=(2, 2, 3, 3)).astype(np.float32)
     sentence, whole = np.array([4, 6], np.int32), cells.reshape(-1, 3)
-    losses, of_frames = cell_losses(captioner, cells, sentence, method="ramanishka", whole=whole if written else None)
+    losses, of_frames = cell_losses(
+        captioner, cells, sentence, method="ramanishka", written_from=whole if written else None
+    )
     assert losses.shape == (2, 2, 2, 3)
     full = np.asarray(captioner.network.word_log_probs(whole[None], np.ones((1, 12), bool), sentence[None]))[0]
     for frame in range(2):
@@ -176,13 +178,5 @@ def test_the_published_method_encodes_each_cell_alone(written):
             expected = (np.exp(full) * (full - q)).sum(axis=-1) if written else -q[[0, 1], sentence]
             found = of_frames[frame] if place == "all" else losses[frame][:, *place]
             np.testing.assert_allclose(found, expected, atol=1e-5)
-    with pytest.raises(ConfigError, match="method got 'other', expected one of: gradient, ramanishka"):
-        cell_losses(captioner, cells, sentence, method="other", whole=None)
-
-
-def test_a_clip_is_read_as_at_most_26_frames():
-    cells = np.random.default_rng(0).normal(size=(60, 2, 2, 3))
-    read = clip_descriptors(cells)
-    assert read.shape == (26, 3)
-    np.testing.assert_allclose(read[[0, -1]], cells[[0, -1]].mean(axis=(1, 2)))
-    assert clip_descriptors(cells[:5]).shape == (5, 3)
+    with pytest.raises(ConfigError, match="unknown method 'other'; expected one of: gradient, ramanishka"):
+        cell_losses(captioner, cells, sentence, method="other", written_from=None)

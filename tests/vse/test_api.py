@@ -199,7 +199,7 @@ def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
         (("--images", photos, "--text", "a", "--like", "b"), "both given"),
         (("--images", photos, "--text", "a", "--top", 0), "--top got 0"),
         (("--images", photos, "--text", "a", "--strict"), "strict"),
-        (("--images", photos / "alpha.png", "--like", photos / "[ap]*.png"), "2 pictures, expected one"),
+        (("--images", photos / "alpha.png", "--like", photos / "[ap]*.png"), "2 images, expected one"),
         (("--images", tmp_path / "none", "--text", "a"), "no such file"),
         (("--images", tmp_path / "none.h5", "--text", "a"), "none.h5"),
     ]:

@@ -3,23 +3,16 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from training_runs import assert_gradients_equal_finite_differences, gradients_of
 
 from vislang.training.ranking import RankingTask
 from vse.config import CONFIGS, VseConfig
 from vse.model import Ranker
 from vse.training import ranking_task
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 WORDS = np.array([[4, 5, 2], [6, 2, 0], [7, 4, 2]], np.int32)  # the end mark, 2, closes each sentence
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    for width in ("float64", "float32"):
-        keras.config.set_floatx(width)
-        keras.config.set_dtype_policy(width)  # once a layer was made, it no longer follows floatx
-        if width == "float64":
-            yield
 
 
 class Table:
@@ -65,31 +58,13 @@ def loss_of(task: RankingTask):
 )
 def test_gradients_of_every_weight_equal_finite_differences(config):
     task = task_of(config)
-    with tf.GradientTape() as tape:
-        loss = loss_of(task)
-    variables = task.trainable_variables
-    random = np.random.default_rng(0)
-    for variable, gradient in zip(variables, tape.gradient(loss, [v.value for v in variables]), strict=True):
-        value, gradient = np.array(variable), np.asarray(tf.convert_to_tensor(gradient))
-        for place in random.permutation(value.size)[:6]:
-            index = np.unravel_index(place, value.shape)
-            ends = []
-            for step in (1e-6, -1e-6):
-                moved = value.copy()
-                moved[index] += step
-                variable.assign(moved)
-                ends.append(float(loss_of(task)))
-            variable.assign(value)
-            numeric = (ends[0] - ends[1]) / 2e-6
-            assert gradient[index] == pytest.approx(numeric, rel=1e-5, abs=1e-5), f"{variable.path}{index}"
+    assert_gradients_equal_finite_differences(task, loss_of, places=6, rel=1e-5, abs_=1e-5, most_kinks=0.05)
 
 
 def test_one_kiros_update_clips_the_summed_gradient_and_takes_the_originals_first_step():
     task = task_of(small("kiros"))
-    with tf.GradientTape() as tape:
-        loss = loss_of(task)
     variables = task.trainable_variables
-    gradients = [np.asarray(tf.convert_to_tensor(g)) for g in tape.gradient(loss, [v.value for v in variables])]
+    gradients = gradients_of(task, loss_of)
     norm = np.sqrt(sum(np.square(gradient).sum() for gradient in gradients))
     assert norm > 0
     before = [np.array(variable) for variable in variables]

@@ -1,17 +1,13 @@
 """Training: learns, resumes bit for bit after being killed, and refuses what cannot work."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+import training_runs
 from hypothesis import given
 from hypothesis import strategies as st
+from training_runs import assert_equal_runs, history, killed_run, variables
 
 from vislang.training.batching import BATCHING, bucketed_batches, homogeneous_batches
 from vislang.training.checkpoints import load_state
@@ -21,17 +17,8 @@ from vse.api import load_model
 SMALL = ["hidden_dim=16", "embed_dim=16", "word_dim=8", "batch_size=16", "project_sentences=true"]
 
 
-def arguments(toy_data, out, *settings, config="kiros", seed=1):
-    words = ["--dataset", "karpathy", "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
-    words += ["--backbone", "toy", "--preset", config, "--seed", str(seed), "--out", str(out)]
-    for setting in [*SMALL, *settings]:
-        words += ["--set", setting]
-    return words
-
-
-def variables(folder: Path):
-    with np.load(folder / "training_state.npz", allow_pickle=False) as saved:
-        return {name: saved[name] for name in saved.files if name != "progress"}
+def arguments(toy_data, out, *settings, config="kiros"):
+    return training_runs.arguments(toy_data, out, *SMALL, *settings, preset=config)
 
 
 @pytest.mark.parametrize(
@@ -64,52 +51,25 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path):
         "image_dropout=0.3",
         "schedule=cosine",
     ]
-    assert train.main(arguments(toy_data, tmp_path / "whole", *settings, config="best")) == 0
-    command = [sys.executable, "-m", "vse.train", *arguments(toy_data, tmp_path / "cut", *settings, config="best")]
-    run = subprocess.Popen(
-        command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=Path(train.__file__).parents[1]
-    )
-    state = tmp_path / "cut" / "training_state.npz"
-    while not state.exists() and run.poll() is None:
-        time.sleep(0.01)
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
-    done = json.loads((tmp_path / "cut" / "history.json").read_text())
-    assert 1 <= len(done) < 5, "the run was not killed in the middle"
-    assert load_model(tmp_path / "cut")
-    assert train.main(arguments(toy_data, tmp_path / "cut", *settings, config="best")) == 0
-    whole, cut = variables(tmp_path / "whole"), variables(tmp_path / "cut")
-    assert whole.keys() == cut.keys()
-    for name in whole:
-        np.testing.assert_array_equal(whole[name], cut[name], err_msg=name)
-    histories = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "cut")]
-    for row in [*histories[0], *histories[1]]:
-        row.pop("seconds")
-    assert histories[0] == histories[1]
-    models = [load_model(tmp_path / name) for name in ("whole", "cut")]
-    assert models[0].fingerprint == models[1].fingerprint
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert train.main(arguments(toy_data, whole, *settings, config="best")) == 0
+    words = arguments(toy_data, cut, *settings, config="best")
+    killed_run("vse.train", "on_train_batch_end", 30, words)
+    assert 1 <= len(history(cut)) < 5, "the run was not killed in the middle"
+    assert load_model(cut)
+    assert train.main(words) == 0
+    assert_equal_runs(whole, cut)
+    assert load_model(whole).fingerprint == load_model(cut).fingerprint
 
 
 def test_resume_is_exact_where_epochs_pass_without_a_validation(toy_data, tmp_path):
     # 13 updates an epoch, validated every 30: some epochs see no validation.
     settings = ["epochs=5", "validate_updates=30", "batching=bucketed"]
     assert train.main(arguments(toy_data, tmp_path / "whole", *settings)) == 0
-    code = (
-        "import os, sys, vislang.training.callbacks as t; from vse import train\n"
-        "end = t.ResumableTraining.on_epoch_end\n"
-        "t.ResumableTraining.on_epoch_end = lambda self, epoch, logs=None: end(self, epoch, logs) or "
-        "(os.kill(os.getpid(), 9) if epoch == 2 else None)\n"
-        "train.main(sys.argv[1:])"
-    )
     words = arguments(toy_data, tmp_path / "cut", *settings)
-    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    killed = subprocess.run([sys.executable, "-c", code, *words], cwd=Path(train.__file__).parents[1], **quiet)
-    assert killed.returncode == -signal.SIGKILL
+    killed_run("vse.train", "on_epoch_end", 3, words)
     assert train.main(words) == 0
-    rows = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "cut")]
-    for row in [*rows[0], *rows[1]]:
-        row.pop("seconds")
-    assert rows[0] == rows[1]
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
     assert load_model(tmp_path / "whole").fingerprint == load_model(tmp_path / "cut").fingerprint
 
 
@@ -132,14 +92,6 @@ def test_weights_of_other_settings_are_never_taken_over(toy_data, tmp_path, caps
     (tmp_path / "run" / "training_state.npz").unlink()
     assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0", "margin=0.3")) == 2
     assert "holds another run (its config differ)" in capsys.readouterr().err
-
-
-def test_a_finished_run_is_left_as_it_is(toy_data, tmp_path):
-    words = arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")
-    assert train.main(words) == 0
-    before = (tmp_path / "run" / "training_state.npz").read_bytes()
-    assert train.main(words) == 0
-    assert (tmp_path / "run" / "training_state.npz").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -170,12 +122,6 @@ def test_mistakes_are_one_line_with_exit_code_2(toy_data, tmp_path, capsys, chan
     err = capsys.readouterr().err.strip().splitlines()
     assert message in err[-1]
     assert not (tmp_path / "run" / "model.weights.h5").exists()
-
-
-def test_a_folder_of_another_run_is_refused(toy_data, tmp_path, capsys):
-    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0")) == 0
-    assert train.main(arguments(toy_data, tmp_path / "run", "epochs=1", "validate_updates=0", seed=2)) == 2
-    assert "holds another run (its seed differ)" in capsys.readouterr().err
 
 
 def test_streamed_features_train_as_resident_ones(toy_data, tmp_path, monkeypatch):

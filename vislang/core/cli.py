@@ -2,16 +2,19 @@
 
 import argparse
 import contextlib
+import dataclasses
 import difflib
+import json
 import logging
 import os
 import sys
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vislang.core.config import Config, override, preset, settings_table
+from vislang.core.config import Config, override, preset, setting_of, settings_table
 from vislang.core.errors import ConfigError, ToolkitError
 
 DONE = 0
@@ -283,19 +286,21 @@ def skipped_rows(skipped: Iterable[Any]) -> list[dict[str, str]]:
     return [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
 
 
-def training_parser(module: str, description: str | None, presets: Mapping[str, Any]) -> argparse.ArgumentParser:
-    """Return the parser of a training over cached features; "best" is the default preset."""
-    parser = command_parser(module, description)
-    parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
-    parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
-    parser.add_argument("--cache", required=True, type=Path, help="feature cache made by vislang.features.extract")
-    parser.add_argument("--backbone", default="mobilenet_v2", help="whose features (default: %(default)s)")
-    add_preset(parser, presets, "best")
-    parser.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as restval=train"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", required=True, type=Path, help="checkpoint folder")
-    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
-    parser.add_argument("--json", action="store_true", help="print the last history row as JSON")
-    return parser
+def print_json(document: Any) -> None:
+    """Print a JSON document on one line."""
+    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def add_fields(parser: Options, kind: Any, names: Iterable[str]) -> None:
+    """Add an option for each of some fields that hold a number or None: `args.NAME`, None by default.
+
+    Args:
+        kind: a dataclass of fields from `vislang.core.config.setting`, whose help is that of the options.
+        names: of the fields.
+    """
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if field.name in names:
+            number, _ = typing.get_args(hints[field.name])
+            option = f"--{field.name.replace('_', '-')}"
+            parser.add_argument(option, type=number, metavar="N", help=setting_of(field).help)

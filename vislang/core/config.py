@@ -83,6 +83,11 @@ def setting(
     return dataclasses.field(default=default, metadata={_METADATA: limits})
 
 
+def setting_of(field: dataclasses.Field) -> Setting:
+    """Return how a field was declared."""
+    return field.metadata.get(_METADATA, Setting(""))
+
+
 def validate(config: Any) -> None:
     """Check type and range of every field; meant for a config's `__post_init__`.
 
@@ -92,7 +97,7 @@ def validate(config: Any) -> None:
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        limits = field.metadata.get(_METADATA, Setting(""))
+        limits = setting_of(field)
         if not _fits(value, hints[field.name]):
             expected = _type_words(hints[field.name])
         elif value == ():
@@ -170,7 +175,7 @@ def settings_table(config: Any) -> str:
     hints = typing.get_type_hints(type(config))
     rows = [["field", "default", "range", "help"]]
     for field in dataclasses.fields(config):
-        limits = field.metadata.get(_METADATA, Setting(""))
+        limits = setting_of(field)
         allowed = limits.range or _type_words(hints[field.name])
         rows.append([field.name, _shown(getattr(config, field.name)), allowed.removeprefix("one of: "), limits.help])
     for column in range(3):

@@ -78,6 +78,15 @@ def plan_drawings(out: Path | None, sources: Sequence[Path], ending: str) -> lis
     return planned
 
 
+def optional_drawings(
+    out: Path | None, sources: Sequence[Path], ending: str, *, by_default: bool
+) -> dict[Path, Path | None]:
+    """Return the file to draw for each source as `plan_drawings`; None without `out`, unless drawing is the default."""
+    if out is None and not by_default:
+        return dict.fromkeys(sources)
+    return dict(zip(sources, plan_drawings(out, sources, ending), strict=True))
+
+
 def drawing_paths(sources: Sequence[Path], folder: Path, ending: str) -> list[Path]:
     """Return a path in `folder` for the drawing of each source; different sources have different drawings.
 

@@ -6,16 +6,13 @@ import numpy as np
 def bucketed_batches(
     lengths: np.ndarray, batch_size: int, random: np.random.Generator, *, pool: int = 30
 ) -> list[np.ndarray]:
-    """Shuffle, sort by length within pools of batches, cut into batches, and shuffle the batches.
+    """Shuffle row indices, sort them by length within pools of batches, cut into batches, and shuffle the batches.
 
     Args:
         lengths: int [N], words in each sentence.
         batch_size: sentences in a batch; the last one may be smaller.
         random: decides the order; the same generator state gives the same batches.
         pool: batches sorted together; more means less padding and less mixing.
-
-    Returns:
-        int arrays of row indices; every row once.
     """
     order = random.permutation(len(lengths))
     batches = []

@@ -26,7 +26,6 @@ class ResumableTraining(keras.callbacks.Callback):
     run that was never killed: variables, optimizer, random states, best score and history come from one file.
 
     Args:
-        folder: the checkpoint folder.
         validate: returns the metrics of the current weights.
         saved_model: the model whose weights are the checkpoint, built; often a part of the one that trains.
         score: the metric, higher is better, that selects the weights; None: the latest weights are kept.
@@ -59,13 +58,10 @@ class ResumableTraining(keras.callbacks.Callback):
         self._latest: dict[str, float] = {}
 
     def resume(self, task: keras.Model) -> bool:
-        """Load the state of an earlier run in the folder, if there is one.
+        """Load the state of an earlier run in the folder; return whether there was one.
 
         Args:
             task: the model that trains, with its optimizer, all variables made.
-
-        Returns:
-            whether there was one.
         """
         path = self.folder / checkpoints.STATE
         if not path.is_file():
@@ -176,7 +172,7 @@ def fit_resumably(
     tensorboard: Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[Row]:
-    """Train from where the folder stands to the last epoch.
+    """Train from where the folder stands to the last epoch, and return the history, one row per epoch.
 
     Args:
         task: the model that trains, with its optimizer, all variables made.
@@ -185,9 +181,6 @@ def fit_resumably(
         epochs: of this stage.
         tensorboard: folder for TensorBoard's logs, or None.
         callbacks: of this training alone.
-
-    Returns:
-        the history, one row per epoch.
     """
     earlier = keeper.epochs_done
     last = earlier + epochs

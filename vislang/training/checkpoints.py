@@ -44,9 +44,7 @@ def start_or_continue(folder: Path, description: dict[str, Any], vocabulary: Voc
     """Write the description of a run, or check that the run in the folder is this one.
 
     Args:
-        folder: as for `start_checkpoint`.
         description: as for `start_checkpoint`; of "data" only "fingerprint" has to be equal, paths may differ.
-        vocabulary: as for `start_checkpoint`.
 
     Raises:
         CheckpointError: the folder holds another run.
@@ -120,8 +118,6 @@ def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
     """Load the best weights into a built model.
 
     Args:
-        model: the Keras model.
-        folder: the checkpoint folder.
         path: of other weights in the folder; None: the best.
 
     Raises:
@@ -145,7 +141,6 @@ def save_state(path: Path, arrays: list[np.ndarray], progress: dict[str, Any]) -
     """Write the variables and the progress of a run as one whole file.
 
     Args:
-        path: the file.
         arrays: every variable, of any shape and dtype, in a fixed order.
         progress: JSON values, such as epochs done, best score and history.
     """
@@ -158,7 +153,6 @@ def load_state(path: Path, like: list[np.ndarray]) -> tuple[list[np.ndarray], di
     """Read what `save_state` wrote.
 
     Args:
-        path: the file.
         like: the current values of the variables, for their number and shapes.
 
     Raises:

@@ -32,11 +32,11 @@ def compiled_gradient(function: Callable[..., Any], *inputs: Spec) -> Callable[.
     """Compile a function of arrays together with the gradient of its sum by its first argument.
 
     Args:
-        function: takes one array for each of `inputs` and gives an array.
+        function: takes one array for each of `inputs` and returns an array.
         *inputs: as for `compiled`.
 
     Returns:
-        a function that gives what `function` gives, and the gradient, of the shape of the first argument.
+        a function that returns the value of `function`, and the gradient, of the shape of the first argument.
 
     Raises:
         ConfigError: a backend other than TensorFlow and JAX.
@@ -66,7 +66,7 @@ def compiled_gradient(function: Callable[..., Any], *inputs: Spec) -> Callable[.
 
         return jax.jit(swapped)
     raise ConfigError(
-        f"KERAS_BACKEND is {keras.backend.backend()}, expected tensorflow or jax, for gradients of pictures"
+        f"KERAS_BACKEND is {keras.backend.backend()}, expected tensorflow or jax, for gradients of images"
     )
 
 
@@ -74,7 +74,7 @@ def on_host(function: Callable[..., Any], like: Any, *inputs: Any) -> Any:
     """Call a function of NumPy arrays from inside a compiled graph; no gradient passes it.
 
     Args:
-        function: takes and gives NumPy arrays.
+        function: takes and returns NumPy arrays.
         like: a tensor of the shape and dtype of its result.
         *inputs: tensors that it is given as arrays.
     """

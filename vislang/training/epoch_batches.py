@@ -1,4 +1,4 @@
-"""Batches that depend on the seed and the epoch alone, so that a resumed training sees what it would have seen."""
+"""Batches that depend on the seed and the epoch alone, so that training resumes exactly."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from vislang.core.seeds import stream
 from vislang.features.descriptors import CachedDescriptors
+from vislang.training.batching import BATCHING
 
 Tensor = Any
 
@@ -63,6 +65,50 @@ class EpochBatches(keras.utils.PyDataset):
             planned = (epoch, self.plan(epoch))
             self._planned = planned
         return planned[1]
+
+
+class SentenceBatches(EpochBatches):
+    """Sentences with their images in seeded batches; subclasses implement `batch`.
+
+    Args:
+        words: word ids of each of M sentences.
+        image_of_sentence: int [M], rows of `descriptors`.
+        batch_size: sentences in a batch.
+        batching: a name in `BATCHING`.
+        seed: see `EpochBatches`.
+        first_epoch: see `EpochBatches`.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[Sequence[int]],
+        image_of_sentence: np.ndarray,
+        descriptors: CachedDescriptors,
+        *,
+        batch_size: int,
+        batching: str,
+        seed: int,
+        first_epoch: int = 0,
+    ):
+        super().__init__(seed, first_epoch)
+        self.words = words
+        self.image_of_sentence = image_of_sentence
+        self.descriptors = descriptors
+        self.batch_size = batch_size
+        self.make_batches = BATCHING[batching]
+        self.lengths = np.array(list(map(len, words)))
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        """Return row indices for each batch, int arrays: of sentences, unless a subclass says otherwise."""
+        return self.make_batches(self.lengths, self.batch_size, stream(self.seed, "batches", epoch))
+
+    def flat_words(self, sentences: np.ndarray) -> np.ndarray:
+        """Return the padded words of B sentences, int32 [B * T]: Keras would take the T of the first batch for all."""
+        return pad_sentences([self.words[sentence] for sentence in sentences]).ravel()
+
+    def images(self, sentences: np.ndarray | list[int]) -> np.ndarray:
+        """Return the image of each of B sentences, int32 [B]."""
+        return self.image_of_sentence[sentences].astype(np.int32)
 
 
 def image_inputs(rows: np.ndarray, descriptors: CachedDescriptors) -> dict[str, Any]:

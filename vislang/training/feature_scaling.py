@@ -19,7 +19,6 @@ class FeatureScaling(keras.layers.Layer):
     Args:
         scaling: "none"; "unit", to length 1; "standardised", (x - mean) / std for each feature; or
             "standardised_unit", standardised and then to length 1.
-        num_features: F.
     """
 
     def __init__(self, scaling: str, num_features: int, **options: Any):

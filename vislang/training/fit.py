@@ -1,6 +1,6 @@
-"""One training for every system: a `TrainingSpec` says what is trained on what, `fit` does the rest.
+"""One training for every system: a subclass of `Training` says what is trained on what, `fit` does the rest.
 
-    settings -> data -> model -> config.json -> statistics without gradients -> stages of gradient descent -> report
+    settings -> data -> config.json -> model -> statistics without gradients -> stages of gradient descent -> report
 
 A run that is killed at any moment resumes exactly when the same command is given again.
 """
@@ -9,10 +9,11 @@ import argparse
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -28,55 +29,13 @@ from vislang.training.epoch_batches import EpochBatches
 _SHOWN = 10  # skipped images that are named
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingData:
-    """What a training learns from; systems add fields of their own.
-
-    Attributes:
-        config: the final settings.
-        vocabulary: the words of the model; None: it reads none.
-    """
-
-    config: Any
-    vocabulary: Vocabulary | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training that `fit` has started.
-
-    Attributes:
-        args: the command line; see `vislang.core.cli`.
-        data: what it learns from.
-        model: the network whose weights are the checkpoint.
-        description: the checkpoint's config.json.
-        started: `time.monotonic` at the start, in seconds.
-    """
-
-    args: argparse.Namespace
-    data: Any
-    model: keras.Model
-    description: dict[str, Any]
-    started: float
-
-    @property
-    def config(self) -> Any:
-        """The settings."""
-        return self.data.config
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start, to a tenth."""
-        return round(time.monotonic() - self.started, 1)
-
-
 @dataclass(frozen=True)
 class Stage:
     """A part of a training with its own task, batches and number of epochs.
 
     Attributes:
         make_batches: returns what the task trains on.
-        make_task: returns the compiled model that trains, given the run and the number of updates of the stage.
+        make_task: returns the compiled model that trains, given the number of updates of the stage.
         epochs: how many.
         folder: name of the stage's checkpoint inside --out; "": --out itself. The last stage has "".
         validate_updates: validate every so many updates; 0: once per epoch.
@@ -84,8 +43,8 @@ class Stage:
         callbacks: of this stage alone.
     """
 
-    make_batches: Callable[[Run], EpochBatches]
-    make_task: Callable[[Run, int], keras.Model]
+    make_batches: Callable[[], EpochBatches]
+    make_task: Callable[[int], keras.Model]
     epochs: int
     folder: str = ""
     validate_updates: int = 0
@@ -95,7 +54,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Report:
-    """What a training command says when it has finished.
+    """What a training command prints at the end.
 
     Attributes:
         values: for `--json`.
@@ -108,50 +67,76 @@ class Report:
     skipped: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class TrainingSpec:
-    """What a system's training consists of.
+class Training(ABC):
+    """The training of one system, as a command line describes it.
+
+    Args:
+        args: with preset, set, seed, out, json and what `read_data` reads.
 
     Attributes:
         kind: of the checkpoint.
         configs: settings by name of the preset.
-        read_data: reads what the command line names, given it and the settings of the preset.
-        make_model: builds the network.
-        describe: returns what config.json says beside kind, preset, config and seed; "data" has a "fingerprint".
-        stages: of the training; none where nothing is trained by gradients.
-        validate: returns the metrics of the current weights.
-        report: returns what is printed at the end, given the history.
         score: the metric, higher is better, that selects the best weights; None: the latest weights are kept.
-        initialize: sets what is computed from the data without gradients.
-        finish: adds to the checkpoint when all stages are done.
-    """
-
-    kind: str
-    configs: Mapping[str, Any]
-    read_data: Callable[[argparse.Namespace, Any], Any]
-    make_model: Callable[[Any], keras.Model]
-    describe: Callable[[argparse.Namespace, Any, keras.Model], dict[str, Any]]
-    stages: Callable[[Run], Sequence[Stage]]
-    validate: Callable[[Run], dict[str, float]]
-    report: Callable[[Run, list[Row]], Report]
-    score: str | None = None
-    initialize: Callable[[Run], None] | None = None
-    finish: Callable[[Run], None] | None = None
-
-
-def run_training(args: argparse.Namespace, spec: TrainingSpec) -> int:
-    """Train, print the report and return the exit code of the command.
-
-    Args:
-        args: with preset, set, seed, out, json and what `spec` reads.
-        spec: of the system.
+        config: the settings; final after `read_data`.
+        vocabulary: the words of the model; None: it reads none.
+        description: the checkpoint's config.json.
+        model: the network whose weights are the checkpoint.
 
     Raises:
-        ToolkitError: an unknown name or setting, or files that are missing, damaged or cannot be written.
+        ConfigError: an unknown preset or setting.
     """
-    run, rows = fit(args, spec)
-    report = spec.report(run, rows)
-    print(json.dumps(report.values) if args.json else report.text)
+
+    kind: ClassVar[str]
+    configs: ClassVar[Mapping[str, Any]]
+    score: ClassVar[str | None] = None
+    description: dict[str, Any]
+    model: Any
+
+    def __init__(self, args: argparse.Namespace):
+        self.started = time.monotonic()
+        self.args = args
+        self.config: Any = chosen_config(args, self.configs)
+        self.vocabulary: Vocabulary | None = None
+
+    @abstractmethod
+    def read_data(self) -> None:
+        """Read what the command line names into attributes."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what config.json holds beside kind, preset, config and seed; "data" has a "fingerprint"."""
+
+    @abstractmethod
+    def make_model(self) -> keras.Model:
+        """Build the network of `description`."""
+
+    def initialize(self) -> None:  # noqa: B027
+        """Set what is computed from the data without gradients."""
+
+    @abstractmethod
+    def stages(self) -> Sequence[Stage]:
+        """Return the stages; none where nothing is trained by gradients."""
+
+    @abstractmethod
+    def validate(self) -> dict[str, float]:
+        """Return the metrics of the current weights."""
+
+    def finish(self) -> None:  # noqa: B027
+        """Add to the checkpoint when all stages are done."""
+
+    @abstractmethod
+    def report(self, rows: list[Row]) -> Report:
+        """Return what is printed at the end, given the history."""
+
+
+def run_training(training: Training) -> int:
+    """Train, print the report and return the exit code of the command.
+
+    Raises:
+        ToolkitError: as for `fit`.
+    """
+    report = training.report(fit(training))
+    print(json.dumps(report.values) if training.args.json else report.text)
     for name, reason in list(report.skipped.items())[:_SHOWN]:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
     if len(report.skipped) > _SHOWN:
@@ -161,63 +146,52 @@ def run_training(args: argparse.Namespace, spec: TrainingSpec) -> int:
     return DONE
 
 
-def fit(args: argparse.Namespace, spec: TrainingSpec) -> tuple[Run, list[Row]]:
-    """Build everything, resume an earlier run if there is one, and train to the last epoch.
-
-    Args:
-        args: as for `run_training`.
-        spec: of the system.
-
-    Returns:
-        the run and its history, one row per epoch.
+def fit(training: Training) -> list[Row]:
+    """Build everything, resume an earlier run if any, train to the last epoch and return the history, a row per epoch.
 
     Raises:
-        ToolkitError: as for `run_training`.
+        ToolkitError: an unknown name, or files that are missing, damaged or cannot be written.
     """
-    started = time.monotonic()
-    config = chosen_config(args, spec.configs)
+    args = training.args
     require_writable_folder(args.out)
     import_backend_quietly()
     seed_everything(args.seed)
-    data = spec.read_data(args, config)
-    model = spec.make_model(data)
-    description = {"kind": spec.kind, "preset": args.preset, "config": to_json(data.config), "seed": args.seed}
-    description |= spec.describe(args, data, model)
-    checkpoints.start_or_continue(args.out, description, data.vocabulary)
-    run = Run(args, data, model, description, started)
-    if spec.initialize is not None:
-        spec.initialize(run)
-    stages = spec.stages(run)
+    training.read_data()
+    description = {"kind": training.kind, "preset": args.preset, "config": to_json(training.config), "seed": args.seed}
+    training.description = {**description, **training.describe()}
+    training.model = training.make_model()
+    checkpoints.start_or_continue(args.out, training.description, training.vocabulary)
+    training.initialize()
+    stages = training.stages()
     if not stages:
-        checkpoints.save_weights(model, args.out)
+        checkpoints.save_weights(training.model, args.out)
     rows: list[Row] = []
     previous: Path | None = None
     for stage in stages:
-        rows = _train_stage(run, spec, stage, rows, previous)
+        rows = _train_stage(training, stage, rows, previous)
         previous = args.out / stage.folder
-    if spec.finish is not None:
-        spec.finish(run)
-    return run, rows
+    training.finish()
+    return rows
 
 
-def _train_stage(run: Run, spec: TrainingSpec, stage: Stage, rows: list[Row], previous: Path | None) -> list[Row]:
+def _train_stage(training: Training, stage: Stage, rows: list[Row], previous: Path | None) -> list[Row]:
     """Train one stage, from the best weights of the previous one, and return the history of both."""
-    folder = run.args.out / stage.folder
-    checkpoints.start_or_continue(folder, run.description, run.data.vocabulary)
+    folder = training.args.out / stage.folder
+    checkpoints.start_or_continue(folder, training.description, training.vocabulary)
     keeper = ResumableTraining(
         folder,
-        lambda: spec.validate(run),
-        run.model,
-        score=spec.score,
+        training.validate,
+        training.model,
+        score=training.score,
         validate_updates=stage.validate_updates,
         num_kept=stage.num_kept,
     )
     if previous is not None:
-        checkpoints.load_weights(run.model, previous)
+        checkpoints.load_weights(training.model, previous)
         if not (folder / checkpoints.STATE).is_file():
-            checkpoints.save_weights(run.model, folder)  # the weights that this stage has to beat
+            checkpoints.save_weights(training.model, folder)  # the weights that this stage has to beat
         keeper.continue_from(rows)
-    batches = stage.make_batches(run)
-    task = stage.make_task(run, stage.epochs * len(batches))
-    tensorboard = vars(run.args).get("tensorboard")  # not every training has the option
+    batches = stage.make_batches()
+    task = stage.make_task(stage.epochs * len(batches))
+    tensorboard = vars(training.args).get("tensorboard")  # not every training has the option
     return fit_resumably(task, batches, keeper, epochs=stage.epochs, tensorboard=tensorboard, callbacks=stage.callbacks)

@@ -5,7 +5,7 @@ the diagonal, and `negatives` is bool [B, B], True where image i and sentence j 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras import ops
@@ -50,10 +50,7 @@ def summed_hinge(scores: Tensor, negatives: Tensor, margin: float) -> Tensor:
 
 
 def hardest_hinge(scores: Tensor, negatives: Tensor, margin: float) -> Tensor:
-    """Compute the two-way hinge over the hardest wrong pair of each query, summed over the batch.
-
-    Returns:
-        float32 scalar >= 0, at most `summed_hinge` of the same arguments.
+    """Compute the two-way hinge over the hardest wrong pair of each query, summed over the batch, float32 >= 0.
 
     References: Faghri et al. 2018 (VSE++), arXiv:1707.05612.
     """
@@ -79,6 +76,13 @@ def softmax_loss(scores: Tensor, negatives: Tensor) -> Tensor:
     of_images = ops.logsumexp(kept, axis=1) - right
     of_sentences = ops.logsumexp(kept, axis=0) - right
     return ops.mean(of_images) + ops.mean(of_sentences)
+
+
+def pair_loss(config: Any) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the loss of scores and negatives that settings name: "softmax", or "summed_hinge" with their margin."""
+    if config.loss == "softmax":
+        return softmax_loss
+    return lambda scores, negatives: summed_hinge(scores, negatives, config.margin)
 
 
 def l2_penalty(weights: Sequence[Tensor], strength: float) -> Tensor:

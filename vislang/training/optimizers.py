@@ -1,7 +1,7 @@
 """Optimizers: one description of algorithm, learning rate schedule and gradient clipping."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ class OptimizerConfig:
     """How a training updates the weights.
 
     Attributes:
-        kind: name of the algorithm, such as a key of `OPTIMIZERS`.
+        optimizer: name of the algorithm, such as a key of `OPTIMIZERS`.
         learning_rate: the highest learning rate.
         schedule: "constant"; "cosine", a linear warm-up followed by a cosine; or "step", which multiplies the rate by
             0.1 after each of `drops`.
@@ -38,7 +38,7 @@ class OptimizerConfig:
         weight_decay: share of every weight that is subtracted at each step, times the learning rate.
     """
 
-    kind: str
+    optimizer: str
     learning_rate: float
     schedule: str = "constant"
     warmup_steps: int = 200
@@ -51,6 +51,20 @@ class OptimizerConfig:
     momentum: float = 0.0
     weight_decay: float = 0.0
 
+    @classmethod
+    def of(cls, config: Any, **changes: Any) -> "OptimizerConfig":
+        """Return the settings of the optimizer among those of a training.
+
+        Args:
+            config: has fields of the same names.
+            **changes: fields that it lacks, or that differ.
+        """
+        values = {}
+        for field in fields(cls):
+            if hasattr(config, field.name):
+                values[field.name] = getattr(config, field.name)
+        return cls(**{**values, **changes})
+
 
 def make_optimizer(
     config: OptimizerConfig, steps: int, optimizers: Optimizers = OPTIMIZERS
@@ -58,20 +72,19 @@ def make_optimizer(
     """Build an optimizer.
 
     Args:
-        config: its settings.
         steps: updates of the whole training, over which the schedule extends.
-        optimizers: the algorithms that `config.kind` chooses from.
+        optimizers: the algorithms that `config.optimizer` chooses from.
     """
     options: dict[str, Any] = {"learning_rate": learning_rate(config, steps)}
     if config.clip_norm:
         options["global_clipnorm"] = config.clip_norm
     if config.clip_value:
         options["clipvalue"] = config.clip_value
-    if config.kind == "sgd":
+    if config.optimizer == "sgd":
         options["momentum"] = config.momentum
     if config.weight_decay:
         options["weight_decay"] = config.weight_decay
-    return optimizers[config.kind](**options)
+    return optimizers[config.optimizer](**options)
 
 
 def learning_rate(config: OptimizerConfig, steps: int) -> float | schedules.LearningRateSchedule:

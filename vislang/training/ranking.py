@@ -3,6 +3,7 @@
 Letters: B pairs, N descriptors, F feature width, T words, K scores of each pair.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,67 +12,35 @@ import keras
 import numpy as np
 from keras import ops
 
+from datasets.records import captions_of
 from eval.metrics.retrieval import retrieval_metrics, rsum
-from vislang.core.seeds import stream
 from vislang.features.descriptors import CachedDescriptors
-from vislang.text.vocabulary import Vocabulary
-from vislang.training.batching import BATCHING
+from vislang.training.cached_data import CachedTraining
 from vislang.training.callbacks import Row
-from vislang.training.epoch_batches import EpochBatches, image_descriptors, image_inputs, pad_sentences
-from vislang.training.fit import Report, Run
+from vislang.training.epoch_batches import SentenceBatches, image_descriptors, image_inputs
+from vislang.training.fit import Report, Stage
 from vislang.training.losses import l2_penalty
 
 Tensor = Any
 PairLoss = Callable[[Tensor, Tensor], Tensor]  # of scores float32 [B, B] and negatives bool [B, B]
 
 
-class PairBatches(EpochBatches):
+class PairBatches(SentenceBatches):
     """Matched pairs of image and sentence in seeded batches.
 
     Args:
-        words: word ids of each of M sentences.
-        image_of_sentence: int [M], rows of `descriptors`.
-        descriptors: of the images.
-        batch_size: pairs in a batch.
-        batching: a name in `BATCHING`.
         same_image_is_negative: whether two sentences of one image are negatives of each other's pairs.
-        seed: of the run.
-        first_epoch: see `EpochBatches`.
+        **options: those of `SentenceBatches`.
     """
 
-    def __init__(
-        self,
-        words: Sequence[Sequence[int]],
-        image_of_sentence: np.ndarray,
-        descriptors: CachedDescriptors,
-        *,
-        batch_size: int,
-        batching: str,
-        same_image_is_negative: bool,
-        seed: int,
-        first_epoch: int = 0,
-    ):
-        super().__init__(seed, first_epoch)
-        self.words = words
-        self.image_of_sentence = image_of_sentence
-        self.descriptors = descriptors
-        self.batch_size = batch_size
-        self.make_batches = BATCHING[batching]
+    def __init__(self, *data: Any, same_image_is_negative: bool, **options: Any):
+        super().__init__(*data, **options)
         self.same_image_is_negative = same_image_is_negative
-        self.lengths = np.array(list(map(len, words)))
-
-    def plan(self, epoch: int) -> list[np.ndarray]:
-        """Return row indices of the sentences of each batch, int [B]."""
-        return self.make_batches(self.lengths, self.batch_size, stream(self.seed, "batches", epoch))
 
     def batch(self, rows: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
-        """Return the inputs of `RankingTask` and int32 [B]; pairs with equal values are no negatives of each other.
-
-        The words are flat: Keras would take the T of the first batches for that of all.
-        """
-        images = self.image_of_sentence[rows].astype(np.int32)
-        inputs = image_inputs(images, self.descriptors)
-        inputs["words"] = pad_sentences([self.words[row] for row in rows]).ravel()
+        """Return the inputs of `RankingTask` and int32 [B]; pairs with equal values are no negatives of each other."""
+        images = self.images(rows)
+        inputs = {**image_inputs(images, self.descriptors), "words": self.flat_words(rows)}
         if self.same_image_is_negative:
             return inputs, np.arange(len(rows), dtype=np.int32)
         return inputs, images
@@ -90,7 +59,6 @@ class RankingTask(keras.Model):
 
     Args:
         model: takes {"descriptors": float32 [B, N, F], "words": int32 [B, T]} and returns float32 [K, B, B].
-        descriptors: of the training images.
         penalty: added to the loss; None: nothing.
     """
 
@@ -114,7 +82,6 @@ def ranking_loss(pair_loss: PairLoss, num_scores: int) -> Callable[[Tensor, Tens
 
     Args:
         pair_loss: the loss of one score, from scores float32 [B, B] and negatives bool [B, B].
-        num_scores: K.
 
     Returns:
         loss(groups int [B], scores float32 [K, B, B]): the sum over the K scores; see `PairBatches.batch` for groups.
@@ -128,39 +95,58 @@ def ranking_loss(pair_loss: PairLoss, num_scores: int) -> Callable[[Tensor, Tens
     return loss
 
 
-def pair_batches(run: Run, encode: Callable[[str, Any, Vocabulary], list[int]], first_epoch: int = 0) -> PairBatches:
-    """Return the training captions with their images, in seeded batches.
+class RankingTraining(CachedTraining):
+    """The training of a ranker: one stage, of which the weights with the highest rsum on dev are kept.
 
-    Args:
-        run: a training on `CachedData`.
-        encode: returns the word ids of a sentence, given it, the settings and the vocabulary; never none.
-        first_epoch: see `EpochBatches`.
+    The network scores pairs as `RankingTask` takes it. Settings: those of `PairBatches`, epochs and validate_updates.
     """
-    config = run.config
-    sentences, image_of_sentence = run.data.captions()
-    return PairBatches(
-        [encode(sentence, config, run.data.vocabulary) for sentence in sentences],
-        image_of_sentence,
-        run.data.descriptors,
-        batch_size=config.batch_size,
-        batching=config.batching,
-        same_image_is_negative=config.same_image_is_negative,
-        seed=run.args.seed,
-        first_epoch=first_epoch,
-    )
 
+    score = "rsum"
+    first_epoch = 0  # see `EpochBatches`
+    num_kept = 1  # see `Stage`
 
-def retrieval_row(ranks: Any) -> dict[str, float]:
-    """Return rsum and the recalls of `eval.metrics.retrieval`, for a row of the history.
+    @abstractmethod
+    def encode(self, sentence: str) -> list[int]:
+        """Return the word ids of a sentence; never none."""
 
-    Args:
-        ranks: from `eval.metrics.ranking`.
-    """
-    metrics = retrieval_metrics(ranks).to_json()
-    return {"rsum": rsum(metrics), **metrics}
+    @abstractmethod
+    def make_task(self, updates: int) -> RankingTask:
+        """Return the compiled model that trains the ranker for so many updates."""
 
+    @abstractmethod
+    def dev_ranks(self, images: Any, sentences: Any, image_of_sentence: np.ndarray) -> Any:
+        """Return the ranks, from `eval.metrics.ranking`, of the encoded dev split."""
 
-def report_rsum(run: Run, rows: list[Row]) -> Report:
-    """Return what the command of a ranker's training prints."""
-    text = f"{run.args.out}: best dev rsum {rows[-1]['best']:.1f} after {len(rows)} epochs"
-    return Report(rows[-1], text, {})
+    def stages(self) -> list[Stage]:
+        """Return the only stage."""
+        config = self.config
+        updates = config.validate_updates
+        return [Stage(self.batches, self.make_task, config.epochs, validate_updates=updates, num_kept=self.num_kept)]
+
+    def batches(self) -> PairBatches:
+        """Return the training captions with their images, in seeded batches."""
+        sentences, image_of_sentence = self.captions()
+        return PairBatches(
+            list(map(self.encode, sentences)),
+            image_of_sentence,
+            self.descriptors,
+            batch_size=self.config.batch_size,
+            batching=self.config.batching,
+            same_image_is_negative=self.config.same_image_is_negative,
+            seed=self.args.seed,
+            first_epoch=self.first_epoch,
+        )
+
+    def validate(self) -> dict[str, float]:
+        """Rank the dev split in both directions and return rsum and the recalls."""
+        trained = self.trained_model()
+        sentences, image_of_sentence = captions_of(self.dev)
+        images = trained.encode_cached(self.cache, self.dev_ids())
+        ranks = self.dev_ranks(images, trained.encode_sentences(sentences), image_of_sentence)
+        metrics = retrieval_metrics(ranks).to_json()
+        return {"rsum": rsum(metrics), **metrics}
+
+    def report(self, rows: list[Row]) -> Report:
+        """Return the best rsum."""
+        text = f"{self.args.out}: best dev rsum {rows[-1]['best']:.1f} after {len(rows)} epochs"
+        return Report(rows[-1], text, {})

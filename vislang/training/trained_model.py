@@ -3,13 +3,14 @@
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from vislang.core.config import from_json
 from vislang.core.errors import CheckpointError, DataError
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import CachedDescriptors, check_weights
@@ -34,6 +35,9 @@ class TrainedModel:
 
     kind: ClassVar[str]  # as in config.json
     has_words: ClassVar[bool] = True
+    config_class: ClassVar[type[Any]]
+    network_class: ClassVar[Callable[..., Any]]  # of the config, the number of words and the entries of `sizes`
+    sizes: ClassVar[tuple[str, ...]] = ("num_features",)  # entries of the description
     backbone_entries: ClassVar[tuple[str, ...]] = ("name", "weights")  # that a description must have
 
     network: Any
@@ -43,13 +47,17 @@ class TrainedModel:
 
     @classmethod
     def build_network(cls, description: dict[str, Any], vocabulary: Vocabulary | None) -> Any:
-        """Build the network that a description says, without its weights.
+        """Build the network of a description, without its weights.
 
         Raises:
             KeyError: the description lacks an entry.
             ConfigError: settings that this version does not know.
         """
-        raise NotImplementedError
+        config = from_json(cls.config_class, description["config"])
+        sizes = [description[name] for name in cls.sizes]
+        if vocabulary is not None:
+            sizes.insert(0, len(vocabulary))
+        return cls.network_class(config, *sizes)
 
     @classmethod
     def read(
@@ -69,6 +77,7 @@ class TrainedModel:
         Raises:
             CheckpointError: missing, damaged or of another kind.
             ConfigError: settings that this version does not know.
+            DataError: weights of the backbone other than in training, where it is part of the model.
         """
         folder = Path(folder)
         description = checkpoints.read_settings(folder, cls.kind)
@@ -82,7 +91,11 @@ class TrainedModel:
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
         checkpoints.load_weights(network, folder, network_weights)
-        return cls(network, vocabulary, description, backbone_weights=backbone_weights)
+        return cls(network, vocabulary, description, backbone_weights=backbone_weights).with_files(folder)
+
+    def with_files(self, folder: Path) -> Self:
+        """Return the model with what else its checkpoint folder and its backbone hold."""
+        return self
 
     @property
     def config(self) -> Any:
@@ -144,7 +157,6 @@ class TrainedModel:
 
         Args:
             sources: paths, bytes, PIL images or arrays.
-            options: how they are read.
             layers: feature layers; None: those of the settings.
 
         Raises:

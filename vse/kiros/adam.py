@@ -1,4 +1,4 @@
-"""The optimiser that the original ranker really used."""
+"""The optimizer of the original ranker's code."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from keras import ops
 class KirosAdam(keras.optimizers.Adam):
     """Adam with the original code's bias corrections, 0.1^t and 0.001^t in place of 0.9^t and 0.999^t.
 
-    For a constant gradient its steps are 3.5 times the learning rate at first, 6.6 times at the twelfth and fall to
-    once the rate after some thousand. Epsilon (1e-8) is added outside the square root.
+    For a constant gradient its step is 3.5 times the learning rate at first, 6.6 times at step 12, and once after some
+    thousand. Epsilon (1e-8) is added outside the square root.
 
     References: code of Kiros et al. 2014, arXiv:1411.2539.
     """
@@ -19,15 +19,13 @@ class KirosAdam(keras.optimizers.Adam):
         super().__init__(learning_rate=learning_rate, epsilon=epsilon, **options)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Move one variable."""
+        """Update one variable."""
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
         step = ops.cast(self.iterations + 1, variable.dtype)
-        first_kept = 1.0 - self.beta_1  # what the original raises to the power t
-        second_kept = 1.0 - self.beta_2
-        correction = ops.sqrt(1.0 - ops.power(ops.cast(second_kept, variable.dtype), step)) / (
-            1.0 - ops.power(ops.cast(first_kept, variable.dtype), step)
-        )
+        first = ops.power(ops.cast(1.0 - self.beta_1, variable.dtype), step)
+        second = ops.power(ops.cast(1.0 - self.beta_2, variable.dtype), step)
+        correction = ops.sqrt(1.0 - second) / (1.0 - first)
         index = self._get_variable_index(variable)
         mean = self._momentums[index]
         square = self._velocities[index]

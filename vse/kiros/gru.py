@@ -12,7 +12,7 @@ Tensor = Any
 class OriginalGRUCell(keras.layers.Layer):
     """One step of the original's GRU.
 
-        [r|u] = sigmoid(e W + b + h U)          r resets, u keeps the old state
+        [r|u] = sigmoid(e W + b + h U)          r: reset gate, u: update gate
         c     = tanh(e Wx + bx + r * (h Ux))    the reset gate acts after the recurrent product
         h'    = u * h + (1 - u) * c
 
@@ -30,11 +30,11 @@ class OriginalGRUCell(keras.layers.Layer):
         self.units = self.state_size = self.output_size = units
 
     def get_config(self) -> dict[str, Any]:
-        """Give what rebuilds the cell."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "units": self.units}
 
     def build(self, input_shape: tuple) -> None:
-        """Make the weights: uniform +-0.1 from words, orthogonal blocks between states, zero biases."""
+        """Create the weights: uniform +-0.1 from words, orthogonal blocks between states, zero biases."""
         width = input_shape[-1]
         units = self.units
         uniform = keras.initializers.RandomUniform(-0.1, 0.1)
@@ -57,7 +57,7 @@ class OriginalGRUCell(keras.layers.Layer):
 
 
 def _orthogonal_blocks(shape: tuple[int, int], dtype: Any = None) -> Tensor:
-    """Give square orthogonal blocks side by side, as the original does for U and Ux."""
+    """Return square orthogonal blocks side by side, as the original initializes U and Ux."""
     rows, columns = shape
     blocks = [keras.initializers.Orthogonal()((rows, rows), dtype=dtype) for _ in range(columns // rows)]
     return ops.concatenate(blocks, axis=1)

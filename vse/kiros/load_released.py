@@ -1,4 +1,4 @@
-"""Models released by the original ranker: a NumPy archive and two pickles, read without running anything from them."""
+"""Models released by the original ranker: a NumPy archive and two pickles, read without executing them."""
 
 import io
 import pickle
@@ -13,10 +13,10 @@ from vislang.core.errors import CheckpointError
 from vislang.core.files import UNREADABLE
 from vislang.text.vocabulary import END, UNKNOWN, Vocabulary
 from vse.config import VseConfig
-from vse.inference import KIND, TrainedRanker
+from vse.inference import TrainedRanker
 from vse.model import Ranker
 
-_END = 0  # the original's numbers
+_END = 0  # the original's ids
 _UNKNOWN = 1
 _FIRST_WORD = 2
 _MAX_PICKLE_BYTES = 64 * 2**20
@@ -26,7 +26,7 @@ _NEXT_STEP = (
 
 
 class _PlainData(pickle.Unpickler):
-    """Reads numbers, words, lists and (ordered) dictionaries; anything else that a pickle can name is refused."""
+    """Reads numbers, words, lists and (ordered) dictionaries; any other class is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -41,7 +41,7 @@ def read_original(path: str | Path, backbone_weights: str | Path | None = None) 
         path: the ".npz" file; its dictionary and options lie beside it.
 
     Returns:
-        a ranker for features of VGG-19's fc7 (which it scales to length 1 itself) and text split at white space.
+        a ranker for features of VGG-19's fc7 and text split at white space.
 
     Raises:
         CheckpointError: a file that is missing, damaged, hostile or of another model.
@@ -65,8 +65,8 @@ def read_original(path: str | Path, backbone_weights: str | Path | None = None) 
             margin=float(options.get("margin", 0.2)),
             layers=("fc7@center-crop-224-bgr-mean/v1",),
         )
-        words = {int(number): str(word) for word, number in dictionary.items()}
-        kept = [words[number] for number in range(_FIRST_WORD, num_rows)]
+        words = {int(index): str(word) for word, index in dictionary.items()}
+        kept = [words[index] for index in range(_FIRST_WORD, num_rows)]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path}: its options or dictionary do not fit its weights ({error}); {_NEXT_STEP}"
@@ -74,7 +74,13 @@ def read_original(path: str | Path, backbone_weights: str | Path | None = None) 
     vocabulary = Vocabulary(kept)
     network = Ranker(config, len(vocabulary), num_features)
     _assign(network, arrays, path)
-    description = {"kind": KIND, "preset": "original", "seed": None, "config": to_json(config), "data": {}}
+    description = {
+        "kind": TrainedRanker.kind,
+        "preset": "original",
+        "seed": None,
+        "config": to_json(config),
+        "data": {},
+    }
     description["backbone"] = {"name": "vgg19", "weights": {}}
     return TrainedRanker(network, vocabulary, description, backbone_weights=backbone_weights)
 
@@ -105,10 +111,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
             arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
     except UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read ({error}); {_NEXT_STEP}") from error
-    missing = []
-    for name in ("Wemb", "ff_image_W", "ff_image_b"):
-        if name not in arrays:
-            missing.append(name)
+    missing = [name for name in ("Wemb", "ff_image_W", "ff_image_b") if name not in arrays]
     if missing:
         raise CheckpointError(f"{path} holds no {', '.join(missing)}; {_NEXT_STEP}")
     return arrays

@@ -11,7 +11,7 @@ import pytest
 from vislang.core.errors import CheckpointError
 from vislang.training import checkpoints
 from vislang.training.epoch_batches import EpochBatches
-from vislang.training.fit import Report, Stage, TrainingData, TrainingSpec, fit, run_training
+from vislang.training.fit import Report, Stage, Training, fit, run_training
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
 
@@ -42,36 +42,44 @@ class Scale(keras.Model):
         return values @ self.scale
 
 
-def make_task(run, updates):
-    task = run.model
-    settings = OptimizerConfig("sgd", run.config.learning_rate)
-    compile_task(task, make_optimizer(settings, updates), "mean_squared_error")
-    return task
+class ToyTraining(Training):
+    kind = "toy"
+    score = "score"
+    skipped = {}
+
+    def read_data(self):
+        pass
+
+    def describe(self):
+        return {"data": {"fingerprint": "0" * 8}}
+
+    def make_model(self):
+        return Scale()
+
+    def make_task(self, updates):
+        settings = OptimizerConfig("sgd", self.config.learning_rate)
+        compile_task(self.model, make_optimizer(settings, updates), "mean_squared_error")
+        return self.model
+
+    def stages(self):
+        found = []
+        if self.config.second_epochs:
+            found.append(Stage(lambda: Ones(0), self.make_task, self.config.epochs, folder="first"))
+            found.append(Stage(lambda: Ones(0), self.make_task, self.config.second_epochs))
+        elif self.config.epochs:
+            found.append(Stage(lambda: Ones(0), self.make_task, self.config.epochs))
+        return found
+
+    def validate(self):
+        return {"score": float(np.asarray(self.model.scale)[0, 0])}
+
+    def report(self, rows):
+        return Report({"epochs": len(rows)}, f"{len(rows)} epochs", self.skipped)
 
 
-def stages(run):
-    found = []
-    if run.config.second_epochs:
-        found.append(Stage(lambda run: Ones(0), make_task, run.config.epochs, folder="first"))
-        found.append(Stage(lambda run: Ones(0), make_task, run.config.second_epochs))
-    elif run.config.epochs:
-        found.append(Stage(lambda run: Ones(0), make_task, run.config.epochs))
-    return found
-
-
-def spec_of(config, skipped=(), **changes):
-    parts = {
-        "kind": "toy",
-        "configs": {"best": config},
-        "read_data": lambda args, config: TrainingData(config=config),
-        "make_model": lambda data: Scale(),
-        "describe": lambda args, data, model: {"data": {"fingerprint": "0" * 8}},
-        "stages": stages,
-        "validate": lambda run: {"score": float(np.asarray(run.model.scale)[0, 0])},
-        "score": "score",
-        "report": lambda run, rows: Report({"epochs": len(rows)}, f"{len(rows)} epochs", dict(skipped)),
-    }
-    return TrainingSpec(**{**parts, **changes})
+def training(config, args, **changes):
+    """A training whose methods and attributes in `changes` replace those of `ToyTraining`."""
+    return type("Changed", (ToyTraining,), {"configs": {"best": config}, **changes})(args)
 
 
 def arguments(out, **changes):
@@ -86,20 +94,21 @@ def saved_scale(folder):
 
 def test_a_second_stage_starts_from_the_best_of_the_first_and_counts_on(tmp_path):
     whole = tmp_path / "whole"
-    run, rows = fit(arguments(whole), spec_of(ToyConfig(second_epochs=3)))
+    toy = training(ToyConfig(second_epochs=3), arguments(whole))
+    rows = fit(toy)
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
     assert rows == json.loads((whole / "history.json").read_text())
     assert rows[:2] == json.loads((whole / "first" / "history.json").read_text())
     assert rows[2]["score"] > rows[1]["score"] == pytest.approx(saved_scale(whole / "first"))
     assert saved_scale(whole) == rows[-1]["best"] == rows[-1]["score"]
-    assert run.description["config"]["second_epochs"] == 3
+    assert toy.description["config"]["second_epochs"] == 3
 
 
 def test_weights_that_never_get_better_are_those_of_the_first_stage(tmp_path):
     def validate(run):
         return {"score": -float(np.asarray(run.model.scale)[0, 0])}
 
-    _, rows = fit(arguments(tmp_path), spec_of(ToyConfig(second_epochs=1), validate=validate))
+    rows = fit(training(ToyConfig(second_epochs=1), arguments(tmp_path), validate=validate))
     assert saved_scale(tmp_path) == saved_scale(tmp_path / "first") == -rows[0]["score"]
     assert {row["best"] for row in rows} == {rows[0]["score"]}
 
@@ -108,24 +117,23 @@ def test_without_a_score_the_latest_weights_are_kept(tmp_path):
     def validate(run):
         return {"dev_loss": float(np.asarray(run.model.scale)[0, 0])}
 
-    _, rows = fit(arguments(tmp_path), spec_of(ToyConfig(epochs=3), validate=validate, score=None))
+    rows = fit(training(ToyConfig(epochs=3), arguments(tmp_path), validate=validate, score=None))
     assert saved_scale(tmp_path) == rows[-1]["dev_loss"]
     assert "best" not in rows[0]
 
 
 def test_without_stages_the_weights_are_saved_as_they_were_initialized(tmp_path):
-    spec = spec_of(ToyConfig(epochs=0), initialize=lambda run: run.model.scale.assign([[7.0]]))
-    _, rows = fit(arguments(tmp_path), spec)
-    assert rows == []
+    initialize = lambda run: run.model.scale.assign([[7.0]])  # noqa: E731
+    assert fit(training(ToyConfig(epochs=0), arguments(tmp_path), initialize=initialize)) == []
     assert saved_scale(tmp_path) == 7.0
 
 
 def test_what_was_skipped_is_told_and_changes_the_exit_code(tmp_path, capsys):
-    assert run_training(arguments(tmp_path / "whole"), spec_of(ToyConfig(epochs=1))) == 0
+    assert run_training(training(ToyConfig(epochs=1), arguments(tmp_path / "whole"))) == 0
     assert json.loads(capsys.readouterr().out) == {"epochs": 1}
     skipped = {f"{index}.jpg": "is no image" for index in range(12)}
     words = arguments(tmp_path / "part", json=False)
-    assert run_training(words, spec_of(ToyConfig(epochs=1), skipped=skipped)) == 3
+    assert run_training(training(ToyConfig(epochs=1), words, skipped=skipped)) == 3
     printed = capsys.readouterr()
     assert printed.out == "1 epochs\n"
     lines = [line for line in printed.err.splitlines() if line.startswith("skipped")]
@@ -134,21 +142,21 @@ def test_what_was_skipped_is_told_and_changes_the_exit_code(tmp_path, capsys):
 
 
 def test_another_run_in_the_folder_is_refused_before_statistics_are_computed(tmp_path):
-    fit(arguments(tmp_path), spec_of(ToyConfig(epochs=1)))
+    fit(training(ToyConfig(epochs=1), arguments(tmp_path)))
 
     def initialize(run):
         raise AssertionError("computed statistics for a run that cannot start")
 
     with pytest.raises(CheckpointError, match="its seed differ"):
-        fit(arguments(tmp_path, seed=1), spec_of(ToyConfig(epochs=1), initialize=initialize))
-    other = spec_of(ToyConfig(epochs=1), describe=lambda args, data, model: {"data": {"fingerprint": "1"}})
+        fit(training(ToyConfig(epochs=1), arguments(tmp_path, seed=1), initialize=initialize))
+    other = training(ToyConfig(epochs=1), arguments(tmp_path), describe=lambda run: {"data": {"fingerprint": "1"}})
     with pytest.raises(CheckpointError, match="its data differ"):
-        fit(arguments(tmp_path), other)
+        fit(other)
 
 
 def test_finish_adds_to_the_checkpoint_after_the_last_stage(tmp_path):
     def finish(run):
         (run.args.out / "extra.json").write_text(json.dumps(len(list(run.args.out.glob("history.json")))))
 
-    fit(arguments(tmp_path), spec_of(ToyConfig(epochs=1), finish=finish))
+    fit(training(ToyConfig(epochs=1), arguments(tmp_path), finish=finish))
     assert (tmp_path / "extra.json").read_text() == "1"

@@ -1,0 +1,62 @@
+"""What the commands that train share."""
+
+import argparse
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vislang.core.cli import add_preset, command_parser, run_command
+
+
+def training_parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a training command, with the options that all of them have but `--preset`.
+
+    Args:
+        module: the command, such as "vse.train".
+        description: what `--help` says first.
+    """
+    parser = command_parser(module, description)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="checkpoint folder")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    return parser
+
+
+def cached_training_parser(module: str, description: str | None, presets: Mapping[str, Any]) -> argparse.ArgumentParser:
+    """Return the parser of a training on captions and cached features.
+
+    Args:
+        module: as for `training_parser`.
+        description: as for `training_parser`.
+        presets: config of each preset; "best" is the default.
+    """
+    parser = training_parser(module, description)
+    parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
+    parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
+    parser.add_argument("--cache", required=True, type=Path, help="feature cache made by vislang.features.extract")
+    parser.add_argument("--backbone", default="mobilenet_v2", help="whose features (default: %(default)s)")
+    add_preset(parser, presets, "best")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as restval=train"
+    )
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
+    return parser
+
+
+def train(parser: argparse.ArgumentParser, argv: list[str] | None, module: str, name: str) -> int:
+    """Run a training command; see `vislang.core.cli` for exit codes.
+
+    Args:
+        argv: the command line; None: that of the process.
+        module: holds the subclass of `vislang.training.fit.Training`, imported after the command line is parsed.
+        name: of the subclass.
+    """
+    args = parser.parse_args(argv)
+
+    def body() -> int:
+        from vislang.training.fit import run_training
+
+        return run_training(getattr(importlib.import_module(module), name)(args))
+
+    return run_command(body)
