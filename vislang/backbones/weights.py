@@ -1,6 +1,7 @@
 """Where weights come from, how they are read, and the fingerprint by which features remember them."""
 
 import hashlib
+import importlib.metadata
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,6 +36,18 @@ def find_weights(name: str, files: Iterable[str], given: str | Path | None) -> P
     if found is not None and found.parent == pretrained.PRETRAINED:
         pretrained.verify(found)
     return found
+
+
+def packaged_file(package: str, name: str) -> Path | None:
+    """Find a file that an installed pip package carries, without importing the package; None when there is none."""
+    try:
+        files = importlib.metadata.files(package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name == name:
+            return Path(str(file.locate()))
+    return None
 
 
 def read_model(path: Path) -> Any:

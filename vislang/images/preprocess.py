@@ -33,6 +33,7 @@ _VALUES = {
     "raw": Preprocessing("0..255"),
     "unit": Preprocessing("0..1", divisor=255.0),
     "tf": Preprocessing("-1..1", divisor=127.5, mean=(1.0, 1.0, 1.0)),
+    "lite": Preprocessing("(0..255 - 127) / 128", divisor=128.0, mean=(127 / 128,) * 3),
     # ImageNet means of the Caffe models, in BGR order: Simonyan & Zisserman 2014; SqueezeNet rounds them.
     "bgr-mean": Preprocessing("BGR minus mean", step=BGR, mean=(103.939, 116.779, 123.68)),
     "bgr-104": Preprocessing("BGR minus rounded mean", step=BGR, mean=(104.0, 117.0, 123.0)),
@@ -40,7 +41,7 @@ _VALUES = {
     "bgr-drawn": Preprocessing("BGR minus mean", step=BGR, mean=(164.76139251, 167.47864617, 181.13838569)),
     "imagenet": Preprocessing("z-scores", divisor=255.0, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
 }
-_SIZES = (64, 96, 128, 160, 192, 224, 227, 240, 256, 299, 320, 384, 448)
+_SIZES = (64, 96, 128, 160, 192, 224, 227, 240, 256, 260, 299, 320, 384, 448)
 
 
 def _every_size() -> dict[str, Preprocessing]:
