@@ -76,7 +76,7 @@ def cached_cells(model: Any, cache: Any, ids: Sequence[str]) -> Iterator[np.ndar
     check_weights(cache, trained_on)
     layers = cell_layers(model.config.layers)
     for start in range(0, len(ids), _IMAGES):
-        some = CachedDescriptors(cache, trained_on["name"], layers, ids[start : start + _IMAGES])
+        some = CachedDescriptors([(cache, ids[start : start + _IMAGES])], trained_on["name"], layers)
         cells = np.asarray(some.rows(np.arange(len(some))), np.float32)
         side = round(cells.shape[1] ** 0.5)
         yield from cells.reshape(len(cells), side, side, -1)

@@ -5,6 +5,7 @@ pre:LAYER        its values before the activation that the layer holds
 blob:NAME        of Caffe's networks: what is left in a blob in the end
 KIND-PROPOSALS   of regions: KIND of REGION_KINDS, PROPOSALS of `vislang.features.regions.proposers.PROPOSERS`
 NAME@WHAT        any of these with a preprocessing other than the backbone's own: its name, or a size such as 320
+BACKBONE::NAME   any of these of another backbone than the one that the command names
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ LAYER = "layer"
 BLOB = "blob"
 REGION_KINDS = ("boxes", "regions", "crops", "described")
 _BEFORE_RELU = "pre:"
+_BACKBONE = "::"
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class FeatureName:
     proposals: str = ""  # how regions are proposed, such as "grid"; "" where there are none
     preprocessing: str = ""  # its name or a size; "" for the backbone's own
     before_relu: bool = False  # whether the values before the layer's own activation are meant
+    backbone: str = ""  # "" for the one that a command or checkpoint names
 
     @classmethod
     def parse(cls, text: str) -> "FeatureName":
@@ -34,10 +37,14 @@ class FeatureName:
         Raises:
             ConfigError: it names no layer.
         """
-        name, _, preprocessing = text.partition("@")
+        backbone, separator, rest = text.partition(_BACKBONE)
+        if not separator:
+            backbone = ""
+            rest = text
+        name, _, preprocessing = rest.partition("@")
         kind, _, proposals = name.partition("-")
         if kind in REGION_KINDS and proposals:
-            return cls("", kind, proposals, preprocessing)
+            return cls("", kind, proposals, preprocessing, backbone=backbone)
         layer = name.removeprefix(_BEFORE_RELU)
         kind = LAYER
         if layer.startswith("blob:"):
@@ -45,7 +52,7 @@ class FeatureName:
         layer = layer.removeprefix(f"{kind}:")
         if not layer:
             raise ConfigError(f"{text!r} names no feature, expected one such as pooled, grid@320 or regions-grid")
-        return cls(layer, kind, "", preprocessing, name.startswith(_BEFORE_RELU))
+        return cls(layer, kind, "", preprocessing, name.startswith(_BEFORE_RELU), backbone)
 
     @property
     def is_of_regions(self) -> bool:
@@ -54,8 +61,8 @@ class FeatureName:
 
     @property
     def stored(self) -> str:
-        """The name without its preprocessing: what a loaded backbone and a cache's group call it."""
-        return str(replace(self, preprocessing=""))
+        """The name without backbone and preprocessing: what a loaded backbone and a cache's group call it."""
+        return str(replace(self, preprocessing="", backbone=""))
 
     def of_kind(self, kind: str) -> "FeatureName":
         """Return the name of another kind of features of the same regions.
@@ -68,7 +75,12 @@ class FeatureName:
         return replace(self, kind=kind)
 
     def in_cache(self, backbone: str) -> tuple[str, str]:
-        """Return what a feature cache calls the backbone and this feature of it, such as ("compact@320", "grid")."""
+        """Return what a feature cache calls the backbone and this feature of it, such as ("compact@320", "grid").
+
+        Args:
+            backbone: whose feature it is, where the name says none.
+        """
+        backbone = self.backbone or backbone
         if self.preprocessing:
             backbone = f"{backbone}@{self.preprocessing}"
         return backbone, self.stored
@@ -84,4 +96,6 @@ class FeatureName:
             name = _BEFORE_RELU + name
         if self.preprocessing:
             name = f"{name}@{self.preprocessing}"
+        if self.backbone:
+            name = f"{self.backbone}{_BACKBONE}{name}"
         return name

@@ -11,7 +11,7 @@ from keras import ops
 from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import full_preprocessing_name
 from vislang.core.errors import ConfigError, DataError
-from vislang.features.cache.reader import FeatureCache
+from vislang.features.cache.reader import FeatureCache, resident_rows
 
 Tensor = Any
 
@@ -20,7 +20,8 @@ def full_name(text: str, backbone: str) -> str:
     """Write out the preprocessing of a feature such as "pooled@320", which a checkpoint stores."""
     name = FeatureName.parse(text)
     if name.preprocessing:
-        name = replace(name, preprocessing=full_preprocessing_name(backbone, name.preprocessing) or "")
+        whose = name.backbone or backbone
+        name = replace(name, preprocessing=full_preprocessing_name(whose, name.preprocessing) or "")
     return str(name)
 
 
@@ -45,17 +46,16 @@ def join_layers(features: Sequence[Tensor]) -> Tensor:
 
 
 class CachedDescriptors:
-    """The descriptors of a list of images, from the feature cache.
+    """The descriptors of a list of images, from one feature cache or several.
 
     Args:
-        cache: an open cache.
-        backbone: its name in the cache.
+        sources: open caches, and which of their images, in the order of row numbers.
+        backbone: its name in the caches.
         layers: the `layers` of a config.
-        ids: the images, in the order of row numbers.
     """
 
-    def __init__(self, cache: FeatureCache, backbone: str, layers: Sequence[str], ids: Sequence[str]):
-        self._parts = [cache.resident(*FeatureName.parse(layer).in_cache(backbone), ids) for layer in layers]
+    def __init__(self, sources: Sequence[tuple[FeatureCache, Sequence[str]]], backbone: str, layers: Sequence[str]):
+        self._parts = [resident_rows(sources, *FeatureName.parse(layer).in_cache(backbone)) for layer in layers]
         self.is_resident = all(part.is_resident for part in self._parts)
         self.num_features = sum(part.shape[-1] for part in self._parts)
         vectors = itertools.takewhile(lambda part: len(part.shape) == 2, self._parts[::-1])

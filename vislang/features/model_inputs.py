@@ -36,14 +36,13 @@ def encode_layers(
     """
     streams = []
     stored_names = []
-    groups: dict[str | None, list[str]] = {}
+    groups: dict[tuple[str, str | None], list[str]] = {}
     for layer in layers:
-        groups.setdefault(FeatureName.parse(layer).preprocessing or None, []).append(layer)
-    for preprocessing, group in groups.items():
+        name = FeatureName.parse(layer)
+        groups.setdefault((name.backbone or trained_on["name"], name.preprocessing or None), []).append(layer)
+    for (name, preprocessing), group in groups.items():
         stored = [FeatureName.parse(layer).stored for layer in group]
-        backbone = with_regions(
-            _backbone(trained_on["name"], preprocessing, options.weights), stored, options.proposals
-        )
+        backbone = with_regions(_backbone(name, preprocessing, options.weights), stored, options.proposals)
         _check(backbone, group, trained_on["weights"])
         streams.append(encode_batches(backbone, sources, stored, batch_size=options.batch_size, strict=options.strict))
         stored_names.append(dict(zip(group, stored, strict=True)))

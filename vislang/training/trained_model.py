@@ -142,7 +142,7 @@ class TrainedModel:
             DataError: an image is not there, or the features were made with other weights.
         """
         check_weights(cache, self.description["backbone"])
-        return CachedDescriptors(cache, self.backbone, self.config.layers, ids)
+        return CachedDescriptors([(cache, ids)], self.backbone, self.config.layers)
 
     def reading_options(self, options: ReadingOptions) -> ReadingOptions:
         """Return the options with `backbone_weights` where they name no weights file."""

@@ -118,10 +118,11 @@ class FeatureCache:
         budget_bytes: int = DEVICE_BUDGET,
     ) -> FeatureRows:
         """Return rows for training: on the compute device if they fit `budget_bytes`, else read from the file."""
-        stored = self._find(backbone, layer)
-        positions = self._rows_of(ids)
-        fits = len(positions) * row_bytes(stored.shape) <= budget_bytes
-        return FeatureRows(self._map(stored), positions, resident=fits)
+        return resident_rows([(self, ids)], backbone, layer, budget_bytes=budget_bytes)
+
+    def row_source(self, backbone: str, layer: str, ids: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return all rows of a layer, float16 [N, ...], read where they are used, and int64 [M], those of the images."""
+        return self._map(self._find(backbone, layer)), self._rows_of(ids)
 
     def _rows_of(self, ids: Sequence[str] | None) -> np.ndarray:
         if ids is None:
@@ -148,3 +149,35 @@ class FeatureCache:
             mapped = np.memmap(self.path, FLOAT16, "r", stored.offset, stored.shape)
             self._maps[stored.offset] = mapped.view(np.ndarray)  # a memmap's own indexing costs microseconds per call
         return self._maps[stored.offset]
+
+
+def resident_rows(
+    sources: Sequence[tuple[FeatureCache, Sequence[str] | None]],
+    backbone: str,
+    layer: str,
+    *,
+    budget_bytes: int = DEVICE_BUDGET,
+) -> FeatureRows:
+    """Return rows of several caches, one cache after the other, for training; see `FeatureCache.resident`.
+
+    Args:
+        sources: open caches, and which of their images in which order; None: all.
+        backbone: a name, or "name@preprocessing" where the preprocessing is not the backbone's own.
+        layer: a layer.
+        budget_bytes: memory of the compute device that the rows may take.
+
+    Raises:
+        DataError: a layer or image is missing, or the caches differ in the layer's key or shape.
+    """
+    (first, _) = sources[0]
+    rows = []
+    for cache, ids in sources:
+        difference = cache.key(backbone, layer).difference(first.key(backbone, layer))
+        if difference or cache.shape(backbone, layer)[1:] != first.shape(backbone, layer)[1:]:
+            raise DataError(
+                f"{cache.path}: {backbone}/{layer} is not as in {first.path}: {difference or 'another shape'};"
+                f" extract it again: {extract_command(backbone, layer, 'NEW')}"
+            )
+        rows.append(cache.row_source(backbone, layer, ids))
+    total = sum(len(positions) * row_bytes(stored.shape) for stored, positions in rows)
+    return FeatureRows(rows, resident=total <= budget_bytes)
