@@ -121,7 +121,7 @@ class FeatureCache:
         return resident_rows([(self, ids)], backbone, layer, budget_bytes=budget_bytes)
 
     def row_source(self, backbone: str, layer: str, ids: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return all rows of a layer, float16 [N, ...], read where they are used, and int64 [M], those of the images."""
+        """Return all rows of a layer, float16 [N, ...], read where used, and int64 [M], those of the images."""
         return self._map(self._find(backbone, layer)), self._rows_of(ids)
 
     def _rows_of(self, ids: Sequence[str] | None) -> np.ndarray:
