@@ -13,6 +13,9 @@ NAMES = {
     "regions-detector@squash-320-tf/v1": FeatureName("", "regions", "detector", "squash-320-tf/v1"),
     "boxes-grid": FeatureName("", "boxes", "grid"),
     "regions-": FeatureName("regions-"),
+    "efficientnet_lite2::pooled@320": FeatureName("pooled", preprocessing="320", backbone="efficientnet_lite2"),
+    "compact::regions-grid": FeatureName("", "regions", "grid", backbone="compact"),
+    "compact::pre:conv5": FeatureName("conv5", before_relu=True, backbone="compact"),
 }
 
 
@@ -27,7 +30,7 @@ def test_layer_may_be_said_and_means_the_same():
     assert FeatureName.parse("pre:layer:conv5") == FeatureName("conv5", before_relu=True)
 
 
-@pytest.mark.parametrize("text", ["", "@320", "pre:", "layer:", "blob:@320"])
+@pytest.mark.parametrize("text", ["", "@320", "pre:", "layer:", "blob:@320", "compact::"])
 def test_a_name_of_no_layer_is_refused(text):
     with pytest.raises(ConfigError, match="names no feature"):
         FeatureName.parse(text)
@@ -36,6 +39,7 @@ def test_a_name_of_no_layer_is_refused(text):
 def test_a_cache_groups_features_by_backbone_and_preprocessing():
     assert FeatureName.parse("regions-grid@320").in_cache("compact") == ("compact@320", "regions-grid")
     assert FeatureName.parse("layer:pooled").in_cache("compact") == ("compact", "pooled")
+    assert FeatureName.parse("vgg16::pooled@320").in_cache("compact") == ("vgg16@320", "pooled")
 
 
 def test_features_of_the_same_regions_go_together():

@@ -1,5 +1,7 @@
 """The feature cache: what goes in comes out, in any order; everything else is a clear error."""
 
+import dataclasses
+
 import h5py
 import keras
 import numpy as np
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vislang.core.errors import DataError
-from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
+from vislang.features.cache.reader import FeatureKey, import_rows, open_cache, resident_rows
 from vislang.features.cache.rows import gather
 
 KEY = FeatureKey("mobilenet_v2", "pooled", "squash-224-tf/v1", "ab" * 32, {"keras": "3"})
@@ -77,6 +79,28 @@ def test_resident_and_streamed_rows_are_equal(path):
             assert keras.backend.standardize_dtype(batch.dtype) == "float32"
             expected = values(7, 2, 3, 4)[[6, 0, 3, 3, 3]].astype(np.float32)
             np.testing.assert_array_equal(keras.ops.convert_to_numpy(batch), expected)
+
+
+def test_rows_of_several_caches_follow_each_other(path, tmp_path):
+    others = ("1.jpg", "2.jpg", "3.jpg")
+    import_rows(tmp_path / "d.h5", others, values(3, 2, 3, 4), GRID)
+    sources = [(open_cache(path), IDS[5:2:-1]), (open_cache(tmp_path / "d.h5"), others[1:])]
+    expected = np.concatenate([values(7, 2, 3, 4)[5:2:-1], values(3, 2, 3, 4)[1:]]).astype(np.float32)
+    size = 24 * 2
+    for budget, is_resident in ((5 * size, True), (5 * size - 1, False)):
+        rows = resident_rows(sources, "mobilenet_v2", "grid", budget_bytes=budget)
+        assert rows.is_resident == is_resident
+        assert rows.shape == (5, 2, 3, 4)
+        for order in ([4, 0, 3, 3, 1], [0], list(range(5))):
+            np.testing.assert_array_equal(keras.ops.convert_to_numpy(rows.rows(np.array(order))), expected[order])
+
+
+def test_caches_of_different_features_are_not_joined(path, tmp_path):
+    import_rows(tmp_path / "d.h5", IDS, values(7, 5), dataclasses.replace(KEY, weights="cd" * 32))
+    import_rows(tmp_path / "e.h5", IDS, values(7, 6), KEY)
+    for name, message in (("d.h5", "weights is cd"), ("e.h5", "another shape")):
+        with pytest.raises(DataError, match=f"{name}: mobilenet_v2/pooled is not as in .*c.h5: {message}"):
+            resident_rows([(open_cache(path), IDS), (open_cache(tmp_path / name), IDS)], "mobilenet_v2", "pooled")
 
 
 def test_features_of_another_preprocessing_get_a_group_of_their_own(path):
