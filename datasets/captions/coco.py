@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from datasets.records import ImageRecord, check_restval, check_splits
+from datasets.records import SPLITS, ImageRecord, check_restval, check_splits
 from datasets.text_files import clean_caption, first_existing, read_lines
 from vislang.core.errors import DataError
 from vislang.core.files import read_json
@@ -25,7 +25,10 @@ def read_coco(
     restval: str | None = None,
     require_images: bool = True,
 ) -> tuple[ImageRecord, ...]:
-    """Read the two caption files.
+    """Read the two caption files, or those of data of one's own in the same format, one for each split.
+
+    One's own are `captions_train.json` and, where there are such splits, `captions_dev.json` and `captions_test.json`,
+    with the images in `images/`; the year and lists are not for them.
 
     COCO publishes no captions of its test images, and papers cut dev and test from val in different ways. Without
     lists, train is train, val is dev and there is no test; with lists, they alone decide. For the splits of most
@@ -48,8 +51,7 @@ def read_coco(
         listed = _read_lists(Path(split_lists))
     records = []
     unlisted = 0
-    for part, default in (("train", "train"), ("val", "dev")):
-        name = f"captions_{part}{year}.json"
+    for name, images, default in _caption_files(folder, year):
         path = first_existing(folder, (name, f"annotations/{name}"), "COCO caption file", _NEXT)
         for file_name, captions in _captions_by_file(path).items():
             split = default
@@ -60,7 +62,7 @@ def read_coco(
                 if restval == "drop":
                     continue
                 split = "train"
-            image = _image_path(folder, f"{part}{year}", file_name, require_images)
+            image = _image_path(folder, images, file_name, require_images)
             records.append(ImageRecord(file_name, image, split, captions))
     if unlisted and restval is None:
         raise DataError(
@@ -70,6 +72,21 @@ def read_coco(
     if listed:
         raise DataError(f"{split_lists} lists {len(listed)} images without captions, first {min(listed)!r}; {_NEXT}")
     return check_splits(records)
+
+
+def _caption_files(folder: Path, year: int) -> list[tuple[str, str, str]]:
+    """Return name of the caption file, folder of its images and split of each part of the data."""
+    own = []
+    for split in SPLITS:
+        name = f"captions_{split}.json"
+        if (folder / name).exists() or (folder / "annotations" / name).exists():
+            own.append((name, "images", split))
+    if own:
+        return own
+    return [
+        (f"captions_train{year}.json", f"train{year}", "train"),
+        (f"captions_val{year}.json", f"val{year}", "dev"),
+    ]
 
 
 def _captions_by_file(path: Path) -> dict[str, tuple[str, ...]]:
@@ -114,7 +131,7 @@ def _image_path(folder: Path, part: str, file_name: str, required: bool) -> Path
             return candidate
     if required:
         raise DataError(
-            f"{folder / part} has no image {file_name!r}; get {part}.zip from cocodataset.org,"
-            " or read with require_images=False"
+            f"{folder / part} has no image {file_name!r}; get {part}.zip from cocodataset.org or put it there, or read"
+            " with require_images=False"
         )
     return None

@@ -193,6 +193,20 @@ def test_coco_with_lists(coco):
         read_coco(coco, split_lists=lists, restval="drop")
 
 
+def test_ones_own_data_in_cocos_format(tmp_path):
+    (tmp_path / "images").mkdir()
+    for split, number in (("train", 1), ("test", 2)):
+        write_coco(tmp_path, split, [number])
+        (tmp_path / "images" / f"COCO_{split}_{number}.jpg").touch()
+    (tmp_path / "annotations" / "captions_test.json").rename(tmp_path / "captions_test.json")
+    records = read_coco(tmp_path)
+    assert [(record.split, record.captions) for record in records] == [
+        ("train", ("first 1", "second 1")),
+        ("test", ("first 2", "second 2")),
+    ]
+    assert records[1].path == tmp_path / "images" / "COCO_test_2.jpg"
+
+
 def test_coco_missing_photograph(coco):
     (coco / "val2014" / "COCO_val2014_4.jpg").unlink()
     with pytest.raises(DataError, match=r"val2014 has no image 'COCO_val2014_4.jpg'; get val2014.zip"):
