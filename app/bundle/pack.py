@@ -143,14 +143,17 @@ def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path,
     from vislang.core.half_precision import halve
     from vislang.training.checkpoints import CONFIG, VOCABULARY, WEIGHTS
 
-    data = {}
-    for name, value in description["data"].items():
-        if name not in ("folder", "cache"):
-            data[name] = value
+    data = without_paths(description["data"])
+    data["others"] = [without_paths(other) for other in data.get("others", [])]
     write_json(packed / CONFIG, {**description, "data": data})
     if (checkpoint / VOCABULARY).is_file():
         shutil.copyfile(checkpoint / VOCABULARY, packed / VOCABULARY)
     halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=_MANTISSA_BITS, step=step)
+
+
+def without_paths(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of a data set without where its files lie."""
+    return {name: value for name, value in data.items() if name not in ("folder", "cache")}
 
 
 def evaluate(args: argparse.Namespace, checkpoint: Path) -> Result:

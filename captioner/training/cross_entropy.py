@@ -64,6 +64,8 @@ class CaptionBatches(SentenceBatches):
             self._captions_of_image = [np.flatnonzero(self.image_of_sentence == image) for image in images]
             self.lengths = np.array([self.lengths[captions].max() for captions in self._captions_of_image])
             self.batch_size = max(1, self.batch_size * len(images) // len(words))
+            if self.sampling is not None:
+                self.sampling = np.array([self.sampling[captions[0]] for captions in self._captions_of_image])
 
     def batch(self, rows: np.ndarray) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
         """Return the inputs of `CaptionTask`, the words to predict, int32 [B * T], and weights, float32 [B]."""

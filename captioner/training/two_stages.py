@@ -15,7 +15,7 @@ from captioner.training.self_critical import ImageBatches, SelfCriticalTask, sel
 from eval.metrics.captions.ptb_tokenizer import TREEBANK
 from eval.metrics.captions.score import score_captions
 from vislang.training import checkpoints
-from vislang.training.cached_data import CachedTraining
+from vislang.training.cached_data import CachedTraining, CaptionSource
 from vislang.training.callbacks import Row
 from vislang.training.epoch_batches import pad_sentences
 from vislang.training.fit import Report, Stage
@@ -73,6 +73,7 @@ class CaptionerTraining(CachedTraining):
             batch_size=config.batch_size,
             batching=config.batching,
             seed=self.args.seed,
+            sampling=self.sampling(),
             weights=weights,
         )
 
@@ -90,15 +91,15 @@ class CaptionerTraining(CachedTraining):
         reward = cider_reward(self.vocabulary, self.train)
         return self_critical_task(self.model, self.descriptors, reward, updates)
 
-    def validate(self) -> dict[str, float]:
-        """Caption the dev split greedily and score it without Java; the best weights have the highest "score"."""
+    def validate_on(self, source: CaptionSource) -> dict[str, float]:
+        """Caption dev greedily and score it without Java; the best weights have the highest "score"."""
         trained = self.trained_model()
-        ids = self.dev_ids()
-        references: dict[int | str, Any] = {record.image_id: record.captions for record in self.dev}
-        found = trained.caption_cached(self.cache, ids, options=DecodeOptions(method="greedy"))
+        ids = [record.image_id for record in source.dev]
+        references: dict[int | str, Any] = {record.image_id: record.captions for record in source.dev}
+        found = trained.caption_cached(source.cache, ids, options=DecodeOptions(method="greedy"))
         captions: dict[int | str, str] = {image_id: best[0].text for image_id, best in zip(ids, found, strict=True)}
         scores = score_captions(captions, references, metrics=("bleu", "cider"), tokenizer=TREEBANK).corpus
-        perplexity = trained.perplexity(self.cache, ids, list(references.values()))
+        perplexity = trained.perplexity(source.cache, ids, list(references.values()))
         score = -perplexity
         if self.config.select_by == "cider":
             score = scores["cider"]

@@ -38,8 +38,8 @@ def encode_layers(
     stored_names = []
     groups: dict[tuple[str, str | None], list[str]] = {}
     for layer in layers:
-        name = FeatureName.parse(layer)
-        groups.setdefault((name.backbone or trained_on["name"], name.preprocessing or None), []).append(layer)
+        parsed = FeatureName.parse(layer)
+        groups.setdefault((parsed.backbone or trained_on["name"], parsed.preprocessing or None), []).append(layer)
     for (name, preprocessing), group in groups.items():
         stored = [FeatureName.parse(layer).stored for layer in group]
         backbone = with_regions(_backbone(name, preprocessing, options.weights), stored, options.proposals)

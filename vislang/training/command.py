@@ -32,13 +32,24 @@ def cached_training_parser(module: str, description: str | None, presets: Mappin
         presets: config of each preset; "best" is the default.
     """
     parser = training_parser(module, description)
-    parser.add_argument("--dataset", default="flickr8k", help="name of the reader (default: %(default)s)")
-    parser.add_argument("--data", required=True, type=Path, help="folder of the data set")
-    parser.add_argument("--cache", required=True, type=Path, help="feature cache made by vislang.features.extract")
+    parser.add_argument(
+        "--dataset", nargs="+", default=["flickr8k"], metavar="NAME", help="reader of each data set (default: flickr8k)"
+    )
+    parser.add_argument("--data", nargs="+", required=True, type=Path, metavar="DIR", help="folder of each data set")
+    parser.add_argument(
+        "--cache", nargs="+", required=True, type=Path, metavar="FILE", help="feature cache of each, by vislang extract"
+    )
+    parser.add_argument(
+        "--sampling", nargs="+", type=float, metavar="X", help="times that an epoch reads the captions of each (1)"
+    )
     parser.add_argument("--backbone", default="mobilenet_v2", help="whose features (default: %(default)s)")
     add_preset(parser, presets, "best")
     parser.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the reader, such as restval=train"
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the reader, such as restval=train; DATASET:NAME=VALUE of one",
     )
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
     return parser

@@ -77,6 +77,7 @@ class SentenceBatches(EpochBatches):
         batching: a name in `BATCHING`.
         seed: see `EpochBatches`.
         first_epoch: see `EpochBatches`.
+        sampling: float [M], how many times each sentence is read in an epoch; None: each once.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class SentenceBatches(EpochBatches):
         batching: str,
         seed: int,
         first_epoch: int = 0,
+        sampling: np.ndarray | None = None,
     ):
         super().__init__(seed, first_epoch)
         self.words = words
@@ -97,10 +99,15 @@ class SentenceBatches(EpochBatches):
         self.batch_size = batch_size
         self.make_batches = BATCHING[batching]
         self.lengths = np.array(list(map(len, words)))
+        self.sampling = sampling
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """Return row indices for each batch, int arrays: of sentences, unless a subclass says otherwise."""
-        return self.make_batches(self.lengths, self.batch_size, stream(self.seed, "batches", epoch))
+        random = stream(self.seed, "batches", epoch)
+        if self.sampling is None:
+            return self.make_batches(self.lengths, self.batch_size, random)
+        rows = sampled_rows(self.sampling, stream(self.seed, "sampling", epoch))
+        return [rows[batch] for batch in self.make_batches(self.lengths[rows], self.batch_size, random)]
 
     def flat_words(self, sentences: np.ndarray) -> np.ndarray:
         """Return the padded words of B sentences, int32 [B * T]: Keras would take the T of the first batch for all."""
@@ -109,6 +116,22 @@ class SentenceBatches(EpochBatches):
     def images(self, sentences: np.ndarray | list[int]) -> np.ndarray:
         """Return the image of each of B sentences, int32 [B]."""
         return self.image_of_sentence[sentences].astype(np.int32)
+
+
+def sampled_rows(times: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Draw row indices, int [R]: those of equal `times` equally often, none more than once more than another.
+
+    Args:
+        times: float [M] > 0, how many times each of M rows is drawn on average.
+        random: of an epoch; R is the same in each.
+    """
+    drawn = []
+    for value in np.unique(times):
+        rows = np.flatnonzero(times == value)
+        whole = int(value)
+        rest = round((value - whole) * len(rows))
+        drawn.append(np.concatenate([np.tile(rows, whole), random.choice(rows, rest, replace=False)]))
+    return np.sort(np.concatenate(drawn))
 
 
 def image_inputs(rows: np.ndarray, descriptors: CachedDescriptors) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from keras import ops
 from datasets.records import captions_of
 from eval.metrics.retrieval import retrieval_metrics, rsum
 from vislang.features.descriptors import CachedDescriptors
-from vislang.training.cached_data import CachedTraining
+from vislang.training.cached_data import CachedTraining, CaptionSource
 from vislang.training.callbacks import Row
 from vislang.training.epoch_batches import SentenceBatches, image_descriptors, image_inputs
 from vislang.training.fit import Report, Stage
@@ -135,13 +135,14 @@ class RankingTraining(CachedTraining):
             same_image_is_negative=self.config.same_image_is_negative,
             seed=self.args.seed,
             first_epoch=self.first_epoch,
+            sampling=self.sampling(),
         )
 
-    def validate(self) -> dict[str, float]:
-        """Rank the dev split in both directions and return rsum and the recalls."""
+    def validate_on(self, source: CaptionSource) -> dict[str, float]:
+        """Rank the dev split of a data set in both directions and return rsum and the recalls."""
         trained = self.trained_model()
-        sentences, image_of_sentence = captions_of(self.dev)
-        images = trained.encode_cached(self.cache, self.dev_ids())
+        sentences, image_of_sentence = captions_of(source.dev)
+        images = trained.encode_cached(source.cache, [record.image_id for record in source.dev])
         ranks = self.dev_ranks(images, trained.encode_sentences(sentences), image_of_sentence)
         metrics = retrieval_metrics(ranks).to_json()
         return {"rsum": rsum(metrics), **metrics}
