@@ -24,6 +24,7 @@ from vislang.training.trained_model import TrainedModel
 class CaptionSource:
     """Captioned images of one data set, whose features lie in one cache."""
 
+    name: str  # of the reader, with a number where several have the same one
     dataset: str  # name of the reader
     folder: str
     options: list[str]  # of the reader, such as "restval=train"
@@ -103,13 +104,13 @@ class CachedTraining(Training):
         measured = {}
         for source in self.sources:
             if source.dev:
-                measured[source.dataset] = self.validate_on(source)
+                measured[source.name] = self.validate_on(source)
         rows = list(measured.values())
         if len(rows) == 1:
             return rows[0]
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-        for dataset, row in measured.items():
-            means.update({f"{dataset}_{name}": value for name, value in row.items()})
+        for source_name, row in measured.items():
+            means.update({f"{source_name}_{name}": value for name, value in row.items()})
         return means
 
     @abstractmethod
@@ -161,7 +162,9 @@ def read_sources(args: argparse.Namespace) -> list[CaptionSource]:
         dev = tuple(record for record in records if record.split == "dev")
         if dev:
             dev = with_features(dev, cache)
-        sources.append(CaptionSource(dataset, str(folder), options, rate, train, dev, cache))
+        others = [source.dataset for source in sources].count(dataset)
+        name = f"{dataset}_{others + 1}" if others else dataset
+        sources.append(CaptionSource(name, dataset, str(folder), options, rate, train, dev, cache))
     if not any(source.dev for source in sources):
         of_split(records, "dev")  # says which splits there are
     check_disjoint(sources)
@@ -180,11 +183,11 @@ def check_disjoint(sources: Sequence[CaptionSource]) -> None:
     Raises:
         DataError: names the first image; images are compared by their ids.
     """
-    trained = {record.image_id: source.dataset for source in sources for record in source.train}
+    trained = {record.image_id: source.name for source in sources for record in source.train}
     for source in sources:
         for record in source.dev:
             if record.image_id in trained:
                 raise DataError(
-                    f"image {record.image_id!r} is in dev of {source.dataset} and in train of"
+                    f"image {record.image_id!r} is in dev of {source.name} and in train of"
                     f" {trained[record.image_id]}, expected no image in both; scores on dev would be worthless"
                 )
