@@ -151,7 +151,7 @@ def read_sources(args: argparse.Namespace) -> list[CaptionSource]:
                 f"{option} got {len(values)} values for {len(args.dataset)} data sets"
                 f" ({', '.join(args.dataset)}), expected one for each"
             )
-    sources = []
+    sources: list[CaptionSource] = []
     for dataset, folder, path, rate in zip(args.dataset, args.data, args.cache, rates, strict=True):
         if rate <= 0:
             raise ConfigError(f"--sampling got {rate:g} for {dataset}, expected more than 0; leave the data set out")
