@@ -54,7 +54,12 @@ def reader_options(words: Iterable[str]) -> dict[str, str]:
 
 
 def read(
-    name: str, folder: str | Path, *, split: str | None = None, options: Mapping[str, Any] | None = None
+    name: str,
+    folder: str | Path,
+    *,
+    split: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    require_images: bool = True,
 ) -> tuple[ImageRecord, ...]:
     """Read a data set of captioned images by its name.
 
@@ -63,6 +68,7 @@ def read(
         folder: where its files are.
         split: "train", "dev" or "test"; None: all images.
         options: keyword arguments of the reader, such as {"restval": "train"} for karpathy.
+        require_images: False allows missing image files, for uses that read features alone.
 
     Raises:
         ConfigError: no such data set or option; the message names the nearest.
@@ -74,6 +80,9 @@ def read(
         >>> records[0].image_id, len(records[0].captions)
         ('dev_000000.png', 5)
     """
+    options = dict(options or {})
+    if not require_images and "require_images" in inspect.signature(look_up(READERS, name, "data set")).parameters:
+        options.setdefault("require_images", False)
     records = _reader(READERS, "data set", name, options)(folder)
     if split is None:
         return records

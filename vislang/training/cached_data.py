@@ -156,7 +156,7 @@ def read_sources(args: argparse.Namespace) -> list[CaptionSource]:
         if rate <= 0:
             raise ConfigError(f"--sampling got {rate:g} for {dataset}, expected more than 0; leave the data set out")
         options = [word.removeprefix(f"{dataset}:") for word in args.option if _belongs(word, dataset)]
-        records = registry.read(dataset, folder, options=registry.reader_options(options))
+        records = registry.read(dataset, folder, options=registry.reader_options(options), require_images=False)
         cache = open_cache(path)
         train = with_features(of_split(records, "train"), cache)
         dev = tuple(record for record in records if record.split == "dev")

@@ -1,0 +1,85 @@
+"""Captions retrieved for images without any: the ranking against its definition, and the command's data set."""
+
+import json
+
+import numpy as np
+import pytest
+import training_runs
+
+import datasets
+from vse import pseudo_captions, train
+from vse.pseudo_captions import HUB_NEIGHBOURS, retrieve_captions
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_sentences_compare_by_cosine_less_their_hubness():
+    random = np.random.default_rng(0)
+    images = unit(random.normal(size=(30, 6)))
+    sentences = unit(random.normal(size=(50, 6)))
+    indices, cosines = retrieve_captions(images, sentences, 4)
+    for image, found, values in zip(images, indices, cosines, strict=True):
+        scores = []
+        for sentence in sentences:
+            nearest = sorted((float(sentence @ other) for other in images), reverse=True)[:HUB_NEIGHBOURS]
+            scores.append(2 * float(image @ sentence) - np.mean(nearest))
+        assert list(found) == list(np.argsort(-np.array(scores), kind="stable")[:4])
+        np.testing.assert_allclose(values, sentences[found] @ image, atol=1e-6)
+
+
+def test_a_sentence_near_every_image_loses_to_one_of_its_own():
+    axes = np.eye(13)
+    images = unit(axes[0] + 0.3 * axes[1:])
+    sentences = unit(np.concatenate([axes[:1], 0.9 * axes[0] + 0.6 * axes[1:]]))
+    assert set(np.argmax(images @ sentences.T, axis=1)) == {0}
+    indices, _ = retrieve_captions(images, sentences, 1)
+    assert indices.ravel().tolist() == list(range(1, 13))
+
+
+def test_there_may_be_fewer_sentences_than_asked_for():
+    indices, cosines = retrieve_captions(unit(np.eye(3)), unit(np.eye(3)[:2]), 5)
+    assert indices.shape == cosines.shape == (3, 2)
+
+
+@pytest.fixture(scope="module")
+def ranker(toy_data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("ranker") / "run"
+    settings = ["hidden_dim=16", "embed_dim=16", "word_dim=8", "layers=pooled", "ensemble_size=2", "epochs=6"]
+    settings += ["min_count=1", "learning_rate=0.02", "batch_size=16"]
+    assert train.main(training_runs.arguments(toy_data, out, *settings, preset="best")) == 0
+    return out
+
+
+def test_the_command_writes_a_data_set_that_trains(toy_data, ranker, tmp_path, capsys):
+    (tmp_path / "ids.txt").write_text("".join(f"{number}.jpg\n" for number in range(50, 60)))
+    things = [f"a {colour} {thing}" for colour in ("red", "green", "blue", "white") for thing in ("dog", "cat", "car")]
+    (tmp_path / "texts.txt").write_text("\n".join([*things, "", "a blue boat", "a red tree"]))
+    words = ["--model", str(ranker), "--cache", str(toy_data / "features.h5"), "--only", str(tmp_path / "ids.txt")]
+    words += ["--sentences", str(tmp_path / "texts.txt"), "--num", "2", "--out", str(tmp_path / "pseudo")]
+    assert pseudo_captions.main(words) == 0
+    assert "20 sentences for 10 images" in capsys.readouterr().out
+    document = json.loads((tmp_path / "pseudo" / "captions_train.json").read_text())
+    assert {note["caption"] for note in document["annotations"]} <= {*things, "a blue boat", "a red tree"}
+    records = datasets.read("coco", tmp_path / "pseudo", require_images=False)
+    assert [record.image_id for record in records] == [f"{number}.jpg" for number in range(50, 60)]
+    assert all(len(record.captions) == 2 for record in records)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--num", "0"], "--num got 0, expected 1 or more"),
+        (["--sentences", "nowhere.txt"], "cannot read nowhere.txt"),
+        (["--only", "/dev/null"], "/dev/null: has no line, expected one id of an image a line"),
+        (["--cache", "nowhere.h5"], "nowhere.h5"),
+    ],
+)
+def test_mistakes_are_one_line_and_nothing_is_written(toy_data, ranker, tmp_path, capsys, change, message):
+    (tmp_path / "texts.txt").write_text("a dog\n")
+    words = ["--model", str(ranker), "--cache", str(toy_data / "features.h5")]
+    words += ["--sentences", str(tmp_path / "texts.txt"), "--out", str(tmp_path / "pseudo"), *change]
+    assert pseudo_captions.main(words) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "pseudo" / "captions_train.json").exists()
