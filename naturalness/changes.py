@@ -49,8 +49,9 @@ def measure(args: argparse.Namespace) -> int:
     from vislang.core.files import require_writable_folder
     from vislang.core.seeds import stream
 
-    images = read_images(args)
     require_writable_folder(args.out)
+    cli.import_backend_quietly()
+    images = read_images(args)
     model = load_model(args.model, weights=args.weights)
     noticed: dict[str, list[bool]] = {name: [] for name in (*CHANGES, "patch-shuffled")}
     for index, image in enumerate(tqdm(images, disable=not cli.progress_is_shown())):

@@ -19,7 +19,6 @@ from vislang.core.cli import (
     add_preset,
     add_strict,
     command_parser,
-    import_backend_quietly,
     print_skipped,
     print_written,
     progress_is_shown,
@@ -116,7 +115,6 @@ def refuse_options(args: argparse.Namespace, names: Sequence[str], reason: str) 
 
 def load_network_of(args: argparse.Namespace) -> Any:
     """Load the network that `--model`, `--weights`, `--preprocessing` and `--size` name."""
-    import_backend_quietly()
     from preimage.networks.loading import load_network
 
     return load_network(args.model, weights=args.weights, size=args.size, preprocessing=args.preprocessing)

@@ -58,6 +58,7 @@ def explain(args: argparse.Namespace) -> int:
     for path in (args.html, args.npy):
         if path is not None:
             require_writable_folder(path.parent)
+    cli.import_backend_quietly()
     if args.video is not None:
         return explain_one_video(args)
     return explain_images(args)
@@ -131,7 +132,7 @@ def explain_images(args: argparse.Namespace) -> int:
     if args.html:
         title = f"Words of {len(cards)} images"
         if len(cards) == 1:
-            title = f"Words of {documents[0]['image']}"
+            title = f"Words of {Path(documents[0]['image']).name}"
         word_maps_page(title, cards).write(args.html)
         cli.print_written(args.html)
     if args.json:

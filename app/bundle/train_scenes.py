@@ -22,7 +22,7 @@ from datasets.scenes.cell_labels import LabelledScenes, augmented_batch, draw_la
 from datasets.scenes.draw import pairs_of_split
 from datasets.scenes.shapes import COLOURS, SHAPES
 from vislang.core.bundled_models import sha256_of
-from vislang.core.cli import DONE, command_parser, progress_is_shown, run_command
+from vislang.core.cli import DONE, command_parser, import_backend_quietly, progress_is_shown, run_command
 from vislang.core.errors import DataError
 from vislang.core.files import require_writable_folder, write_json
 from vislang.core.seeds import seed_everything, stream
@@ -231,6 +231,7 @@ def _run(args: argparse.Namespace) -> int:
     # All scenes are drawn before TensorFlow starts threads, which forked processes would lose.
     test = draw_labelled_scenes("test", _NUM_TEST, SCENE_SEED)
     train = draw_labelled_scenes("train", args.scenes, SCENE_SEED)
+    import_backend_quietly()
     network, with_heads = train_network(train, args.epochs, args.seed)
     seconds = time.monotonic() - begin
     scores = accuracies(with_heads, test)

@@ -18,7 +18,7 @@ from eval.tasks.split import resolve_models
 from preimage.networks.class_labels import classify_images
 from preimage.networks.loading import load_network
 from vislang.backbones.weights import fingerprint
-from vislang.core.cli import DONE, SKIPPED_SOME, import_backend_quietly, progress_is_shown
+from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown
 from vislang.core.errors import DataError, EvalError
 from vislang.core.files import require_writable_folder
 from vislang.training.checkpoints import read_settings
@@ -101,7 +101,6 @@ def classify_split(
     started = time.perf_counter()
     predictions = {}
     skipped = {}
-    import_backend_quietly()
     network = load_network(str(checkpoint))
     for record in records:
         try:

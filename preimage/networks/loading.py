@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import ConfigError
 from vislang.images.preprocess import find_preprocessing
 
@@ -36,6 +37,7 @@ def load_network(
         >>> load_network("compact_scenes", weights="random").shape("grid")
         (8, 8, 128)
     """
+    import_backend_quietly()
     name = str(name)
     if name.startswith("caffe:") or name.endswith(".prototxt"):
         return _load_caffe(name, weights, size, preprocessing)

@@ -18,6 +18,7 @@ from vislang.backbones.weights import (
     read_model,
     read_weights,
 )
+from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import ConfigError, DataError, brief, unknown_name
 from vislang.images.preprocess import Preprocessing, find_preprocessing
 
@@ -178,6 +179,7 @@ def load_backbone(name: str, *, weights: str | Path | None = None, preprocessing
         ConfigError: an unknown name or preprocessing, or none is known.
         DataError: weights that are missing, damaged or of another network.
     """
+    import_backend_quietly()
     if name in BACKBONES:
         row = BACKBONES[name]
         used = find_preprocessing(full_preprocessing_name(name, preprocessing) or row.preprocessing)

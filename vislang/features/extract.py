@@ -18,7 +18,6 @@ from vislang.core.cli import (
     add_strict,
     add_weights,
     command_parser,
-    import_backend_quietly,
     print_some_skipped,
     progress_is_shown,
     run_command,
@@ -103,7 +102,6 @@ def _extract(args: argparse.Namespace) -> int:
     layers = [layer.strip() for layer in args.layers.split(",") if layer.strip()]
     if not layers:
         raise DataError("--layers names no feature layer, expected some such as pooled,grid; see --list")
-    import_backend_quietly()
     backbone = load_for_layers(args.backbone, layers, args.preprocessing, options)
     keys = [feature_key(backbone, layer) for layer in layers]
     started = time.monotonic()

@@ -19,7 +19,6 @@ from vislang.core.cli import (
     add_preprocessing,
     add_weights,
     command_parser,
-    import_backend_quietly,
     print_some_skipped,
     progress_is_shown,
     run_command,
@@ -59,7 +58,6 @@ def extract(args: argparse.Namespace) -> int:
     if args.frames < 1:
         raise DataError(f"--frames got {args.frames}, expected 1 or more")
     videos = videos_by_name(list_videos(args.videos))
-    import_backend_quietly()
     backbone = load_backbone(args.backbone, weights=args.weights, preprocessing=args.preprocessing)
     started = time.monotonic()
     written = write_rows(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import add_preset, command_parser, run_command
+from vislang.core.cli import add_preset, command_parser, import_backend_quietly, run_command
 
 
 def training_parser(module: str, description: str | None) -> argparse.ArgumentParser:
@@ -66,6 +66,7 @@ def train(parser: argparse.ArgumentParser, argv: list[str] | None, module: str, 
     args = parser.parse_args(argv)
 
     def body() -> int:
+        import_backend_quietly()
         from vislang.training.fit import run_training
 
         return run_training(getattr(importlib.import_module(module), name)(args))

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from vislang.core.cli import DONE, SKIPPED_SOME, chosen_config, import_backend_quietly
+from vislang.core.cli import DONE, SKIPPED_SOME, chosen_config
 from vislang.core.config import to_json
 from vislang.core.files import require_writable_folder
 from vislang.core.seeds import seed_everything
@@ -154,7 +154,6 @@ def fit(training: Training) -> list[Row]:
     """
     args = training.args
     require_writable_folder(args.out)
-    import_backend_quietly()
     seed_everything(args.seed)
     training.read_data()
     description = {"kind": training.kind, "preset": args.preset, "config": to_json(training.config), "seed": args.seed}
