@@ -11,8 +11,9 @@ Arguments that several of them have:
                  to float [B], differentiable; None: no such prior
     options      of the search
 
-An unknown layer, preset or setting, or a search that diverges, is a ConfigError; images of which none can be read are a
-DataError. Keras is imported inside the functions, so that importing `preimage` is fast.
+A trained model of another kind is a CheckpointError; an unknown layer, preset or setting, or a search that diverges, is
+a ConfigError; images of which none can be read are a DataError. Keras is imported inside the functions, so that
+importing `preimage` is fast.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ import numpy as np
 from preimage.config import PreimageConfig, first_stage, search_config
 from preimage.networks.image_inputs import NetworkImages, read_image, read_images
 from preimage.options import SearchOptions, StyleOptions
+from vislang.core.model_kinds import require_kind
 
 if TYPE_CHECKING:
     from preimage.backprop.deconvnet import Projections
@@ -39,7 +41,7 @@ def invert_images(
     layer: str,
     *,
     preset: str | PreimageConfig = "ijcv16",
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
     mask: np.ndarray | str | None = None,
     unit_std: np.ndarray | None = None,
     prior_model: "PriorModel | None" = None,
@@ -63,6 +65,7 @@ def invert_images(
     """
     from preimage.optimization.objectives import feature_mask, inversion_objective, relative_error
 
+    require_kind(network, "network")
     config = search_config(preset, settings)
     if isinstance(mask, str):
         mask = feature_mask(layer, network.shape(layer), mask)
@@ -80,7 +83,7 @@ def maximize_units(
     channels: Sequence[int],
     *,
     preset: str | PreimageConfig = "robust",
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
     channel_mean: bool = False,
     match_contrast: bool = False,
     images: Any = None,
@@ -114,6 +117,7 @@ def maximize_units(
     from preimage.optimization.parameterization import spectral_noise
     from preimage.style_transfer.colour import photograph_contrast
 
+    require_kind(network, "network")
     config = first_stage(search_config(preset, settings))
     names = tuple(f"{layer} {channel}" for channel in channels)
     layer = network.before_relu(layer)  # a unit that is inactive at the start has no gradient behind its ReLU
@@ -146,7 +150,7 @@ def caricature_images(
     layer: str,
     *,
     preset: str | PreimageConfig = "ijcv16",
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
     prior_model: "PriorModel | None" = None,
     options: SearchOptions = SearchOptions(),
 ) -> "Preimages":
@@ -165,6 +169,7 @@ def caricature_images(
     """
     from preimage.optimization.objectives import caricature_objective
 
+    require_kind(network, "network")
     config = first_stage(search_config(preset, settings))
     inputs = read_images(network, images, strict=options.strict)
     objective = caricature_objective(layer, network.encode(inputs.images, [layer])[layer])
@@ -202,7 +207,7 @@ def style_images(
     style: Any,
     *,
     preset: str | PreimageConfig = "style",
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
     style_options: StyleOptions = StyleOptions(),
     regions: tuple[np.ndarray, np.ndarray] | None = None,
     texture: Any = None,
@@ -233,6 +238,7 @@ def style_images(
     """
     from preimage.style_transfer.transfer import transfer_style, with_default_layers, with_fine_texture
 
+    require_kind(network, "network")
     config = search_config(preset, settings)
     style_options = with_default_layers(style_options, network)
     style_image = read_image(network, style)
@@ -273,6 +279,7 @@ def deconv_images(
     """
     from preimage.backprop.deconvnet import Projections, project, strongest_unit
 
+    require_kind(network, "network")
     inputs = read_images(network, images, strict=strict)
     layer = network.before_relu(layer)
     directions = strongest_unit(layer, network.encode(inputs.images, [layer])[layer], channel)

@@ -120,8 +120,10 @@ CONFIGS = {
 }
 
 
-def search_config(name: "str | PreimageConfig", settings: Iterable[str] = ()) -> PreimageConfig:
-    """Return a preset of CONFIGS by its name, or a config itself, with changes such as ["data_weight=300"]."""
+def search_config(name: "str | PreimageConfig", settings: str | Iterable[str] = ()) -> PreimageConfig:
+    """Return a preset of CONFIGS by its name, or a config itself, with changes such as "data_weight=300"."""
+    if isinstance(settings, str):
+        settings = [settings]
     if isinstance(name, str):
         name = preset(CONFIGS, name)
     return override(name, settings)

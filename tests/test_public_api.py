@@ -88,6 +88,17 @@ def test_signatures_are_explicit_and_typed(name):
     assert len(positional) <= 3 or name == "vse.regularities", "model, images, query; the rest by keyword"
 
 
+@pytest.mark.parametrize("package", ["preimage", "eval"])
+def test_other_packages_name_every_option_as_well(package):
+    module = importlib.import_module(package)
+    functions = [one for one in (getattr(module, name) for name in module.__all__) if inspect.isfunction(one)]
+    for function in functions:
+        parameters = inspect.signature(function).parameters.values()
+        assert all(one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL) for one in parameters), function
+        assert all(one.annotation is not one.empty for one in parameters), function
+    assert functions
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_exports_its_api_and_imports_nothing_heavy(package):
     code = (

@@ -12,6 +12,7 @@ from PIL import Image
 from preimage.networks.image_inputs import NetworkImages, read_batches, require_readable
 from preimage.options import Progress
 from vislang.core.errors import ConfigError
+from vislang.core.model_kinds import require_kind
 
 if TYPE_CHECKING:
     from preimage.networks.network import Network
@@ -73,6 +74,7 @@ def top_patches(
         >>> len(top_patches(network, "photos/", "last", 2, count=1).patches)
         1
     """
+    require_kind(network, "network")
     network.require_channels(layer, [channel])
     if count < 1:
         raise ConfigError(f"count got {count}, expected 1 or more patches")

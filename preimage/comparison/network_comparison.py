@@ -26,6 +26,7 @@ from preimage.networks.image_inputs import evenly_spaced_rows, read_images
 from preimage.networks.layers import block_ends, evenly_spaced_layers, matched_layers
 from preimage.options import ComparisonOptions, Progress, SearchOptions
 from vislang.core.errors import ConfigError, DataError
+from vislang.core.model_kinds import require_kind
 
 if TYPE_CHECKING:
     from preimage.networks.network import Network
@@ -115,6 +116,8 @@ def compare_networks(
         >>> found.matched(found.cka).round(3).tolist()
         [1.0]
     """
+    require_kind(network_a, "network")
+    require_kind(network_b, "network")
     analysis = _analysis_settings(options, progress)
     layers_a, layers_b = _corresponding_layers(network_a, network_b, options)
     most = max(options.cka_images, options.limit)

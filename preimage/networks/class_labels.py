@@ -14,6 +14,7 @@ from PIL import Image
 from preimage.networks.image_inputs import read_batches, require_readable
 from preimage.options import Progress
 from vislang.core.errors import ConfigError, DataError, unknown_name
+from vislang.core.model_kinds import require_kind
 
 if TYPE_CHECKING:
     from preimage.networks.network import Network
@@ -70,6 +71,7 @@ def classify_images(
         >>> found.labels[0][0].name, len(found.skipped)
         ('1', 0)
     """
+    require_kind(network, "network")
     if top < 1:
         raise ConfigError(f"top got {top}, expected 1 or more")
     class_labels = class_names(network, labels)

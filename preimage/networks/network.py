@@ -37,6 +37,8 @@ class Network:
         classes: names of its classes; () where the network does not hold them.
     """
 
+    kind = "network"  # of `vislang.core.model_kinds`
+
     def __init__(
         self,
         name: str,

@@ -14,6 +14,7 @@ import numpy as np
 
 from preimage.options import SearchOptions
 from vislang.core.errors import ConfigError
+from vislang.core.model_kinds import require_kind
 from vislang.core.seeds import stream
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def filters_from_noise(
     from preimage.optimization.terms import per_image
     from vislang.training.compile import compiled_gradient
 
+    require_kind(network, "network")
     if steps < 1:
         raise ConfigError(f"steps got {steps}, expected 1 or more")
     names = tuple(f"{layer} {channel}" for channel in channels)

@@ -10,7 +10,7 @@ from PIL import Image
 from preimage_networks import SIZE, photographs, tiny_network
 
 import preimage
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import CheckpointError, ConfigError, DataError
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +129,32 @@ def test_a_batch_of_many_images_is_that_of_single_ones(network):
         ({"limit": 0}, "limit got 0, expected 1 or more"),
         ({"cka_images": 3}, "cka_images got 3, expected 4 or more"),
         ({"layers": ("last",), "num_layers": 2}, "expected one of them"),
+        ({"layers": "last"}, r"layers got 'last', expected a tuple such as \('last',\)"),
         ({"limits": 3}, "unknown option of ComparisonOptions 'limits'; did you mean limit"),
     ],
 )
 def test_options_of_comparisons_are_checked(options, reason):
     with pytest.raises(ConfigError, match=reason):
         preimage.ComparisonOptions(**options)
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_model_of_another_kind_is_named(call, folder):
+    class Ranker:
+        kind = "vse"
+
+    message = r"expected a network, got a ranker; load one with preimage.load_network\(\)"
+    with pytest.raises(CheckpointError, match=message):
+        call(Ranker(), folder / "photos")
+    for function in (preimage.maximize_units, preimage.filters_from_noise):
+        with pytest.raises(CheckpointError, match=message):
+            function(Ranker(), "last", [1])
+    with pytest.raises(CheckpointError, match=message):
+        preimage.compare_networks(Ranker(), Ranker(), folder / "photos")
+
+
+def test_one_setting_is_no_list_of_letters(network):
+    one = preimage.deconv_images(network, photographs(1), "last").inputs
+    by_text = preimage.invert_images(network, one, "second", settings="iterations=1,1")
+    by_list = preimage.invert_images(network, one, "second", settings=["iterations=1,1"])
+    np.testing.assert_array_equal(by_text.images, by_list.images)

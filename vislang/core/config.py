@@ -117,10 +117,12 @@ class Options:
 
     def __new__(cls, *values: Any, **options: Any) -> Any:
         """Refuse unknown options before the dataclass' own `__init__` does."""
-        known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-        for name in options:
-            if name not in known:
-                raise unknown_name(f"option of {cls.__name__}", name, known)
+        types = {field.name: field.type for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        for name, value in options.items():
+            if name not in types:
+                raise unknown_name(f"option of {cls.__name__}", name, list(types))
+            if isinstance(value, str) and typing.get_origin(types[name]) is tuple:  # not a list of its letters
+                raise ConfigError(f"{name} got {value!r}, expected a tuple such as ({value!r},)")
         return super().__new__(cls)
 
 

@@ -10,6 +10,7 @@ LOADERS = {  # kind in config.json: its name with an article, and the function t
     "captioner": ("a captioner", "captioner.load_model"),
     "aligner": ("an aligner", "captioner.load_aligner"),
     "naturalness": ("a naturalness model", "naturalness.load_model"),
+    "network": ("a network", "preimage.load_network"),
     "classifier": ("a classifier", "preimage.load_network"),
 }
 
