@@ -26,17 +26,28 @@ def read_msrvtt(folder: str | Path, *, dev: int | str = 0) -> tuple[ImageRecord,
         dev: this many of the last training clips are used for validation, for subsets without validation clips.
 
     Raises:
-        DataError: no such file, an entry is malformed, or more clips are asked for dev than there are.
+        DataError: no such file, an entry is malformed, two clips have one name, or `dev` is more than there are clips.
     """
     folder = Path(folder)
     found = [folder / name for name in _FILES if (folder / name).is_file()]
     if not found:
         raise DataError(f"{folder} holds none of {', '.join(_FILES)}; {_NEXT}")
-    clips = {path.stem: path for name in _FOLDERS for path in sorted((folder / name).glob("*.*"))}
+    clips = _clips(folder)
     records: list[ImageRecord] = []
     for path in found:
         records += _records(path, clips)
     return check_splits(_with_dev(records, _count(dev)))
+
+
+def _clips(folder: Path) -> dict[str, Path]:
+    """Return the files of the clips by their names without suffix."""
+    clips: dict[str, Path] = {}
+    for name in _FOLDERS:
+        for path in sorted((folder / name).glob("*.*")):
+            other = clips.setdefault(path.stem, path)
+            if other.resolve() != path.resolve():
+                raise DataError(f"{path} and {other} have the same name, expected one file of each clip; remove one")
+    return clips
 
 
 def _records(path: Path, clips: dict[str, Path]) -> list[ImageRecord]:

@@ -156,3 +156,16 @@ def test_a_clip_that_changed_since_an_interrupted_run_is_encoded_again(clips, tm
     assert "starting again, videos or options changed since the interrupted run" in capsys.readouterr().err
     rows = open_cache(tmp_path / "a.h5").read("compact_scenes", "frames", ["video0", "video1"])
     np.testing.assert_array_equal(rows[0], rows[1])
+
+
+def test_two_clips_of_one_name_are_refused_and_a_link_to_a_folder_is_not(tmp_path):
+    document = {"videos": [{"video_id": "a", "split": "test"}], "sentences": [{"video_id": "a", "caption": "b"}]}
+    (tmp_path / "videodatainfo.json").write_text(json.dumps(document))
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").touch()
+    (tmp_path / "TestVideo").symlink_to(tmp_path / "videos")
+    assert registry.read("msrvtt", tmp_path)[0].path == tmp_path / "videos" / "a.mp4"
+    (tmp_path / "Test").mkdir()
+    (tmp_path / "Test" / "a.mp4").touch()
+    with pytest.raises(DataError, match="Test/a.mp4 and .*videos/a.mp4 have the same name"):
+        registry.read("msrvtt", tmp_path)
