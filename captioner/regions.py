@@ -14,6 +14,7 @@ from typing import Any
 from vislang.core import cli
 
 _BUNDLED = "region-captioner"
+_MAX_REGIONS = 8
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -24,9 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_model(parser, "region captioner, with --sentence of an aligner")
     cli.add_weights(parser)
     parser.add_argument("--proposals", metavar="WHERE", help="the detector, such as detector:FILE.pb")
-    parser.add_argument(
-        "--max-regions", type=int, default=8, metavar="N", help="regions described (default: %(default)s)"
-    )
+    parser.add_argument("--max-regions", type=int, metavar="N", help=f"regions described (default: {_MAX_REGIONS})")
     parser.add_argument("--beta", type=float, metavar="B", help="with --sentence: larger gives fewer parts")
     parser.add_argument(
         "--out", type=Path, metavar="FILE|DIR", help="where to draw (default: drawings/IMAGE_regions.png)"
@@ -51,6 +50,10 @@ def describe(args: argparse.Namespace) -> int:
     images = CommandImages(args)
     if args.beta is not None and args.sentence is None:
         raise ConfigError("--beta divides a sentence into parts, expected --sentence TEXT with it")
+    if args.max_regions is not None and args.sentence is not None:
+        raise ConfigError(
+            "--max-regions is for descriptions, got --sentence, whose phrases are all placed; leave it out"
+        )
     drawings = optional_drawings(args.out, images.paths, "_regions.png", by_default=not args.json)
     documents: list[dict[str, Any]] = []
     for path, found in images.each(region_finder(args)):
@@ -76,7 +79,8 @@ def region_finder(args: argparse.Namespace) -> Callable[[Path], list[Any]]:
     if args.sentence is None:
         say_which("captioner", args.model, _BUNDLED)
         model = load_model(args.model or PRETRAINED / _BUNDLED)
-        return lambda path: describe_regions(model, path, max_regions=args.max_regions, options=options)
+        count = _MAX_REGIONS if args.max_regions is None else args.max_regions
+        return lambda path: describe_regions(model, path, max_regions=count, options=options)
     say_which("aligner", args.model)
     aligner = load_aligner(args.model)
     return lambda path: ground_phrases(aligner, path, args.sentence, beta=args.beta, options=options)

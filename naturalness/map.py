@@ -60,6 +60,8 @@ def map_images(args: argparse.Namespace) -> int:
         require_writable_folder(args.npy.parent)
     by_default = count == 1 and not args.json
     drawings = optional_drawings(args.out, images.paths, "_unnatural.png", by_default=by_default)
+    if (args.overlay or args.anomaly) and not args.npy and not any(drawings.values()):
+        raise ConfigError("--overlay and --anomaly are for maps, got none to write; add --out FILE or DIR")
     say_which("naturalness", args.model)
     model = load_model(args.model, weights=args.weights)
     from naturalness.inference import as_pixels

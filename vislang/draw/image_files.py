@@ -16,6 +16,7 @@ from vislang.images.own_drawings import SOFTWARE, is_own_drawing
 DRAWINGS = Path("drawings")  # where commands draw without --out: never beside the user's photographs
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_VIDEOS = (".mp4", ".mov", ".mkv", ".avi")
 _QUALITY = 92
 _SOFTWARE_TAG = 0x0131  # EXIF 2.3, table 4
 
@@ -73,8 +74,10 @@ def plan_drawings(out: Path | None, sources: Sequence[Path], ending: str) -> lis
     for path in planned:
         if Path(ending).suffix in _FORMATS:
             check_image_path(path)
-        else:
+        elif path.suffix.lower() in _VIDEOS:
             require_writable_folder(path.parent)
+        else:
+            raise ConfigError(f"--out got {path.name}, expected a name such as out.mp4 (or {', '.join(_VIDEOS[1:])})")
     return planned
 
 

@@ -103,3 +103,11 @@ def test_videos_and_animations_carry_the_mark(tmp_path):
         assert is_own_drawing(tmp_path / name)
     with pytest.raises(DataError, match="holds only drawings"):
         list_videos(tmp_path)
+
+
+def test_the_drawing_of_a_video_has_the_name_of_a_video(tmp_path):
+    clip = [tmp_path / "clip.mp4"]
+    assert plan_drawings(tmp_path / "out.MOV", clip, "_words.mp4") == [tmp_path / "out.MOV"]
+    for name in ("x.png", "x.txt"):
+        with pytest.raises(ConfigError, match=f"--out got {name}, expected a name such as out.mp4"):
+            plan_drawings(tmp_path / name, clip, "_words.mp4")
