@@ -68,7 +68,7 @@ def write_album(args: argparse.Namespace) -> int:
     seconds = time.monotonic() - started
     title = args.title or f"{len(images):,} images in {shown_name(Path(args.images[0]).name)}"
     tags = [f"backbone {ranker.backbone}", f"{seconds:.0f} s on this machine", "captions and search without a network"]
-    reasons = [shown_name(one.reason) for one in skipped]
+    reasons = [shown_name(one.short_reason) for one in skipped]
     side = _LARGE if len(images) <= _MANY else _SMALL
     scores = word_scores(ranker, encoded.vectors)
     page = captions_page(title, tags, images, reasons, side=side, scores=scores, command="app.album")

@@ -168,7 +168,7 @@ def write_page(path: Path, tags: list[str], captioned: list[Any], skipped: list[
     from captioner.page import captions_page
 
     title = "Captions of 1 image" if len(captioned) == 1 else f"Captions of {len(captioned):,} images"
-    reasons = [cli.shown_name(one.reason) for one in skipped]
+    reasons = [cli.shown_name(one.short_reason) for one in skipped]
     captions_page(title, tags, captioned, reasons).write(path)
     cli.print_written(path)
 

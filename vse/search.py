@@ -42,6 +42,8 @@ def search(args: argparse.Namespace) -> int:
         raise ConfigError("--text and --like were both given, expected one query; run the command twice")
     if args.top < 1:
         raise ConfigError(f"--top got {args.top}, expected 1 or more")
+    if args.html and args.text is None and args.like is None:
+        raise ConfigError("--html shows what a query finds, got no query; add --text or --like")
     say_which("vse", args.model)
     model = load_model(args.model)
     encoded = open_index(args, model)
@@ -83,7 +85,8 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
         from vse.page import search_page
 
         results = [(Path(row["image"]), row["score"]) for row in found]
-        search_page(args.text or args.like or "", results).write(args.html)
+        query = args.text or cli.shown_name(Path(args.like or "").name)
+        search_page(query, results).write(args.html)
     if args.json:
         document = {"text": args.text, "like": args.like, "indexed": len(encoded), "results": found}
         cli.print_json({**document, "skipped": cli.skipped_rows(encoded.skipped)})

@@ -20,6 +20,7 @@ from captioner.inference import Caption
 from captioner.output_formats import Captioned, csv_lines, image_id, text_lines, word_probabilities
 from captioner.page import captions_page
 from eval.metrics.captions.coco_files import read_results
+from vislang.images.sources import Skipped
 
 GOOD = ["COCO_val2014_000000391895.jpg", "a.jpg", "b.png"]
 DONE, MISTAKE, SKIPPED_SOME = 0, 2, 3
@@ -255,3 +256,13 @@ def test_the_page_escapes_everything_and_shows_what_cannot_be_read(tmp_path):
     assert page.count(html.escape(bad_name)) == 6 + 4  # and the name: heading, searched text, placeholder twice
     assert "no picture at hand" in page
     assert "(empty caption)" in page
+
+
+def test_the_page_names_files_shortly(tmp_path):
+    captioned = [Captioned(tmp_path / "dog.jpg", [Caption("a dog", -1.0, (0.5, 0.5, 0.5))])]
+    bad = str(tmp_path / "letter.jpg")
+    generate.write_page(tmp_path / "page.html", [], captioned, [Skipped(bad, f"{bad}: not an image")])
+    page = (tmp_path / "page.html").read_text()
+    assert "dog.jpg" in page
+    assert "<li>letter.jpg: not an image</li>" in page
+    assert str(tmp_path) not in page

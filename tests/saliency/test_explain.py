@@ -104,6 +104,8 @@ def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, pho
     page = (folder / "p.html").read_text()
     assert page.count('class="map"') == page.count('aria-pressed="false"') == 4
     assert "http" not in re.sub(r"data:[^\"]*", "", page)
+    assert "<title>Words of photo.png" in page
+    assert str(folder) not in page
     assert explain.main([*words, "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)["images"]
     assert told["written_by_the_model"] is True

@@ -198,6 +198,7 @@ def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
     for words, message in [
         (("--images", photos, "--text", "a", "--like", "b"), "both given"),
         (("--images", photos, "--text", "a", "--top", 0), "--top got 0"),
+        (("--images", photos, "--html", "page.html"), "--html shows what a query finds, got no query"),
         (("--images", photos, "--text", "a", "--strict"), "strict"),
         (("--images", photos / "alpha.png", "--like", photos / "[ap]*.png"), "2 images, expected one"),
         (("--images", tmp_path / "none", "--text", "a"), "no such file"),
@@ -333,3 +334,14 @@ def test_hostile_and_damaged_releases_are_refused_without_running_anything(tmp_p
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(CheckpointError, match="cannot be read"):
         vse.load_model(path)
+
+
+def test_the_page_of_a_search_names_files_shortly(tmp_path):
+    Image.new("RGB", (60, 40), "red").save(tmp_path / "a.png")
+    words = ["--images", str(tmp_path), "--like", str(tmp_path / "a.png"), "--html", str(tmp_path / "page.html")]
+    args = search.build_parser().parse_args([*words, "--json"])
+    encoded = EncodedImages(np.ones((1, 2), np.float32), [str(tmp_path / "a.png")])
+    search.show(args, encoded, [{"image": encoded.names[0], "score": 1.0}])
+    page = (tmp_path / "page.html").read_text()
+    assert "<title>a.png" in page
+    assert str(tmp_path) not in page

@@ -22,6 +22,11 @@ class Skipped:
     source: str
     reason: str
 
+    @property
+    def short_reason(self) -> str:
+        """The reason with the file name of the source instead of its path, as pages show it."""
+        return self.reason.replace(self.source, Path(self.source).name or self.source, 1)
+
 
 def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = None) -> list[Path]:
     """List image files in a stable order.
