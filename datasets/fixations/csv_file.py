@@ -16,7 +16,7 @@ The file may have any name that ends in .csv. Columns may come in any order; oth
   time. Points outside the image are left out and counted.
 - duration (optional): milliseconds.
 
-Read by name: `python -m eval.run --task fixations --dataset csv --data mine --maps maps/`.
+Read by name: `python -m eval.run fixations --dataset csv --data mine --maps maps/`.
 """
 
 import csv
