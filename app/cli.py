@@ -60,7 +60,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "This toolkit": {
         "demo": Command("app.demo", "show every ability of the bundled models on one page, in a minute"),
         "demo-train": Command("app.demo_train", "train and evaluate every system on drawn scenes, in minutes"),
-        "doctor": Command("app.doctor", "check the installation and print what mends each problem"),
+        "doctor": Command("app.doctor", "check the installation and print what fixes each problem"),
     },
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}

@@ -171,7 +171,7 @@ _S2VT = replace(
 )
 
 
-# For the data of `captioner.make_snippets`: a region, its place and its whole image in one vector.
+# For the data of `vislang snippets`: a region, its place and its whole image in one vector.
 _REGIONS = CaptionerConfig(
     min_count=3,
     unknown_words="keep",
@@ -246,6 +246,7 @@ CONFIGS = {
         consensus_images=0,
         consensus_weight=0.0,
     ),
+    # The bundled "explainer".
     "bundled-s2vt": replace(
         _S2VT,
         word_dim=200,
@@ -258,6 +259,7 @@ CONFIGS = {
         consensus_weight=0.0,
     ),
     "regions": _REGIONS,
+    # The bundled "region-captioner".
     "bundled-regions": replace(
         _REGIONS, min_count=20, word_dim=96, hidden_dim=128, layers=("described-grid",), image_dropout=0.3
     ),
@@ -285,6 +287,7 @@ CONFIGS = {
         consensus_images=0,
         consensus_weight=0.0,
     ),
+    # For regions of the drawn scenes.
     "scenes-regions": replace(
         _REGIONS,
         min_count=1,

@@ -27,7 +27,8 @@ class Region:
     Attributes:
         box: corners in shares of the image's sides; (0, 0, 1, 1) is the whole image.
         score: of a written caption the mean natural logarithm of its words' probabilities; of a phrase of a sentence
-            its strength (`captioner.alignment.segments.Segment`). Higher is more certain.
+            the mean product of its words with the region, in standard deviations of all products of the sentence.
+            Higher is more certain.
     """
 
     box: tuple[float, float, float, float]

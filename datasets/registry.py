@@ -112,7 +112,7 @@ def read_fixations(name: str, folder: str | Path, *, options: Mapping[str, Any] 
     """Read a data set of fixations by its name.
 
     Args:
-        name: a key of `FIXATION_READERS`, such as "osie".
+        name: "osie", "mit1003" or "csv".
         folder: where its files are.
         options: keyword arguments of the reader, such as {"drop_first": True}.
 

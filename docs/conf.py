@@ -18,13 +18,25 @@ myst_heading_anchors = 3
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "_generated"]
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = "vislang-toolkit"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 
 
 def setup(app):
     """Write the generated pages before Sphinx reads them."""
     app.connect("builder-inited", lambda _: generated.write_pages(ROOT))
+    app.connect("autodoc-process-signature", valid_signature)
+
+
+def valid_signature(app, what, name, obj, options, signature, returned):
+    """Write "..." for the default of a dataclass's list, whose representation Sphinx cannot read."""
+    if signature is None:
+        return None
+    return signature.replace("<factory>", "..."), returned

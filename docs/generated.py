@@ -1,12 +1,24 @@
-"""Write the parts of the documentation that come from the code: model cards and the picture of imports."""
+"""Write the parts of the documentation that come from the code: model cards, presets and the picture of imports."""
 
 import ast
+import importlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 FOLDER = "_generated"
+# Command: module and dictionary of its presets, and the settings that are shown.
+PRESETS = {
+    "vislang train ranker": ("vse.config", "CONFIGS", ("encoder", "layers", "loss", "epochs")),
+    "vislang train captioner": ("captioner.config", "CONFIGS", ("model", "layers", "epochs", "beam")),
+    "vislang train aligner": ("captioner.alignment.config", "ALIGNMENTS", ("recurrent", "layers", "loss", "epochs")),
+    "vislang train naturalness": ("naturalness.config", "CONFIGS", ("layers", "information_layer")),
+    "vislang train classifier": ("preimage.classifier.config", "CLASSIFIERS", ("backbone", "updates", "learning_rate")),
+    "vislang invert and other searches": ("preimage.config", "CONFIGS", ("parameters", "update_rule", "iterations")),
+}
+_PROPOSALS = re.compile(r"-(?:detector|grid|selective|edges)(?:@320)?\b")
 
 
 def write_pages(root: Path) -> None:
@@ -18,6 +30,7 @@ def write_pages(root: Path) -> None:
     folder = root / "docs" / FOLDER
     folder.mkdir(exist_ok=True)
     (folder / "model_cards.md").write_text(model_cards(root / "vislang" / "pretrained"), encoding="utf-8")
+    (folder / "presets.md").write_text(presets(), encoding="utf-8")
     draw_imports(root, folder / "imports.svg")
 
 
@@ -57,6 +70,61 @@ def _scores(scores: Any) -> str:
         return str(scores or "")
     numbers = [f"{name} {value}" for name, value in scores.items() if isinstance(value, int | float)]
     return f"{scores.get('on', '')}: {', '.join(numbers)}" if numbers else str(scores.get("on", ""))
+
+
+def presets() -> str:
+    """Write a Markdown table of the presets of each command: name, comment in the code, some settings."""
+    parts = []
+    for command, (name, table, fields) in PRESETS.items():
+        module = importlib.import_module(name)
+        comments = _comments(Path(str(module.__file__)), table)
+        parts += [f"## {command}", "", f"| preset | {' | '.join(fields)} | |", "|---" * (len(fields) + 2) + "|"]
+        lines: dict[str, str] = {}
+        for preset, config in getattr(module, table).items():
+            cells = [_setting(getattr(config, field)) for field in fields]
+            title = preset
+            if preset not in comments:  # made in a loop, one for each kind of proposals
+                title = _PROPOSALS.sub("-*", preset)
+                cells = [_PROPOSALS.sub(r"-\\*", cell) for cell in cells]
+            lines.setdefault(title, f"| `{title}` | {' | '.join(cells)} | {comments.get(preset, '')} |")
+        parts += [*lines.values(), ""]
+    return "\n".join(parts)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return str(value) or "–"
+
+
+def _comments(path: Path, table: str) -> dict[str, str]:
+    """Return the first sentence above each entry of a dictionary in a source file, or above the variable it names."""
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    variables = {}
+    entries: dict[str, ast.expr] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            variables[node.targets[0].id] = node.lineno
+            if node.targets[0].id == table and isinstance(node.value, ast.Dict):
+                for key, value in zip(node.value.keys, node.value.values, strict=True):
+                    if isinstance(key, ast.Constant):
+                        entries[str(key.value)] = value
+                        variables[str(key.value)] = key.lineno
+    found = {}
+    for preset, value in entries.items():
+        found[preset] = _comment_above(lines, variables[preset])
+        if not found[preset] and isinstance(value, ast.Name):
+            found[preset] = _comment_above(lines, variables[value.id])
+    return found
+
+
+def _comment_above(lines: list[str], number: int) -> str:
+    words: list[str] = []
+    while lines[number - 2].strip().startswith("#"):
+        words.insert(0, lines[number - 2].strip(" #"))
+        number -= 1
+    return re.split(r"(?<!al)\. (?=[A-Z])", " ".join(words))[0].rstrip(".")
 
 
 def import_graph(root: Path) -> tuple[list[list[str]], set[tuple[str, str]]]:

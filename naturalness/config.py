@@ -131,6 +131,7 @@ CONFIGS = {
         power=0.5,
         places="half_cell",
     ),
+    # Ours: least squares for textures, prediction from the rest of the scene for objects.
     "best": NaturalnessConfig(information_layer="conv_pw_11_bn"),
     # The bundled model, on the bundled CNN.
     "bundled": NaturalnessConfig(

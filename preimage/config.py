@@ -76,6 +76,7 @@ _FOURIER = PreimageConfig(
     jitter=8,
 )
 CONFIGS = {
+    # Mahendran and Vedaldi, CVPR 2015.
     "cvpr15": PreimageConfig(
         scaling="cvpr15",
         alpha_weight=8e-10,
@@ -88,8 +89,9 @@ CONFIGS = {
         rates=(1.0, 0.1, 0.01),
         jitter=0,
     ),
+    # Mahendran and Vedaldi, IJCV 2016.
     "ijcv16": PreimageConfig(data_weight=100.0, bound=2 * B),
-    # The visual language model is the only prior. Losses are means, which is why the rate is so large.
+    # Kato and Harada 2015: the visual language model is the only prior. Losses are means, which is why the rate is so large.
     "kato": PreimageConfig(
         objective="standardised",
         alpha_weight=0.0,
@@ -103,9 +105,11 @@ CONFIGS = {
         rates=(1.0,),
         jitter=0,
     ),
+    # Olah et al. 2017: the search changes Fourier coefficients.
     "fourier": _FOURIER,
     # For maximisation: translations and scalings make the image less of a pattern that only this network responds to.
     "robust": replace(_FOURIER, tv_weight=60.0, iterations=(250,), rates=(1.0,), jitter=32, zoom=0.3, still_stages=0),
+    # For style transfer, from the image itself.
     "style": PreimageConfig(
         alpha_weight=0.0,
         tv_weight=0.0,

@@ -45,7 +45,7 @@ class StyleOptions(Options):
         style_layers: layers whose Gram matrices are matched; none: one of each of the first five sizes.
         content_weight: weight of the content loss.
         style_weight: weight of the style loss.
-        normalisation: one of `preimage.style_transfer.gram.NORMALISATIONS`; weights are relative to it.
+        normalisation: "relative", "paper", "port" or "neural-style"; weights are relative to it.
         colour: "none"; "pca", "chol" or "sym": the style in the content's colours; "luminance": grey textures only.
     """
 
@@ -63,8 +63,8 @@ class ComparisonOptions(Options):
 
     Attributes:
         layers: layers of the first network, shallow ones first; none: `num_layers` of them, evenly spread.
-        layers_b: those of the second network that they are compared with; none: matched automatically, by
-            `preimage.networks.layers.matched_layers`.
+        layers_b: those of the second network that they are compared with; none: matched
+            automatically by their depth and size.
         num_layers: how many layers, where none are named; None: 4.
         limit: images that are inverted and exaggerated, evenly spread over those given.
         cka_images: images that CKA is computed over, at most; memory grows with it.

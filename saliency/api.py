@@ -29,7 +29,7 @@ def explain_image(
             game than the bundled S2VT, "explainer".
         image: one image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         sentence: any text; None: the caption that the model writes.
-        method: "gradient", of each word's loss with respect to the mean feature (`saliency.methods.gradient`);
+        method: "gradient", of each word's loss with respect to the mean feature;
             "ramanishka", the cells, steps and constants of the published code.
         options: how the image is read.
 

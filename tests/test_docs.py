@@ -1,5 +1,7 @@
 """README and docs: every command parses, commands and examples that need no training run, links lead somewhere."""
 
+import argparse
+import functools
 import importlib
 import re
 import shlex
@@ -70,10 +72,55 @@ def test_make_knows_the_target(line):
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line not in ("vislang --help", "vislang doctor")])
 def test_commands_parse(line):
     module, words = split_command(line)
-    if module == "datasets.scenes":
-        module = "datasets.scenes.__main__"
     if "--help" not in words:
         importlib.import_module(module).build_parser().parse_args(words)
+
+
+def option_names(parser: argparse.ArgumentParser) -> set[str]:
+    names = set()
+    for action in parser._actions:
+        names.update(action.option_strings)
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                names |= option_names(inner)
+    return names
+
+
+@functools.cache
+def command_options(module: str) -> set[str]:
+    return option_names(importlib.import_module(module).build_parser())
+
+
+def inline_code(page: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", text)]
+
+
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+
+
+def is_command(code: str) -> bool:
+    return code.startswith("python -m ") or bool(re.match(r"vislang [a-z]", code))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_options_named_in_sentences_are_there(page):
+    """An option beside a command is one of this command; alone in a guide, of a command of the guide, else of any."""
+    from app.cli import COMMANDS as TABLE
+
+    codes = inline_code(page)
+    options = set()
+    for line in filter(is_command, [*codes, *shell_lines(page)]):
+        of_command = command_options(split_command(line)[0])
+        unknown = set(OPTION.findall(line)) - of_command
+        assert not unknown, f"{line}: no such option: {unknown}"
+        options |= of_command
+    if page.parent.name != "guide" or not options:
+        options.update(*(command_options(command.module) for command in TABLE.values()))
+    for code in codes:
+        if code.startswith("--"):
+            unknown = set(OPTION.findall(code)) - options
+            assert not unknown, f"no such option: {unknown}"
 
 
 @pytest.fixture(scope="module")

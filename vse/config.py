@@ -132,7 +132,7 @@ _BEST = VseConfig(
 
 
 CONFIGS = {
-    # The original to the letter: Kiros et al. 2014 as its code of 2017 has it.
+    # Kiros et al. 2014, as its code of 2017 has it but for the differences listed in docs/differences.md.
     "kiros": VseConfig(),
     # The original's linear sentence side, for image arithmetic (vse.regularities).
     "kiros-bow": VseConfig(encoder="bow", sentence_pooling="sum", word_dim=1024),

@@ -82,7 +82,7 @@ def retrieval_ranks(
 def ranks_from_scores(scores: ArrayLike, image_of_caption: ArrayLike, *, block: int = BLOCK) -> Ranks:
     """Rank with a score matrix of any origin, float [N, M] of N images and M captions, higher is better.
 
-    Other arguments are those of `retrieval_ranks`.
+    `image_of_caption` is int [M], values 0..N-1; `block` captions are ranked at a time.
 
     Raises:
         EvalError: shapes that do not fit, NaN or infinite scores, an image without captions.

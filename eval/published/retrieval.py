@@ -1,4 +1,4 @@
-"""Published retrieval numbers. Rows marked `recalled` were not checked against the text."""
+"""Published retrieval numbers. Rows marked `recalled` are quoted from memory, not checked against the source."""
 
 from eval.published.row import PublishedRow
 

@@ -12,7 +12,7 @@ class PublishedRow:
     scores: Mapping[str, float | None]  # by the names of our metrics; None is not published
     source: str  # of the numbers
     frozen: bool = True  # the image network was not fine-tuned, as in this toolkit; such rows are the fair comparison
-    recalled: bool = False  # from general knowledge, not verified against the source; no test relies on them
+    recalled: bool = False  # quoted from memory, not checked against the source; no test relies on them
 
     @property
     def marked_method(self) -> str:

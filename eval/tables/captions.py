@@ -12,7 +12,18 @@ from eval.published.captions import COLUMNS, published_captions
 from eval.results.kinds import BASELINE, OF_REFERENCES, CaptionResult, CaptionSeedRun
 from eval.results.models import Run, summarize_runs
 from eval.results.result import Row, Scores, summarize_seeds
-from eval.tables.markdown import NOTHING, note, one_table, published_row, result_lines, result_row, section, seeds
+from eval.tables.markdown import (
+    NOTHING,
+    note,
+    one_table,
+    published_row,
+    result_lines,
+    result_row,
+    section,
+    seeds,
+    source_line,
+    table_title,
+)
 from vislang.draw.html import elements
 
 TITLES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
@@ -114,11 +125,13 @@ def diversity_rows(results: Sequence[CaptionResult]) -> list[elements.Row]:
 def caption_section(results: Sequence[CaptionResult], folder: str | None = None) -> str:
     """Return the Markdown section of one data set and split."""
     last = one_table(results)
+    rows = caption_rows(results)
     return section(
-        f"Captions: {last.dataset}, {last.split}",
-        "Scores times 100, higher is better. Bold rows are measured here by `python -m eval.run captions`, mean ±"
+        table_title("Captions", last),
+        "Scores times 100, higher is better. Bold rows are measured here by `vislang eval captions`, mean ±"
         " standard deviation over seeds. Baselines copy a caption of the training images.",
-        result_lines(["method", *TITLES, "source"], caption_rows(results), results, folder),
+        result_lines(["method", *TITLES, "source"], rows, results, folder),
+        source_line(rows),
         caption_footnote(last.dataset, last.split),
         "### Diversity",
         "New captions are those that are no training caption.",

@@ -10,7 +10,18 @@ from eval.metrics.accuracy import accuracy, accuracy_gain, confusion_matrix, mos
 from eval.results.kinds import ClassificationResult, DomainScores, Prediction
 from eval.results.models import Run, summarize_runs
 from eval.results.result import Row
-from eval.tables.markdown import cell, named, note, number, one_table, section, seeds, table_lines
+from eval.tables.markdown import (
+    cell,
+    named,
+    note,
+    number,
+    one_table,
+    row_words,
+    section,
+    seeds,
+    table_lines,
+    table_title,
+)
 
 _MISTAKES = 3  # listed for each domain
 
@@ -86,7 +97,7 @@ def classification_section(results: Sequence[ClassificationResult], folder: str 
     images = ", ".join(f"{one.images} {domain}" for domain, one in last.domains.items())
     classes = len(last.classes)
     return section(
-        f"Classification by domain: {cell(last.dataset)}, {last.split}",
+        table_title("Classification by domain", last),
         f"Top-1 accuracy, %, of {classes} classes (chance {100 / classes:.1f}); images: {images}. Mean ± standard"
         " deviation over seeds; in brackets the 95 % interval over images. Bold: domains that the network was trained"
         " on.",
@@ -103,7 +114,7 @@ def classification_section(results: Sequence[ClassificationResult], folder: str 
 
 
 def _row(result: ClassificationResult, folder: str | None) -> list[str]:
-    title = named(result, folder, f"{result.preset}, {result.backbone}")
+    title = named(result, folder, f"{result.preset}-{result.backbone}")
     cells = [title, " + ".join(map(cell, result.trained_on)), str(result.num_training_images)]
     for domain, mean in result.metrics.items():
         low, high = result.intervals[domain]
@@ -124,7 +135,7 @@ def _gains(results: Sequence[ClassificationResult]) -> list[str]:
         for domain in one.domains:
             gain, (low, high) = accuracy_gain(correct_predictions(one, domain), correct_predictions(other, domain))
             gains.append(f"{domain} {gain:+.1f} ({low:+.0f} to {high:+.0f})")
-        kind = cell(f"{one.preset}, {one.backbone}")
+        kind = cell(row_words(f"{one.preset}-{one.backbone}"))
         lines.append(f"- {kind}: trained on {_training(one)} minus {_training(other)}: {', '.join(gains)}")
     return lines
 
@@ -139,4 +150,4 @@ def _mistakes(result: ClassificationResult) -> str:
         found = most_confused(one.confusion, result.classes, _MISTAKES)
         words = ", ".join(f"{label} → {predicted} {times}" for label, predicted, times in found)
         domains.append(f"{domain}: {words or 'none'}")
-    return f"- {cell(result.name)}: {'; '.join(domains)}"
+    return f"- {cell(row_words(result.name))}: {'; '.join(domains)}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from eval.published.inversions import PUBLISHED, SOURCE
 from eval.results.experiments import (
     BenchmarkResult,
     ChangeResult,
@@ -9,7 +10,18 @@ from eval.results.experiments import (
     InversionResult,
     MaximisationResult,
 )
-from eval.tables.markdown import NOTHING, cell, count, named, note, number, section, table_lines
+from eval.tables.markdown import (
+    FROM_MEMORY,
+    NOTHING,
+    cell,
+    count,
+    named,
+    note,
+    number,
+    section,
+    table_lines,
+    table_title,
+)
 
 _INVERSION_COLUMNS = {  # heading: metric and digits
     "feature error": ("feature_error", 3),
@@ -28,17 +40,22 @@ def change_section(results: Sequence[ChangeResult], folder: str | None = None) -
     for one in results:
         rows.append([named(one, folder), *(number(one.metrics.get(name)) for name in last.metrics)])
     return section(
-        f"Noticed changes: {last.dataset}, {last.split}",
+        table_title("Noticed changes", last),
         f"Per cent of {count(last.num_images, 'image')} whose change a model of natural images notices; chance is 50."
-        " Made by `python -m naturalness.changes`.",
+        " Made by `vislang changes`.",
         table_lines(["model", *last.metrics], rows),
         list(map(note, results)),
     )
 
 
 def inversion_section(results: Sequence[InversionResult], folder: str | None = None) -> str:
-    """Return the Markdown section of feature inversions."""
+    """Return the Markdown section of feature inversions, published ones first."""
     rows = []
+    for layer, published in PUBLISHED.items():
+        cells = [published.marked_method, layer, "cvpr15"]
+        for name, digits in _INVERSION_COLUMNS.values():
+            cells.append(number(published.scores.get(name), digits=digits))
+        rows.append(cells)
     for result in results:
         for row in result.rows:
             cells = [named(result, folder), cell(row.layer), row.search]
@@ -50,8 +67,9 @@ def inversion_section(results: Sequence[InversionResult], folder: str | None = N
         "Mean ± standard deviation over images. Feature error: squared distance of the features over their squared"
         " norm. Distance: over the mean distance between two images. Gradients: intersection of the histograms of"
         " gradient orientations. Same class: the network predicts the image's class for the inversion; second"
-        " network: another network does. Made by `python -m preimage.measure`.",
+        " network: another network does. Made by `vislang inversion-errors`.",
         table_lines(["network", "layer", "search", *_INVERSION_COLUMNS], rows),
+        f"{FROM_MEMORY} {SOURCE}.",
         [note(result, count(len(result.images), "image"), *result.settings) for result in results],
     )
 
@@ -68,7 +86,7 @@ def maximisation_section(results: Sequence[MaximisationResult], folder: str | No
     return section(
         "Maximised classes",
         "The rank of the class among the network's predictions for the image, and among those of a second"
-        " network. Made by `python -m preimage.maximize`.",
+        " network. Made by `vislang maximize`.",
         table_lines(["network", "class", "activation", "rank", "rank by a second network"], rows),
         [note(result, f"`{result.command}`") for result in results],
     )
@@ -90,7 +108,7 @@ def comparison_section(results: Sequence[ComparisonResult], folder: str | None =
     return section(
         "Two networks side by side",
         "Feature error of inversions of A and of B, and debiased linear CKA between their features. Made by"
-        " `python -m preimage.compare`.",
+        " `vislang compare`.",
         table_lines(["networks", "layer", "feature error, A / B", "CKA"], rows),
         [note(result, f"A {result.networks[0]}", f"B {result.networks[1]}") for result in results],
     )

@@ -7,7 +7,7 @@ from typing import Any
 from eval.metrics.fixations.evaluate import FixationProtocol, FixationScores
 from eval.results.kinds import FixationResult, MapScores
 from eval.results.result import Row
-from eval.tables.markdown import NOTHING, bold, cell, named, note, one_table, section, table_lines
+from eval.tables.markdown import NOTHING, bold, cell, dataset_words, named, note, one_table, section, table_lines
 
 OBSERVERS = "observers, one left out"
 _COLUMNS = {  # heading: metric and digits
@@ -113,7 +113,7 @@ def fixation_section(results: Sequence[FixationResult], folder: str | None = Non
     if OBSERVERS in last.baselines:
         rows.append([cell(OBSERVERS), *_numbers(last.baselines[OBSERVERS])])
     return section(
-        ", ".join(filter(None, (f"Eye fixations: {cell(last.dataset)}", protocol.suffix()))),
+        ", ".join(filter(None, (f"Eye fixations: {dataset_words(last.dataset)}", protocol.suffix()))),
         f"{last.num_images:,} images, {last.num_fixations:,} fixations inside of them, {last.outside:,} left out. Every"
         f" map is {blur}. Higher is better but for KL. sAUC: the probability that a fixation scores higher than one"
         f" made on another image, ties counting half; benchmark: thresholds of {protocol.step:g}, {protocol.splits}"

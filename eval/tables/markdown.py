@@ -1,5 +1,6 @@
 """Markdown that all tables of results are made of."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from eval.published.row import PublishedRow
@@ -8,6 +9,21 @@ from vislang.core.errors import EvalError
 from vislang.draw.html.elements import Row
 
 NOTHING = "–"
+FROM_MEMORY = "† quoted from memory, not checked against the paper."
+_DATASETS = {"flickr8k": "Flickr8K", "flickr30k": "Flickr30K", "coco": "COCO", "osie": "OSIE", "pacs": "PACS"}
+_SYSTEMS = {"vse": "ranker", "alignment": "aligner", "captioner": "captioner", "regions": "region captioner"}
+_BACKBONES = {
+    "mobilenet_v2": "MobileNetV2",
+    "mobilenet_0.75": "MobileNet 0.75",
+    "vgg19_block3": "VGG-19",
+    "compact": "compact CNN",
+    "compact_scenes": "CNN of scenes",
+    "none": "no backbone",
+}
+_SETTINGS = {"consensus_weight=0": "without consensus re-ranking"}
+_ROW_NAME = re.compile(
+    rf"(?:({'|'.join(_SYSTEMS)})-)?(?:([\w-]+)-)?({'|'.join(map(re.escape, _BACKBONES))})((?:-[\w.=]+)*)(?![\w.])"
+)
 
 
 def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -22,23 +38,60 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def result_lines(
-    header: Sequence[str], rows: Iterable[Row], results: Sequence[Result], folder: str | None
+    header: Sequence[str], rows: Sequence[Row], results: Sequence[Result], folder: str | None
 ) -> list[str]:
     """Return the lines of a table whose rows, as `elements.table` takes them, are published ones and results in bold.
 
-    The rows of `results` link their files in `folder`; None: no links.
+    The rows of `results` link their files in `folder`; None: no links. Published sources are numbers of `source_line`.
     """
     by_name = {result.name: result for result in results}
+    sources = _published_sources(rows)
     lines = []
     for row in rows:
-        cells = [cell(row.head), *row.cells]
+        cells = [cell(row_words(row.head)), *row.cells]
         if row.ours:
             cells[0] = named(by_name[row.head], folder)
             cells = bold(cells)
-        if row.source is not None:
+        if row.source in sources:
+            cells.append(f"[{sources.index(row.source) + 1}]")
+        elif row.source is not None:
             cells.append(row.source)
         lines.append(cells)
     return table_lines(header, lines)
+
+
+def source_line(rows: Sequence[Row]) -> str:
+    """Return the line that names the numbered sources of published rows; "" where there are none."""
+    numbered = [f"[{index}] {source}" for index, source in enumerate(_published_sources(rows), 1)]
+    if not numbered:
+        return ""
+    return f"Sources: {'; '.join(numbered)}."
+
+
+def _published_sources(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.source for row in rows if row.source is not None and not row.ours))
+
+
+def dataset_words(name: str) -> str:
+    """Return the name of a data set as its authors spell it; any other name as it is."""
+    return cell(_DATASETS.get(name, name))
+
+
+def table_title(title: str, result: Result) -> str:
+    """Return the heading of the table of a result's data set and split."""
+    return f"{title}: {dataset_words(result.dataset)}, {result.split}"
+
+
+def row_words(name: str) -> str:
+    """Return the name of a row in words: for "vse-best-mobilenet_v2", "ranker best, MobileNetV2"."""
+    found = _ROW_NAME.match(name)
+    if found is None:
+        return name
+    system, preset, backbone, settings = found.groups()
+    words = [" ".join(filter(None, (_SYSTEMS.get(system), preset))), _BACKBONES[backbone]]
+    for setting in filter(None, settings.split("-")):
+        words.append(_SETTINGS.get(setting, setting.replace("_", " ")))
+    return ", ".join(filter(None, words)) + name[found.end() :]
 
 
 def section(title: str, *paragraphs: str | Sequence[str]) -> str:
@@ -65,7 +118,7 @@ def bold(cells: Iterable[str]) -> list[str]:
 
 def named(result: Result, folder: str | None, name: str | None = None) -> str:
     """Return a name, by default the result's own, as a link to its JSON file where there is a folder."""
-    text = cell(name or result.name)
+    text = cell(row_words(name or result.name))
     if folder is None:
         return text
     return f"[{text}]({folder}{result.file_name()})"
@@ -136,7 +189,7 @@ def note(result: Result, *parts: str) -> str:
     words = "; ".join([*filter(None, parts), origin(result)])
     if not result.name:
         return f"- {words}"
-    return f"- {cell(result.name)}: {words}"
+    return f"- {cell(row_words(result.name))}: {words}"
 
 
 def one_table(results: Sequence[R]) -> R:

@@ -18,7 +18,7 @@ TOLERANCE = 1.5
 _OTHER = {"b": "c", "c": "b"}
 
 # Times 100. The experts' values were looked up: what the published code prints, in aimagelab/pacscore#3 and, all but
-# BLEU-1, in jmhessel/clipscore#3. The crowd's are recalled from the paper, arXiv:2104.08718.
+# BLEU-1, in jmhessel/clipscore#3. The crowd's are from memory of the paper, arXiv:2104.08718.
 PUBLISHED = {
     EXPERT: {"bleu1": 32.3, "bleu4": 30.8, "rouge_l": 32.3, "meteor": 41.8, "cider": 43.9},
     CROWD: {"bleu4": 16.9, "meteor": 22.2, "cider": 24.6},
@@ -76,7 +76,7 @@ def agreement_section(results: Sequence[AgreementResult], folder: str | None = N
         "Kendall's tau times 100 between each metric and human judgements of captions of Flickr8K images; higher is"
         f" better. Made by `make metric-agreement F8K=DIR`.{link}",
         *_part(EXPERT, "Experts", result.expert),
-        *_part(CROWD, "Crowd (published: recalled †)", result.crowd),
+        *_part(CROWD, "Crowd (published: †)", result.crowd),
         _PROTOCOL,
         [*skipped, note(result, f"tokenizer {result.tokenizer}")],
     )
@@ -104,7 +104,7 @@ def _part(name: str, heading: str, part: AgreementPart) -> tuple[str, list[str]]
 
 
 _PROTOCOL = (
-    "† recalled from the CLIPScore paper (arXiv:2104.08718), not verified against it. The experts' values were looked"
+    "† quoted from memory, not checked against the CLIPScore paper (arXiv:2104.08718). The experts' values were looked"
     " up: what the published code prints, in aimagelab/pacscore#3 and, all but BLEU-1, in jmhessel/clipscore#3.",
     "",
     "### Protocol",

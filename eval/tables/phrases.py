@@ -24,6 +24,7 @@ from eval.results.kinds import (
 from eval.results.models import Run, summarize_runs
 from eval.results.result import Row, summarize_seeds
 from eval.tables.markdown import (
+    FROM_MEMORY,
     NOTHING,
     bold,
     cell,
@@ -35,13 +36,14 @@ from eval.tables.markdown import (
     section,
     seeds,
     table_lines,
+    table_title,
 )
 from vislang.core.errors import EvalError
 from vislang.draw.html import elements
 
 _SHOWN = ("pointing", "r1", "r5", "r10", "bound")
 GROUNDING_HEADS = ("pointing", "R@1", "R@5", "R@10", "bound")
-_PUBLISHED = (  # recalled, of the test split of Flickr30k Entities
+_PUBLISHED = (  # from memory, of the test split of Flickr30k Entities
     ("random †", 26.8),
     ("centre †", 49.2),
     ("Ramanishka et al. 2017 †", 50.1),
@@ -165,7 +167,7 @@ def grounding_section(results: Sequence[GroundingResult], folder: str | None = N
     last = one_table(results)
     header = ["method", *GROUNDING_HEADS, *kind_heads(last)]
     return section(
-        f"Phrase grounding: {last.dataset}, {last.split}",
+        table_title("Phrase grounding", last),
         f"{_num_phrases(last):,} phrases with boxes. Per cent, higher is better. Pointing: the centre of the best"
         " region lies in an annotated box. R@K: one of the best K regions overlaps an annotated box by half. Bound:"
         " the best possible ranking of the proposals.",
@@ -198,11 +200,11 @@ def pointing_section(results: Sequence[PointingResult], folder: str | None = Non
         )
         notes.append(note(result, _gain_words(result), separation, seeds(result)))
     return section(
-        f"Pointing game with the words of given captions: {last.dataset}, {last.split}",
+        table_title("Pointing game with the words of given captions", last),
         f"{_num_phrases(last):,} phrases with boxes. Per cent, higher is better. Pointing: the maximum of the phrase's"
-        " map lies in an annotated box, no tolerance; correctness: the share of the map that does. † recalled,"
-        " Flickr30k Entities.",
+        " map lies in an annotated box, no tolerance; correctness: the share of the map that does.",
         table_lines(["method", "pointing", "correctness", *kind_heads(last)], rows),
+        f"{FROM_MEMORY} Of Flickr30k Entities: Ramanishka et al. 2017, arXiv:1612.07360.",
         notes,
     )
 

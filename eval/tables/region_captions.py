@@ -5,15 +5,26 @@ from dataclasses import dataclass
 
 from eval.metrics.captions.score import Captions, References, score_captions
 from eval.published.captions import COLUMNS
+from eval.published.retrieval import KARPATHY
 from eval.results.kinds import RegionCaptionResult
 from eval.results.models import Run, summarize_runs
 from eval.results.result import Row
 from eval.tables.captions import percent
-from eval.tables.markdown import note, number, one_table, result_lines, result_row, section, seeds
+from eval.tables.markdown import (
+    note,
+    number,
+    one_table,
+    result_lines,
+    result_row,
+    section,
+    seeds,
+    source_line,
+    table_title,
+)
 from vislang.draw.html import elements
 
 _HEADER = ("model", "input", "BLEU-1", "2", "3", "4", "METEOR", "ROUGE-L", "CIDEr", "source")
-# BLEU recalled, the others verified: regions of COCO, 45 annotated snippets for each image.
+# BLEU from memory, the others verified: regions of COCO, 45 annotated snippets for each image.
 _PUBLISHED: tuple[tuple[str, tuple[float | None, ...]], ...] = (
     ("people †", (61.5, 45.2, 30.1, 22.0, None, None, None)),
     ("full-frame RNN †", (14.2, 6.0, 2.2, 0.0, 13.3, 21.0, 20.3)),
@@ -55,15 +66,16 @@ def region_caption_section(results: Sequence[RegionCaptionResult], folder: str |
     last = one_table(results)
     rows = []
     for name, numbers in _PUBLISHED:
-        rows.append(elements.Row(name, ["regions of COCO", *map(number, numbers)], "Karpathy and Fei-Fei 2015"))
+        rows.append(elements.Row(name, ["regions of COCO", *map(number, numbers)], KARPATHY))
     for result in results:
         rows.append(result_row(result, COLUMNS, f"here, {seeds(result)}", [result.reads]))
     return section(
-        f"Region captions: {last.dataset}, {last.split}",
+        table_title("Region captions", last),
         f"{last.num_boxes:,} annotated boxes, scored against the phrases that name their content. Times 100, higher is"
         " better. A model of whole images captions the crop of the box.",
         result_lines(_HEADER, rows, results, folder),
-        "† METEOR, ROUGE-L and CIDEr from the paper, BLEU recalled; another data set, 45 references for an image."
+        source_line(rows),
+        "† METEOR, ROUGE-L and CIDEr from the paper, BLEU quoted from memory; another data set, 45 references."
         " Models of whole images write sentences; the phrases are short.",
         list(map(note, results)),
     )

@@ -10,11 +10,23 @@ from eval.published.retrieval import COLUMNS, published_retrieval
 from eval.results.kinds import RetrievalResult
 from eval.results.models import Run, summarize_runs
 from eval.results.result import Row, Scores, summarize_seeds
-from eval.tables.markdown import note, number, one_table, published_row, result_lines, result_row, section, seeds
+from eval.tables.markdown import (
+    FROM_MEMORY,
+    note,
+    number,
+    one_table,
+    published_row,
+    result_lines,
+    result_row,
+    section,
+    seeds,
+    source_line,
+    table_title,
+)
 from vislang.draw.html import elements
 
 _HEADER = ["method", "image → text R@1", "R@5", "R@10", "median", "text → image R@1", "R@5", "R@10", "median", "source"]
-FOOTNOTE = "† recalled, not verified against the source. ‡ the image network was fine-tuned."
+FOOTNOTE = f"{FROM_MEMORY} ‡ the image network was fine-tuned."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +128,18 @@ def retrieval_section(results: Sequence[RetrievalResult], folder: str | None = N
     last = one_table(results)
     blocks: list[str | list[str]] = [
         "Recall in per cent (higher is better) and median rank (lower is better). Bold rows are measured here by"
-        " `python -m eval.run`, mean ± standard deviation over seeds; ties are ranked pessimistically.",
+        " `vislang eval`, mean ± standard deviation over seeds; ties are ranked pessimistically.",
     ]
     for setting, ours in by_setting(results).items():
         blocks.append(f"### {setting_words(setting).capitalize()}")
-        blocks.append(result_lines(_HEADER, retrieval_rows(ours), ours, folder))
+        rows = retrieval_rows(ours)
+        blocks.append(result_lines(_HEADER, rows, ours, folder))
+        blocks.append(source_line(rows))
         blocks.append(list(map(_note, ours)))
-    return section(f"Image-sentence retrieval: {last.dataset}, {last.split}", *blocks, FOOTNOTE)
+    footnote = ""
+    if any(published_retrieval(last.dataset, setting) for setting in by_setting(results)):
+        footnote = FOOTNOTE
+    return section(table_title("Image-sentence retrieval", last), *blocks, footnote)
 
 
 def _note(result: RetrievalResult) -> str:

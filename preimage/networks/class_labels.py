@@ -56,7 +56,7 @@ def classify_images(
 
     Args:
         network: from `load_network`, one that ends in a softmax.
-        images: in any form that `preimage.api` describes.
+        images: paths, folders, patterns, bytes, PIL images, uint8 arrays, lists of these, or float32 [B, S, S, 3].
         top: how many classes of each, the most probable first.
         labels: a text file with a class name a line; None: the network's own or ImageNet's, where they fit.
         strict: raise for the first unreadable image.

@@ -22,9 +22,9 @@ def load_network(
     """Load a network to look into.
 
     Args:
-        name: a name of `vislang.backbones.registry.BACKBONES`; a folder that `preimage.train` wrote; a .keras or .h5
-            file (with `preprocessing`); "caffe:NAME" of `vislang.backbones.caffe.load.NETWORKS`, or a .prototxt file,
-            both with a .caffemodel as weights.
+        name: a backbone, as `vislang extract --list` prints them; a folder that `vislang train classifier` wrote; a
+            .keras or .h5 file (with `preprocessing`); "caffe:NAME" such as "caffe:VGG_CNN_S", or a .prototxt file, both
+            with a .caffemodel as weights.
         weights: a file, instead of the usual places; "random" for tests and timing.
         size: side of the images, other than the network's own.
         preprocessing: a name other than the network's own.

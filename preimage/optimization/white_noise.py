@@ -33,7 +33,7 @@ def filters_from_noise(
     steps: int = 20,
     options: SearchOptions = SearchOptions(),
 ) -> "Preimages":
-    """Maximise channels from white noise in a few steps, without a prior; see also `preimage.api`.
+    """Maximise channels from white noise in a few steps, without a prior.
 
     Args:
         layer: of one that ends in a ReLU, the values before it are maximised.

@@ -136,7 +136,7 @@ def study(tmp_path_factory):
 def test_the_command_writes_results_and_a_table(study, tmp_path, capsys):
     runs = [str(study / f"run-{seed}") for seed in (0, 1)]
     assert main(["classification", "--model", *runs, "--out", str(tmp_path)]) == 0
-    assert "| tiny, none | photo | 20 |" in capsys.readouterr().out
+    assert "| tiny, no backbone | photo | 20 |" in capsys.readouterr().out
     result = json.loads((tmp_path / "classification-tiny-photo-20-none-pacs-test.json").read_text())
     assert [run["seed"] for run in result["per_seed"]] == [0, 1]
     assert (result["preset"], result["trained_on"]) == ("tiny", ["photo"])

@@ -56,7 +56,7 @@ def test_the_crowds_own_references_are_taken_from_all_pairs_of_the_image(tmp_pat
 def test_malformed_judgements_end_with_one_line(tmp_path, line):
     path = write(tmp_path / "e.txt", ("a.jpg", "b.jpg#1", 1, 2, 1), line)
     for read in (read_expert, read_crowd):
-        with pytest.raises(DataError, match=r"e\.txt:2: got .* get the file anew") as caught:
+        with pytest.raises(DataError, match=r"e\.txt:2: got .* get the file again") as caught:
             read(path, CAPTIONS)
         assert "\n" not in str(caught.value)
 

@@ -81,9 +81,10 @@ def test_settings_have_names_and_words():
 
 def test_markdown_puts_published_rows_beside_ours():
     table = retrieval_section([made_up_result("kiros", seeds=(0,)), made_up_result("best|<b>")])
-    assert "| Kiros repository, VGG-19 | 22.3 | 48.7 | 59.8 | 6 | 14.9 | 38.3 | 51.6 | 10 | README of" in table
+    assert "| Kiros repository, VGG-19 | 22.3 | 48.7 | 59.8 | 6 | 14.9 | 38.3 | 51.6 | 10 | [3] |" in table
+    assert "[3] README of ryankiros/visual-semantic-embedding" in table
     assert "| BRNN, regions † |" in table
-    assert "recalled, not verified" in table
+    assert "quoted from memory, not checked" in table
     assert "| **kiros** |" in table
     assert "**best\\|&lt;b>**" in table
     assert "seeds 0, 1;" in table

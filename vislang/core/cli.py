@@ -1,4 +1,4 @@
-"""What every command shares: options, exit codes (0 done, 1 a fault of ours, 2 a user's mistake, 3 inputs skipped)."""
+"""Options and exit codes of every command: 0 done, 1 an internal error, 2 a mistake of the user, 3 inputs skipped."""
 
 import argparse
 import contextlib

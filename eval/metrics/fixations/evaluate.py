@@ -58,7 +58,7 @@ class FixationProtocol:
 
     Attributes:
         blur: standard deviation of the Gaussian that smooths every map, in shares of the width; 0 for none.
-        centre_prior: one of `eval.metrics.fixations.maps.PRIORS`.
+        centre_prior: "none", "multiply" or "log-add".
         centre_std: of the centre Gaussian, in shares of the sides; as a prior, as a baseline, and as the reference of
             information gain.
         fixation_blur: standard deviation of the Gaussians of a fixation map, in shares of the width.
