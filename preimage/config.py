@@ -91,7 +91,8 @@ CONFIGS = {
     ),
     # Mahendran and Vedaldi, IJCV 2016.
     "ijcv16": PreimageConfig(data_weight=100.0, bound=2 * B),
-    # Kato and Harada 2015: the visual language model is the only prior. Losses are means, which is why the rate is so large.
+    # Kato and Harada 2015: the visual language model is the only prior. Losses are means, which is why the rate is so
+    # large.
     "kato": PreimageConfig(
         objective="standardised",
         alpha_weight=0.0,

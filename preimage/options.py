@@ -64,7 +64,7 @@ class ComparisonOptions(Options):
     Attributes:
         layers: layers of the first network, shallow ones first; none: `num_layers` of them, evenly spread.
         layers_b: those of the second network that they are compared with; none: matched
-            automatically by their depth and size.
+            automatically, layers that are as deep.
         num_layers: how many layers, where none are named; None: 4.
         limit: images that are inverted and exaggerated, evenly spread over those given.
         cka_images: images that CKA is computed over, at most; memory grows with it.

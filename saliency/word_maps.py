@@ -32,9 +32,9 @@ class Explanation:
         unknown: whether the captioner does not know the word; its map is that of the unknown word.
         written: whether the captioner wrote the sentence; if not, it was given.
         method: "gradient", or "ramanishka" with the cells, steps and constants of the published code.
-        losses: float [F, T, R, C]: of "gradient", the loss of each word for a small step towards each cell
-            ; of "ramanishka", that of each cell alone, KL(p_t || q_(t,i)) of a written
-            sentence and -log q_(t,i)(w_t) of a given one.
+        losses: float [F, T, R, C]: of "gradient", the loss of each word for a small step towards each cell; of
+            "ramanishka", that of each cell alone, KL(p_t || q_(t,i)) of a written sentence and -log q_(t,i)(w_t) of a
+            given one.
         whole: float [F, T], the same for each frame as a whole, encoded as the mean of its cells.
         evidence: float32 [T], the log-likelihood ratio log p(word | image) - log p(word | average image), both given
             the words before it.

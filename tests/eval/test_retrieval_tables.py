@@ -15,7 +15,7 @@ from eval.published.retrieval import COLUMNS, PUBLISHED, published_retrieval
 from eval.published.row import PublishedRow
 from eval.results.models import ModelInfo
 from eval.results.result import Row
-from eval.tables.markdown import metric_number
+from eval.tables.markdown import metric_number, row_words
 from eval.tables.retrieval import (
     RetrievalRun,
     retrieval_result,
@@ -69,6 +69,15 @@ def test_numbers_are_written_as_in_papers():
     assert metric_number("i2t_medr", 6.5) == "6.5"
     assert metric_number("t2i_mrr", 0.1234) == "0.123"
     assert metric_number("t2i_r5", None) == "–"
+
+
+def test_names_of_rows_in_words():
+    assert row_words("vse-best-mobilenet_v2") == "ranker best, MobileNetV2"
+    name = "captioner-best-mobilenet_v2-consensus_weight=0"
+    assert row_words(name) == "captioner best, MobileNetV2, without consensus re-ranking"
+    assert row_words("mobilenet_0.75-data_weight_1000") == "MobileNet 0.75, data weight 1000"
+    assert row_words("kato-mobilenet_0.75 + centre") == "kato, MobileNet 0.75 + centre"
+    assert row_words("full-frame RNN") == "full-frame RNN"
 
 
 def test_settings_have_names_and_words():

@@ -52,7 +52,7 @@ def extract_features(
     """Compute features of images with a frozen CNN.
 
     Args:
-        images: a path, folder, glob, bytes, PIL image, uint8 array, or a list of these; only files where there is a cache.
+        images: a path, folder, glob, bytes, PIL image, uint8 array, or a list of these; only files with a cache.
         backbone: a name that `vislang extract --list` prints, hub:HANDLE, or a model file or folder.
         layers: one or several, such as "pooled", "grid" or "regions-grid".
         preprocessing: its name, or a size such as "320"; None: the backbone's own.
