@@ -84,7 +84,7 @@ def describe_regions(
     """Describe the regions of an image; those with the most certain boxes and captions come first.
 
     Args:
-        model: a captioner trained on regions (`captioner.make_snippets`), such as the bundled "region-captioner".
+        model: a captioner trained on regions (`vislang snippets`), such as the bundled "region-captioner".
         image: one image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         max_regions: regions, at most; they differ in place and in words.
         options: how the image is read.
