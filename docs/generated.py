@@ -78,7 +78,7 @@ def presets() -> str:
     for command, (name, table, fields) in PRESETS.items():
         module = importlib.import_module(name)
         comments = _comments(Path(str(module.__file__)), table)
-        parts += [f"## {command}", "", f"| preset | {' | '.join(fields)} | |", "|---" * (len(fields) + 2) + "|"]
+        parts += [f"## {command}", "", f"| preset | what | {' | '.join(fields)} |", "|---" * (len(fields) + 2) + "|"]
         lines: dict[str, str] = {}
         for preset, config in getattr(module, table).items():
             cells = [_setting(getattr(config, field)) for field in fields]
@@ -86,7 +86,7 @@ def presets() -> str:
             if preset not in comments:  # made in a loop, one for each kind of proposals
                 title = _PROPOSALS.sub("-*", preset)
                 cells = [_PROPOSALS.sub(r"-\\*", cell) for cell in cells]
-            lines.setdefault(title, f"| `{title}` | {' | '.join(cells)} | {comments.get(preset, '')} |")
+            lines.setdefault(title, f"| `{title}` | {comments.get(preset, '')} | {' | '.join(cells)} |")
         parts += [*lines.values(), ""]
     return "\n".join(parts)
 
