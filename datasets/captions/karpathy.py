@@ -19,7 +19,7 @@ from vislang.core.files import read_json
 _JSON_NAMES = ("dataset.json", "dataset_flickr8k.json", "dataset_flickr30k.json", "dataset_coco.json")
 _IMAGE_FOLDERS = ("imgs", "images", "Images", "Flicker8k_Dataset", "flickr30k-images", "flickr30k_images")
 _SPLITS = {"train": "train", "val": "dev", "test": "test", "restval": "restval"}
-_NEXT = "get caption_datasets.zip from the authors and unpack one of its files as dataset.json"
+_NEXT = "docs/guide/your-own-data.md shows the format; published files are in the authors' caption_datasets.zip"
 _FEATURE_SIZE = 4096  # VGG-16 fc7, after ReLU
 
 
@@ -67,11 +67,13 @@ def read_karpathy(
 def read_imgids(folder: str | Path) -> dict[str, int]:
     """Return the column of each image in vgg_feats.mat, {image_id: imgid}, over all splits.
 
+    An image without imgid has that of its position.
+
     Raises:
         DataError: no such file, or imgids that are not 0 to N - 1, once each.
     """
     path = _json_path(Path(folder))
-    columns = {entry["filename"]: int(entry["imgid"]) for entry in _entries(path)}
+    columns = {entry["filename"]: entry.get("imgid", position) for position, entry in enumerate(_entries(path))}
     if sorted(columns.values()) != list(range(len(columns))):
         raise DataError(
             f"{path}: imgids are not 0 to {len(columns) - 1}, once each, so features cannot be matched; {_NEXT}"
@@ -134,11 +136,13 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     if not isinstance(document, dict) or not isinstance(document.get("images"), list) or not document["images"]:
         raise DataError(f"{path} has no list 'images'; {_NEXT}")
     entries = document["images"]
-    needed = {"filename": str, "imgid": int, "split": str, "sentences": list}
+    needed = {"filename": str, "split": str, "sentences": list}
     for number, entry in enumerate(entries):
         for name, kind in needed.items():
             if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
                 raise DataError(f"{path}: image {number} has no {name!r} of type {kind.__name__}; {_NEXT}")
+        if not isinstance(entry.get("imgid", number), int):
+            raise DataError(f"{path}: image {number} has imgid {entry['imgid']!r}, expected an int or none; {_NEXT}")
     return entries
 
 

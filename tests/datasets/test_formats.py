@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,6 +11,8 @@ from datasets.captions.coco import read_coco
 from datasets.captions.karpathy import read_imgids, read_karpathy, read_vgg_feats
 from datasets.captions.precomputed import read_precomputed, read_precomputed_features
 from vislang.core.errors import DataError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def karpathy_entry(number, split, **more):
@@ -42,6 +46,14 @@ def test_karpathy(karpathy):
     assert records[0].path is None
     assert read_imgids(karpathy) == {"0.jpg": 0, "1.jpg": 1, "2.jpg": 2}
     assert read_karpathy(karpathy / "dataset.json") == records
+
+
+def test_the_documented_example_of_ones_own_data_is_read(tmp_path):
+    (example,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "guide" / "your-own-data.md").read_text(), re.DOTALL)
+    (tmp_path / "dataset.json").write_text(example)
+    (record,) = read_karpathy(tmp_path)
+    assert (record.image_id, record.split, record.captions) == ("dog.jpg", "train", ("A dog runs.",))
+    assert read_imgids(tmp_path) == {"dog.jpg": 0}
 
 
 def test_karpathy_finds_photographs(karpathy):
@@ -79,7 +91,7 @@ def test_karpathy_reads_tokens_where_text_is_missing(tmp_path):
         ([karpathy_entry(0, "validation")], "split 'validation', expected one of train, val, test, restval"),
         ([karpathy_entry(0, "train", sentences=[])], "image '0.jpg' has a missing or empty caption"),
         ([karpathy_entry(0, "train", sentences=["text"])], "image '0.jpg' has a missing or empty caption"),
-        ([karpathy_entry("0", "train")], "image 0 has no 'imgid' of type int"),
+        ([karpathy_entry("0", "train")], "image 0 has imgid '0', expected an int or none"),
         ([karpathy_entry(0, "train"), karpathy_entry(0, "test")], "splits 'train' and 'test' share 1 images"),
     ],
 )
