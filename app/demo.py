@@ -24,11 +24,14 @@ PACKAGED = (
     ("skimage", "data/camera.png", "a man in a black coat looks through a camera"),
     ("skimage", "data/chelsea.png", "the face of a cat"),
     ("skimage", "data/coffee.png", "a cup of coffee on a wooden table"),
+    ("skimage", "data/rocket.jpg", "a rocket on its launch pad in the evening"),
+    ("skimage", "data/motorcycle_left.png", "a motorcycle in a garage"),
+    ("skimage", "data/hubble_deep_field.jpg", "galaxies in the night sky"),
     ("sklearn", "datasets/images/china.jpg", "a temple behind trees"),
     ("sklearn", "datasets/images/flower.jpg", "a red flower in front of green leaves"),
 )
-SCENES = 5
-QUERIES = ("a woman wearing a hat", "a red ball", "night sky", "a smiling person")
+FEWEST = 6  # images: where packages have fewer photographs, more than one scene is drawn
+QUERIES = ("a woman wearing a hat", "a cup on a table", "night sky", "a smiling person")
 LAYERS = ("stage1_end", "stage2_end", "grid")  # of the bundled CNN, from its pixels to its last map
 _MAPPED = 4  # images whose unusual places are mapped
 _SIDE = 800  # pixels of the longer side of images on the page
@@ -150,7 +153,7 @@ def packaged_images(folder: Path) -> Subject:
             packages.append(package)
     paths = list(found)
     folder.mkdir(parents=True, exist_ok=True)
-    for index in range(SCENES):
+    for index in range(max(1, FEWEST - len(found))):
         paths.append(folder / f"scene_{index}.png")
         Image.fromarray(draw_scene(0, index, "train").image).save(paths[-1])
     names = ", ".join(dict.fromkeys(packages))

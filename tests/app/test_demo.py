@@ -16,9 +16,22 @@ def test_the_packaged_images_are_there_without_a_download_and_the_first_has_a_se
     subject = demo.packaged_images(tmp_path / "scenes")
     assert subject.paths[0].name == "grace_hopper.jpg"
     assert subject.sentence == demo.PACKAGED[0][2]
-    assert [path.name for path in subject.paths[-demo.SCENES :]] == [f"scene_{index}.png" for index in range(5)]
+    assert len(subject.paths) >= demo.FEWEST
     assert all(path.is_file() for path in subject.paths)
     assert subject.origin.startswith("photographs of matplotlib")
+
+
+def test_with_many_photographs_one_scene_is_drawn(tmp_path):
+    pytest.importorskip("skimage")
+    names = [path.name for path in demo.packaged_images(tmp_path / "scenes").paths]
+    assert {"astronaut.png", "rocket.jpg", "motorcycle_left.png"} <= set(names)
+    assert [name for name in names if name.startswith("scene_")] == ["scene_0.png"]
+
+
+def test_without_other_packages_scenes_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "PACKAGED", demo.PACKAGED[:1])
+    names = [path.name for path in demo.packaged_images(tmp_path / "scenes").paths]
+    assert names == ["grace_hopper.jpg", *(f"scene_{index}.png" for index in range(5))]
 
 
 @pytest.mark.slow
