@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     if family and words[1:] in ([], ["-h"], ["--help"]):
         print(help_text({f"vislang {words[0]}": family}))
         return DONE
-    print(f"error: {unknown_name('command', name, family or COMMANDS, 'See vislang --help')}", file=sys.stderr)
+    print(f"error: {unknown_name('command', name, family or COMMANDS, 'see vislang --help')}", file=sys.stderr)
     return USER_ERROR
 
 

@@ -76,7 +76,7 @@ def check_names() -> Finding:
 
 def check_processor() -> Finding:
     """Look for a GPU that the backend can use."""
-    from vislang.core.cli import import_backend_quietly
+    from vislang.core.quiet_backend import import_backend_quietly
 
     try:
         import_backend_quietly()

@@ -15,7 +15,7 @@ from pathlib import Path
 BOUND_MB = 1500
 CODE = """
 import sys
-from vislang.core.cli import import_backend_quietly
+from vislang.core.quiet_backend import import_backend_quietly
 import_backend_quietly()
 import vse
 encoded = vse.encode_images(vse.load_model(sys.argv[1]), sys.argv[2])
@@ -41,8 +41,8 @@ def draw_folder(folder: Path) -> None:
 
 
 def untrained_ranker(folder: Path) -> None:
-    from vislang.core.cli import import_backend_quietly
     from vislang.core.config import to_json
+    from vislang.core.quiet_backend import import_backend_quietly
     from vislang.text.vocabulary import Vocabulary
     from vislang.training import checkpoints
 

@@ -17,7 +17,7 @@ LARGE = (3000, 4000)
 
 def main() -> None:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # from its own folder this file would be the package
-    from vislang.core.cli import import_backend_quietly
+    from vislang.core.quiet_backend import import_backend_quietly
 
     import_backend_quietly()
     import keras

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioner.decoding.options import DecodeOptions
-from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import ConfigError, DataError
 from vislang.core.model_kinds import require_kind
+from vislang.core.quiet_backend import import_backend_quietly
 from vislang.features.reading_options import ReadingOptions
 
 if TYPE_CHECKING:

@@ -1,8 +1,11 @@
 """Command: describe the regions of images, or ground the phrases of a sentence in regions.
 
+--json prints the "unit" of boxes and for each image its "regions": "box" (left, top, right, bottom), "text" and "score"
+(higher is more certain).
+
 Examples:
-    vislang regions --images dog.jpg --out dog_regions.png
-    vislang regions --images dog.jpg --sentence "a dog catches a red frisbee" --json
+    python -m captioner.regions --images dog.jpg --out dog_regions.png
+    python -m captioner.regions --images dog.jpg --sentence "a dog catches a red frisbee" --json
 """
 
 import argparse
@@ -28,7 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-regions", type=int, metavar="N", help=f"regions described (default: {_MAX_REGIONS})")
     parser.add_argument("--beta", type=float, metavar="B", help="with --sentence: larger gives fewer parts")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE|DIR", help="where to draw (default: drawings/IMAGE_regions.png)"
+        "--out",
+        type=Path,
+        metavar="FILE|DIR",
+        help="where to draw (default: drawings/IMAGE_regions.png; with --json: nowhere)",
     )
     cli.add_json(parser)
     cli.add_strict(parser)
@@ -54,7 +60,7 @@ def describe(args: argparse.Namespace) -> int:
         raise ConfigError(
             "--max-regions is for descriptions, got --sentence, whose phrases are all placed; leave it out"
         )
-    drawings = optional_drawings(args.out, images.paths, "_regions.png", by_default=not args.json)
+    drawings = optional_drawings(args, images.paths, "_regions.png")
     documents: list[dict[str, Any]] = []
     for path, found in images.each(region_finder(args)):
         drawing = drawings[path]
@@ -65,7 +71,8 @@ def describe(args: argparse.Namespace) -> int:
         else:
             print_regions(path, found)
     if args.json:
-        cli.print_json({"images": documents, "skipped": cli.skipped_rows(images.skipped)})
+        unit = "fraction of the image's width and height"
+        cli.print_json({"unit": unit, "images": documents, "skipped": cli.skipped_rows(images.skipped)})
     return images.exit_code
 
 

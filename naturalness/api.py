@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import DataError
 from vislang.core.model_kinds import require_kind
+from vislang.core.quiet_backend import import_backend_quietly
 
 if TYPE_CHECKING:
     import numpy as np

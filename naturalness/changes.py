@@ -50,7 +50,6 @@ def measure(args: argparse.Namespace) -> int:
     from vislang.core.seeds import stream
 
     require_writable_folder(args.out)
-    cli.import_backend_quietly()
     images = read_images(args)
     model = load_model(args.model, weights=args.weights)
     noticed: dict[str, list[bool]] = {name: [] for name in (*CHANGES, "patch-shuffled")}

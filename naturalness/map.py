@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="FILE|DIR",
-        help="where to draw (default: drawings/NAME_unnatural.png; of several images: none)",
+        help="where to draw (default: drawings/NAME_unnatural.png; of several, or with --json or --npy: nowhere)",
     )
     parser.add_argument(
         "--overlay", action="store_true", help="lay the map over the image instead of drawing it in grey"
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--anomaly", action="store_true", help="map what does not belong, instead of predicting fixations"
     )
-    parser.add_argument("--npy", type=Path, metavar="FILE", help="also write the map, float32 [H, W], not smoothed")
+    parser.add_argument("--npy", type=Path, metavar="FILE", help="write the map, float32 [H, W], not smoothed")
     cli.add_json(parser)
     cli.add_strict(parser)
     return parser
@@ -58,8 +58,7 @@ def map_images(args: argparse.Namespace) -> int:
         raise ConfigError(f"--npy writes one map, got {count} images; name one with --images")
     if args.npy:
         require_writable_folder(args.npy.parent)
-    by_default = count == 1 and not args.json
-    drawings = optional_drawings(args.out, images.paths, "_unnatural.png", by_default=by_default)
+    drawings = optional_drawings(args, images.paths, "_unnatural.png", by_default=count == 1)
     if (args.overlay or args.anomaly) and not args.npy and not any(drawings.values()):
         raise ConfigError("--overlay and --anomaly are for maps, got none to write; add --out FILE or DIR")
     say_which("naturalness", args.model)

@@ -134,6 +134,9 @@ def network_and_images(args: argparse.Namespace) -> tuple[Any, list[Path], list[
     from vislang.images.sources import find_images
 
     paths, missing = find_images(args.images, strict=args.strict)
+    style = vars(args).get("style")  # of the commands that have it
+    if style is not None:
+        find_images([str(style)])
     return load_network_of(args), paths, missing
 
 

@@ -2,10 +2,15 @@
 
 Without --sentence, the model's own caption is explained.
 
+--json prints for each image, or for the video: "written_by_the_model" (else the sentence was given), "method", "seen"
+(left, top, right, bottom of what the model reads, as fractions of width and height) and "words", each with "word",
+"known" (to the model), "evidence" (nats for the word by the image), with --maps "maps" (0 to 1, [frames, R, C]) and, of
+a video, "in_time" (0 to 1, one per frame, at "seconds").
+
 Examples:
-    vislang explain --images dog.jpg
-    vislang explain --images dog.jpg --sentence "a dog catches a red frisbee" --html dog.html
-    vislang explain --video clip.mp4 --sentence "a man rides a bike" --out maps.mp4
+    python -m saliency.explain --images dog.jpg
+    python -m saliency.explain --images dog.jpg --sentence "a dog catches a red frisbee" --html dog.html
+    python -m saliency.explain --video clip.mp4 --sentence "a man rides a bike" --out maps.mp4
 """
 
 import argparse
@@ -34,12 +39,16 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--fps", type=float, metavar="N", help=f"frames per second of a video (default: {_FPS:g})")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE|DIR", help="where to draw (default: drawings/NAME_words.png or .mp4)"
+        "--out",
+        type=Path,
+        metavar="FILE|DIR",
+        help="where to draw (default: drawings/NAME_words.png or .mp4; with --html, --json or --npy: nowhere)",
     )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the map of each word")
-    parser.add_argument("--npy", type=Path, metavar="FILE", help="also write the maps, float32 [frames, words, R, C]")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with the map of each word")
+    parser.add_argument("--npy", type=Path, metavar="FILE", help="write the maps, float32 [frames, words, R, C]")
     parser.add_argument("--tile", type=int, default=240, metavar="PIXELS", help="longer side of a tile (default: 240)")
     cli.add_json(parser)
+    parser.add_argument("--maps", action="store_true", help="with --json: also the cells of each word's map")
     cli.add_strict(parser)
     return parser
 
@@ -58,7 +67,6 @@ def explain(args: argparse.Namespace) -> int:
     for path in (args.html, args.npy):
         if path is not None:
             require_writable_folder(path.parent)
-    cli.import_backend_quietly()
     if args.video is not None:
         return explain_one_video(args)
     return explain_images(args)
@@ -80,6 +88,8 @@ def check_options(args: argparse.Namespace) -> None:
         raise ConfigError("--fps is for videos, expected --video with it; leave it out")
     if args.fps is not None and not args.fps > 0:
         raise ConfigError(f"--fps got {args.fps:g}, expected frames per second, more than 0")
+    if args.maps and not args.json:
+        raise ConfigError("--maps adds to --json, expected --json with it; --npy FILE writes the maps as an array")
     if args.tile < _MIN_TILE:
         raise ConfigError(f"--tile got {args.tile} pixels, expected {_MIN_TILE} or more")
 
@@ -95,9 +105,6 @@ def loaded_model(args: argparse.Namespace) -> Any:
 
 def explain_images(args: argparse.Namespace) -> int:
     """Explain every image; those that cannot be read are skipped."""
-    from saliency.api import explain_image
-    from saliency.draw import draw_words
-    from saliency.page import explained_image, word_maps_page
     from vislang.core.errors import ConfigError
     from vislang.draw.image_files import optional_drawings, save_image
     from vislang.features.command_images import CommandImages
@@ -107,7 +114,11 @@ def explain_images(args: argparse.Namespace) -> int:
     images = CommandImages(args)
     if args.npy and len(images.paths) > 1:
         raise ConfigError(f"--npy writes the maps of one image, got {len(images.paths)} images; name one with --images")
-    drawings = optional_drawings(args.out, images.paths, "_words.png", by_default=not args.json)
+    drawings = optional_drawings(args, images.paths, "_words.png")
+    from saliency.api import explain_image  # with Keras, after what can be refused without it
+    from saliency.draw import draw_words
+    from saliency.page import explained_image, word_maps_page
+
     model = loaded_model(args)
     options = ReadingOptions(weights=args.weights)
 
@@ -118,7 +129,7 @@ def explain_images(args: argparse.Namespace) -> int:
     documents: list[dict[str, Any]] = []
     cards = []
     for path, (image, found) in images.each(explained):
-        documents.append({"image": cli.shown_name(str(path)), **word_rows(found)})
+        documents.append({"image": cli.shown_name(str(path)), **word_rows(found, with_maps=args.maps)})
         drawing = drawings[path]
         if drawing is not None:
             save_image(drawing, draw_words(image, found, tile=args.tile))
@@ -153,7 +164,7 @@ def explain_one_video(args: argparse.Namespace) -> int:
 
     if not args.video.is_file():
         raise DataError(f"{cli.shown_name(str(args.video))}: no such file, expected a video")
-    drawing = optional_drawings(args.out, [args.video], "_words.mp4", by_default=not args.json)[args.video]
+    drawing = optional_drawings(args, [args.video], "_words.mp4")[args.video]
     model = loaded_model(args)
     facts = survey(args.video)
     fps = _FPS if args.fps is None else args.fps
@@ -169,8 +180,8 @@ def explain_one_video(args: argparse.Namespace) -> int:
     if args.npy:
         write_maps(args.npy, found)
     if args.json:
-        document = {"video": cli.shown_name(str(args.video)), "seconds": found.seconds.round(3).tolist()}
-        cli.print_json({**document, **word_rows(found)})
+        document = {"video": cli.shown_name(str(args.video)), "seconds": rounded(found.seconds, 3)}
+        cli.print_json({**document, **word_rows(found, with_maps=args.maps)})
     else:
         print_words(args.video, found)
     return cli.DONE
@@ -184,18 +195,24 @@ def write_maps(path: Path, found: Any) -> None:
     cli.print_written(path)
 
 
-def word_rows(found: Any) -> dict[str, Any]:
-    """Return an `Explanation` as plain JSON values."""
+def rounded(values: Any, digits: int = 4) -> Any:
+    """Return a float32 array as lists of Python floats, rounded so that they are written with so many digits."""
+    return values.astype(float).round(digits).tolist()
+
+
+def word_rows(found: Any, *, with_maps: bool = False) -> dict[str, Any]:
+    """Return an `Explanation` as plain JSON values, whose keys the command's help describes."""
     words = []
     for index, word in enumerate(found.words):
         row = {
             "word": word,
             "known": not found.unknown[index],
             "evidence": round(float(found.evidence[index]), 4),
-            "maps": found.maps[:, index].round(4).tolist(),
         }
+        if with_maps:
+            row["maps"] = rounded(found.maps[:, index])
         if len(found.maps) > 1:
-            row["in_time"] = found.in_time[:, index].round(4).tolist()
+            row["in_time"] = rounded(found.in_time[:, index])
         words.append(row)
     return {
         "written_by_the_model": found.written,

@@ -1,16 +1,15 @@
 """What every system is built on: images, text, backbones, features, training, drawing."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
+from vislang.core.quiet_backend import hide_notes
 from vislang.core.version import __version__
 
 if TYPE_CHECKING:
     from vislang.features.extraction import ExtractedFeatures, extract_features
     from vislang.features.reading_options import ReadingOptions
 
-# TensorFlow reads this while it is loaded; its notes on CPU features and missing GPUs would bury what a command says.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+hide_notes()  # so that they do not bury what a command prints
 
 __all__ = ["ExtractedFeatures", "ReadingOptions", "__version__", "extract_features"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import ConfigError, DataError
 from vislang.core.model_kinds import require_kind
+from vislang.core.quiet_backend import import_backend_quietly
 from vislang.features.reading_options import ReadingOptions
 from vse.nearest import nearest
 

@@ -35,6 +35,7 @@ def search(args: argparse.Namespace) -> int:
     from vislang.core.bundled_models import say_which
     from vislang.core.errors import ConfigError
     from vislang.features.reading_options import ReadingOptions
+    from vislang.images.sources import find_images
     from vse.api import encode_images, encode_sentences, load_model
     from vse.nearest import nearest
 
@@ -44,6 +45,9 @@ def search(args: argparse.Namespace) -> int:
         raise ConfigError(f"--top got {args.top}, expected 1 or more")
     if args.html and args.text is None and args.like is None:
         raise ConfigError("--html shows what a query finds, got no query; add --text or --like")
+    find_images(args.images, strict=args.strict)  # before a model is loaded
+    if args.like is not None:
+        find_images([args.like])
     say_which("vse", args.model)
     model = load_model(args.model)
     encoded = open_index(args, model)

@@ -16,11 +16,11 @@ from vislang.core.cli import (
     add_json,
     add_settings,
     command_parser,
-    import_backend_quietly,
     print_written,
     progress_is_shown,
     run_command,
 )
+from vislang.core.quiet_backend import import_backend_quietly
 
 _SUFFIX = ".weights.h5"
 _CARD = "compact"

@@ -22,9 +22,10 @@ from datasets.scenes.cell_labels import LabelledScenes, augmented_batch, draw_la
 from datasets.scenes.draw import pairs_of_split
 from datasets.scenes.shapes import COLOURS, SHAPES
 from vislang.core.bundled_models import sha256_of
-from vislang.core.cli import DONE, command_parser, import_backend_quietly, progress_is_shown, run_command
+from vislang.core.cli import DONE, command_parser, progress_is_shown, run_command
 from vislang.core.errors import DataError
 from vislang.core.files import require_writable_folder, write_json
+from vislang.core.quiet_backend import import_backend_quietly
 from vislang.core.seeds import seed_everything, stream
 
 SCENE_SEED = 7_000_000  # data sets count up from 0, so no scene is in both

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import ConfigError
+from vislang.core.quiet_backend import import_backend_quietly
 from vislang.images.preprocess import find_preprocessing
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ def test_mistakes_end_in_one_line_and_write_nothing(tiny_ranker, album, tmp_path
     shutil.copytree(tiny_ranker, other)
     models = ["--model", str(tiny_ranker)]
     mistakes = [
-        (["--images", f"{none}*.jpg", *models], "no image was found"),
+        (["--images", f"{none}*.jpg", *models], "holds no image"),
         (["--images", str(album), *models, none], "none"),
         (["--images", str(album), *models, str(other)], "is of kind 'vse', expected one captioner and one ranker"),
     ]

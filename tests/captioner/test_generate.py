@@ -179,7 +179,7 @@ def test_mistakes_are_one_line_and_leave_files_alone(run, album, tmp_path, tiny_
         (("--images", album / "none*.jpg"), "holds no image"),
         (("--images", album / "letter.jpg", "--coco-results", results), "none of 1 images could be used"),
         (("--images", album, "--strict", "--coco-results", results), "strict"),
-        (("--images", album / "none.jpg", photo, "--strict"), "strict"),
+        (("--images", album / "none.jpg", photo, "--strict"), "no such file or folder"),
         (("--images", tmp_path / "empty", photo, "--strict"), "holds no image"),
         (("--images", photo, tmp_path / "twin" / "a.jpg", "--coco-results", results), "both 'a.jpg'"),
         (("--images", photo, "--html", tmp_path), "expected a file"),

@@ -159,13 +159,9 @@ def test_a_sentence_is_tied_to_regions(drawn, capsys):
     ("change", "message"),
     [
         (["--images", "nowhere.png"], "nowhere.png"),
-        (
-            ["--images", "a.png", "b.png", "--out", "x.png"],
-            "--out got the file x.png for 2 drawings, expected a folder",
-        ),
         (["--max-regions", "3", "--sentence", "a dog"], "--max-regions is for descriptions, got --sentence"),
         (["--max-regions", "0"], "max_regions got 0, expected 1 or more"),
-        (["--model", "nowhere"], "nowhere holds no config.json"),
+        (["--model", "regon-captioner"], "bundled model; did you mean region-captioner"),
         (["--proposals", "detector:x.pb"], "name layers such as regions-grid alike"),
     ],
 )

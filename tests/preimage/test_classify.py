@@ -155,7 +155,7 @@ def test_the_command_skips_what_it_cannot_read_in_a_folder(folder, capsys):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (["--images", "none.png"], "No such file"),
+        (["--images", "none.png"], "no such file or folder"),
         (["--images", "labels.txt"], "none of 4 images can be read"),
         (["--images", "pictures/0.png", "--top", "0"], "--top got 0, expected 1 or more"),
         (["--images", "pictures/0.png", "--model", "compact_scenes"], "network compact_scenes has no classes"),

@@ -133,7 +133,7 @@ def test_style_takes_controls_of_colour_space_and_scale(folder, capsys):
 @pytest.mark.parametrize(
     ("command", "line", "reason"),
     [
-        (invert, ["--images", "none.png"], "No such file or directory"),
+        (invert, ["--images", "none.png"], "no such file or folder"),
         (invert, ["--images", "0.png", "--out", "x.txt"], "--out got x.txt, expected a name such as out.png"),
         (invert, ["--images", "0.png", "--frames", "x.avi"], "--frames got x.avi"),
         (invert, ["--images", "0.png", "--layer", "lst"], "unknown layer of network"),
@@ -155,7 +155,7 @@ def test_style_takes_controls_of_colour_space_and_scale(folder, capsys):
         (invert, ["--images", "0.png", "--preset", "kato", "--only", "first-half"], "counts all features, got a mask"),
         (invert, [], "no image was given"),
         (invert, ["--images", "0.png", "bad.png", "--strict"], "bad.png"),
-        (style, ["--images", "0.png", "--style", "none.png"], "No such file or directory"),
+        (style, ["--images", "0.png", "--style", "none.png"], "no such file or folder"),
         (deconv, ["--images", "0.png", "--top", "2"], "--top got 2 and --channel None"),
         (deconv, ["--images", "0.png", "--channel", "99"], "layer pre:grid got channel 99, expected 0 to 7"),
         (

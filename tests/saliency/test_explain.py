@@ -98,18 +98,26 @@ def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, pho
     said = capsys.readouterr()
     assert ", given: a red zebra dog" in said.out
     assert "(unknown to the model)" in said.out
-    assert Image.open(tmp_path / "drawings" / "photo_words.png").size[0] > 400
-    assert not (folder / "photo_words.png").exists(), "nothing is drawn beside the photograph"
+    assert not (tmp_path / "drawings").exists()
     assert np.load(folder / "p.npy").shape == (1, 4, 8, 8)
     page = (folder / "p.html").read_text()
     assert page.count('class="map"') == page.count('aria-pressed="false"') == 4
     assert "http" not in re.sub(r"data:[^\"]*", "", page)
     assert "<title>Words of photo.png" in page
     assert str(folder) not in page
-    assert explain.main([*words, "--json"]) == 0
+    assert explain.main(words) == 0
+    capsys.readouterr()
+    assert Image.open(tmp_path / "drawings" / "photo_words.png").size[0] > 400
+    assert not (folder / "photo_words.png").exists(), "nothing is drawn beside the photograph"
+    assert explain.main([*words, "--json", "--maps"]) == 0
     (told,) = json.loads(capsys.readouterr().out)["images"]
     assert told["written_by_the_model"] is True
     assert np.array(told["words"][0]["maps"]).shape == (1, 8, 8)
+    assert all(value == round(value, 4) for value in np.ravel(told["words"][0]["maps"]))
+    assert explain.main([*words, "--json"]) == 0
+    (shorter,) = json.loads(capsys.readouterr().out)["images"]
+    del told["words"][0]["maps"]
+    assert shorter["words"][0] == told["words"][0]
 
 
 def test_several_images_are_explained_and_bad_ones_skipped(tiny_captioner, photo, capsys, tmp_path):
@@ -153,7 +161,7 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--images", "nothing.jpg"], "nothing.jpg: cannot be read (No such file or directory)"),
+        (["--images", "nothing.jpg"], "nothing.jpg: no such file or folder"),
         (["--video", "nothing.mp4"], "no such file, expected a video"),
         (["--images", "PHOTO", "--fps", "3"], "--fps is for videos"),
         (["--video", "PHOTO", "--fps", "0"], "--fps got 0, expected frames per second, more than 0"),

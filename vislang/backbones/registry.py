@@ -18,8 +18,8 @@ from vislang.backbones.weights import (
     read_model,
     read_weights,
 )
-from vislang.core.cli import import_backend_quietly
 from vislang.core.errors import ConfigError, DataError, brief, unknown_name
+from vislang.core.quiet_backend import import_backend_quietly
 from vislang.images.preprocess import Preprocessing, find_preprocessing
 
 __all__ = ["BACKBONES", "Backbone", "FeatureLayer", "LoadedBackbone", "default_preprocessing", "load_backbone"]

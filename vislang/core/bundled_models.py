@@ -46,6 +46,11 @@ def cards(folder: Path | None = None) -> dict[str, dict[str, Any]]:
     return found
 
 
+def bundled_checkpoints() -> list[str]:
+    """Return the names of the bundled models that `--model` takes."""
+    return [name for name in cards() if not name.endswith(_WEIGHTS)]
+
+
 def verify(path: Path) -> None:
     """Compare a weights file, or each file of a checkpoint folder, with the model card beside it.
 

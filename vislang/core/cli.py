@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import difflib
 import json
-import logging
 import os
 import sys
 import typing
@@ -65,26 +64,6 @@ def _foreign_package(error: ImportError | AttributeError) -> str:
     )
 
 
-def import_backend_quietly() -> None:
-    """Import Keras and let its backend look for devices, without TensorFlow's notes on stderr.
-
-    Some come from C++ and bypass every log level, so the file descriptor itself is redirected.
-    """
-    sys.stderr.flush()
-    shown = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        import keras
-
-        keras.ops.zeros(1)
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it also warns of functions compiled one after another
-        logging.getLogger("absl").setLevel(logging.ERROR)
-    finally:
-        os.dup2(shown, 2)
-        os.close(shown)
-
-
 def progress_is_shown() -> bool:
     """Return whether progress bars are drawn: only when stderr is a terminal."""
     return sys.stderr.isatty()
@@ -124,10 +103,16 @@ def command_parser(module: str, description: str | None) -> CommandParser:
 
     Args:
         module: what `python -m` runs, such as "captioner.generate".
-        description: the start of `--help`, usually the module's docstring; its line breaks are kept.
+        description: the start of `--help`, usually the module's docstring, without its "Command: "; its line breaks are
+            kept, and `python -m MODULE` becomes the name under which the command was called.
     """
+    called = f"python -m {module}"
+    prog = _program.get() or called
+    if description is not None:
+        description = description.removeprefix("Command: ").replace(called, prog)
+        description = description[:1].upper() + description[1:]
     return CommandParser(
-        prog=_program.get() or f"python -m {module}",
+        prog=prog,
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

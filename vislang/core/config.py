@@ -189,7 +189,7 @@ def settings_table(config: Any) -> str:
 
 def _hint(kind: type, name: str) -> Any:
     hints = typing.get_type_hints(kind)
-    return look_up(hints, name, f"setting of {kind.__name__}", "see --list-settings")
+    return look_up(hints, name, "setting", "see --list-settings")
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:

@@ -36,17 +36,26 @@ def unknown_name(kind: str, got: str, known: Iterable[str], next_step: str = "")
         kind: what the name stands for, such as "backbone".
         got: the name as the user wrote it.
         known: the known names, the usual ones first.
-        next_step: a closing sentence, such as the command that lists them.
+        next_step: such as the command that lists them.
     """
+    message = f"unknown {kind} {got!r}; {suggestion(got, known)}"
+    if next_step:
+        message += f" {next_step}" if message.endswith("?") else f"; {next_step}"
+    return ConfigError(message)
+
+
+def suggestion(got: str, known: Iterable[str]) -> str:
+    """Return the known names nearest to an unknown one as a question, or the first of them all where none is near."""
     names = list(dict.fromkeys(known))
     near = difflib.get_close_matches(got, names, n=3, cutoff=0.5)
     if near:
-        hint = f"did you mean {' or '.join(near)}?"
-    else:
-        hint = f"expected one of: {', '.join(names[:_LISTED])}"
-        if len(names) > _LISTED:
-            hint += f" and {len(names) - _LISTED} more"
-    return ConfigError(f"unknown {kind} {got!r}; {hint} {next_step}".rstrip())
+        *others, last = near
+        choice = f"{', '.join(others)} or {last}" if others else last
+        return f"did you mean {choice}?"
+    listed = f"expected one of: {', '.join(names[:_LISTED])}"
+    if len(names) > _LISTED:
+        listed += f" and {len(names) - _LISTED} more"
+    return listed
 
 
 def brief(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Drawings as files: their format, their names, and the mark that tells them from photographs."""
 
+import argparse
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -82,12 +83,16 @@ def plan_drawings(out: Path | None, sources: Sequence[Path], ending: str) -> lis
 
 
 def optional_drawings(
-    out: Path | None, sources: Sequence[Path], ending: str, *, by_default: bool
+    args: argparse.Namespace, sources: Sequence[Path], ending: str, *, by_default: bool = True
 ) -> dict[Path, Path | None]:
-    """Return the file to draw for each source as `plan_drawings`; None without `out`, unless drawing is the default."""
-    if out is None and not by_default:
+    """Return the file that a command draws for each source as `plan_drawings`; None: it draws none.
+
+    Without `--out` it draws if neither `--html`, `--json` nor `--npy` requests another output, and if `by_default`.
+    """
+    requested = [vars(args).get(option) for option in ("html", "json", "npy")]
+    if args.out is None and (any(requested) or not by_default):
         return dict.fromkeys(sources)
-    return dict(zip(sources, plan_drawings(out, sources, ending), strict=True))
+    return dict(zip(sources, plan_drawings(args.out, sources, ending), strict=True))
 
 
 def drawing_paths(sources: Sequence[Path], folder: Path, ending: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Command: put the features of a folder of images into a cache, `python -m vislang.features.extract --help`."""
+"""Command: put the features of a folder of images into a cache."""
 
 import argparse
 import json
@@ -42,7 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="what the cache calls an image: its path below --images, or its file name alone, as COCO's splits do"
         " (default: %(default)s)",
     )
-    parser.add_argument("--backbone", metavar="NAME", help="a name of --list, hub:HANDLE, or a model file or folder")
+    parser.add_argument(
+        "--backbone", default="compact", metavar="NAME",
+        help="a name of --list, hub:HANDLE, or a model file or folder (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--layers",
         default="pooled,grid",
@@ -67,9 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.list:
         return run_command(lambda: _list_backbones(args.json))
-    missing = [f"--{name}" for name in ("images", "backbone", "cache") if not getattr(args, name)]
+    missing = [f"--{name}" for name in ("images", "cache") if not getattr(args, name)]
     if missing:
-        parser.error(f"missing {' '.join(missing)}; see --help, or --list for the backbones")
+        parser.error(f"missing {' '.join(missing)}")
     return run_command(lambda: _extract(args))
 
 

@@ -1,4 +1,4 @@
-"""Command: put the features of frames of videos into a cache, `python -m vislang.features.extract_videos --help`.
+"""Command: put the features of frames of videos into a cache.
 
 Of each video 26 frames, spread evenly from the first to the last, become one row of the layer "frames", [26, features].
 """

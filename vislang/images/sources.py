@@ -49,7 +49,7 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
     elif glob.has_magic(str(where)):
         paths = _image_files(map(Path, glob.glob(str(where), recursive=True)))
     else:
-        raise DataError(f"{where}: no such file or folder, expected images, a list of images or a pattern")
+        raise DataError(f"{where}: no such file or folder")
     if not paths:
         raise DataError(f"{where}: holds no image, expected files ending in {', '.join(sorted(SUFFIXES))}")
     if where.is_file():
@@ -60,7 +60,7 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
 def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Path], list[Skipped]]:
     """List the image files that the arguments of a command stand for, each once and in order.
 
-    A file is not opened: one that is missing or no image is found when it is read.
+    A file is not opened: one that is no image, or that a text file lists and is missing, is found when it is read.
 
     Args:
         words: files, folders (searched to the bottom), patterns, or text files ending in .txt with a path a line.
@@ -77,7 +77,7 @@ def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Pat
     missing: list[Skipped] = []
     for word in words:
         try:
-            for path in _files(word):
+            for path in _existing_files(word):
                 paths.setdefault(os.path.abspath(path), path)
         except DataError as error:
             if strict:
@@ -85,6 +85,8 @@ def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Pat
             missing.append(Skipped(word, str(error)))
     if not paths and not missing:
         raise ConfigError("no image was given, expected files, folders or patterns: --images FILE ...")
+    if not paths and len(missing) == 1:
+        raise DataError(missing[0].reason)
     if not paths:
         raise DataError(f"no image was found; the first: {missing[0].reason}")
     return list(paths.values()), missing
@@ -151,6 +153,13 @@ def _files(where: str | os.PathLike) -> list[Path]:
     if glob.has_magic(str(path)) and not path.exists():
         return list_images(path)
     return [path]
+
+
+def _existing_files(where: str) -> list[Path]:
+    """Return the files as `_files`; for a path where nothing is, raise a DataError."""
+    if Path(where).exists():
+        return _files(where)
+    return list_images(where)
 
 
 def _image_files(paths: Iterable[Path]) -> list[Path]:

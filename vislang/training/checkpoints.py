@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from vislang.core.errors import CheckpointError, DataError
+from vislang.core.bundled_models import bundled_checkpoints
+from vislang.core.errors import CheckpointError, DataError, suggestion
 from vislang.core.files import UNREADABLE, read_json, whole_file, write_json
 from vislang.core.model_kinds import require_kind_of_folder
 from vislang.text.vocabulary import Vocabulary
@@ -24,7 +25,7 @@ VOCABULARY = "vocabulary.json"
 WEIGHTS = "model.weights.h5"
 HISTORY = "history.json"
 STATE = "training_state.npz"
-_NEXT = "name a folder that training wrote, such as one of: make train-f8k"
+_NEXT = "name a folder that training wrote, or a bundled model"
 
 
 def start_checkpoint(folder: Path, description: dict[str, Any], vocabulary: Vocabulary | None) -> None:
@@ -86,7 +87,10 @@ def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
     """
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
-        raise CheckpointError(f"{folder} holds no {CONFIG}, expected a checkpoint folder; {_NEXT}")
+        raise CheckpointError(
+            f"{folder} holds no {CONFIG}, expected a checkpoint folder or a bundled model;"
+            f" {suggestion(folder.name, bundled_checkpoints())}"
+        )
     try:
         description = read_json(folder / CONFIG, "checkpoint settings", _NEXT)
     except DataError as error:

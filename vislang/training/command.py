@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import add_preset, command_parser, import_backend_quietly, run_command
+from vislang.core.cli import add_preset, command_parser, run_command
+from vislang.core.quiet_backend import import_backend_quietly
 
 
 def training_parser(module: str, description: str | None) -> argparse.ArgumentParser:
@@ -17,7 +18,9 @@ def training_parser(module: str, description: str | None) -> argparse.ArgumentPa
         description: what `--help` says first.
     """
     parser = command_parser(module, description)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of initial weights, batches and dropout (default: %(default)s)"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="checkpoint folder")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     return parser

@@ -46,7 +46,7 @@ def test_override_parses_each_type():
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("margn=1", "did you mean margin.*--list-settings"),
+        ("margn=1", r"unknown setting 'margn'; did you mean margin\? see --list-settings$"),
         ("margin", "expected field=value"),
         ("margin=-1", "setting margin got -1.0, expected 0 or more, such as margin=0.2"),
         ("margin=nan", "setting margin got 'nan', expected a number"),
@@ -115,4 +115,6 @@ def test_a_long_list_of_names_is_cut_and_keeps_its_order():
         unknown_name("layer", "zzz", ["pooled", "grid", *(f"block_{number}" for number in range(40))], "see --list")
     )
     assert "expected one of: pooled, grid, block_0," in message
-    assert message.endswith("block_17 and 22 more see --list")
+    assert message.endswith("block_17 and 22 more; see --list")
+    message = str(unknown_name("layer", "block_1", [f"block_{number}" for number in (11, 12, 13)]))
+    assert message == "unknown layer 'block_1'; did you mean block_13, block_12 or block_11?"

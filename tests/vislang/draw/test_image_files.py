@@ -1,13 +1,15 @@
 """Drawings as files: formats by suffix, names that do not collide, and the mark that keeps them out of folders."""
 
+import argparse
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from vislang.core.errors import ConfigError, DataError
-from vislang.draw.image_files import check_image_path, drawing_paths, plan_drawings, save_image
+from vislang.draw.image_files import check_image_path, drawing_paths, optional_drawings, plan_drawings, save_image
 from vislang.images.own_drawings import is_own_drawing
 from vislang.images.sources import list_images
 
@@ -90,6 +92,17 @@ def test_drawings_go_where_out_says_and_never_beside_the_photographs(tmp_path, m
         plan_drawings(out / "one.jpg", photos, "_map.png")
     with pytest.raises(ConfigError, match=r"--out got one.tiff, expected a name such as out.png"):
         plan_drawings(out / "one.tiff", photos[:1], "_map.png")
+
+
+@pytest.mark.parametrize("requested", ["out", "html", "json", "npy", ""])
+def test_without_out_a_command_draws_where_no_other_output_is_requested(tmp_path, monkeypatch, requested):
+    monkeypatch.chdir(tmp_path)
+    args = argparse.Namespace(out=None, json=False)
+    if requested:
+        setattr(args, requested, tmp_path / "name.png")
+    drawings = optional_drawings(args, [tmp_path / "dog.jpg"], "_map.png")
+    expected = {"out": tmp_path / "name.png", "": Path("drawings/dog_map.png")}
+    assert drawings == {tmp_path / "dog.jpg": expected.get(requested)}
 
 
 def test_videos_and_animations_carry_the_mark(tmp_path):

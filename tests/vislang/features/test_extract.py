@@ -108,7 +108,7 @@ def test_missing_arguments_are_named(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["--images", "x"])
     assert stopped.value.code == 2
-    assert "missing --backbone --cache; see --help, or --list for the backbones" in capsys.readouterr().err
+    assert "error: missing --cache; see python -m vislang.features.extract --help\n" in capsys.readouterr().err
 
 
 def test_bad_files_are_left_out_and_reported(images, model, tmp_path, capsys):

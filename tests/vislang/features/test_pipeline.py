@@ -152,7 +152,7 @@ def test_places_without_pictures_are_errors(folder):
     for where, message in [
         (folder / "empty", "empty: holds no image, expected files ending in .bmp, .gif, .jpeg, .jpg"),
         (folder / "*.xyz", "holds no image"),
-        (folder / "nowhere", "no such file or folder, expected images, a list of images or a pattern"),
+        (folder / "nowhere", "nowhere: no such file or folder"),
         (folder / "binary.dat", "neither an image nor a list of images in UTF-8 text"),
     ]:
         with pytest.raises(DataError, match=message):
@@ -160,18 +160,22 @@ def test_places_without_pictures_are_errors(folder):
 
 
 def test_arguments_are_files_folders_patterns_or_lists_each_image_once(tmp_path):
-    for name in ("a.jpg", "b.png", "sub/c.jpg"):
+    for name in ("a.jpg", "b.png", "sub/c.jpg", "odd.bin"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "list.txt").write_text("a.jpg\nmissing.jpg\n")
-    words = [str(tmp_path / word) for word in ("b.png", "*.jpg", "sub", "list.txt", "nothing*.jpg", "odd.bin")]
+    words = [
+        str(tmp_path / word) for word in ("b.png", "*.jpg", "sub", "list.txt", "nothing*.jpg", "odd.bin", "none.jpg")
+    ]
     paths, missing = find_images(words)
     names = [path.relative_to(tmp_path).as_posix() for path in paths]
     assert names == ["b.png", "a.jpg", "sub/c.jpg", "missing.jpg", "odd.bin"]
-    assert [one.source for one in missing] == [str(tmp_path / "nothing*.jpg")]
+    assert [one.source for one in missing] == [str(tmp_path / name) for name in ("nothing*.jpg", "none.jpg")]
     with pytest.raises(DataError, match="nothing"):
         find_images(words, strict=True)
-    with pytest.raises(DataError, match="no image was found"):
-        find_images([str(tmp_path / "nothing*.jpg")])
+    with pytest.raises(DataError, match="no image was found; the first: .*nothing.*holds no image"):
+        find_images([str(tmp_path / name) for name in ("nothing*.jpg", "none.jpg")])
+    with pytest.raises(DataError, match="^none.jpg: no such file or folder$"):
+        find_images(["none.jpg"])
     with pytest.raises(ConfigError, match="--images FILE"):
         find_images([])

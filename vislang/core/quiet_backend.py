@@ -1,0 +1,77 @@
+"""TensorFlow without its notes on stderr: on CPU features, missing GPUs and the state of its logging.
+
+Some are written by C++ while TensorFlow is imported and bypass every log level, so the file descriptor itself is
+redirected meanwhile. A user who sets TF_CPP_MIN_LOG_LEVEL sees them.
+"""
+
+import contextlib
+import importlib.machinery
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_QUIET = "3"  # fatal errors alone
+_BACKEND = ("tensorflow", "keras")
+
+
+class _QuietFinder:
+    """Find Keras and TensorFlow as Python does, with stderr hidden while they are executed."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        """Return None for any other module, which the finders after this one look for."""
+        if name not in _BACKEND:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def execute_quietly(module: ModuleType) -> None:
+            with _stderr_hidden():
+                execute(module)
+
+        spec.loader.exec_module = execute_quietly  # type: ignore[method-assign]
+        return spec
+
+
+def hide_notes() -> None:
+    """Hide the notes of an import of Keras or TensorFlow from now on."""
+    if os.environ.setdefault(_LEVEL, _QUIET) == _QUIET:
+        sys.meta_path.insert(0, _QuietFinder())
+
+
+def import_backend_quietly() -> None:
+    """Import Keras and let its backend look for devices, which it also notes on stderr."""
+    import keras
+
+    with _stderr_hidden():
+        keras.ops.zeros(1)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it also warns of functions compiled one after another
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+_hidden = False
+
+
+@contextlib.contextmanager
+def _stderr_hidden() -> Iterator[None]:
+    """Redirect file descriptor 2 to nowhere; the outermost of several at a time restores it."""
+    global _hidden
+    if _hidden or os.environ.get(_LEVEL) != _QUIET or sys.stderr is None:
+        yield
+        return
+    sys.stderr.flush()
+    shown = os.dup(2)
+    _hidden = True
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
+        _hidden = False
