@@ -23,7 +23,7 @@ def test_the_training_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatc
     assert '"roc_auc"' in result.read_text()
     assert (tmp_path / "demo" / "results" / "pointing-scenes-test.html").read_text().count("<article") == 12
     for ranked in ("vse", "alignment"):
-        (result,) = (tmp_path / "demo" / "results").glob(f"{ranked}-*.json")
+        (result,) = (tmp_path / "demo" / "results").glob(f"retrieval-{ranked}-*.json")
         assert '"i2t_r1"' in result.read_text()
     with Image.open(tmp_path / "demo" / "regions.png") as drawing:
         assert max(drawing.size) == 900

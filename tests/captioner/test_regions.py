@@ -58,6 +58,7 @@ def drawn(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_snippets_are_words_of_captions_beside_what_their_regions_look_like(drawn):
     records = registry.read("karpathy", drawn / "pairs")
     captions = {one.image_id: " | ".join(one.captions) for one in registry.read("scenes", drawn / "scenes")}
@@ -103,6 +104,7 @@ def test_a_determiner_goes_with_the_word_after_it():
     assert [(one.words, one.region) for one in moved] == [((0, 3), 2), ((3, 6), 1)]
 
 
+@pytest.mark.slow
 def test_regions_are_described_and_drawn(drawn, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photo = drawn / "photo.png"
@@ -126,6 +128,7 @@ def test_regions_are_described_and_drawn(drawn, capsys, tmp_path, monkeypatch):
     assert len({one.text for one in found}) == len(found)
 
 
+@pytest.mark.slow
 def test_the_command_describes_a_photograph_as_training_saw_it(drawn):
     model = captioner.load_model(drawn / "writer")
     records = [one for one in registry.read("karpathy", drawn / "pairs") if not one.image_id.endswith("#0")]
@@ -143,6 +146,7 @@ def test_the_command_describes_a_photograph_as_training_saw_it(drawn):
     assert compared
 
 
+@pytest.mark.slow
 def test_a_sentence_is_tied_to_regions(drawn, capsys):
     photo = drawn / "scenes" / "images" / "test_000001.png"
     words = ["--images", str(photo), "--model", str(drawn / "aligner"), "--json"]
@@ -155,6 +159,7 @@ def test_a_sentence_is_tied_to_regions(drawn, capsys):
     assert (drawn / "one.png").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -173,6 +178,7 @@ def test_mistakes_are_one_line_with_exit_code_2(drawn, capsys, change, message):
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_what_the_box_does_not_hold_is_said(drawn, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("vislang.core.bundled_models.PRETRAINED", tmp_path)
     photo = str(drawn / "scenes" / "images" / "test_000001.png")
@@ -181,6 +187,7 @@ def test_what_the_box_does_not_hold_is_said(drawn, capsys, tmp_path, monkeypatch
         assert f"no bundled {name} found; train one" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_bad_photograph_among_good_ones_is_skipped(drawn, tmp_path, capsys):
     (tmp_path / "letter.png").write_text("Dear Sir")
     photo = drawn / "scenes" / "images" / "test_000002.png"
@@ -190,6 +197,7 @@ def test_a_bad_photograph_among_good_ones_is_skipped(drawn, tmp_path, capsys):
     assert (len(document["images"]), len(document["skipped"])) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_captioner_of_whole_pictures_and_an_empty_sentence_are_refused(drawn, tiny_captioner):
     photo = drawn / "scenes" / "images" / "test_000001.png"
     with pytest.raises(ConfigError, match="expected one trained on regions"):
@@ -216,6 +224,7 @@ def test_labels_lie_inside_and_do_not_cover_each_other():
     assert drawing.shape == (600, 900, 3)
 
 
+@pytest.mark.slow
 def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
     words = ["alignment", "--model", str(drawn / "aligner"), "--split", "test", "--out", str(tmp_path)]
     assert run.main([*words, "--json"]) == 0
@@ -233,7 +242,7 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
     assert metrics["count"] == sum(len(one.phrases) for one in notes.values())
     assert run.main(words) == 0
     table = capsys.readouterr().out
-    assert "| **alignment-best-compact_scenes** |" in table
+    assert "| **aligner best, CNN of scenes** |" in table
     assert "| centre |" in table
     page = next(tmp_path.glob("grounding-*.html")).read_text()
     assert page.count("data:image/jpeg;base64") == 10
@@ -242,6 +251,7 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
     words = ["--data", str(drawn / "scenes"), "--cache", str(drawn / "cache.h5"), "--step", "0.125"]
     words += ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "box")]
@@ -261,6 +271,7 @@ def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
     assert "expected --entities DIR" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_boxes_are_captioned_by_models_of_regions_and_of_whole_pictures(drawn, tiny_captioner, tmp_path, capsys):
     words = ["regions", "--dataset", "scenes", "--data", str(drawn / "scenes"), "--split", "test"]
     words += ["--cache", str(drawn / "cache.h5"), "--out", str(tmp_path), "--tokenizer", "treebank", "--json"]
@@ -281,6 +292,6 @@ def test_boxes_are_captioned_by_models_of_regions_and_of_whole_pictures(drawn, t
         assert image == data.image_ids[box.row]
         assert box.phrases == [notes[image].words(one) for one in notes[image].phrases if one.entity == entity]
     assert run.main([*words[:-1], "--model", str(drawn / "writer")]) == 0
-    assert "| **regions-regions-compact_scenes** | **regions** |" in capsys.readouterr().out
+    assert "| **region captioner regions, CNN of scenes** | **regions** |" in capsys.readouterr().out
     assert run.main([words[0], "--model", str(drawn / "writer")]) == 2
     assert "needs --data and --cache" in capsys.readouterr().err

@@ -72,6 +72,7 @@ def count_fives(rows, words):
     return (words == 5).sum(axis=-1).astype(np.float32) + rows[:, None]
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_the_expected_reward():
     task = small_task(count_fives)
     rows = np.array([0, 1], np.int32)
@@ -125,6 +126,7 @@ def test_equal_rewards_teach_nothing():
     )
 
 
+@pytest.mark.slow
 def test_rewarded_words_take_over():
     task = small_task(count_fives, self_critical_samples=5, self_critical_rate=0.02, optimizer="adam")
     batches = ImageBatches(task.descriptors, batch_size=2, seed=0)

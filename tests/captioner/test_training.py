@@ -187,6 +187,7 @@ def test_a_loss_that_is_no_number_ends_the_run(toy_data, tmp_path, capsys):
     assert "the loss became" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_training_images_stay_with_the_model_for_consensus_reranking(toy_data, tmp_path):
     settings = ["epochs=1", "layers=grid", "ensemble_size=1", "scorers=1", "consensus_images=3"]
     assert train.main(arguments(toy_data, tmp_path / "run", *settings)) == 0

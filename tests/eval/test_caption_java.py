@@ -152,6 +152,7 @@ def random_sets(num_images=60):
     return [texts[0] for texts in salads], [texts[1:] for texts in salads]
 
 
+@pytest.mark.slow
 def test_meteor_equals_pycocoevalcaps():
     candidates, references = random_sets()
     images = range(len(candidates))

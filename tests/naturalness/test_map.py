@@ -133,6 +133,7 @@ def test_torn_photographs_are_less_natural_with_the_model_in_the_box(real_data):
     assert np.mean(less) >= 0.95
 
 
+@pytest.mark.slow
 def test_training_that_was_stopped_ends_as_if_it_had_not_been(photographs, tmp_path, monkeypatch):
     words = ["--images", str(photographs), *SMALL, "--preset", "kato", *LSTM]
     whole, parts = tmp_path / "whole", tmp_path / "parts"

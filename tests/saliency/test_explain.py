@@ -90,6 +90,7 @@ def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
         saliency.explain_video(model, clip, "a dog", fps=0)
 
 
+@pytest.mark.slow
 def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, photo, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder, words = photo.parent, ["--model", str(tiny_captioner), "--images", str(photo)]
@@ -120,6 +121,7 @@ def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, pho
     assert shorter["words"][0] == told["words"][0]
 
 
+@pytest.mark.slow
 def test_several_images_are_explained_and_bad_ones_skipped(tiny_captioner, photo, capsys, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()

@@ -46,7 +46,7 @@ def test_there_may_be_fewer_sentences_than_asked_for():
 @pytest.fixture(scope="module")
 def ranker(toy_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("ranker") / "run"
-    settings = ["hidden_dim=16", "embed_dim=16", "word_dim=8", "layers=pooled", "ensemble_size=2", "epochs=6"]
+    settings = ["hidden_dim=16", "embed_dim=16", "word_dim=8", "layers=pooled", "ensemble_size=1", "epochs=2"]
     settings += ["min_count=1", "learning_rate=0.02", "batch_size=16"]
     assert train.main(training_runs.arguments(toy_data, out, *settings, preset="best")) == 0
     return out

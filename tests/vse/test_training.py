@@ -26,7 +26,9 @@ def arguments(toy_data, out, *settings, config="kiros"):
     [
         ("kiros", ["validate_updates=5", "epochs=6", "learning_rate=0.01"]),
         ("vsepp", ["epochs=8", "warmup_updates=20", "learning_rate=0.01"]),
-        ("best", ["epochs=6", "layers=pooled", "min_count=1", "learning_rate=0.02"]),
+        pytest.param(
+            "best", ["epochs=6", "layers=pooled", "min_count=1", "learning_rate=0.02"], marks=pytest.mark.slow
+        ),
         ("best", ["epochs=6", "layers=grid,pooled", "image_pooling=attention", "attention_heads=2", "ensemble_size=1"]),
         ("kiros", ["encoder=lstm", "validate_updates=0", "epochs=6", "optimizer=adam", "learning_rate=0.01"]),
         ("kiros-bow", ["word_dim=16", "project_sentences=false", "epochs=6", "learning_rate=0.01", "l2=0.0001"]),
@@ -42,6 +44,7 @@ def test_each_preset_learns(toy_data, tmp_path, config, settings, capsys):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path):
     settings = [
         "epochs=5",
@@ -62,6 +65,7 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, tmp_path):
     assert load_model(whole).fingerprint == load_model(cut).fingerprint
 
 
+@pytest.mark.slow
 def test_resume_is_exact_where_epochs_pass_without_a_validation(toy_data, tmp_path):
     # 13 updates an epoch, validated every 30: some epochs see no validation.
     settings = ["epochs=5", "validate_updates=30", "batching=bucketed"]
