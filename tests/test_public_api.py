@@ -116,6 +116,7 @@ def test_a_package_exports_its_api_and_imports_nothing_heavy(package):
     assert (root / package / "py.typed").is_file(), "type checkers read our annotations"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_examples_of_the_docstrings_are_right(package, folder, monkeypatch):
     monkeypatch.chdir(folder)
@@ -127,6 +128,7 @@ def test_the_examples_of_the_docstrings_are_right(package, folder, monkeypatch):
     assert found.attempted >= 2 * len(documented)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLURAL)
 def test_plural_functions_take_images_in_every_form(name, models, folder):
     path = folder / "drawn.png"

@@ -5,6 +5,7 @@ import re
 import shutil
 
 import numpy as np
+import pytest
 
 from app.album import main
 from captioner.inference import Caption
@@ -32,6 +33,7 @@ def test_the_text_that_is_searched_holds_name_and_all_captions(tmp_path):
     assert 'data-text="x.png a dog a cat"' in captions_page("t", [], [shown]).html()
 
 
+@pytest.mark.slow
 def test_the_album_captions_what_it_can_read_and_lists_the_rest(tiny_captioner, tiny_ranker, album, tmp_path, capsys):
     out = tmp_path / "album.html"
     models = ["--model", str(tiny_captioner), str(tiny_ranker)]

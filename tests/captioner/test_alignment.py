@@ -394,6 +394,7 @@ def test_killed_and_resumed_equals_never_stopped(toy_data, toy_regions, tmp_path
     assert_equal_runs(whole, cut)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["karpathy"])
 def test_the_papers_preset_trains(toy_data, toy_regions, tmp_path, config):
     settings = ["layers=regions-toy", "epochs=3"]

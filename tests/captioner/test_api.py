@@ -36,6 +36,7 @@ def test_a_folder_gives_captions_and_reasons(model, album):
         captioner.caption_images(model, album, options=ReadingOptions(strict=True))
 
 
+@pytest.mark.slow
 def test_the_folder_alone_captions_a_photo(tiny_captioner, model, album, tmp_path):
     moved = shutil.copytree(tiny_captioner, tmp_path / "moved")
     captions = captioner.caption_images(
@@ -44,6 +45,7 @@ def test_the_folder_alone_captions_a_photo(tiny_captioner, model, album, tmp_pat
     assert captions == captioner.caption_images(model, album / "a.jpg", decode=DecodeOptions(num=3)).captions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["beam", "greedy", "diverse", "sample"])
 def test_word_probabilities_multiply_to_that_of_the_caption(model, album, method):
     num = 1 if method == "greedy" else 3

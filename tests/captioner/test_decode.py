@@ -163,6 +163,7 @@ def test_diverse_groups_equal_their_definition(seed, width, groups):
         assert_same(words[number], log_probs[number], slow_search(toy, image, width, **options))
 
 
+@pytest.mark.slow
 def test_one_group_without_cost_is_beam_search_and_cost_brings_variety():
     toy, descriptors, usual = Toy(1), images(6), {"width": 3, "num": 3, "max_words": 6}
     plain = decode(toy, descriptors, **usual)
@@ -280,6 +281,7 @@ def test_greedy_is_one_beam_and_takes_the_likeliest_word():
         assert greedy.log_probs[number, 0] == pytest.approx(toy.log_prob(image, sentence), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["beam", "greedy", "diverse", "sample"])
 def test_forbidden_words_and_repeats_never_come(method):
     options = {"method": method, "max_words": 8, "num": 1 if method == "greedy" else 3}
@@ -291,6 +293,7 @@ def test_forbidden_words_and_repeats_never_come(method):
     assert not (varied[..., 1:] == varied[..., :-1])[varied[..., 1:] != END].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["beam", "greedy", "diverse", "sample"])
 def test_ties_do_no_harm(method):
     equal = Table(dict.fromkeys(range(V), dict.fromkeys(range(V), 1 / V)))

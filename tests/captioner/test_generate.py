@@ -47,6 +47,7 @@ def run(tiny_captioner, monkeypatch, capsys):
     return command
 
 
+@pytest.mark.slow
 def test_text_is_a_line_for_each_photograph(run, album, expected):
     code, out, err = run("--images", album)
     assert code == SKIPPED_SOME
@@ -56,6 +57,7 @@ def test_text_is_a_line_for_each_photograph(run, album, expected):
     ]
 
 
+@pytest.mark.slow
 def test_several_captions_are_indented_and_explained(run, album, expected):
     path = str(album / "a.jpg")
     code, out, _ = run("--images", path, "--num", 2, "--explain")
@@ -70,6 +72,7 @@ def test_several_captions_are_indented_and_explained(run, album, expected):
         assert np.prod([float(p) for _, p in pairs]) == pytest.approx(np.exp(caption.log_prob), rel=0.05)
 
 
+@pytest.mark.slow
 def test_json_holds_captions_words_and_what_was_skipped(run, album, expected, tiny_captioner):
     code, out, _ = run("--images", album, "--num", 2, "--json", "--explain", "--length-power", 0)
     document = json.loads(out)
@@ -85,6 +88,7 @@ def test_json_holds_captions_words_and_what_was_skipped(run, album, expected, ti
             assert product == pytest.approx(np.exp(row["log_prob"]), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_lines_of_json_and_rows_of_csv(run, album, expected):
     code, out, _ = run("--images", album, "--num", 2, "--jsonl")
     rows = [json.loads(line) for line in out.splitlines()]
@@ -102,6 +106,7 @@ def test_lines_of_json_and_rows_of_csv(run, album, expected):
     ]
 
 
+@pytest.mark.slow
 def test_files_are_written_beside_the_text(run, album, expected, tmp_path):
     results, page = tmp_path / "new" / "results.json", tmp_path / "page.html"
     code, out, err = run("--images", album, "--num", 2, "--coco-results", results, "--html", page)
@@ -119,6 +124,7 @@ def test_files_are_written_beside_the_text(run, album, expected, tmp_path):
     assert err.splitlines()[-2:] == [f"wrote {results}", f"wrote {page}"]
 
 
+@pytest.mark.slow
 def test_photographs_come_once_and_in_order(run, album):
     words = ("--images", album / "b.png", album / "[ab].*", f"{album}/../{album.name}/a.jpg")
     code, out, _ = run(*words, "--images", album / "b.png")
@@ -126,6 +132,7 @@ def test_photographs_come_once_and_in_order(run, album):
     assert [line.split("\t")[0] for line in out.splitlines()] == [str(album / "b.png"), str(album / "a.jpg")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("separator", [b"\n", b"\r\n", b"\0"])
 def test_a_list_on_stdin(run, album, separator):
     paths = [os.fsencode(album / name) for name in ("b.png", "a.jpg", "b.png")]
@@ -134,6 +141,7 @@ def test_a_list_on_stdin(run, album, separator):
     assert [line.split("\t")[0].rsplit("/", 1)[1] for line in out.splitlines()] == ["b.png", "a.jpg"]
 
 
+@pytest.mark.slow
 def test_odd_names_do_not_break_the_output(run, album, tmp_path):
     odd = [os.fsencode(tmp_path) + name for name in (b"/\xff.png", b"/[1].png", b"/two\nlines.png")]
     for path in odd:
@@ -156,6 +164,7 @@ def test_odd_names_do_not_break_the_output(run, album, tmp_path):
     assert (code, len(out.splitlines())) == (DONE, 1)
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_listed_and_the_rest_is_done(run, album, tmp_path):
     missing = [album / "none.jpg", album / "none*.jpg", tmp_path]
     code, out, err = run("--images", *missing, album / "a.jpg")

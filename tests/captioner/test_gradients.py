@@ -43,6 +43,7 @@ def loss_of(task: CaptionTask):
     return task.compute_loss(inputs, WORDS.ravel(), task(inputs, training=True), training=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

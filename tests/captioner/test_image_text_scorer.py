@@ -117,6 +117,7 @@ def test_beams_are_reranked_by_the_stated_sum(network):
     assert cut  # else that rule was not tried
 
 
+@pytest.mark.slow
 def test_weight_zero_is_plain_beam_search(network):
     model = trained(network)
     descriptors, _ = images(4)

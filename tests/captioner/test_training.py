@@ -70,6 +70,7 @@ def test_each_preset_learns_more_than_word_frequencies(toy_data, tmp_path, confi
     assert row["cider"] > 0.5  # it would be 0 if all images got the same words
 
 
+@pytest.mark.slow
 def test_training_starts_from_word_frequencies(toy_data, tmp_path):
     settings = ["epochs=1", "learning_rate=1e-9"]
     assert train.main(arguments(toy_data, tmp_path / "run", *settings, config="karpathy")) == 0

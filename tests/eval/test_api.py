@@ -11,6 +11,7 @@ import eval as evaluation
 from datasets.fixations.records import FixationRecord
 
 
+@pytest.mark.slow
 def test_metrics_of_scores_captions_and_maps():
     found = evaluation.retrieval_metrics(evaluation.ranks_from_scores(np.eye(3), np.arange(3)))
     assert (found.i2t_r1, found.t2i_medr) == (100.0, 1.0)

@@ -185,6 +185,7 @@ def test_meteor_under_a_comma_locale_with_nasty_captions(spaced_folder, monkeypa
     np.testing.assert_array_equal(scores.per_image[plain], expected.per_image[plain])
 
 
+@pytest.mark.slow
 def test_an_index_changes_no_score(spaced_folder):
     candidates, references = random_sets()
     candidates, references = [*candidates, "at 5 o'clock"], [*references, ["at one hour"]]
@@ -204,6 +205,7 @@ def test_an_index_changes_no_score(spaced_folder):
     assert part.corpus == whole.corpus
 
 
+@pytest.mark.slow
 def test_two_systems_share_one_java(spaced_folder):
     make_index()
     candidates, references = random_sets(10)

@@ -212,6 +212,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_writes_one_page_and_values_and_a_network_beside_itself_is_the_same_twice(folder, capsys):
     tiny, out, numbers = (folder / name for name in ("tiny.keras", "page.html", "numbers.json"))
     line = [
@@ -247,6 +248,7 @@ def test_the_command_writes_one_page_and_values_and_a_network_beside_itself_is_t
     assert set(printed["images"]) <= {f"{number}.png" for number in range(5)}, "names, not paths"
 
 
+@pytest.mark.slow
 def test_the_gallery_shows_all_parts_with_commands_that_parse(folder, capsys):
     line = ["--model", folder / "tiny.keras", "--preprocessing", "squash-64-tf/v1", "--images", folder / "photos"]
     line += ["--style", folder / "photos" / "1.png", "--layers", "last", "--channels", 2, "--limit", 2]

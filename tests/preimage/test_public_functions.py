@@ -29,6 +29,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(name for name in preimage.__all__ if name[0].islower()))
 def test_the_example_of_each_function_is_what_it_returns(name, network, folder, monkeypatch):
     monkeypatch.chdir(folder)
@@ -60,6 +61,7 @@ CALLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_images_are_a_path_a_folder_a_pattern_a_list_or_an_array(call, network, folder):
     path = folder / "photos" / "0.png"

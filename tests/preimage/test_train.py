@@ -98,6 +98,7 @@ def test_a_trained_folder_is_a_network_with_classes_and_layers(pacs, scratch, tm
         preimage.load_network(scratch, weights="other.h5")
 
 
+@pytest.mark.slow
 def test_finetuning_first_trains_the_last_layer_alone(pacs, tmp_path, capsys):
     settings = ["backbone=compact_scenes", "batch_size=8", "save_every=10", "updates=20", "head_updates=10"]
     line = arguments(pacs, tmp_path, *settings, config="finetuned", domains=("photo", "sketch"), more=["--json"])

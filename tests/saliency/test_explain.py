@@ -43,6 +43,7 @@ def clip(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_picture_is_explained_word_by_word(tiny_captioner, photo):
     model = load_model(tiny_captioner)
     found = saliency.explain_image(model, photo, "A red dog, a zebra")
@@ -56,6 +57,7 @@ def test_a_picture_is_explained_word_by_word(tiny_captioner, photo):
     np.testing.assert_array_equal(found.losses, again.losses)
 
 
+@pytest.mark.slow
 def test_evidence_compares_the_picture_with_the_average_one(tiny_captioner, photo):
     model = load_model(tiny_captioner)
     average = model.mean_descriptor()
@@ -64,6 +66,7 @@ def test_evidence_compares_the_picture_with_the_average_one(tiny_captioner, phot
     assert np.abs(saliency.explain_image(model, photo, "a red dog").evidence).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_without_a_sentence_the_models_own_caption_is_explained(tiny_captioner, photo):
     model = load_model(tiny_captioner)
     found = saliency.explain_image(model, photo)
@@ -74,6 +77,7 @@ def test_without_a_sentence_the_models_own_caption_is_explained(tiny_captioner, 
     assert saliency.explain_image(model, photo, method="ramanishka").losses.min() > -1e-5  # divergences
 
 
+@pytest.mark.slow
 def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
     model = load_model(tiny_captioner)
     found = saliency.explain_video(model, clip, "a red dog", fps=5, options=ReadingOptions(progress=True))
@@ -140,6 +144,7 @@ def test_several_images_are_explained_and_bad_ones_skipped(tiny_captioner, photo
     assert explain.main([*words, "--strict"]) == 2
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_video_of_its_speed_and_length(tiny_captioner, clip, capsys):
     out = clip.parent / "out.mp4"
     words = ["--video", str(clip), "--sentence", "a red dog", "--fps", "5", "--out", str(out), "--tile", "64", "--json"]
@@ -152,6 +157,7 @@ def test_the_command_writes_a_video_of_its_speed_and_length(tiny_captioner, clip
     assert not list(out.parent.glob("*.part*"))
 
 
+@pytest.mark.slow
 def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
     found = saliency.explain_video(load_model(tiny_captioner), clip, "a red dog and a cat", fps=5)
     timeline = draw_timeline(found, 300)

@@ -161,6 +161,7 @@ def test_gru_starts_from_orthogonal_blocks():
     assert not np.allclose(cell.U[:, :6], cell.U[:, 6:])
 
 
+@pytest.mark.slow
 def test_kiros_adam_steps_as_published():
     variable = keras.Variable(np.zeros(1, np.float32))
     optimizer = KirosAdam(learning_rate=1.0)

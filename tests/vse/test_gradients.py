@@ -44,6 +44,7 @@ def loss_of(task: RankingTask):
     return task.loss(np.arange(3), task(inputs, training=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

@@ -128,6 +128,7 @@ def test_mistakes_are_one_line_with_exit_code_2(toy_data, tmp_path, capsys, chan
     assert not (tmp_path / "run" / "model.weights.h5").exists()
 
 
+@pytest.mark.slow
 def test_streamed_features_train_as_resident_ones(toy_data, tmp_path, monkeypatch):
     words = ["epochs=2", "validate_updates=0"]
     assert train.main(arguments(toy_data, tmp_path / "resident", *words)) == 0

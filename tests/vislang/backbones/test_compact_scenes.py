@@ -36,6 +36,7 @@ def test_the_card_belongs_to_the_weights():
     assert card["command"].startswith(command)
 
 
+@pytest.mark.slow
 def test_trained_cells_tell_new_pairs_of_colour_and_shape(trained):
     """Mean cells of each shape and colour in train must also be the nearest where a shape has a colour it never had."""
     import keras

@@ -154,6 +154,7 @@ def test_a_command_without_presets_lists_everything_that_has_settings(capsys):
     assert "\n\ncaptioner\nfield" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "files", [["datasets/__init__.py"], ["datasets.py"], ["datasets/__init__.py", "datasets/registry.py"]]
 )

@@ -13,11 +13,13 @@ def run(code):
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_a_script_that_uses_the_library_and_keras_writes_nothing_on_stderr():
     use = "captioner.caption_images(captioner.load_model(), np.zeros((60, 80, 3), np.uint8))"
     assert run(f"import numpy as np, captioner, vislang, keras; keras.ops.ones(3); {use}").stderr == ""
 
 
+@pytest.mark.slow
 def test_a_training_that_reports_a_mistake_writes_one_line_on_stderr(tmp_path):
     words = ["train", "captioner", "--data", str(tmp_path), "--cache", "no.h5", "--out", str(tmp_path / "out")]
     done = run(f"import sys; from app.cli import main; print(main({words!r}), 'tensorflow' in sys.modules)")

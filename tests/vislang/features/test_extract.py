@@ -144,6 +144,7 @@ def test_adding_layers_and_doing_nothing(images, model, tmp_path, capsys):
         assert {key.layer for key in opened.layers()} == {"pooled", "last"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["behind rows", "behind a mark", "before the rename"])
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(images, model, tmp_path, moment, capsys):
     whole, resumed = tmp_path / "whole.h5", tmp_path / "resumed.h5"
@@ -160,6 +161,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(images, model, tmp_pa
     assert resumed.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_first_run_that_was_killed_remembers_bad_files(images, model, tmp_path, capsys):
     command = [sys.executable, "-c", KILLED_RUN, "behind rows", *arguments(images, model, tmp_path / "c.h5")]
     assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL

@@ -158,6 +158,7 @@ def test_a_bomb_is_refused_before_decoding(width, height):
         decode_image(png_header(width, height))
 
 
+@pytest.mark.slow
 def test_a_bomb_costs_little_memory(tmp_path):
     bomb = tmp_path / "bomb.png"
     rows = b"".join(b"\x00" + bytes(20000 * 3) for _ in range(1))

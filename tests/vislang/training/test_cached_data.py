@@ -47,6 +47,7 @@ def words(toy_data, other_data, out, *more):
     return [*data, "--backbone", "toy", "--preset", "best", *settings, "--out", str(out), *more]
 
 
+@pytest.mark.slow
 def test_weights_are_chosen_by_the_mean_over_the_dev_splits(toy_data, other_data, tmp_path):
     out = tmp_path / "run"
     assert train.main(words(toy_data, other_data, out, "--sampling", "1", "2.5")) == 0
@@ -61,6 +62,7 @@ def test_weights_are_chosen_by_the_mean_over_the_dev_splits(toy_data, other_data
     assert row["karpathy_rsum"] != row["coco_rsum"]
 
 
+@pytest.mark.slow
 def test_another_sampling_is_another_run(toy_data, other_data, tmp_path, capsys):
     assert train.main(words(toy_data, other_data, tmp_path / "run")) == 0
     assert train.main(words(toy_data, other_data, tmp_path / "run", "--sampling", "1", "2")) == 2
