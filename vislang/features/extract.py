@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vislang.core.cli import (
+    DEFAULT_BACKBONE,
     DONE,
     SKIPPED_SOME,
     add_batch_size,
@@ -43,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         " (default: %(default)s)",
     )
     parser.add_argument(
-        "--backbone", default="compact", metavar="NAME",
+        "--backbone", default=DEFAULT_BACKBONE, metavar="NAME",
         help="a name of --list, hub:HANDLE, or a model file or folder (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vislang.core.cli import (
+    DEFAULT_BACKBONE,
     DONE,
     SKIPPED_SOME,
     add_json,
@@ -32,7 +33,9 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = command_parser("vislang.features.extract_videos", __doc__)
     parser.add_argument("--videos", required=True, metavar="DIR", help="folder, searched to the bottom")
-    parser.add_argument("--backbone", required=True, metavar="NAME", help="as in vislang.features.extract")
+    parser.add_argument(
+        "--backbone", default=DEFAULT_BACKBONE, metavar="NAME", help="as in vislang.features.extract (%(default)s)"
+    )
     parser.add_argument("--cache", required=True, metavar="FILE", help="the cache to make")
     parser.add_argument("--frames", type=int, default=26, metavar="N", help="of each video (default: %(default)s)")
     add_weights(parser)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.registry import load_backbone
+from vislang.core.cli import DEFAULT_BACKBONE
 from vislang.core.errors import DataError
 from vislang.features.cache.reader import CacheWriter, FeatureKey, feature_key, open_cache
 from vislang.features.pipeline import FeatureBatch, encode_batches, encode_images
@@ -43,7 +44,7 @@ class ExtractedFeatures:
 def extract_features(
     images: Any,
     *,
-    backbone: str = "compact",
+    backbone: str = DEFAULT_BACKBONE,
     layers: str | Sequence[str] = "pooled",
     preprocessing: str | None = None,
     cache: str | Path | None = None,
@@ -67,7 +68,7 @@ def extract_features(
         >>> import vislang
         >>> found = vislang.extract_features("drawn.png", layers=["pooled", "grid"])
         >>> found.names, found.features["grid"].shape
-        (['drawn.png'], (1, 10, 10, 512))
+        (['drawn.png'], (1, 7, 7, 1280))
     """
     layers = [layers] if isinstance(layers, str) else list(layers)
     if cache is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import add_preset, command_parser, run_command
+from vislang.core.cli import DEFAULT_BACKBONE, add_preset, command_parser, run_command
 from vislang.core.quiet_backend import import_backend_quietly
 
 
@@ -45,7 +45,7 @@ def cached_training_parser(module: str, description: str | None, presets: Mappin
     parser.add_argument(
         "--sampling", nargs="+", type=float, metavar="X", help="times that an epoch reads the captions of each (1)"
     )
-    parser.add_argument("--backbone", default="mobilenet_v2", help="whose features (default: %(default)s)")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="whose features (default: %(default)s)")
     add_preset(parser, presets, "best")
     parser.add_argument(
         "--option",
