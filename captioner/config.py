@@ -1,6 +1,7 @@
 """Every setting of the captioner, and its named presets."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vislang.core.config import setting, validate
 from vislang.core.errors import ConfigError
@@ -196,6 +197,10 @@ _REGIONS = CaptionerConfig(
 )
 
 
+# Without captions of the training images, which a checkpoint with them may not share.
+_NO_CONSENSUS: dict[str, Any] = {"consensus_images": 0, "consensus_weight": 0.0}
+
+
 CONFIGS = {
     # Karpathy and Fei-Fei 2015: ReLU, the image at the first step only, 512 wide, RMSprop, beam 7. The original's
     # constant rate of 1e-3 makes the loss explode in the first updates; it rises and falls here.
@@ -231,20 +236,20 @@ CONFIGS = {
     ),
     "best": _BEST,
     "s2vt": _S2VT,
+    # For Flickr8K and COCO together; most of the COCO images have one caption, too few for a consensus.
+    "everyday": replace(_BEST, **_NO_CONSENSUS),
+    # The same for saliency.
+    "everyday-s2vt": replace(_S2VT, **_NO_CONSENSUS),
     # The bundled model, small enough for the repository and without captions of the training data.
     "bundled": replace(
         _BEST,
-        word_dim=200,
-        hidden_dim=288,
-        attention_dim=192,
-        scorers=1,
+        word_dim=256,
+        hidden_dim=384,
         scorer_word_dim=128,
         scorer_dim=256,
-        layers=("grid",),
         epochs=8,
         ensemble_size=1,
-        consensus_images=0,
-        consensus_weight=0.0,
+        **_NO_CONSENSUS,
     ),
     # The bundled "explainer".
     "bundled-s2vt": replace(
@@ -255,13 +260,14 @@ CONFIGS = {
         scorer_word_dim=128,
         scorer_dim=256,
         learning_rate=2e-3,
-        consensus_images=0,
-        consensus_weight=0.0,
+        **_NO_CONSENSUS,
     ),
     "regions": _REGIONS,
+    # For the snippets of the aligner of the same name.
+    "everyday-regions": _REGIONS,
     # The bundled "region-captioner".
     "bundled-regions": replace(
-        _REGIONS, min_count=20, word_dim=96, hidden_dim=128, layers=("described-grid",), image_dropout=0.3
+        _REGIONS, min_count=20, word_dim=96, hidden_dim=128, layers=("described-grid@320",), image_dropout=0.3
     ),
     # For the drawn scenes: trained within a minute.
     "scenes": replace(
@@ -284,8 +290,7 @@ CONFIGS = {
         beam=5,
         decode_words=30,
         scorer_weight=0.0,
-        consensus_images=0,
-        consensus_weight=0.0,
+        **_NO_CONSENSUS,
     ),
     # For regions of the drawn scenes.
     "scenes-regions": replace(
@@ -301,5 +306,6 @@ CONFIGS = {
     ),
 }
 
-for _proposals in OTHER_PROPOSALS:
-    CONFIGS[f"regions-{_proposals}"] = replace(_REGIONS, layers=(f"described-{_proposals}",))
+for _name in ("regions", "everyday-regions"):
+    for _proposals in OTHER_PROPOSALS:
+        CONFIGS[f"{_name}-{_proposals}"] = replace(CONFIGS[_name], layers=(f"described-{_proposals}",))

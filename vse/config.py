@@ -153,13 +153,14 @@ CONFIGS = {
         validate_updates=0,
     ),
     "best": _BEST,
+    # For Flickr8K and COCO together.
+    "everyday": _BEST,
     # The bundled model, small enough for the repository.
     "bundled": replace(
         _BEST,
         min_count=5,
         word_dim=128,
         hidden_dim=256,
-        layers=("pooled",),
         embed_dim=384,
         ensemble_size=1,
     ),

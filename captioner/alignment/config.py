@@ -146,8 +146,7 @@ _BEST = AlignmentConfig(
 )
 # Proposals of the grid: their scores are nearer to that of the whole image than a detector's.
 _GRID: dict[str, Any] = {"whole_image_cost": 0.75, "proposal_weight": 0.65}
-_GRID_LAYERS = ("regions-grid", "boxes-grid")
-_FOR_OTHER_PROPOSALS = ("best", "best-whole", "karpathy")
+_FOR_OTHER_PROPOSALS = ("best", "best-whole", "everyday", "karpathy")
 
 
 def _with_proposals(config: AlignmentConfig, proposals: str) -> AlignmentConfig:
@@ -164,6 +163,8 @@ ALIGNMENTS = {
     # small beside the margin. Rate, scaling and epochs were chosen on dev.
     "karpathy": AlignmentConfig(image_scaling="standardised_unit", learning_rate=1e-5, clip_value=500.0, epochs=10),
     "best": _BEST,
+    # For Flickr8K and COCO together.
+    "everyday": _BEST,
     # The same without regions: an ablation.
     "best-whole": replace(_BEST, global_only=True),
     # The bundled model, small enough for the repository, on proposals that need no other network.
@@ -176,7 +177,7 @@ ALIGNMENTS = {
         global_dim=128,
         bag_dim=0,
         region_dropout=0.2,
-        layers=_GRID_LAYERS,
+        layers=("regions-grid@320", "boxes-grid@320"),
         **_GRID,
     ),
     # For the drawn scenes: trained within a minute.
@@ -191,7 +192,7 @@ ALIGNMENTS = {
         region_dropout=0.2,
         learning_rate=3e-3,
         epochs=6,
-        layers=_GRID_LAYERS,
+        layers=("regions-grid", "boxes-grid"),
         **_GRID,
     ),
 }
