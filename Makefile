@@ -9,10 +9,13 @@ RANKER ?= best
 CAPTIONER ?= best
 ALIGNER ?= best
 PHOTOS ?=
+# Photographs with captions_train.json and captions_dev.json, uncaptioned.txt and captions_text_only.txt; may be empty.
+COCO ?= $(wildcard $(F8K)/../coco)
 MORE ?= $(wildcard $(F8K)/../pacs)
 SEEDS ?= 0 1 2
 RUNS ?= runs
 F8K_CACHE := $(RUNS)/features/flickr8k.h5
+COCO_CACHE := $(RUNS)/features/coco.h5
 F8K_IMAGES = $(firstword $(wildcard $(addprefix $(F8K)/,$(F8K_FOLDERS))))
 F8K_FOLDERS := Images images Flicker8k_Dataset Flickr8k_Dataset/Flicker8k_Dataset Flickr8k_Dataset
 OSIE ?= $(wildcard $(F8K)/../osie)
@@ -24,13 +27,15 @@ PACS_BACKBONE ?= $(if $(wildcard $(VISLANG_WEIGHTS)/mobilenet_7_5_224_tf*),mobil
 ENTITIES ?= $(wildcard $(F8K)/../flickr30k_entities)
 DETECTOR = $(wildcard $(VISLANG_WEIGHTS)/centernet_mbv3_coco_frozen.pb)
 PROPOSALS ?= $(if $(DETECTOR),detector,grid)
-VSE_RUNS = $(sort $(wildcard $(RUNS)/vse-f8k-*))
-CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-*))
-ALIGN_RUNS = $(sort $(wildcard $(RUNS)/align-f8k-*))
-S2VT_RUNS = $(sort $(wildcard $(RUNS)/cap-f8k-s2vt-*))
+VSE_RUNS = $(sort $(wildcard $(RUNS)/vse-*))
+CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-*))
+ALIGN_RUNS = $(sort $(wildcard $(RUNS)/align-*))
+S2VT_RUNS = $(sort $(wildcard $(RUNS)/cap-*-s2vt-*))
 VLM_RUNS = $(sort $(wildcard $(RUNS)/vlm-f8k-*))
 PACS_RUNS = $(sort $(wildcard $(RUNS)/pacs-*))
-REGION_RUNS = $(sort $(wildcard $(RUNS)/regions-f8k-*))
+REGION_RUNS = $(sort $(wildcard $(RUNS)/regions-*))
+COCO_VSE_RUNS = $(sort $(wildcard $(RUNS)/vse-everyday-*))
+COCO_CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-everyday-*))
 # Where it is set, comparisons with the libraries in it must run; elsewhere they may be skipped.
 export VISLANG_ORACLES ?= $(CURDIR)/.venv/oracles
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
@@ -41,17 +46,37 @@ LARGER = $(if $(filter compact,$(BACKBONE)),,--preprocessing 320)
 # Presets made for the regions detector@320 have variants for other regions, such as best-grid@320.
 OTHER_REGIONS = $(filter-out -detector@320,-$(PROPOSALS)$(if $(LARGER),@320))
 ALIGNER_PRESET = $(ALIGNER)$(if $(filter best best-whole karpathy,$(ALIGNER)),$(OTHER_REGIONS))
+# Of all seeds. $(call train,MODULE,PRESET,RUN,DATA)
+train = for seed in $(SEEDS); do $(PY) -m $(1) --preset $(2) --seed $$seed $(4) --out $(RUNS)/$(3)-$$seed || exit $$?; done
+# The phrases that the first aligner cuts from Flickr8K's captions. $(call snippets,ALIGNER,FOLDER)
+snippets = test -f $(2)/dataset.json || $(PY) -m captioner.make_snippets --model $(1) --data $(F8K) --cache $(F8K_CACHE) --out $(2)
+FIRST_SEED = $(firstword $(SEEDS))
 SNIPPETS = $(RUNS)/snippets-f8k-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
-BUNDLED_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone compact --seed 0
+EVERYDAY_SNIPPETS = $(RUNS)/snippets-everyday-$(BACKBONE)-$(PROPOSALS)
+SNIPPET_TRAINING = --dataset karpathy --data $(1) --cache $(1)/features.h5 --backbone $(BACKBONE)
+# Everyday models: an epoch reads the few captions of COCO three times. All but the ranker also learn from sentences that
+# it retrieves for images without captions. Without COCO, Flickr8K alone.
+PSEUDO = $(RUNS)/pseudo-captions
+CAPTIONED_TRAINING = $(if $(COCO),--dataset flickr8k coco --data $(F8K) $(COCO) --cache $(F8K_CACHE) $(COCO_CACHE) \
+  --sampling 1 3 --backbone $(BACKBONE),$(F8K_TRAINING))
+EVERYDAY_TRAINING = $(if $(COCO),--dataset flickr8k coco coco --data $(F8K) $(COCO) $(PSEUDO) \
+  --cache $(F8K_CACHE) $(COCO_CACHE) $(COCO_CACHE) --sampling 1 3 1 --backbone $(BACKBONE),$(F8K_TRAINING))
+COCO_DEV = --dataset coco --data $(COCO) --cache $(COCO_CACHE) --split dev
+BUNDLED = $(RUNS)/bundled
+PACK = $(PY) -m app.bundle.pack --data $(F8K) --cache $(F8K_CACHE)
 TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --preset $(CLASSIFIER) $(if $(filter finetuned,$(CLASSIFIER)),--backbone $(PACS_BACKBONE))
 PACS_SUFFIX = $(if $(filter-out finetuned,$(CLASSIFIER)),-$(CLASSIFIER))
 # Exit code 3: done, but some images could not be read and were skipped.
 EXTRACT = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --layers pooled,grid --cache $(F8K_CACHE)
+EXTRACT_COCO = $(PY) -m vislang.features.extract --images $(COCO)/images --backbone $(BACKBONE) --layers pooled,grid --cache $(COCO_CACHE)
 
-.PHONY: help install doctor demo demo-train data-f8k features train-f8k region-features train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions train-vlm train-pacs pretrained pretrained-heads eval df metric-agreement test test-slow test-wheel test-realdata lint figures coverage docs bench clean
+.PHONY: help install doctor demo demo-train data-f8k features features-coco region-features region-features-coco
+.PHONY: train-f8k train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
+.PHONY: train-everyday train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
+.PHONY: train-vlm train-pacs distilled-cnn pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint figures coverage docs bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
+	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 26
 
 install: .venv/.installed ## make .venv with everything in it (needs Python 3.11)
 
@@ -84,31 +109,56 @@ features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 	$(EXTRACT) || test $$? = 3
 	$(if $(LARGER),$(EXTRACT) $(LARGER) || test $$? = 3)
 
+features-coco: install ## fill the feature cache of COCO (COCO=DIR, BACKBONE=NAME)
+	@test -n "$(COCO)" || { echo "error: no folder of COCO; name it: make features-coco COCO=DIR, which holds captions_train.json and images/" >&2; exit 2; }
+	$(EXTRACT_COCO) || test $$? = 3
+	$(if $(LARGER),$(EXTRACT_COCO) $(LARGER) || test $$? = 3)
+
 region-features: features ## add 20 regions of each image of Flickr8K to its cache (F8K=DIR PROPOSALS=detector|grid|selective|edges)
 	$(EXTRACT) $(LARGER) --layers regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
+
+region-features-coco: features-coco ## the same for COCO (COCO=DIR PROPOSALS=...)
+	$(EXTRACT_COCO) $(LARGER) --layers regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
 
 train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); interrupted, it resumes
 
 train-f8k-ranker: features ## the ranker alone (F8K=DIR RANKER=best SEEDS="0 1 2")
-	for seed in $(SEEDS); do $(PY) -m vse.train --preset $(RANKER) --seed $$seed $(F8K_TRAINING) \
-	  --out $(RUNS)/vse-f8k-$(RANKER)-$$seed || exit $$?; done
+	$(call train,vse.train,$(RANKER),vse-f8k-$(RANKER),$(F8K_TRAINING))
 
 train-f8k-captioner: features ## the captioner alone (F8K=DIR CAPTIONER=best SEEDS="0 1 2")
-	for seed in $(SEEDS); do $(PY) -m captioner.train --preset $(CAPTIONER) --seed $$seed $(F8K_TRAINING) \
-	  --out $(RUNS)/cap-f8k-$(CAPTIONER)-$$seed || exit $$?; done
+	$(call train,captioner.train,$(CAPTIONER),cap-f8k-$(CAPTIONER),$(F8K_TRAINING))
 
 train-f8k-s2vt: ## the S2VT captioner of the published saliency method alone (F8K=DIR SEEDS="0 1 2")
 	$(MAKE) train-f8k-captioner CAPTIONER=s2vt
 
 train-f8k-aligner: region-features ## the aligner of words and regions alone (F8K=DIR ALIGNER=best SEEDS="0 1 2")
-	for seed in $(SEEDS); do $(PY) -m captioner.alignment.train --preset $(ALIGNER_PRESET) --seed $$seed $(F8K_TRAINING) \
-	  --out $(RUNS)/align-f8k-$(ALIGNER)-$$seed || exit $$?; done
+	$(call train,captioner.alignment.train,$(ALIGNER_PRESET),align-f8k-$(ALIGNER),$(F8K_TRAINING))
 
 train-f8k-regions: train-f8k-aligner ## the region captioner alone, on the snippets that the first aligner cuts (F8K=DIR SEEDS="0 1 2")
-	test -f $(SNIPPETS)/dataset.json || $(PY) -m captioner.make_snippets --model $(RUNS)/align-f8k-$(ALIGNER)-$(firstword $(SEEDS)) \
-	  --data $(F8K) --cache $(F8K_CACHE) --out $(SNIPPETS)
-	for seed in $(SEEDS); do $(PY) -m captioner.train --preset regions$(OTHER_REGIONS) --seed $$seed --dataset karpathy \
-	  --data $(SNIPPETS) --cache $(SNIPPETS)/features.h5 --backbone $(BACKBONE) --out $(RUNS)/regions-f8k-$$seed || exit $$?; done
+	$(call snippets,$(RUNS)/align-f8k-$(ALIGNER)-$(FIRST_SEED),$(SNIPPETS))
+	$(call train,captioner.train,regions$(OTHER_REGIONS),regions-f8k,$(call SNIPPET_TRAINING,$(SNIPPETS)))
+
+train-everyday: train-everyday-ranker train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions ## train everything on Flickr8K and COCO (F8K=DIR COCO=DIR SEEDS="0 1 2"); interrupted, it resumes
+
+train-everyday-ranker: features $(if $(COCO),features-coco) ## the ranker alone (F8K=DIR COCO=DIR SEEDS="0 1 2")
+	$(call train,vse.train,everyday,vse-everyday,$(CAPTIONED_TRAINING))
+
+pseudo-captions: train-everyday-ranker ## retrieve sentences for the images of COCO without captions, with the first ranker
+	test -f $(PSEUDO)/captions_train.json || $(PY) -m vse.pseudo_captions --model $(RUNS)/vse-everyday-$(FIRST_SEED) \
+	  --cache $(COCO_CACHE) --only $(COCO)/uncaptioned.txt --sentences $(COCO)/captions_text_only.txt --out $(PSEUDO)
+
+train-everyday-captioner: features $(if $(COCO),pseudo-captions) ## the captioner alone (F8K=DIR COCO=DIR SEEDS="0 1 2")
+	$(call train,captioner.train,everyday,cap-everyday,$(EVERYDAY_TRAINING))
+
+train-everyday-s2vt: features $(if $(COCO),pseudo-captions) ## the S2VT captioner alone (F8K=DIR COCO=DIR SEEDS="0 1 2")
+	$(call train,captioner.train,everyday-s2vt,cap-everyday-s2vt,$(EVERYDAY_TRAINING))
+
+train-everyday-aligner: region-features $(if $(COCO),region-features-coco pseudo-captions) ## the aligner alone (F8K=DIR COCO=DIR SEEDS="0 1 2")
+	$(call train,captioner.alignment.train,everyday$(OTHER_REGIONS),align-everyday,$(EVERYDAY_TRAINING))
+
+train-everyday-regions: train-everyday-aligner ## the region captioner alone (F8K=DIR COCO=DIR SEEDS="0 1 2")
+	$(call snippets,$(RUNS)/align-everyday-$(FIRST_SEED),$(EVERYDAY_SNIPPETS))
+	$(call train,captioner.train,everyday-regions$(OTHER_REGIONS),regions-everyday,$(call SNIPPET_TRAINING,$(EVERYDAY_SNIPPETS)))
 
 train-vlm: install ## a visual language model for unnaturalness maps (F8K=DIR VLM=best|kato VLM_BACKBONE=NAME)
 	$(PY) -m naturalness.train --preset $(VLM) --backbone $(VLM_BACKBONE) --data $(F8K) --limit 1500 --out $(RUNS)/vlm-f8k-$(VLM)
@@ -120,34 +170,33 @@ train-pacs: install ## two classifiers to compare, of photographs and of drawing
 	  $(TRAIN_PACS) --seed $$seed --domains art_painting cartoon sketch --out $(RUNS)/pacs-drawings$(PACS_SUFFIX)-$$seed \
 	    || test $$? = 3 || exit 2; done
 
-pretrained: install ## rebuild the bundled models: distil the small CNN, then train on its features (F8K=DIR MORE="DIR ...")
+distilled-cnn: install ## distil the bundled CNN `compact` from larger ones (F8K=DIR MORE="DIR ...")
 	$(PY) -m app.bundle.train --data $(F8K) $(addprefix --images ,$(MORE)) --targets $(RUNS)/distill/targets \
 	  --run $(RUNS)/distill/compact --out vislang/pretrained/compact.weights.h5
-	$(MAKE) pretrained-heads
 
-pretrained-heads: install ## rebuild the bundled models on the small CNN, without distilling it (F8K=DIR)
-	$(MAKE) region-features BACKBONE=compact PROPOSALS=grid
-	$(PY) -m vse.train --preset bundled $(BUNDLED_TRAINING) --out $(RUNS)/bundled/ranker
-	$(PY) -m captioner.train --preset bundled $(BUNDLED_TRAINING) --out $(RUNS)/bundled/captioner
-	$(PY) -m captioner.train --preset bundled-s2vt $(BUNDLED_TRAINING) --out $(RUNS)/bundled/explainer
-	$(PY) -m naturalness.train --preset bundled --backbone compact --data $(F8K) --limit 2000 --out $(RUNS)/bundled/naturalness
-	$(PY) -m captioner.alignment.train --preset bundled $(BUNDLED_TRAINING) --out $(RUNS)/bundled/aligner
-	$(PY) -m captioner.make_snippets --model $(RUNS)/bundled/aligner --data $(F8K) --cache $(F8K_CACHE) --out $(RUNS)/bundled/snippets
-	$(PY) -m captioner.train --preset bundled-regions --backbone compact --seed 0 --dataset karpathy --data $(RUNS)/bundled/snippets \
-	  --cache $(RUNS)/bundled/snippets/features.h5 --out $(RUNS)/bundled/region-captioner
-	$(PY) -m app.bundle.pack --model $(RUNS)/bundled/ranker --name ranker --data $(F8K) --cache $(F8K_CACHE)
-	$(PY) -m app.bundle.pack --model $(RUNS)/bundled/captioner --name captioner --data $(F8K) --cache $(F8K_CACHE)
-	$(PY) -m app.bundle.pack --model $(RUNS)/bundled/explainer --name explainer --data $(F8K) --cache $(F8K_CACHE) --step 0.125
-	$(if $(OSIE),$(PY) -m app.bundle.pack --model $(RUNS)/bundled/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
-	$(PY) -m app.bundle.pack --model $(RUNS)/bundled/aligner --name aligner --data $(F8K) --cache $(F8K_CACHE) --step 0.25 \
-	  $(addprefix --entities ,$(ENTITIES))
-	$(if $(ENTITIES),$(PY) -m app.bundle.pack --model $(RUNS)/bundled/region-captioner --name region-captioner --data $(F8K) \
-	  --cache $(F8K_CACHE) --step 0.25 --entities $(ENTITIES))
+pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
+	$(if $(COCO),$(MAKE) pseudo-captions SEEDS=0)
+	$(MAKE) region-features $(if $(COCO),region-features-coco) PROPOSALS=grid
+	$(PY) -m vse.train --preset bundled $(CAPTIONED_TRAINING) --out $(BUNDLED)/ranker
+	$(PY) -m captioner.train --preset bundled $(EVERYDAY_TRAINING) --out $(BUNDLED)/captioner
+	$(PY) -m captioner.train --preset bundled-s2vt $(EVERYDAY_TRAINING) --out $(BUNDLED)/explainer
+	$(PY) -m naturalness.train --preset bundled --backbone compact --data $(F8K) --limit 2000 --out $(BUNDLED)/naturalness
+	$(PY) -m captioner.alignment.train --preset bundled $(EVERYDAY_TRAINING) --out $(BUNDLED)/aligner
+	$(call snippets,$(BUNDLED)/aligner,$(BUNDLED)/snippets)
+	$(PY) -m captioner.train --preset bundled-regions $(call SNIPPET_TRAINING,$(BUNDLED)/snippets) --out $(BUNDLED)/region-captioner
+	$(PACK) --model $(BUNDLED)/ranker --name ranker
+	$(PACK) --model $(BUNDLED)/captioner --name captioner
+	$(PACK) --model $(BUNDLED)/explainer --name explainer --step 0.125
+	$(if $(OSIE),$(PY) -m app.bundle.pack --model $(BUNDLED)/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
+	$(PACK) --model $(BUNDLED)/aligner --name aligner --step 0.25 $(addprefix --entities ,$(ENTITIES))
+	$(if $(ENTITIES),$(PACK) --model $(BUNDLED)/region-captioner --name region-captioner --step 0.25 --entities $(ENTITIES))
 
 eval: install ## evaluate every trained run on the test split; writes results/, pages and docs/results.md
 	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)$(PACS_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
 	$(if $(VSE_RUNS),$(PY) -m eval.run retrieval --split test --out results --model $(VSE_RUNS))
 	$(if $(CAP_RUNS),$(PY) -m eval.run captions --split test --out results --model $(CAP_RUNS))
+	$(if $(and $(COCO),$(COCO_VSE_RUNS)),$(PY) -m eval.run retrieval $(COCO_DEV) --out results --model $(COCO_VSE_RUNS))
+	$(if $(and $(COCO),$(COCO_CAP_RUNS)),$(PY) -m eval.run captions $(COCO_DEV) --out results --model $(COCO_CAP_RUNS))
 	$(if $(ALIGN_RUNS),$(PY) -m eval.run alignment --split test --out results $(addprefix --entities ,$(ENTITIES)) \
 	  --model $(ALIGN_RUNS))
 	$(if $(and $(REGION_RUNS),$(ENTITIES)),$(PY) -m eval.run regions --split test --out results --entities $(ENTITIES) \

@@ -204,6 +204,23 @@ def test_make_looks_for_photographs_where_the_reader_does():
     assert set(folders.split()) == set(FLICKR8K.images)
 
 
+@pytest.mark.parametrize("folders", [[], ["COCO=data/coco", "ENTITIES=data/entities", "OSIE=data/osie"]])
+@pytest.mark.parametrize("target", ["train-f8k", "train-everyday", "pretrained"])
+def test_commands_of_the_makefile_parse(target, folders):
+    """Presets and options that the trainings name are there."""
+    words = ["make", "--dry-run", target, "F8K=data/flickr8k", "F8K_IMAGES=data/flickr8k/Images", "SEEDS=0"]
+    names = {folder.partition("=")[0] for folder in folders}
+    absent = [f"{name}=" for name in ("COCO", "ENTITIES", "OSIE") if name not in names]
+    done = subprocess.run([*words, *folders, *absent], cwd=ROOT, capture_output=True, text=True, check=True)
+    text = done.stdout.replace("\\\n", " ").replace("$seed", "0")
+    commands = re.findall(r"python -m ((?!pip|venv)[\w.]+)([^|;\n]*)", text)
+    modules = {module for module, _ in commands}
+    assert {"vse.train", "captioner.train", "captioner.alignment.train", "captioner.make_snippets"} <= modules
+    assert ("vse.pseudo_captions" in modules) == (bool(folders) and target != "train-f8k")
+    for module, options in commands:
+        importlib.import_module(module).build_parser().parse_args(shlex.split(options))
+
+
 @pytest.mark.slow
 def test_the_site_builds_offline_without_warnings(tmp_path):
     import sys
