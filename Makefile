@@ -63,7 +63,9 @@ EVERYDAY_TRAINING = $(if $(COCO),--dataset flickr8k coco coco --data $(F8K) $(CO
   --cache $(F8K_CACHE) $(COCO_CACHE) $(COCO_CACHE) --sampling 1 3 1 --backbone $(BACKBONE),$(F8K_TRAINING))
 COCO_DEV = --dataset coco --data $(COCO) --cache $(COCO_CACHE) --split dev
 BUNDLED = $(RUNS)/bundled
-PACK = $(PY) -m app.bundle.pack --data $(F8K) --cache $(F8K_CACHE)
+PACK = $(PY) -m app.bundle.pack
+MEASURED = $(if $(COCO),--dataset flickr8k coco --data $(F8K) $(COCO) --cache $(F8K_CACHE) $(COCO_CACHE) --split test dev,\
+  --data $(F8K) --cache $(F8K_CACHE))
 TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --preset $(CLASSIFIER) $(if $(filter finetuned,$(CLASSIFIER)),--backbone $(PACS_BACKBONE))
 PACS_SUFFIX = $(if $(filter-out finetuned,$(CLASSIFIER)),-$(CLASSIFIER))
 # Exit code 3: done, but some images could not be read and were skipped.
@@ -184,12 +186,13 @@ pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
 	$(PY) -m captioner.alignment.train --preset bundled $(EVERYDAY_TRAINING) --out $(BUNDLED)/aligner
 	$(call snippets,$(BUNDLED)/aligner,$(BUNDLED)/snippets)
 	$(PY) -m captioner.train --preset bundled-regions $(call SNIPPET_TRAINING,$(BUNDLED)/snippets) --out $(BUNDLED)/region-captioner
-	$(PACK) --model $(BUNDLED)/ranker --name ranker
-	$(PACK) --model $(BUNDLED)/captioner --name captioner
-	$(PACK) --model $(BUNDLED)/explainer --name explainer --step 0.125
-	$(if $(OSIE),$(PY) -m app.bundle.pack --model $(BUNDLED)/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
-	$(PACK) --model $(BUNDLED)/aligner --name aligner --step 0.25 $(addprefix --entities ,$(ENTITIES))
-	$(if $(ENTITIES),$(PACK) --model $(BUNDLED)/region-captioner --name region-captioner --step 0.25 --entities $(ENTITIES))
+	$(PACK) --model $(BUNDLED)/ranker --name ranker $(MEASURED)
+	$(PACK) --model $(BUNDLED)/captioner --name captioner $(MEASURED)
+	$(PACK) --model $(BUNDLED)/explainer --name explainer $(MEASURED) --step 0.125
+	$(if $(OSIE),$(PACK) --model $(BUNDLED)/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
+	$(PACK) --model $(BUNDLED)/aligner --name aligner $(MEASURED) --step 0.25 $(addprefix --entities ,$(ENTITIES))
+	$(if $(ENTITIES),$(PACK) --model $(BUNDLED)/region-captioner --name region-captioner --data $(F8K) --cache $(F8K_CACHE) \
+	  --step 0.25 --entities $(ENTITIES))
 
 eval: install ## evaluate every trained run on the test split; writes results/, pages and docs/results.md
 	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)$(PACS_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }

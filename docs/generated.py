@@ -52,7 +52,7 @@ def _card(card: Mapping[str, Any]) -> str:
         "Intended use": card.get("intended_use"),
         "Limitations": card.get("limitations"),
         "Data": card.get("data"),
-        "Scores": _scores(card.get("scores")),
+        "Scores": _scores(card["scores"]),
         "Trained by": f"`{card['command']}`",
         "Date and commit": f"{card.get('date')}, {str(card.get('commit'))[:8]}",
         "Stored as": card.get("stored_as"),
@@ -65,11 +65,13 @@ def _card(card: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _scores(scores: Any) -> str:
-    if not isinstance(scores, Mapping):
-        return str(scores or "")
-    numbers = [f"{name} {value}" for name, value in scores.items() if isinstance(value, int | float)]
-    return f"{scores.get('on', '')}: {', '.join(numbers)}" if numbers else str(scores.get("on", ""))
+def _scores(scores: list[dict[str, Any]]) -> str:
+    """Write the scores on each data set, without their intervals."""
+    parts = []
+    for row in scores:
+        numbers = [f"{name} {value}" for name, value in row.items() if isinstance(value, int | float)]
+        parts.append(f"{row['on']}: {', '.join(numbers)}")
+    return ". ".join(parts)
 
 
 def presets() -> str:

@@ -231,7 +231,7 @@ def make_card(args: argparse.Namespace, plain: Any, distillation: Distillation) 
         "commit": made.commit,
         "date": made.date,
         "seconds": distillation.seconds,
-        "scores": distillation.scores,
+        "scores": [distillation.scores],
         "intended_use": card.intended_use,
         "limitations": card.limitations,
         "licence": "Apache-2.0",

@@ -192,7 +192,7 @@ def make_card(args: argparse.Namespace, scores: dict[str, float], sha256: str, s
         " shape labels only",
         "date": datetime.now(UTC).date().isoformat(),
         "seconds": round(seconds),
-        "scores": {"on": f"{_NUM_TEST} scenes of split test, unseen pairs, same seed; accuracy, %", **scores},
+        "scores": [{"on": f"{_NUM_TEST} scenes of split test, unseen pairs, same seed; accuracy, %", **scores}],
         "intended_use": card.intended_use,
         "limitations": card.limitations,
         "licence": "Apache-2.0",

@@ -53,8 +53,9 @@ def test_a_bundled_model_scores_as_its_card_says_and_names_no_local_path(toy_dat
     card = cards(tmp_path / "bundled")["ranker"]
     (result,) = (tmp_path / "results").glob("retrieval-vse-*.json")
     metrics = json.loads(result.read_text())["metrics"]
-    assert card["scores"]["i2t_r10"] == round(metrics["i2t_r10"], 1)
-    assert card["intervals"].keys() >= {"i2t_r1", "t2i_r10"}
+    (scores,) = card["scores"]
+    assert scores["i2t_r10"] == round(metrics["i2t_r10"], 1)
+    assert scores["intervals"].keys() >= {"i2t_r1", "t2i_r10"}
     assert card["seconds"] == 3.0
     assert card["intended_use"].startswith("Retrieval of everyday photographs")
     assert "--preset bundled" in card["command"]
@@ -62,6 +63,26 @@ def test_a_bundled_model_scores_as_its_card_says_and_names_no_local_path(toy_dat
     loaded = vse.load_model(tmp_path / "bundled" / "ranker").network
     for found, expected in zip(loaded.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1 / 400, atol=1e-5)
+
+
+def test_a_model_of_several_data_sets_is_measured_on_each(toy_data, tmp_path, capsys):
+    ranker(tmp_path / "run", toy_data)
+    path = tmp_path / "run" / "config.json"
+    description = json.loads(path.read_text())
+    first = description["data"] | {"folder": "/home/me/data/coco", "cache": "/home/me/runs/features/coco.h5"}
+    second = first | {"folder": "/home/me/mine/pseudo", "cache": "/home/me/mine/more.h5"}
+    path.write_text(json.dumps(description | {"data": first | {"others": [second]}, "sampling": [1.0, 2.5]}))
+    cache = str(toy_data / "features.h5")
+    several = ["--dataset", "karpathy", "karpathy", "--data", str(toy_data), str(toy_data), "--split", "test", "dev"]
+    assert main([*words(tmp_path, toy_data), *several, "--cache", cache]) == 2
+    assert "--cache got 1 values for 2 folders of --data, expected one for each" in capsys.readouterr().err
+    assert main([*words(tmp_path, toy_data), *several, "--cache", cache, cache]) == 0
+    card = cards(tmp_path / "bundled")["ranker"]
+    assert [row["on"].split(", ")[:2] for row in card["scores"]] == [["karpathy", "test"], ["karpathy", "dev"]]
+    assert "--dataset karpathy karpathy --seed 0 --data data/coco data/pseudo" in card["command"]
+    assert "--cache runs/features/coco.h5 runs/features/more.h5 --sampling 1 2.5 --out" in card["command"]
+    assert card["data"].startswith("split train of karpathy and pseudo; ")
+    assert "/home" not in (tmp_path / "bundled" / "ranker" / "config.json").read_text()
 
 
 def test_packing_again_replaces_and_a_fault_leaves_what_was_there(toy_data, tmp_path, capsys):
