@@ -13,6 +13,8 @@ from vislang.core import cli
 KIND = "captioner"
 _DECODING = (
     "max_words",
+    "forbid_repeats",
+    "no_repeat_ngram",
     "length_power",
     "scorer_weight",
     "consensus_weight",

@@ -13,6 +13,7 @@ from captioner.config import CaptionerConfig
 from captioner.decoding.consensus_reranking import ConsensusReranker, read_consensus_reranker
 from captioner.decoding.decoder import Decoder, Sentences
 from captioner.decoding.options import DecodeOptions
+from captioner.decoding.repetition import CONNECTIVES
 from captioner.decoding.step import IMPOSSIBLE
 from captioner.models.ensemble import Captioner
 from captioner.training.cross_entropy import encode_caption
@@ -74,6 +75,8 @@ class TrainedCaptioner(TrainedModel):
             "width": config.beam,
             "max_words": config.decode_words,
             "length_power": config.length_power,
+            "forbid_repeats": config.forbid_repeats,
+            "no_repeat_ngram": config.no_repeat_ngram,
             "scorer_weight": config.scorer_weight,
             "consensus_weight": config.consensus_weight,
         }
@@ -118,11 +121,12 @@ class TrainedCaptioner(TrainedModel):
             int32 [B, K, T] words, padded with the end mark, and float32 [B, K] log-probabilities, best first.
         """
         mask = ops.ones(descriptors.shape[:2], "bool")
+        connectives = tuple(self.vocabulary.encode(CONNECTIVES))
         if not options.scorer_weight and not options.consensus_weight:
-            sentences = _decoder(self.network, options)(descriptors, mask, numbers)
+            sentences = _decoder(self.network, options, connectives)(descriptors, mask, numbers)
             return sentences.words, sentences.log_probs
         every_beam = replace(options, num=options.width or 1, scorer_weight=0.0, consensus_weight=0.0)
-        sentences = _decoder(self.network, every_beam)(descriptors, mask, numbers)
+        sentences = _decoder(self.network, every_beam, connectives)(descriptors, mask, numbers)
         scores = self._rerank_scores(descriptors, mask, sentences, options)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : options.num]
         words = np.take_along_axis(sentences.words, best[..., None], axis=1)
@@ -238,8 +242,8 @@ class TrainedCaptioner(TrainedModel):
 
 
 @functools.lru_cache(maxsize=8)
-def _decoder(network: Captioner, options: DecodeOptions) -> Decoder:
-    return Decoder(network, options)
+def _decoder(network: Captioner, options: DecodeOptions, connectives: tuple[int, ...]) -> Decoder:
+    return Decoder(network, options, connectives)
 
 
 def until_end(words: np.ndarray) -> np.ndarray:

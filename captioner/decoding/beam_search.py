@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from keras import ops, tree
 
-from captioner.decoding.step import FORBIDDEN, IMPOSSIBLE, Step, Tensor, Tree, permitted, spread, written
+from captioner.decoding.repetition import ANY, RepetitionRules
+from captioner.decoding.step import IMPOSSIBLE, Step, Tensor, Tree, permitted, spread, written
 from vislang.text.vocabulary import END, START
 
 
@@ -25,8 +26,7 @@ def beam_search(
     num: int | None = None,
     groups: int = 1,
     diversity: float = 0.0,
-    forbidden: tuple[int, ...] = FORBIDDEN,
-    forbid_repeats: bool = False,
+    repetition: RepetitionRules = ANY,
 ) -> tuple[Tensor, Tensor]:
     """Find the most probable sentences of every image of a batch at once.
 
@@ -49,8 +49,7 @@ def beam_search(
         num: sentences of each image that are returned; None: `width`. Fewer may end the search earlier.
         groups: G.
         diversity: 0 or more.
-        forbidden: words that no sentence holds.
-        forbid_repeats: no word follows itself.
+        repetition: what no sentence repeats.
 
     Returns:
         int32 [B, num, T] words, padded with the end mark, and float32 [B, num] log-probabilities, best first;
@@ -65,8 +64,7 @@ def beam_search(
         num=num or width,
         length_power=length_power,
         diversity=diversity,
-        forbidden=forbidden,
-        forbid_repeats=forbid_repeats,
+        repetition=repetition,
     )
     shape = (batch_size, groups, 1)
     found = _Hypotheses(
@@ -103,8 +101,7 @@ class _Search:
     num: int
     length_power: float
     diversity: float
-    forbidden: tuple[int, ...]
-    forbid_repeats: bool
+    repetition: RepetitionRules
 
     def unfinished(self, t: Tensor, found: _Hypotheses, state: Tree) -> Tensor:
         """Return whether any image may still find a better sentence."""
@@ -120,9 +117,9 @@ class _Search:
 
     def grow(self, t: Tensor | int, found: _Hypotheses, state: Tree) -> tuple[Tensor, _Hypotheses, Tree]:
         """Add one word to every hypothesis that has not ended, and keep the best."""
-        last = ops.reshape(found.last, (-1,))
-        log_probs, state = self.step(self.memory, state, last)
-        log_probs = permitted(log_probs, last, self.forbidden, self.forbid_repeats)
+        log_probs, state = self.step(self.memory, state, ops.reshape(found.last, (-1,)))
+        words = ops.reshape(found.words, (-1, self.max_words))
+        log_probs = self.repetition.exclude(permitted(log_probs), words, t)
         before = found.last.shape[-1]
         num_words = log_probs.shape[-1]
         log_probs = ops.reshape(log_probs, (-1, self.groups, before, num_words))

@@ -10,6 +10,7 @@ from keras import ops
 
 from captioner.decoding.beam_search import beam_search
 from captioner.decoding.options import DecodeOptions
+from captioner.decoding.repetition import RepetitionRules
 from captioner.decoding.sampling import sample
 from captioner.decoding.step import IMPOSSIBLE, Tensor, Tree
 from vislang.core.errors import CheckpointError, DataError
@@ -55,11 +56,13 @@ class Decoder:
 
     Args:
         network: with `start` and `step`, built.
+        connectives: ids of the words that `forbid_repeats` lets join no phrase to itself.
     """
 
-    def __init__(self, network: StepModel, options: DecodeOptions | None = None):
+    def __init__(self, network: StepModel, options: DecodeOptions | None = None, connectives: tuple[int, ...] = ()):
         self.network = network
         self.options: Any = (options or DecodeOptions()).completed({})  # no field is None
+        self.connectives = connectives
         self._graph: Callable | None = None
         self._width = 0
 
@@ -108,6 +111,7 @@ class Decoder:
         options = self.options
         step = self.network.step
         memory, state = self.network.start(descriptors, mask)
+        repetition = RepetitionRules(options.forbid_repeats, options.no_repeat_ngram, self.connectives)
         if noise is not None:
             return sample(
                 step,
@@ -116,7 +120,7 @@ class Decoder:
                 noise,
                 temperature=options.temperature,
                 top_p=options.top_p,
-                forbid_repeats=options.forbid_repeats,
+                repetition=repetition,
             )
         groups = 1
         if options.method == "diverse":
@@ -132,7 +136,7 @@ class Decoder:
             num=options.num,
             groups=groups,
             diversity=options.diversity or 0.0,
-            forbid_repeats=options.forbid_repeats,
+            repetition=repetition,
         )
 
     def _compiled(self, width: int) -> Callable:

@@ -23,6 +23,8 @@ _METHODS_OF = {  # of the options that not every method uses
 }
 _DEFAULTS = {
     "max_words": 20,
+    "forbid_repeats": False,
+    "no_repeat_ngram": 0,
     "width": 5,
     "length_power": 0.0,
     "scorer_weight": 0.0,
@@ -45,7 +47,12 @@ class DecodeOptions(Options):
     method: str = setting("beam", choices=METHODS, help="search for the most probable captions, or sampling")
     num: int = setting(1, at_least=1, help="captions of each image")
     max_words: int | None = setting(None, at_least=1, help="longest caption, the end mark included")
-    forbid_repeats: bool = setting(False, help="no word follows itself")
+    forbid_repeats: bool | None = setting(
+        None, help='no word twice in a row, no phrase twice around "and", "on", "with" or "near": "a man and a man"'
+    )
+    no_repeat_ngram: int | None = setting(
+        None, at_least=0, help="no so many words in a row occur twice in a caption; 0: they may"
+    )
     width: int | None = setting(None, at_least=1, help="beam, diverse: beam width, over all groups")
     length_power: float | None = setting(
         None, at_least=0, help="beam, diverse: captions compare by log-probability / length ** length_power"

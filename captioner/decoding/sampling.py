@@ -7,7 +7,8 @@ import math
 
 from keras import ops
 
-from captioner.decoding.step import FORBIDDEN, IMPOSSIBLE, Step, Tensor, Tree, permitted, spread, written
+from captioner.decoding.repetition import ANY, RepetitionRules
+from captioner.decoding.step import IMPOSSIBLE, Step, Tensor, Tree, permitted, spread, written
 from vislang.text.vocabulary import END, START
 
 
@@ -19,8 +20,7 @@ def sample(
     *,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    forbidden: tuple[int, ...] = FORBIDDEN,
-    forbid_repeats: bool = False,
+    repetition: RepetitionRules = ANY,
 ) -> tuple[Tensor, Tensor]:
     """Draw sentences word by word.
 
@@ -33,9 +33,8 @@ def sample(
         noise: float32 [B, S, T] from 0 to below 1, one number for each word; S and T are static.
         temperature: log-probabilities are divided by it; below 1 sharpens.
         top_p: words are drawn from the smallest set of the most probable words with this total probability after
-            `temperature` and `forbidden` (nucleus sampling, Holtzman et al. 2020); 1 draws from all.
-        forbidden: words that no sentence holds.
-        forbid_repeats: no word follows itself.
+            `temperature` and `repetition` (nucleus sampling, Holtzman et al. 2020); 1 draws from all.
+        repetition: what no sentence repeats.
 
     Returns:
         int32 [B, S, T] words, padded with the end mark, and float32 [B, S], their log-probabilities under the network
@@ -50,7 +49,7 @@ def sample(
 
     def grow(t: Tensor, words: Tensor, last: Tensor, log_probs: Tensor, done: Tensor, state: Tree) -> tuple:
         next_log_probs, state = step(memory, state, last)
-        weights = _weights(permitted(next_log_probs, last, forbidden, forbid_repeats), temperature)
+        weights = _weights(repetition.exclude(permitted(next_log_probs), words, t), temperature)
         drawn = _draw(weights, ops.take(noise, t, axis=1), top_p)
         costs = ops.take_along_axis(next_log_probs, ops.expand_dims(drawn, -1), axis=1)[:, 0]
         log_probs = ops.where(done, log_probs, ops.maximum(log_probs + costs, IMPOSSIBLE))

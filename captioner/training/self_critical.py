@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from captioner.decoding.sampling import sample
-from captioner.decoding.step import FORBIDDEN, permitted
+from captioner.decoding.step import permitted
 from captioner.models.ensemble import Captioner
 from vislang.core.seeds import stream
 from vislang.features.descriptors import CachedDescriptors
@@ -100,7 +100,7 @@ class SelfCriticalTask(keras.Model):
         samples, steps = words.shape[1:]
         flat = ops.reshape(words, (-1, steps))  # [B * S, T]
         log_probs = self.captioner.word_log_probs(given["descriptors"], given["mask"], flat, training=training)
-        log_probs = ops.log_softmax(permitted(log_probs, flat, FORBIDDEN, False), axis=-1)
+        log_probs = ops.log_softmax(permitted(log_probs), axis=-1)
         chosen = ops.take_along_axis(log_probs, flat[..., None], axis=-1)[..., 0]  # [B * S, T]
         is_end = ops.cast(ops.equal(flat, END), "int32")
         ends_before = ops.cumsum(is_end, axis=1) - is_end

@@ -27,6 +27,7 @@ from vislang.core.files import file_name
 from vislang.features.cache.reader import open_cache
 
 KIND = "captioner"
+_REPETITION = ("forbid_repeats", "no_repeat_ngram")
 _WEIGHTS = ("scorer_weight", "consensus_weight")  # decoding options that only a model with such parts has
 
 
@@ -89,7 +90,7 @@ def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> Ca
     with open_cache(data.cache) as cache:
         found = model.caption_cached(cache, data.image_ids, options=options)
     captions: Captions = dict(zip(data.image_ids, (best[0].text for best in found), strict=True))
-    shown = ["method", "max_words"]
+    shown = ["method", "max_words", *(name for name in _REPETITION if getattr(options, name))]
     if args.decode == "beam":
         shown += ["width", "length_power", *(name for name in _WEIGHTS if getattr(options, name))]
     decoding = {name: getattr(options, name) for name in shown}

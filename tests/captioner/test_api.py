@@ -117,6 +117,9 @@ def test_the_preset_decides_what_is_not_asked_for(model):
     assert model.complete(DecodeOptions(num=4)).width == 4, "more captions than beams widen the preset's beam"
     assert model.complete(DecodeOptions(method="diverse", groups=2)).width == 4, "a multiple of the groups"
     assert model.complete(DecodeOptions(width=2, num=2, length_power=0.7)).length_power == 0.7
+    assert (usual.forbid_repeats, usual.no_repeat_ngram) == (False, 0)
+    given = model.complete(DecodeOptions(method="greedy", forbid_repeats=True, no_repeat_ngram=3))
+    assert (given.forbid_repeats, given.no_repeat_ngram) == (True, 3)
     sampled = model.complete(DecodeOptions(method="sample", num=9))
     assert (sampled.num, sampled.max_words, sampled.temperature, sampled.width) == (9, 6, 1.0, None)
 

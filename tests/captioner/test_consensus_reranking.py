@@ -104,6 +104,19 @@ def test_beams_are_reranked_by_the_stated_sum(network):
     assert changed  # else the consensus changed nothing here
 
 
+def test_reranked_captions_repeat_nothing(network):
+    random = np.random.default_rng(2)
+    descriptors = random.normal(size=(8, 4, FEATURES)).astype(np.float32)
+    model = trained(network, some_reranker(random))
+    repeating = 0
+    for options in (DecodeOptions(num=6), DecodeOptions(num=6, no_repeat_ngram=1)):
+        for found in model.caption_descriptors(descriptors, options=options):
+            repeats = any(len(set(caption.words)) < len(caption.words) for caption in found)
+            repeating += repeats
+            assert not (repeats and options.no_repeat_ngram)
+    assert repeating
+
+
 def test_a_weight_without_training_captions_is_refused(network):
     descriptors = np.zeros((1, 4, FEATURES), np.float32)
     model = trained(network, None)

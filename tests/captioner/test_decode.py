@@ -6,19 +6,31 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import ops
 
 from captioner.decoding.beam_search import beam_search
 from captioner.decoding.decoder import Decoder
 from captioner.decoding.options import DecodeOptions
+from captioner.decoding.repetition import RepetitionRules
 from captioner.decoding.sampling import sample
 from captioner.decoding.step import FORBIDDEN, IMPOSSIBLE
 from vislang.core.errors import CheckpointError, ConfigError, DataError
-from vislang.text.vocabulary import END, PAD, START, UNKNOWN
+from vislang.text.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 
 V = 7  # four special words and three others
 WORDS = (END, 4, 5, 6)
 SEEDS = range(3)
+AND = 6
+NO_RULES = RepetitionRules()
+RULES = [
+    RepetitionRules(no_repeat_ngram=1),
+    RepetitionRules(no_repeat_ngram=2),
+    RepetitionRules(no_repeat_ngram=3),
+    RepetitionRules(forbid_repeats=True, connectives=(AND,)),
+    RepetitionRules(forbid_repeats=True, no_repeat_ngram=3, connectives=(AND,)),
+]
 
 
 class Toy:
@@ -102,7 +114,7 @@ def ranked_sentences(toy, image, max_words, length_power=0.0):
     return sorted(scored, key=lambda one: -quality(*one, length_power))
 
 
-def slow_search(toy, image, width, max_words, *, length_power=0.0, groups=1, diversity=0.0):
+def slow_search(toy, image, width, max_words, *, length_power=0.0, groups=1, diversity=0.0, repetition=NO_RULES):
     """Diverse beam search by its definition; with one group, beam search."""
     beams = [[(0.0, ())] for _ in range(groups)]
     for t in range(max_words):
@@ -114,6 +126,8 @@ def slow_search(toy, image, width, max_words, *, length_power=0.0, groups=1, div
                     candidates.append((quality(log_prob, sentence, length_power), log_prob, sentence))
                     continue
                 for word in WORDS:
+                    if repeats((*sentence, word), repetition):
+                        continue
                     longer, total = (*sentence, word), log_prob + toy.next_log_probs(image, sentence)[word]
                     cost = diversity * used.count(word)
                     candidates.append((quality(total - cost, longer, length_power), total, longer))
@@ -121,6 +135,26 @@ def slow_search(toy, image, width, max_words, *, length_power=0.0, groups=1, div
             beams[group] = [(log_prob, sentence) for _, log_prob, sentence in best]
             used += [sentence[t] for _, sentence in beams[group] if len(sentence) == t + 1]
     return sorted(itertools.chain(*beams), key=lambda one: -quality(*one, length_power))
+
+
+def repeats(words, rules):
+    """Whether the last word of a sentence repeats what the rules exclude, by their definition."""
+    words = tuple(words)
+    n = rules.no_repeat_ngram
+    earlier_ngrams = [words[start : start + n] for start in range(len(words) - n)]
+    if n and words[-n:] in earlier_ngrams:
+        return True
+    if not rules.forbid_repeats:
+        return False
+    for length in range(1, (len(words) - 1) // 2 + 1):  # of the phrase that a connective joins to itself
+        before, joint, since = words[-2 * length - 1 : -length - 1], words[-length - 1], words[-length:]
+        if before == since and joint in rules.connectives and not set(since[:-1]) & set(rules.connectives):
+            return True
+    return words[-1:] == words[-2:-1]
+
+
+def repeats_somewhere(sentence, rules):
+    return any(repeats(sentence[:length], rules) for length in range(1, len(sentence) + 1))
 
 
 def assert_same(words, log_probs, expected):
@@ -287,10 +321,87 @@ def test_forbidden_words_and_repeats_never_come(method):
     options = {"method": method, "max_words": 8, "num": 1 if method == "greedy" else 3}
     usual = decode(Toy(0, end=-3.0), images(20), **options).words
     assert not np.isin(usual, FORBIDDEN).any()
-    assert (usual[..., 1:] == usual[..., :-1])[usual[..., 1:] != END].any()
-    varied = decode(Toy(0, end=-3.0), images(20), forbid_repeats=True, **options).words
-    assert not np.isin(varied, FORBIDDEN).any()
-    assert not (varied[..., 1:] == varied[..., :-1])[varied[..., 1:] != END].any()
+    for rules in RULES:
+        assert any(repeats_somewhere(read(words), rules) for words in usual.reshape(-1, 8))
+        decoder = Decoder(
+            Toy(0, end=-3.0),
+            DecodeOptions(forbid_repeats=rules.forbid_repeats, no_repeat_ngram=rules.no_repeat_ngram, **options),
+            connectives=(AND,),
+        )
+        varied = decoder(images(20), np.ones((20, 2), bool))
+        assert not np.isin(varied.words, FORBIDDEN).any()
+        assert varied.exists[:, 0].all()
+        assert not any(repeats_somewhere(read(words), rules) for words in varied.words.reshape(-1, 8))
+
+
+@given(
+    sentence=st.lists(st.sampled_from([4, 5, 6]), max_size=12),
+    free=st.integers(1, 3),
+    rules=st.builds(
+        RepetitionRules,
+        forbid_repeats=st.booleans(),
+        no_repeat_ngram=st.integers(0, 5),
+        connectives=st.sampled_from([(AND,), (5, AND)]),
+    ),
+)
+def test_the_excluded_words_are_those_that_repeat(sentence, free, rules):
+    words = np.full((1, len(sentence) + free), END, np.int32)
+    words[0, : len(sentence)] = sentence
+    found = ops.convert_to_numpy(rules.exclude(ops.zeros((1, V)), ops.array(words), len(sentence)))
+    excluded = set(np.flatnonzero(found[0] == np.float32(IMPOSSIBLE)).tolist()) - {PAD}
+    assert excluded == {word for word in range(4, V) if repeats((*sentence, word), rules)}
+
+
+def test_a_phrase_may_recur_after_and_if_it_differs_at_once():
+    vocabulary = Vocabulary(["a", "man", "in", "blue", "red", "and", "two", "shirt", "dogs", "on"])
+    rules = RepetitionRules(forbid_repeats=True, connectives=(vocabulary.id("and"), vocabulary.id("on")))
+    for sentence, repeated in [
+        ("a man and a man", True),
+        ("two dogs and two dogs in a shirt", True),
+        ("a man in blue and in blue", True),
+        ("a a man", True),
+        ("two dogs on a man on a man", True),
+        ("a man in a blue shirt and a man in a red shirt", False),
+        ("blue and red dogs and blue and red shirt", False),
+    ]:
+        assert repeats_somewhere(vocabulary.encode(sentence.split()), rules) == repeated, sentence
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_a_beam_wide_enough_ranks_all_sentences_without_repetition(rules):
+    toy, descriptors = Toy(1, end=-2.0), images(2, 1)
+    words, log_probs = searched(toy, descriptors, width=3**5, max_words=5, length_power=0.7, repetition=rules)
+    for number, image in enumerate(descriptors):
+        ranked = ranked_sentences(toy, image, 5, 0.7)
+        allowed = [(log_prob, sentence) for log_prob, sentence in ranked if not repeats_somewhere(sentence, rules)]
+        assert len(allowed) < len(ranked)
+        best = min(len(allowed), 40)  # beams beyond those of a level may be lost
+        assert_same(words[number][:best], log_probs[number][:best], allowed[:best])
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize(
+    "options", [{"width": 1}, {"width": 3, "length_power": 0.7}, {"width": 6, "groups": 2, "diversity": 1.3}]
+)
+def test_a_narrow_beam_without_repetition_equals_the_slow_one(rules, options):
+    toy, descriptors = Toy(2, end=-2.0), images(3, 2)
+    words, log_probs = searched(toy, descriptors, max_words=7, repetition=rules, **options)
+    for number, image in enumerate(descriptors):
+        expected = slow_search(toy, image, max_words=7, repetition=rules, **options)
+        assert_same(words[number], log_probs[number], expected)
+
+
+@pytest.mark.parametrize("method", ["beam", "sample"])
+def test_rules_that_no_sentence_breaks_change_nothing(method):
+    toy, descriptors = Toy(1), images(6)
+    free = decode(toy, descriptors, method=method, num=3, max_words=6)
+    ruled = decode(toy, descriptors, method=method, num=3, max_words=6, no_repeat_ngram=6)
+    long_ngrams = decode(toy, descriptors, method=method, num=3, max_words=6, no_repeat_ngram=5)
+    assert not any(repeats_somewhere(read(words), RepetitionRules(no_repeat_ngram=5)) for words in free.words[:, 0])
+    np.testing.assert_array_equal(ruled.words, free.words)
+    np.testing.assert_array_equal(ruled.log_probs, free.log_probs)
+    np.testing.assert_array_equal(long_ngrams.words[:, 0], free.words[:, 0])
+    np.testing.assert_array_equal(long_ngrams.log_probs[:, 0], free.log_probs[:, 0])
 
 
 @pytest.mark.slow

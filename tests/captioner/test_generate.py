@@ -218,8 +218,8 @@ def test_a_document_is_printed_even_when_every_photograph_is_bad(run, album):
 @pytest.mark.slow
 def test_every_way_of_decoding(run, album):
     for words in (
-        ("--decode", "greedy", "--max-words", 3),
-        ("--decode", "diverse", "--beam", 4, "--groups", 2, "--diversity", 1, "--num", 3),
+        ("--decode", "greedy", "--max-words", 3, "--forbid-repeats"),
+        ("--decode", "diverse", "--beam", 4, "--groups", 2, "--diversity", 1, "--num", 3, "--no-repeat-ngram", 2),
         ("--decode", "sample", "--temperature", 0.7, "--top-p", 0.9, "--seed", 4, "--num", 3),
     ):
         code, out, _ = run("--images", album / "a.jpg", "--json", *words)

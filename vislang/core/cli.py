@@ -278,7 +278,7 @@ def print_json(document: Any) -> None:
 
 
 def add_fields(parser: Options, kind: Any, names: Iterable[str]) -> None:
-    """Add an option for each of some fields that hold a number or None: `args.NAME`, None by default.
+    """Add an option for each of some fields that hold a number, a bool or None: `args.NAME`, None by default.
 
     Args:
         kind: a dataclass of fields from `vislang.core.config.setting`, whose help is that of the options.
@@ -287,6 +287,10 @@ def add_fields(parser: Options, kind: Any, names: Iterable[str]) -> None:
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         if field.name in names:
-            number, _ = typing.get_args(hints[field.name])
+            kind_of_value, _ = typing.get_args(hints[field.name])
             option = f"--{field.name.replace('_', '-')}"
-            parser.add_argument(option, type=number, metavar="N", help=setting_of(field).help)
+            words = setting_of(field).help
+            if kind_of_value is bool:
+                parser.add_argument(option, action=argparse.BooleanOptionalAction, help=words)
+            else:
+                parser.add_argument(option, type=kind_of_value, metavar="N", help=words)
