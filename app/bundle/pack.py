@@ -1,64 +1,19 @@
 """Command: bundle a trained model: store its weights in half precision, evaluate these, and write its model card."""
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.bundle.model_card import read_model_card
-from eval.results.kinds import CaptionResult, FixationResult, RegionCaptionResult, RetrievalResult
-from eval.results.models import training_seconds
+from app.bundle.model_card import make_card
+from app.bundle.packed_models import MANTISSA_BITS, PACKED_MODELS
 from eval.results.result import Result, read_result
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.cli import DONE, command_parser, run_command
-
-_MANTISSA_BITS = 8  # of each weight that are kept
-
-
-@dataclass(frozen=True)
-class PackedModel:
-    """How a bundled model was trained and how it is evaluated."""
-
-    kind: str  # of its checkpoint
-    training: str  # the module that trains it
-    task: str  # of eval.run
-    results: str  # how the names of the task's result files begin
-    result: type[Result]  # type of these results
-    options: str = ""  # of the training, beside preset, seed and data
-    cached: bool = True  # whether training and evaluation read a feature cache
-    regions: bool = False  # whether it reads one region at a time
-    kept: str = "only the words of the vocabulary are stored"  # what of the training data is stored in it
-
-
-PACKED_MODELS = {
-    "ranker": PackedModel("vse", "vse.train", "retrieval", "retrieval-", RetrievalResult),
-    "captioner": PackedModel("captioner", "captioner.train", "captions", "captions-captioner-", CaptionResult),
-    "explainer": PackedModel("captioner", "captioner.train", "captions", "captions-captioner-", CaptionResult),
-    "aligner": PackedModel("aligner", "captioner.alignment.train", "alignment", "retrieval-", RetrievalResult),
-    "region-captioner": PackedModel(
-        "captioner",
-        "captioner.train",
-        "regions",
-        "region-captions-",
-        RegionCaptionResult,
-        regions=True,
-    ),
-    "naturalness": PackedModel(
-        "naturalness",
-        "naturalness.train",
-        "fixations",
-        "fixations-",
-        FixationResult,
-        options=" --limit 2000",
-        cached=False,
-        kept="only statistics of features are stored",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -121,7 +76,7 @@ def pack(args: argparse.Namespace) -> int:
         write_packed(args.model, description, packed, args.step)
         shutil.copytree(packed, evaluated)  # the evaluation writes ranks and captions beside a model
         results = [evaluate(args, split, evaluated) for split in splits]
-        card = make_card(args, description, results, packed)
+        card = make_card(args.name, args.model, description, results, packed, args.step)
         if (folder / args.name).is_dir():
             shutil.rmtree(folder / args.name)
         packed.replace(folder / args.name)
@@ -186,7 +141,7 @@ def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path,
     write_json(packed / CONFIG, {**description, "data": data})
     if (checkpoint / VOCABULARY).is_file():
         shutil.copyfile(checkpoint / VOCABULARY, packed / VOCABULARY)
-    halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=_MANTISSA_BITS, step=step)
+    halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=MANTISSA_BITS, step=step)
 
 
 def without_paths(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,106 +170,6 @@ def evaluate(args: argparse.Namespace, measured: MeasuredSplit, checkpoint: Path
     results = args.results.glob(f"{model.results}*.json")
     (written,) = [path for path in results if path.stat().st_mtime_ns != before.get(path)]
     return read_result(written, model.result)
-
-
-def make_card(
-    args: argparse.Namespace, description: Mapping[str, Any], results: Sequence[Result], packed: Path
-) -> dict[str, Any]:
-    """Return the model card: what the model is, how it was trained, what it scores on each split."""
-    from vislang.core.bundled_models import sha256_of
-    from vislang.core.provenance import provenance
-
-    model = PACKED_MODELS[args.name]
-    card = read_model_card(args.name)
-    trained_on = training_sets(description["data"])
-    if model.regions:
-        trained_on = results[0].dataset
-    data = f"split train of {trained_on}; dev chose the weights"
-    if any(result.split == "test" for result in results):
-        data += "; test was only measured"
-    if model.task == "fixations":
-        data = f"split train of {trained_on}, no fixations; {results[0].dataset} was only measured"
-    stored_as = f"float16, {_MANTISSA_BITS} bits of mantissa"
-    if args.step:
-        stored_as += f", steps of {args.step:g} standard deviations"
-    made = provenance()
-    return {
-        "name": args.name,
-        "description": f"{card.description}; {description['backbone']['name']} features, trained on {trained_on}",
-        "command": training_command(args.name, description),
-        "data": data,
-        "commit": made.commit,
-        "date": made.date,
-        "seconds": training_seconds(args.model, None),
-        "scores": [scores_of(result) for result in results],
-        "intended_use": card.intended_use,
-        "limitations": card.limitations,
-        "licence": "Apache-2.0",
-        "data_terms": f"images and captions were used for research under their own terms; {model.kept}",
-        "stored_as": stored_as,
-        "sha256": {path.name: sha256_of(path) for path in sorted(packed.iterdir())},
-    }
-
-
-def training_sets(data: Mapping[str, Any]) -> str:
-    """Return the names of the data sets of a training; one whose reader came before is named by its folder."""
-    names: list[str] = []
-    for source in (data, *data.get("others", [])):
-        name = source["dataset"]
-        if name in names:
-            name = Path(source["folder"]).name
-        names.append(name)
-    *first, last = names
-    if first:
-        return f"{', '.join(first)} and {last}"
-    return last
-
-
-def training_command(name: str, description: Mapping[str, Any]) -> str:
-    """Return the command that repeats the training of a bundled model, with the usual folders."""
-    model = PACKED_MODELS[name]
-    data = description["data"]
-    sources = [data, *data.get("others", [])]
-    datasets = " ".join(source["dataset"] for source in sources)
-    folders = " ".join(usual_path(source.get("folder", source["dataset"]), "data") for source in sources)
-    command = (
-        f"python -m {model.training} --preset {description['preset']} --backbone {description['backbone']['name']}"
-        f" --dataset {datasets} --seed {description['seed']} --data {folders}"
-    )
-    if model.cached:
-        command += f" --cache {' '.join(usual_path(source['cache'], 'runs/features') for source in sources)}"
-    if len(sources) > 1:
-        command += f" --sampling {' '.join(format(rate, 'g') for rate in description['sampling'])}"
-    return f"{command}{model.options} --out runs/bundled/{name}"
-
-
-def usual_path(path: str, folder: str) -> str:
-    """Return a path from its last folder `data` or `runs` on; for a path without these, its name in another folder."""
-    parts = Path(os.path.normpath(path)).parts
-    for index in reversed(range(len(parts) - 1)):
-        if parts[index] in ("data", "runs"):
-            return "/".join(parts[index:])
-    return f"{folder}/{parts[-1]}"
-
-
-def scores_of(result: Any) -> dict[str, Any]:
-    """Return the metrics of a result with their intervals; of fixations those of the maps without a centre prior."""
-    digits = 1
-    on = f"{result.dataset}, {result.split}"
-    if isinstance(result, FixationResult):
-        digits = 3
-        on = result.dataset
-    if isinstance(result, RegionCaptionResult):
-        on += f", {result.num_boxes:,} boxes"
-    else:
-        on += f", {result.num_images:,} images"
-    intervals: dict[str, Any] = {}
-    if result.intervals:
-        intervals["method"] = result.interval_method
-    for name, (low, high) in result.intervals.items():
-        intervals[name] = [round(low, digits), round(high, digits)]
-    scores = {name: round(value, digits) for name, value in result.metrics.items()}
-    return {"on": f"{on}; these very weights", **scores, "intervals": intervals}
 
 
 if __name__ == "__main__":

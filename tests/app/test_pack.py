@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from app.bundle.model_card import read_model_card
-from app.bundle.pack import PACKED_MODELS, main
+from app.bundle.pack import main
+from app.bundle.packed_models import PACKED_MODELS
 from vislang.core.bundled_models import cards, verify
 from vislang.core.config import to_json
 from vislang.text.vocabulary import Vocabulary
