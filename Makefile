@@ -68,9 +68,12 @@ MEASURED = $(if $(COCO),--dataset flickr8k coco --data $(F8K) $(COCO) --cache $(
   --data $(F8K) --cache $(F8K_CACHE))
 TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --preset $(CLASSIFIER) $(if $(filter finetuned,$(CLASSIFIER)),--backbone $(PACS_BACKBONE))
 PACS_SUFFIX = $(if $(filter-out finetuned,$(CLASSIFIER)),-$(CLASSIFIER))
-# Exit code 3: done, but some images could not be read and were skipped.
-EXTRACT = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --backbone $(BACKBONE) --layers pooled,grid --cache $(F8K_CACHE)
-EXTRACT_COCO = $(PY) -m vislang.features.extract --images $(COCO)/images --backbone $(BACKBONE) --layers pooled,grid --cache $(COCO_CACHE)
+COMMA := ,
+# Exit code 3: done, but some images could not be read and were skipped. $(call extract,LAYERS,BACKBONE)
+extract_f8k = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --cache $(F8K_CACHE) --layers $(1) --backbone $(2) || test $$? = 3
+extract_coco = $(PY) -m vislang.features.extract --images $(COCO)/images --cache $(COCO_CACHE) --layers $(1) --backbone $(2) || test $$? = 3
+# The second CNN of the rankers `best` and `everyday`.
+SECOND_CNN = efficientnet_lite2
 
 .PHONY: help install doctor demo demo-train data-f8k features features-coco region-features region-features-coco
 .PHONY: train-f8k train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
@@ -108,19 +111,23 @@ data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F
 
 features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 	@test -n "$(F8K_IMAGES)" || { echo "error: $(F8K) holds no Flickr8K images; first: make data-f8k, or name a copy: F8K=DIR" >&2; exit 2; }
-	$(EXTRACT) || test $$? = 3
-	$(if $(LARGER),$(EXTRACT) $(LARGER) || test $$? = 3)
+	$(call extract_f8k,pooled$(COMMA)grid,$(BACKBONE))
+	$(if $(LARGER),$(call extract_f8k,pooled$(COMMA)grid,$(BACKBONE) $(LARGER)))
+	$(call extract_f8k,pooled,$(SECOND_CNN))
+	$(call extract_f8k,pooled,$(SECOND_CNN) --preprocessing 320)
 
 features-coco: install ## fill the feature cache of COCO (COCO=DIR, BACKBONE=NAME)
 	@test -n "$(COCO)" || { echo "error: no folder of COCO; name it: make features-coco COCO=DIR, which holds captions_train.json and images/" >&2; exit 2; }
-	$(EXTRACT_COCO) || test $$? = 3
-	$(if $(LARGER),$(EXTRACT_COCO) $(LARGER) || test $$? = 3)
+	$(call extract_coco,pooled$(COMMA)grid,$(BACKBONE))
+	$(if $(LARGER),$(call extract_coco,pooled$(COMMA)grid,$(BACKBONE) $(LARGER)))
+	$(call extract_coco,pooled,$(SECOND_CNN))
+	$(call extract_coco,pooled,$(SECOND_CNN) --preprocessing 320)
 
 region-features: features ## add 20 regions of each image of Flickr8K to its cache (F8K=DIR PROPOSALS=detector|grid|selective|edges)
-	$(EXTRACT) $(LARGER) --layers regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
+	$(call extract_f8k,regions-$(PROPOSALS)$(COMMA)boxes-$(PROPOSALS),$(BACKBONE) $(LARGER))
 
 region-features-coco: features-coco ## the same for COCO (COCO=DIR PROPOSALS=...)
-	$(EXTRACT_COCO) $(LARGER) --layers regions-$(PROPOSALS),boxes-$(PROPOSALS) || test $$? = 3
+	$(call extract_coco,regions-$(PROPOSALS)$(COMMA)boxes-$(PROPOSALS),$(BACKBONE) $(LARGER))
 
 train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); interrupted, it resumes
 

@@ -114,7 +114,8 @@ _BEST = VseConfig(
     sentence_pooling="max",
     project_sentences=True,
     sentence_dropout=0.3,
-    layers=("pooled", "pooled@320"),
+    # EfficientNet-Lite2 beside the backbone of the training.
+    layers=("pooled", "pooled@320", "efficientnet_lite2::pooled", "efficientnet_lite2::pooled@320"),
     image_scaling="standardised",
     image_dropout=0.4,
     normalize_images_in_loss=True,
@@ -161,6 +162,7 @@ CONFIGS = {
         min_count=5,
         word_dim=128,
         hidden_dim=256,
+        layers=("pooled", "pooled@320"),
         embed_dim=384,
         ensemble_size=1,
     ),
