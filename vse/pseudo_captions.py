@@ -1,5 +1,6 @@
 """Command: caption images with other people's sentences that a ranker retrieves for them, as training data.
 
+Of the sentences nearest to an image, those that agree most with the others are kept: where many say "pizza", there is one.
 The result is a data set in COCO's format, for `--dataset coco`; training needs no image files, only features.
 """
 
@@ -22,7 +23,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", required=True, type=Path, metavar="FILE", help="feature cache of the images")
     parser.add_argument("--only", type=Path, metavar="FILE", help="ids of the images, one a line (default: all)")
     parser.add_argument("--sentences", required=True, type=Path, metavar="FILE", help="one sentence a line")
-    parser.add_argument("--num", type=int, default=5, metavar="K", help="sentences for an image (default: %(default)s)")
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        default=30,
+        metavar="C",
+        help="sentences retrieved for each (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--num", type=int, default=5, metavar="K", help="sentences kept of these (default: %(default)s)"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="for captions_train.json")
     return parser
 
@@ -40,8 +50,8 @@ def write_pseudo_captions(args: argparse.Namespace) -> int:
     from vislang.features.cache.reader import open_cache
     from vse.api import load_model
 
-    if args.num < 1:
-        raise ConfigError(f"--num got {args.num}, expected 1 or more")
+    if not 1 <= args.num <= args.candidates:
+        raise ConfigError(f"--num got {args.num}, expected 1 to {args.candidates}, the number of --candidates")
     require_writable_folder(args.out)
     sentences = lines_of(args.sentences, "sentence")
     model = load_model(args.model)
@@ -50,7 +60,9 @@ def write_pseudo_captions(args: argparse.Namespace) -> int:
     if args.only is not None:
         ids = lines_of(args.only, "id of an image")
     vectors = model.encode_sentences(sentences)
-    indices, cosines = retrieve_captions(model.encode_cached(cache, ids), vectors, args.num)
+    images = model.encode_cached(cache, ids)
+    indices = most_agreeing(sentences, retrieve_sentences(images, vectors, args.candidates), args.num)
+    cosines = np.einsum("nd,nkd->nk", images, vectors[indices])
     document = coco_document(ids, sentences, indices, cosines)
     write_json(args.out / "captions_train.json", document)
     print(
@@ -75,7 +87,7 @@ def lines_of(path: Path, what: str) -> list[str]:
     return lines
 
 
-def retrieve_captions(images: np.ndarray, sentences: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
+def retrieve_sentences(images: np.ndarray, sentences: np.ndarray, num: int) -> np.ndarray:
     """Find the sentences that fit each image best.
 
     A sentence that is near many images says little of any: sentences compare by twice the cosine less the mean cosine
@@ -87,7 +99,7 @@ def retrieve_captions(images: np.ndarray, sentences: np.ndarray, num: int) -> tu
         num: sentences for an image; M where there are fewer.
 
     Returns:
-        int64 [N, K] row indices of sentences, the best first, and float32 [N, K], their cosines.
+        int64 [N, C] row indices of sentences, the best first.
 
     References: Conneau et al. 2018, arXiv:1710.04087.
     """
@@ -96,9 +108,33 @@ def retrieve_captions(images: np.ndarray, sentences: np.ndarray, num: int) -> tu
     hubness = nearest(sentences, images, HUB_NEIGHBOURS)[1].mean(axis=1, keepdims=True)
     queries = np.concatenate([2.0 * images, np.ones((len(images), 1), images.dtype)], axis=1)
     candidates = np.concatenate([sentences, -hubness], axis=1)
-    indices, _ = nearest(queries, candidates, num)
-    cosines = np.einsum("nd,nkd->nk", images, sentences[indices])
-    return indices, cosines
+    return nearest(queries, candidates, num)[0]
+
+
+def most_agreeing(sentences: list[str], indices: np.ndarray, num: int) -> np.ndarray:
+    """Keep the candidates of each image that have the highest mean CIDEr-D with all of them.
+
+    Args:
+        sentences: M sentences.
+        indices: int64 [N, C], the candidates of each image.
+        num: candidates that are kept; C where there are fewer.
+
+    Returns:
+        int64 [N, K], the highest mean first.
+
+    References: Devlin et al. 2015, arXiv:1505.04467 (consensus captions).
+    """
+    from eval.metrics.captions.cider import PairwiseCider
+    from eval.metrics.captions.ngrams import word_rows
+    from vislang.text.tokenizer import tokenize
+
+    words = word_rows([" ".join(tokenize(sentence)) for sentence in sentences])
+    cider = PairwiseCider(words, np.arange(len(words)))
+    kept = []
+    for candidates in indices:
+        agreement = cider(words[candidates], candidates).mean(axis=1)
+        kept.append(candidates[np.argsort(-agreement, kind="stable")[:num]])
+    return np.array(kept)
 
 
 def coco_document(ids: list[str], sentences: list[str], indices: np.ndarray, cosines: np.ndarray) -> dict[str, Any]:
