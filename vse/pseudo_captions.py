@@ -1,6 +1,6 @@
 """Command: caption images with other people's sentences that a ranker retrieves for them, as training data.
 
-Of the sentences nearest to an image, those that agree most with the others are kept: where many say "pizza", there is one.
+Of the sentences nearest to an image, those that agree most with the others are kept: where many say "pizza" is one.
 The result is a data set in COCO's format, for `--dataset coco`; training needs no image files, only features.
 """
 
