@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("csv", "print one row for each caption"),
     ):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=words)
-    output.add_argument("--explain", action="store_true", help="also give each word's probability")
+    output.add_argument("--explain", action="store_true", help="also give each word's probability and the confidence")
     output.add_argument(
         "--coco-results", type=Path, metavar="FILE",
         help="also write the first captions in COCO's results form; image_id is the number of a file named as in COCO "

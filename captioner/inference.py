@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from keras import ops
 
+from captioner.calibration import Calibration, read_calibration
 from captioner.config import CaptionerConfig
 from captioner.decoding.consensus_reranking import ConsensusReranker, read_consensus_reranker
 from captioner.decoding.decoder import Decoder, Sentences
@@ -36,12 +37,18 @@ class Caption:
     Attributes:
         text: its words, joined by blanks.
         log_prob: natural logarithm of its probability, the end mark included.
-        probabilities: of each word given the image and the words before it, and last of the end mark; 0 to 1.
+        probabilities: of each word given the image and the words before it, and last of the end mark; 0 to 1,
+            calibrated where the model is, so that their product is not the exponential of `log_prob`.
+        confidence: the probability that the caption is better than half of the captions of dev images, 0 to 1; None
+            where the model is not calibrated.
+        trusted: whether the confidence reaches the threshold of the model; None where there is none.
     """
 
     text: str
     log_prob: float
     probabilities: tuple[float, ...]
+    confidence: float | None = None
+    trusted: bool | None = None
 
     @property
     def words(self) -> list[str]:
@@ -50,11 +57,30 @@ class Caption:
 
 
 @dataclass(frozen=True)
+class Written:
+    """Captions of B images, K of each, as word ids.
+
+    Attributes:
+        words: int32 [B, K, T], padded with the end mark.
+        log_probs: float32 [B, K]; IMPOSSIBLE where there are fewer captions than K.
+        word_log_probs: float32 [B, K, T], calibrated, 0 for padding.
+        statistics: float32 [B, K] each, that the confidence is computed from: "mean_log_prob", of the words, and, of a
+            model with scorers, "cosine", with the image.
+    """
+
+    words: np.ndarray
+    log_probs: np.ndarray
+    word_log_probs: np.ndarray
+    statistics: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class TrainedCaptioner(TrainedModel):
     """A trained captioner: what `captioner.load_model` returns.
 
     Attributes:
         consensus: training images and their captions; None where the settings have none or training has not ended.
+        calibration: of its probabilities; None: they are reported as they are.
     """
 
     kind = "captioner"
@@ -63,10 +89,11 @@ class TrainedCaptioner(TrainedModel):
     network: Captioner
     vocabulary: Vocabulary
     consensus: ConsensusReranker | None = None
+    calibration: Calibration | None = None
 
     def with_files(self, folder: Path) -> Self:
-        """Return the model with the captions for consensus re-ranking."""
-        return replace(self, consensus=read_consensus_reranker(folder))
+        """Return the model with the captions for consensus re-ranking and the calibration."""
+        return replace(self, consensus=read_consensus_reranker(folder), calibration=read_calibration(folder))
 
     def complete(self, options: DecodeOptions) -> DecodeOptions:
         """Return options of decoding in which the preset has filled in what is None."""
@@ -98,19 +125,33 @@ class TrainedCaptioner(TrainedModel):
         Raises:
             DataError: features of another width than the model was trained on.
         """
+        written = self.write(descriptors, options=options, numbers=numbers)
+        captions: list[list[Caption]] = []
+        for image, sums in enumerate(written.log_probs):
+            ranks = np.flatnonzero(sums > IMPOSSIBLE / 2).tolist()
+            captions.append([self._caption(written, image, rank) for rank in ranks])
+        return captions
+
+    def write(
+        self, descriptors: Tensor, *, options: DecodeOptions = DecodeOptions(), numbers: np.ndarray | None = None
+    ) -> Written:
+        """Write captions with what their confidence is computed from; arguments as for `caption_descriptors`."""
         self.check_width(descriptors)
         descriptors = ops.cast(descriptors, "float32")
-        words, log_probs = self._decode(descriptors, self.complete(options), numbers)  # [B, K, T], [B, K]
-        rows = until_end(words.reshape(-1, words.shape[-1]))
-        of_words = self.given_log_probs(descriptors, rows).reshape(words.shape)
-        captions = []
-        for sentences, sums, terms in zip(words, log_probs, of_words, strict=True):
-            found = []
-            for sentence, total, of_word in zip(sentences, sums, terms, strict=True):
-                if total > IMPOSSIBLE / 2:
-                    found.append(self._caption(sentence, float(total), of_word))
-            captions.append(found)
-        return captions
+        words, log_probs = self._decode(descriptors, self.complete(options), numbers)
+        rows = until_end(words.reshape(-1, words.shape[-1]))  # [B * K, T]
+        mask = ops.ones(descriptors.shape[:2], "bool")
+        sentences = ops.convert_to_tensor(rows)
+        temperature = 1.0
+        if self.calibration is not None:
+            temperature = self.calibration.temperature
+        terms = np.asarray(self.network.predict_calibration(descriptors, mask, sentences, np.float32(temperature))[0])
+        lengths = (rows != PAD).sum(axis=1)
+        statistics = {"mean_log_prob": terms.sum(axis=1) / np.maximum(lengths, 1)}
+        if self.network.scorers:
+            statistics["cosine"] = np.asarray(self.network.predict_scores(descriptors, mask, sentences))
+        shaped = {name: values.reshape(log_probs.shape) for name, values in statistics.items()}
+        return Written(words, log_probs, terms.reshape(words.shape), shaped)
 
     def _decode(
         self, descriptors: Tensor, options: DecodeOptions, numbers: np.ndarray | None
@@ -196,17 +237,31 @@ class TrainedCaptioner(TrainedModel):
         """Compute exp of the mean -log P over all words and end marks of each image's captions."""
         total = 0.0
         count = 0
+        for descriptors, words in self.given_captions(cache, ids, captions):
+            total = total - self.given_log_probs(descriptors, words).sum()
+            count = count + int((words != PAD).sum())
+        return float(np.exp(total / count))
+
+    def given_captions(
+        self, cache: FeatureCache, ids: Sequence[str], captions: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[Tensor, np.ndarray]]:
+        """Yield, for B images at a time, descriptors, float [B, N, F], and words of the captions, int32 [B * C, T].
+
+        C is the highest number of captions of an image; images with fewer get rows of padding.
+
+        Args:
+            captions: those of each image.
+        """
         start = 0
         for block in self.cached_descriptors(cache, ids).blocks(32):
             own = captions[start : start + len(block)]
-            owners = np.repeat(np.arange(len(block), dtype=np.int32), list(map(len, own)))
-            words = [encode_caption(caption, self.config, self.vocabulary) for some in own for caption in some]
-            padded = pad_sentences(words)
-            chosen = self.given_log_probs(ops.take(block, owners, axis=0), padded)
-            total = total - chosen.sum()
-            count = count + int((padded != PAD).sum())
+            count = max(map(len, own))
+            words: list[list[int]] = []
+            for some in own:
+                words.extend(encode_caption(caption, self.config, self.vocabulary) for caption in some)
+                words.extend([] for _ in range(count - len(some)))
+            yield block, pad_sentences(words)
             start = start + len(block)
-        return float(np.exp(total / count))
 
     def given_log_probs(self, descriptors: Tensor, words: np.ndarray) -> np.ndarray:
         """Compute the log-probability of each word of given sentences, float32 [H, T]; 0 for padding.
@@ -235,10 +290,22 @@ class TrainedCaptioner(TrainedModel):
             arrays += [self.consensus.embeddings, self.consensus.words]
         return arrays
 
-    def _caption(self, words: np.ndarray, log_prob: float, chosen: np.ndarray) -> Caption:
+    def _caption(self, written: Written, image: int, rank: int) -> Caption:
+        words = written.words[image, rank]
         real = until_end(words[None])[0] != PAD
-        text = " ".join(self.vocabulary.decode(words.tolist()))
-        return Caption(text, log_prob, tuple(np.exp(chosen[real]).tolist()))
+        confidence = None
+        trusted = None
+        if self.calibration is not None:
+            statistics = {name: values[image, rank] for name, values in written.statistics.items()}
+            confidence = float(self.calibration.confidence(statistics))
+            trusted = confidence >= self.calibration.threshold
+        return Caption(
+            text=" ".join(self.vocabulary.decode(words.tolist())),
+            log_prob=float(written.log_probs[image, rank]),
+            probabilities=tuple(np.exp(written.word_log_probs[image, rank][real]).tolist()),
+            confidence=confidence,
+            trusted=trusted,
+        )
 
 
 @functools.lru_cache(maxsize=8)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from captioner.inference import Caption
 
 END_MARK = "<end>"
+_UNSURE = "(unsure)"  # after captions that are not trusted
 
 
 @dataclass(frozen=True)
@@ -46,27 +47,49 @@ def one_line(text: str) -> str:
 
 
 def text_lines(image: Captioned, explain: bool) -> list[str]:
-    """Return `path<TAB>caption`; several captions on lines of their own, after their log-probabilities."""
+    """Return `path<TAB>caption`; several captions on lines of their own, after their log-probabilities.
+
+    Captions that the model does not trust are followed by "(unsure)", of one caption as a third column.
+    """
     indent = ""
     lines = []
     if len(image.captions) > 1:
         indent = " " * 10
         lines.append(one_line(image.name))
     for caption in image.captions:
+        columns = [one_line(image.name), caption.text]
+        if caption.trusted is False:
+            columns.append(_UNSURE)
         if indent:
-            lines.append(f"  {caption.log_prob:8.3f}  {caption.text}")
-        else:
-            lines.append(f"{one_line(image.name)}\t{caption.text}")
+            columns[0] = f"  {caption.log_prob:8.3f}"
+        lines.append(("  " if indent else "\t").join(columns))
         if explain:
+            if caption.confidence is not None:
+                lines.append(f"{indent}  {confidence_words(caption.confidence, caption.trusted)}")
             lines.append(f"{indent}  {_words_line(caption)}")
     return lines
 
 
+def confidence_words(confidence: float, trusted: bool | None) -> str:
+    """Return such as "confidence 71 %", with "low" where the caption is not trusted."""
+    if trusted is False:
+        return f"low confidence {100 * confidence:.0f} %"
+    return f"confidence {100 * confidence:.0f} %"
+
+
 def json_row(image: Captioned, explain: bool) -> dict[str, Any]:
-    """Return {"image", "captions": [{"caption", "log_prob"}]}, with "words" in each where they are to be explained."""
+    """Return {"image", "captions": [{"caption", "log_prob", "confidence", "trusted"}]}.
+
+    Each caption has "words", too, where they are to be explained; the confidence of a model that is not calibrated is
+    None.
+    """
     rows = []
     for caption in image.captions:
         row: dict[str, Any] = {"caption": caption.text, "log_prob": round(caption.log_prob, 6)}
+        row["confidence"] = None
+        if caption.confidence is not None:
+            row["confidence"] = round(caption.confidence, 6)
+        row["trusted"] = caption.trusted
         if explain:
             row["words"] = [{"word": word, "probability": round(p, 6)} for word, p in word_probabilities(caption)]
         rows.append(row)
@@ -82,7 +105,10 @@ def csv_lines(image: Captioned, explain: bool) -> list[str]:
     """Return a row for each caption, with the columns of `csv_header`."""
     lines = []
     for rank, caption in enumerate(image.captions, start=1):
-        row = [image.name, rank, f"{caption.log_prob:.6f}", caption.text]
+        confidence = ""
+        if caption.confidence is not None:
+            confidence = f"{caption.confidence:.6f}"
+        row = [image.name, rank, f"{caption.log_prob:.6f}", confidence, caption.trusted, caption.text]
         if explain:
             row.append(_words_line(caption))
         lines.append(_csv_line(row))
@@ -91,7 +117,7 @@ def csv_lines(image: Captioned, explain: bool) -> list[str]:
 
 def csv_header(explain: bool) -> str:
     """Return the names of the columns."""
-    columns = ["image", "rank", "log_prob", "caption"]
+    columns = ["image", "rank", "log_prob", "confidence", "trusted", "caption"]
     if explain:
         columns.append("word_probabilities")
     return _csv_line(columns)

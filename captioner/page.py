@@ -1,11 +1,11 @@
 """The page of images with their captions, each word shaded by its probability, and a search field."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captioner.output_formats import Captioned
+from captioner.output_formats import Captioned, confidence_words
 from vislang.draw.html.elements import large_picture, picture_card, section
 from vislang.draw.html.page import LARGE_VIEW_SCRIPT, LARGE_VIEW_STYLE, Page
 from vislang.draw.html.search_field import SCRIPT as SEARCH_SCRIPT
@@ -38,6 +38,8 @@ ol.others { list-style: none; margin: 14px 0 0; padding: 12px 0 0; border-top: 1
 ol.others li { display: grid; grid-template-columns: 1fr auto; gap: 12px; font-size: 0.925rem; padding: 3px 0; }
 ol.others .word { padding: 0 3px; }
 ol.others .log-prob { margin: 0; line-height: 1.7; }
+.unsure { --tint: 128 128 128; color: var(--soft); }
+p.best.unsure { font-weight: 400; }
 ul.skipped { margin: 12px 0 0; padding: 14px 18px 14px 34px; font-size: 0.875rem; }
 """
 
@@ -48,7 +50,7 @@ SCRIPT = SEARCH_SCRIPT + LARGE_VIEW_SCRIPT
 def captions_page(
     title: str,
     tags: Sequence[str],
-    images: Iterable[Captioned],
+    images: Sequence[Captioned],
     skipped: Sequence[str] = (),
     *,
     side: int = 800,
@@ -72,7 +74,7 @@ def captions_page(
 
 
 def _sections(
-    images: Iterable[Captioned], skipped: Sequence[str], side: int, scores: WordScores | None
+    images: Sequence[Captioned], skipped: Sequence[str], side: int, scores: WordScores | None
 ) -> Iterator[str]:
     yield from searchable_captions(images, side=side, scores=scores)
     if skipped:
@@ -81,11 +83,11 @@ def _sections(
 
 
 def searchable_captions(
-    images: Iterable[Captioned], *, side: int = 800, scores: WordScores | None = None
+    images: Sequence[Captioned], *, side: int = 800, scores: WordScores | None = None
 ) -> Iterator[str]:
     """Yield the HTML of a search field, a legend and a card for each image; the page needs STYLE and SCRIPT."""
     yield search_field("Search the images in your own words")
-    yield _legend()
+    yield _legend(any(image.captions[0].trusted is not None for image in images))
     yield '<div class="searchable">'
     for image in images:
         yield _card(image, side)
@@ -94,13 +96,17 @@ def searchable_captions(
         yield stored_scores(scores)
 
 
-def _legend() -> str:
+def _legend(is_calibrated: bool) -> str:
     steps = ""
     for percent in range(0, 101, 20):
         steps += f'<span class="word" style="--p:{percent / 100}">{percent} %</span>'
+    unsure = ""
+    if is_calibrated:
+        unsure = '<span class="unsure">Grey: captions that the model does not trust (low confidence).</span>'
     return (
         f'<p class="legend note"><span class="scale" role="img" aria-label="shades, 0 to 100 percent">{steps}</span>'
-        "<span>Probability of each word, given the image and the words before it.</span></p>"
+        "<span>Probability of each word, given the image and the words before it.</span>"
+        f"{unsure}</p>"
     )
 
 
@@ -110,14 +116,26 @@ def _card(image: Captioned, side: int) -> str:
     text = " ".join([name, *(caption.text for caption in image.captions)]).lower()
     more = ""
     if others:
-        lines = "".join(f"<li><span>{_words(caption)}</span>{_log_prob(caption)}</li>" for caption in others)
+        lines = ""
+        for caption in others:
+            lines += f"<li><span{_unsure_class(caption)}>{_words(caption)}</span>{_log_prob(caption)}</li>"
         more = f'<ol class="others" aria-label="other captions">{lines}</ol>'
     return picture_card(
         large_picture(thumbnail(image.path, side=side), best.text, name),
         f"<h2>{escape(name)}</h2>",
-        f'<p class="best">{_words(best)}{_end(best)}</p>{_log_prob(best)}{more}',
+        f"<p{_unsure_class(best, 'best')}>{_words(best)}{_end(best)}</p>{_log_prob(best)}{more}",
         text=text,
     )
+
+
+def _unsure_class(caption: "Caption", *classes: str) -> str:
+    """Return the class attribute of a caption, with "unsure" where it is not trusted; "" without classes."""
+    names = [*classes]
+    if caption.trusted is False:
+        names.append("unsure")
+    if not names:
+        return ""
+    return f' class="{" ".join(names)}"'
 
 
 def _words(caption: "Caption") -> str:
@@ -142,4 +160,6 @@ def _end(caption: "Caption") -> str:
 
 def _log_prob(caption: "Caption") -> str:
     words = f"log P {caption.log_prob:.2f}".replace("-", "\N{MINUS SIGN}")
+    if caption.confidence is not None:
+        words = f"{confidence_words(caption.confidence, caption.trusted)}, {words}"
     return f'<span class="log-prob" title="log-probability of the whole caption">{words}</span>'

@@ -24,6 +24,7 @@ class Task:
 TASKS = {
     "retrieval": Task("eval.tasks.retrieval", arguments.retrieval),
     "captions": Task("eval.tasks.captions", arguments.captions),
+    "calibration": Task("eval.tasks.calibration", arguments.calibration),
     "alignment": Task("eval.tasks.alignment", arguments.alignment),
     "regions": Task("eval.tasks.region_captions", arguments.regions),
     "pointing": Task("eval.tasks.pointing", arguments.pointing),

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from captioner.calibration import FILE
 from captioner.config import CONFIGS
 from captioner.decoding.consensus_reranking import ConsensusReranker
 from captioner.decoding.options import DecodeOptions
 from captioner.inference import TrainedCaptioner
+from captioner.training.calibration import calibrate, dev_splits
 from captioner.training.cider_rewards import cider_reward, cider_weights
 from captioner.training.cross_entropy import CaptionBatches, CaptionTask, caption_task, encode_caption, start_biases
 from captioner.training.self_critical import ImageBatches, SelfCriticalTask, self_critical_task
@@ -106,9 +108,14 @@ class CaptionerTraining(CachedTraining):
         return {"score": score, "cider": scores["cider"], "bleu4": scores["bleu4"], "perplexity": perplexity}
 
     def finish(self) -> None:
-        """Add the training images' embeddings by the best weights, and their captions, to the checkpoint."""
-        if not self.config.consensus_images:
-            return
+        """Add captions for re-ranking, and the calibration of the best weights, to the checkpoint."""
+        if self.config.consensus_images:
+            self.save_consensus_reranker()
+        if not (self.args.out / FILE).is_file():  # else the run was finished before
+            calibrate(TrainedCaptioner.read(self.args.out), dev_splits(self.sources), self.args.out)
+
+    def save_consensus_reranker(self) -> None:
+        """Write the training images' embeddings and their captions into the checkpoint."""
         checkpoints.load_weights(self.model, self.args.out)
         embeddings = []
         for block in self.descriptors.blocks(64):

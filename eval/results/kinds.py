@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eval.metrics.bootstrap import Difference
+from eval.metrics.calibration import ReliabilityBin
 from eval.metrics.fixations.evaluate import FixationProtocol, MetricSummary
 from eval.results.result import Result, Scores, SeedRun
 from vislang.core.files import file_name
@@ -141,6 +142,25 @@ class RegionCaptionResult(Result):
     num_boxes: int
     tokenizer: str  # "ptb" or "treebank"
     skipped: dict[str, str] = field(default_factory=dict)  # the reason for each metric that was not computed
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationResult(Result):
+    """Calibration of a captioner's words, and of the confidence of its captions; errors and areas are 0 to 1.
+
+    The metrics are "ece_before", at temperature 1, "ece", and "auc" of the confidence.
+    """
+
+    kind = "calibration"
+    main_metric = "auc"
+    num_words: int
+    num_images: int
+    temperature: float
+    bins: tuple[ReliabilityBin, ...]  # of the words, at that temperature
+    auc: Scores  # of the confidence and of each statistic that it is computed from
+    num_trusted: int
+    good_trusted: int
+    good_others: int
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from eval.results import experiments, kinds
 from eval.results.result import Result
+from eval.tables.calibration import calibration_section
 from eval.tables.captions import caption_section
 from eval.tables.classification import classification_section
 from eval.tables.experiments import (
@@ -23,6 +24,7 @@ from eval.tables.retrieval import retrieval_section
 SECTIONS: dict[type[Result], Callable[[Sequence[Any], str | None], str]] = {
     kinds.RetrievalResult: retrieval_section,
     kinds.CaptionResult: caption_section,
+    kinds.CalibrationResult: calibration_section,
     kinds.GroundingResult: grounding_section,
     kinds.RegionCaptionResult: region_caption_section,
     kinds.PointingResult: pointing_section,

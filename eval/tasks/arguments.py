@@ -41,6 +41,13 @@ def captions(parser: argparse.ArgumentParser) -> None:
     _add_output(parser)
 
 
+def calibration(parser: argparse.ArgumentParser) -> None:
+    """Measure how well trained captioners are calibrated: their words, and the confidence of their captions."""
+    _add_required_models(parser, "captioners")
+    _add_data(parser)
+    _add_output(parser)
+
+
 def alignment(parser: argparse.ArgumentParser) -> None:
     """Rank a split by words and regions with trained aligners, and ground phrases in their annotated boxes.
 

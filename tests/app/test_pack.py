@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.bundle.model_card import read_model_card
-from app.bundle.pack import main
+from app.bundle.pack import main, write_packed
 from app.bundle.packed_models import PACKED_MODELS
 from vislang.core.bundled_models import cards, verify
 from vislang.core.config import to_json
@@ -84,6 +84,13 @@ def test_a_model_of_several_data_sets_is_measured_on_each(toy_data, tmp_path, ca
     assert "--cache runs/features/coco.h5 runs/features/more.h5 --sampling 1 2.5 --out" in card["command"]
     assert card["data"].startswith("split train of karpathy and pseudo; ")
     assert "/home" not in (tmp_path / "bundled" / "ranker" / "config.json").read_text()
+
+
+def test_the_calibration_is_packed(toy_data, tmp_path):
+    ranker(tmp_path / "run", toy_data)
+    (tmp_path / "run" / "calibration.json").write_text('{"temperature": 0.9}')
+    write_packed(tmp_path / "run", checkpoints.read_settings(tmp_path / "run", "vse"), tmp_path / "packed", 0.0)
+    assert (tmp_path / "packed" / "calibration.json").read_text() == '{"temperature": 0.9}'
 
 
 def test_packing_again_replaces_and_a_fault_leaves_what_was_there(toy_data, tmp_path, capsys):

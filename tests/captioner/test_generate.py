@@ -248,6 +248,8 @@ def test_a_cut_caption_has_no_end_mark_and_names_are_quoted():
         'a"b,\r.jpg',
         "1",
         "-1.000000",
+        "",
+        "",
         "a dog",
     ]
     assert text_lines(image, True) == ['a"b,\\r.jpg\ta dog', "  a 0.500  dog 0.250"]

@@ -1,6 +1,7 @@
 """The training command: learns, goes on bit for bit after being killed, refuses what cannot work, reads back."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,15 @@ import pytest
 import training_runs
 from training_runs import assert_equal_runs, history, killed_run
 
-from captioner import train
+from captioner import calibrate, train
 from captioner.inference import TrainedCaptioner
 from captioner.training.cross_entropy import encode_caption, start_biases
 from datasets import registry
 from datasets.records import of_split
+from eval import run
+from eval.results.kinds import CalibrationResult
+from eval.results.result import read_results
+from eval.tables.sections import table_section
 from vislang.core.errors import CheckpointError, DataError
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
 from vislang.text.vocabulary import END
@@ -134,9 +139,34 @@ def test_perplexity_is_that_of_every_word_and_end_mark(toy_data, finished):
 
 
 def test_a_finished_run_is_left_as_it_is(toy_data, finished):
-    before = (finished / "training_state.npz").read_bytes()
+    files = [finished / "training_state.npz", finished / "calibration.json"]
+    before = [file.read_bytes() for file in files]
     assert train.main(arguments(toy_data, finished, "epochs=2", config="karpathy")) == 0
-    assert (finished / "training_state.npz").read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_calibrating_again_finds_the_same_and_is_measured_by_evaluation(toy_data, finished, tmp_path, capsys):
+    before = json.loads((finished / "calibration.json").read_text())
+    words = ["--model", str(finished), "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
+    assert calibrate.main([*words, "--dataset", "karpathy"]) == 0
+    assert "expected calibration error of" in capsys.readouterr().out
+    assert json.loads((finished / "calibration.json").read_text()) == before
+    scores = before["datasets"]["karpathy"]
+    assert run.main(["calibration", *words, "--split", "dev", "--out", str(tmp_path), "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert (tmp_path / "calibration-captioner-karpathy-toy-karpathy-dev.json").is_file()
+    assert result["metrics"]["ece"] == pytest.approx(scores["ece"], abs=1e-6)
+    assert result["metrics"]["ece_before"] == pytest.approx(scores["ece_before"], abs=1e-6)
+    assert result["good_trusted"] == scores["good_trusted"]
+    assert "Reliability of the words" in table_section(read_results(tmp_path, CalibrationResult))
+    model = TrainedCaptioner.read(finished)
+    (captions,) = model.caption_cached(open_cache(toy_data / "features.h5"), ["0.jpg"])
+    assert captions[0].trusted == (captions[0].confidence >= model.calibration.threshold)
+    plain = replace(model, calibration=None)
+    (expected,) = plain.caption_cached(open_cache(toy_data / "features.h5"), ["0.jpg"])
+    assert (captions[0].text, captions[0].log_prob) == (expected[0].text, expected[0].log_prob)
+    assert expected[0].confidence is None
+    assert np.prod(expected[0].probabilities) == pytest.approx(np.exp(expected[0].log_prob), rel=1e-3)
 
 
 def test_another_seed_or_features_of_other_weights_are_refused(toy_data, finished, tmp_path, capsys):
