@@ -25,7 +25,7 @@ def main() -> None:
 
     from naturalness.api import load_model
     from naturalness.predictors.lstm import DirectionalPredictors
-    from vislang.training.compile import compiled
+    from vislang.core.compile import compiled
 
     maps = np.random.default_rng(0).normal(size=(1, SIDE, SIDE, WIDTH)).astype(np.float32)
     layer = DirectionalPredictors(WIDTH, WIDTH)
@@ -56,7 +56,7 @@ def row_by_row(layer):
     from keras import ops
 
     from naturalness.predictors.lstm import DIRECTIONS, as_sequences
-    from vislang.training.compile import compiled
+    from vislang.core.compile import compiled
 
     units = layer.units
     depth = layer.depth

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from vislang.core.compile import compiled
 from vislang.text.vocabulary import PAD, UNKNOWN
-from vislang.training.compile import compiled
 from vislang.training.feature_scaling import FeatureScaling, unit_length
 from vislang.training.losses import logit_scale
 from vse.config import VseConfig

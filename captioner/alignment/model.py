@@ -19,8 +19,8 @@ from captioner.alignment.config import AlignmentConfig
 from captioner.alignment.scores import max_scores, products, soft_scores, sum_scores
 from captioner.models.base import dense
 from captioner.models.cells import ReluCell
+from vislang.core.compile import compiled
 from vislang.text.vocabulary import PAD, UNKNOWN
-from vislang.training.compile import compiled
 from vislang.training.feature_scaling import FeatureScaling, unit_length
 from vislang.training.losses import logit_scale
 

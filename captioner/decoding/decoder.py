@@ -13,9 +13,9 @@ from captioner.decoding.options import DecodeOptions
 from captioner.decoding.repetition import RepetitionRules
 from captioner.decoding.sampling import sample
 from captioner.decoding.step import IMPOSSIBLE, Tensor, Tree
+from vislang.core.compile import Spec, compiled
 from vislang.core.errors import CheckpointError, DataError
 from vislang.core.seeds import stream
-from vislang.training.compile import Spec, compiled
 
 
 class StepModel(Protocol):

@@ -15,8 +15,8 @@ from captioner.models.image_text_scorer import ImageTextScorer
 from captioner.models.lstm import ImageFirstLstm
 from captioner.models.mrnn import MultimodalRnn
 from captioner.models.s2vt import SequenceToSequence
+from vislang.core.compile import Spec, compiled
 from vislang.text.vocabulary import PAD, START
-from vislang.training.compile import Spec, compiled
 
 Tensor = Any
 

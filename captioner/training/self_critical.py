@@ -15,11 +15,11 @@ from keras import ops
 from captioner.decoding.sampling import sample
 from captioner.decoding.step import permitted
 from captioner.models.ensemble import Captioner
+from vislang.core.compile import on_host
 from vislang.core.seeds import stream
 from vislang.features.descriptors import CachedDescriptors
 from vislang.text.vocabulary import END
 from vislang.training.batching import cut_batches
-from vislang.training.compile import on_host
 from vislang.training.epoch_batches import EpochBatches, image_descriptors, image_inputs
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 

@@ -21,9 +21,9 @@ from keras import ops
 from preimage.networks.activations import activation_name
 from preimage.networks.network import Network, require_channels
 from preimage.optimization.terms import per_image
+from vislang.core.compile import compiled_gradient
 from vislang.core.errors import ConfigError, unknown_name
 from vislang.images.sources import Skipped
-from vislang.training.compile import compiled_gradient
 
 Tensor = Any
 RELU_RULES = ("gradient", "deconvnet", "guided")

@@ -15,9 +15,9 @@ from keras import ops
 from preimage.networks.activations import before_activation, ends_in_relu, is_softmax
 from preimage.networks.receptive_fields import ReceptiveField, receptive_field_of
 from vislang.backbones.feature_name import LAYER, FeatureName
+from vislang.core.compile import compiled
 from vislang.core.errors import ConfigError, unknown_name
 from vislang.images.preprocess import Preprocessing, prepare
-from vislang.training.compile import compiled
 
 Tensor = Any
 SCORES = "scores"

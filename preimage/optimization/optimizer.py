@@ -17,10 +17,10 @@ from preimage.optimization.parameterization import PARAMETERS
 from preimage.optimization.priors import clip_colour_norms, sigma
 from preimage.optimization.terms import SearchState, Tensor, Term
 from preimage.options import SearchOptions
+from vislang.core.compile import compiled, compiled_gradient
 from vislang.core.errors import ConfigError
 from vislang.core.seeds import stream
 from vislang.images.sources import Skipped
-from vislang.training.compile import compiled, compiled_gradient
 
 TRAINING_STD = np.array([58.393, 57.12, 57.375], np.float32)  # of ImageNet's pixels, RGB 0..255
 _LARGEST_JITTER = 32

@@ -56,7 +56,7 @@ def filters_from_noise(
     from preimage.optimization.objectives import unit_directions
     from preimage.optimization.optimizer import Preimages
     from preimage.optimization.terms import per_image
-    from vislang.training.compile import compiled_gradient
+    from vislang.core.compile import compiled_gradient
 
     require_kind(network, "network")
     if steps < 1:

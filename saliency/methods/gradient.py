@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vislang.training.compile import compiled_gradient
+from vislang.core.compile import compiled_gradient
 
 _ROWS = 512  # words of images in one pass: memory grows with it
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from vislang.training.compile import compiled
+from vislang.core.compile import compiled
 
 _ROWS = 512  # descriptors in one pass: memory grows with it, times words, times the vocabulary
 

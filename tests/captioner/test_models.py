@@ -7,9 +7,9 @@ import pytest
 from captioner.config import CaptionerConfig
 from captioner.models.ensemble import Captioner, shifted
 from captioner.models.s2vt import block_means, snake_order
+from vislang.core.compile import compiled
 from vislang.core.errors import ConfigError
 from vislang.text.vocabulary import START
-from vislang.training.compile import compiled
 
 NUM_WORDS, NUM_FEATURES, IMAGES, HYPOTHESES, STEPS = 11, 5, 3, 4, 6
 

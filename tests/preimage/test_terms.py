@@ -28,8 +28,8 @@ from preimage.optimization.priors import (
 from preimage.optimization.terms import SearchState, Sum
 from preimage.style_transfer import colour
 from preimage.style_transfer.gram import NORMALISATIONS, ContentLoss, StyleLoss, gram, guides_of
+from vislang.core.compile import compiled_gradient
 from vislang.core.errors import ConfigError
-from vislang.training.compile import compiled_gradient
 
 RANDOM = np.random.default_rng(0)
 MAPS = RANDOM.normal(size=(2, 4, 5, 3)).astype(np.float32)

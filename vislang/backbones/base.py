@@ -2,7 +2,7 @@
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,14 +93,23 @@ class KerasBackbone(LoadedBackbone):
     Args:
         keras_layers: {feature layer: name of the Keras layer}, the deepest last; None: take the last spatial output as
             "grid" and its mean as "pooled".
+        arrays: what the fingerprint is computed from; None: the weights that lead to the deepest layer.
     """
 
-    def __init__(self, name: str, preprocessing: Preprocessing, model: Any, keras_layers: dict[str, str] | None):
+    def __init__(
+        self,
+        name: str,
+        preprocessing: Preprocessing,
+        model: Any,
+        keras_layers: dict[str, str] | None,
+        arrays: Sequence[np.ndarray] | None = None,
+    ):
         self._keras_layers = keras_layers or _last_grid(name, model)
+        self._file_arrays = arrays
         if any(side not in (None, preprocessing.size) for side in model.input_shape[1:3]):
             model = at_input_size(name, model, preprocessing.size)
         self.model = model
-        self._heads: dict[tuple[str, ...], Any] = {}
+        self._heads: dict[tuple[str, ...], Callable[[np.ndarray], Sequence[Any]]] = {}
         shapes = {layer: tuple(self._output(layer).shape[1:]) for layer in self._keras_layers}
         super().__init__(name, preprocessing, shapes)
 
@@ -131,16 +140,20 @@ class KerasBackbone(LoadedBackbone):
         if layers not in self._heads:
             import keras
 
+            from vislang.core.compile import compiled
+
             head = keras.Model(self.model.input, list(map(self._output, layers)))
-            head.compile(jit_compile=False)  # on a CPU, XLA makes MobileNets nine times slower
-            self._heads[layers] = head
-        outputs = self._heads[layers].predict_on_batch(batch)
+            images = ((None, *batch.shape[1:]), "float32")
+            self._heads[layers] = compiled(functools.partial(head, training=False), images)
+        outputs = self._heads[layers](batch)
         # Keras unpacks a list of one
-        if isinstance(outputs, list):
+        if isinstance(outputs, (list, tuple)):
             return outputs
         return [outputs]
 
     def _arrays(self) -> Sequence[Any]:
+        if self._file_arrays is not None:
+            return self._file_arrays
         import keras
 
         deepest = self.model.get_layer(list(self._keras_layers.values())[-1])

@@ -4,10 +4,12 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vislang.backbones.base import KerasBackbone, LoadedBackbone
 from vislang.backbones.weights import (
@@ -43,7 +45,9 @@ class Backbone:
     preprocessing: str
     layers: Layers
     files: tuple[str, ...]  # looked for in VISLANG_WEIGHTS, in this order
-    builder: Callable[[bool], Any] | None = None  # (with the classifier?) -> keras.Model; None: only as a whole file
+    # (with the classifier?, side of the images) -> keras.Model, of the row's own size where it has no other; None: the
+    # backbone exists only as a whole file
+    builder: Callable[[bool, int], Any] | None = None
     download: Callable[[], Any] | None = None  # () -> keras.Model with the weights that Keras downloads
     package: str | None = None  # the pip package that carries the weights
 
@@ -57,32 +61,32 @@ def _application(name: str, values: str, layers: Layers, files: tuple[str, ...],
     """Return the row of a network of Keras Applications; `values` are those of the preprocessing."""
     size = options.pop("size", 224)
 
-    def build(classifier: bool, weights: str | None = None) -> Any:
+    def build(classifier: bool, side: int, weights: str | None = None) -> Any:
         import keras
 
         network = getattr(keras.applications, name)
         return network(weights=weights, include_top=classifier, input_shape=(size, size, 3), **options)
 
-    return Backbone(f"squash-{size}-{values}/v1", layers, files, build, lambda: build(True, "imagenet"))
+    return Backbone(f"squash-{size}-{values}/v1", layers, files, build, lambda: build(True, size, "imagenet"))
 
 
-def _compact(classifier: bool) -> Any:
+def _compact(classifier: bool, side: int) -> Any:
     from vislang.backbones.compact import build_compact
 
     return build_compact()
 
 
-def _compact_scenes(classifier: bool) -> Any:
+def _compact_scenes(classifier: bool, side: int) -> Any:
     from vislang.backbones.compact_scenes import build_compact_scenes
 
     return build_compact_scenes()
 
 
 def _efficientnet_lite(number: int, size: int, side: int, checksum: str) -> Backbone:
-    def build(classifier: bool) -> Any:
+    def build(classifier: bool, side: int) -> Any:
         from vislang.backbones.efficientnet_lite import build_efficientnet_lite
 
-        return build_efficientnet_lite(f"efficientnet_lite{number}", classifier)
+        return build_efficientnet_lite(f"efficientnet_lite{number}", classifier, side)
 
     name = f"efficientnet-lite{number}"
     layers = _pooled_and("head_relu", side, 1280)
@@ -183,38 +187,42 @@ def load_backbone(name: str, *, weights: str | Path | None = None, preprocessing
     if name in BACKBONES:
         row = BACKBONES[name]
         used = find_preprocessing(full_preprocessing_name(name, preprocessing) or row.preprocessing)
-        model = _load_row(name, row, weights)
-        return KerasBackbone(name, used, model, _present_layers(name, row, model))
+        model, arrays = _load_row(name, row, weights, used.size)
+        return KerasBackbone(name, used, model, _present_layers(name, row, model, used.size), arrays)
     if weights is not None:
         raise ConfigError(f"weights go with a backbone of the table, got {name!r}; expected: {', '.join(BACKBONES)}")
     return _load_foreign(name, preprocessing)
 
 
-def _load_row(name: str, row: Backbone, weights: str | Path | None) -> Any:
+def _load_row(
+    name: str, row: Backbone, weights: str | Path | None, side: int
+) -> tuple[Any, Sequence[np.ndarray] | None]:
+    """Return the model, for images of `side` or of the row's own size, and the file's arrays if it holds others."""
     if str(weights) == "random":
         if row.builder is None:
             raise ConfigError(f"backbone {name} exists only as the file {row.files[0]}; it cannot have random weights")
-        return fill_randomly(row.builder(True))
+        return fill_randomly(row.builder(True, side)), None
     path = find_weights(name, row.files, weights)
     if path is None and row.package is not None:
         path = packaged_file(row.package, row.files[0])
     if path is None and row.download is not None:
-        return _download(name, row, row.download)
+        return _download(name, row, row.download), None
     if path is None:
         third = "Keras has no download of it"
         if row.package is not None:
             third = f"package {row.package} is not installed (pip install {row.package})"
         raise DataError(_nowhere(name, row, third))
     if path.suffix == ".keras":
-        return read_model(path)
+        return read_model(path), None
     if row.builder is None:
         raise DataError(f"{path}: backbone {name} needs the whole model, expected a .keras file")
     if path.suffix in (".pth", ".pt"):
         from vislang.backbones.efficientnet_lite import read_efficientnet_lite
 
-        return read_efficientnet_lite(row.builder(True), path)
+        model = row.builder(True, side)
+        return model, read_efficientnet_lite(model, path)
     without_classifier = path.stem.endswith(("no_top", "notop"))
-    return read_weights(row.builder(not without_classifier), path)
+    return read_weights(row.builder(not without_classifier, side), path), None
 
 
 def _download(name: str, row: Backbone, download: Callable[[], Any]) -> Any:
@@ -233,14 +241,15 @@ def _nowhere(name: str, row: Backbone, third: str) -> str:
     )
 
 
-def _present_layers(name: str, row: Backbone, model: Any) -> dict[str, str]:
+def _present_layers(name: str, row: Backbone, model: Any, side: int) -> dict[str, str]:
     """Return {feature layer: Keras layer} of those the model has; without the classifier, it lacks the dense ones."""
     names = {layer.name for layer in model.layers}
     present = {name: layer.keras_layer for name, layer in row.layers.items() if layer.keras_layer in names}
-    if "grid" not in present or tuple(model.input_shape[1:]) != (row.size, row.size, 3):
+    inputs = [(size, size, 3) for size in (row.size, side)]
+    if "grid" not in present or tuple(model.input_shape[1:]) not in inputs:
         raise DataError(
             f"these weights are not of backbone {name}: input {model.input_shape[1:]}, expected"
-            f" {(row.size, row.size, 3)} and a layer {row.layers['grid'].keras_layer}; give the right file as weights"
+            f" {inputs[0]} and a layer {row.layers['grid'].keras_layer}; give the right file as weights"
         )
     return present
 

@@ -66,7 +66,7 @@ def test_shapes_of_small_networks(name):
 @pytest.mark.parametrize("name", ["resnet50", "inception_v3", "efficientnet_v2_b0", "vgg16", "vgg19"])
 def test_shapes_of_large_networks(name):
     row = BACKBONES[name]
-    model = row.builder(name == "vgg16")  # its classifier alone makes half a gigabyte; one VGG is enough
+    model = row.builder(name == "vgg16", row.size)  # its classifier alone makes half a gigabyte; one VGG is enough
     for layer, where in row.layers.items():
         if layer == "fc7" and name == "vgg19":
             continue
@@ -107,7 +107,7 @@ def test_the_fingerprint_depends_on_the_arrays_not_the_file(mobilenet, tmp_path,
 
 
 def test_the_classifier_takes_no_part_in_the_fingerprint(mobilenet, tmp_path):
-    headless = BACKBONES["mobilenet_0.75"].builder(False)
+    headless = BACKBONES["mobilenet_0.75"].builder(False, 224)
     cut = {layer.name: layer for layer in mobilenet.model.layers}
     for layer in headless.layers[1:]:
         layer.set_weights(cut[layer.name].get_weights())
