@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from vislang.core.config import Config, override, preset, setting_of, settings_table
 from vislang.core.errors import ConfigError, ToolkitError
+from vislang.core.quiet_backend import speed_up_import
 
 DONE = 0
 USER_ERROR = 2
@@ -29,6 +30,7 @@ _program: ContextVar[str | None] = ContextVar("program", default=None)
 
 def run_command(body: Callable[[], int]) -> int:
     """Run a command's body, which returns an exit code; print errors as one line on stderr."""
+    speed_up_import()
     try:
         return body()
     except ToolkitError as error:

@@ -45,3 +45,12 @@ def test_a_missing_image_is_one_line_without_loading_the_backend(words, tmp_path
     done = run(code)
     assert done.stderr == f"error: {tmp_path / 'no.jpg'}: no such file or folder\n"
     assert done.stdout == "2 False\n"
+
+
+@pytest.mark.slow
+def test_commands_import_keras_without_matplotlib_and_can_use_it_afterwards():
+    body = "import gc, keras; print('matplotlib' in sys.modules, gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    code = (
+        f"import sys; from vislang.core.cli import run_command; run_command(lambda: exec({body!r})); import matplotlib"
+    )
+    assert run(code).stdout == "False True True\n"
