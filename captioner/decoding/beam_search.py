@@ -1,12 +1,13 @@
 """Beam search, batched: beams folded into the batch, one graph, finished hypotheses frozen.
 
-Letters: B images, G groups, W beams of a group, K = G * W beams, V words, T steps. At the first step there is one
-hypothesis where later there are W, so shapes below say P for 1 or W.
+Letters: B images, G groups, W beams of a group, K = G * W beams, V words, T steps. The search starts with one empty
+hypothesis and W - 1 impossible ones, so that one graph serves all steps.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 from keras import ops, tree
 
 from captioner.decoding.repetition import ANY, RepetitionRules
@@ -66,27 +67,19 @@ def beam_search(
         diversity=diversity,
         repetition=repetition,
     )
-    shape = (batch_size, groups, 1)
-    found = _Hypotheses(
-        words=ops.full((*shape, max_words), END, "int32"),
-        last=ops.full(shape, START, "int32"),
-        log_probs=ops.zeros(shape, "float32"),
-        lengths=ops.zeros(shape, "int32"),
-        done=ops.zeros(shape, "bool"),
-    )
-    grown = search.grow(0, found, spread(state, groups))  # one hypothesis of each group
-    _, found, _ = ops.while_loop(search.unfinished, search.grow, grown)
+    start = (0, search.empty(batch_size), spread(state, width))
+    _, found, _ = ops.while_loop(search.unfinished, search.grow, start)
     return search.ranked(found)
 
 
 class _Hypotheses(NamedTuple):
-    """P hypotheses of every group (first axes [B, G, P]) or of one group ([B, P]), the best first."""
+    """The hypotheses of every group (first axes [B, G, W]) or of one group ([B, W]), the best first."""
 
-    words: Tensor  # int32 [B, G, P, T], padded with the end mark
-    last: Tensor  # int32 [B, G, P]
-    log_probs: Tensor  # float32 [B, G, P]
-    lengths: Tensor  # int32 [B, G, P], the end mark counted
-    done: Tensor  # bool [B, G, P]: ended, or impossible
+    words: Tensor  # int32 [B, G, W, T], padded with the end mark
+    last: Tensor  # int32 [B, G, W]
+    log_probs: Tensor  # float32 [B, G, W]
+    lengths: Tensor  # float32 [B, G, W], number of words, the end mark counted; 1 of impossible ones
+    done: Tensor  # bool [B, G, W]: ended, or impossible
 
 
 @dataclass(frozen=True)
@@ -103,6 +96,18 @@ class _Search:
     diversity: float
     repetition: RepetitionRules
 
+    def empty(self, batch_size: Tensor | int) -> _Hypotheses:
+        """Return the hypotheses before the first word."""
+        shape = (batch_size, self.groups, self.width)
+        impossible = np.arange(self.width) > 0
+        return _Hypotheses(
+            words=ops.full((*shape, self.max_words), END, "int32"),
+            last=ops.full(shape, START, "int32"),
+            log_probs=ops.broadcast_to(np.where(impossible, np.float32(IMPOSSIBLE), np.float32(0)), shape),
+            lengths=ops.broadcast_to(impossible.astype(np.float32), shape),
+            done=ops.broadcast_to(impossible, shape),
+        )
+
     def unfinished(self, t: Tensor, found: _Hypotheses, state: Tree) -> Tensor:
         """Return whether any image may still find a better sentence."""
         # The `num` best of a single group are final once they have ended and no growing hypothesis can pass them, even
@@ -115,45 +120,44 @@ class _Search:
         final = ops.logical_and(ops.all(found.done[..., :num], axis=-1), worst >= ops.max(best_hope, axis=-1))
         return ops.logical_and(t < self.max_words, ops.logical_not(ops.all(final)))
 
-    def grow(self, t: Tensor | int, found: _Hypotheses, state: Tree) -> tuple[Tensor, _Hypotheses, Tree]:
+    def grow(self, t: Tensor, found: _Hypotheses, state: Tree) -> tuple[Tensor, _Hypotheses, Tree]:
         """Add one word to every hypothesis that has not ended, and keep the best."""
         log_probs, state = self.step(self.memory, state, ops.reshape(found.last, (-1,)))
         words = ops.reshape(found.words, (-1, self.max_words))
         log_probs = self.repetition.exclude(permitted(log_probs), words, t)
-        before = found.last.shape[-1]
         num_words = log_probs.shape[-1]
-        log_probs = ops.reshape(log_probs, (-1, self.groups, before, num_words))
+        log_probs = ops.reshape(log_probs, (-1, self.groups, self.width, num_words))
+        images = ops.arange(ops.shape(log_probs)[0], dtype="int32")[:, None]  # [B, 1]
         chosen = []
         parents = []
         used = None
         for group in range(self.groups):
             old = _Hypotheses(*(field[:, group] for field in found))
-            new, parent = self._extend(t, old, log_probs[:, group], used)
+            new, parent = self._extend(t, old, log_probs[:, group], used, images)
             if self.groups > 1:
-                grew = ops.cast(ops.logical_not(_follow(old.done, parent)), "float32")
+                grew = ops.cast(ops.logical_not(_take(old.done, images * self.width + parent)), "float32")
                 uses = ops.sum(ops.one_hot(new.last, num_words) * ops.expand_dims(grew, -1), axis=1)  # [B, V]
                 used = uses if used is None else used + uses
             chosen.append(new)
-            parents.append(parent + group * before)
+            parents.append((images * self.groups + group) * self.width + parent)
         found = _Hypotheses(*(ops.stack(fields, axis=1) for fields in zip(*chosen, strict=True)))
-        first_rows = ops.arange(ops.shape(log_probs)[0], dtype="int32") * (self.groups * before)
-        rows = ops.reshape(ops.stack(parents, axis=1) + first_rows[:, None, None], (-1,))
+        rows = ops.reshape(ops.stack(parents, axis=1), (-1,))
         return t + 1, found, tree.map_structure(lambda leaf: ops.take(leaf, rows, axis=0), state)
 
     def _extend(
-        self, t: Tensor | int, old: _Hypotheses, log_probs: Tensor, used: Tensor | None
+        self, t: Tensor, old: _Hypotheses, log_probs: Tensor, used: Tensor | None, images: Tensor
     ) -> tuple[_Hypotheses, Tensor]:
         """Return the W best continuations of one group.
 
         Args:
-            old: the group, first axes [B, P].
-            log_probs: float32 [B, P, V] of the next word.
+            old: the group, first axes [B, W].
+            log_probs: float32 [B, W, V] of the next word.
             used: float32 [B, V], how often earlier groups have chosen each word at this step.
+            images: int32 [B, 1], 0 to B - 1.
 
         Returns:
-            the group, first axes [B, W], and int32 [B, W], which of the P each grew from.
+            the group, and int32 [B, W], which of the W each grew from.
         """
-        before = log_probs.shape[1]
         most = min(self.width, log_probs.shape[2])  # continuations of one parent
         penalised = log_probs
         if used is not None:
@@ -163,45 +167,39 @@ class _Search:
         # An ended hypothesis continues as itself, once and at no cost.
         frozen = ops.array([0.0] + [IMPOSSIBLE] * (most - 1), "float32")
 
-        def candidates(scores: Tensor) -> Tensor:
-            sums = ops.expand_dims(old.log_probs, -1) + ops.where(ended, frozen, scores)
-            return self._flat(ops.maximum(sums, IMPOSSIBLE), IMPOSSIBLE)
+        def sums(scores: Tensor) -> Tensor:
+            return ops.maximum(ops.expand_dims(old.log_probs, -1) + ops.where(ended, frozen, scores), IMPOSSIBLE)
 
-        lengths = old.lengths + ops.cast(ops.logical_not(old.done), "int32")
-        each_length = self._flat(ops.repeat(ops.expand_dims(lengths, -1), most, axis=-1), 1)
-        _, best = ops.top_k(self._quality(candidates(scores), each_length), self.width)  # [B, W]
+        lengths = old.lengths + ops.cast(ops.logical_not(old.done), "float32")
+        quality = self._quality(sums(scores), ops.expand_dims(lengths, -1))
+        _, best = ops.top_k(ops.reshape(quality, (-1, self.width * most)), self.width)  # [B, W]
         if used is not None:
             scores = ops.take_along_axis(log_probs, words, axis=-1)
-        kept = _follow(candidates(scores), best)
-        last = _follow(self._flat(ops.where(ended, END, words), END), best)
-        parents = ops.minimum(best // most, before - 1)
+        parents = best // most
+        best = best + images * (self.width * most)
+        rows = parents + images * self.width
+        kept = _take(sums(scores), best)
+        last = _take(ops.where(ended, END, words), best)
         done = ops.logical_or(last == END, kept < IMPOSSIBLE / 2)
-        text = ops.take_along_axis(old.words, ops.expand_dims(parents, -1), axis=1)
-        return _Hypotheses(written(text, last, t), last, kept, _follow(lengths, parents), done), parents
+        text = ops.take(ops.reshape(old.words, (-1, self.max_words)), rows, axis=0)
+        return _Hypotheses(written(text, last, t), last, kept, _take(lengths, rows), done), parents
 
     def ranked(self, found: _Hypotheses) -> tuple[Tensor, Tensor]:
         """Return int32 [B, num, T] words and float32 [B, num] log-probabilities over all groups, best first."""
         beams = self.groups * self.width
-        words, _, log_probs, lengths, _ = (ops.reshape(field, (-1, beams, *field.shape[3:])) for field in found)
-        _, best = ops.top_k(self._quality(log_probs, lengths), self.num)
-        log_probs = _follow(log_probs, best)
-        words = ops.take_along_axis(words, ops.expand_dims(best, -1), axis=1)
+        quality = ops.reshape(self._quality(found.log_probs, found.lengths), (-1, beams))
+        _, best = ops.top_k(quality, self.num)
+        best = best + ops.arange(ops.shape(best)[0], dtype="int32")[:, None] * beams
+        log_probs = _take(found.log_probs, best)
+        words = ops.take(ops.reshape(found.words, (-1, self.max_words)), best, axis=0)
         return ops.where(ops.expand_dims(log_probs, -1) < IMPOSSIBLE / 2, END, words), log_probs
 
     def _quality(self, log_probs: Tensor, lengths: Tensor) -> Tensor:
         if not self.length_power:
             return log_probs
-        return log_probs / ops.cast(lengths, "float32") ** self.length_power
-
-    def _flat(self, values: Tensor, filler: float) -> Tensor:
-        """Reshape [B, P, most] to [B, P * most], padded to at least W columns."""
-        total = values.shape[1] * values.shape[2]
-        flat = ops.reshape(values, (-1, total))
-        if total >= self.width:
-            return flat
-        return ops.pad(flat, ((0, 0), (0, self.width - total)), constant_values=filler)
+        return log_probs / lengths**self.length_power
 
 
-def _follow(values: Tensor, columns: Tensor) -> Tensor:
-    """Take int [B, W] columns of [B, M]."""
-    return ops.take_along_axis(values, columns, axis=1)
+def _take(values: Tensor, places: Tensor) -> Tensor:
+    """Take elements of flattened values; in a compiled graph this is far smaller than `ops.take_along_axis`."""
+    return ops.take(ops.reshape(values, (-1,)), places)

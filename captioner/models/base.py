@@ -79,8 +79,10 @@ def for_each_hypothesis(image_rows: Tensor, hypotheses: Tensor) -> Tensor:
         image_rows: any dtype, [B, ...].
         hypotheses: anything [H, ...], H a multiple of B.
     """
-    times = ops.shape(hypotheses)[0] // ops.shape(image_rows)[0]
-    return ops.repeat(image_rows, times, axis=0)
+    count = ops.shape(hypotheses)[0]
+    # In a compiled graph this is far smaller than `ops.repeat`.
+    owners = ops.arange(count, dtype="int32") // (count // ops.shape(image_rows)[0])
+    return ops.take(image_rows, owners, axis=0)
 
 
 def dense(units: int, num_inputs: int, activation: str | None = None, **options: Any) -> keras.layers.Dense:

@@ -69,12 +69,9 @@ class LstmCell(keras.layers.Layer):
         """Compute h' and [h', c'], float32 [B, U] each, from inputs x and states [h, c]."""
         hidden, cell = states
         gates = inputs + ops.matmul(hidden, self.W)
-        units = self.units
-        sigmoids = ops.sigmoid(gates[:, : 3 * units])  # one call for three gates is faster
-        i = sigmoids[:, :units]
-        f = sigmoids[:, units : 2 * units]
-        o = sigmoids[:, 2 * units :]
-        g = ops.tanh(gates[:, 3 * units :])
+        gates, g = ops.split(gates, [3 * self.units], axis=-1)
+        i, f, o = ops.split(ops.sigmoid(gates), 3, axis=-1)  # one call for three gates is faster
+        g = ops.tanh(g)
         cell = f * cell + i * g
         hidden = o * ops.tanh(cell) if self.output_tanh else o * cell
         return hidden, [hidden, cell]
