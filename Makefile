@@ -1,6 +1,14 @@
 # `make` lists the targets. Every target makes what it needs first, the environment included.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# Names that the user gives reach make and the shell, which would run what they hold; PHOTOS alone is quoted.
+MARKS := $$ ` ' " \ ; & | < > ( ) { } * ? \# !
+GIVEN := F8K COCO OSIE PACS ENTITIES MORE RUNS VISLANG_WEIGHTS SEEDS BACKBONE VLM_BACKBONE PACS_BACKBONE PROPOSALS \
+  RANKER CAPTIONER ALIGNER VLM CLASSIFIER
+$(foreach name,$(GIVEN),$(if $(filter command environment,$(origin $(name))),$(foreach mark,$(MARKS),$(if \
+  $(findstring $(mark),$(value $(name))),$(error $(name) holds $(mark), expected a name without it)))))
+override PHOTOS := $(value PHOTOS)
+quoted = '$(subst ','\'',$(1))'
 PYTHON ?= python3
 PY := .venv/bin/python
 F8K ?= data/flickr8k
@@ -8,7 +16,6 @@ BACKBONE ?= efficientnet_lite0
 RANKER ?= best
 CAPTIONER ?= best
 ALIGNER ?= best
-PHOTOS ?=
 # Photographs with captions_train.json and captions_dev.json, uncaptioned.txt and captions_text_only.txt; may be empty.
 COCO ?= $(wildcard $(F8K)/../coco)
 MORE ?= $(wildcard $(F8K)/../pacs)
@@ -101,7 +108,7 @@ doctor: install ## check the installation and print what fixes each problem
 	$(PY) -m app.doctor --data $(F8K)
 
 demo: install ## all abilities of the bundled models on one page, in a minute; PHOTOS=DIR: captions and search of your folder
-	$(if $(PHOTOS),$(PY) -m app.album --images "$(patsubst ~/%,$(HOME)/%,$(PHOTOS))" --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m app.demo --out $(RUNS)/demo/index.html)
+	$(if $(PHOTOS),$(PY) -m app.album --images $(call quoted,$(patsubst ~/%,$(HOME)/%,$(PHOTOS))) --out $(RUNS)/demo/photos.html || test $$? = 3,$(PY) -m app.demo --out $(RUNS)/demo/index.html)
 
 demo-train: install ## train everything on scenes that it draws, and make pages and drawings: 8 minutes, no data
 	$(PY) -m app.demo_train --out $(RUNS)/demo-train

@@ -16,6 +16,7 @@ EXTRAS = {
     "lite": LARGER_LITE,
     "regions": ["opencv-contrib-python-headless>=4.10"],
     "video": ["av>=14"],
+    "heic": ["pillow-heif>=1"],  # images of phones
     "demo": ["scikit-image>=0.24"],  # photographs for `vislang demo`
     "peers": ["pysaliency==0.2.22"],  # compared with in tests; needs a C compiler, so that dev does without
     "dev": [
@@ -73,7 +74,7 @@ setup(
         "h5py>=3.12",
         "nltk>=3.9.1",
         "pycocoevalcap>=1.2",
-        "pillow>=11",
+        "pillow>=11.3",  # the first whose wheels read AVIF
         "tqdm>=4.66",
         "packaging>=23",
         "matplotlib>=3.9",

@@ -16,6 +16,7 @@ from vislang.core.cli import (
     add_strict,
     command_parser,
     print_skipped,
+    printable,
     progress_is_shown,
     run_command,
     shown_name,
@@ -73,7 +74,7 @@ def write_album(args: argparse.Namespace) -> int:
     scores = word_scores(ranker, encoded.vectors)
     page = captions_page(title, tags, images, reasons, side=side, scores=scores, command="app.album")
     page.write(args.out)
-    print(f"{len(images)} images, {len(skipped)} left out; open in a browser:\n  {args.out.resolve()}")
+    print(f"{len(images)} images, {len(skipped)} left out; open in a browser:\n  {printable(str(args.out.resolve()))}")
     return SKIPPED_SOME if skipped else DONE
 
 

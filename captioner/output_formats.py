@@ -2,19 +2,19 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.metrics.captions.coco_files import coco_image_id
-from vislang.core.cli import shown_name
+from vislang.core.cli import json_line, printable, shown_name
 
 if TYPE_CHECKING:
     from captioner.inference import Caption
 
 END_MARK = "<end>"
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _UNSURE = "(unsure)"  # after captions that are not trusted
 
 
@@ -41,11 +41,6 @@ def image_id(path: Path) -> int | str:
     return coco_image_id(shown_name(path.name))
 
 
-def one_line(text: str) -> str:
-    """Escape line breaks, tabs and other invisible characters."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown_name(text))
-
-
 def text_lines(image: Captioned, explain: bool) -> list[str]:
     """Return `path<TAB>caption`; several captions on lines of their own, after their log-probabilities.
 
@@ -55,9 +50,9 @@ def text_lines(image: Captioned, explain: bool) -> list[str]:
     lines = []
     if len(image.captions) > 1:
         indent = " " * 10
-        lines.append(one_line(image.name))
+        lines.append(printable(image.name))
     for caption in image.captions:
-        columns = [one_line(image.name), caption.text]
+        columns = [printable(image.name), printable(caption.text)]
         if caption.trusted is False:
             columns.append(_UNSURE)
         if indent:
@@ -66,7 +61,7 @@ def text_lines(image: Captioned, explain: bool) -> list[str]:
         if explain:
             if caption.confidence is not None:
                 lines.append(f"{indent}  {confidence_words(caption.confidence, caption.trusted)}")
-            lines.append(f"{indent}  {_words_line(caption)}")
+            lines.append(f"{indent}  {printable(_words_line(caption))}")
     return lines
 
 
@@ -98,7 +93,7 @@ def json_row(image: Captioned, explain: bool) -> dict[str, Any]:
 
 def json_lines(image: Captioned, explain: bool) -> list[str]:
     """Return one line of JSON, the `json_row`."""
-    return [json.dumps(json_row(image, explain), ensure_ascii=False, allow_nan=False)]
+    return [json_line(json_row(image, explain))]
 
 
 def csv_lines(image: Captioned, explain: bool) -> list[str]:
@@ -108,9 +103,10 @@ def csv_lines(image: Captioned, explain: bool) -> list[str]:
         confidence = ""
         if caption.confidence is not None:
             confidence = f"{caption.confidence:.6f}"
-        row = [image.name, rank, f"{caption.log_prob:.6f}", confidence, caption.trusted, caption.text]
+        numbers = [rank, f"{caption.log_prob:.6f}", confidence, caption.trusted]
+        row = [_text_cell(image.name), *numbers, _text_cell(caption.text)]
         if explain:
-            row.append(_words_line(caption))
+            row.append(_text_cell(_words_line(caption)))
         lines.append(_csv_line(row))
     return lines
 
@@ -132,6 +128,13 @@ LINES: dict[str, Callable[[Captioned, bool], list[str]]] = {
 
 def _words_line(caption: "Caption") -> str:
     return "  ".join(f"{word} {probability:.3f}" for word, probability in word_probabilities(caption))
+
+
+def _text_cell(text: str) -> str:
+    """Return text for a cell: after an apostrophe where a spreadsheet would take it for a formula."""
+    if text.startswith(_FORMULA_STARTS):
+        return f"'{text}"
+    return text
 
 
 def _csv_line(row: Sequence[Any]) -> str:

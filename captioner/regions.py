@@ -108,10 +108,10 @@ def write_drawing(path: Path, image: Path, found: list[Any]) -> None:
 
 def print_regions(image: Path, found: list[Any]) -> None:
     """Print a line for each region: its box in % of the sides, and its text."""
-    print(cli.shown_name(str(image)))
+    print(cli.printable(str(image)))
     for region in found:
         left, top, right, bottom = (round(100 * edge) for edge in region.box)
-        print(f"  {left:3d} {top:3d} {right:3d} {bottom:3d}  {region.text}")
+        print(f"  {left:3d} {top:3d} {right:3d} {bottom:3d}  {cli.printable(region.text)}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from vislang.core.cli import printable
 from vislang.core.errors import DataError
 
 SPLITS = ("train", "dev", "test", "restval", "unused")
@@ -76,7 +77,7 @@ def with_features(records: tuple[ImageRecord, ...], cache: Any) -> tuple[ImageRe
     first = next(record.image_id for record in records if record.image_id not in cached)
     others = len(records) - len(kept) - 1
     more = f" and {others} more" if others else ""
-    print(f"left out of training: {first}{more}, not in {cache.path}", file=sys.stderr)
+    print(f"left out of training: {printable(first)}{more}, not in {printable(str(cache.path))}", file=sys.stderr)
     return kept
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vislang.core.cli import DONE, command_parser, run_command
+from vislang.core.cli import DONE, command_parser, print_written, run_command
 
 if TYPE_CHECKING:
     from datasets.captions.human_judgements import Judged
@@ -55,7 +55,7 @@ def measure(args: argparse.Namespace) -> int:
         tokenizer=scores[EXPERT].tokenizer,
         skipped=scores[EXPERT].skipped,
     )
-    print(f"wrote {write_result(args.out, result)}", file=sys.stderr)
+    print_written(write_result(args.out, result))
     if args.json:
         print(json.dumps(result.to_json(), indent=1))
     else:

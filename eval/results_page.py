@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vislang.core.cli import DONE, command_parser, run_command
+from vislang.core.cli import DONE, command_parser, print_written, run_command
 
 if TYPE_CHECKING:
     from eval.results.result import Result
@@ -40,7 +40,7 @@ def write_results_page(args: argparse.Namespace) -> int:
 
     folder = Path(os.path.relpath(args.results, args.out.parent)).as_posix()
     write_text(args.out, results_page(args.results, f"{folder}/"))
-    print(f"wrote {args.out}", file=sys.stderr)
+    print_written(args.out)
     return DONE
 
 

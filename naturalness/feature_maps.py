@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from vislang.backbones.registry import load_backbone
+from vislang.backbones.registry import load_backbone, require_keras
 from vislang.backbones.resize import at_input_size
 from vislang.core.errors import ConfigError, unknown_name
 
@@ -50,9 +50,8 @@ class FrozenLayers:
         mirrored: int = 0,
         weights: Any = None,
     ):
+        require_keras(backbone)
         self.loaded = load_backbone(backbone, weights=weights)
-        if self.loaded.model is None:
-            raise ConfigError(f"backbone {backbone} is no Keras network whose layers can be reached; choose another")
         self.layers = tuple(layers)
         network = at_input_size(backbone, self.loaded.model, None)
         outputs = [network.input if layer == DATA else _layer_output(backbone, network, layer) for layer in layers]

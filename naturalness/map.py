@@ -81,7 +81,7 @@ def map_images(args: argparse.Namespace) -> int:
         cli.print_json({"images": rows, "skipped": cli.skipped_rows(images.skipped)})
     else:
         for score, name in scores:
-            print(f"{score:+.3f}  {name}")
+            print(f"{score:+.3f}  {cli.printable(name)}")
     return images.exit_code
 
 

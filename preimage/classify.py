@@ -10,8 +10,8 @@ import argparse
 import sys
 from dataclasses import asdict
 
-from preimage.cli import add_labels, network_and_images, network_parser, print_json, progress_bar, report_skipped
-from vislang.core.cli import CommandParser, run_command, shown_name, skipped_rows
+from preimage.cli import add_labels, network_and_images, network_parser, progress_bar, report_skipped
+from vislang.core.cli import CommandParser, print_json, printable, run_command, shown_name, skipped_rows
 
 
 def build_parser() -> CommandParser:
@@ -46,10 +46,10 @@ def classify(args: argparse.Namespace) -> int:
     skipped = [*missing, *found.skipped]
     images = []
     for name, classes in zip(found.names, found.labels, strict=True):
-        lines = [shown_name(name)]
+        lines = [printable(name)]
         rows = []
         for label in classes:
-            lines.append(f"  {label.probability:.3f}  {label.name}")
+            lines.append(f"  {label.probability:.3f}  {printable(label.name)}")
             rows.append({**asdict(label), "probability": round(label.probability, 6)})
         images.append({"name": shown_name(name), "classes": rows})
         if not args.json:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,10 @@ from vislang.core.cli import (
     add_preset,
     add_strict,
     command_parser,
+    print_json,
     print_skipped,
     print_written,
+    printable,
     progress_is_shown,
     shown_name,
     skipped_rows,
@@ -250,15 +251,10 @@ def report_measures(
             rows.append({"name": shown_name(name), **rounded})
         else:
             shown = [f"{measure} {value:.4g}" for measure, value in values.items()]
-            print(f"{shown_name(name)}: {', '.join(shown)}")
+            print(f"{printable(name)}: {', '.join(shown)}")
     if args.json:
         print_json({**facts, "images": rows, "skipped": skipped_rows(skipped)})
     return report_skipped(skipped)
-
-
-def print_json(document: dict[str, Any]) -> None:
-    """Print a JSON document on one line."""
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
 
 
 def report_skipped(skipped: Sequence[Any]) -> int:

@@ -163,13 +163,13 @@ def explain_one_video(args: argparse.Namespace) -> int:
     from vislang.images.video import survey
 
     if not args.video.is_file():
-        raise DataError(f"{cli.shown_name(str(args.video))}: no such file, expected a video")
+        raise DataError(f"{args.video}: no such file, expected a video")
     drawing = optional_drawings(args, [args.video], "_words.mp4")[args.video]
     model = loaded_model(args)
     facts = survey(args.video)
     fps = _FPS if args.fps is None else args.fps
     if facts.cut:
-        print(f"{cli.shown_name(str(args.video))} {facts.cut}; only the part before is explained", file=sys.stderr)
+        print(f"{cli.printable(str(args.video))} {facts.cut}; only the part before is explained", file=sys.stderr)
     options = ReadingOptions(weights=args.weights, progress=cli.progress_is_shown())
     found = explain_video(model, args.video, args.sentence, fps=fps, method=args.method, options=options)
     if drawing is not None:
@@ -227,14 +227,16 @@ def print_words(source: Path, found: Any) -> None:
     from eval.metrics.pointing_game import peak
 
     origin = "the model's caption" if found.written else "given"
-    print(f"{cli.shown_name(str(source))}, {origin}: {' '.join(found.words)}")
+    print(f"{cli.printable(str(source))}, {origin}: {cli.printable(' '.join(found.words))}")
     left, top, right, bottom = found.seen
     is_video = len(found.maps) > 1
     print("  word              x %  y %" + ("      at" if is_video else "") + "  evidence")
     for index, word in enumerate(found.words):
         frame = int(found.maps[:, index].max(axis=(1, 2)).argmax())
         x, y = peak(found.maps[frame, index])
-        line = f"  {word:16}{100 * (left + x * (right - left)):5.0f}{100 * (top + y * (bottom - top)):5.0f}"
+        x_percent = 100 * (left + x * (right - left))
+        y_percent = 100 * (top + y * (bottom - top))
+        line = f"  {cli.printable(word):16}{x_percent:5.0f}{y_percent:5.0f}"
         if is_video:
             line += f"  {found.seconds[frame]:5.1f} s"
         line += f"  {found.evidence[index]:+.1f}"

@@ -204,6 +204,26 @@ def test_make_looks_for_photographs_where_the_reader_does():
     assert set(folders.split()) == set(FLICKR8K.images)
 
 
+@pytest.mark.parametrize("name", ["F8K", "COCO", "RUNS", "VISLANG_WEIGHTS", "SEEDS", "PHOTOS"])
+@pytest.mark.parametrize(
+    "attack", ["a;touch {}", "$(shell touch {})", "`touch {}`", "a$(touch {})", "'\"; touch {}; '\""]
+)
+def test_names_given_to_make_are_not_run(name, attack, tmp_path):
+    """make or the shell would run them; PHOTOS may hold any character."""
+    mark = tmp_path / "was-run"
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(shutil.which("echo"))
+    (tmp_path / "setup.py").touch()
+    (tmp_path / ".venv" / ".installed").touch()
+    words = ["make", "-s", "-f", str(ROOT / "Makefile"), "demo", f"{name}={attack.format(mark)}"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert not mark.exists()
+    if name == "PHOTOS":
+        assert f"--images {attack.format(mark)} --out" in done.stdout
+    else:
+        assert f"{name} holds " in done.stderr
+
+
 @pytest.mark.parametrize("folders", [[], ["COCO=data/coco", "ENTITIES=data/entities", "OSIE=data/osie"]])
 @pytest.mark.parametrize("target", ["train-f8k", "train-everyday", "pretrained"])
 def test_commands_of_the_makefile_parse(target, folders):

@@ -98,7 +98,7 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
     for one in encoded.skipped:
         cli.print_skipped(one.reason)
     for row in found:
-        print(f"{row['score']:.3f}\t{row['image']}")
+        print(f"{row['score']:.3f}\t{cli.printable(row['image'])}")
     if not found:
         print(f"{len(encoded)} images are indexed; search them with --text or --like")
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -18,7 +17,7 @@ from eval.metrics.captions.score import Captions, CaptionScores, References, sco
 from eval.results.kinds import OF_REFERENCES, CaptionComparison, CaptionFileResult
 from eval.results.result import write_result
 from eval.tables.captions import percent, percent_intervals
-from vislang.core.cli import DONE
+from vislang.core.cli import DONE, print_written
 from vislang.core.errors import ConfigError, ToolkitError
 from vislang.core.files import require_writable_folder
 
@@ -56,7 +55,7 @@ def score_file(args: argparse.Namespace) -> int:
         print(json.dumps(replace(result, per_image={}).to_json(), indent=1))
     else:
         print(score_table(result))
-    print(f"wrote {path}", file=sys.stderr)
+    print_written(path)
     if trouble is not None:
         raise trouble
     return DONE

@@ -18,7 +18,7 @@ from eval.tasks.split import resolve_models
 from preimage.networks.class_labels import classify_images
 from preimage.networks.loading import load_network
 from vislang.backbones.weights import fingerprint
-from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown
+from vislang.core.cli import DONE, SKIPPED_SOME, print_skipped, progress_is_shown
 from vislang.core.errors import DataError, EvalError
 from vislang.core.files import require_writable_folder
 from vislang.training.checkpoints import read_settings
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     records = [record for record in records if record.image_id not in skipped]
     report(args, [_result(args, name, row, records) for name, row in group_by_row(runs, args.name).items()])
     for image_id, reason in list(skipped.items())[:5]:
-        print(f"left out: {image_id}: {reason}", file=sys.stderr)
+        print_skipped(f"{image_id}: {reason}")
     if skipped:
         return SKIPPED_SOME
     return DONE

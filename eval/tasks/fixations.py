@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +27,7 @@ from eval.results.result import Row
 from eval.tables.fixations import OBSERVERS, ScoredImages, fixation_result
 from eval.tasks.output import report, write_page
 from eval.tasks.saliency_maps import MapMethod, baseline_methods, find_methods
-from vislang.core.cli import DONE, SKIPPED_SOME, progress_is_shown
+from vislang.core.cli import DONE, SKIPPED_SOME, print_skipped, progress_is_shown
 from vislang.core.errors import ConfigError, ToolkitError
 from vislang.core.files import require_writable_folder
 from vislang.core.seeds import stream
@@ -190,9 +189,9 @@ def report_skipped(files: Sequence[tuple[str, str]], scores: Mapping[str, Fixati
     for name, one in scores.items():
         missing.extend((f"{name}, {image}", reason) for image, reason in one.skipped)
     for name, reason in missing[:5]:
-        print(f"left out: {name}: {reason}", file=sys.stderr)
+        print_skipped(f"{name}: {reason}")
     if len(missing) > 5:
-        print(f"left out: {len(missing) - 5} more", file=sys.stderr)
+        print_skipped(f"{len(missing) - 5} more")
     if missing:
         return SKIPPED_SOME
     return DONE

@@ -96,7 +96,7 @@ def read_map(path: Path) -> np.ndarray:
         if path.suffix == ".npy":
             scores = np.load(path, allow_pickle=False).squeeze()
         else:
-            with Image.open(path) as image:
+            with Image.open(path, formats=["PNG"]) as image:
                 if image.mode not in ("L", "F") and not image.mode.startswith("I"):
                     scores = np.asarray(image.convert("RGB"), np.float64)
                 else:

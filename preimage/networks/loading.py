@@ -42,16 +42,15 @@ def load_network(
     if name.startswith("caffe:") or name.endswith(".prototxt"):
         return _load_caffe(name, weights, size, preprocessing)
     from preimage.networks.network import Network
-    from vislang.backbones.registry import BACKBONES, load_backbone
+    from vislang.backbones.registry import BACKBONES, load_backbone, require_keras
     from vislang.training.checkpoints import CONFIG
 
     if size is not None and preprocessing is not None and size != find_preprocessing(preprocessing).size:
         raise ConfigError(f"got size {size} and preprocessing {preprocessing}, which says another; give one of them")
     if name not in BACKBONES and (Path(name) / CONFIG).is_file():
         return _load_trained(name, weights, size, preprocessing)
+    require_keras(name)
     backbone: Any = load_backbone(name, weights=weights, preprocessing=preprocessing if size is None else str(size))
-    if backbone.model is None:
-        raise ConfigError(f"{name} is no Keras model, so it has no gradients; give a .keras file or a name")
     aliases = {layer: backbone.keras_layer(layer) for layer in backbone.layers}
     return Network(name, backbone.model, backbone.preprocessing, aliases)
 

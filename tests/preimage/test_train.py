@@ -171,7 +171,7 @@ def test_a_broken_image_is_left_out_and_reported(pacs, tmp_path, capsys):
     broken.path.write_text("no picture")
     assert train.main(arguments(data, tmp_path / "run", *SCRATCH, "updates=2", more=["--json"])) == 3
     printed = capsys.readouterr()
-    assert f"skipped: {broken.image_id}" in printed.err
+    assert f"skipped {broken.image_id}" in printed.err
     assert json.loads(printed.out)["images"] == 9
     assert broken.image_id not in json.loads((tmp_path / "run" / "config.json").read_text())["images"]["train"]
 

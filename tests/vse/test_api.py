@@ -310,9 +310,12 @@ def test_hostile_and_damaged_releases_are_refused_without_running_anything(tmp_p
     dictionary, options = (path.with_name(path.name + end) for end in (".dictionary.pkl", ".pkl"))
     good = options.read_bytes()
     options.write_bytes(pickle.dumps({"encoder": Hostile()}))
-    with pytest.raises(CheckpointError, match=r"refused: it names posix.system"):
+    with pytest.raises(CheckpointError, match=r"refused: its pickle names posix.system"):
         vse.load_model(path)
-    for content, message in [(b"", "refused"), (pickle.dumps([1]), "holds a list"), (good[:-9], "refused")]:
+    large_memo = b"\x80\x02Nr\xff\xff\xff\x7f."  # for which the unpickler in C allocates 4 GB
+    large_array = b"\x80\x05\x96" + (2**34).to_bytes(8, "little") + b"x."
+    refusals = [(b"", "refused"), (pickle.dumps([1]), "holds a list"), (good[:-9], "refused")]
+    for content, message in [*refusals, (large_memo, "holds a NoneType"), (large_array, "refused")]:
         options.write_bytes(content)
         with pytest.raises(CheckpointError, match=message):
             vse.load_model(path)
@@ -334,6 +337,19 @@ def test_hostile_and_damaged_releases_are_refused_without_running_anything(tmp_p
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(CheckpointError, match="cannot be read"):
         vse.load_model(path)
+
+
+def test_results_with_terminal_escapes_in_names_are_printed_safely(tmp_path, capsys):
+    args = search.build_parser().parse_args(["--images", str(tmp_path), "--text", "a dog"])
+    name = "\x1b]0;title\x07\x9b2J.png"
+    search.show(args, EncodedImages(np.ones((1, 2), np.float32), [name]), [{"image": name, "score": 1.0}])
+    args.json = True
+    search.show(args, EncodedImages(np.ones((1, 2), np.float32), [name]), [{"image": name, "score": 1.0}])
+    shown = capsys.readouterr().out
+    text, document = shown.splitlines()
+    assert text == "1.000\t\\x1b]0;title\\x07\\x9b2J.png"
+    assert document.isprintable()
+    assert json.loads(document)["results"][0]["image"] == name
 
 
 def test_the_page_of_a_search_names_files_shortly(tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -174,7 +175,7 @@ def load_backbone(name: str, *, weights: str | Path | None = None, preprocessing
 
     Args:
         name: a name in BACKBONES; "hub:HANDLE" or "hub:FOLDER"; or the path of a .keras, .h5 or .tflite
-            file or of a SavedModel folder. A SavedModel is a program: load only those you trust.
+            file or of a SavedModel folder. What `is_program` holds for is run: load only those you trust.
         weights: a weights file; None: VISLANG_WEIGHTS is searched, then Keras downloads. "random": fixed random
             numbers, for tests and timing only.
         preprocessing: a name other than the backbone's own, such as "squash-320-tf/v1", or a size such as "320".
@@ -192,6 +193,41 @@ def load_backbone(name: str, *, weights: str | Path | None = None, preprocessing
     if weights is not None:
         raise ConfigError(f"weights go with a backbone of the table, got {name!r}; expected: {', '.join(BACKBONES)}")
     return _load_foreign(name, preprocessing)
+
+
+def is_program(name: str) -> bool:
+    """Return whether a backbone is a SavedModel or TF-Hub module, which may compute, read and write anything."""
+    return name not in BACKBONES and (name.startswith("hub:") or Path(name).is_dir())
+
+
+def load_backbone_of_model(
+    name: str, *, weights: str | Path | None = None, preprocessing: str | None = None
+) -> LoadedBackbone:
+    """Load the frozen CNN that a checkpoint names.
+
+    Args and errors are those of `load_backbone`, but a program is only run where the user names it, too, as `weights`.
+
+    Raises:
+        ConfigError: a program that the user did not name.
+    """
+    if not is_program(name):
+        return load_backbone(name, weights=weights, preprocessing=preprocessing)
+    if str(weights) != name:
+        raise ConfigError(
+            f"the model reads features of {name}, a program that its checkpoint names and that is not run unasked;"
+            f" if you trust it: --weights {shlex.quote(name)}"
+        )
+    return load_backbone(name, preprocessing=preprocessing)
+
+
+def require_keras(name: str) -> None:
+    """Refuse a backbone that has no layers to reach, before it is loaded.
+
+    Raises:
+        ConfigError: it is a program or a TFLite file.
+    """
+    if name not in BACKBONES and (is_program(name) or name.endswith(".tflite")):
+        raise ConfigError(f"{name} is no Keras model, whose layers can be reached; give a .keras file or a name")
 
 
 def _load_row(
@@ -257,7 +293,7 @@ def _present_layers(name: str, row: Backbone, model: Any, side: int) -> dict[str
 def _load_foreign(name: str, preprocessing: str | None) -> LoadedBackbone:
     chosen: Preprocessing | None = find_preprocessing(preprocessing) if preprocessing else None
     path = Path(name)
-    if name.startswith("hub:"):
+    if is_program(name) and (chosen is not None or name.startswith("hub:")):
         from vislang.backbones.saved_model import load_saved_model
 
         return load_saved_model(name, chosen)
@@ -265,10 +301,6 @@ def _load_foreign(name: str, preprocessing: str | None) -> LoadedBackbone:
         raise unknown_name("backbone", name, BACKBONES, "or a file, a folder, hub:HANDLE; see --list")
     if chosen is None:
         raise ConfigError(f"unknown preprocessing for {name}; pass --preprocessing, such as squash-224-tf/v1")
-    if path.is_dir():
-        from vislang.backbones.saved_model import load_saved_model
-
-        return load_saved_model(name, chosen)
     if path.suffix == ".tflite":
         from vislang.backbones.saved_model import load_tflite
 

@@ -68,6 +68,8 @@ def load_saved_model(place: str, preprocessing: Preprocessing | None) -> LoadedB
     """
     try:
         module = load_module(place)
+    except DataError:
+        raise
     except Exception as error:  # urllib, TensorFlow and the hub each raise their own
         next_step = "expected a folder with saved_model.pb"
         if place.startswith("hub:"):
@@ -88,15 +90,22 @@ def load_saved_model(place: str, preprocessing: Preprocessing | None) -> LoadedB
 
 
 def load_module(place: str) -> Any:
-    """Load a SavedModel folder, "hub:FOLDER" or "hub:HANDLE" as a TensorFlow module; errors are the libraries' own."""
+    """Load a SavedModel folder, "hub:FOLDER" or "hub:HANDLE" as a TensorFlow module.
+
+    Raises:
+        DataError: the handle is an address of another protocol than https; other errors are the libraries' own.
+    """
+    handle = place.removeprefix("hub:")
+    if "://" in handle and not handle.startswith("https://"):
+        raise DataError(f"{place}: got an address that others can change on the way, expected https://")
     import tensorflow as tf
 
-    if not place.startswith("hub:"):
+    if handle == place:
         return tf.saved_model.load(place)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tensorflow-hub still imports pkg_resources, which complains each time
         import tensorflow_hub
-    return tensorflow_hub.load(place.removeprefix("hub:"))
+    return tensorflow_hub.load(handle)
 
 
 def module_call(place: str, module: Any) -> tuple[Call, Any, Any]:

@@ -1,9 +1,7 @@
 """PyTorch state dicts without PyTorch: a reader that builds tensors and nothing else, whatever the file asks for."""
 
 import io
-import pickle
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vislang.core.errors import DataError
+from vislang.core.plain_pickle import PlainUnpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # of `torch.save` before version 1.6
 LEGACY_PROTOCOL = 1001
@@ -77,18 +76,15 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path}: not a PyTorch state dict that can be read safely: {reason}") from error
 
 
-# The unpickler in Python, since that in C allocates memory for any number that a file gives as the place of an object.
-class _TensorUnpickler(pickle._Unpickler):  # type: ignore[name-defined]  # noqa: SLF001
-    """Unpickle plain values, ordered dictionaries and descriptions of tensors."""
+class _TensorUnpickler(PlainUnpickler):
+    """Unpickle plain data and descriptions of tensors."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _rebuild
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
-        raise DataError(f"its pickle names {module}.{name}, expected tensors and ordered dictionaries alone")
+        return super().find_class(module, name)
 
     def persistent_load(self, identity: Any) -> _Storage:
         kind, dtype, key, _, length = identity[:5]

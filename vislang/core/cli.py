@@ -34,13 +34,13 @@ def run_command(body: Callable[[], int]) -> int:
     try:
         return body()
     except ToolkitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return USER_ERROR
     except (ImportError, AttributeError) as error:
         message = _foreign_package(error)
         if not message:
             raise
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
@@ -73,8 +73,16 @@ def progress_is_shown() -> bool:
 
 
 def shown_name(name: str) -> str:
-    """Return a file name as text that can be printed and stored, whatever bytes it is made of."""
+    """Return a file name as text that can be stored in JSON and pages, whatever bytes it is made of."""
     return os.fsencode(name).decode("utf-8", "replace")
+
+
+def printable(text: str) -> str:
+    """Return a file name, or text with one, safe to print: line breaks and control characters are escaped.
+
+    A terminal would obey those in the name of a file from elsewhere.
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown_name(text))
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -82,7 +90,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
-        self.exit(USER_ERROR, f"error: {message}; see {self.prog} --help\n")
+        self.exit(USER_ERROR, f"error: {printable(message)}; see {self.prog} --help\n")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse the command line, by default that of the process."""
@@ -162,7 +170,10 @@ def add_models(parser: Options, help: str) -> None:  # noqa: A002
 def add_weights(parser: Options) -> None:
     """Add `--weights`, the file with the backbone's weights: `args.weights`, a str or None."""
     parser.add_argument(
-        "--weights", metavar="FILE", help="weights of the backbone (default: VISLANG_WEIGHTS, then a download)"
+        "--weights",
+        metavar="FILE",
+        help="weights of the backbone (default: VISLANG_WEIGHTS, then a"
+        " download); of a model on a SavedModel or hub:HANDLE, its name again, which permits to run it",
     )
 
 
@@ -253,12 +264,12 @@ def add_json(parser: Options) -> None:
 
 def print_written(path: Path) -> None:
     """Print on stderr that a file was written."""
-    print(f"wrote {shown_name(str(path))}", file=sys.stderr)
+    print(f"wrote {printable(str(path))}", file=sys.stderr)
 
 
 def print_skipped(reason: str) -> None:
     """Print on stderr, in one line, why an input was skipped."""
-    print(f"skipped {shown_name(' '.join(reason.split()))}", file=sys.stderr)
+    print(f"skipped {printable(' '.join(reason.split()))}", file=sys.stderr)
 
 
 def print_some_skipped(reasons: Sequence[str]) -> None:
@@ -274,9 +285,17 @@ def skipped_rows(skipped: Iterable[Any]) -> list[dict[str, str]]:
     return [{"image": shown_name(one.source), "reason": shown_name(one.reason)} for one in skipped]
 
 
+def json_line(document: Any) -> str:
+    """Return a JSON document as one line that is safe to print: the characters that `printable` escapes are escaped."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+
+
 def print_json(document: Any) -> None:
     """Print a JSON document on one line."""
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    print(json_line(document))
 
 
 def add_fields(parser: Options, kind: Any, names: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.registry import load_backbone
-from vislang.core.cli import DEFAULT_BACKBONE
+from vislang.core.cli import DEFAULT_BACKBONE, printable
 from vislang.core.errors import DataError
 from vislang.features.cache.reader import CacheWriter, FeatureKey, feature_key, open_cache
 from vislang.features.pipeline import FeatureBatch, encode_batches, encode_images
@@ -247,7 +247,10 @@ def write_rows(
     names = list(files)
     with CacheWriter(path, keys, {**job, "files": _stamps(files)}) as writer:
         if writer.is_restarted:
-            print(f"{path}: starting again, {unit}s or options changed since the interrupted run", file=sys.stderr)
+            print(
+                f"{printable(str(path))}: starting again, {unit}s or options changed since the interrupted run",
+                file=sys.stderr,
+            )
         first = writer.done
         with tqdm(total=len(names), initial=first, unit=unit, disable=not progress) as bar:
             for batch in encode([files[name] for name in names[first:]]):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.feature_name import FeatureName
-from vislang.backbones.registry import load_backbone
+from vislang.backbones.registry import load_backbone_of_model
 from vislang.core.errors import DataError
 from vislang.features.pipeline import FeatureBatch, encode_batches
 from vislang.features.reading_options import ReadingOptions
@@ -86,7 +86,7 @@ def given_features(images: Any, layers: Sequence[str]) -> dict[str, np.ndarray] 
 
 @functools.lru_cache(maxsize=4)
 def _backbone(name: str, preprocessing: str | None, weights: str | Path | None) -> LoadedBackbone:
-    return load_backbone(name, preprocessing=preprocessing, weights=weights)
+    return load_backbone_of_model(name, preprocessing=preprocessing, weights=weights)
 
 
 def _check(backbone: LoadedBackbone, layers: Sequence[str], trained_on: Mapping[str, str]) -> None:

@@ -12,13 +12,25 @@ from PIL import Image
 
 from vislang.core.errors import DataError, brief
 
+try:
+    import pillow_heif
+except ImportError:
+    pillow_heif = None
+
 ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray
 
 MAX_PIXELS = 80_000_000  # a 20000x20000 PNG of 48 KB would otherwise cost 1.2 GB
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")  # a phone's MPO opens as JPEG
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"})
+# Pillow tries no other: for EPS, for one, it would run Ghostscript. A phone's MPO opens as JPEG.
+FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF"]
+if pillow_heif is not None:
+    pillow_heif.register_heif_opener()
+    FORMATS.append("HEIF")
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+)
 WHITE = (255, 255, 255, 255)
 
+_HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1")  # bytes 4 to 11 of the file
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {  # EXIF 2.3, table 6: what undoes each stored orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -98,6 +110,8 @@ def _open_bytes(name: str, source: str | os.PathLike | bytes) -> io.BytesIO:
         raise DataError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if not content:
         raise DataError(f"{name}: empty file, expected an image; fetch it again or remove it")
+    if content[4:12] in _HEIF_BRANDS and "HEIF" not in FORMATS:
+        raise DataError(f"{name}: HEIC images need pillow-heif, which is not installed; pip install pillow-heif")
     return io.BytesIO(content)
 
 

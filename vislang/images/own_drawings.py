@@ -1,16 +1,14 @@
 """The mark in every drawing that this toolkit writes, which keeps drawings out of folders of photographs."""
 
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from vislang.core.errors import DataError
+from vislang.images.folders import warn_left_out
 
 SOFTWARE = "vislang-toolkit drawing"  # the "Software" or comment of the file
 _ENDS = 4096  # bytes searched at both ends of a file: no kind of file keeps its metadata elsewhere
-
-_log = logging.getLogger(__name__)
 
 
 def is_own_drawing(path: str | os.PathLike) -> bool:
@@ -37,6 +35,5 @@ def without_own_drawings(paths: Sequence[Path], where: str | os.PathLike) -> lis
     count = len(paths) - len(kept)
     if count and not kept:
         raise DataError(f"{where}: holds only drawings of this toolkit ({count}), expected photographs; name a file")
-    if count:
-        _log.warning("%s: skipped %d drawings of this toolkit; to use one, name the file", where, count)
+    warn_left_out(where, count, "drawings of this toolkit", "to use one, name the file")
     return kept

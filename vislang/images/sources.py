@@ -12,6 +12,7 @@ from PIL import Image
 
 from vislang.core.errors import ConfigError, DataError
 from vislang.images.decode import SUFFIXES, ImageSource
+from vislang.images.folders import files_below, without_foreign_thumbnails
 from vislang.images.own_drawings import without_own_drawings
 
 
@@ -33,7 +34,8 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
 
     Args:
         where: a folder (searched to the bottom, sorted), a pattern (sorted), an image, or a text file with one path a
-            line (kept in its order). Drawings of this toolkit are left out of folders and patterns.
+            line (kept in its order). Drawings of this toolkit and thumbnails of other programs are left out of folders
+            and patterns; a warning counts them.
         root: what the paths in a text file are relative to; None: the folder of that file.
 
     Raises:
@@ -45,9 +47,11 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
         if where.suffix.lower() not in SUFFIXES:
             paths = _listed_paths(where, Path(root or where.parent))
     elif where.is_dir():
-        paths = _image_files(where.rglob("*"))
+        paths = without_foreign_thumbnails(files_below(where, SUFFIXES), where)
     elif glob.has_magic(str(where)):
-        paths = _image_files(map(Path, glob.glob(str(where), recursive=True)))
+        matching = sorted(map(Path, glob.glob(str(where), recursive=True)))
+        paths = [path for path in matching if path.suffix.lower() in SUFFIXES and path.is_file()]
+        paths = without_foreign_thumbnails(paths, where)
     else:
         raise DataError(f"{where}: no such file or folder")
     if not paths:
@@ -160,10 +164,6 @@ def _existing_files(where: str) -> list[Path]:
     if Path(where).exists():
         return _files(where)
     return list_images(where)
-
-
-def _image_files(paths: Iterable[Path]) -> list[Path]:
-    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def _listed_paths(path: Path, root: Path) -> list[Path]:

@@ -10,10 +10,16 @@ import numpy as np
 from PIL import Image
 
 from vislang.core.errors import DataError
+from vislang.images.folders import files_below, without_foreign_thumbnails
 from vislang.images.own_drawings import without_own_drawings
 
 SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".flv", ".ogv"})
 LARGEST_SIDE = 8192
+# Neither playlists nor ffconcat scripts, which open other files, and no protocol but that of local files.
+_OPENING = {
+    "format_whitelist": "mov,avi,matroska,mpeg,mpegts,mpegvideo,m4v,gif,asf,flv,ogg",
+    "protocol_whitelist": "file",
+}
 
 
 @dataclass(frozen=True)
@@ -86,12 +92,12 @@ def survey(path: str | os.PathLike) -> VideoFacts:
 
 
 def list_videos(folder: str | os.PathLike) -> list[Path]:
-    """List the videos of a folder, searched to the bottom, sorted, without drawings of this toolkit.
+    """List the videos of a folder, searched to the bottom, sorted, without drawings of this toolkit and thumbnails.
 
     Raises:
         DataError: nothing there.
     """
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    paths = without_foreign_thumbnails(files_below(folder, SUFFIXES), folder)
     if not paths:
         raise DataError(f"{folder}: holds no video, expected files ending in {', '.join(sorted(SUFFIXES))}")
     return without_own_drawings(paths, folder)
@@ -111,7 +117,7 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
     """Yield (seconds, frame); what ends the decoding too early is added to `trouble`."""
     av = require_av()
     try:
-        container = av.open(os.fspath(path))
+        container = av.open(f"file:{path}", options=_OPENING)
     except (OSError, ValueError) as error:  # FFmpeg's errors are OSErrors or ValueErrors
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: no video that can be read ({reason}); expected a file such as clip.mp4") from error

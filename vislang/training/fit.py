@@ -7,7 +7,6 @@ A run that is killed at any moment resumes exactly when the same command is give
 
 import argparse
 import json
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from vislang.core.cli import DONE, SKIPPED_SOME, chosen_config
+from vislang.core.cli import DONE, SKIPPED_SOME, chosen_config, print_skipped
 from vislang.core.config import to_json
 from vislang.core.files import require_writable_folder
 from vislang.core.seeds import seed_everything
@@ -138,9 +137,9 @@ def run_training(training: Training) -> int:
     report = training.report(fit(training))
     print(json.dumps(report.values) if training.args.json else report.text)
     for name, reason in list(report.skipped.items())[:_SHOWN]:
-        print(f"skipped: {name}: {reason}", file=sys.stderr)
+        print_skipped(f"{name}: {reason}")
     if len(report.skipped) > _SHOWN:
-        print(f"skipped: {len(report.skipped) - _SHOWN} more", file=sys.stderr)
+        print_skipped(f"{len(report.skipped) - _SHOWN} more")
     if report.skipped:
         return SKIPPED_SOME
     return DONE

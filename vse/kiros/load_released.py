@@ -1,16 +1,15 @@
 """Models released by the original ranker: a NumPy archive and two pickles, read without executing them."""
 
 import io
-import pickle
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vislang.core.config import to_json
-from vislang.core.errors import CheckpointError
+from vislang.core.errors import CheckpointError, DataError
 from vislang.core.files import UNREADABLE
+from vislang.core.plain_pickle import PlainUnpickler
 from vislang.text.vocabulary import END, UNKNOWN, Vocabulary
 from vse.config import VseConfig
 from vse.inference import TrainedRanker
@@ -23,15 +22,6 @@ _MAX_PICKLE_BYTES = 64 * 2**20
 _NEXT_STEP = (
     "expected a model saved by the original code, NAME.npz with NAME.npz.dictionary.pkl and NAME.npz.pkl beside it"
 )
-
-
-class _PlainData(pickle.Unpickler):
-    """Reads numbers, words, lists and (ordered) dictionaries; any other class is refused."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which plain data never does")
 
 
 def read_original(path: str | Path, backbone_weights: str | Path | None = None) -> TrainedRanker:
@@ -120,8 +110,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
 def _read_plain(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_PICKLE_BYTES:
-            raise pickle.UnpicklingError(f"it is larger than {_MAX_PICKLE_BYTES} bytes")
-        value = _PlainData(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+            raise DataError(f"it is larger than {_MAX_PICKLE_BYTES} bytes")
+        value = PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}; {_NEXT_STEP}") from error
     except Exception as error:  # a damaged pickle can raise nearly anything

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from vislang.backbones.registry import load_backbone
 from vislang.core.errors import ConfigError, DataError
+from vislang.features.regions.detector import DetectorProposer
 from vislang.images.preprocess import find_preprocessing
 
 PREPROCESSING = "squash-64-unit/v1"
@@ -149,3 +150,18 @@ def test_tflite_files_that_do_not_fit(tmp_path):
 def test_the_preprocessing_is_kept(tmp_path):
     backbone = load_backbone(saved(tmp_path / "net"), preprocessing=PREPROCESSING)
     assert backbone.preprocessing == find_preprocessing(PREPROCESSING)
+
+
+@pytest.mark.parametrize("place", ["hub:http://example.org/net", "hub:ftp://example.org/net", "hub:gs://net"])
+def test_modules_are_fetched_by_https_only(place, monkeypatch):
+    import tensorflow_hub
+
+    monkeypatch.setattr(tensorflow_hub, "load", never)
+    with pytest.raises(DataError, match="expected https://"):
+        load_backbone(place)
+    with pytest.raises(DataError, match="expected https://"):
+        DetectorProposer("detector", place)
+
+
+def never(*args, **options):
+    raise AssertionError(f"loads {args}")

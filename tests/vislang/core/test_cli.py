@@ -1,5 +1,6 @@
 """Options that every command shares, their errors, and the program's name."""
 
+import json
 import os
 import subprocess
 import sys
@@ -16,9 +17,15 @@ from vislang.core.cli import (
     add_settings,
     chosen_config,
     command_parser,
+    json_line,
+    print_skipped,
+    print_written,
+    printable,
     program_name,
+    run_command,
 )
 from vislang.core.config import setting
+from vislang.core.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -175,3 +182,30 @@ def test_a_training_names_a_package_of_the_users_that_hides_ours(tmp_path, files
         f"error: package datasets got {tmp_path / files[0]}, expected {ROOT / 'datasets' / '__init__.py'}: a file or"
         f" package of yours has the same name; run the command in another folder, or rename {tmp_path / files[0]}"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("dog.jpg", "dog.jpg"),
+        ("Hündin 犬.jpg", "Hündin 犬.jpg"),
+        ("\x1b]0;title\x07\x9b2J", "\\x1b]0;title\\x07\\x9b2J"),
+        ("a\nb\tc\x7f", "a\\nb\\tc\\x7f"),
+        ("gpj.\u202egod", "gpj.\\u202egod"),
+        ("b\udcff.jpg", "b\ufffd.jpg"),
+    ],
+)
+def test_terminals_never_get_control_characters_of_names(text, shown, capsys):
+    assert printable(text) == shown
+
+    def fail():
+        raise DataError(f"{text}: no such file")
+
+    assert run_command(fail) == 2
+    print_skipped(f"x{text}: damaged")
+    print_written(Path(text))
+    err = capsys.readouterr().err
+    assert err.splitlines()[0] == f"error: {shown}: no such file"
+    assert all(line.isprintable() for line in err.split("\n"))
+    assert json_line({"image": shown}).isprintable()
+    assert json.loads(json_line({"image": "\x9b\u202e\U000e0001"})) == {"image": "\x9b\u202e\U000e0001"}

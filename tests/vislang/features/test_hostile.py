@@ -166,3 +166,12 @@ def test_any_damage_gives_a_cache_or_our_error(tmp_path_factory, data):
                 cache.read(key.backbone, key.layer)
     except DataError:
         pass
+
+
+def test_a_lock_that_is_a_link_leaves_its_target_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    (tmp_path / ".c.h5.lock").symlink_to(tmp_path / "thesis.txt")
+    with pytest.raises(DataError, match=r"c.h5: its lock .*\.c\.h5\.lock cannot be opened .*; remove that file"):
+        import_rows(tmp_path / "c.h5", ["a"], np.ones((1, 4)), KEY)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    assert not (tmp_path / "c.h5").exists()

@@ -1,5 +1,6 @@
 """Many pictures to features: order, bad files, streaming; and what counts as a list of pictures."""
 
+import os
 import threading
 
 import numpy as np
@@ -138,6 +139,33 @@ def test_a_folder_is_searched_to_the_bottom(folder):
         "a.PNG", "b.jpg", "sub/c.webp", "sub/d.tiff"]  # fmt: skip
 
 
+def test_what_other_programs_left_is_skipped_and_counted(folder, caplog, monkeypatch):
+    others = ["@eaDir/b.jpg/SYNOPHOTO_THUMB_M.jpg", ".thumbnails/large/x.png", "._b.jpg", "sub/__MACOSX/y.jpeg"]
+    for name in [*others, "phone.HEIC", "old.jfif"]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    (folder / "linked").symlink_to(folder / "sub", target_is_directory=True)
+    (folder / "locked").mkdir()
+    scandir = os.scandir
+
+    def guarded(where):
+        if str(where).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(where))
+        return scandir(where)
+
+    monkeypatch.setattr(os, "scandir", guarded)  # root, which runs tests in containers, may read everything
+    found = ["a.PNG", "b.jpg", "old.jfif", "phone.HEIC", "sub/c.webp", "sub/d.tiff"]
+    assert [path.relative_to(folder).as_posix() for path in list_images(folder)] == found
+    assert [record.getMessage().removeprefix(f"{folder}: ") for record in caplog.records] == [
+        "skipped 1 linked folders; name them, too",
+        "skipped 1 folders that cannot be read; change their permissions",
+        "skipped 4 thumbnails of other programs; to use one, name the file",
+    ]
+    assert list_images(folder / "*.jpg") == [folder / "b.jpg"]
+    assert list_images(folder / others[2]) == [folder / others[2]]
+    assert len(list_images(folder / "@eaDir")) == 1, "a folder of thumbnails that is named"
+
+
 def test_patterns_lists_and_single_pictures(folder):
     assert list_images(folder / "*.jpg") == [folder / "b.jpg"]
     assert list_images(str(folder / "**" / "*.[wt]*")) == [folder / "sub/c.webp", folder / "sub/d.tiff"]
@@ -150,7 +178,7 @@ def test_places_without_pictures_are_errors(folder):
     (folder / "empty").mkdir()
     (folder / "binary.dat").write_bytes(b"\xff\xfe\x00")
     for where, message in [
-        (folder / "empty", "empty: holds no image, expected files ending in .bmp, .gif, .jpeg, .jpg"),
+        (folder / "empty", "empty: holds no image, expected files ending in .avif, .bmp, .gif, .heic"),
         (folder / "*.xyz", "holds no image"),
         (folder / "nowhere", "nowhere: no such file or folder"),
         (folder / "binary.dat", "neither an image nor a list of images in UTF-8 text"),

@@ -137,6 +137,39 @@ def test_what_is_no_video_is_said_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_a_list_of_files_called_mp4_opens_none(tmp_path):
+    write_clip(tmp_path / "private.mp4", LEVELS)
+    private = tmp_path / "private.mp4"
+    for name, text in {
+        "concat.mp4": "ffconcat version 1.0\nfile private.mp4\n",
+        "playlist.mp4": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{private}\n#EXT-X-ENDLIST\n",
+        "session.mp4": "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(DataError, match=f"{name}: no video that can be read"):
+            list(read_frames(tmp_path / name))
+    with pytest.raises(DataError, match="no video that can be read"):
+        list(read_frames(f"concat:{private}|{private}"))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("avi", "mpeg4"), ("mkv", "libx264"), ("mpg", "mpeg2video"), ("flv", "flv"), ("mov", "mpeg4")]
+)
+def test_every_usual_container_is_read(tmp_path, suffix, codec):
+    assert survey(write_mpeg(tmp_path / f"a.{suffix}", codec)).frames == 5
+
+
+def write_mpeg(path, codec):
+    """Write a clip of 5 frames at 25 frames per second, which MPEG-2 requires."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (64, 48)))))
+        container.mux(stream.encode())
+    return path
+
+
 def test_videos_are_listed_by_name(tmp_path):
     for name in ("b.mp4", "a.AVI", "notes.txt"):
         (tmp_path / name).write_bytes(b"")

@@ -137,8 +137,8 @@ def test_what_was_skipped_is_told_and_changes_the_exit_code(tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out == "1 epochs\n"
     lines = [line for line in printed.err.splitlines() if line.startswith("skipped")]
-    assert lines[0] == "skipped: 0.jpg: is no image"
-    assert lines[10:] == ["skipped: 2 more"]
+    assert lines[0] == "skipped 0.jpg: is no image"
+    assert lines[10:] == ["skipped 2 more"]
 
 
 def test_another_run_in_the_folder_is_refused_before_statistics_are_computed(tmp_path):

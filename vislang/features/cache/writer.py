@@ -247,7 +247,12 @@ def _write_layer(file: h5py.File, name: str, key: FeatureKey, rows: Any) -> None
 def _locked(path: Path) -> Iterator[None]:
     """Let one process at a time write a cache; the lock of a killed process is gone with it."""
     lock = require_writable_folder(path.parent) / f".{path.name}.lock"
-    with lock.open("w") as stream:
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        reason = f"its lock {lock} cannot be opened ({error.strerror}); remove that file"
+        raise DataError(f"{path}: {reason}") from error
+    with os.fdopen(handle, "r+b") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.path.samestat(lock.stat(), os.fstat(stream.fileno())):

@@ -19,10 +19,10 @@ from PIL import Image
 from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.feature_name import REGION_KINDS, FeatureName
 from vislang.core.boxes import areas
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError, DataError, look_up
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.regions.proposals import MOST, Proposer, choose_regions
-from vislang.features.regions.proposers import load_proposer
+from vislang.features.regions.proposers import PROPOSERS, load_proposer
 from vislang.features.regions.roi_align import roi_align
 from vislang.images.preprocess import prepare
 
@@ -73,6 +73,7 @@ def with_regions(backbone: LoadedBackbone, layers: Sequence[str], proposals: str
             f"layers are of proposals {' and '.join(sorted(kinds))}, expected one kind; extract each alone"
         )
     (kind,) = kinds
+    look_up(PROPOSERS, kind, "proposals", "where a detector is: --proposals detector:WHERE")
     if proposals is not None and proposals.partition(":")[0] != kind:
         raise ConfigError(f"proposals got {proposals!r} for layers of {kind}; name layers such as regions-{kind} alike")
     return RegionBackbone(backbone, _proposer(proposals or kind))
