@@ -244,10 +244,9 @@ CONFIGS = {
     ),
     "best": _BEST,
     "s2vt": _S2VT,
-    # For Flickr8K and COCO together; most of the COCO images have one caption, too few for a consensus.
-    "everyday": replace(_BEST, **_NO_CONSENSUS),
-    # The same for saliency.
-    "everyday-s2vt": replace(_S2VT, **_NO_CONSENSUS),
+    # For Flickr8K and COCO together.
+    "everyday": _BEST,
+    "everyday-s2vt": _S2VT,
     # The bundled model, small enough for the repository and without captions of the training data.
     "bundled": replace(
         _BEST,
