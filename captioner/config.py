@@ -97,11 +97,12 @@ class CaptionerConfig:
         0.0, at_least=0, help="hypotheses compare by log-probability / length ** length_power"
     )
     decode_words: int = setting(20, at_least=1, help="longest caption, the end mark included")
-    forbid_repeats: bool = setting(
-        False, help='no word twice in a row, no phrase twice around "and", "on", "with" or "near": "a man and a man"'
-    )
+    forbid_repeats: bool = setting(False, help="no word twice in a row")
     no_repeat_ngram: int = setting(
         0, at_least=0, help="no so many words in a row occur twice in a caption; 0: they may"
+    )
+    repetition_weight: float = setting(
+        0.0, at_least=0, help="re-ranking: penalty of each word, other than function words, that a caption repeats"
     )
     scorer_weight: float = setting(0.0, at_least=0, help="re-ranking: weight of the scorers' mean cosine")
     consensus_images: int = setting(0, at_least=0, help="re-ranking: nearest training images, by the scorers")
@@ -155,8 +156,7 @@ _BEST = CaptionerConfig(
     ensemble_size=2,
     beam=20,
     length_power=0.7,
-    forbid_repeats=True,
-    no_repeat_ngram=3,
+    repetition_weight=0.5,
     scorer_weight=4.0,
     consensus_images=20,
     consensus_weight=4.0,
@@ -295,8 +295,7 @@ CONFIGS = {
         epochs=8,
         ensemble_size=1,
         beam=5,
-        forbid_repeats=False,  # scenes hold objects that differ in one word
-        no_repeat_ngram=0,
+        repetition_weight=0.0,  # scenes hold objects that differ in one word
         decode_words=30,
         scorer_weight=0.0,
         **_NO_CONSENSUS,

@@ -16,6 +16,7 @@ _DECODING = (
     "forbid_repeats",
     "no_repeat_ngram",
     "length_power",
+    "repetition_weight",
     "scorer_weight",
     "consensus_weight",
     "groups",

@@ -14,7 +14,7 @@ from captioner.config import CaptionerConfig
 from captioner.decoding.consensus_reranking import ConsensusReranker, read_consensus_reranker
 from captioner.decoding.decoder import Decoder, Sentences
 from captioner.decoding.options import DecodeOptions
-from captioner.decoding.repetition import CONNECTIVES
+from captioner.decoding.repetition import FUNCTION_WORDS, repeated_words
 from captioner.decoding.step import IMPOSSIBLE
 from captioner.models.ensemble import Captioner
 from captioner.training.cross_entropy import encode_caption
@@ -104,6 +104,7 @@ class TrainedCaptioner(TrainedModel):
             "length_power": config.length_power,
             "forbid_repeats": config.forbid_repeats,
             "no_repeat_ngram": config.no_repeat_ngram,
+            "repetition_weight": config.repetition_weight,
             "scorer_weight": config.scorer_weight,
             "consensus_weight": config.consensus_weight,
         }
@@ -162,12 +163,12 @@ class TrainedCaptioner(TrainedModel):
             int32 [B, K, T] words, padded with the end mark, and float32 [B, K] log-probabilities, best first.
         """
         mask = ops.ones(descriptors.shape[:2], "bool")
-        connectives = tuple(self.vocabulary.encode(CONNECTIVES))
-        if not options.scorer_weight and not options.consensus_weight:
-            sentences = _decoder(self.network, options, connectives)(descriptors, mask, numbers)
+        if not any((options.repetition_weight, options.scorer_weight, options.consensus_weight)):
+            sentences = _decoder(self.network, options)(descriptors, mask, numbers)
             return sentences.words, sentences.log_probs
-        every_beam = replace(options, num=options.width or 1, scorer_weight=0.0, consensus_weight=0.0)
-        sentences = _decoder(self.network, every_beam, connectives)(descriptors, mask, numbers)
+        unweighted = {"repetition_weight": 0.0, "scorer_weight": 0.0, "consensus_weight": 0.0}
+        every_beam = replace(options, num=options.width or 1, **unweighted)
+        sentences = _decoder(self.network, every_beam)(descriptors, mask, numbers)
         scores = self._rerank_scores(descriptors, mask, sentences, options)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : options.num]
         words = np.take_along_axis(sentences.words, best[..., None], axis=1)
@@ -178,13 +179,16 @@ class TrainedCaptioner(TrainedModel):
     ) -> np.ndarray:
         """Compute the re-ranking scores of finished sentences, float64 [B, K].
 
-        They are log P / length ** length_power + scorer_weight * cosine + consensus_weight * CIDEr-D. Sentences cut at
-        the maximum length come last, in the order of decoding.
+        They are log P / length ** length_power - repetition_weight * repeated words + scorer_weight * cosine
+        + consensus_weight * CIDEr-D. Sentences cut at the maximum length come last, in the order of decoding.
         """
         words = sentences.words
         rows = until_end(words.reshape(-1, words.shape[-1]))  # [B * K, T]
         lengths = (rows != PAD).sum(axis=1).reshape(words.shape[:2])
         scores = sentences.log_probs / lengths**options.length_power
+        if options.repetition_weight:
+            repeated = repeated_words(rows, self.vocabulary.encode(FUNCTION_WORDS))
+            scores = scores - options.repetition_weight * repeated.reshape(scores.shape)
         if options.scorer_weight and self.network.scorers:
             cosines = self.network.predict_scores(descriptors, mask, ops.convert_to_tensor(rows))
             scores = scores + options.scorer_weight * np.asarray(cosines).reshape(scores.shape)
@@ -309,8 +313,8 @@ class TrainedCaptioner(TrainedModel):
 
 
 @functools.lru_cache(maxsize=8)
-def _decoder(network: Captioner, options: DecodeOptions, connectives: tuple[int, ...]) -> Decoder:
-    return Decoder(network, options, connectives)
+def _decoder(network: Captioner, options: DecodeOptions) -> Decoder:
+    return Decoder(network, options)
 
 
 def until_end(words: np.ndarray) -> np.ndarray:

@@ -56,13 +56,11 @@ class Decoder:
 
     Args:
         network: with `start` and `step`, built.
-        connectives: ids of the words that `forbid_repeats` lets join no phrase to itself.
     """
 
-    def __init__(self, network: StepModel, options: DecodeOptions | None = None, connectives: tuple[int, ...] = ()):
+    def __init__(self, network: StepModel, options: DecodeOptions | None = None):
         self.network = network
         self.options: Any = (options or DecodeOptions()).completed({})  # no field is None
-        self.connectives = connectives
         self._graph: Callable | None = None
         self._width = 0
 
@@ -111,7 +109,7 @@ class Decoder:
         options = self.options
         step = self.network.step
         memory, state = self.network.start(descriptors, mask)
-        repetition = RepetitionRules(options.forbid_repeats, options.no_repeat_ngram, self.connectives)
+        repetition = RepetitionRules(options.forbid_repeats, options.no_repeat_ngram)
         if noise is not None:
             return sample(
                 step,

@@ -13,6 +13,7 @@ _BEAMS = ("beam", "diverse")
 _METHODS_OF = {  # of the options that not every method uses
     "width": _BEAMS,
     "length_power": _BEAMS,
+    "repetition_weight": _BEAMS,
     "scorer_weight": _BEAMS,
     "consensus_weight": _BEAMS,
     "groups": ("diverse",),
@@ -27,6 +28,7 @@ _DEFAULTS = {
     "no_repeat_ngram": 0,
     "width": 5,
     "length_power": 0.0,
+    "repetition_weight": 0.0,
     "scorer_weight": 0.0,
     "consensus_weight": 0.0,
     "diversity": 0.5,
@@ -47,15 +49,16 @@ class DecodeOptions(Options):
     method: str = setting("beam", choices=METHODS, help="search for the most probable captions, or sampling")
     num: int = setting(1, at_least=1, help="captions of each image")
     max_words: int | None = setting(None, at_least=1, help="longest caption, the end mark included")
-    forbid_repeats: bool | None = setting(
-        None, help='no word twice in a row, no phrase twice around "and", "on", "with" or "near": "a man and a man"'
-    )
+    forbid_repeats: bool | None = setting(None, help="no word twice in a row")
     no_repeat_ngram: int | None = setting(
         None, at_least=0, help="no so many words in a row occur twice in a caption; 0: they may"
     )
     width: int | None = setting(None, at_least=1, help="beam, diverse: beam width, over all groups")
     length_power: float | None = setting(
         None, at_least=0, help="beam, diverse: captions compare by log-probability / length ** length_power"
+    )
+    repetition_weight: float | None = setting(
+        None, at_least=0, help="beam, diverse: re-ranking penalty of each word that a caption repeats"
     )
     scorer_weight: float | None = setting(
         None, at_least=0, help="beam, diverse: re-ranking weight of the image-text scorers' mean cosine"

@@ -3,15 +3,22 @@
 Letters: H hypotheses, V words, T steps.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from keras import ops
 
 from captioner.decoding.step import IMPOSSIBLE, Tensor
-from vislang.text.vocabulary import PAD
+from vislang.text.vocabulary import END, PAD
 
-# "side by side", "face to face" and "hand in hand" are English.
-CONNECTIVES = ("and", "near", "on", "with")
+# A caption may repeat these; of other words, every repetition counts.
+FUNCTION_WORDS = (
+    "a", "an", "the", "this", "that", "these", "those", "some", "another", "other", "each", "one", "two", "three",
+    "of", "in", "on", "at", "to", "with", "by", "for", "from", "into", "onto", "over", "under", "near", "behind",
+    "through", "around", "between", "up", "down", "out", "off", "front", "top", "next", "and", "or", "while", "as",
+    "is", "are", "be", "being", "it", "its", "his", "her", "their",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,15 +26,12 @@ class RepetitionRules:
     """Which repetitions a sentence must not hold.
 
     Attributes:
-        forbid_repeats: no word follows itself, and no phrase follows itself and a connective: neither "a a man" nor
-            "a man and a man" nor "a bike on a bike", but "a man in blue and a man in red".
+        forbid_repeats: no word follows itself.
         no_repeat_ngram: no n words in a row occur twice (Paulus et al. 2017, arXiv:1705.04304); 0: they may.
-        connectives: ids of the words that must not join a phrase to itself.
     """
 
     forbid_repeats: bool = False
     no_repeat_ngram: int = 0
-    connectives: tuple[int, ...] = ()
 
     def exclude(self, log_probs: Tensor, words: Tensor, t: Tensor | int) -> Tensor:
         """Set the float32 [H, V] log-probabilities of words that would repeat to IMPOSSIBLE.
@@ -38,7 +42,6 @@ class RepetitionRules:
         excluded = []  # int32 [H, any], PAD for none
         if self.forbid_repeats:
             excluded.append(_word_before(words, t))
-            excluded.append(_phrase_before_connective(words, t, self.connectives))
         if 0 < self.no_repeat_ngram < words.shape[1]:
             excluded.append(_completed_ngrams(words, t, self.no_repeat_ngram))
         if not excluded:
@@ -57,23 +60,6 @@ def _word_before(words: Tensor, t: Tensor | int) -> Tensor:
     return ops.where(t > 0, _column(words, t - 1), PAD)[:, None]
 
 
-def _phrase_before_connective(words: Tensor, t: Tensor | int, connectives: tuple[int, ...]) -> Tensor:
-    """Return the word that would end a copy of the phrase before the last connective, int32 [H, 1]; PAD for none.
-
-    With the connective at p, the word at p - 1 does if the words since equal those at as many places before it.
-    """
-    places = ops.arange(words.shape[1], dtype="int32")
-    is_connective = ops.any(words[..., None] == ops.array(connectives, "int32"), axis=-1)
-    is_connective = ops.logical_and(is_connective, places < t)
-    at = ops.max(ops.where(is_connective, places, -1), axis=1, keepdims=True)  # p, int32 [H, 1]; -1: none
-    copied = ops.maximum(places - (t + 1 - at), 0)
-    same = words == ops.take_along_axis(words, copied, axis=1)
-    since = ops.logical_and(places > at, places < t)
-    repeats = ops.all(ops.logical_or(same, ops.logical_not(since)), axis=1, keepdims=True)
-    repeats = ops.logical_and(repeats, 2 * at >= t)  # as many words before it as the copy would have
-    return ops.where(repeats, ops.take_along_axis(words, ops.maximum(at - 1, 0), axis=1), PAD)
-
-
 def _completed_ngrams(words: Tensor, t: Tensor | int, n: int) -> Tensor:
     """Return the words that followed earlier copies of the last n - 1 words, int32 [H, T - n + 1]; PAD elsewhere."""
     steps = words.shape[1]
@@ -88,3 +74,15 @@ def _completed_ngrams(words: Tensor, t: Tensor | int, n: int) -> Tensor:
 def _column(words: Tensor, step: Tensor | int) -> Tensor:
     """Return int32 [H], the words of one step of int32 [H, T]; those of the first for steps below 0."""
     return ops.take(words, ops.maximum(step, 0), axis=1)
+
+
+def repeated_words(sentences: np.ndarray, function_words: Sequence[int]) -> np.ndarray:
+    """Count how often each sentence repeats a word, int [N]: "a man riding a bike on a bike" does once.
+
+    Args:
+        sentences: int [N, T], padded with PAD.
+        function_words: ids of words that may recur.
+    """
+    content = np.where(np.isin(sentences, [PAD, END, *function_words]), -1, sentences)
+    content = np.sort(content, axis=1)
+    return ((content[:, 1:] == content[:, :-1]) & (content[:, 1:] >= 0)).sum(axis=1)

@@ -27,7 +27,7 @@ from vislang.core.files import file_name
 from vislang.features.cache.reader import open_cache
 
 KIND = "captioner"
-_REPETITION = ("forbid_repeats", "no_repeat_ngram")
+_REPETITION = ("forbid_repeats", "no_repeat_ngram", "repetition_weight")
 _WEIGHTS = ("scorer_weight", "consensus_weight")  # decoding options that only a model with such parts has
 
 

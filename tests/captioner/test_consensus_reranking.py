@@ -86,7 +86,7 @@ def test_beams_are_reranked_by_the_stated_sum(network):
     reranker = some_reranker(random)
     model = trained(network, reranker)
     every = model.caption_descriptors(descriptors, options=DecodeOptions(num=6, consensus_weight=0.0))
-    chosen = model.caption_descriptors(descriptors, options=DecodeOptions(num=2))
+    chosen = model.caption_descriptors(descriptors, options=DecodeOptions(num=2, repetition_weight=0.5))
     embeddings = np.asarray(network.predict_image_embeddings(descriptors, np.ones((8, 4), bool)))
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
     changed = 0
@@ -96,6 +96,8 @@ def test_beams_are_reranked_by_the_stated_sum(network):
             row[: len(caption.words)] = [WORDS.id(word) for word in caption.words]
         lengths = np.array([len(caption.probabilities) for caption in found])
         totals = np.array([caption.log_prob for caption in found]) / lengths**0.7
+        content = [[word for word in caption.words if word != "a"] for caption in found]
+        totals = totals - 0.5 * np.array([len(words) - len(set(words)) for words in content])
         totals = totals + 20.0 * reranker.scores(embeddings[[image]], sentences, 2)[0]
         totals[lengths == [len(caption.words) for caption in found]] = -np.inf  # cut for want of room: last
         best = np.argsort(-totals, kind="stable")[:2]

@@ -13,7 +13,7 @@ from keras import ops
 from captioner.decoding.beam_search import beam_search
 from captioner.decoding.decoder import Decoder
 from captioner.decoding.options import DecodeOptions
-from captioner.decoding.repetition import RepetitionRules
+from captioner.decoding.repetition import RepetitionRules, repeated_words
 from captioner.decoding.sampling import sample
 from captioner.decoding.step import FORBIDDEN, IMPOSSIBLE
 from vislang.core.errors import CheckpointError, ConfigError, DataError
@@ -22,14 +22,13 @@ from vislang.text.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 V = 7  # four special words and three others
 WORDS = (END, 4, 5, 6)
 SEEDS = range(3)
-AND = 6
 NO_RULES = RepetitionRules()
 RULES = [
     RepetitionRules(no_repeat_ngram=1),
     RepetitionRules(no_repeat_ngram=2),
     RepetitionRules(no_repeat_ngram=3),
-    RepetitionRules(forbid_repeats=True, connectives=(AND,)),
-    RepetitionRules(forbid_repeats=True, no_repeat_ngram=3, connectives=(AND,)),
+    RepetitionRules(forbid_repeats=True),
+    RepetitionRules(forbid_repeats=True, no_repeat_ngram=3),
 ]
 
 
@@ -144,13 +143,7 @@ def repeats(words, rules):
     earlier_ngrams = [words[start : start + n] for start in range(len(words) - n)]
     if n and words[-n:] in earlier_ngrams:
         return True
-    if not rules.forbid_repeats:
-        return False
-    for length in range(1, (len(words) - 1) // 2 + 1):  # of the phrase that a connective joins to itself
-        before, joint, since = words[-2 * length - 1 : -length - 1], words[-length - 1], words[-length:]
-        if before == since and joint in rules.connectives and not set(since[:-1]) & set(rules.connectives):
-            return True
-    return words[-1:] == words[-2:-1]
+    return rules.forbid_repeats and words[-1:] == words[-2:-1]
 
 
 def repeats_somewhere(sentence, rules):
@@ -326,7 +319,6 @@ def test_forbidden_words_and_repeats_never_come(method):
         decoder = Decoder(
             Toy(0, end=-3.0),
             DecodeOptions(forbid_repeats=rules.forbid_repeats, no_repeat_ngram=rules.no_repeat_ngram, **options),
-            connectives=(AND,),
         )
         varied = decoder(images(20), np.ones((20, 2), bool))
         assert not np.isin(varied.words, FORBIDDEN).any()
@@ -337,12 +329,7 @@ def test_forbidden_words_and_repeats_never_come(method):
 @given(
     sentence=st.lists(st.sampled_from([4, 5, 6]), max_size=12),
     free=st.integers(1, 3),
-    rules=st.builds(
-        RepetitionRules,
-        forbid_repeats=st.booleans(),
-        no_repeat_ngram=st.integers(0, 5),
-        connectives=st.sampled_from([(AND,), (5, AND)]),
-    ),
+    rules=st.builds(RepetitionRules, forbid_repeats=st.booleans(), no_repeat_ngram=st.integers(0, 5)),
 )
 def test_the_excluded_words_are_those_that_repeat(sentence, free, rules):
     words = np.full((1, len(sentence) + free), END, np.int32)
@@ -352,19 +339,20 @@ def test_the_excluded_words_are_those_that_repeat(sentence, free, rules):
     assert excluded == {word for word in range(4, V) if repeats((*sentence, word), rules)}
 
 
-def test_a_phrase_may_recur_after_and_if_it_differs_at_once():
-    vocabulary = Vocabulary(["a", "man", "in", "blue", "red", "and", "two", "shirt", "dogs", "on"])
-    rules = RepetitionRules(forbid_repeats=True, connectives=(vocabulary.id("and"), vocabulary.id("on")))
-    for sentence, repeated in [
-        ("a man and a man", True),
-        ("two dogs and two dogs in a shirt", True),
-        ("a man in blue and in blue", True),
-        ("a a man", True),
-        ("two dogs on a man on a man", True),
-        ("a man in a blue shirt and a man in a red shirt", False),
-        ("blue and red dogs and blue and red shirt", False),
+def test_repeated_words_are_counted_but_function_words():
+    vocabulary = Vocabulary(["a", "man", "in", "blue", "red", "and", "bike", "riding"])
+    function_words = vocabulary.encode(["a", "in", "and"])
+    for sentence, count in [
+        ("a man riding a bike", 0),
+        ("a man riding a bike in a bike", 1),
+        ("a man and a man in a man", 2),
+        ("a man in blue and a man in blue", 2),
+        ("", 0),
     ]:
-        assert repeats_somewhere(vocabulary.encode(sentence.split()), rules) == repeated, sentence
+        words = np.zeros((2, 12), np.int32)
+        ids = vocabulary.encode(sentence.split(), end=True)
+        words[1, : len(ids)] = ids
+        assert repeated_words(words, function_words).tolist() == [0, count], sentence
 
 
 @pytest.mark.parametrize("rules", RULES)
