@@ -166,8 +166,9 @@ class TrainedCaptioner(TrainedModel):
         if not any((options.repetition_weight, options.scorer_weight, options.consensus_weight)):
             sentences = _decoder(self.network, options)(descriptors, mask, numbers)
             return sentences.words, sentences.log_probs
-        unweighted = {"repetition_weight": 0.0, "scorer_weight": 0.0, "consensus_weight": 0.0}
-        every_beam = replace(options, num=options.width or 1, **unweighted)
+        every_beam = replace(
+            options, num=options.width or 1, repetition_weight=0.0, scorer_weight=0.0, consensus_weight=0.0
+        )
         sentences = _decoder(self.network, every_beam)(descriptors, mask, numbers)
         scores = self._rerank_scores(descriptors, mask, sentences, options)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : options.num]

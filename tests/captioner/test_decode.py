@@ -6,7 +6,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
@@ -326,6 +326,7 @@ def test_forbidden_words_and_repeats_never_come(method):
         assert not any(repeats_somewhere(read(words), rules) for words in varied.words.reshape(-1, 8))
 
 
+@settings(deadline=None)
 @given(
     sentence=st.lists(st.sampled_from([4, 5, 6]), max_size=12),
     free=st.integers(1, 3),
