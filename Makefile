@@ -61,13 +61,13 @@ FIRST_SEED = $(firstword $(SEEDS))
 SNIPPETS = $(RUNS)/snippets-f8k-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
 EVERYDAY_SNIPPETS = $(RUNS)/snippets-everyday-$(BACKBONE)-$(PROPOSALS)
 SNIPPET_TRAINING = --dataset karpathy --data $(1) --cache $(1)/features.h5 --backbone $(BACKBONE)
-# Everyday models: an epoch reads the few captions of COCO three times. All but the ranker also learn from sentences that
+# Everyday models: an epoch reads the few captions of COCO several times. All but the ranker also learn from sentences that
 # it retrieves for images without captions. Without COCO, Flickr8K alone.
 PSEUDO = $(RUNS)/pseudo-captions
 CAPTIONED_TRAINING = $(if $(COCO),--dataset flickr8k coco --data $(F8K) $(COCO) --cache $(F8K_CACHE) $(COCO_CACHE) \
   --sampling 1 3 --backbone $(BACKBONE),$(F8K_TRAINING))
 EVERYDAY_TRAINING = $(if $(COCO),--dataset flickr8k coco coco --data $(F8K) $(COCO) $(PSEUDO) \
-  --cache $(F8K_CACHE) $(COCO_CACHE) $(COCO_CACHE) --sampling 1 3 1 --backbone $(BACKBONE),$(F8K_TRAINING))
+  --cache $(F8K_CACHE) $(COCO_CACHE) $(COCO_CACHE) --sampling 1 2 1 --backbone $(BACKBONE),$(F8K_TRAINING))
 COCO_DEV = --dataset coco --data $(COCO) --cache $(COCO_CACHE) --split dev
 BUNDLED = $(RUNS)/bundled
 PACK = $(PY) -m app.bundle.pack
