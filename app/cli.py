@@ -48,7 +48,6 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Train": {
         "train ranker": Command("vse.train", "train an image-sentence embedding"),
         "train captioner": Command("captioner.train", "train a caption generator"),
-        "calibrate": Command("captioner.calibrate", "calibrate the confidence of a trained captioner on dev images"),
         "train aligner": Command("captioner.alignment.train", "train an aligner of words and regions"),
         "train naturalness": Command("naturalness.train", "train a visual language model"),
         "train classifier": Command("preimage.train", "train an image classifier"),

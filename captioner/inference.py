@@ -39,39 +39,28 @@ class Caption:
         log_prob: natural logarithm of its probability, the end mark included.
         probabilities: of each word given the image and the words before it, and last of the end mark; 0 to 1,
             calibrated where the model is, so that their product is not the exponential of `log_prob`.
+        cosine: of the caption with the image, the mean of the scorers'; 0 without scorers.
         confidence: the probability that the caption is better than half of the captions of dev images, 0 to 1; None
             where the model is not calibrated.
-        trusted: whether the confidence reaches the threshold of the model; None where there is none.
     """
 
     text: str
     log_prob: float
     probabilities: tuple[float, ...]
+    cosine: float = 0.0
     confidence: float | None = None
-    trusted: bool | None = None
+
+    @property
+    def trusted(self) -> bool | None:
+        """Whether the confidence is at least 0.5; None where there is none."""
+        if self.confidence is None:
+            return None
+        return self.confidence >= 0.5
 
     @property
     def words(self) -> list[str]:
         """The words; one less than there are probabilities, unless the sentence was cut."""
         return self.text.split()
-
-
-@dataclass(frozen=True)
-class Written:
-    """Captions of B images, K of each, as word ids.
-
-    Attributes:
-        words: int32 [B, K, T], padded with the end mark.
-        log_probs: float32 [B, K]; IMPOSSIBLE where there are fewer captions than K.
-        word_log_probs: float32 [B, K, T], calibrated, 0 for padding.
-        statistics: float32 [B, K] each, that the confidence is computed from: "mean_log_prob", of the words, and, of a
-            model with scorers, "cosine", with the image.
-    """
-
-    words: np.ndarray
-    log_probs: np.ndarray
-    word_log_probs: np.ndarray
-    statistics: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -126,33 +115,26 @@ class TrainedCaptioner(TrainedModel):
         Raises:
             DataError: features of another width than the model was trained on.
         """
-        written = self.write(descriptors, options=options, numbers=numbers)
-        captions: list[list[Caption]] = []
-        for image, sums in enumerate(written.log_probs):
-            ranks = np.flatnonzero(sums > IMPOSSIBLE / 2).tolist()
-            captions.append([self._caption(written, image, rank) for rank in ranks])
-        return captions
-
-    def write(
-        self, descriptors: Tensor, *, options: DecodeOptions = DecodeOptions(), numbers: np.ndarray | None = None
-    ) -> Written:
-        """Write captions with what their confidence is computed from; arguments as for `caption_descriptors`."""
         self.check_width(descriptors)
         descriptors = ops.cast(descriptors, "float32")
-        words, log_probs = self._decode(descriptors, self.complete(options), numbers)
-        rows = until_end(words.reshape(-1, words.shape[-1]))  # [B * K, T]
-        mask = ops.ones(descriptors.shape[:2], "bool")
-        sentences = ops.convert_to_tensor(rows)
+        words, log_probs = self._decode(descriptors, self.complete(options), numbers)  # [B, K, T], [B, K]
+        rows = until_end(words.reshape(-1, words.shape[-1]))
         temperature = 1.0
         if self.calibration is not None:
             temperature = self.calibration.temperature
-        terms = np.asarray(self.network.predict_calibration(descriptors, mask, sentences, np.float32(temperature))[0])
-        lengths = (rows != PAD).sum(axis=1)
-        statistics = {"mean_log_prob": terms.sum(axis=1) / np.maximum(lengths, 1)}
+        of_words = self.given_log_probs(descriptors, rows, temperature).reshape(words.shape)
+        cosines = np.zeros(log_probs.shape, np.float32)
         if self.network.scorers:
-            statistics["cosine"] = np.asarray(self.network.predict_scores(descriptors, mask, sentences))
-        shaped = {name: values.reshape(log_probs.shape) for name, values in statistics.items()}
-        return Written(words, log_probs, terms.reshape(words.shape), shaped)
+            mask = ops.ones(descriptors.shape[:2], "bool")
+            scores = self.network.predict_scores(descriptors, mask, ops.convert_to_tensor(rows))
+            cosines = np.asarray(scores).reshape(log_probs.shape)
+        captions: list[list[Caption]] = []
+        for image, sums in enumerate(log_probs):
+            captions.append([])
+            for rank in np.flatnonzero(sums > IMPOSSIBLE / 2):
+                at = (image, rank)
+                captions[-1].append(self._caption(words[at], float(log_probs[at]), of_words[at], float(cosines[at])))
+        return captions
 
     def _decode(
         self, descriptors: Tensor, options: DecodeOptions, numbers: np.ndarray | None
@@ -268,12 +250,13 @@ class TrainedCaptioner(TrainedModel):
             yield block, pad_sentences(words)
             start = start + len(block)
 
-    def given_log_probs(self, descriptors: Tensor, words: np.ndarray) -> np.ndarray:
+    def given_log_probs(self, descriptors: Tensor, words: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """Compute the log-probability of each word of given sentences, float32 [H, T]; 0 for padding.
 
         Args:
             descriptors: float [B, N, F].
             words: int32 [H, T], end mark included, padded with 0; H a multiple of B, those of an image side by side.
+            temperature: divides the log-probabilities before they are normalised again.
 
         Raises:
             DataError: features of another width than the model was trained on.
@@ -282,7 +265,7 @@ class TrainedCaptioner(TrainedModel):
         descriptors = ops.cast(descriptors, "float32")
         mask = ops.ones(descriptors.shape[:2], "bool")
         words = ops.convert_to_tensor(words, "int32")
-        return np.asarray(self.network.predict_caption_log_probs(descriptors, mask, words))
+        return np.asarray(self.network.predict_caption_log_probs(descriptors, mask, words, np.float32(temperature)))
 
     def mean_descriptor(self) -> np.ndarray:
         """Return the mean of the training images' descriptors, float32 [F]; zeros unless features are standardised."""
@@ -295,22 +278,13 @@ class TrainedCaptioner(TrainedModel):
             arrays += [self.consensus.embeddings, self.consensus.words]
         return arrays
 
-    def _caption(self, written: Written, image: int, rank: int) -> Caption:
-        words = written.words[image, rank]
+    def _caption(self, words: np.ndarray, log_prob: float, chosen: np.ndarray, cosine: float) -> Caption:
         real = until_end(words[None])[0] != PAD
         confidence = None
-        trusted = None
         if self.calibration is not None:
-            statistics = {name: values[image, rank] for name, values in written.statistics.items()}
-            confidence = float(self.calibration.confidence(statistics))
-            trusted = confidence >= self.calibration.threshold
-        return Caption(
-            text=" ".join(self.vocabulary.decode(words.tolist())),
-            log_prob=float(written.log_probs[image, rank]),
-            probabilities=tuple(np.exp(written.word_log_probs[image, rank][real]).tolist()),
-            confidence=confidence,
-            trusted=trusted,
-        )
+            confidence = self.calibration.confidence(float(chosen[real].mean()), cosine)
+        text = " ".join(self.vocabulary.decode(words.tolist()))
+        return Caption(text, log_prob, tuple(np.exp(chosen[real]).tolist()), cosine, confidence)
 
 
 @functools.lru_cache(maxsize=8)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 END_MARK = "<end>"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_UNSURE = "(unsure)"  # after captions that are not trusted
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def image_id(path: Path) -> int | str:
 def text_lines(image: Captioned, explain: bool) -> list[str]:
     """Return `path<TAB>caption`; several captions on lines of their own, after their log-probabilities.
 
-    Captions that the model does not trust are followed by "(unsure)", of one caption as a third column.
+    On a terminal "(low confidence)" follows captions that the model does not trust; programs read two columns.
     """
     indent = ""
     lines = []
@@ -52,39 +52,43 @@ def text_lines(image: Captioned, explain: bool) -> list[str]:
         indent = " " * 10
         lines.append(printable(image.name))
     for caption in image.captions:
-        columns = [printable(image.name), printable(caption.text)]
-        if caption.trusted is False:
-            columns.append(_UNSURE)
+        text = printable(caption.text)
+        if caption.trusted is False and sys.stdout.isatty():
+            text += "  (low confidence)"
         if indent:
-            columns[0] = f"  {caption.log_prob:8.3f}"
-        lines.append(("  " if indent else "\t").join(columns))
+            lines.append(f"  {caption.log_prob:8.3f}  {text}")
+        else:
+            lines.append(f"{printable(image.name)}\t{text}")
         if explain:
-            if caption.confidence is not None:
-                lines.append(f"{indent}  {confidence_words(caption.confidence, caption.trusted)}")
-            lines.append(f"{indent}  {printable(_words_line(caption))}")
+            for line in filter(None, (confidence_words(caption), printable(_words_line(caption)))):
+                lines.append(f"{indent}  {line}")
     return lines
 
 
-def confidence_words(confidence: float, trusted: bool | None) -> str:
-    """Return such as "confidence 71 %", with "low" where the caption is not trusted."""
-    if trusted is False:
-        return f"low confidence {100 * confidence:.0f} %"
-    return f"confidence {100 * confidence:.0f} %"
+def confidence_words(caption: "Caption") -> str:
+    """Return such as "confidence 71 %", "low confidence 12 %" where it is not trusted, "" where there is none."""
+    if caption.confidence is None:
+        return ""
+    words = f"confidence {100 * caption.confidence:.0f} %"
+    if caption.trusted:
+        return words
+    return f"low {words}"
 
 
 def json_row(image: Captioned, explain: bool) -> dict[str, Any]:
     """Return {"image", "captions": [{"caption", "log_prob", "confidence", "trusted"}]}.
 
-    Each caption has "words", too, where they are to be explained; the confidence of a model that is not calibrated is
-    None.
+    Each caption has "words", too, where they are to be explained; of a model that is not calibrated, "confidence" and
+    "trusted" are None.
     """
     rows = []
     for caption in image.captions:
-        row: dict[str, Any] = {"caption": caption.text, "log_prob": round(caption.log_prob, 6)}
-        row["confidence"] = None
-        if caption.confidence is not None:
-            row["confidence"] = round(caption.confidence, 6)
-        row["trusted"] = caption.trusted
+        row: dict[str, Any] = {
+            "caption": caption.text,
+            "log_prob": round(caption.log_prob, 6),
+            "confidence": caption.confidence,
+            "trusted": caption.trusted,
+        }
         if explain:
             row["words"] = [{"word": word, "probability": round(p, 6)} for word, p in word_probabilities(caption)]
         rows.append(row)
@@ -100,10 +104,7 @@ def csv_lines(image: Captioned, explain: bool) -> list[str]:
     """Return a row for each caption, with the columns of `csv_header`."""
     lines = []
     for rank, caption in enumerate(image.captions, start=1):
-        confidence = ""
-        if caption.confidence is not None:
-            confidence = f"{caption.confidence:.6f}"
-        numbers = [rank, f"{caption.log_prob:.6f}", confidence, caption.trusted]
+        numbers = [rank, f"{caption.log_prob:.6f}", caption.confidence]
         row = [_text_cell(image.name), *numbers, _text_cell(caption.text)]
         if explain:
             row.append(_text_cell(_words_line(caption)))
@@ -113,7 +114,7 @@ def csv_lines(image: Captioned, explain: bool) -> list[str]:
 
 def csv_header(explain: bool) -> str:
     """Return the names of the columns."""
-    columns = ["image", "rank", "log_prob", "confidence", "trusted", "caption"]
+    columns = ["image", "rank", "log_prob", "confidence", "caption"]
     if explain:
         columns.append("word_probabilities")
     return _csv_line(columns)

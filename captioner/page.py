@@ -1,6 +1,6 @@
 """The page of images with their captions, each word shaded by its probability, and a search field."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,11 +35,10 @@ p.best .word::after {
 .log-prob { display: block; margin: 8px 0 0; font-size: 0.8rem; color: var(--soft); }
 .log-prob { font-variant-numeric: tabular-nums; }
 ol.others { list-style: none; margin: 14px 0 0; padding: 12px 0 0; border-top: 1px solid var(--line); }
-ol.others li { display: grid; grid-template-columns: 1fr auto; gap: 12px; font-size: 0.925rem; padding: 3px 0; }
+ol.others li { font-size: 0.925rem; padding: 3px 0; }
 ol.others .word { padding: 0 3px; }
-ol.others .log-prob { margin: 0; line-height: 1.7; }
+ol.others .log-prob { margin: 0; }
 .unsure { --tint: 128 128 128; color: var(--soft); }
-p.best.unsure { font-weight: 400; }
 ul.skipped { margin: 12px 0 0; padding: 14px 18px 14px 34px; font-size: 0.875rem; }
 """
 
@@ -50,7 +49,7 @@ SCRIPT = SEARCH_SCRIPT + LARGE_VIEW_SCRIPT
 def captions_page(
     title: str,
     tags: Sequence[str],
-    images: Sequence[Captioned],
+    images: Iterable[Captioned],
     skipped: Sequence[str] = (),
     *,
     side: int = 800,
@@ -74,7 +73,7 @@ def captions_page(
 
 
 def _sections(
-    images: Sequence[Captioned], skipped: Sequence[str], side: int, scores: WordScores | None
+    images: Iterable[Captioned], skipped: Sequence[str], side: int, scores: WordScores | None
 ) -> Iterator[str]:
     yield from searchable_captions(images, side=side, scores=scores)
     if skipped:
@@ -83,11 +82,11 @@ def _sections(
 
 
 def searchable_captions(
-    images: Sequence[Captioned], *, side: int = 800, scores: WordScores | None = None
+    images: Iterable[Captioned], *, side: int = 800, scores: WordScores | None = None
 ) -> Iterator[str]:
     """Yield the HTML of a search field, a legend and a card for each image; the page needs STYLE and SCRIPT."""
     yield search_field("Search the images in your own words")
-    yield _legend(any(image.captions[0].trusted is not None for image in images))
+    yield _legend()
     yield '<div class="searchable">'
     for image in images:
         yield _card(image, side)
@@ -96,17 +95,13 @@ def searchable_captions(
         yield stored_scores(scores)
 
 
-def _legend(is_calibrated: bool) -> str:
+def _legend() -> str:
     steps = ""
     for percent in range(0, 101, 20):
         steps += f'<span class="word" style="--p:{percent / 100}">{percent} %</span>'
-    unsure = ""
-    if is_calibrated:
-        unsure = '<span class="unsure">Grey: captions that the model does not trust (low confidence).</span>'
     return (
         f'<p class="legend note"><span class="scale" role="img" aria-label="shades, 0 to 100 percent">{steps}</span>'
-        "<span>Probability of each word, given the image and the words before it.</span>"
-        f"{unsure}</p>"
+        "<span>Probability of each word, given the image and the words before it.</span></p>"
     )
 
 
@@ -118,24 +113,20 @@ def _card(image: Captioned, side: int) -> str:
     if others:
         lines = ""
         for caption in others:
-            lines += f"<li><span{_unsure_class(caption)}>{_words(caption)}</span>{_log_prob(caption)}</li>"
+            lines += f'<li class="{_classes("other", caption)}">{_words(caption)}{_log_prob(caption)}</li>'
         more = f'<ol class="others" aria-label="other captions">{lines}</ol>'
     return picture_card(
         large_picture(thumbnail(image.path, side=side), best.text, name),
         f"<h2>{escape(name)}</h2>",
-        f"<p{_unsure_class(best, 'best')}>{_words(best)}{_end(best)}</p>{_log_prob(best)}{more}",
+        f'<p class="{_classes("best", best)}">{_words(best)}{_end(best)}</p>{_log_prob(best)}{more}',
         text=text,
     )
 
 
-def _unsure_class(caption: "Caption", *classes: str) -> str:
-    """Return the class attribute of a caption, with "unsure" where it is not trusted; "" without classes."""
-    names = [*classes]
+def _classes(name: str, caption: "Caption") -> str:
     if caption.trusted is False:
-        names.append("unsure")
-    if not names:
-        return ""
-    return f' class="{" ".join(names)}"'
+        return f"{name} unsure"
+    return name
 
 
 def _words(caption: "Caption") -> str:
@@ -160,6 +151,5 @@ def _end(caption: "Caption") -> str:
 
 def _log_prob(caption: "Caption") -> str:
     words = f"log P {caption.log_prob:.2f}".replace("-", "\N{MINUS SIGN}")
-    if caption.confidence is not None:
-        words = f"{confidence_words(caption.confidence, caption.trusted)}, {words}"
-    return f'<span class="log-prob" title="log-probability of the whole caption">{words}</span>'
+    words = ", ".join(filter(None, (confidence_words(caption), words)))
+    return f'<span class="log-prob" title="log P: log-probability of the whole caption">{words}</span>'

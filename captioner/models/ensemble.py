@@ -36,9 +36,8 @@ class Captioner(keras.Model):
     sentences, the same number for each image, those of one image side by side.
 
     Attributes:
-        predict_caption_log_probs: compiled; of descriptors, mask and words: the log-probability of each word, float32
-            [H, T], 0 for padding.
-        predict_calibration: compiled; of the same and a temperature, float32 scalar: see `_calibration`.
+        predict_caption_log_probs: compiled; of descriptors, mask, words and a temperature, float32 []: the log of the
+            probability of each word under softmax(log p / temperature), float32 [H, T], 0 for padding.
         predict_scores: compiled; of descriptors, mask and words: the scorers' mean cosine of each sentence with its
             image, float32 [H].
         predict_image_embeddings: compiled; of descriptors and mask: float32 [B, scorers * D] of length 1, so that a
@@ -55,8 +54,7 @@ class Captioner(keras.Model):
         self.scorers = [ImageTextScorer(config, num_words, num_features) for _ in range(config.scorers)]
         images: tuple[Spec, Spec] = (((None, None, num_features), "float32"), ((None, None), "bool"))
         words: Spec = ((None, None), "int32")
-        self.predict_caption_log_probs = compiled(self._caption_log_probs, *images, words)
-        self.predict_calibration = compiled(self._calibration, *images, words, ((), "float32"))
+        self.predict_caption_log_probs = compiled(self._caption_log_probs, *images, words, ((), "float32"))
         self.predict_scores = compiled(self._scores, *images, words)
         self.predict_image_embeddings = compiled(self._image_embeddings, *images)
         self.built = True
@@ -134,23 +132,10 @@ class Captioner(keras.Model):
             return log_probs[0]
         return ops.logsumexp(log_probs, axis=0) - math.log(self.config.ensemble_size)
 
-    def _caption_log_probs(self, descriptors: Tensor, mask: Tensor, words: Tensor) -> Tensor:
-        log_probs = self.word_log_probs(descriptors, mask, words)
+    def _caption_log_probs(self, descriptors: Tensor, mask: Tensor, words: Tensor, temperature: Tensor) -> Tensor:
+        log_probs = ops.log_softmax(self.word_log_probs(descriptors, mask, words) / temperature, axis=-1)
         chosen = ops.take_along_axis(log_probs, words[..., None], axis=-1)[..., 0]
         return ops.where(ops.equal(words, PAD), 0.0, chosen)
-
-    def _calibration(self, descriptors: Tensor, mask: Tensor, words: Tensor, temperature: Tensor) -> Tensor:
-        """Compute of each word under q = softmax(log p / temperature), float32 [4, H, T], 0 for padding.
-
-        They are log q of the word; the highest q; the slope of its log by 1 / temperature; 1 where it is that word's.
-        """
-        log_probs = self.word_log_probs(descriptors, mask, words)
-        log_q = ops.log_softmax(log_probs / temperature, axis=-1)
-        of_word = ops.take_along_axis(log_q, words[..., None], axis=-1)[..., 0]
-        slope = ops.max(log_probs, axis=-1) - ops.sum(ops.exp(log_q) * log_probs, axis=-1)
-        is_highest = ops.cast(ops.equal(ops.cast(ops.argmax(log_q, axis=-1), words.dtype), words), "float32")
-        terms = ops.stack([of_word, ops.exp(ops.max(log_q, axis=-1)), slope, is_highest])
-        return ops.where(ops.equal(words, PAD), 0.0, terms)
 
     def _scores(self, descriptors: Tensor, mask: Tensor, words: Tensor) -> Tensor:
         return sum(scorer.scores(descriptors, mask, words) for scorer in self.scorers) / len(self.scorers)

@@ -10,7 +10,7 @@ from captioner.config import CONFIGS
 from captioner.decoding.consensus_reranking import ConsensusReranker
 from captioner.decoding.options import DecodeOptions
 from captioner.inference import TrainedCaptioner
-from captioner.training.calibration import calibrate, dev_splits
+from captioner.training.calibration import calibrate
 from captioner.training.cider_rewards import cider_reward, cider_weights
 from captioner.training.cross_entropy import CaptionBatches, CaptionTask, caption_task, encode_caption, start_biases
 from captioner.training.self_critical import ImageBatches, SelfCriticalTask, self_critical_task
@@ -112,7 +112,8 @@ class CaptionerTraining(CachedTraining):
         if self.config.consensus_images:
             self.save_consensus_reranker()
         if not (self.args.out / FILE).is_file():  # else the run was finished before
-            calibrate(TrainedCaptioner.read(self.args.out), dev_splits(self.sources), self.args.out)
+            splits = [(source.cache, source.dev) for source in self.sources if source.dev]
+            calibrate(TrainedCaptioner.read(self.args.out), splits, self.args.out)
 
     def save_consensus_reranker(self) -> None:
         """Write the training images' embeddings and their captions into the checkpoint."""

@@ -146,21 +146,15 @@ class RegionCaptionResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationResult(Result):
-    """Calibration of a captioner's words, and of the confidence of its captions; errors and areas are 0 to 1.
+    """Calibration of a captioner's words, and the confidence of its captions.
 
-    The metrics are "ece_before", at temperature 1, "ece", and "auc" of the confidence.
+    The metrics are "temperature"; "ece_before", at temperature 1, and "ece"; and shares, 0 to 1: "trusted", of the
+    captions, and "good_trusted" and "good_others", of those that are trusted and of the others.
     """
 
     kind = "calibration"
-    main_metric = "auc"
-    num_words: int
     num_images: int
-    temperature: float
-    bins: tuple[ReliabilityBin, ...]  # of the words, at that temperature
-    auc: Scores  # of the confidence and of each statistic that it is computed from
-    num_trusted: int
-    good_trusted: int
-    good_others: int
+    bins: tuple[ReliabilityBin, ...]  # of the words of all seeds, calibrated
 
 
 @dataclass(frozen=True)

@@ -3,42 +3,40 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from captioner.calibration import CalibrationScores
+import numpy as np
+
+from eval.metrics.calibration import reliability_bins
 from eval.results.kinds import CalibrationResult
 from eval.results.models import Run, summarize_runs
-from eval.results.result import Row
+from eval.results.result import Row, Scores
 from eval.tables.markdown import named, note, number, one_table, section, table_lines, table_title
 
-_HEADER = ("model", "temperature", "ECE before", "ECE", "ROC AUC", "good if trusted", "good if not")
+_HEADER = ("model", "temperature", "ECE before, %", "ECE, %", "trusted, %", "good if trusted, %", "good if not, %")
+_PERCENT = ("ece_before", "ece", "trusted", "good_trusted", "good_others")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationRun(Run):
-    """The temperature of one captioner, and its scores on a split."""
+    """The metrics of one captioner on a split, and its predictions of N words."""
 
-    temperature: float
-    scores: CalibrationScores
+    metrics: Scores
+    confidences: np.ndarray  # float [N], calibrated
+    correct: np.ndarray  # bool [N]
+    num_images: int
 
 
-def calibration_result(row: Row, run: CalibrationRun) -> CalibrationResult:
-    """Return the result of one captioner."""
-    scores = run.scores
-    metrics = {"ece_before": scores.ece_before, "ece": scores.ece}
-    if scores.auc:
-        metrics["auc"] = scores.auc["confidence"]
-    _, _, per_seed = summarize_runs([run], [metrics])
+def calibration_result(row: Row, runs: Sequence[CalibrationRun]) -> CalibrationResult:
+    """Return the result of one row from the runs of its seeds."""
+    metrics, std, per_seed = summarize_runs(runs, [run.metrics for run in runs])
+    confidences = np.concatenate([run.confidences for run in runs])
+    correct = np.concatenate([run.correct for run in runs])
     return CalibrationResult(
         **vars(row),
         metrics=metrics,
+        std=std,
         per_seed=per_seed,
-        num_words=scores.num_words,
-        num_images=scores.num_captions,
-        temperature=run.temperature,
-        bins=scores.bins,
-        auc=scores.auc,
-        num_trusted=scores.num_trusted,
-        good_trusted=scores.good_trusted,
-        good_others=scores.good_others,
+        num_images=runs[0].num_images,
+        bins=tuple(reliability_bins(confidences, correct)),
     )
 
 
@@ -47,24 +45,21 @@ def calibration_section(results: Sequence[CalibrationResult], folder: str | None
     last = one_table(results)
     rows = []
     for one in results:
-        cells = [named(one, folder), number(one.temperature, digits=2)]
-        cells += [number(one.metrics.get(name), digits=3) for name in ("ece_before", "ece", "auc")]
-        cells.append(f"{one.good_trusted} of {one.num_trusted}")
-        cells.append(f"{one.good_others} of {one.num_images - one.num_trusted}")
-        rows.append(cells)
-    reliability = []
+        percent = {name: 100 * value for name, value in one.metrics.items()}
+        temperature = number(one.metrics["temperature"], digits=2)
+        rows.append([named(one, folder), temperature, *(number(percent.get(name)) for name in _PERCENT)])
+    bins = []
     for interval in last.bins:
-        shown = f"{100 * interval.low:.0f} to {100 * interval.high:.0f}"
+        limits = f"{100 * interval.low:.0f} to {100 * interval.high:.0f}"
         shares = [number(100 * interval.confidence), number(100 * interval.accuracy)]
-        reliability.append([shown, *shares, f"{interval.count:,}"])
+        bins.append([limits, *shares, f"{interval.count:,}"])
     return section(
         table_title("Calibration of captions", last),
-        f"Expected calibration error (ECE, 15 bins) of {last.num_words:,} words of human captions, each predicted from"
-        f" the words before it, at temperature 1 and calibrated. A caption is good where its CIDEr-D is above the"
-        f" median of the {last.num_images:,} images; ROC AUC is the probability that a good caption has a higher"
-        " confidence than another.",
+        "Expected calibration error (ECE, 15 bins) of the words of human captions, each predicted from the words before"
+        f" it, at temperature 1 and calibrated. A caption is good where its CIDEr-D is above the median of the"
+        f" {last.num_images:,} images.",
         table_lines(_HEADER, rows),
-        f"Reliability of the words of {named(last, folder)}, per cent:",
-        table_lines(("probability", "mean probability", "right", "words"), reliability),
+        f"Reliability of the words of {named(last, folder)}:",
+        table_lines(("probability, %", "mean probability, %", "right, %", "words"), bins),
         list(map(note, results)),
     )

@@ -44,6 +44,8 @@ def captions(parser: argparse.ArgumentParser) -> None:
 def calibration(parser: argparse.ArgumentParser) -> None:
     """Measure how well trained captioners are calibrated: their words, and the confidence of their captions."""
     _add_required_models(parser, "captioners")
+    note = "first calibrate on dev of all data sets of training, as a training does at its end"
+    parser.add_argument("--fit", action="store_true", help=note)
     _add_data(parser)
     _add_output(parser)
 

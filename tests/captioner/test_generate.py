@@ -249,7 +249,6 @@ def test_a_cut_caption_has_no_end_mark_and_names_are_quoted():
         "1",
         "-1.000000",
         "",
-        "",
         "a dog",
     ]
     assert text_lines(image, True) == ['a"b,\\r.jpg\ta dog', "  a 0.500  dog 0.250"]
@@ -259,7 +258,7 @@ def test_a_cut_caption_has_no_end_mark_and_names_are_quoted():
 def test_a_name_that_starts_like_a_formula_is_text_in_csv(start):
     image = Captioned(Path(f'{start}cmd("x").jpg'), [Caption("=1+1 dog", -1.0, (0.5, 0.25, 0.25))])
     (line,) = csv_lines(image, True)
-    name, rank, log_prob, _, _, text, words = next(csv.reader(io.StringIO(line, newline="")))
+    name, rank, log_prob, _, text, words = next(csv.reader(io.StringIO(line, newline="")))
     assert (name, text) == (f'\'{start}cmd("x").jpg', "'=1+1 dog")
     assert words.startswith("'=1+1")
     assert (rank, log_prob) == ("1", "-1.000000"), "numbers stay numbers"

@@ -200,7 +200,8 @@ def test_chosen_log_probabilities_are_those_of_the_words_and_zero_for_padding():
         words[1, 3:] = 0
         table = np.asarray(captioner.word_log_probs(descriptors, mask, words))
         expected = np.take_along_axis(table, words[..., None], axis=-1)[..., 0] * (words != 0)
-        np.testing.assert_allclose(captioner.predict_caption_log_probs(descriptors, mask, words), expected, atol=1e-5)
+        found = captioner.predict_caption_log_probs(descriptors, mask, words, np.float32(1.0))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", ["mrnn", "lstm", "attend", "s2vt"])

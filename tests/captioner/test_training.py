@@ -1,6 +1,7 @@
 """The training command: learns, goes on bit for bit after being killed, refuses what cannot work, reads back."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import pytest
 import training_runs
 from training_runs import assert_equal_runs, history, killed_run
 
-from captioner import calibrate, train
+from captioner import train
 from captioner.inference import TrainedCaptioner
 from captioner.training.cross_entropy import encode_caption, start_biases
 from datasets import registry
 from datasets.records import of_split
 from eval import run
+from eval.metrics.calibration import expected_calibration_error
 from eval.results.kinds import CalibrationResult
 from eval.results.result import read_results
 from eval.tables.sections import table_section
@@ -147,21 +149,23 @@ def test_a_finished_run_is_left_as_it_is(toy_data, finished):
 
 def test_calibrating_again_finds_the_same_and_is_measured_by_evaluation(toy_data, finished, tmp_path, capsys):
     before = json.loads((finished / "calibration.json").read_text())
-    words = ["--model", str(finished), "--data", str(toy_data), "--cache", str(toy_data / "features.h5")]
-    assert calibrate.main([*words, "--dataset", "karpathy"]) == 0
-    assert "expected calibration error of" in capsys.readouterr().out
-    assert json.loads((finished / "calibration.json").read_text()) == before
-    scores = before["datasets"]["karpathy"]
-    assert run.main(["calibration", *words, "--split", "dev", "--out", str(tmp_path), "--json"]) == 0
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    (copy / "calibration.json").unlink()
+    words = ["calibration", "--model", str(copy), "--split", "dev", "--out", str(tmp_path), "--json"]
+    assert run.main(words) == 2
+    assert "is not calibrated; run: vislang eval calibration --fit" in capsys.readouterr().err
+    assert run.main([*words, "--fit"]) == 0
     (result,) = json.loads(capsys.readouterr().out)
+    assert json.loads((copy / "calibration.json").read_text()) == pytest.approx(before, rel=1e-4)
     assert (tmp_path / "calibration-captioner-karpathy-toy-karpathy-dev.json").is_file()
-    assert result["metrics"]["ece"] == pytest.approx(scores["ece"], abs=1e-6)
-    assert result["metrics"]["ece_before"] == pytest.approx(scores["ece_before"], abs=1e-6)
-    assert result["good_trusted"] == scores["good_trusted"]
-    assert "Reliability of the words" in table_section(read_results(tmp_path, CalibrationResult))
+    assert result["metrics"]["temperature"] == before["temperature"]
+    assert 0.0 <= result["metrics"]["ece"] <= 1.0
+    (stored,) = read_results(tmp_path, CalibrationResult)
+    assert "Reliability of the words" in table_section([stored])
+    assert expected_calibration_error(stored.bins) == pytest.approx(stored.metrics["ece"])
     model = TrainedCaptioner.read(finished)
     (captions,) = model.caption_cached(open_cache(toy_data / "features.h5"), ["0.jpg"])
-    assert captions[0].trusted == (captions[0].confidence >= model.calibration.threshold)
+    assert captions[0].trusted == (captions[0].confidence >= 0.5)
     plain = replace(model, calibration=None)
     (expected,) = plain.caption_cached(open_cache(toy_data / "features.h5"), ["0.jpg"])
     assert (captions[0].text, captions[0].log_prob) == (expected[0].text, expected[0].log_prob)

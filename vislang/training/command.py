@@ -35,18 +35,6 @@ def cached_training_parser(module: str, description: str | None, presets: Mappin
         presets: config of each preset; "best" is the default.
     """
     parser = training_parser(module, description)
-    add_data_sets(parser)
-    parser.add_argument(
-        "--sampling", nargs="+", type=float, metavar="X", help="times that an epoch reads the captions of each (1)"
-    )
-    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="whose features (default: %(default)s)")
-    add_preset(parser, presets, "best")
-    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
-    return parser
-
-
-def add_data_sets(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name captioned data sets and their features."""
     parser.add_argument(
         "--dataset", nargs="+", default=["flickr8k"], metavar="NAME", help="reader of each data set (default: flickr8k)"
     )
@@ -55,12 +43,19 @@ def add_data_sets(parser: argparse.ArgumentParser) -> None:
         "--cache", nargs="+", required=True, type=Path, metavar="FILE", help="feature cache of each, by vislang extract"
     )
     parser.add_argument(
+        "--sampling", nargs="+", type=float, metavar="X", help="times that an epoch reads the captions of each (1)"
+    )
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="whose features (default: %(default)s)")
+    add_preset(parser, presets, "best")
+    parser.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="of the reader, such as restval=train; DATASET:NAME=VALUE of one",
     )
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
+    return parser
 
 
 def train(parser: argparse.ArgumentParser, argv: list[str] | None, module: str, name: str) -> int:
