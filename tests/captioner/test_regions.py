@@ -259,7 +259,8 @@ def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
     verify(tmp_path / "box" / "aligner")
     card = cards(tmp_path / "box")["aligner"]
     (result,) = (tmp_path / "results").glob("retrieval-alignment-*.json")
-    assert card["scores"]["rsum"] == round(json.loads(result.read_text())["metrics"]["rsum"], 1)
+    (scores,) = card["scores"]
+    assert scores["rsum"] == round(json.loads(result.read_text())["metrics"]["rsum"], 1)
     assert card["command"].startswith("python -m captioner.alignment.train --preset best")
     photo = drawn / "scenes" / "images" / "test_000001.png"
     parts = [
