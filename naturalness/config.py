@@ -133,12 +133,13 @@ CONFIGS = {
     ),
     # Ours: least squares for textures, prediction from the rest of the scene for objects.
     "best": NaturalnessConfig(information_layer="conv_pw_11_bn"),
-    # The bundled model, on the bundled CNN.
+    # The bundled model, on EfficientNet-Lite0.
     "bundled": NaturalnessConfig(
         experts=(
-            Expert("stage2_block4_add"),
-            Expert("stage3_block5_add", context="scene", space="channels", errors="excess"),
+            Expert("blocks_4_expand_conv"),
+            Expert("blocks_15_expand_conv", context="scene", space="channels", errors="excess"),
         ),
-        information_layer="stage3_block5_add",
+        information_layer="blocks_9_add",
+        anomaly_weight=0.02,
     ),
 }
