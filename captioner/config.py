@@ -261,6 +261,7 @@ CONFIGS = {
     # The bundled "explainer".
     "bundled-s2vt": replace(
         _S2VT,
+        layers=("grid@320",),
         word_dim=200,
         hidden_dim=448,
         scorers=1,

@@ -160,10 +160,10 @@ CONFIGS = {
     "bundled": replace(
         _BEST,
         min_count=5,
-        word_dim=128,
-        hidden_dim=256,
+        word_dim=256,
+        hidden_dim=384,
         layers=("pooled", "pooled@320"),
-        embed_dim=384,
+        embed_dim=512,
         ensemble_size=1,
     ),
     # For the drawn scenes: two minutes of training, with attention over the grid.
