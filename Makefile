@@ -61,8 +61,8 @@ FIRST_SEED = $(firstword $(SEEDS))
 SNIPPETS = $(RUNS)/snippets-f8k-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
 EVERYDAY_SNIPPETS = $(RUNS)/snippets-everyday-$(BACKBONE)-$(PROPOSALS)
 SNIPPET_TRAINING = --dataset karpathy --data $(1) --cache $(1)/features.h5 --backbone $(BACKBONE)
-# Everyday models: an epoch reads the few captions of COCO several times. All but the ranker also learn from sentences that
-# it retrieves for images without captions. Without COCO, Flickr8K alone.
+# Everyday models: an epoch reads the few captions of COCO several times. All but the ranker `everyday` also learn from
+# sentences that it retrieves for images without captions. Without COCO, Flickr8K alone.
 PSEUDO = $(RUNS)/pseudo-captions
 CAPTIONED_TRAINING = $(if $(COCO),--dataset flickr8k coco --data $(F8K) $(COCO) --cache $(F8K_CACHE) $(COCO_CACHE) \
   --sampling 1 3 --backbone $(BACKBONE),$(F8K_TRAINING))
@@ -193,7 +193,7 @@ distilled-cnn: install ## distil the bundled CNN `compact` from larger ones (F8K
 pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
 	$(if $(COCO),$(MAKE) pseudo-captions SEEDS=0)
 	$(MAKE) region-features $(if $(COCO),region-features-coco) PROPOSALS=grid
-	$(PY) -m vse.train --preset bundled $(CAPTIONED_TRAINING) --out $(BUNDLED)/ranker
+	$(PY) -m vse.train --preset bundled $(EVERYDAY_TRAINING) --out $(BUNDLED)/ranker
 	$(PY) -m captioner.train --preset bundled $(EVERYDAY_TRAINING) --out $(BUNDLED)/captioner
 	$(PY) -m captioner.train --preset bundled-s2vt $(EVERYDAY_TRAINING) --out $(BUNDLED)/explainer
 	$(PY) -m naturalness.train --preset bundled --backbone compact --data $(F8K) --limit 2000 --out $(BUNDLED)/naturalness

@@ -164,7 +164,6 @@ CONFIGS = {
         hidden_dim=384,
         layers=("pooled", "pooled@320"),
         embed_dim=512,
-        ensemble_size=1,
     ),
     # For the drawn scenes: two minutes of training, with attention over the grid.
     "scenes": replace(
