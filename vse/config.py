@@ -62,6 +62,9 @@ class VseConfig:
     # The original lets two captions of one image push each other away.
     same_image_is_negative: bool = setting(True, help="other captions of the same image count as negatives")
     # training
+    teacher_epochs: int = setting(
+        3, at_least=1, help="with --teacher: passes over its sentences, before those over the images"
+    )
     optimizer: str = setting("kiros_adam", choices=("adam", "kiros_adam"), help="kiros_adam is the original's Adam")
     learning_rate: float = setting(2e-4, above=0, help="highest learning rate")
     schedule: str = setting(

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from vislang.training.command import cached_training_parser, train
 from vse.config import CONFIGS
@@ -9,7 +10,13 @@ from vse.config import CONFIGS
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    return cached_training_parser("vse.train", __doc__, CONFIGS)
+    parser = cached_training_parser("vse.train", __doc__, CONFIGS)
+    parser.add_argument(
+        "--teacher", type=Path, metavar="DIR",
+        help="sentences and a larger encoder's vectors of them, by vislang sentence-vectors; the ranker's sentence"
+        " encoder first learns their similarities",
+    )  # fmt: skip
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:

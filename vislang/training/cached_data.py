@@ -63,12 +63,15 @@ class CachedTraining(Training):
         """Read captions and features."""
         self.read_captions(tokenize)
 
-    def read_captions(self, split_words: Callable[[str], list[str]], drop_rarest: int = 0) -> None:
+    def read_captions(
+        self, split_words: Callable[[str], list[str]], drop_rarest: int = 0, others: Sequence[str] = ()
+    ) -> None:
         """Read captions and features, and fit the vocabulary.
 
         Args:
             split_words: splits a sentence into words.
             drop_rarest: see `Vocabulary.fit`.
+            others: sentences without images, whose words the vocabulary counts too.
 
         Raises:
             ToolkitError: an unknown name, files that are missing or damaged, or an image that is in the training split
@@ -80,7 +83,9 @@ class CachedTraining(Training):
         self.config = replace(self.config, layers=layers)
         self.sources = read_sources(args)
         self.train = tuple(record for source in self.sources for record in source.train)
-        words = (split_words(sentence) for record in self.train for sentence in record.captions)
+        sentences = [sentence for record in self.train for sentence in record.captions]
+        sentences += set(others).difference(sentences)
+        words = map(split_words, sentences)
         splits = {record.split for record in self.train}
         self.vocabulary = Vocabulary.fit(words, splits=splits, min_count=self.config.min_count, drop_rarest=drop_rarest)
         rows = [(source.cache, [record.image_id for record in source.train]) for source in self.sources]

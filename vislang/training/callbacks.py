@@ -79,14 +79,14 @@ class ResumableTraining(keras.callbacks.Callback):
         return True
 
     def continue_from(self, rows: list[Row]) -> None:
-        """Count epochs on from an earlier stage, whose best weights are those to beat.
+        """Count epochs on from an earlier stage, whose best weights, where it had a score, are those to beat.
 
         Args:
             rows: the history of that stage.
         """
         self.rows = list(rows)
         self.epochs_done = len(rows)
-        self.best = rows[-1]["best"]
+        self.best = rows[-1].get("best", self.best)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the epoch's clock."""

@@ -39,6 +39,7 @@ class Stage:
         folder: name of the stage's checkpoint inside --out; "": --out itself. The last stage has "".
         validate_updates: validate every so many updates; 0: once per epoch.
         num_kept: so many of the best weights are kept.
+        validates: whether the weights with the best score are kept; False: the last ones.
         callbacks: of this stage alone.
     """
 
@@ -48,6 +49,7 @@ class Stage:
     folder: str = ""
     validate_updates: int = 0
     num_kept: int = 1
+    validates: bool = True
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
 
 
@@ -176,18 +178,21 @@ def _train_stage(training: Training, stage: Stage, rows: list[Row], previous: Pa
     """Train one stage, from the best weights of the previous one, and return the history of both."""
     folder = training.args.out / stage.folder
     checkpoints.start_or_continue(folder, training.description, training.vocabulary)
+    validate, score = training.validate, training.score
+    if not stage.validates:
+        validate, score = dict, None
     keeper = ResumableTraining(
         folder,
-        training.validate,
+        validate,
         training.model,
-        score=training.score,
+        score=score,
         validate_updates=stage.validate_updates,
         num_kept=stage.num_kept,
     )
     if previous is not None:
         checkpoints.load_weights(training.model, previous)
         if not (folder / checkpoints.STATE).is_file():
-            checkpoints.save_weights(training.model, folder)  # the weights that this stage has to beat
+            checkpoints.save_weights(training.model, folder)  # those that this stage has to beat, if they have a score
         keeper.continue_from(rows)
     batches = stage.make_batches()
     task = stage.make_task(stage.epochs * len(batches))
