@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 def write_pseudo_captions(args: argparse.Namespace) -> int:
     """Retrieve sentences for all images and write them."""
     from vislang.core.errors import ConfigError
-    from vislang.core.files import require_writable_folder, write_json
+    from vislang.core.files import keyed, require_writable_folder, write_json
     from vislang.features.cache.reader import open_cache
     from vse.api import load_model
 
@@ -58,7 +58,8 @@ def write_pseudo_captions(args: argparse.Namespace) -> int:
     cache = open_cache(args.cache)
     ids = list(cache.ids)
     if args.only is not None:
-        ids = lines_of(args.only, "id of an image")
+        lines = lines_of(args.only, "id of an image")
+        ids = list(keyed(((line, None) for line in lines), f"{args.only}, ids", "remove the repetition"))
     vectors = model.encode_sentences(sentences)
     images = model.encode_cached(cache, ids)
     indices = most_agreeing(sentences, retrieve_sentences(images, vectors, args.candidates), args.num)

@@ -7,11 +7,15 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vislang.core.errors import DataError
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 # What NumPy raises for a .npz file that is damaged, cut off or of another kind.
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
@@ -77,13 +81,47 @@ def read_json(path: str | Path, what: str, next_step: str) -> Any:
         next_step: what to do about a missing or damaged file.
 
     Raises:
-        DataError: the file is missing, unreadable or no JSON.
+        DataError: the file is missing, unreadable or no JSON, or an object in it repeats a key.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or f"not JSON ({error})"
         raise DataError(f"{what} {path}: {reason}; {next_step}") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse a JSON document as `json.loads`, but raise a ValueError for an object that repeats a key.
+
+    Of equal keys `json.loads` keeps the last value and loses the others without a word.
+    """
+    return json.loads(text, object_pairs_hook=_distinct)
+
+
+def keyed(pairs: Iterable[tuple[Key, Value]], where: str | Path, next_step: str) -> dict[Key, Value]:
+    """Return a dict of what a file names by a key, of which none may be lost.
+
+    Args:
+        pairs: key and value.
+        where: the file and what its keys are, such as "captions.json, image ids".
+        next_step: what to do about a key that comes twice.
+
+    Raises:
+        DataError: a key comes twice.
+    """
+    listed = list(pairs)
+    try:
+        return _distinct(listed)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}; {next_step}") from error
+
+
+def _distinct(pairs: list[tuple[Key, Value]]) -> dict[Key, Value]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((repeated, times),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"got {repeated!r} {times} times, expected each once")
+    return found
 
 
 def require_writable_folder(path: str | Path) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 
 from vislang.core.bundled_models import bundled_checkpoints
 from vislang.core.errors import CheckpointError, DataError, suggestion
-from vislang.core.files import UNREADABLE, read_json, whole_file, write_json
+from vislang.core.files import UNREADABLE, parse_json, read_json, whole_file, write_json
 from vislang.core.model_kinds import require_kind_of_folder
 from vislang.text.vocabulary import Vocabulary
 
@@ -164,7 +164,7 @@ def load_state(path: Path, like: list[np.ndarray]) -> tuple[list[np.ndarray], di
     """
     try:
         with np.load(path, allow_pickle=False) as saved:
-            progress = json.loads(str(saved["progress"]))
+            progress = parse_json(str(saved["progress"]))
             arrays = []
             for name in sorted(saved.files):
                 if name != "progress":
