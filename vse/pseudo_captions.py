@@ -46,13 +46,14 @@ def main(argv: list[str] | None = None) -> int:
 def write_pseudo_captions(args: argparse.Namespace) -> int:
     """Retrieve sentences for all images and write them."""
     from vislang.core.errors import ConfigError
-    from vislang.core.files import keyed, require_writable_folder, write_json
+    from vislang.core.files import check_outputs, keyed, write_json
     from vislang.features.cache.reader import open_cache
     from vse.api import load_model
 
     if not 1 <= args.num <= args.candidates:
         raise ConfigError(f"--num got {args.num}, expected 1 to {args.candidates}, the number of --candidates")
-    require_writable_folder(args.out)
+    out = args.out / "captions_train.json"
+    check_outputs({"--out": out}, filter(None, (args.sentences, args.cache, args.only)))
     sentences = lines_of(args.sentences, "sentence")
     model = load_model(args.model)
     cache = open_cache(args.cache)
@@ -65,7 +66,7 @@ def write_pseudo_captions(args: argparse.Namespace) -> int:
     indices = most_agreeing(sentences, retrieve_sentences(images, vectors, args.candidates), args.num)
     cosines = np.einsum("nd,nkd->nk", images, vectors[indices])
     document = coco_document(ids, sentences, indices, cosines)
-    write_json(args.out / "captions_train.json", document)
+    write_json(out, document)
     print(
         f"{args.out}: {len(document['annotations'])} sentences for {len(ids)} images, median cosine"
         f" {np.median(cosines):.2f}"

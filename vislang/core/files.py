@@ -8,11 +8,11 @@ import tempfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vislang.core.errors import DataError
+from vislang.core.errors import ConfigError, DataError
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -122,6 +122,27 @@ def _distinct(pairs: list[tuple[Key, Value]]) -> dict[Key, Value]:
         ((repeated, times),) = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"got {repeated!r} {times} times, expected each once")
     return found
+
+
+def check_outputs(outputs: Mapping[str, str | Path | None], inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse, before any work is done, files that cannot be written or that would replace what a command reads.
+
+    Args:
+        outputs: {option: file}; None: it is not written.
+        inputs: files that are read.
+
+    Raises:
+        ConfigError: an input, or one file for two options.
+        DataError: a folder cannot be written.
+    """
+    taken = {os.path.realpath(path): "an input" for path in inputs}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        other = taken.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise ConfigError(f"{option} got {path}, which is also {other}, expected a file of its own; name another")
+        require_writable_folder(Path(path).parent)
 
 
 def require_writable_folder(path: str | Path) -> Path:
