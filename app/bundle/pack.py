@@ -71,11 +71,9 @@ def pack(args: argparse.Namespace) -> int:
     check_model(args, description)
     splits = measured_splits(args)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        packed = Path(temporary) / args.name
-        evaluated = Path(temporary) / "evaluated" / args.model.name
+        packed = Path(temporary) / args.model.resolve().name  # results name the model that was trained
         write_packed(args.model, description, packed, args.step)
-        shutil.copytree(packed, evaluated)  # the evaluation writes ranks and captions beside a model
-        results = [evaluate(args, split, evaluated) for split in splits]
+        results = [evaluate(args, split, packed) for split in splits]
         card = make_card(args.name, args.model, description, results, packed, args.step)
         if (folder / args.name).is_dir():
             shutil.rmtree(folder / args.name)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import keras
 
+from vislang.core.bundled_models import refuse_bundled
 from vislang.core.cli import DONE, SKIPPED_SOME, chosen_config, print_skipped
 from vislang.core.config import to_json
 from vislang.core.files import require_writable_folder
@@ -152,6 +153,7 @@ def fit(training: Training) -> list[Row]:
         ToolkitError: an unknown name, or files that are missing, damaged or cannot be written.
     """
     args = training.args
+    refuse_bundled(args.out)
     require_writable_folder(args.out)
     seed_everything(args.seed)
     training.read_data()
