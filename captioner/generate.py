@@ -120,11 +120,7 @@ def check_outputs(args: argparse.Namespace, paths: list[Path]) -> None:
     from vislang.core.errors import ConfigError
     from vislang.core.files import check_outputs as check_files
 
-    outputs = {"--coco-results": args.coco_results, "--html": args.html}
-    for option, path in outputs.items():
-        if path is not None and path.is_dir():
-            raise ConfigError(f"{option} got the folder {path}, expected a file; name one, such as {path / 'out'}")
-    check_files(outputs, paths)
+    check_files({"--coco-results": args.coco_results, "--html": args.html}, paths)
     seen: dict[Any, Path] = {}
     for path in paths if args.coco_results else []:
         other = seen.setdefault(image_id(path), path)

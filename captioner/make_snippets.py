@@ -111,7 +111,7 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
     import numpy as np
 
     from vislang.backbones.feature_name import FeatureName
-    from vislang.core.files import write_json
+    from vislang.core.files import whole_file, write_json
     from vislang.features.cache.reader import FeatureKey, import_rows
     from vislang.features.regions.region_features import boxes_beside, described
 
@@ -139,9 +139,10 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
             }
         )
     path = folder / "features.h5"
-    path.unlink(missing_ok=True)
     layer = str(FeatureName.parse(key.layer).of_kind("described"))
-    import_rows(path, names, features, FeatureKey(key.backbone, layer, key.preprocessing, key.weights))
+    with whole_file(path) as part:
+        part.unlink()  # a cache is made, and not added to
+        import_rows(part, names, features, FeatureKey(key.backbone, layer, key.preprocessing, key.weights))
     write_json(folder / "dataset.json", {"dataset": "snippets", "images": images})
 
 

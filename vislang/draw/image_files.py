@@ -122,7 +122,14 @@ def drawing_paths(sources: Sequence[Path], folder: Path, ending: str) -> list[Pa
 def _free_path(folder: Path, stem: str, suffix: str, taken: Collection[Path]) -> Path:
     path = folder / f"{stem}{suffix}"
     number = 1
-    while Path(os.path.abspath(path)) in taken or (path.exists() and not is_own_drawing(path)):
+    while Path(os.path.abspath(path)) in taken or not _is_replaceable(path):
         number += 1
         path = folder / f"{stem}-{number}{suffix}"
     return path
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Return whether nothing is there, or a drawing of this toolkit that is no link to somewhere else."""
+    if path.is_symlink() or not path.is_file():
+        return not os.path.lexists(path)
+    return is_own_drawing(path)

@@ -6,6 +6,7 @@ model.weights.h5     the best weights so far
 kept-N.weights.h5    of trainings that keep several of the best: those after N updates
 history.json         one row per epoch
 training_state.npz   all that resuming needs to be exact
+.training.lock       while a training runs
 """
 
 import json
@@ -25,6 +26,7 @@ VOCABULARY = "vocabulary.json"
 WEIGHTS = "model.weights.h5"
 HISTORY = "history.json"
 STATE = "training_state.npz"
+LOCK = ".training.lock"
 _NEXT = "name a folder that training wrote, or a bundled model"
 
 
