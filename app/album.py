@@ -49,7 +49,7 @@ def write_album(args: argparse.Namespace) -> int:
     from captioner.api import load_model as load_captioner
     from captioner.page import captions_page
     from vislang.core.errors import DataError
-    from vislang.core.files import require_writable_folder
+    from vislang.core.files import check_outputs
     from vislang.images.sources import find_images
     from vse.api import load_model as load_ranker
 
@@ -57,7 +57,7 @@ def write_album(args: argparse.Namespace) -> int:
     for one in missing:
         print_skipped(one.reason)
     models = models_by_kind(args.models)
-    require_writable_folder(args.out.parent)
+    check_outputs({"--out": args.out}, paths)
     started = time.monotonic()
     captioner = load_captioner(models.get("captioner"))
     ranker = load_ranker(models.get("vse"))

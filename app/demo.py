@@ -95,11 +95,13 @@ def demo(args: argparse.Namespace) -> int:
     from app.album import caption_and_encode
     from preimage.pages.panels import check_page
     from vislang.core.errors import DataError
+    from vislang.core.files import check_outputs
     from vislang.images.sources import find_images
 
     check_page(args.out)
     if args.images:
         paths, _ = find_images(args.images, strict=True)
+        check_outputs({"--out": args.out}, paths)
         subject = Subject(paths, None, "your images")
     else:
         subject = packaged_images(args.out.parent / "scenes")

@@ -118,13 +118,9 @@ def check_outputs(args: argparse.Namespace, paths: list[Path]) -> None:
     """Refuse, before any work is done, output that could not be written at its end."""
     from captioner.output_formats import image_id
     from vislang.core.errors import ConfigError
-    from vislang.core.files import require_writable_folder
+    from vislang.core.files import check_outputs as check_files
 
-    for option, path in (("--coco-results", args.coco_results), ("--html", args.html)):
-        if path is not None:
-            if path.is_dir():
-                raise ConfigError(f"{option} got the folder {path}, expected a file; name one, such as {path / 'out'}")
-            require_writable_folder(path.parent)
+    check_files({"--coco-results": args.coco_results, "--html": args.html}, paths)
     seen: dict[Any, Path] = {}
     for path in paths if args.coco_results else []:
         other = seen.setdefault(image_id(path), path)

@@ -15,6 +15,7 @@ from typing import Any
 from vislang.core import cli
 
 _BATCH = 128
+_FILES = ("features.h5", "dataset.json")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,15 +51,15 @@ def write_snippets(args: argparse.Namespace) -> int:
     from vislang.backbones.feature_name import FeatureName
     from vislang.core.bundled_models import say_which
     from vislang.core.errors import ConfigError, DataError
-    from vislang.core.files import require_writable_folder
+    from vislang.core.files import check_outputs
     from vislang.features.cache.reader import open_cache
     from vislang.text.tokenizer import tokenize
 
+    check_outputs({f"file of --out {name}": args.out / name for name in _FILES}, [args.cache, *args.data.glob("*")])
     say_which("aligner", args.model)
     model = load_aligner(args.model)
     if FeatureName.parse(model.config.layers[0]).kind != "regions":
         raise ConfigError(f"the aligner reads {model.config.layers[0]}; snippets need one trained on regions-KIND")
-    require_writable_folder(args.out)
     records = registry.read(args.dataset, args.data)
     with open_cache(args.cache) as cache:
         splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
@@ -110,7 +111,7 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
     import numpy as np
 
     from vislang.backbones.feature_name import FeatureName
-    from vislang.core.files import write_json
+    from vislang.core.files import whole_file, write_json
     from vislang.features.cache.reader import FeatureKey, import_rows
     from vislang.features.regions.region_features import boxes_beside, described
 
@@ -138,9 +139,10 @@ def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cach
             }
         )
     path = folder / "features.h5"
-    path.unlink(missing_ok=True)
     layer = str(FeatureName.parse(key.layer).of_kind("described"))
-    import_rows(path, names, features, FeatureKey(key.backbone, layer, key.preprocessing, key.weights))
+    with whole_file(path) as part:
+        part.unlink()  # a cache is made, and not added to
+        import_rows(part, names, features, FeatureKey(key.backbone, layer, key.preprocessing, key.weights))
     write_json(folder / "dataset.json", {"dataset": "snippets", "images": images})
 
 

@@ -19,6 +19,7 @@ from datasets.fixations.records import FixationData
 from datasets.records import ImageRecord, of_split
 from datasets.scenes.dataset import read_scene_entities, read_scenes
 from vislang.core.errors import ConfigError, DataError, look_up, unknown_name
+from vislang.core.files import keyed
 
 Data = TypeVar("Data")
 
@@ -43,14 +44,15 @@ def reader_options(words: Iterable[str]) -> dict[str, str]:
 
     Raises:
         ConfigError: a word without "=".
+        DataError: an option that comes twice.
     """
-    options = {}
+    pairs = []
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(f"--option got {word!r}, expected NAME=VALUE, such as restval=train")
-        options[name] = value
-    return options
+        pairs.append((name, value))
+    return keyed(pairs, "--option", "leave one out")
 
 
 def read(

@@ -13,6 +13,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = command_parser("eval.compare", __doc__)
     for letter in "ab":
         parser.add_argument(letter, type=Path, help="checkpoint ranked by eval.run retrieval, or its ranks-....npz")
+    parser.add_argument(
+        "--results", default=Path("results"), type=Path, metavar="DIR", help="--out of eval.run (default: %(default)s)"
+    )
     parser.add_argument("--dataset", help="its name in the tables (default: the only one that A was ranked on)")
     parser.add_argument("--split", default="test", help="as in eval.run (default: %(default)s)")
     parser.add_argument("--protocol", choices=("full", "five-folds"), default="full", help="(default: %(default)s)")
@@ -34,11 +37,12 @@ def compare(args: argparse.Namespace) -> int:
 
     from eval.metrics.bootstrap import difference_lines, paired_comparison
     from eval.results.ranks import load_ranks, only_dataset, ranks_path, require_same_queries
+    from vislang.core.bundled_models import find_checkpoint
 
     where = {"split": args.split, "protocol": args.protocol}
-    dataset = args.dataset or only_dataset(args.a, **where)
-    a = load_ranks(ranks_path(args.a, dataset=dataset, **where))
-    b = load_ranks(ranks_path(args.b, dataset=dataset, **where))
+    runs = [find_checkpoint("vse", given) for given in (args.a, args.b)]
+    dataset = args.dataset or only_dataset(args.results, runs[0], **where)
+    a, b = (load_ranks(ranks_path(args.results, run, dataset=dataset, **where)) for run in runs)
     require_same_queries(a, b)
     differences = paired_comparison(a.folds, b.folds, resamples=args.resamples, seed=args.seed)
     if args.json:

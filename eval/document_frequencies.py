@@ -33,8 +33,10 @@ def count(args: argparse.Namespace) -> int:
     from datasets.records import captions_of
     from eval.metrics.captions.document_frequencies import DocumentFrequencies, table_path
     from eval.metrics.captions.ptb_tokenizer import PTB, ptb_tokenize, treebank_tokenize
+    from vislang.core.files import check_outputs
 
     out = args.out or table_path(f"{args.dataset}-{args.split}")
+    check_outputs({"--out": out}, Path(args.data).glob("*"))
     records = registry.read(args.dataset, args.data, split=args.split, options=registry.reader_options(args.option))
     sentences, _ = captions_of(records)
     words = iter((ptb_tokenize if args.tokenizer == PTB else treebank_tokenize)(sentences))

@@ -36,8 +36,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def write_results_page(args: argparse.Namespace) -> int:
     """Write the page and print its path; errors as for `results_page`."""
-    from vislang.core.files import write_text
+    from vislang.core.files import check_outputs, write_text
 
+    check_outputs({"--out": args.out}, args.results.glob("*"))
     folder = Path(os.path.relpath(args.results, args.out.parent)).as_posix()
     write_text(args.out, results_page(args.results, f"{folder}/"))
     print_written(args.out)

@@ -47,7 +47,7 @@ def map_images(args: argparse.Namespace) -> int:
     from naturalness.api import load_model
     from vislang.core.bundled_models import say_which
     from vislang.core.errors import ConfigError
-    from vislang.core.files import require_writable_folder
+    from vislang.core.files import check_outputs
     from vislang.draw.image_files import optional_drawings
     from vislang.features.command_images import CommandImages
     from vislang.images.decode import decode_image
@@ -56,8 +56,7 @@ def map_images(args: argparse.Namespace) -> int:
     count = len(images.paths)
     if args.npy and count > 1:
         raise ConfigError(f"--npy writes one map, got {count} images; name one with --images")
-    if args.npy:
-        require_writable_folder(args.npy.parent)
+    check_outputs({"--npy": args.npy}, images.paths)
     drawings = optional_drawings(args, images.paths, "_unnatural.png", by_default=count == 1)
     if (args.overlay or args.anomaly) and not args.npy and not any(drawings.values()):
         raise ConfigError("--overlay and --anomaly are for maps, got none to write; add --out FILE or DIR")

@@ -27,7 +27,8 @@ from vislang.core.cli import (
     skipped_rows,
 )
 from vislang.core.errors import ConfigError
-from vislang.core.files import require_writable_folder, whole_file
+from vislang.core.files import check_outputs as check_files
+from vislang.core.files import whole_file
 
 _FRAMES_PER_SECOND = 12
 _FRAMES = 60  # of a video of a search, at least
@@ -104,7 +105,7 @@ def check_outputs(args: argparse.Namespace) -> None:
         return
     if frames.suffix.lower() not in (".gif", ".mp4"):
         raise ConfigError(f"--frames got {frames.name}, expected a name such as search.gif or search.mp4")
-    require_writable_folder(frames.parent)
+    check_files({"--out": args.out, "--frames": frames})
 
 
 def refuse_options(args: argparse.Namespace, names: Sequence[str], reason: str) -> None:
@@ -130,14 +131,21 @@ def prior_model_of(args: argparse.Namespace) -> Callable[[Any], Any] | None:
     return load_model(args.prior_model).loss
 
 
-def network_and_images(args: argparse.Namespace) -> tuple[Any, list[Path], list[Any]]:
-    """Load the network and list the images of a command: network, paths, and arguments that stand for no image."""
+def network_and_images(
+    args: argparse.Namespace, outputs: Sequence[str] = ("out", "frames")
+) -> tuple[Any, list[Path], list[Any]]:
+    """Load the network and list the images of a command: network, paths, and arguments that stand for no image.
+
+    Of the options `outputs` those that the command has must not name one of the images.
+    """
     from vislang.images.sources import find_images
 
     paths, missing = find_images(args.images, strict=args.strict)
+    inputs = list(paths)
     style = vars(args).get("style")  # of the commands that have it
     if style is not None:
-        find_images([str(style)])
+        inputs += find_images([str(style)])[0]
+    check_files({f"--{name}": vars(args).get(name) for name in outputs}, inputs)
     return load_network_of(args), paths, missing
 
 

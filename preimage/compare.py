@@ -68,18 +68,17 @@ def main(argv: list[str] | None = None) -> int:
 def compare(args: argparse.Namespace) -> int:
     """Compare, write the page and print the numbers."""
     from preimage.pages.panels import check_page
-    from vislang.core.files import require_writable_folder, write_json
+    from vislang.core.files import check_outputs, write_json
     from vislang.images.sources import find_images
 
     check_page(args.out)
-    if args.json is not None:
-        require_writable_folder(args.json.parent)
     options = ComparisonOptions(
         layers=tuple(args.layers), layers_b=tuple(args.layers_b), num_layers=args.num_layers, limit=args.limit,
         cka_images=args.cka_images, pooled=args.pooled, classes=tuple(args.classes), channels=tuple(args.channels),
         preset=args.preset, settings=tuple(args.set), iterations=args.iterations, seed=args.seed,
     )  # fmt: skip
     paths, missing = find_images(args.images)
+    check_outputs({"--out": args.out, "--json": args.json}, paths)
     networks = []
     for model, end in zip(args.networks, ("", "_b"), strict=True):
         of_network = {name: getattr(args, name + end) for name in ("weights", "preprocessing", "size")}

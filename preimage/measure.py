@@ -60,7 +60,7 @@ def measure(args: argparse.Namespace) -> int:
     require_writable_folder(args.out)
     if args.sheet is not None:
         check_image_path(args.sheet, "--sheet")
-    network, paths, missing = cli.network_and_images(args)
+    network, paths, missing = cli.network_and_images(args, ["sheet"])
     from preimage.comparison.inversion_errors import config_of_search, measure_inversions
     from preimage.networks.image_inputs import read_images
     from preimage.networks.loading import load_network

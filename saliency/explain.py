@@ -61,12 +61,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def explain(args: argparse.Namespace) -> int:
     """Explain images or a video, draw and print."""
-    from vislang.core.files import require_writable_folder
-
     check_options(args)
-    for path in (args.html, args.npy):
-        if path is not None:
-            require_writable_folder(path.parent)
     if args.video is not None:
         return explain_one_video(args)
     return explain_images(args)
@@ -106,6 +101,7 @@ def loaded_model(args: argparse.Namespace) -> Any:
 def explain_images(args: argparse.Namespace) -> int:
     """Explain every image; those that cannot be read are skipped."""
     from vislang.core.errors import ConfigError
+    from vislang.core.files import check_outputs
     from vislang.draw.image_files import optional_drawings, save_image
     from vislang.features.command_images import CommandImages
     from vislang.features.reading_options import ReadingOptions
@@ -114,6 +110,7 @@ def explain_images(args: argparse.Namespace) -> int:
     images = CommandImages(args)
     if args.npy and len(images.paths) > 1:
         raise ConfigError(f"--npy writes the maps of one image, got {len(images.paths)} images; name one with --images")
+    check_outputs({"--html": args.html, "--npy": args.npy}, images.paths)
     drawings = optional_drawings(args, images.paths, "_words.png")
     from saliency.api import explain_image  # with Keras, after what can be refused without it
     from saliency.draw import draw_words
@@ -158,12 +155,14 @@ def explain_one_video(args: argparse.Namespace) -> int:
     from saliency.api import explain_video
     from saliency.draw import write_clip
     from vislang.core.errors import DataError
+    from vislang.core.files import check_outputs
     from vislang.draw.image_files import optional_drawings
     from vislang.features.reading_options import ReadingOptions
     from vislang.images.video import survey
 
     if not args.video.is_file():
         raise DataError(f"{args.video}: no such file, expected a video")
+    check_outputs({"--npy": args.npy}, [args.video])
     drawing = optional_drawings(args, [args.video], "_words.mp4")[args.video]
     model = loaded_model(args)
     facts = survey(args.video)

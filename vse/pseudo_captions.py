@@ -46,25 +46,27 @@ def main(argv: list[str] | None = None) -> int:
 def write_pseudo_captions(args: argparse.Namespace) -> int:
     """Retrieve sentences for all images and write them."""
     from vislang.core.errors import ConfigError
-    from vislang.core.files import require_writable_folder, write_json
+    from vislang.core.files import check_outputs, keyed, write_json
     from vislang.features.cache.reader import open_cache
     from vse.api import load_model
 
     if not 1 <= args.num <= args.candidates:
         raise ConfigError(f"--num got {args.num}, expected 1 to {args.candidates}, the number of --candidates")
-    require_writable_folder(args.out)
+    out = args.out / "captions_train.json"
+    check_outputs({"--out": out}, filter(None, (args.sentences, args.cache, args.only)))
     sentences = lines_of(args.sentences, "sentence")
     model = load_model(args.model)
     cache = open_cache(args.cache)
     ids = list(cache.ids)
     if args.only is not None:
-        ids = lines_of(args.only, "id of an image")
+        lines = lines_of(args.only, "id of an image")
+        ids = list(keyed(((line, None) for line in lines), f"{args.only}, ids", "remove the repetition"))
     vectors = model.encode_sentences(sentences)
     images = model.encode_cached(cache, ids)
     indices = most_agreeing(sentences, retrieve_sentences(images, vectors, args.candidates), args.num)
     cosines = np.einsum("nd,nkd->nk", images, vectors[indices])
     document = coco_document(ids, sentences, indices, cosines)
-    write_json(args.out / "captions_train.json", document)
+    write_json(out, document)
     print(
         f"{args.out}: {len(document['annotations'])} sentences for {len(ids)} images, median cosine"
         f" {np.median(cosines):.2f}"

@@ -34,6 +34,7 @@ def search(args: argparse.Namespace) -> int:
     """Index, search, print."""
     from vislang.core.bundled_models import say_which
     from vislang.core.errors import ConfigError
+    from vislang.core.files import check_outputs
     from vislang.features.reading_options import ReadingOptions
     from vislang.images.sources import find_images
     from vse.api import encode_images, encode_sentences, load_model
@@ -45,9 +46,10 @@ def search(args: argparse.Namespace) -> int:
         raise ConfigError(f"--top got {args.top}, expected 1 or more")
     if args.html and args.text is None and args.like is None:
         raise ConfigError("--html shows what a query finds, got no query; add --text or --like")
-    find_images(args.images, strict=args.strict)  # before a model is loaded
+    inputs, _ = find_images(args.images, strict=args.strict)  # before a model is loaded
     if args.like is not None:
-        find_images([args.like])
+        inputs += find_images([args.like])[0]
+    check_outputs({"--html": args.html}, inputs)
     say_which("vse", args.model)
     model = load_model(args.model)
     encoded = open_index(args, model)

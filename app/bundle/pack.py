@@ -3,7 +3,6 @@
 import argparse
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from app.bundle.packed_models import MANTISSA_BITS, PACKED_MODELS
 from eval.results.result import Result, read_result
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.cli import DONE, command_parser, run_command
+
+_OLD = "old"  # in the work folder: the model that is being replaced
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
 def pack(args: argparse.Namespace) -> int:
     """Store the weights in half precision, evaluate these, and only then replace the bundled model."""
     from vislang.core.bundled_models import PRETRAINED
-    from vislang.core.files import read_json, write_json
+    from vislang.core.files import only_writer, read_json
     from vislang.training.checkpoints import CONFIG
 
     folder = args.out or PRETRAINED
@@ -70,20 +71,38 @@ def pack(args: argparse.Namespace) -> int:
     description = read_json(args.model / CONFIG, "checkpoint settings", "name a folder that training wrote")
     check_model(args, description)
     splits = measured_splits(args)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        packed = Path(temporary) / args.name
-        evaluated = Path(temporary) / "evaluated" / args.model.name
-        write_packed(args.model, description, packed, args.step)
-        shutil.copytree(packed, evaluated)  # the evaluation writes ranks and captions beside a model
-        results = [evaluate(args, split, evaluated) for split in splits]
-        card = make_card(args.name, args.model, description, results, packed, args.step)
-        if (folder / args.name).is_dir():
-            shutil.rmtree(folder / args.name)
-        packed.replace(folder / args.name)
-        write_json(folder / f"{args.name}.json", card)
+    target = folder / args.name
+    work = folder.parent / f".{args.name}.part"
+    with only_writer(target, folder.parent / f".{args.name}.lock"):
+        settle(work, target)
+        try:
+            packed = work / "new" / args.model.resolve().name  # results name the model that was trained
+            write_packed(args.model, description, packed, args.step)
+            results = [evaluate(args, split, packed) for split in splits]
+            card = make_card(args.name, args.model, description, results, packed, args.step)
+            replace_model(packed, card, work, target)
+        finally:
+            settle(work, target)
     size = sum(path.stat().st_size for path in (folder / args.name).iterdir())
     print(f"{folder / args.name}: {size / 1e6:.2f} MB; {card['scores']}")
     return DONE
+
+
+def replace_model(packed: Path, card: Mapping[str, Any], work: Path, target: Path) -> None:
+    """Move the bundled model aside, and a new one with its card into its place."""
+    from vislang.core.files import write_json
+
+    if target.is_dir():
+        target.replace(work / _OLD)
+    packed.replace(target)
+    write_json(target.with_name(f"{target.name}.json"), card)
+
+
+def settle(work: Path, target: Path) -> None:
+    """Put back a model whose successor never came, and remove what this or a killed run left."""
+    if (work / _OLD).is_dir() and not target.is_dir():
+        (work / _OLD).replace(target)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def check_model(args: argparse.Namespace, description: Mapping[str, Any]) -> None:

@@ -85,19 +85,26 @@ class Distillation:
 
 
 def distil(args: argparse.Namespace) -> int:
-    """Read the images, compute the teachers' targets, train the student, and write it."""
+    """Read the images, compute the teachers' targets, train the student, and write it; no other run may do so too."""
+    from vislang.core.files import only_writer, require_writable_folder
+    from vislang.training.checkpoints import LOCK
+
+    with only_writer(args.run, require_writable_folder(args.run) / LOCK):
+        return _distil(args)
+
+
+def _distil(args: argparse.Namespace) -> int:
     from datasets import registry
     from datasets.records import of_split
     from vislang.core.config import override, to_json
-    from vislang.core.files import require_writable_folder
+    from vislang.core.files import check_outputs
     from vislang.images.sources import find_images
 
     import_backend_quietly()
     from app.bundle.student import train_student
 
     config = override(StudentConfig(), args.set)
-    if args.out:
-        require_writable_folder(args.out.parent)
+    check_outputs({"--out": args.out})
     records = registry.read(args.dataset, args.data)
     train = of_split(records, "train")
     paths = [Path(str(record.path)) for record in train]

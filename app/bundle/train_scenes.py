@@ -24,7 +24,7 @@ from datasets.scenes.shapes import COLOURS, SHAPES
 from vislang.core.bundled_models import sha256_of
 from vislang.core.cli import DONE, command_parser, progress_is_shown, run_command
 from vislang.core.errors import DataError
-from vislang.core.files import require_writable_folder, write_json
+from vislang.core.files import check_outputs, write_json
 from vislang.core.quiet_backend import import_backend_quietly
 from vislang.core.seeds import seed_everything, stream
 
@@ -227,7 +227,7 @@ def _run(args: argparse.Namespace) -> int:
         raise DataError(
             f"got --scenes {args.scenes} --epochs {args.epochs}, expected at least {_BATCH} scenes and 1 epoch"
         )
-    require_writable_folder(out.parent)
+    check_outputs({"--out": out})
     begin = time.monotonic()
     # All scenes are drawn before TensorFlow starts threads, which forked processes would lose.
     test = draw_labelled_scenes("test", _NUM_TEST, SCENE_SEED)

@@ -11,7 +11,7 @@ from typing import Any
 from datasets.records import SPLITS, ImageRecord, check_restval, check_splits
 from datasets.text_files import clean_caption, first_existing, read_lines
 from vislang.core.errors import DataError
-from vislang.core.files import read_json
+from vislang.core.files import keyed, read_json
 
 _NEXT = "get annotations_trainval2014.zip from cocodataset.org and unpack it there"
 _LIST_SPLITS = ("train", "dev", "test", "restval")
@@ -93,7 +93,9 @@ def _captions_by_file(path: Path) -> dict[str, tuple[str, ...]]:
     """Return {file name: captions in order of their ids}, in the order of the file's images."""
     document = read_json(path, "COCO caption file", _NEXT)
     try:
-        file_of = {image["id"]: str(image["file_name"]) for image in document["images"]}
+        images = [(image["id"], str(image["file_name"])) for image in document["images"]]
+        file_of = keyed(images, f"{path}, ids of images", _NEXT)
+        keyed(((name, image_id) for image_id, name in images), f"{path}, file names of images", _NEXT)
         captions: dict[Any, list[str]] = defaultdict(list)
         for note in sorted(document["annotations"], key=lambda note: note["id"]):
             captions[note["image_id"]].append(clean_caption(note["caption"]))

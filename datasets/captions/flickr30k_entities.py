@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from vislang.core.errors import DataError
+from vislang.core.files import keyed
 
 KINDS = ("people", "clothing", "bodyparts", "animals", "vehicles", "instruments", "scene", "other")
 
@@ -53,12 +54,12 @@ def read_entities(folder: str | Path, image_ids: Iterable[str]) -> dict[str, Ent
     Flickr's number of the photograph.
 
     Raises:
-        DataError: missing or damaged files, or an image without annotations.
+        DataError: missing or damaged files, an image without annotations, or two images of one number.
     """
     read = _reader(Path(folder))
     notes = {}
-    for image_id in image_ids:
-        number = PurePosixPath(image_id).stem.partition("_")[0]
+    numbered = ((PurePosixPath(image_id).stem.partition("_")[0], image_id) for image_id in image_ids)
+    for number, image_id in keyed(numbered, f"{folder}, numbers of photographs", "rename one of the images").items():
         boxes = _boxes(f"Annotations/{number}.xml", read(f"Annotations/{number}.xml"))
         notes[image_id] = _notes(f"Sentences/{number}.txt", read(f"Sentences/{number}.txt"), boxes)
     return notes
@@ -70,6 +71,7 @@ def _reader(folder: Path) -> Callable[[str], str]:
     if archive_path.is_file():
         try:
             archive = zipfile.ZipFile(archive_path)
+            members = keyed(((one.filename, one) for one in archive.infolist()), f"{archive_path}, files", _NEXT)
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(f"{archive_path} is no zip file ({error}); {_NEXT}") from error
     elif (folder / "Annotations").is_dir() and (folder / "Sentences").is_dir():
@@ -82,9 +84,9 @@ def _reader(folder: Path) -> Callable[[str], str]:
             if archive is None:
                 content = (folder / name).read_bytes()
             else:
-                if archive.getinfo(name).file_size > _LARGEST:
+                if members[name].file_size > _LARGEST:
                     raise DataError(f"{archive_path}: {name} is larger than {_LARGEST} bytes; {_NEXT}")
-                content = archive.read(name)
+                content = archive.read(members[name])
             return content.decode()
         except (KeyError, OSError) as error:
             raise DataError(f"{folder} holds no {name}: this image has no annotations; {_NEXT}") from error

@@ -14,7 +14,7 @@ import numpy as np
 from datasets.records import ImageRecord, check_restval, check_splits
 from datasets.text_files import clean_caption, first_existing
 from vislang.core.errors import DataError
-from vislang.core.files import read_json
+from vislang.core.files import keyed, read_json
 
 _JSON_NAMES = ("dataset.json", "dataset_flickr8k.json", "dataset_flickr30k.json", "dataset_coco.json")
 _IMAGE_FOLDERS = ("imgs", "images", "Images", "Flicker8k_Dataset", "flickr30k-images", "flickr30k_images")
@@ -70,10 +70,11 @@ def read_imgids(folder: str | Path) -> dict[str, int]:
     An image without imgid has that of its position.
 
     Raises:
-        DataError: no such file, or imgids that are not 0 to N - 1, once each.
+        DataError: no such file, a file name that comes twice, or imgids that are not 0 to N - 1, once each.
     """
     path = _json_path(Path(folder))
-    columns = {entry["filename"]: entry.get("imgid", position) for position, entry in enumerate(_entries(path))}
+    imgids = ((entry["filename"], entry.get("imgid", position)) for position, entry in enumerate(_entries(path)))
+    columns = keyed(imgids, f"{path}, file names of images", _NEXT)
     if sorted(columns.values()) != list(range(len(columns))):
         raise DataError(
             f"{path}: imgids are not 0 to {len(columns) - 1}, once each, so features cannot be matched; {_NEXT}"

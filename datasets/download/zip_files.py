@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from vislang.core.errors import DataError
-from vislang.core.files import whole_file
+from vislang.core.files import keyed, whole_file
 
 _MAX_MEMBERS = 200_000
 
@@ -17,7 +17,8 @@ def unpack(path: Path, folder: Path, *, max_bytes: int) -> int:
     Every name is checked before the first byte is written. Folders that macOS adds are left out.
 
     Raises:
-        DataError: a member is absolute, leads out of the folder or is a link, or the members are too large together.
+        DataError: a member is absolute, leads out of the folder, is a link or comes twice, or the members are too large
+            together.
     """
     with zipfile.ZipFile(path) as archive:
         members = []
@@ -31,11 +32,16 @@ def unpack(path: Path, folder: Path, *, max_bytes: int) -> int:
                 f"{path} unpacks to {total} bytes in {len(members)} files, expected at most {max_bytes} bytes in"
                 f" {_MAX_MEMBERS}; it is not the archive it claims to be, delete it"
             )
+        keyed(((_place(member), member) for member in members), f"{path}, files", "delete the archive")
         for member in members:
             _refuse_unsafe(path, member)
         for member in members:
             _write(archive, member, folder)
     return len(members)
+
+
+def _place(member: zipfile.ZipInfo) -> PurePosixPath:
+    return PurePosixPath(member.filename.replace("\\", "/"))
 
 
 def _refuse_unsafe(path: Path, member: zipfile.ZipInfo) -> None:
@@ -49,7 +55,7 @@ def _refuse_unsafe(path: Path, member: zipfile.ZipInfo) -> None:
 
 
 def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
-    target = folder / PurePosixPath(member.filename.replace("\\", "/"))
+    target = folder / _place(member)
     if not target.resolve().is_relative_to(folder.resolve()):  # through a link that was in the folder before
         raise DataError(f"{target} leads out of {folder} through a link; remove the link and run again")
     if target.is_file() and target.stat().st_size == member.file_size:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from datasets.fixations.gaze_samples import find_fixations
 from datasets.fixations.records import FixationData, FixationRecord, build_record, read_mat
 from vislang.core.errors import DataError
+from vislang.core.files import keyed
 from vislang.images.decode import image_size
 
 _NEXT = "get ALLSTIMULI.zip and DATA.zip from the authors' page WherePeopleLook and unpack both into one folder"
@@ -29,7 +30,7 @@ def read_mit1003(folder: str | Path, *, drop_first: bool = True) -> FixationData
         drop_first: see `datasets.fixations.records.build_record`.
 
     Raises:
-        DataError: one of the two folders is missing or empty.
+        DataError: one of the two folders is missing or empty, or two images differ in their suffix alone.
     """
     folder = Path(folder)
     images = _visible(folder / "ALLSTIMULI", "*.jp*g")
@@ -39,6 +40,8 @@ def read_mit1003(folder: str | Path, *, drop_first: bool = True) -> FixationData
             f"{folder} holds {len(images)} images in ALLSTIMULI and {len(people)} people in DATA, expected some of"
             f" both; {_NEXT}"
         )
+    stems = ((image.stem, image) for image in images)
+    keyed(stems, f"{folder / 'ALLSTIMULI'}, names without suffix", "a person's file has that name; remove one")
     records: list[FixationRecord] = []
     skipped: list[tuple[str, str]] = []
     for image in images:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from datasets.fixations.records import FixationData, FixationRecord, build_record, read_mat
 from vislang.core.errors import DataError
+from vislang.core.files import keyed
 from vislang.images.decode import image_size
 
 _NEXT = "get data/eye/fixations.mat and data/stimuli of the authors' repository predicting-human-gaze-beyond-pixels"
@@ -25,7 +26,7 @@ def read_osie(folder: str | Path, *, drop_first: bool = False) -> FixationData:
         drop_first: see `datasets.fixations.records.build_record`; published scores include the first fixation.
 
     Raises:
-        DataError: no `fixations.mat`, a damaged one, or no images.
+        DataError: no `fixations.mat`, a damaged one, no images, or an image that comes twice.
     """
     folder = Path(folder)
     stimuli = folder / "stimuli"
@@ -50,6 +51,7 @@ def read_osie(folder: str | Path, *, drop_first: bool = False) -> FixationData:
             skipped.append((name, f"not in OSIE's format ({error})"))
     if not records and not skipped:
         raise DataError(f"{stimuli} holds none of the images that fixations.mat names; {_NEXT}")
+    keyed(((record.image_id, record) for record in records), f"{folder / 'fixations.mat'}, images", _NEXT)
     records.sort(key=lambda record: record.image_id)
     return FixationData(tuple(records), tuple(skipped))
 

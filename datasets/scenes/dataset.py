@@ -19,7 +19,7 @@ from datasets.scenes.draw import SCENE_SPLITS, SIDE, Phrase, SceneNotes, draw_sc
 from datasets.scenes.shapes import SceneObject
 from vislang.core.cli import progress_is_shown
 from vislang.core.errors import DataError
-from vislang.core.files import read_json, require_writable_folder, write_json
+from vislang.core.files import keyed, read_json, require_writable_folder, write_json
 
 _ANNOTATIONS = "annotations.json"
 _FORMAT = "drawn-scenes/v1"
@@ -82,7 +82,8 @@ def read_scene_notes(folder: str | Path) -> dict[str, SceneNotes]:
     """Read the annotations of each scene, {image_id: notes}."""
     folder = Path(folder)
     try:
-        return {entry["file_name"]: _from_json(entry) for entry in _entries(folder)}
+        pairs = [(entry["file_name"], _from_json(entry)) for entry in _entries(folder)]
+        return keyed(pairs, f"{folder / _ANNOTATIONS}, file names of images", _NEXT)
     except (LookupError, TypeError, ValueError) as error:
         raise DataError(f"{folder / _ANNOTATIONS} is damaged ({error!r}); {_NEXT}") from error
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from eval.results.result import Scores, SeedRun, summarize_seeds
+from vislang.core.bundled_models import sha256_of
 from vislang.core.errors import CheckpointError, EvalError
-from vislang.core.files import read_json
-from vislang.training.checkpoints import CONFIG, HISTORY
+from vislang.core.files import file_name, read_json
+from vislang.training.checkpoints import CONFIG, HISTORY, WEIGHTS
 
 TASK_OF_KIND = {"vse": "retrieval", "captioner": "captions", "aligner": "alignment", "classifier": "classification"}
 
@@ -74,6 +75,18 @@ def model_info(
         training_seconds=training_seconds(checkpoint, epochs),
         trained_on=description.get("data", {}).get("fingerprint"),
     )
+
+
+def by_image_name(checkpoint: Path) -> str:
+    """Return how files of what a model did with each image name it: by its own name and the SHA-256 of its weights.
+
+    Raises:
+        CheckpointError: it has no weights.
+    """
+    weights = checkpoint / WEIGHTS if checkpoint.is_dir() else checkpoint
+    if not weights.is_file():
+        raise CheckpointError(f"{weights} is missing, expected the weights of a model; name a checkpoint")
+    return file_name(f"{checkpoint.resolve().name}-{sha256_of(weights)[:8]}")
 
 
 def training_seconds(checkpoint: Path, epochs: int | None) -> float | None:

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from eval.metrics.ranking import Ranks
+from eval.results.models import by_image_name
 from vislang.core.errors import DataError, EvalError
 from vislang.core.files import whole_file
 
+BY_IMAGE = "by-image"  # folder beside the results, never the checkpoint: that may be someone else's
 _PREFIX = "ranks-"
 _ARRAYS = ("image_to_text", "text_to_image", "image_of_caption")
 _NEXT = "write them with: python -m eval.run retrieval"
@@ -31,15 +33,14 @@ def queries_fingerprint(image_ids: Sequence[str], sentences: Sequence[str]) -> s
     return hashlib.sha256(json.dumps([list(image_ids), list(sentences)]).encode()).hexdigest()
 
 
-def ranks_path(run: Path, *, dataset: str, split: str, protocol: str) -> Path:
-    """Return the path of a run's ranks: inside a checkpoint folder, beside a checkpoint file; a ranks file as it is."""
+def ranks_path(results: Path, run: Path, *, dataset: str, split: str, protocol: str) -> Path:
+    """Return the path of the ranks of a checkpoint in a folder of results; a ranks file as it is."""
     if _is_ranks_file(run):
         return run
-    folder, start = _place(run)
-    return folder / f"{start}{dataset}-{split}-{protocol}.npz"
+    return results / BY_IMAGE / f"{_start(run)}{dataset}-{split}-{protocol}.npz"
 
 
-def only_dataset(run: Path, *, split: str, protocol: str) -> str:
+def only_dataset(results: Path, run: Path, *, split: str, protocol: str) -> str:
     """Return the data set that a run was ranked on, from the names of its saved ranks; "" for a ranks file.
 
     Raises:
@@ -47,13 +48,13 @@ def only_dataset(run: Path, *, split: str, protocol: str) -> str:
     """
     if _is_ranks_file(run):
         return ""
-    folder, start = _place(run)
+    start = _start(run)
     end = f"-{split}-{protocol}.npz"
-    found = sorted(path.name[len(start) : -len(end)] for path in folder.glob(f"{start}*{end}"))
+    found = sorted(path.name[len(start) : -len(end)] for path in (results / BY_IMAGE).glob(f"{start}*{end}"))
     if not found:
         raise DataError(
-            f"{run} has no ranks on split {split!r} ({protocol}), expected one data set; first:"
-            f" python -m eval.run retrieval --model {run} --split {split}"
+            f"{results} holds no ranks of {run} on split {split!r} ({protocol}), expected one data set; first:"
+            f" python -m eval.run retrieval --model {run} --split {split} --out {results}"
         )
     if len(found) > 1:
         raise DataError(f"{run} has ranks on {', '.join(found)}, expected one data set; choose with --dataset")
@@ -64,11 +65,9 @@ def _is_ranks_file(run: Path) -> bool:
     return run.suffix == ".npz" and run.name.startswith(_PREFIX)
 
 
-def _place(run: Path) -> tuple[Path, str]:
-    """Return the folder of a run's ranks, and how their names begin."""
-    if run.is_dir():
-        return run, _PREFIX
-    return run.parent, f"{_PREFIX}{run.stem}-"
+def _start(run: Path) -> str:
+    """Return how the names of a run's ranks begin."""
+    return f"{_PREFIX}{by_image_name(run)}-"
 
 
 def save_ranks(path: Path, ranks: SavedRanks) -> None:

@@ -17,6 +17,7 @@ from eval.results.models import group_by_row, model_info
 from eval.tables.calibration import CalibrationRun, calibration_result
 from eval.tasks.output import report
 from eval.tasks.split import Split, read_split
+from vislang.core.bundled_models import refuse_bundled
 from vislang.core.cli import DONE
 from vislang.core.errors import CheckpointError
 from vislang.features.cache.reader import open_cache
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
 def fit(model: TrainedCaptioner, checkpoint: Path) -> TrainedCaptioner:
     """Calibrate on the dev images of all data sets of its training, and write the calibration into the checkpoint."""
+    refuse_bundled(checkpoint)
     splits = []
     first = model.description.get("data", {})
     for one in (first, *first.get("others", [])):

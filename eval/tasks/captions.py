@@ -13,16 +13,17 @@ from eval.metrics.captions.document_frequencies import find_table
 from eval.metrics.captions.score import Captions, CaptionScores, References, score_systems
 from eval.pages.captions import CaptionedImage, caption_results_page, pick_captions
 from eval.results.kinds import OF_REFERENCES, CaptionResult
-from eval.results.models import group_by_row, model_info
+from eval.results.models import by_image_name, group_by_row, model_info
+from eval.results.ranks import BY_IMAGE
 from eval.results.result import read_table
 from eval.tables.captions import CaptionRun, caption_result
 from eval.tasks.caption_baselines import copy_captions
 from eval.tasks.caption_files import score_file, training_captions
 from eval.tasks.output import report, write_page
-from eval.tasks.split import Split, is_bundled, open_split, read_split
+from eval.tasks.split import Split, open_split, read_split
 from vislang.core.cli import DONE, progress_is_shown
 from vislang.core.config import override
-from vislang.core.errors import ConfigError, DataError, ToolkitError
+from vislang.core.errors import ConfigError, ToolkitError
 from vislang.core.files import file_name
 from vislang.features.cache.reader import open_cache
 
@@ -53,7 +54,7 @@ def score_captioners(args: argparse.Namespace) -> int:
     if args.df:
         weights = find_table(args.df)
     runs = [caption_split(args, checkpoint, data) for checkpoint in args.models]
-    rows = {run.key: [run] for run in baseline_runs(runs, data)}
+    rows = {run.key: [run] for run in baseline_runs(args, runs, data)}
     for name, same in group_by_row(runs, args.name, KIND).items():
         rows[name + decoding_suffix(args)] = same
     systems = {run.key: run.captions for row in rows.values() for run in row}
@@ -80,7 +81,7 @@ def _read_data(args: argparse.Namespace) -> Split:
 
 
 def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> CaptionRun:
-    """Caption a split with one captioner, and keep the captions in its folder in COCO's format."""
+    """Caption a split with one captioner, and keep the captions beside the results in COCO's format."""
     if progress_is_shown():
         print(f"captioning {len(data.records):,} images with {checkpoint}", file=sys.stderr)
     started = time.perf_counter()
@@ -94,18 +95,14 @@ def caption_split(args: argparse.Namespace, checkpoint: Path, data: Split) -> Ca
     if args.decode == "beam":
         shown += ["width", "length_power", *(name for name in _WEIGHTS if getattr(options, name))]
     decoding = {name: getattr(options, name) for name in shown}
-    if not is_bundled(checkpoint):
-        keep_captions(data, checkpoint, captions, decoding_suffix(args))
+    keep_captions(args, data, captions, by_image_name(checkpoint) + decoding_suffix(args))
     seconds = time.perf_counter() - started
     return CaptionRun(model=info, seconds=seconds, key=str(checkpoint), captions=captions, decoding=decoding)
 
 
-def keep_captions(data: Split, folder: Path, captions: Captions, suffix: str) -> None:
+def keep_captions(args: argparse.Namespace, data: Split, captions: Captions, name: str) -> None:
     """Write captions in COCO's format, so that `eval.run captions --results` can compare them with others later."""
-    try:
-        write_results(folder / file_name(f"captions{suffix}-{data.dataset}-{data.name}.json"), captions)
-    except DataError as error:  # such as a checkpoint on a read-only disk
-        print(f"note: the captions were not kept: {error}", file=sys.stderr)
+    write_results(args.out / BY_IMAGE / file_name(f"captions-{name}-{data.dataset}-{data.name}.json"), captions)
 
 
 def decoding_suffix(args: argparse.Namespace) -> str:
@@ -118,7 +115,7 @@ def decoding_suffix(args: argparse.Namespace) -> str:
     return "-".join([words, *args.set])
 
 
-def baseline_runs(runs: Sequence[CaptionRun], data: Split) -> list[CaptionRun]:
+def baseline_runs(args: argparse.Namespace, runs: Sequence[CaptionRun], data: Split) -> list[CaptionRun]:
     """Return the captions of the baselines; none, with a note, where the cache lacks their features.
 
     Raises:
@@ -135,7 +132,7 @@ def baseline_runs(runs: Sequence[CaptionRun], data: Split) -> list[CaptionRun]:
         print(f"note: no baselines: {error}", file=sys.stderr)
         return []
     for run in copied:
-        keep_captions(data, data.cache.parent, run.captions, f"-{run.key}")
+        keep_captions(args, data, run.captions, run.key)
     return copied
 
 

@@ -46,10 +46,10 @@ def run(args: argparse.Namespace) -> int:
     """Score every method and the baselines on a data set of fixations, and write results, a table and a page."""
     started = time.perf_counter()
     protocol = FixationProtocol(blur=args.blur, centre_prior=args.centre_prior, seed=args.seed)
-    methods = find_methods(args)
     require_writable_folder(args.out)
     options = _reader_options(args.option)
     data = read_fixations(args.dataset, args.data, options=options)
+    methods = find_methods(args, [record.image_id for record in data.records])
     records = data.records[: args.limit]
     baselines = baseline_methods(protocol)
     everyone = join_methods(methods, baselines)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.metrics.ranking import Ranks
 from eval.metrics.retrieval import PROTOCOLS
 from eval.pages.retrieval import retrieval_page
 from eval.pages.retrieval_gallery import Collection, build_gallery
@@ -18,9 +17,8 @@ from eval.results.ranks import SavedRanks, queries_fingerprint, ranks_path, save
 from eval.results.result import read_table
 from eval.tables.retrieval import RetrievalRun, retrieval_result
 from eval.tasks.output import report, write_page
-from eval.tasks.split import Split, is_bundled, read_split
+from eval.tasks.split import Split, read_split
 from vislang.core.cli import DONE, progress_is_shown
-from vislang.core.errors import DataError
 from vislang.features.cache.reader import open_cache
 from vse.api import load_model
 
@@ -47,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"encoding with {checkpoint} ({index} of {len(args.models)})", file=sys.stderr)
         embedded = embed_split(checkpoint, data)
         embeddings[embedded.model.weights_fingerprint] = embedded
-        runs.append(rank_split(checkpoint, data, embedded, args.protocol))
+        runs.append(rank_split(args, checkpoint, data, embedded))
     results = []
     for name, row in group_by_row(runs, args.name, KIND).items():
         results.append(retrieval_result(data.row(name, KIND, row), row, protocol=args.protocol))
@@ -69,26 +67,15 @@ def embed_split(checkpoint: Path, data: Split) -> Embeddings:
     return Embeddings(images, captions, info, time.perf_counter() - started)
 
 
-def rank_split(checkpoint: Path, data: Split, embeddings: Embeddings, protocol: str) -> RetrievalRun:
-    """Rank with one ranker, one fold or five, and keep the ranks in its folder for eval.compare."""
+def rank_split(args: argparse.Namespace, checkpoint: Path, data: Split, embeddings: Embeddings) -> RetrievalRun:
+    """Rank with one ranker, one fold or five, and keep the ranks beside the results for eval.compare."""
     started = time.perf_counter()
-    _, owners = data.captions
-    folds = PROTOCOLS[protocol](embeddings.images, embeddings.captions, owners)
-    keep_ranks(checkpoint, data, protocol, folds)
+    sentences, owners = data.captions
+    folds = PROTOCOLS[args.protocol](embeddings.images, embeddings.captions, owners)
+    path = ranks_path(args.out, checkpoint, dataset=data.dataset, split=data.name, protocol=args.protocol)
+    save_ranks(path, SavedRanks(folds, queries_fingerprint(data.image_ids, sentences)))
     seconds = embeddings.seconds + time.perf_counter() - started
     return RetrievalRun(model=embeddings.model, seconds=seconds, folds=folds)
-
-
-def keep_ranks(checkpoint: Path, data: Split, protocol: str, folds: tuple[Ranks, ...]) -> None:
-    """Write the ranks for eval.compare; a failure is only noted, since the results do not depend on it."""
-    if is_bundled(checkpoint):
-        return
-    sentences, _ = data.captions
-    try:
-        path = ranks_path(checkpoint, dataset=data.dataset, split=data.name, protocol=protocol)
-        save_ranks(path, SavedRanks(folds, queries_fingerprint(data.image_ids, sentences)))
-    except DataError as error:  # such as a checkpoint on a read-only disk
-        print(f"note: eval.compare will not find these ranks: {error}", file=sys.stderr)
 
 
 def write_gallery(args: argparse.Namespace, data: Split, best: RetrievalResult, embeddings: Embeddings) -> None:

@@ -6,6 +6,8 @@ References: Hou and Zhang 2007 (spectral residual); Montabone and Soto 2010 (fin
 import argparse
 import functools
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +39,12 @@ class MapMethod:
     model: ModelInfo | None = None
 
 
-def find_methods(args: argparse.Namespace) -> dict[str, MapMethod]:
+def find_methods(args: argparse.Namespace, image_ids: Sequence[str]) -> dict[str, MapMethod]:
     """Return all methods that the options name, one for each folder of maps and each model.
+
+    Args:
+        args: with maps, models and name.
+        image_ids: of all images of the data set.
 
     Raises:
         DataError: not a folder.
@@ -55,7 +61,7 @@ def find_methods(args: argparse.Namespace) -> dict[str, MapMethod]:
             raise DataError(f"--maps got {folder}, expected a folder with one .npy or .png for each image")
         if name in methods:
             raise ConfigError(f"--maps got the name {name!r} twice; pass other names: --maps NAME=DIR")
-        methods[name] = MapMethod(stored_maps(folder))
+        methods[name] = MapMethod(stored_maps(folder, image_ids))
     for checkpoint in args.models:
         name, method = unnaturalness_maps(checkpoint)
         if name in methods:
@@ -72,16 +78,28 @@ def unnaturalness_maps(checkpoint: Path) -> tuple[str, MapMethod]:
     return f"{info.preset}-{info.backbone}", MapMethod(lambda record: unnaturalness_map(model, record.path), info)
 
 
-def stored_maps(folder: Path) -> MapOf:
-    """Return a function that reads the map of a record: <image id, with or without its suffix>.npy or .png."""
+def stored_maps(folder: Path, image_ids: Sequence[str]) -> MapOf:
+    """Return a function that reads the map of a record: <image id>.npy or .png, or the same without the id's suffix.
+
+    Images that differ in their suffix alone, dog.jpg and dog.png, need maps with it: dog.jpg.npy and dog.png.npy.
+    """
+    same_stem = Counter(Path(image_id).with_suffix("") for image_id in image_ids)
 
     def map_of(record: Any) -> Any:
-        stem = Path(record.image_id).with_suffix("")
-        for name in (record.image_id, stem):
-            for suffix in _SUFFIXES:
-                if (folder / f"{name}{suffix}").is_file():
-                    return read_map(folder / f"{name}{suffix}")
-        raise DataError(f"{folder} holds neither {stem}.npy nor {stem}.png; write a map for each image")
+        name = record.image_id
+        names = [name]
+        stem = Path(name).with_suffix("")
+        if same_stem[stem] == 1:
+            name = str(stem)
+            names.append(name)
+        paths = [folder / f"{one}{suffix}" for one in names for suffix in _SUFFIXES]
+        found = [path for path in paths if path.is_file() and not path.samefile(record.path)]
+        if not found:
+            raise DataError(f"{folder} holds neither {name}.npy nor {name}.png; write a map for each image")
+        if len(found) > 1:
+            shown = " and ".join(path.name for path in found)
+            raise DataError(f"{folder} holds {shown} for {record.image_id}, expected one map; remove the others")
+        return read_map(found[0])
 
     return map_of
 

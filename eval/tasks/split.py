@@ -11,7 +11,7 @@ from datasets.records import ImageRecord, captions_of, data_fingerprint, of_spli
 from datasets.registry import read, read_named_boxes, reader_options
 from eval.results.models import Run, require_kind
 from eval.results.result import Row
-from vislang.core.bundled_models import PRETRAINED, find_checkpoint
+from vislang.core.bundled_models import find_checkpoint
 from vislang.core.errors import CheckpointError
 from vislang.core.files import require_writable_folder
 from vislang.core.seeds import stream
@@ -110,8 +110,3 @@ def resolve_models(args: argparse.Namespace, kind: str) -> None:
     """
     args.models = [find_checkpoint(kind, given) for given in args.models]
     require_kind(args.models, kind)
-
-
-def is_bundled(model: Path) -> bool:
-    """Return whether a model is one of the bundled ones, whose folders must not change."""
-    return model.resolve().parent == PRETRAINED.resolve()

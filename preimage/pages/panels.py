@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from vislang.core.errors import ConfigError
-from vislang.core.files import require_writable_folder
+from vislang.core.files import check_outputs
 from vislang.draw.html.elements import Row, large_picture, table
 from vislang.draw.html.page import LARGE_VIEW_SCRIPT, LARGE_VIEW_STYLE, Page
 from vislang.draw.html.thumbnails import data_uri
@@ -51,7 +51,7 @@ def check_page(path: Path) -> None:
     """Refuse, before any work is done, a place where no page can be written."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--out got {path.name}, expected a name such as page.html")
-    require_writable_folder(path.parent)
+    check_outputs({"--out": path})
 
 
 def cell(image: Any, name: str, words: str = "", *, kind: str = "cell") -> str:

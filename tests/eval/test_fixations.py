@@ -366,7 +366,7 @@ def test_the_model_in_the_box_is_judged(tmp_path):
 def test_names_of_maps_must_differ(osie_like):
     args = argparse.Namespace(maps=[f"a={osie_like}", f"a={osie_like}"], name=None, models=[])
     with pytest.raises(ConfigError, match="twice"):
-        find_methods(args)
+        find_methods(args, [])
     with pytest.raises(ConfigError, match="of a baseline"):
         join_methods({"centre": MapMethod(centre)}, {"centre": MapMethod(centre)})
     with pytest.raises(DataError, match="no map"):

@@ -13,6 +13,7 @@ from eval.results.models import ModelInfo, Run, group_by_row, training_seconds
 from eval.results.ranks import SavedRanks, load_ranks, only_dataset, ranks_path, save_ranks
 from eval.tasks import retrieval
 from vislang.core.errors import CheckpointError, DataError, EvalError
+from vislang.training.checkpoints import WEIGHTS
 
 RECORDS = tuple(
     ImageRecord(f"{i}.jpg", None, "test" if i < 20 else "train", (f"first {i}", f"second {i}")) for i in range(25)
@@ -40,6 +41,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setitem(catalog.READERS, "flickr8k", lambda folder: RECORDS)
     for name in ("best-0-3", "best-1-3", "kiros-0-9", "best-2-9"):
         (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / WEIGHTS).write_text(name)
     return tmp_path
 
 
@@ -61,7 +63,7 @@ def test_seeds_share_a_row_and_everything_is_written(place, capsys):
     assert len(result["data_fingerprint"]) == 64
     page = (place / "results" / "retrieval-flickr8k-test.html").read_text()
     assert "first 3" in page
-    assert (place / "runs" / "best-0-3" / "ranks-flickr8k-test-full.npz").is_file()
+    assert len(list((place / "results" / "by-image").glob("ranks-best-0-3-????????-flickr8k-test-full.npz"))) == 1
 
 
 def test_a_later_run_shows_the_earlier_rows(place, capsys):
@@ -97,18 +99,11 @@ def test_users_mistakes_end_with_one_line(place, capsys):
     assert "no image is in split 'dev'" in capsys.readouterr().err
 
 
-def test_a_checkpoint_that_cannot_be_written_is_still_ranked(place, capsys):
-    (place / "runs" / "best-0-3").rmdir()
-    (place / "runs" / "best-0-3").write_text("a file")
-    (place / "runs" / "ranks-best-0-3-flickr8k-test-full.npz").mkdir()
-    assert run.main(command(place, "best-0-3")) == 0
-    assert "note: eval.compare will not find these ranks" in capsys.readouterr().err
-
-
 def test_two_runs_are_compared(place, capsys):
     run.main(command(place, "best-0-3", "kiros-0-9"))
     capsys.readouterr()
     runs = [str(place / "runs" / name) for name in ("kiros-0-9", "best-0-3")]
+    runs += ["--results", str(place / "results")]
     assert compare.main([*runs, "--resamples", "100"]) == 0
     output = capsys.readouterr().out
     assert "95 % interval" in output
@@ -148,22 +143,31 @@ def test_files_that_are_no_ranks_are_refused(tmp_path):
         load_ranks(tmp_path / "pickle.npz")
 
 
-def test_ranks_lie_in_the_checkpoint_or_beside_it(tmp_path):
+def test_ranks_lie_beside_the_results_and_are_those_of_the_weights(place):
     where = {"dataset": "coco", "split": "test", "protocol": "full"}
-    assert ranks_path(tmp_path, **where) == tmp_path / "ranks-coco-test-full.npz"
-    assert ranks_path(tmp_path / "vse.npz", **where) == tmp_path / "ranks-vse-coco-test-full.npz"
-    assert ranks_path(tmp_path / "ranks-x.npz", **where) == tmp_path / "ranks-x.npz"
+    checkpoint = place / "runs" / "best-0-3"
+    before = ranks_path(place, checkpoint, **where)
+    assert before.parent == place / "by-image"
+    (checkpoint / WEIGHTS).write_text("trained on")
+    assert ranks_path(place, checkpoint, **where) != before
+    (place / "vse.npz").write_text("released")
+    assert ranks_path(place, place / "vse.npz", **where).name.startswith("ranks-vse.npz-")
+    assert ranks_path(place, place / "ranks-x.npz", **where) == place / "ranks-x.npz"
+    with pytest.raises(CheckpointError, match="model.weights.h5 is missing, expected the weights of a model"):
+        ranks_path(place, place, **where)
 
 
-def test_compare_finds_the_data_set_that_was_ranked(tmp_path):
+def test_compare_finds_the_data_set_that_was_ranked(place):
     where = {"split": "test", "protocol": "full"}
-    with pytest.raises(DataError, match="no ranks on split 'test'.*first: python -m eval.run retrieval --model"):
-        only_dataset(tmp_path, **where)
-    (tmp_path / "ranks-karpathy-test-full.npz").touch()
-    assert only_dataset(tmp_path, **where) == "karpathy"
-    (tmp_path / "ranks-coco-test-full.npz").touch()
+    checkpoint = place / "runs" / "best-0-3"
+    with pytest.raises(DataError, match="no ranks of .* on split 'test'.*first: python -m eval.run retrieval --model"):
+        only_dataset(place, checkpoint, **where)
+    (place / "by-image").mkdir()
+    ranks_path(place, checkpoint, dataset="karpathy", **where).touch()
+    assert only_dataset(place, checkpoint, **where) == "karpathy"
+    ranks_path(place, checkpoint, dataset="coco", **where).touch()
     with pytest.raises(DataError, match="ranks on coco, karpathy, expected one data set; choose with --dataset"):
-        only_dataset(tmp_path, **where)
+        only_dataset(place, checkpoint, **where)
 
 
 def test_half_trained_runs_are_not_averaged_in(tmp_path):

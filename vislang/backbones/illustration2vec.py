@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vislang.core.errors import ConfigError, DataError, brief, look_up
-from vislang.core.files import UNREADABLE, read_json
+from vislang.core.files import UNREADABLE, keyed, read_json
 from vislang.images.decode import ImageSource
 from vislang.images.preprocess import prepare
 
@@ -159,7 +159,7 @@ def read_tags(path: str | Path) -> tuple[str, ...]:
     names = read_json(path, "list of tags", "give the tag_list.json of the network")
     if not isinstance(names, list) or len(names) != NUM_TAGS or not all(isinstance(name, str) for name in names):
         raise DataError(f"{path}: expected a JSON list of {NUM_TAGS} strings; give the tag_list.json of the network")
-    return tuple(names)
+    return tuple(keyed(((name, None) for name in names), f"{path}, tags", "give the tag_list.json of the network"))
 
 
 def read_thresholds(path: str | Path) -> np.ndarray:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vislang.core.errors import DataError
+from vislang.core.errors import CheckpointError, DataError
 from vislang.core.files import read_json
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
@@ -90,9 +90,24 @@ def find_checkpoint(kind: str, given: str | Path | None = None) -> Path:
         is_checkpoint = (folder / "config.json").is_file()  # a package's folder may have the name of a bundled model
         if not is_checkpoint and bundled.parent == PRETRAINED and bundled.is_dir():
             folder = bundled
-    if folder.resolve().parent == PRETRAINED.resolve():
+    if is_bundled(folder):
         verify(folder)
     return folder
+
+
+def is_bundled(folder: Path) -> bool:
+    """Return whether a checkpoint folder is that of a bundled model."""
+    return folder.resolve().parent == PRETRAINED.resolve()
+
+
+def refuse_bundled(folder: Path) -> None:
+    """Refuse to write into the folder of a bundled model, which its card would no longer describe.
+
+    Raises:
+        CheckpointError: it is one.
+    """
+    if is_bundled(folder):
+        raise CheckpointError(f"{folder} is a bundled model, which must not change; name another folder, or copy it")
 
 
 def say_which(kind: str, given: Path | None, name: str | None = None) -> None:

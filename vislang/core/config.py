@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from vislang.core.errors import ConfigError, look_up, unknown_name
+from vislang.core.files import parse_json
 
 Config = TypeVar("Config")
 
@@ -216,10 +217,12 @@ def _parse(name: str, text: str, hint: Any) -> Any:
     member = _member(hint)
     if dataclasses.is_dataclass(member):
         try:
-            return _from_plain(json.loads(text), hint)
-        except json.JSONDecodeError:
+            return _from_plain(parse_json(text), hint)
+        except ValueError as error:
             fields = ", ".join(field.name for field in dataclasses.fields(member))
-            raise ConfigError(f"setting {name} got {text!r}, expected a JSON list of objects of {fields}") from None
+            raise ConfigError(
+                f"setting {name} got {text!r}, expected a JSON list of objects of {fields}: {error}"
+            ) from error
     if member is not None:
         return tuple(_parse(name, part.strip(), member) for part in text.split(",") if part.strip())
     if hint is str:

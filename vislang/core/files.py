@@ -1,17 +1,22 @@
 """Files that are complete or absent: written beside their target, then renamed over it."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from vislang.core.errors import DataError
+from vislang.core.errors import ConfigError, DataError
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 # What NumPy raises for a .npz file that is damaged, cut off or of another kind.
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
@@ -21,32 +26,84 @@ UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZip
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and move it over `path` on leaving without an error.
 
-    Even after a crash, `path` holds either its old content or all of the new one.
+    Even after a crash, `path` holds either its old content or all of the new one. What a killed process left is removed
+    by the next one that writes the same file; of two at the same time, one waits for the other.
 
     Raises:
-        DataError: the folder cannot be written, or the disk is full.
+        DataError: the folder cannot be written, the disk is full, or `path` is no regular file.
     """
     path = Path(path)
-    part = None
+    part = path.with_name(f".{path.name}.part{''.join(path.suffixes)}")
+    kind = _other_kind(path)
+    if kind:
+        raise DataError(f"cannot write {path}: it is {kind}, expected a file or a new name; nothing was changed")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".part" + "".join(path.suffixes), dir=path.parent
-        )
-        os.close(handle)
-        part = Path(name)
-        yield part
-        with part.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
+        with _lock(path.with_name(f".{path.name}.part.lock"), wait=True):
+            part.unlink(missing_ok=True)
+            part.touch(exist_ok=False)  # never through a link that someone else put there
+            try:
+                yield part
+                with part.open("rb+") as stream:
+                    os.fsync(stream.fileno())
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
             f"cannot write {path}: {error.strerror or error}; nothing was changed, free space or choose another place"
         ) from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def only_writer(path: Path, lock: Path) -> Iterator[None]:
+    """Refuse to go on while another process writes a file or folder; the lock of a killed process is gone with it.
+
+    Args:
+        path: the file or folder, for the message.
+        lock: the file that is locked, in a folder that exists.
+
+    Raises:
+        DataError: another process is writing, or the lock cannot be opened.
+    """
+    with contextlib.ExitStack() as exits:
+        try:
+            exits.enter_context(_lock(lock, wait=False))
+        except BlockingIOError as error:
+            raise DataError(f"{path}: another process is writing it; wait for it and run again") from error
+        except OSError as error:
+            reason = f"its lock {lock} cannot be opened ({error.strerror}); remove that file"
+            raise DataError(f"{path}: {reason}") from error
+        yield
+
+
+@contextlib.contextmanager
+def _lock(lock: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a lock file, and remove it at the end."""
+    how = fcntl.LOCK_EX
+    if not wait:
+        how |= fcntl.LOCK_NB
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with os.fdopen(handle, "r+b") as stream:
+            fcntl.flock(stream, how)
+            if os.fstat(stream.fileno()).st_nlink:  # else its former owner removed it after we opened it
+                try:
+                    yield
+                finally:
+                    lock.unlink(missing_ok=True)
+                return
+
+
+def _other_kind(path: Path) -> str:
+    """Return what there is at a path other than a regular file; "" for a file or nothing."""
+    if path.is_symlink():
+        return "a link"
+    if path.is_dir():
+        return "a folder"
+    if path.exists() and not path.is_file():
+        return "a device, pipe or socket"
+    return ""
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -77,13 +134,71 @@ def read_json(path: str | Path, what: str, next_step: str) -> Any:
         next_step: what to do about a missing or damaged file.
 
     Raises:
-        DataError: the file is missing, unreadable or no JSON.
+        DataError: the file is missing, unreadable or no JSON, or an object in it repeats a key.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or f"not JSON ({error})"
         raise DataError(f"{what} {path}: {reason}; {next_step}") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse a JSON document as `json.loads`, but raise a ValueError for an object that repeats a key.
+
+    Of equal keys `json.loads` keeps the last value and loses the others without a word.
+    """
+    return json.loads(text, object_pairs_hook=_distinct)
+
+
+def keyed(pairs: Iterable[tuple[Key, Value]], where: str | Path, next_step: str) -> dict[Key, Value]:
+    """Return a dict of what a file names by a key, of which none may be lost.
+
+    Args:
+        pairs: key and value.
+        where: the file and what its keys are, such as "captions.json, image ids".
+        next_step: what to do about a key that comes twice.
+
+    Raises:
+        DataError: a key comes twice.
+    """
+    listed = list(pairs)
+    try:
+        return _distinct(listed)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}; {next_step}") from error
+
+
+def _distinct(pairs: list[tuple[Key, Value]]) -> dict[Key, Value]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((repeated, times),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"got {repeated!r} {times} times, expected each once")
+    return found
+
+
+def check_outputs(outputs: Mapping[str, str | Path | None], inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse, before any work is done, files that cannot be written or that would replace what a command reads.
+
+    Args:
+        outputs: {option: file}; None: it is not written.
+        inputs: files that are read.
+
+    Raises:
+        ConfigError: an input, one file for two options, or a folder, link, device or pipe.
+        DataError: a folder cannot be written.
+    """
+    taken = {os.path.realpath(path): "an input" for path in inputs}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        kind = _other_kind(Path(path))
+        if kind:
+            raise ConfigError(f"{option} got {path}, which is {kind}, expected a file or a new name; name another")
+        other = taken.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise ConfigError(f"{option} got {path}, which is also {other}, expected a file of its own; name another")
+        require_writable_folder(Path(path).parent)
 
 
 def require_writable_folder(path: str | Path) -> Path:
@@ -102,12 +217,6 @@ def require_writable_folder(path: str | Path) -> Path:
             f"cannot write into {path}: {error.strerror or error}; choose another folder or change its permissions"
         ) from error
     return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def file_name(text: str) -> str:

@@ -3,14 +3,14 @@
 import argparse
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, PngImagePlugin
 
 from vislang.core.errors import ConfigError
-from vislang.core.files import require_writable_folder, whole_file
+from vislang.core.files import check_outputs, whole_file
 from vislang.images.decode import decode_image
 from vislang.images.own_drawings import SOFTWARE, is_own_drawing
 
@@ -22,16 +22,16 @@ _QUALITY = 92
 _SOFTWARE_TAG = 0x0131  # EXIF 2.3, table 4
 
 
-def check_image_path(path: Path, option: str = "--out") -> None:
-    """Refuse, before any work is done, a file that `save_image` could not write.
+def check_image_path(path: Path, option: str = "--out", inputs: Iterable[Path] = ()) -> None:
+    """Refuse, before any work is done, a file that `save_image` could not write, or that is one of the inputs.
 
     Raises:
-        ConfigError: the suffix names no format that can be written.
+        ConfigError: the suffix names no format that can be written, or the file is an input.
         DataError: the folder cannot be written.
     """
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"{option} got {path.name}, expected a name such as out.png (or .jpg, .jpeg, .webp)")
-    require_writable_folder(path.parent)
+    check_outputs({option: path}, inputs)
 
 
 def save_image(path: Path, image: Image.Image) -> None:
@@ -62,7 +62,7 @@ def plan_drawings(out: Path | None, sources: Sequence[Path], ending: str) -> lis
         ending: of the names that are chosen here, such as "_regions.png".
 
     Raises:
-        ConfigError: one file for several sources, or a suffix that cannot be written.
+        ConfigError: one file for several sources, one of the sources, or a suffix that cannot be written.
         DataError: a folder cannot be written.
     """
     is_file = out is not None and out.suffix != "" and not out.is_dir()
@@ -74,9 +74,9 @@ def plan_drawings(out: Path | None, sources: Sequence[Path], ending: str) -> lis
         planned = [out]
     for path in planned:
         if Path(ending).suffix in _FORMATS:
-            check_image_path(path)
+            check_image_path(path, inputs=sources)
         elif path.suffix.lower() in _VIDEOS:
-            require_writable_folder(path.parent)
+            check_outputs({"--out": path}, sources)
         else:
             raise ConfigError(f"--out got {path.name}, expected a name such as out.mp4 (or {', '.join(_VIDEOS[1:])})")
     return planned
@@ -107,20 +107,29 @@ def drawing_paths(sources: Sequence[Path], folder: Path, ending: str) -> list[Pa
     absolute = [Path(os.path.abspath(source)) for source in sources]
     shared = os.path.commonpath([source.parent for source in absolute])
     same_stem = Counter(source.with_suffix("") for source in set(absolute))
-    paths = []
+    paths: list[Path] = []
+    taken = set(absolute)
     for source in absolute:
         name = source.stem
         if same_stem[source.with_suffix("")] > 1:
             name = source.name
         place = folder / source.parent.relative_to(shared)
-        paths.append(_free_path(place, f"{name}{Path(ending).stem}", Path(ending).suffix))
+        paths.append(_free_path(place, f"{name}{Path(ending).stem}", Path(ending).suffix, taken))
+        taken.add(Path(os.path.abspath(paths[-1])))
     return paths
 
 
-def _free_path(folder: Path, stem: str, suffix: str) -> Path:
+def _free_path(folder: Path, stem: str, suffix: str, taken: Collection[Path]) -> Path:
     path = folder / f"{stem}{suffix}"
     number = 1
-    while path.exists() and not is_own_drawing(path):
+    while Path(os.path.abspath(path)) in taken or not _is_replaceable(path):
         number += 1
         path = folder / f"{stem}-{number}{suffix}"
     return path
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Return whether nothing is there, or a drawing of this toolkit that is no link to somewhere else."""
+    if path.is_symlink() or not path.is_file():
+        return not os.path.lexists(path)
+    return is_own_drawing(path)

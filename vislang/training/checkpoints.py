@@ -6,6 +6,7 @@ model.weights.h5     the best weights so far
 kept-N.weights.h5    of trainings that keep several of the best: those after N updates
 history.json         one row per epoch
 training_state.npz   all that resuming needs to be exact
+.training.lock       while a training runs
 """
 
 import json
@@ -16,7 +17,7 @@ import numpy as np
 
 from vislang.core.bundled_models import bundled_checkpoints
 from vislang.core.errors import CheckpointError, DataError, suggestion
-from vislang.core.files import UNREADABLE, read_json, whole_file, write_json
+from vislang.core.files import UNREADABLE, parse_json, read_json, whole_file, write_json
 from vislang.core.model_kinds import require_kind_of_folder
 from vislang.text.vocabulary import Vocabulary
 
@@ -25,6 +26,7 @@ VOCABULARY = "vocabulary.json"
 WEIGHTS = "model.weights.h5"
 HISTORY = "history.json"
 STATE = "training_state.npz"
+LOCK = ".training.lock"
 _NEXT = "name a folder that training wrote, or a bundled model"
 
 
@@ -164,7 +166,7 @@ def load_state(path: Path, like: list[np.ndarray]) -> tuple[list[np.ndarray], di
     """
     try:
         with np.load(path, allow_pickle=False) as saved:
-            progress = json.loads(str(saved["progress"]))
+            progress = parse_json(str(saved["progress"]))
             arrays = []
             for name in sorted(saved.files):
                 if name != "progress":

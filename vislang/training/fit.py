@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 
 import keras
 
+from vislang.core.bundled_models import refuse_bundled
 from vislang.core.cli import DONE, SKIPPED_SOME, chosen_config, print_skipped
 from vislang.core.config import to_json
-from vislang.core.files import require_writable_folder
+from vislang.core.files import only_writer, require_writable_folder
 from vislang.core.seeds import seed_everything
 from vislang.text.vocabulary import Vocabulary
 from vislang.training import checkpoints
@@ -151,10 +152,17 @@ def fit(training: Training) -> list[Row]:
     """Build everything, resume an earlier run if any, train to the last epoch and return the history, a row per epoch.
 
     Raises:
-        ToolkitError: an unknown name, or files that are missing, damaged or cannot be written.
+        ToolkitError: an unknown name, files that are missing, damaged or cannot be written, or another process that
+            trains into the same folder.
     """
+    out = training.args.out
+    refuse_bundled(out)
+    with only_writer(out, require_writable_folder(out) / checkpoints.LOCK):
+        return _fit(training)
+
+
+def _fit(training: Training) -> list[Row]:
     args = training.args
-    require_writable_folder(args.out)
     seed_everything(args.seed)
     training.read_data()
     description = {"kind": training.kind, "preset": args.preset, "config": to_json(training.config), "seed": args.seed}

@@ -8,7 +8,7 @@ import numpy as np
 
 from vislang.core.config import to_json
 from vislang.core.errors import CheckpointError, DataError
-from vislang.core.files import UNREADABLE
+from vislang.core.files import UNREADABLE, keyed
 from vislang.core.plain_pickle import PlainUnpickler
 from vislang.text.vocabulary import END, UNKNOWN, Vocabulary
 from vse.config import VseConfig
@@ -55,9 +55,10 @@ def read_original(path: str | Path, backbone_weights: str | Path | None = None) 
             margin=float(options.get("margin", 0.2)),
             layers=("fc7@center-crop-224-bgr-mean/v1",),
         )
-        words = {int(index): str(word) for word, index in dictionary.items()}
+        pairs = ((int(index), str(word)) for word, index in dictionary.items())
+        words = keyed(pairs, f"{path.name}.dictionary.pkl, numbers of words", _NEXT_STEP)
         kept = [words[index] for index in range(_FIRST_WORD, num_rows)]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, DataError) as error:
         raise CheckpointError(
             f"{path}: its options or dictionary do not fit its weights ({error}); {_NEXT_STEP}"
         ) from error

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eval.metrics.captions.ngrams import ORDERS, count_ngrams
 from vislang.core.errors import EvalError
-from vislang.core.files import whole_file
+from vislang.core.files import parse_json, whole_file
 
 _FORMAT = "caption-document-frequencies/1"
 _COMMAND = "python -m eval.document_frequencies"
@@ -90,7 +90,7 @@ class DocumentFrequencies:
             content = Path(path).read_bytes()
             if content[:2] == b"\x1f\x8b":
                 content = gzip.decompress(content)
-            document = json.loads(content)
+            document = parse_json(content)
         except (OSError, ValueError, EOFError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or f"damaged ({error})"
             raise EvalError(f"document frequencies {path}: {reason}; {_NEXT}") from error

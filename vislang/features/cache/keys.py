@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 
 from vislang.core.errors import DataError
+from vislang.core.files import parse_json
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class FeatureKey:
             DataError: the text is no key.
         """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             for name in ("backbone", "layer", "preprocessing", "weights"):
                 if not isinstance(values[name], str):
                     raise TypeError(f"{name} is not a text")

@@ -1,7 +1,6 @@
 """Writing feature caches: rows are collected in a work folder, then the whole file is written and renamed."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ import h5py
 import numpy as np
 
 from vislang.core.errors import DataError
-from vislang.core.files import require_writable_folder, whole_file, write_json
+from vislang.core.files import check_outputs, only_writer, require_writable_folder, whole_file, write_json
 from vislang.features.cache.keys import FeatureKey
 from vislang.features.cache.layout import FLOAT16, IDS, KEY, encode_ids, flat_name, group_name, read_layout
 from vislang.features.cache.rows import row_bytes, slabs
@@ -245,21 +244,7 @@ def _write_layer(file: h5py.File, name: str, key: FeatureKey, rows: Any) -> None
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time write a cache; the lock of a killed process is gone with it."""
-    lock = require_writable_folder(path.parent) / f".{path.name}.lock"
-    try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        reason = f"its lock {lock} cannot be opened ({error.strerror}); remove that file"
-        raise DataError(f"{path}: {reason}") from error
-    with os.fdopen(handle, "r+b") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(lock.stat(), os.fstat(stream.fileno())):
-                raise BlockingIOError("the former owner removed the lock after we opened it")
-        except OSError as error:
-            raise DataError(f"{path}: another process is writing it; wait for it and run again") from error
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    """Let one process at a time write a cache."""
+    check_outputs({"the cache": path})
+    with only_writer(path, path.with_name(f".{path.name}.lock")):
+        yield
