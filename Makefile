@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Names that the user gives reach make and the shell, which would run what they hold; PHOTOS alone is quoted.
 MARKS := $$ ` ' " \ ; & | < > ( ) { } * ? \# !
-GIVEN := F8K COCO OSIE PACS ENTITIES MORE RUNS VISLANG_WEIGHTS SEEDS BACKBONE VLM_BACKBONE PACS_BACKBONE PROPOSALS \
+GIVEN := F8K COCO OSIE PACS ENTITIES RUNS VISLANG_WEIGHTS SEEDS BACKBONE VLM_BACKBONE PACS_BACKBONE PROPOSALS \
   TEACHER RANKER CAPTIONER ALIGNER VLM CLASSIFIER
 $(foreach name,$(GIVEN),$(if $(filter command environment,$(origin $(name))),$(foreach mark,$(MARKS),$(if \
   $(findstring $(mark),$(value $(name))),$(error $(name) holds $(mark), expected a name without it)))))
@@ -18,7 +18,6 @@ CAPTIONER ?= best
 ALIGNER ?= best
 # Photographs with captions_train.json and captions_dev.json, uncaptioned.txt and captions_text_only.txt; may be empty.
 COCO ?= $(wildcard $(F8K)/../coco)
-MORE ?= $(wildcard $(F8K)/../pacs)
 SEEDS ?= 0 1 2
 RUNS ?= runs
 F8K_CACHE := $(RUNS)/features/flickr8k.h5
@@ -30,7 +29,7 @@ VLM ?= best
 VLM_BACKBONE ?= mobilenet_0.75
 PACS ?= $(wildcard $(F8K)/../pacs)
 CLASSIFIER ?= finetuned
-PACS_BACKBONE ?= $(if $(wildcard $(VISLANG_WEIGHTS)/mobilenet_7_5_224_tf*),mobilenet_0.75,compact)
+PACS_BACKBONE ?= $(if $(wildcard $(VISLANG_WEIGHTS)/mobilenet_7_5_224_tf*),mobilenet_0.75,efficientnet_lite0)
 ENTITIES ?= $(wildcard $(F8K)/../flickr30k_entities)
 DETECTOR = $(wildcard $(VISLANG_WEIGHTS)/centernet_mbv3_coco_frozen.pb)
 PROPOSALS ?= $(if $(DETECTOR),detector,grid)
@@ -48,10 +47,10 @@ export VISLANG_ORACLES ?= $(CURDIR)/.venv/oracles
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
-# The small CNN has one input size; the features of regions are better from larger inputs of the others.
-LARGER = $(if $(filter compact,$(BACKBONE)),,--preprocessing 320)
+# The features of regions are better from larger inputs.
+LARGER = --preprocessing 320
 # Presets made for the regions detector@320 have variants for other regions, such as best-grid@320.
-OTHER_REGIONS = $(filter-out -detector@320,-$(PROPOSALS)$(if $(LARGER),@320))
+OTHER_REGIONS = $(filter-out -detector@320,-$(PROPOSALS)@320)
 ALIGNER_PRESET = $(ALIGNER)$(if $(filter best best-whole karpathy,$(ALIGNER)),$(OTHER_REGIONS))
 # Of all seeds. $(call train,MODULE,PRESET,RUN,DATA)
 train = for seed in $(SEEDS); do $(PY) -m $(1) --preset $(2) --seed $$seed $(4) --out $(RUNS)/$(3)-$$seed || exit $$?; done
@@ -89,7 +88,7 @@ SECOND_CNN = efficientnet_lite2
 .PHONY: help install doctor demo demo-train data-f8k features features-coco region-features region-features-coco
 .PHONY: train-f8k train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
 .PHONY: train-everyday sentence-vectors train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
-.PHONY: train-vlm train-pacs distilled-cnn pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint figures coverage docs bench clean
+.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint figures coverage docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 26
@@ -123,16 +122,16 @@ data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F
 features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 	@test -n "$(F8K_IMAGES)" || { echo "error: $(F8K) holds no Flickr8K images; first: make data-f8k, or name a copy: F8K=DIR" >&2; exit 2; }
 	$(call extract_f8k,pooled$(COMMA)grid,$(BACKBONE))
-	$(if $(LARGER),$(call extract_f8k,pooled$(COMMA)grid,$(BACKBONE) $(LARGER)))
+	$(call extract_f8k,pooled$(COMMA)grid,$(BACKBONE) $(LARGER))
 	$(call extract_f8k,pooled,$(SECOND_CNN))
-	$(call extract_f8k,pooled,$(SECOND_CNN) --preprocessing 320)
+	$(call extract_f8k,pooled,$(SECOND_CNN) $(LARGER))
 
 features-coco: install ## fill the feature cache of COCO (COCO=DIR, BACKBONE=NAME)
 	@test -n "$(COCO)" || { echo "error: no folder of COCO; name it: make features-coco COCO=DIR, which holds captions_train.json and images/" >&2; exit 2; }
 	$(call extract_coco,pooled$(COMMA)grid,$(BACKBONE))
-	$(if $(LARGER),$(call extract_coco,pooled$(COMMA)grid,$(BACKBONE) $(LARGER)))
+	$(call extract_coco,pooled$(COMMA)grid,$(BACKBONE) $(LARGER))
 	$(call extract_coco,pooled,$(SECOND_CNN))
-	$(call extract_coco,pooled,$(SECOND_CNN) --preprocessing 320)
+	$(call extract_coco,pooled,$(SECOND_CNN) $(LARGER))
 
 region-features: features ## add 20 regions of each image of Flickr8K to its cache (F8K=DIR PROPOSALS=detector|grid|selective|edges)
 	$(call extract_f8k,regions-$(PROPOSALS)$(COMMA)boxes-$(PROPOSALS),$(BACKBONE) $(LARGER))
@@ -195,10 +194,6 @@ train-pacs: install ## two classifiers to compare, of photographs and of drawing
 	  $(TRAIN_PACS) --seed $$seed --domains art_painting cartoon sketch --out $(RUNS)/pacs-drawings$(PACS_SUFFIX)-$$seed \
 	    || test $$? = 3 || exit 2; done
 
-distilled-cnn: install ## distil the bundled CNN `compact` from larger ones (F8K=DIR MORE="DIR ...")
-	$(PY) -m app.bundle.train --data $(F8K) $(addprefix --images ,$(MORE)) --targets $(RUNS)/distill/targets \
-	  --run $(RUNS)/distill/compact --out vislang/pretrained/compact.weights.h5
-
 pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
 	$(if $(TEACHER),$(MAKE) sentence-vectors)
 	$(if $(COCO),$(MAKE) pseudo-captions SEEDS=0)
@@ -206,7 +201,7 @@ pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
 	$(PY) -m vse.train --preset bundled $(EVERYDAY_TRAINING) $(TAUGHT_BY) --out $(BUNDLED)/ranker
 	$(PY) -m captioner.train --preset bundled $(EVERYDAY_TRAINING) --out $(BUNDLED)/captioner
 	$(PY) -m captioner.train --preset bundled-s2vt $(EVERYDAY_TRAINING) --out $(BUNDLED)/explainer
-	$(PY) -m naturalness.train --preset bundled --backbone compact --data $(F8K) --limit 2000 --out $(BUNDLED)/naturalness
+	$(PY) -m naturalness.train --preset bundled --backbone efficientnet_lite0 --data $(F8K) --limit 2000 --out $(BUNDLED)/naturalness
 	$(PY) -m captioner.alignment.train --preset bundled $(EVERYDAY_TRAINING) --out $(BUNDLED)/aligner
 	$(call snippets,$(BUNDLED)/aligner,$(BUNDLED)/snippets)
 	$(PY) -m captioner.train --preset bundled-regions $(call SNIPPET_TRAINING,$(BUNDLED)/snippets) --out $(BUNDLED)/region-captioner

@@ -32,11 +32,12 @@ PACKAGED = (
 )
 FEWEST = 6  # images: where packages have fewer photographs, more than one scene is drawn
 QUERIES = ("a woman wearing a hat", "a cup on a table", "night sky", "a smiling person")
-LAYERS = ("stage1_end", "stage2_end", "grid")  # of the bundled CNN, from its pixels to its last map
+# Of the CNN. Deeper layers take more iterations than the demo has time for.
+LAYERS = ("blocks_2_add", "blocks_4_add", "blocks_10_add")
 _MAPPED = 4  # images whose unusual places are mapped
 _SIDE = 800  # pixels of the longer side of images on the page
 _ABOUT = (
-    "All bundled models together have 15 MB. They know what the 6,000 training images of Flickr8K show: people, dogs,"
+    "All bundled models together have 12 MB. They know what the 6,000 training images of Flickr8K show: people, dogs,"
     " sport, streets, snow. Nothing here was chosen by its result: the photographs are those of installed packages, and"
     " the scenes are the first that the generator draws. A drawn scene, a cat or a rocket is outside of what the models"
     " know, and they describe it as what they know; the probabilities of words and the maps show how sure they are."
@@ -175,7 +176,7 @@ def load_models() -> Models:
         aligner=captioner.load_aligner(),
         region_captioner=captioner.load_model("region-captioner"),
         naturalness=naturalness.load_model(),
-        network=load_network("compact"),
+        network=load_network(),
     )
 
 

@@ -56,11 +56,11 @@ def untrained_captioner(folder: Path) -> Path:
     from vislang.training import checkpoints
 
     config = replace(CONFIGS["s2vt"], scorers=0, scorer_weight=0.0, consensus_images=0, consensus_weight=0.0)
-    backbone = load_backbone("compact")
+    backbone = load_backbone("efficientnet_lite0")
     vocabulary = Vocabulary([f"w{index}" for index in range(VOCABULARY)])
     width = backbone.layers["grid"][-1]
     description = {"kind": "captioner", "preset": "s2vt", "config": to_json(config), "seed": 0, "num_features": width}
-    description |= {"backbone": {"name": "compact", "weights": {"grid": backbone.fingerprint}}, "data": {}}
+    description |= {"backbone": {"name": backbone.name, "weights": {"grid": backbone.fingerprint}}, "data": {}}
     checkpoints.start_checkpoint(folder, description, vocabulary)
     checkpoints.save_weights(Captioner(config, len(vocabulary), width), folder)
     return folder

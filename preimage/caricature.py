@@ -17,7 +17,7 @@ from vislang.core.cli import CommandParser, run_command
 def build_parser() -> CommandParser:
     """Describe the command line."""
     parser = network_parser("preimage.caricature", __doc__)
-    add_layer(parser)
+    add_layer(parser, "the map in the middle")
     add_search(parser, ("ijcv16", "fourier", "cvpr15"))
     return parser
 

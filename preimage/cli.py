@@ -35,7 +35,11 @@ _FRAMES = 60  # of a video of a search, at least
 
 
 def network_parser(
-    module: str, description: str | None, *, default: str = "compact", output: str = "image to write, such as out.png"
+    module: str,
+    description: str | None,
+    *,
+    default: str = "efficientnet_lite0",
+    output: str = "image to write, such as out.png",
 ) -> CommandParser:
     """Make a parser with the options of a command on one network and on images.
 
@@ -47,8 +51,8 @@ def network_parser(
     group = parser.add_argument_group("network")
     group.add_argument(
         "--model", default=default, metavar="NAME|FILE|DIR",
-        help="such as compact (bundled), mobilenet_0.75, vgg19_block3, squeezenet_v1.1, a folder that preimage.train"
-        " wrote, a .keras file, caffe:VGG_CNN_S or a .prototxt file (default: %(default)s)",
+        help="such as mobilenet_0.75, vgg19_block3, squeezenet_v1.1, a folder that preimage.train wrote, a .keras file,"
+        " caffe:VGG_CNN_S or a .prototxt file (default: %(default)s)",
     )  # fmt: skip
     group.add_argument("--weights", metavar="FILE", help="instead of VISLANG_WEIGHTS, bundled weights and a download")
     group.add_argument("--preprocessing", metavar="NAME", help="needed for .keras files")
@@ -61,9 +65,9 @@ def network_parser(
     return parser
 
 
-def add_layer(parser: CommandParser) -> None:
-    """Add `--layer`; None stands for the deepest map."""
-    parser.add_argument("--layer", metavar="NAME", help="(default: the deepest map)")
+def add_layer(parser: CommandParser, default: str = "the deepest map") -> None:
+    """Add `--layer`, which is None by default; `default` says what that stands for."""
+    parser.add_argument("--layer", metavar="NAME", help=f"(default: {default})")
 
 
 def add_search(parser: CommandParser, presets: Sequence[str]) -> None:
@@ -225,9 +229,9 @@ def run_search(args: argparse.Namespace, search: Callable[..., Any], *, stages: 
     check_outputs(args)
     config = search_config(args.preset, args.set)
     network, paths, missing = network_and_images(args)
-    from preimage.networks.layers import deepest_map
+    from preimage.networks.layers import middle_map
 
-    layer = args.layer or deepest_map(network)
+    layer = args.layer or middle_map(network)
     prior_model = prior_model_of(args)
     with search_options(args, sum(config.iterations[:stages])) as options:
         found = search(network, paths, layer, preset=config, prior_model=prior_model, options=options)

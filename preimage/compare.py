@@ -3,8 +3,8 @@
 Examples:
     python -m preimage.compare mobilenet_0.75 squeezenet_v1.1 --images photos/ --out page.html
     python -m preimage.compare runs/photos runs/drawings --images photos/ --layers grid --iterations 100 --out page.html
-    python -m preimage.compare mobilenet_0.75 compact --images photos/ --layers conv_pw_5_relu --layers-b stage2_end
-        --out page.html --json numbers.json
+    python -m preimage.compare mobilenet_0.75 efficientnet_lite0 --images photos/ --layers conv_pw_5_relu
+        --layers-b blocks_4_add --out page.html --json numbers.json
 
 Each layer shows inversions, caricatures, deconvnets and the most distinctive channels; a table has the measures of each
 layer, and a matrix the similarity of all layers (linear CKA, debiased, over up to --cka-images images). Layers of the

@@ -2,7 +2,7 @@
 
 Examples:
     python -m preimage.deconv --images cat.jpg --out deconv.png
-    python -m preimage.deconv --images photos/ --channel 17 --top 9 --layer stage2_end --out channel17.png
+    python -m preimage.deconv --images photos/ --channel 17 --top 9 --layer blocks_4_add --out channel17.png
 
 Without --channel, the largest activation of each image is projected. With --top, those of the images with the largest
 activations of the channel, each cropped to the unit's receptive field.

@@ -20,7 +20,7 @@ from vislang.core.cli import CommandParser, run_command
 def build_parser() -> CommandParser:
     """Describe the command line."""
     parser = network_parser("preimage.invert", __doc__)
-    add_layer(parser)
+    add_layer(parser, "the map in the middle")
     parser.add_argument(
         "--only", choices=("central", "first-half", "second-half"),
         help="invert the middle 5x5 cells, or half of the channels alone",

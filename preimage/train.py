@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--domains", required=True, nargs="+", metavar="NAME", help="such as photo")
     add_preset(parser, CLASSIFIERS, "finetuned")
-    parser.add_argument("--backbone", metavar="NAME", help="of finetuned; compact is bundled (default: the preset's)")
+    parser.add_argument("--backbone", metavar="NAME", help="of finetuned (default: the preset's)")
     parser.add_argument("--weights", metavar="FILE", help="of the backbone (default: VISLANG_WEIGHTS)")
     parser.add_argument(
         "--per-class", type=int, metavar="N",

@@ -112,6 +112,8 @@ def training_command(name: str, description: Mapping[str, Any]) -> str:
         command += f" --cache {' '.join(usual_path(source['cache'], 'runs/features') for source in sources)}"
     if len(sources) > 1:
         command += f" --sampling {' '.join(format(rate, 'g') for rate in description['sampling'])}"
+    if "teacher" in description:
+        command += " --teacher runs/taught"
     return f"{command}{model.options} --out runs/bundled/{name}"
 
 

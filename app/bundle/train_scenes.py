@@ -222,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if not out.name.endswith(_SUFFIX):
-        raise DataError(f"--out got {args.out!r}, expected a file name ending in {_SUFFIX}, such as compact{_SUFFIX}")
+        raise DataError(f"--out got {args.out!r}, expected a file name ending in {_SUFFIX}, such as {_CARD}{_SUFFIX}")
     if args.scenes < _BATCH or args.epochs < 1:
         raise DataError(
             f"got --scenes {args.scenes} --epochs {args.epochs}, expected at least {_BATCH} scenes and 1 epoch"

@@ -17,7 +17,6 @@ _BACKBONES = {
     "efficientnet_lite0": "EfficientNet-Lite0",
     "mobilenet_0.75": "MobileNet 0.75",
     "vgg19_block3": "VGG-19",
-    "compact": "compact CNN",
     "compact_scenes": "CNN of scenes",
     "none": "no backbone",
 }

@@ -27,6 +27,11 @@ def deepest_map(network: "Network") -> str:
     raise ConfigError(f"network {network.name} has no layer whose output is a map; name one: --layer NAME")
 
 
+def middle_map(network: "Network") -> str:
+    """Return the map at which the middle one of a network's blocks ends; inversions of the deepest are mostly noise."""
+    return evenly_spaced_layers(block_ends(network), 2)[0]
+
+
 def block_ends(network: "Network") -> list[str]:
     """Return the maps at which the blocks of a network end, in its order.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def load_network(
-    name: str | Path = "compact",
+    name: str | Path = "efficientnet_lite0",
     *,
     weights: str | Path | None = None,
     size: int | None = None,

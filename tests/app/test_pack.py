@@ -127,7 +127,7 @@ def test_a_model_of_another_kind_is_refused(toy_data, tmp_path, capsys, words_of
     assert words_of_error in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", [*PACKED_MODELS, "compact", "compact-scenes"])
+@pytest.mark.parametrize("name", [*PACKED_MODELS, "compact-scenes"])
 def test_every_bundled_model_has_its_prose(name):
     card = read_model_card(name)
     assert all(10 < len(text) < 200 for text in (card.description, card.intended_use, card.limitations))

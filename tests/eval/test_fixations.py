@@ -358,7 +358,7 @@ def test_the_model_in_the_box_is_judged(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (100, 120, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     name, method = unnaturalness_maps(PRETRAINED / "naturalness")
-    assert name == "bundled-compact"
+    assert name == "bundled-efficientnet_lite0"
     assert (method.model.checkpoint, method.model.seed, len(method.model.weights_fingerprint)) == ("naturalness", 0, 64)
     assert method.map_of(argparse.Namespace(path=tmp_path / "a.png")).shape == (100, 120)
 

@@ -68,7 +68,8 @@ def test_the_originals_picture_is_8_bits_in_the_middle_of_zeros():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "layer", "tile"), [("compact_scenes", "grid", 128), ("compact", "stage3_down", 200)]
+    ("backbone", "layer", "tile"),
+    [("compact_scenes", "grid", 48), ("efficientnet_lite0", "blocks_5_project_conv", 200)],
 )
 def test_tiles_give_what_the_whole_picture_gives(backbone, layer, tile, monkeypatch):
     from naturalness import feature_maps as network
@@ -77,6 +78,7 @@ def test_tiles_give_what_the_whole_picture_gives(backbone, layer, tile, monkeypa
     cell = cnn.strides[0]
     picture = np.random.default_rng(1).integers(0, 255, (20 * cell, 26 * cell, 3), np.uint8)
     whole = cnn.maps(picture)[layer]
+    assert picture[..., 0].size > (tile + 2 * 64) ** 2, "smaller pictures are not cut into tiles"
     monkeypatch.setattr(network, "_TILE", tile)
     monkeypatch.setattr(network, "_MARGIN", 64)
     tiled = cnn.maps(picture)[layer]
@@ -85,12 +87,13 @@ def test_tiles_give_what_the_whole_picture_gives(backbone, layer, tile, monkeypa
 
 
 def test_the_mirror_is_whole_cells_so_that_cells_lie_where_their_pixels_are():
-    cnn = FrozenLayers("compact", ["stage2_down", "stage3_down"], mirrored=64)
-    assert (cnn.strides, cnn.mirrored) == ((12, 24), 72)
+    fine, coarse = "blocks_3_project_conv", "blocks_5_project_conv"
+    cnn = FrozenLayers("efficientnet_lite0", [fine, coarse], mirrored=60)
+    assert (cnn.strides, cnn.mirrored) == ((8, 16), 64)
     picture = np.full((240, 240, 3), 128, np.uint8)
     spot = picture.copy()
-    spot[96:120, 144:168] = 255  # the cell in row 4 and column 6 of the coarser layer
-    before, after = (cnn.maps(one)["stage3_down"] for one in (picture, spot))
+    spot[64:80, 96:112] = 255  # the cell in row 4 and column 6 of the coarser layer
+    before, after = (cnn.maps(one)[coarse] for one in (picture, spot))
     changed = np.abs(after - before).sum(axis=-1)
     assert np.unravel_index(changed.argmax(), changed.shape) == (4, 6)
 

@@ -44,7 +44,7 @@ def test_invert_draws_a_sheet_prints_errors_and_shows_the_search(folder, capsys)
     assert Image.open(out).size == (2 * 68 + 4, 2 * 68 + 4)
     assert Image.open(frames).n_frames > 1
     first = out.read_bytes()
-    assert invert.main(words(folder, *images[:-2], "--layer", "second", *SHORT)) == 0
+    assert invert.main(words(folder, *images[:-2], *SHORT)) == 0, "the layer in the middle is the default"
     assert out.read_bytes() == first
     assert "feature_error" in capsys.readouterr().out
 

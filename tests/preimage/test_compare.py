@@ -22,7 +22,7 @@ from preimage.comparison.similarity import alignment, centred_gram
 from preimage.config import CONFIGS, with_iterations
 from preimage.networks.class_labels import resized_images
 from preimage.networks.image_inputs import read_images
-from preimage.networks.layers import block_ends, cheapest_path, evenly_spaced_layers, matched_layers
+from preimage.networks.layers import block_ends, cheapest_path, evenly_spaced_layers, matched_layers, middle_map
 from preimage.networks.network import Network
 from vislang.backbones.weights import fill_randomly
 from vislang.core.errors import ConfigError
@@ -70,6 +70,7 @@ def comparison(networks):
 
 def test_depths_lie_outside_of_branches_behind_activations_and_are_no_bottlenecks(networks):
     assert block_ends(networks[0]) == ["first", "second", "last"]
+    assert middle_map(networks[0]) == "second"
     assert block_ends(networks[1]) == ["c1", "concatenate", "r3"]
     assert evenly_spaced_layers(list("abcdefg"), 3) == ["b", "e", "g"]
     assert evenly_spaced_layers(list("ab"), 5) == ["a", "b"]

@@ -323,7 +323,7 @@ def test_networks_are_loaded_by_name_file_and_from_caffe(tmp_path):
     with pytest.raises(ConfigError, match="expected --weights FILE.caffemodel"):
         preimage.load_network("caffe:VGG_CNN_S")
     with pytest.raises(DataError, match="no such file"):
-        preimage.load_network("compact", weights=tmp_path / "none.h5")
+        preimage.load_network(weights=tmp_path / "none.h5")
 
 
 @pytest.mark.slow

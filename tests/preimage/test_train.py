@@ -194,9 +194,9 @@ def test_a_split_of_broken_images_is_refused_by_the_name_of_its_own(pacs, tmp_pa
     ("change", "reason"),
     [
         ({"domains": ["phto"]}, "unknown domain 'phto'; did you mean photo"),
-        ({"more": ["--backbone", "compact"]}, "--preset scratch has no backbone, got --backbone compact"),
+        ({"more": ["--backbone", "vgg16"]}, "--preset scratch has no backbone, got --backbone vgg16"),
         ({"more": ["--per-class", "99"]}, "99 images of each class take 99 of photo/lake, which has 5"),
-        ({"config": "finetuned", "more": ["--backbone", "compat"]}, "unknown backbone 'compat'; did you mean compact"),
+        ({"config": "finetuned", "more": ["--backbone", "vgg61"]}, "unknown backbone 'vgg61'; did you mean vgg19"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(pacs, tmp_path, capsys, change, reason):

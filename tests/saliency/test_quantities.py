@@ -78,7 +78,7 @@ def trained_captioner(model: str) -> TrainedCaptioner:
     random = np.random.default_rng(1)
     for weight in captioner.trainable_weights:
         weight.assign(random.normal(0, 0.7, weight.shape))
-    return TrainedCaptioner(captioner, WORDS, {"backbone": {"name": "compact", "weights": {}}})
+    return TrainedCaptioner(captioner, WORDS, {"backbone": {"name": "toy", "weights": {}}})
 
 
 @pytest.mark.parametrize("model", ["mrnn", "lstm", "attend", "s2vt"])

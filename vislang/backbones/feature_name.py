@@ -75,7 +75,7 @@ class FeatureName:
         return replace(self, kind=kind)
 
     def in_cache(self, backbone: str) -> tuple[str, str]:
-        """Return what a feature cache calls the backbone and this feature of it, such as ("compact@320", "grid").
+        """Return what a feature cache calls the backbone and this feature of it, such as ("vgg16@320", "grid").
 
         Args:
             backbone: whose feature it is, where the name says none.

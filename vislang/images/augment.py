@@ -1,4 +1,4 @@
-"""Random views of photographs for distillation: cropped, mirrored, in other light."""
+"""Random views of photographs for training: cropped, mirrored, in other light."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,6 @@ class View:
     box: tuple[float, float, float, float]  # left, top, right, bottom of the crop, 0 to 1
     flipped: bool  # whether it is mirrored
     gains: tuple[float, float, float]  # of brightness, contrast and colour; 1 leaves them unchanged
-
-
-WHOLE = View((0.0, 0.0, 1.0, 1.0), False, (1.0, 1.0, 1.0))
 
 
 def random_view(random: np.random.Generator, smallest: float, colours: float) -> View:
@@ -42,8 +39,3 @@ def show(image: Image.Image, view: View, side: int) -> np.ndarray:
         if gain != 1:
             shown = change(shown).enhance(gain)
     return np.asarray(shown)
-
-
-def as_input(images: np.ndarray) -> np.ndarray:
-    """Scale uint8 to float32 in [-1, 1], the input of MobileNets and of their student."""
-    return images / np.float32(127.5) - 1

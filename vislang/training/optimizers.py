@@ -16,6 +16,7 @@ OPTIMIZERS: Optimizers = {
     "rmsprop": partial(keras.optimizers.RMSprop, rho=0.999, epsilon=1e-8),
     "sgd": keras.optimizers.SGD,
 }
+_LAST_SHARE = 0.01  # of the learning rate at the end of "cosine"
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,7 @@ class OptimizerConfig:
         learning_rate: the highest learning rate.
         schedule: "constant"; "cosine", a linear warm-up followed by a cosine; or "step", which multiplies the rate by
             0.1 after each of `drops`.
-        warmup_steps: of "cosine"; at most `warmup_share` of all steps.
-        warmup_share: see `warmup_steps`.
-        first_share: of "cosine": the rate at step 0, as a share of `learning_rate`.
-        last_share: of "cosine": the rate at the end, likewise.
+        warmup_steps: of "cosine"; at most a tenth of all steps.
         drops: of "step": numbers of steps, ascending.
         clip_norm: largest global norm of the gradient; 0: not clipped.
         clip_value: largest absolute value of each element of the gradient; 0: not clipped.
@@ -42,9 +40,6 @@ class OptimizerConfig:
     learning_rate: float
     schedule: str = "constant"
     warmup_steps: int = 200
-    warmup_share: float = 0.1
-    first_share: float = 0.0
-    last_share: float = 0.01
     drops: tuple[int, ...] = ()
     clip_norm: float = 0.0
     clip_value: float = 0.0
@@ -96,11 +91,11 @@ def learning_rate(config: OptimizerConfig, steps: int) -> float | schedules.Lear
     """
     rate = config.learning_rate
     if config.schedule == "cosine":
-        warmup = min(config.warmup_steps, int(steps * config.warmup_share))
+        warmup = min(config.warmup_steps, steps // 10)
         return schedules.CosineDecay(
-            rate * config.first_share,
+            0.0,
             max(1, steps - warmup),
-            alpha=config.last_share,
+            alpha=_LAST_SHARE,
             warmup_target=rate,
             warmup_steps=warmup,
         )
@@ -110,17 +105,14 @@ def learning_rate(config: OptimizerConfig, steps: int) -> float | schedules.Lear
     return rate
 
 
-def compile_task(
-    task: keras.Model, optimizer: keras.optimizers.Optimizer, loss: Any, jit_compile: bool | str = "auto"
-) -> None:
+def compile_task(task: keras.Model, optimizer: keras.optimizers.Optimizer, loss: Any) -> None:
     """Compile a model for training with all state of its optimizer made, so that an earlier run can be resumed.
 
     Args:
         task: the model that trains; its weights exist.
         optimizer: not yet built.
         loss: as `keras.Model.compile` takes it.
-        jit_compile: likewise.
     """
     optimizer.build(task.trainable_variables)
-    task.compile(optimizer=optimizer, loss=loss, jit_compile=jit_compile)
+    task.compile(optimizer=optimizer, loss=loss)
     task.built = True

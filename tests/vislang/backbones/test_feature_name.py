@@ -14,8 +14,8 @@ NAMES = {
     "boxes-grid": FeatureName("", "boxes", "grid"),
     "regions-": FeatureName("regions-"),
     "efficientnet_lite2::pooled@320": FeatureName("pooled", preprocessing="320", backbone="efficientnet_lite2"),
-    "compact::regions-grid": FeatureName("", "regions", "grid", backbone="compact"),
-    "compact::pre:conv5": FeatureName("conv5", before_relu=True, backbone="compact"),
+    "vgg16::regions-grid": FeatureName("", "regions", "grid", backbone="vgg16"),
+    "vgg16::pre:conv5": FeatureName("conv5", before_relu=True, backbone="vgg16"),
 }
 
 
@@ -30,16 +30,16 @@ def test_layer_may_be_said_and_means_the_same():
     assert FeatureName.parse("pre:layer:conv5") == FeatureName("conv5", before_relu=True)
 
 
-@pytest.mark.parametrize("text", ["", "@320", "pre:", "layer:", "blob:@320", "compact::"])
+@pytest.mark.parametrize("text", ["", "@320", "pre:", "layer:", "blob:@320", "vgg16::"])
 def test_a_name_of_no_layer_is_refused(text):
     with pytest.raises(ConfigError, match="names no feature"):
         FeatureName.parse(text)
 
 
 def test_a_cache_groups_features_by_backbone_and_preprocessing():
-    assert FeatureName.parse("regions-grid@320").in_cache("compact") == ("compact@320", "regions-grid")
-    assert FeatureName.parse("layer:pooled").in_cache("compact") == ("compact", "pooled")
-    assert FeatureName.parse("vgg16::pooled@320").in_cache("compact") == ("vgg16@320", "pooled")
+    assert FeatureName.parse("regions-grid@320").in_cache("resnet50") == ("resnet50@320", "regions-grid")
+    assert FeatureName.parse("layer:pooled").in_cache("resnet50") == ("resnet50", "pooled")
+    assert FeatureName.parse("vgg16::pooled@320").in_cache("resnet50") == ("vgg16@320", "pooled")
 
 
 def test_features_of_the_same_regions_go_together():

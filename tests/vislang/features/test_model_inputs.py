@@ -18,16 +18,16 @@ def test_layers_of_two_backbones_are_encoded_side_by_side():
     random = np.random.default_rng(0)
     images = [Image.fromarray(random.integers(0, 256, (90, 120, 3), dtype=np.uint8)) for _ in range(3)]
     small = load_backbone("compact_scenes")
-    large = load_backbone("compact")
-    layers = ["pooled", "compact::pooled", "compact::grid"]
+    large = load_backbone("efficientnet_lite0")
+    layers = ["pooled", "efficientnet_lite0::pooled", "efficientnet_lite0::grid"]
     weights = dict(zip(layers, [small.fingerprint, large.fingerprint, large.fingerprint], strict=True))
     (batch,) = encode_layers(images, layers, {"name": "compact_scenes", "weights": weights})
     assert batch.features["pooled"].shape == (3, 128)
-    assert batch.features["compact::pooled"].shape == (3, 512)
-    (alone,) = encode_layers(images, ["pooled"], {"name": "compact", "weights": {}})
-    np.testing.assert_array_equal(batch.features["compact::pooled"], alone.features["pooled"])
+    assert batch.features["efficientnet_lite0::pooled"].shape == (3, 1280)
+    (alone,) = encode_layers(images, ["pooled"], {"name": "efficientnet_lite0", "weights": {}})
+    np.testing.assert_array_equal(batch.features["efficientnet_lite0::pooled"], alone.features["pooled"])
     np.testing.assert_allclose(
-        batch.features["compact::grid"].mean(axis=(1, 2)), alone.features["pooled"], rtol=1e-3, atol=1e-4
+        batch.features["efficientnet_lite0::grid"].mean(axis=(1, 2)), alone.features["pooled"], rtol=1e-3, atol=1e-4
     )
 
 
@@ -53,7 +53,7 @@ def test_a_program_that_a_checkpoint_names_is_run_only_where_the_user_names_it(p
     images = [Image.new("RGB", (64, 64))]
     ran = program.parent / "was-run"
     described = {"name": name, "weights": {}}
-    for layers, origin in (([layer], described), ([f"{name}::{layer}"], {"name": "compact", "weights": {}})):
+    for layers, origin in (([layer], described), ([f"{name}::{layer}"], {"name": "compact_scenes", "weights": {}})):
         with pytest.raises(ConfigError, match=f"is not run unasked; if you trust it: --weights {name}"):
             list(encode_layers(images, layers, origin))
         with pytest.raises(ConfigError, match="is not run unasked"):
@@ -63,7 +63,7 @@ def test_a_program_that_a_checkpoint_names_is_run_only_where_the_user_names_it(p
     with pytest.raises(ConfigError, match="whose layers can be reached"):
         FrozenLayers(name, ["grid"])
     with pytest.raises(ConfigError, match="unknown proposals 'detector:hub"):
-        with_regions(load_backbone("compact"), [f"regions-detector:hub:{program}"])
+        with_regions(load_backbone("compact_scenes"), [f"regions-detector:hub:{program}"])
     assert not ran.exists()
     (batch,) = encode_layers(images, [layer], described, ReadingOptions(weights=name))
     assert batch.features[layer].shape == (1, 3)

@@ -12,10 +12,10 @@ def rates(config, steps, at):
     return [float(schedule(step)) for step in at]
 
 
-def test_cosine_warms_up_and_falls_to_its_last_share():
-    config = OptimizerConfig("adam", 0.01, "cosine", warmup_steps=20, first_share=0.5, last_share=0.1)
-    middle = 0.01 * (0.1 + 0.9 * 0.5)
-    expected = [0.005, 0.0075, 0.01, middle, 0.001, 0.001]
+def test_cosine_warms_up_and_falls_to_a_hundredth():
+    config = OptimizerConfig("adam", 0.01, "cosine", warmup_steps=20)
+    middle = 0.01 * (0.01 + 0.99 * 0.5)
+    expected = [0.0, 0.005, 0.01, middle, 0.0001, 0.0001]
     np.testing.assert_allclose(rates(config, 1000, (0, 10, 20, 510, 1000, 2000)), expected, rtol=1e-4)
 
 
