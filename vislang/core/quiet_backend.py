@@ -24,8 +24,6 @@ class _QuietFinder:
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """Return None for any other module, which the finders after this one look for."""
-        if name == "matplotlib" and _sped_up and _hidden:
-            raise ModuleNotFoundError("Keras does without matplotlib, except in keras.visualization", name=name)
         if name not in _BACKEND:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
@@ -34,7 +32,7 @@ class _QuietFinder:
         execute = spec.loader.exec_module
 
         def execute_quietly(module: ModuleType) -> None:
-            with _stderr_hidden(), _uncollected():
+            with _stderr_hidden(), _uncollected(), _without_matplotlib():
                 execute(module)
 
         spec.loader.exec_module = execute_quietly  # type: ignore[method-assign]
@@ -50,7 +48,8 @@ def hide_notes() -> None:
 def speed_up_import() -> None:
     """Make a later import of Keras a second faster, for a command.
 
-    Keras is imported without matplotlib, and garbage is never looked for among the 300,000 objects of the backend.
+    Keras is imported without matplotlib, which only keras.visualization needs, and garbage is never looked for among
+    the 300,000 objects of the backend.
     """
     global _sped_up
     _sped_up = True
@@ -88,6 +87,19 @@ def _stderr_hidden() -> Iterator[None]:
         os.dup2(shown, 2)
         os.close(shown)
         _hidden = False
+
+
+@contextlib.contextmanager
+def _without_matplotlib() -> Iterator[None]:
+    """In a command, make an import of matplotlib fail meanwhile, unless it was imported before."""
+    if not _sped_up or "matplotlib" in sys.modules:
+        yield
+        return
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["matplotlib"]
 
 
 @contextlib.contextmanager
