@@ -205,8 +205,8 @@ pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
 	$(PY) -m captioner.alignment.train --preset bundled $(EVERYDAY_TRAINING) --out $(BUNDLED)/aligner
 	$(call snippets,$(BUNDLED)/aligner,$(BUNDLED)/snippets)
 	$(PY) -m captioner.train --preset bundled-regions $(call SNIPPET_TRAINING,$(BUNDLED)/snippets) --out $(BUNDLED)/region-captioner
-	$(PACK) --model $(BUNDLED)/ranker --name ranker $(MEASURED)
-	$(PACK) --model $(BUNDLED)/captioner --name captioner $(MEASURED)
+	$(PACK) --model $(BUNDLED)/ranker --name ranker $(MEASURED) --step 0.125
+	$(PACK) --model $(BUNDLED)/captioner --name captioner $(MEASURED) --step 0.125
 	$(PACK) --model $(BUNDLED)/explainer --name explainer $(MEASURED) --step 0.125
 	$(if $(OSIE),$(PACK) --model $(BUNDLED)/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
 	$(PACK) --model $(BUNDLED)/aligner --name aligner $(MEASURED) --step 0.25 $(addprefix --entities ,$(ENTITIES))
