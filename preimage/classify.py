@@ -16,7 +16,7 @@ from vislang.core.cli import CommandParser, print_json, printable, run_command, 
 
 def build_parser() -> CommandParser:
     """Describe the command line."""
-    parser = network_parser("preimage.classify", __doc__, default="mobilenet_0.75", output="")
+    parser = network_parser("preimage.classify", __doc__, output="")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes of each (default: %(default)s)")
     add_labels(parser)
     return parser

@@ -10,6 +10,7 @@ from typing import Any
 from preimage.config import CONFIGS, search_config
 from preimage.options import SearchOptions
 from vislang.core.cli import (
+    DEFAULT_BACKBONE,
     DONE,
     SKIPPED_SOME,
     CommandParser,
@@ -38,19 +39,17 @@ def network_parser(
     module: str,
     description: str | None,
     *,
-    default: str = "efficientnet_lite0",
     output: str = "image to write, such as out.png",
 ) -> CommandParser:
     """Make a parser with the options of a command on one network and on images.
 
     Args:
-        default: network without `--model`.
         output: help of `--out`; "": the command writes no file.
     """
     parser = command_parser(module, description)
     group = parser.add_argument_group("network")
     group.add_argument(
-        "--model", default=default, metavar="NAME|FILE|DIR",
+        "--model", default=DEFAULT_BACKBONE, metavar="NAME|FILE|DIR",
         help="such as mobilenet_0.75, vgg19_block3, squeezenet_v1.1, a folder that preimage.train wrote, a .keras file,"
         " caffe:VGG_CNN_S or a .prototxt file (default: %(default)s)",
     )  # fmt: skip

@@ -58,8 +58,8 @@ def build_efficientnet_lite(name: str, classifier: bool, size: int | None = None
 
     Args:
         name: a name of `VARIANTS`.
-        classifier: whether the output is the logits of the 1,000 ImageNet classes, float32 [B, 1000], or the last map,
-            the layer "head_relu", float32 [B, ceil(S / 32), ceil(S / 32), 1280].
+        classifier: whether the output is the probabilities of the 1,000 ImageNet classes, float32 [B, 1000], or the
+            last map, the layer "head_relu", float32 [B, ceil(S / 32), ceil(S / 32), 1280].
         size: S, side of the images in pixels; None: that of the variant.
     """
     import keras
@@ -79,7 +79,8 @@ def build_efficientnet_lite(name: str, classifier: bool, size: int | None = None
     values = keras.layers.ReLU(6.0, name="head_relu")(values)
     if classifier:
         values = keras.layers.GlobalAveragePooling2D(name="head_pool")(values)
-        values = keras.layers.Dense(NUM_CLASSES, kernel_initializer="zeros", name="fc")(values)
+        classes = keras.layers.Dense(NUM_CLASSES, activation="softmax", kernel_initializer="zeros", name="fc")
+        values = classes(values)
     return keras.Model(image, values, name=name)
 
 
