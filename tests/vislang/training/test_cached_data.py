@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
-from vislang.training.command import cached_training_parser
 from vislang.training.epoch_batches import sampled_rows
 from vse import train
-from vse.config import CONFIGS
 
 SMALL = ("hidden_dim=8", "embed_dim=8", "word_dim=8", "layers=pooled", "ensemble_size=1", "epochs=2", "min_count=1")
 
@@ -73,7 +71,7 @@ def test_an_epoch_reads_each_data_set_as_often_as_asked(toy_data, other_data, tm
     from vse.training import RankerTraining
 
     line = words(toy_data, other_data, tmp_path, "--sampling", "0.5", "3")
-    training = RankerTraining(cached_training_parser("vse.train", None, CONFIGS).parse_args(line))
+    training = RankerTraining(train.build_parser().parse_args(line))
     training.read_data()
     batches = training.batches()
     plans = [np.concatenate(batches.plan(epoch)) for epoch in range(3)]
