@@ -37,11 +37,11 @@ LAYERS = ("blocks_2_add", "blocks_4_add", "blocks_10_add")
 _MAPPED = 4  # images whose unusual places are mapped
 _SIDE = 800  # pixels of the longer side of images on the page
 _ABOUT = (
-    "All bundled models together have 18 MB. They know what 10,000 images of Flickr8K and COCO show: people, sport,"
-    " streets, rooms, food, vehicles, common animals. Nothing here was chosen by its result: the photographs are those"
-    " of installed packages, and the scenes are the first that the generator draws. A drawn scene or a rocket is outside"
-    " of what the models know, and they describe it as what they know; the probabilities of words and the maps show how"
-    " sure they are."
+    "All bundled models together have 18 MB. They know what 10,000 images of Flickr8K and COCO show: people,"
+    " sport, streets, rooms, food, vehicles, common animals. Nothing here was chosen by its result: the"
+    " photographs are those of installed packages, and the scenes are the first that the generator draws. A drawn"
+    " scene or a rocket is outside of what the models know, and they describe it as what they know; the"
+    " probabilities of words and the maps show how sure they are."
 )
 _STYLE = """
 .about { margin: 26px 0 0; padding: 16px 20px; max-width: none; }

@@ -115,7 +115,7 @@ def encode_sentences(model: "TrainedRanker", sentences: str | Sequence[str], *, 
         >>> import vse
         >>> model = vse.load_model()
         >>> vse.encode_sentences(model, ["a dog on the grass", "a red car"]).shape
-        (2, 384)
+        (2, 1024)
     """
     require_kind(model, _KIND)
     if batch_size < 1:
@@ -139,7 +139,7 @@ def encode_images(model: "TrainedRanker", images: Any, *, options: ReadingOption
         >>> import vse
         >>> encoded = vse.encode_images(vse.load_model(), "drawn.png")
         >>> encoded.names, encoded.vectors.shape
-        (['drawn.png'], (1, 384))
+        (['drawn.png'], (1, 1024))
     """
     from vislang.features.model_inputs import given_features
     from vislang.images.sources import image_sources

@@ -15,6 +15,9 @@ import numpy as np
 from vislang.core.errors import ConfigError
 
 Array = np.ndarray
+# Of the variances of residuals, as a share of the largest. Where channels depend on one another, the last components
+# are rounding errors, which must not count as much as the others.
+SMALLEST_VARIANCE = 1e-3
 
 
 @dataclass
@@ -169,7 +172,7 @@ class LinearFit:
     Attributes:
         kernel: float64 [K, K].
         bias: float64 [K].
-        variance: float64 [K], of the residuals.
+        variance: float64 [K], of the residuals; none below `SMALLEST_VARIANCE` times the largest.
     """
 
     kernel: Array
@@ -199,4 +202,6 @@ def linear_fit(pairs: PairSums, projection: Array, offset: Array, ridge: float) 
     bb = covariance(pairs.second_square, pairs.second, pairs.second)
     kernel = np.linalg.solve(aa + ridge * np.eye(len(a)), ab)
     residual = bb - kernel.T @ ab - ab.T @ kernel + kernel.T @ aa @ kernel
-    return LinearFit(kernel, b - a @ kernel, np.maximum(np.diag(residual), 1e-6))
+    variance = np.diag(residual)
+    floor = max(1e-6, SMALLEST_VARIANCE * variance.max())
+    return LinearFit(kernel, b - a @ kernel, np.maximum(variance, floor))
