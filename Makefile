@@ -162,7 +162,7 @@ train-everyday: train-everyday-ranker train-everyday-captioner train-everyday-s2
 sentence-vectors: install ## embed sentences with MiniLM, which teaches the everyday rankers; installs 6 GB (F8K=DIR COCO=DIR)
 	test -f $(TAUGHT)/sentences.txt || $(PY) -m pip install --quiet --editable ".[teacher]"
 	test -f $(TAUGHT)/sentences.txt || $(PY) -m vse.sentence_vectors --dataset flickr8k $(if $(COCO),coco) \
-	  --data $(F8K) $(COCO) $(if $(COCO),--sentences $(COCO)/captions_text_only.txt) --out $(TAUGHT)
+	  --data $(F8K) $(COCO) $(addprefix --sentences ,$(wildcard $(COCO)/captions_text_only.txt)) --out $(TAUGHT)
 
 train-everyday-ranker: features $(if $(COCO),features-coco) $(if $(TEACHER),sentence-vectors) ## the ranker alone (F8K=DIR COCO=DIR SEEDS="0 1 2"; TEACHER=: without MiniLM)
 	$(call train,vse.train,everyday,vse-everyday,$(CAPTIONED_TRAINING) $(TAUGHT_BY))

@@ -224,9 +224,9 @@ def main(argv: list[str] | None = None) -> int:
             print(json.dumps(list(map(asdict, findings)), indent=1))
         else:
             for finding in findings:
-                print(f"{finding.part:<24}{finding.state:<20}{finding.found}")
+                print(f"{finding.part:<30}{finding.state:<20}{finding.found}")
                 if finding.fix:
-                    print(f"{'':<24}fix: {finding.fix}")
+                    print(f"{'':<30}fix: {finding.fix}")
         if any(finding.state == BROKEN for finding in findings):
             return USER_ERROR
         return DONE

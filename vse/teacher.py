@@ -63,13 +63,15 @@ def read_taught(folder: Path) -> TaughtSentences:
         vectors = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}); {command}") from error
-    if vectors.ndim != 2 or len(vectors) != len(sentences) or vectors.dtype.kind != "f":
+    if not sentences:
+        raise DataError(f"{folder / SENTENCES} has no line, expected a sentence a line; {command}")
+    if vectors.ndim != 2 or len(vectors) != len(sentences) or not vectors.size or vectors.dtype.kind != "f":
         raise DataError(
             f"{path} holds {vectors.dtype} {vectors.shape}, expected a row of floats for each of the"
-            f" {len(sentences)} lines of {SENTENCES}; {command}"
+            f" {len(sentences)} lines of {SENTENCES}"
         )
     if not np.isfinite(vectors).all():
-        raise DataError(f"{path} holds numbers that are not finite; {command}")
+        raise DataError(f"{path} holds numbers that are not finite, expected finite ones")
     return TaughtSentences(sentences, vectors)
 
 

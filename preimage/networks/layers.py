@@ -29,7 +29,10 @@ def deepest_map(network: "Network") -> str:
 
 def middle_map(network: "Network") -> str:
     """Return the map at which the middle one of a network's blocks ends; inversions of the deepest are mostly noise."""
-    return evenly_spaced_layers(block_ends(network), 2)[0]
+    ends = block_ends(network)
+    if not ends:
+        raise ConfigError(f"network {network.name} has no layer whose output is a map; name one: --layer NAME")
+    return evenly_spaced_layers(ends, 2)[0]
 
 
 def block_ends(network: "Network") -> list[str]:

@@ -180,6 +180,15 @@ def test_search_indexes_once_and_says_what_it_skipped(checkpoint, photos, tmp_pa
     assert json.loads(out)["results"] == answer["results"]
 
 
+def test_search_names_words_that_the_ranker_does_not_know(checkpoint, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
+    known = vse.load_model(checkpoint).vocabulary.words[-1]
+    code, out, err = run_search(checkpoint, "--images", photos, "--text", f"{known} zxqv, feline!", capsys=capsys)
+    assert code == 3
+    assert out
+    assert "the ranker does not know: zxqv, feline" in err
+
+
 def test_search_by_image_finds_itself_first(checkpoint, photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("VISLANG_INDEX", str(tmp_path))
     page = tmp_path / "page.html"
@@ -200,6 +209,8 @@ def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
         (("--images", photos, "--text", "a", "--top", 0), "--top got 0"),
         (("--images", photos, "--html", "page.html"), "--html shows what a query finds, got no query"),
         (("--images", photos, "--text", "a", "--strict"), "strict"),
+        (("--images", photos, "--text", ""), "--text got '', expected words of which the ranker knows one"),
+        (("--images", photos, "--text", "zxqv ?!"), "--text got 'zxqv ?!', expected words"),
         (("--images", photos / "alpha.png", "--like", photos / "[ap]*.png"), "2 images, expected one"),
         (("--images", tmp_path / "none", "--text", "a"), "no such file"),
         (("--images", tmp_path / "none.h5", "--text", "a"), "none.h5"),

