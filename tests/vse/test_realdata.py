@@ -24,7 +24,7 @@ def test_a_short_training_on_flickr8k_is_far_above_chance(real_data, tmp_path, c
     listing = tmp_path / "images.txt"
     listing.write_text("\n".join(lines))
     cache = tmp_path / "features.h5"
-    words = ["--images", str(listing), "--root", str(real_data / "flickr8k" / "Images"), "--backbone", "mobilenet_v2"]
+    words = ["--images", str(listing), "--root", str(real_data / "flickr8k" / "Images")]
     assert extract.main([*words, "--layers", "pooled", "--cache", str(cache)]) == 0
     monkeypatch.setattr(
         "datasets.records.of_split",
