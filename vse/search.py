@@ -52,10 +52,11 @@ def search(args: argparse.Namespace) -> int:
     check_outputs({"--html": args.html}, inputs)
     say_which("vse", args.model)
     model = load_model(args.model)
+    if args.text is not None:
+        check_words(model, args.text)
     encoded = open_index(args, model)
     query = None
     if args.text is not None:
-        check_words(model, args.text)
         query = encode_sentences(model, args.text)
     elif args.like is not None:
         query = encode_images(model, args.like, options=ReadingOptions(weights=args.weights, strict=True)).vectors
@@ -81,13 +82,12 @@ def check_words(model: Any, text: str) -> None:
     from vislang.core.errors import ConfigError
 
     known, unknown = model.known_words(text)
-    shown = cli.printable(", ".join(unknown))
     if not known:
         raise ConfigError(
             f"--text got {cli.printable(repr(text))}, expected words of which the ranker knows one; try others"
         )
     if unknown:
-        print(f"the ranker does not know: {shown}", file=sys.stderr)
+        print(f"the ranker does not know: {cli.printable(', '.join(unknown))}", file=sys.stderr)
 
 
 def open_index(args: argparse.Namespace, model: Any) -> Any:

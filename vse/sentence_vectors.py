@@ -1,4 +1,4 @@
-"""Command: embed sentences with a larger sentence encoder, whose similarities `vislang train ranker --teacher` learns.
+"""Command: embed sentences with a larger sentence encoder, whose vectors `vislang train ranker --teacher` learns.
 
 The encoder is all-MiniLM-L6-v2 (Wang et al. 2020, arXiv:2002.10957; Reimers & Gurevych 2019, arXiv:1908.10084), run by
 sentence-transformers: pip install "vislang-toolkit[teacher]". Of data sets only the training captions are read.
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vislang.core import cli
+from vse.taught_sentences import SENTENCES, VECTORS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -21,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", nargs="+", default=[], type=Path, metavar="DIR", help="folder of each")
     parser.add_argument("--sentences", nargs="+", default=[], type=Path, metavar="FILE", help="more, one a line")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="for sentences.txt and vectors.npy")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=f"for {SENTENCES} and {VECTORS}")
     return parser
 
 
@@ -45,8 +46,8 @@ def write_sentence_vectors(args: argparse.Namespace) -> int:
     if not sentences:
         raise ConfigError("got no sentences, expected --dataset NAME --data DIR or --sentences FILE")
     vectors = embed(sentences)
-    write_array(args.out / "vectors.npy", vectors)
-    write_text(args.out / "sentences.txt", "\n".join(sentences) + "\n")
+    write_array(args.out / VECTORS, vectors)
+    write_text(args.out / SENTENCES, "\n".join(sentences) + "\n")
     print(f"{args.out}: {len(sentences)} sentences, vectors of {vectors.shape[1]} numbers")
     return cli.DONE
 

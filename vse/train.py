@@ -14,7 +14,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--teacher", type=Path, metavar="DIR",
         help="sentences and a larger encoder's vectors of them, by vislang sentence-vectors; the ranker's sentence"
-        " encoder first learns their similarities",
+        " encoder first learns to guess them",
     )  # fmt: skip
     return parser
 

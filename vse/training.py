@@ -17,7 +17,8 @@ from vse.config import CONFIGS, VseConfig
 from vse.inference import TrainedRanker, encode_words
 from vse.kiros.adam import KirosAdam
 from vse.model import Ranker
-from vse.teacher import TaughtBatches, TaughtSentences, TeachingTask, read_taught, teaching_loss
+from vse.taught_sentences import TaughtSentences, read_taught
+from vse.teacher import TaughtBatches, TeachingTask, teaching_loss
 
 Tensor = Any
 

@@ -59,6 +59,8 @@ def make_card(
     data = f"split train of {trained_on}; dev chose the weights"
     if any(result.split == "test" for result in results):
         data += "; test was only measured"
+    if "teacher" in description:
+        data += f"; before, MiniLM's vectors of {description['teacher']['sentences']:,} sentences"
     if model.task == "fixations":
         data = f"split train of {trained_on}, no fixations; {results[0].dataset} was only measured"
     stored_as = f"float16, {MANTISSA_BITS} bits of mantissa"

@@ -7,7 +7,8 @@ from training_runs import assert_equal_runs, history, killed_run
 
 from vse import sentence_vectors, train
 from vse.api import load_model
-from vse.teacher import CONTRAST, TEMPERATURE, read_taught, teaching_loss
+from vse.taught_sentences import read_taught
+from vse.teacher import CONTRAST, TEMPERATURE, teaching_loss
 
 COLOURS = {"red": "crimson", "blue": "navy", "green": "emerald"}
 RUN = [

@@ -1,5 +1,6 @@
 """Batches that depend on the seed and the epoch alone, so that training resumes exactly."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from vislang.training.batching import BATCHING
 Tensor = Any
 
 
-class EpochBatches(keras.utils.PyDataset):
+class EpochBatches(keras.utils.PyDataset, ABC):
     """The batches of an epoch; subclasses implement `plan` and `batch`.
 
     `start_at` chooses the epoch. `vislang.training.callbacks.fit_resumably` calls it before each: Keras' own hooks are
@@ -31,21 +32,21 @@ class EpochBatches(keras.utils.PyDataset):
         self._epoch = first_epoch
         self._planned: tuple[int, Sequence[Any]] | None = None  # epoch and its plan
 
+    @abstractmethod
     def plan(self, epoch: int) -> Any:
         """Return what each batch of an epoch holds, such as int arrays of row indices.
 
         Args:
             epoch: index, from `first_epoch`; equal epochs must get equal plans.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def batch(self, rows: Any) -> tuple[Any, ...]:
         """Return a batch as `model.fit` takes it: inputs, targets and, if there are any, weights.
 
         Args:
             rows: an element of the plan.
         """
-        raise NotImplementedError
 
     def start_at(self, epoch: int) -> None:
         """Choose the epoch, counted from 0, whose batches follow."""
