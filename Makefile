@@ -82,7 +82,7 @@ COMMA := ,
 # Exit code 3: done, but some images could not be read and were skipped. $(call extract,LAYERS,BACKBONE)
 extract_f8k = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --cache $(F8K_CACHE) --layers $(1) --backbone $(2) || test $$? = 3
 extract_coco = $(PY) -m vislang.features.extract --images $(COCO)/images --cache $(COCO_CACHE) --layers $(1) --backbone $(2) || test $$? = 3
-# The second CNN of the rankers `best` and `everyday`.
+# The second CNN of the rankers and captioners `best` and `everyday`.
 SECOND_CNN = efficientnet_lite2
 
 .PHONY: help install doctor demo demo-train data-f8k features features-coco region-features region-features-coco
@@ -124,14 +124,14 @@ features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
 	$(call extract_f8k,pooled$(COMMA)grid,$(BACKBONE))
 	$(call extract_f8k,pooled$(COMMA)grid,$(BACKBONE) $(LARGER))
 	$(call extract_f8k,pooled,$(SECOND_CNN))
-	$(call extract_f8k,pooled,$(SECOND_CNN) $(LARGER))
+	$(call extract_f8k,pooled$(COMMA)grid,$(SECOND_CNN) $(LARGER))
 
 features-coco: install ## fill the feature cache of COCO (COCO=DIR, BACKBONE=NAME)
 	@test -n "$(COCO)" || { echo "error: no folder of COCO; name it: make features-coco COCO=DIR, which holds captions_train.json and images/" >&2; exit 2; }
 	$(call extract_coco,pooled$(COMMA)grid,$(BACKBONE))
 	$(call extract_coco,pooled$(COMMA)grid,$(BACKBONE) $(LARGER))
 	$(call extract_coco,pooled,$(SECOND_CNN))
-	$(call extract_coco,pooled,$(SECOND_CNN) $(LARGER))
+	$(call extract_coco,pooled$(COMMA)grid,$(SECOND_CNN) $(LARGER))
 
 region-features: features ## add 20 regions of each image of Flickr8K to its cache (F8K=DIR PROPOSALS=detector|grid|selective|edges)
 	$(call extract_f8k,regions-$(PROPOSALS)$(COMMA)boxes-$(PROPOSALS),$(BACKBONE) $(LARGER))

@@ -140,7 +140,7 @@ _BEST = CaptionerConfig(
     attention_heads=8,
     tied_words=True,
     scorers=2,
-    layers=("grid@320",),
+    layers=("grid@320", "efficientnet_lite2::grid@320"),
     embedding_dropout=0.3,
     image_dropout=0.3,
     output_dropout=0.4,
@@ -157,7 +157,7 @@ _BEST = CaptionerConfig(
     beam=20,
     length_power=0.7,
     repetition_weight=0.5,
-    scorer_weight=4.0,
+    scorer_weight=8.0,
     consensus_images=20,
     consensus_weight=4.0,
 )
@@ -177,6 +177,7 @@ _S2VT = replace(
     batch_size=128,
     epochs=8,
     ensemble_size=1,
+    scorer_weight=4.0,
 )
 
 
@@ -252,10 +253,12 @@ CONFIGS = {
         _BEST,
         word_dim=256,
         hidden_dim=384,
+        layers=("grid@320",),
         scorer_word_dim=128,
         scorer_dim=256,
         epochs=8,
         ensemble_size=1,
+        scorer_weight=4.0,
         **_NO_CONSENSUS,
     ),
     # The bundled "explainer".
