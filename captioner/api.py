@@ -193,6 +193,38 @@ def caption_images(
     return found
 
 
+def caption_video(
+    model: "TrainedCaptioner",
+    video: str | Path,
+    *,
+    decode: DecodeOptions = DecodeOptions(),
+    options: ReadingOptions = ReadingOptions(),
+) -> "list[Caption]":
+    """Write captions for a video, best first.
+
+    Args:
+        model: from `load_model`; any captioner of images reads the cells of 26 frames together, S2VT ("explainer") reads
+            the frames one after another.
+        video: a file.
+        decode: as for `caption_images`.
+        options: how the frames are read.
+
+    Raises:
+        CheckpointError: a model of another kind.
+        DataError: no video that can be decoded, or weights other than in training.
+
+    Example:
+        >>> import captioner
+        >>> captions = captioner.caption_video(captioner.load_model(), "drawn.gif", decode=captioner.DecodeOptions(num=2))
+        >>> len(captions), captions[0].log_prob < 0
+        (2, True)
+    """
+    from vislang.images.video import spread_frames
+
+    require_kind(model, "captioner")
+    return model.caption_clip(spread_frames(video), decode, options)
+
+
 def _caption_features(
     model: "TrainedCaptioner",
     features: "dict[str, np.ndarray]",

@@ -167,8 +167,6 @@ def explain_one_video(args: argparse.Namespace) -> int:
     model = loaded_model(args)
     facts = survey(args.video)
     fps = _FPS if args.fps is None else args.fps
-    if facts.cut:
-        print(f"{cli.printable(str(args.video))} {facts.cut}; only the part before is explained", file=sys.stderr)
     options = ReadingOptions(weights=args.weights, progress=cli.progress_is_shown())
     found = explain_video(model, args.video, args.sentence, fps=fps, method=args.method, options=options)
     if drawing is not None:
