@@ -12,7 +12,7 @@ from PIL import Image
 import saliency
 from captioner.api import load_model
 from saliency import explain
-from saliency.draw import draw_timeline
+from saliency.draw import _ticks, draw_timeline
 from saliency.grid_features import cell_layers, encoded_cells
 from saliency.page import explained_image, word_maps_page
 from saliency.word_maps import Explanation, explain_cells
@@ -164,6 +164,45 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
     assert timeline.image.width == 300
     assert timeline.image.height % 2 == 0
     assert 0 < timeline.position(0.0) < timeline.position(1.0) < timeline.position(2.0) < 300
+
+
+def rows_of_timeline(words, width):
+    """Draw words of which each is strongest in a frame of its own; the last one is unknown."""
+    explanation = Explanation(
+        words=tuple(words),
+        unknown=tuple(word == words[-1] for word in words),
+        written=False,
+        method="gradient",
+        losses=np.zeros((len(words), len(words), 4, 4)),
+        whole=-np.eye(len(words)),
+        evidence=np.zeros(len(words), np.float32),
+        seen=(0.0, 0.0, 1.0, 1.0),
+        seconds=np.arange(len(words)) / 2,
+    )
+    return draw_timeline(explanation, width)
+
+
+@pytest.mark.parametrize("width", [120, 1000])
+def test_each_of_twelve_words_has_a_row_of_the_timeline_with_its_maximum(width):
+    words = [*"a woman in a red shirt talks and a tall boy".split(), "incomprehensibilities" * 3]
+    timeline = rows_of_timeline(words, width)
+    pixels = np.asarray(timeline.image).astype(int)
+    assert pixels.shape[1] == width
+    assert timeline.left < 0.6 * width, "long words are cut"
+    blue = pixels[..., 2] - pixels[..., 0] > 100
+    rows = np.flatnonzero(blue[:, timeline.left :].any(axis=1))
+    assert len(np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)) == 11, "rows do not touch; unknown words are grey"
+    first = rows[0] + 3  # the middle of the first word's dot
+    assert blue[first, round(timeline.position(0.0))]
+    assert not blue[first, round(timeline.position(3.0))]
+
+
+def test_times_on_the_axis_are_round_and_within_the_clip():
+    assert _ticks(11.0, 15) == list(range(12))
+    assert _ticks(11.0, 4) == [0, 5, 10]
+    assert _ticks(0.52, 15) == [0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert _ticks(3600.0, 10) == [0, 500, 1000, 1500, 2000, 2500, 3000, 3500]
+    assert _ticks(1e-6, 10) == [0], "a single frame"
 
 
 @pytest.mark.parametrize(

@@ -106,10 +106,8 @@ class LabelledTiles:
         font = ImageFont.load_default(16)
         width, height = self.tile_size
         for word, is_faint, (left, top) in zip(words, faint, self._corners, strict=True):
-            text = word
-            while len(text) > 1 and draw.textlength(text, font=font) > width:
-                text = text.removesuffix("…")[:-1] + "…"
-            start = left + (width - draw.textlength(text, font=font)) / 2
+            text = shortened(word, font, width)
+            start = left + (width - font.getlength(text)) / 2
             draw.text((start, top + height + 3), text, fill=_FAINT if is_faint else _INK, font=font)
         return paper
 
@@ -119,6 +117,13 @@ class LabelledTiles:
         for tile, corner in zip(tiles, self._corners, strict=True):
             sheet.paste(tile, corner)
         return sheet
+
+
+def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    """Return a text, cut and ended with "…" if it is wider than `width` pixels."""
+    while len(text) > 1 and font.getlength(text) > width:
+        text = text.removesuffix("…")[:-1] + "…"
+    return text
 
 
 def _even(length: int) -> int:
