@@ -1,4 +1,4 @@
-"""Captions for images and videos: recurrent generators over image descriptors, decoding, and alignment of words with regions."""
+"""Captions for images and videos: recurrent generators, decoding, and alignment of words with regions."""
 
 from captioner.api import (
     CaptionedImages,

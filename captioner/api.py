@@ -203,8 +203,8 @@ def caption_video(
     """Write captions for a video, best first.
 
     Args:
-        model: from `load_model`; any captioner of images reads the cells of 26 frames together, S2VT ("explainer") reads
-            the frames one after another.
+        model: from `load_model`. S2VT ("explainer") reads 26 frames one after another, every other captioner all cells
+            of these frames together.
         video: a file.
         decode: as for `caption_images`.
         options: how the frames are read.
@@ -215,9 +215,9 @@ def caption_video(
 
     Example:
         >>> import captioner
-        >>> captions = captioner.caption_video(captioner.load_model(), "drawn.gif", decode=captioner.DecodeOptions(num=2))
-        >>> len(captions), captions[0].log_prob < 0
-        (2, True)
+        >>> two = captioner.DecodeOptions(num=2)
+        >>> len(captioner.caption_video(captioner.load_model(), "drawn.gif", decode=two))
+        2
     """
     from vislang.images.video import spread_frames
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from saliency.methods.ramanishka import SIDE, rendered
 from saliency.word_maps import Explanation
-from vislang.draw.heatmap import TILE, LabelledTiles, enlarge, overlay, shortened
+from vislang.draw.heatmap import TILE, LabelledTiles, enlarge, overlay, shortened, tint
 from vislang.draw.video import written_video
 from vislang.images.video import sampled_frames
 
@@ -168,10 +168,11 @@ def _maps_over(
     for scores in maps:
         if _is_published_size(explanation):
             levels = Image.fromarray(rendered(scores)).resize(size, Image.Resampling.BILINEAR)
-            enlarged = np.asarray(levels) / 255.0
+            tiles.append(overlay(small, np.asarray(levels) / 255.0))
         else:
-            enlarged = enlarge(scores, size, explanation.seen)
-        tiles.append(overlay(small, enlarged))
+            colours = tint(enlarge(scores, size, explanation.seen))
+            tiles.append(small.copy())
+            tiles[-1].paste(colours, mask=colours)
     return tiles
 
 
