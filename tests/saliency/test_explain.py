@@ -197,7 +197,7 @@ def test_the_page_of_a_clip_shows_each_word_in_its_strongest_frame():
 
 @pytest.mark.parametrize("width", [120, 1000])
 def test_each_of_twelve_words_has_a_row_of_the_timeline_with_its_maximum(width):
-    words = ["a", "woman", "in", "a", "red", "shirt", "talks", "and", "a", "boy", "listens", "incomprehensibilities" * 3]
+    words = ["a", "woman", "in", "a", "red", "shirt", "talks", "and", "a", "boy", "sits", "incomprehensibilities" * 3]
     timeline = draw_timeline(clip_explanation(words), width)
     pixels = np.asarray(timeline.image).astype(int)
     assert pixels.shape[1] == width
