@@ -19,7 +19,7 @@ class Command:
 
 GROUPS: dict[str, dict[str, Command]] = {
     "Use the bundled models, or your own": {
-        "caption": Command("captioner.generate", "write captions of images"),
+        "caption": Command("captioner.generate", "write captions of images and videos"),
         "search": Command("vse.search", "find images by a sentence or by a similar image"),
         "regions": Command("captioner.regions", "describe regions of an image, or ground a sentence in them"),
         "explain": Command("saliency.explain", "show which part of an image or video each word comes from"),

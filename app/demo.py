@@ -46,7 +46,6 @@ _ABOUT = (
 _STYLE = """
 .about { margin: 26px 0 0; padding: 16px 20px; max-width: none; }
 .pair { display: grid; gap: 18px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
-.pair > .picture-card .open img { max-height: 480px; object-fit: contain; }
 .pair .figures { grid-template-columns: repeat(3, 1fr); }
 .pair .figure-card { margin: 0; }
 .panels { grid-template-columns: repeat(var(--columns), minmax(84px, 1fr)); }
@@ -119,8 +118,7 @@ def demo(args: argparse.Namespace) -> int:
     sentence = subject.sentence or first.captions[0].text
     sections = [
         timed("search them by text", lambda: captions_and_search(models.ranker, encoded)),
-        timed("describe regions, ground a sentence", lambda: regions(models, first.path, sentence)),
-        timed("explain the words of the sentence", lambda: word_maps(models.captioner, first.path, sentence)),
+        timed("place words, describe regions", lambda: words_and_regions(models, first.path, sentence)),
         timed("map unusual places", lambda: unusual_places(models.naturalness, encoded.images[:_MAPPED])),
         timed(f"invert {len(LAYERS)} layers", lambda: inversions(models.network, first.path, args.iterations)),
     ]
@@ -208,55 +206,27 @@ def captions_and_search(ranker: Any, encoded: Any) -> str:
     )
 
 
-def regions(models: Models, path: Path, sentence: str) -> str:
-    """Return an image with descriptions of its regions, and with the region of each part of a sentence."""
+def words_and_regions(models: Models, path: Path, sentence: str) -> str:
+    """Return an image with the words and phrases of a sentence, and with the model's caption and described regions."""
     from captioner.api import describe_regions, ground_phrases
-    from vislang.draw.html.elements import section
-
-    described = describe_regions(models.region_captioner, path, max_regions=5)
-    grounded = ground_phrases(models.aligner, path, sentence)
-    left = _region_card(path, described, "Descriptions of regions")
-    right = _region_card(path, grounded, sentence)
-    return section(
-        "Regions",
-        f'<div class="pair">{left}{right}</div>',
-        text="What the model writes about regions, and the regions that fit the parts of a given sentence.",
-        command=f'vislang regions dog.jpg --sentence "{sentence}"',
-    )
-
-
-def _region_card(path: Path, found: Sequence[Any], words: str) -> str:
-    import numpy as np
-
-    from vislang.draw.boxes import draw_regions
-    from vislang.draw.html.elements import large_picture, picture_card
-    from vislang.draw.html.thumbnails import data_uri
-    from vislang.images.decode import decode_image
-
-    boxes = np.array([region.box for region in found], np.float32).reshape(-1, 4)
-    drawing = draw_regions(decode_image(path), boxes, [region.text for region in found])
-    uri = data_uri(drawing, side=_SIDE)
-    return picture_card(large_picture(uri, words, path.name), f'<p class="caption">{words}</p>')
-
-
-def word_maps(captioner: Any, path: Path, sentence: str) -> str:
-    """Return an image and the map of each word, of a sentence and of the model's own caption."""
     from saliency.api import explain_image
-    from saliency.page import NOTE, explained_image, explained_images
+    from saliency.page import NOTE, explained_image
     from vislang.draw.html.elements import section
     from vislang.images.decode import decode_image
 
     image = decode_image(path)
-    cards = []
-    for name, given in (("given sentence", sentence), ("the model's own caption", None)):
-        explanation = explain_image(captioner, image, given)
-        strongest = int(explanation.evidence.argmax())
-        cards.append(explained_image(image, f"{path.name}, {name}", explanation, side=_SIDE, pressed=strongest))
+    cards = ""
+    for name, given, regions in (
+        ("given sentence", sentence, {"Phrases": ground_phrases(models.aligner, image, sentence)}),
+        ("the model's own caption", None, {"Regions": describe_regions(models.region_captioner, image, max_regions=5)}),
+    ):
+        explanation = explain_image(models.captioner, image, given)
+        cards += explained_image(image, f"{path.name}, {name}", explanation, regions=regions)
     return section(
-        "Words and their places",
-        explained_images(cards),
+        "Words and regions",
+        cards,
         text=NOTE,
-        command=f'vislang explain dog.jpg --sentence "{sentence}" --html dog.html',
+        command=f'vislang explain dog.jpg --sentence "{sentence}" --html dog.html --regions',
     )
 
 

@@ -1,9 +1,10 @@
-"""Captions for images: recurrent generators over image descriptors, decoding, and alignment of words with regions."""
+"""Captions for images and videos: recurrent generators, decoding, and alignment of words with regions."""
 
 from captioner.api import (
     CaptionedImages,
     DecodeOptions,
     caption_images,
+    caption_video,
     describe_regions,
     ground_phrases,
     load_aligner,
@@ -16,6 +17,7 @@ __all__ = [
     "DecodeOptions",
     "ReadingOptions",
     "caption_images",
+    "caption_video",
     "describe_regions",
     "ground_phrases",
     "load_aligner",

@@ -193,6 +193,38 @@ def caption_images(
     return found
 
 
+def caption_video(
+    model: "TrainedCaptioner",
+    video: str | Path,
+    *,
+    decode: DecodeOptions = DecodeOptions(),
+    options: ReadingOptions = ReadingOptions(),
+) -> "list[Caption]":
+    """Write captions for a video, best first.
+
+    Args:
+        model: from `load_model`. S2VT ("explainer") reads 26 frames one after another, every other captioner all cells
+            of these frames together.
+        video: a file.
+        decode: as for `caption_images`.
+        options: how the frames are read.
+
+    Raises:
+        CheckpointError: a model of another kind.
+        DataError: no video that can be decoded, or weights other than in training.
+
+    Example:
+        >>> import captioner
+        >>> two = captioner.DecodeOptions(num=2)
+        >>> len(captioner.caption_video(captioner.load_model(), "drawn.gif", decode=two))
+        2
+    """
+    from vislang.images.video import spread_frames
+
+    require_kind(model, "captioner")
+    return model.caption_clip(spread_frames(video), decode, options)
+
+
 def _caption_features(
     model: "TrainedCaptioner",
     features: "dict[str, np.ndarray]",

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from keras import ops
+from PIL import Image
 
 from captioner.calibration import Calibration, read_calibration
 from captioner.config import CaptionerConfig
@@ -18,9 +19,11 @@ from captioner.decoding.repetition import FUNCTION_WORDS, repeated_words
 from captioner.decoding.step import IMPOSSIBLE
 from captioner.models.ensemble import Captioner
 from captioner.training.cross_entropy import encode_caption
+from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import CheckpointError
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import join_layers
+from vislang.features.model_inputs import encode_layers
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.sources import Skipped
 from vislang.text.vocabulary import END, PAD, Vocabulary
@@ -219,6 +222,52 @@ class TrainedCaptioner(TrainedModel):
                 joined = join_layers([batch.features[layer] for layer in self.config.layers])
                 captions = self.caption_descriptors(joined, options=decode, numbers=np.array(batch.kept))
             yield captions, batch.kept, batch.skipped
+
+    def caption_clip(
+        self, frames: Sequence[Image.Image], decode: DecodeOptions, options: ReadingOptions, number: int = 0
+    ) -> list[Caption]:
+        """Caption a video, best first.
+
+        Args:
+            frames: of the whole clip, RGB, in the order of time.
+            number: index of the clip among all that are captioned, so that samples do not depend on the others.
+
+        Raises:
+            DataError: weights other than in training.
+        """
+        descriptors = self.clip_descriptors(frames, options)
+        return self.caption_descriptors(descriptors[None], options=decode, numbers=np.array([number]))[0]
+
+    def clip_descriptors(self, frames: Sequence[Image.Image], options: ReadingOptions) -> np.ndarray:
+        """Compute what the captioner reads of a video, float32 [N, F].
+
+        S2VT reads one descriptor after another, which are the frames: the mean of the cells of each. Every other
+        captioner reads a set of descriptors, which are the cells of all frames.
+
+        Args:
+            frames: of the whole clip, RGB, in the order of time.
+
+        Raises:
+            DataError: weights other than in training.
+        """
+        backbone = self.description["backbone"]
+        weights = dict(backbone["weights"])
+        layers = []
+        for layer in self.config.layers:
+            name = FeatureName.parse(layer)
+            if name.layer == "frames":
+                name = replace(name, layer="pooled")  # "frames" of a cache is this of every frame
+            layers.append(str(name))
+            if layer in weights:
+                weights[str(name)] = weights[layer]
+        reading = self.reading_options(replace(options, strict=True))
+        parts = []
+        for batch in encode_layers(frames, layers, {**backbone, "weights": weights}, reading):
+            parts.append(np.asarray(join_layers([batch.features[layer] for layer in layers]), np.float32))
+        descriptors = np.concatenate(parts)  # [frames, cells, F]
+        if self.config.model == "s2vt":
+            return descriptors.mean(axis=1)
+        return descriptors.reshape(-1, descriptors.shape[-1])
 
     def perplexity(self, cache: FeatureCache, ids: Sequence[str], captions: Sequence[Sequence[str]]) -> float:
         """Compute exp of the mean -log P over all words and end marks of each image's captions."""

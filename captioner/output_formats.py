@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.metrics.captions.coco_files import coco_image_id
 from vislang.core.cli import json_line, printable, shown_name
+from vislang.images.video import is_video
 
 if TYPE_CHECKING:
     from captioner.inference import Caption
@@ -20,10 +21,11 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True)
 class Captioned:
-    """One image and its captions, one or more, the best first."""
+    """One image or video and its captions, one or more, the best first."""
 
     path: Path
     captions: "Sequence[Caption]"
+    picture: str | None = None  # data URI of what a page shows; None: the file, where that is an image
 
     @property
     def name(self) -> str:
@@ -76,7 +78,7 @@ def confidence_words(caption: "Caption") -> str:
 
 
 def json_row(image: Captioned, explain: bool) -> dict[str, Any]:
-    """Return {"image", "captions": [{"caption", "log_prob", "confidence", "trusted"}]}.
+    """Return {"image" or "video", "captions": [{"caption", "log_prob", "confidence", "trusted"}]}.
 
     Each caption has "words", too, where they are to be explained; of a model that is not calibrated, "confidence" and
     "trusted" are None.
@@ -92,7 +94,10 @@ def json_row(image: Captioned, explain: bool) -> dict[str, Any]:
         if explain:
             row["words"] = [{"word": word, "probability": round(p, 6)} for word, p in word_probabilities(caption)]
         rows.append(row)
-    return {"image": image.name, "captions": rows}
+    kind = "image"
+    if is_video(image.path):
+        kind = "video"
+    return {kind: image.name, "captions": rows}
 
 
 def json_lines(image: Captioned, explain: bool) -> list[str]:

@@ -1,9 +1,12 @@
-"""The page of images with their captions, each word shaded by its probability, and a search field."""
+"""The page of images and videos with their captions, each word shaded by its probability, and a search field."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
 
 from captioner.output_formats import Captioned, confidence_words
 from vislang.draw.html.elements import large_picture, picture_card, section
@@ -11,7 +14,8 @@ from vislang.draw.html.page import LARGE_VIEW_SCRIPT, LARGE_VIEW_STYLE, Page
 from vislang.draw.html.search_field import SCRIPT as SEARCH_SCRIPT
 from vislang.draw.html.search_field import STYLE as SEARCH_STYLE
 from vislang.draw.html.search_field import WordScores, search_field, stored_scores
-from vislang.draw.html.thumbnails import thumbnail
+from vislang.draw.html.thumbnails import data_uri, thumbnail
+from vislang.draw.image_grid import image_grid
 
 if TYPE_CHECKING:
     from captioner.inference import Caption
@@ -41,6 +45,8 @@ ol.others .log-prob { margin: 0; }
 .unsure { --tint: 128 128 128; color: var(--soft); }
 ul.skipped { margin: 12px 0 0; padding: 14px 18px 14px 34px; font-size: 0.875rem; }
 """
+
+_FRAME_SIDE = 480  # pixels of the longer side of each frame of a video
 
 STYLE = SEARCH_STYLE + LARGE_VIEW_STYLE + _WORDS_STYLE
 SCRIPT = SEARCH_SCRIPT + LARGE_VIEW_SCRIPT
@@ -95,6 +101,16 @@ def searchable_captions(
         yield stored_scores(scores)
 
 
+def picture_of_frames(frames: Sequence[Image.Image]) -> str:
+    """Return four frames of a video, from left to right and from top to bottom in the order of time, as a data URI."""
+    chosen = [frames[round(share * (len(frames) - 1))] for share in (0, 1 / 3, 2 / 3, 1)]
+    width, height = chosen[0].size
+    scale = min(1.0, _FRAME_SIDE / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    tiles = np.stack([np.asarray(frame.resize(size)) for frame in chosen])
+    return data_uri(image_grid([tiles[:2], tiles[2:]]))
+
+
 def _legend() -> str:
     steps = ""
     for percent in range(0, 101, 20):
@@ -116,7 +132,7 @@ def _card(image: Captioned, side: int) -> str:
             lines += f'<li class="{_classes("other", caption)}">{_words(caption)}{_log_prob(caption)}</li>'
         more = f'<ol class="others" aria-label="other captions">{lines}</ol>'
     return picture_card(
-        large_picture(thumbnail(image.path, side=side), best.text, name),
+        large_picture(image.picture or thumbnail(image.path, side=side), best.text, name),
         f"<h2>{escape(name)}</h2>",
         f'<p class="{_classes("best", best)}">{_words(best)}{_end(best)}</p>{_log_prob(best)}{more}',
         text=text,

@@ -1,6 +1,7 @@
 """Explanations as images: a tile for each word, and videos with a timeline under their tiles."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,16 +10,31 @@ from PIL import Image, ImageDraw, ImageFont
 
 from saliency.methods.ramanishka import SIDE, rendered
 from saliency.word_maps import Explanation
-from vislang.draw.heatmap import TILE, LabelledTiles, enlarge, overlay
+from vislang.draw.heatmap import TILE, LabelledTiles, enlarge, overlay, shortened, tint
 from vislang.draw.video import written_video
 from vislang.images.video import sampled_frames
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # Okabe and Ito 2008
 _CURSOR = (200, 30, 30)
-_PLOT = 120  # pixels
-_AXIS = 22
+_RAIL = "#DDDDDD"
+_SOFT = "#666666"
+_ROW = 24  # pixels of a word's row in the timeline
+_CURVE = 18  # of which its curve has these
+_DOT = 3
+_AXIS = 26
 _MARGIN = 12
-_LINE = 17
+_TICK = 60  # pixels between two times
+_MOST_OF_WORDS = 0.4  # of the width is for words
+
+
+@dataclass(frozen=True)
+class _Colours:
+    word: str
+    line: str
+    area: str
+
+
+_KNOWN = _Colours("#141414", "#0072B2", "#B3D4E7")
+_UNKNOWN = _Colours("#969696", "#969696", "#E4E4E4")
 
 
 def draw_words(image: Image.Image, explanation: Explanation, *, tile: int = TILE) -> Image.Image:
@@ -77,62 +93,63 @@ class Timeline:
 
     Attributes:
         image: RGB, an even number of pixels high.
+        left: pixel, counted from the left, of time 0.
         length: seconds of the clip, above 0.
     """
 
     image: Image.Image
+    left: int
     length: float
 
     def position(self, seconds: float) -> float:
         """Return the pixel, counted from the left, of a time."""
         share = min(seconds / self.length, 1.0)
-        return _MARGIN + (self.image.width - 2 * _MARGIN) * share
+        return self.left + (self.image.width - _MARGIN - self.left) * share
 
 
 def draw_timeline(explanation: Explanation, width: int) -> Timeline:
-    """Draw the temporal saliency of each word over the time of the clip.
+    """Draw the temporal saliency of the words over the time of the clip, a row for each, and a dot at its maximum.
 
     Args:
         explanation: of a clip.
         width: pixels.
     """
     font = ImageFont.load_default(13)
-    corners = _legend_corners(explanation.words, width, font)
-    top = corners[-1][1] + _LINE + 4
-    timeline = Timeline(
-        Image.new("RGB", (width, top + _PLOT + top % 2), "white"), max(float(explanation.seconds[-1]), 1e-6)
-    )
+    words = [shortened(word, font, _MOST_OF_WORDS * width) for word in explanation.words]
+    left = round(max(map(font.getlength, words))) + 2 * _MARGIN
+    height = _MARGIN + _ROW * len(words) + _AXIS
+    length = max(float(explanation.seconds[-1]), 1e-6)
+    timeline = Timeline(Image.new("RGB", (width, height + height % 2), "white"), left, length)
     draw = ImageDraw.Draw(timeline.image)
-    bottom = timeline.image.height - _AXIS
     across = list(map(timeline.position, explanation.seconds))
-    for index, word in enumerate(explanation.words):
-        colour = _COLOURS[index % len(_COLOURS)]
-        heights = bottom - (bottom - top) * explanation.in_time[:, index]
-        draw.line(list(zip(across, heights, strict=True)), fill=colour, width=2)
-        draw.text(corners[index], word, fill=colour, font=font)
-    right = width - _MARGIN
-    draw.line([(_MARGIN, bottom), (right, bottom)], fill="grey")
-    draw.text((_MARGIN, bottom + 3), "0 s", fill="grey", font=font)
-    end = f"{timeline.length:.1f} s"
-    draw.text((right - font.getlength(end), bottom + 3), end, fill="grey", font=font)
+    for index, word in enumerate(words):
+        bottom = _MARGIN + _ROW * (index + 1)
+        colours = _KNOWN
+        if explanation.unknown[index]:
+            colours = _UNKNOWN
+        heights = bottom - _CURVE * explanation.in_time[:, index]
+        curve = list(zip(across, heights, strict=True))
+        draw.polygon([(across[0], bottom), *curve, (across[-1], bottom)], fill=colours.area)
+        draw.line([(left, bottom), (width - _MARGIN, bottom)], fill=_RAIL)
+        draw.line(curve, fill=colours.line, width=2)
+        highest = curve[int(explanation.in_time[:, index].argmax())]
+        draw.circle(highest, _DOT, fill=colours.line)
+        draw.text((left - _MARGIN, bottom), word, fill=colours.word, font=font, anchor="rs")
+    bottom = _MARGIN + _ROW * len(words)
+    for seconds in _ticks(length, (width - left) // _TICK):
+        place = timeline.position(seconds)
+        draw.line([(place, bottom), (place, bottom + 4)], fill=_SOFT)
+        text = f"{seconds:g} s"
+        draw.text((min(place, width - font.getlength(text) / 2 - 2), bottom + 6), text, _SOFT, font, anchor="mt")
     return timeline
 
 
-def _legend_corners(
-    words: Sequence[str], width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> list[tuple[float, int]]:
-    """Return the upper left corner of each word, in lines of a width."""
-    corners = []
-    across = float(_MARGIN)
-    down = 4
-    for word in words:
-        length = font.getlength(word)
-        if across > _MARGIN and across + length > width - _MARGIN:
-            across = float(_MARGIN)
-            down += _LINE
-        corners.append((across, down))
-        across += length + 12
-    return corners
+def _ticks(length: float, most: int) -> list[float]:
+    """Return round times from 0 to `length` seconds, about `most` of them, and at least a tenth of a second apart."""
+    wanted = max(length / max(most, 1), 0.1)
+    power = 10.0 ** math.floor(math.log10(wanted))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted * 0.999)
+    return [round(step * number, 6) for number in range(int(length / step + 1e-9) + 1)]
 
 
 def _labelled_tiles(image: Image.Image, explanation: Explanation, tile: int) -> LabelledTiles:
@@ -151,10 +168,11 @@ def _maps_over(
     for scores in maps:
         if _is_published_size(explanation):
             levels = Image.fromarray(rendered(scores)).resize(size, Image.Resampling.BILINEAR)
-            enlarged = np.asarray(levels) / 255.0
+            tiles.append(overlay(small, np.asarray(levels) / 255.0))
         else:
-            enlarged = enlarge(scores, size, explanation.seen)
-        tiles.append(overlay(small, enlarged))
+            colours = tint(enlarge(scores, size, explanation.seen))
+            tiles.append(small.copy())
+            tiles[-1].paste(colours, mask=colours)
     return tiles
 
 

@@ -9,12 +9,13 @@ a video, "in_time" (0 to 1, one per frame, at "seconds").
 
 Examples:
     python -m saliency.explain --images dog.jpg
-    python -m saliency.explain --images dog.jpg --sentence "a dog catches a red frisbee" --html dog.html
+    python -m saliency.explain --images dog.jpg --sentence "a dog catches a red frisbee" --html dog.html --regions
     python -m saliency.explain --video clip.mp4 --sentence "a man rides a bike" --out maps.mp4
 """
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="where to draw (default: drawings/NAME_words.png or .mp4; with --html, --json or --npy: nowhere)",
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with the map of each word")
+    parser.add_argument(
+        "--regions", action="store_true",
+        help="with --html: also the regions of the sentence's phrases or, without --sentence, descriptions of regions",
+    )  # fmt: skip
     parser.add_argument("--npy", type=Path, metavar="FILE", help="write the maps, float32 [frames, words, R, C]")
     parser.add_argument("--tile", type=int, default=240, metavar="PIXELS", help="longer side of a tile (default: 240)")
     cli.add_json(parser)
@@ -77,8 +82,8 @@ def check_options(args: argparse.Namespace) -> None:
 
     if args.video is not None and args.images:
         raise ConfigError("--images and --video were both given, expected one of them; run the command twice")
-    if args.video is not None and args.html:
-        raise ConfigError("--html shows images, got --video; draw the video with --out FILE.mp4")
+    if args.regions and (args.video is not None or not args.html):
+        raise ConfigError("--regions shows regions of images on the page, expected --images and --html FILE with it")
     if args.fps is not None and args.video is None:
         raise ConfigError("--fps is for videos, expected --video with it; leave it out")
     if args.fps is not None and not args.fps > 0:
@@ -118,21 +123,23 @@ def explain_images(args: argparse.Namespace) -> int:
 
     model = loaded_model(args)
     options = ReadingOptions(weights=args.weights)
+    regions_of = region_finder(args, options)
 
-    def explained(path: Path) -> tuple[Any, Any]:
+    def explained(path: Path) -> tuple[Any, Any, Any]:
         image = decode_image(path)
-        return image, explain_image(model, image, args.sentence, method=args.method, options=options)
+        found = explain_image(model, image, args.sentence, method=args.method, options=options)
+        return image, found, regions_of(image)
 
     documents: list[dict[str, Any]] = []
     cards = []
-    for path, (image, found) in images.each(explained):
+    for path, (image, found, regions) in images.each(explained):
         documents.append({"image": cli.shown_name(str(path)), **word_rows(found, with_maps=args.maps)})
         drawing = drawings[path]
         if drawing is not None:
             save_image(drawing, draw_words(image, found, tile=args.tile))
             cli.print_written(drawing)
         if args.html:
-            cards.append(explained_image(image, cli.shown_name(path.name), found))
+            cards.append(explained_image(image, cli.shown_name(path.name), found, regions=regions))
         if args.npy:
             write_maps(args.npy, found)
         if not args.json:
@@ -146,6 +153,19 @@ def explain_images(args: argparse.Namespace) -> int:
     if args.json:
         cli.print_json({"images": documents, "skipped": cli.skipped_rows(images.skipped)})
     return images.exit_code
+
+
+def region_finder(args: argparse.Namespace, options: Any) -> Callable[[Any], dict[str, Any]]:
+    """Load a model of regions, and return the function that finds those of an image, by their title on the page."""
+    from captioner.api import describe_regions, ground_phrases, load_aligner, load_model
+
+    if not args.regions:
+        return lambda image: {}
+    if args.sentence is None:
+        model = load_model("region-captioner")
+        return lambda image: {"Regions": describe_regions(model, image, options=options)}
+    aligner = load_aligner()
+    return lambda image: {"Phrases": ground_phrases(aligner, image, args.sentence, options=options)}
 
 
 def explain_one_video(args: argparse.Namespace) -> int:
@@ -162,13 +182,11 @@ def explain_one_video(args: argparse.Namespace) -> int:
 
     if not args.video.is_file():
         raise DataError(f"{args.video}: no such file, expected a video")
-    check_outputs({"--npy": args.npy}, [args.video])
+    check_outputs({"--html": args.html, "--npy": args.npy}, [args.video])
     drawing = optional_drawings(args, [args.video], "_words.mp4")[args.video]
     model = loaded_model(args)
     facts = survey(args.video)
     fps = _FPS if args.fps is None else args.fps
-    if facts.cut:
-        print(f"{cli.printable(str(args.video))} {facts.cut}; only the part before is explained", file=sys.stderr)
     options = ReadingOptions(weights=args.weights, progress=cli.progress_is_shown())
     found = explain_video(model, args.video, args.sentence, fps=fps, method=args.method, options=options)
     if drawing is not None:
@@ -176,6 +194,8 @@ def explain_one_video(args: argparse.Namespace) -> int:
         with tqdm(total=count, desc="drawing", unit="frame", disable=not cli.progress_is_shown()) as bar:
             write_clip(drawing, args.video, found, fps=fps, tile=args.tile, progress=bar.update)
         cli.print_written(drawing)
+    if args.html:
+        write_clip_page(args.html, args.video, found, fps)
     if args.npy:
         write_maps(args.npy, found)
     if args.json:
@@ -184,6 +204,22 @@ def explain_one_video(args: argparse.Namespace) -> int:
     else:
         print_words(args.video, found)
     return cli.DONE
+
+
+def write_clip_page(path: Path, video: Path, found: Any, fps: float) -> None:
+    """Write the page of a video, which is decoded again for the frames where its words are strongest."""
+    from saliency.page import explained_clip, strongest_frames, word_maps_page
+    from vislang.images.video import sampled_frames
+
+    numbers = strongest_frames(found)
+    frames = {}
+    for number, frame in enumerate(sampled_frames(video, fps)):
+        if number in numbers:
+            frames[number] = frame.image
+    name = cli.shown_name(video.name)
+    card = explained_clip([frames[number] for number in numbers], name, found)
+    word_maps_page(f"Words of {name}", [card]).write(path)
+    cli.print_written(path)
 
 
 def write_maps(path: Path, found: Any) -> None:

@@ -16,7 +16,6 @@ from vislang.core.errors import ConfigError
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.video import sampled_frames, spread_frames
 
-CLIP_FRAMES = 26  # read as one clip, as in the original
 _BATCH = 16  # frames encoded at once
 
 
@@ -26,9 +25,9 @@ def explain_clip(
     """Explain a video; the arguments and errors are those of `saliency.explain_video`."""
     if not fps > 0:
         raise ConfigError(f"fps got {fps}, expected frames per second, more than 0")
-    images = spread_frames(path, CLIP_FRAMES)
+    images = spread_frames(path)
     reading = replace(options, progress=False)  # one bar for all frames
-    whole = np.stack([cells.mean(axis=(0, 1)) for cells in encoded_cells(model, images, reading)])
+    whole = model.clip_descriptors(images, reading)
     seconds: list[float] = []
 
     def each_cells() -> Iterator[np.ndarray]:

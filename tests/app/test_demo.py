@@ -45,10 +45,10 @@ def test_the_demo_puts_every_ability_on_one_page(tmp_path, capfd):
     assert demo.main(words) == 3
     output = capfd.readouterr()
     assert out.as_uri() in output.out
-    assert len(re.findall(r" \d+\.\d s$", output.out, re.MULTILINE)) == 7, "a line for each step, with its time"
+    assert len(re.findall(r" \d+\.\d s$", output.out, re.MULTILINE)) == 6, "a line for each step, with its time"
     assert output.err.count("\n") == output.err.count("skipped") == 1, "TensorFlow's notes are not shown"
     page = out.read_text(encoding="utf-8")
-    titles = ["Captions", "Search", "Regions", "Words and their places", "Unusual places", "Inversions"]
+    titles = ["Captions", "Search", "Words and regions", "Unusual places", "Inversions"]
     assert all(f"<h2>{title}</h2>" in page for title in titles)
     commands = [unescape(words) for words in re.findall(r'<code class="card command">(.*?)</code>', page)]
     assert len(commands) == len(titles)

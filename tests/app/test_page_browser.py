@@ -13,10 +13,11 @@ from PIL import Image
 from captioner.inference import Caption
 from captioner.output_formats import Captioned
 from captioner.page import captions_page
+from captioner.region_captions import Region
 from preimage.pages import panels
 from saliency.page import SCRIPT as WORD_MAPS_SCRIPT
 from saliency.page import STYLE as WORD_MAPS_STYLE
-from saliency.page import explained_image, explained_images
+from saliency.page import explained_image
 from saliency.word_maps import Explanation
 from vislang.draw.html import elements
 from vislang.draw.html.page import LARGE_VIEW_SCRIPT, LARGE_VIEW_STYLE, Page
@@ -128,13 +129,20 @@ const faults = [];
 window.addEventListener('error', event => faults.push(event.message));
 window.addEventListener('load', () => {
   const seen = {width: [document.documentElement.scrollWidth, window.innerWidth]};
-  const shown = () => [...document.querySelectorAll('.map.on')].map(map => [...map.parentNode.children].indexOf(map));
-  const words = document.querySelectorAll('.word-buttons button');
+  const shown = () => [...document.querySelectorAll('.layer.on')].map(one => [...one.parentNode.children].indexOf(one));
+  const words = document.querySelectorAll('.places button');
+  const figure = document.querySelector('.explained figure').getBoundingClientRect();
+  const box = document.querySelector('.layer.box').getBoundingClientRect();
+  seen.box = [box.left - figure.left, box.top - figure.top, box.width, box.height, figure.width, figure.height];
+  seen.body = document.querySelector('.explained .body').getBoundingClientRect().top - figure.top;
   seen.first = shown();
   words[0].dispatchEvent(new Event('mouseenter'));
   seen.over = shown();
   words[0].dispatchEvent(new Event('mouseleave'));
   seen.left = shown();
+  words[2].focus();
+  seen.focused = shown();
+  words[2].blur();
   words[0].click();
   seen.pressed = [shown(), words[0].getAttribute('aria-pressed'), words[1].getAttribute('aria-pressed')];
   document.querySelector('.panels button.open').click();
@@ -156,11 +164,12 @@ def elements_page():
         method="gradient",
         losses=np.random.default_rng(0).random((1, 2, 4, 4)),
         whole=np.zeros((1, 2)),
-        evidence=np.zeros(2, np.float32),
+        evidence=np.array([0.0, 1.0], np.float32),
         seen=(0.0, 0.0, 1.0, 1.0),
         seconds=np.zeros(1),
     )
     name = "a_very_long_name_without_a_blank_" * 4
+    region = Region((0.25, 0.5, 0.75, 1.0), name, 0.0)
     rows = [elements.Row(name, ["1.0"] * 20, name)]
     values = np.eye(9)
     names = [f"layer_{number}" for number in range(9)]
@@ -171,7 +180,7 @@ def elements_page():
         elements.figure_card(name, [(name, data_uri(Image.fromarray(pixels)))] * 5),
         panels.panels([panels.head("x")] * 6, [[panels.cell(pixels, "a panel", name)] * 6]),
         panels.heat_map(values, names, names, corner=name, matched=[]),
-        explained_images([explained_image(Image.fromarray(pixels), name, explanation, pressed=1)]),
+        explained_image(Image.fromarray(pixels), name, explanation, regions={"Regions": [region]}),
     ]
     style = LARGE_VIEW_STYLE + panels.PANELS_STYLE + WORD_MAPS_STYLE
     return Page(name, [name], sections, style, LARGE_VIEW_SCRIPT + WORD_MAPS_SCRIPT).html()
@@ -184,6 +193,12 @@ def test_elements_fit_the_screen_and_maps_follow_the_words(tmp_path, width, heig
     assert found["first"] == [2], "the second word's map, behind the picture and the first map"
     assert found["over"] == [1]
     assert found["left"] == [2]
+    assert found["focused"] == [3], "the box of the region, by the keyboard"
+    *box, figure_width, figure_height = found["box"]
+    expected = [0.25 * figure_width, 0.5 * figure_height, 0.5 * figure_width, 0.5 * figure_height]
+    assert box == pytest.approx(expected, abs=1.0)
+    assert figure_width > 0.5 * found["width"][1], "the picture uses the width of the window"
+    assert (found["body"] < 1) == (width > 760), "beside the picture; on a phone below it"
     assert found["pressed"] == [[1], "true", "false"]
     assert found["large"] == "a panel"
     assert found["faults"] == []

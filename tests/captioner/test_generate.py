@@ -8,10 +8,13 @@ import os
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import captioner
 from captioner import generate
@@ -175,6 +178,69 @@ def test_what_is_not_there_is_listed_and_the_rest_is_done(run, album, tmp_path):
         assert f"skipped {path}: " in err
 
 
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """A folder of a photograph and three videos, of which one is whole, one damaged and one empty."""
+    av = pytest.importorskip("av")
+    folder = tmp_path_factory.mktemp("clips")
+    Image.new("RGB", (60, 40), "teal").save(folder / "z.png")
+    with av.open(str(folder / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 66, 48, "yuv420p"
+        for number in range(11):
+            frame = Image.new("RGB", (66, 48), (20 * number, 100, 50))
+            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
+        container.mux(stream.encode())
+    (folder / "damaged.mp4").write_bytes((folder / "a.mp4").read_bytes()[:200])
+    (folder / "empty.mp4").write_bytes(b"")
+    return folder
+
+
+@pytest.mark.slow
+def test_videos_are_captioned_after_the_photographs(run, clips, tiny_captioner):
+    code, out, err = run("--images", clips, "--num", 2, "--json", "--explain", "--html", clips / "page.html")
+    document = json.loads(out)
+    assert code == SKIPPED_SOME
+    (image,) = document["images"]
+    (video,) = document["videos"]
+    assert image["image"].endswith("z.png")
+    assert video["video"].endswith("a.mp4")
+    expected = captioner.caption_video(
+        captioner.load_model(tiny_captioner), clips / "a.mp4", decode=DecodeOptions(num=2)
+    )
+    assert [row["caption"] for row in video["captions"]] == [caption.text for caption in expected]
+    assert [os.path.basename(one["image"]) for one in document["skipped"]] == ["damaged.mp4", "empty.mp4"]
+    assert [line for line in err.splitlines() if "skipped" in line][1].startswith(f"skipped {clips / 'empty.mp4'}: ")
+    page = (clips / "page.html").read_text()
+    assert "<title>Captions of 1 image and 1 video</title>" in page
+    assert page.count("data:image/jpeg;base64") == 2
+    _, out, _ = run(clips, "--jsonl")
+    assert ["video" in json.loads(line) for line in out.splitlines()] == [False, True]
+
+
+def test_a_video_that_cannot_be_read_is_one_line(run, clips):
+    for name, reason in (("damaged.mp4", "no video that can be read"), ("empty.mp4", "it is empty")):
+        code, _, err = run(clips / name)
+        assert code == MISTAKE
+        assert err.splitlines()[-1].startswith("error: none of 1 files could be used")
+        assert reason in err.splitlines()[-1]
+    code, _, err = run(clips / "empty.mp4", "--strict")
+    assert code == MISTAKE
+    assert err.splitlines()[-1].startswith(f"error: {clips / 'empty.mp4'}")
+
+
+@pytest.mark.parametrize(("model", "descriptors"), [("attend", 26 * 64), ("s2vt", 26)])
+def test_of_a_clip_attention_reads_all_cells_and_s2vt_the_mean_of_each_frame(tiny_captioner, model, descriptors):
+    trained = captioner.load_model(tiny_captioner)
+    frames = [Image.new("RGB", (66, 48), (9 * number, 100, 50)) for number in range(26)]
+    cells = trained.clip_descriptors(frames, captioner.ReadingOptions()).reshape(26, 64, -1)
+    config = replace(trained.config, model=model)
+    network = SimpleNamespace(config=config)
+    found = replace(trained, network=network).clip_descriptors(frames, captioner.ReadingOptions())
+    assert len(found) == descriptors
+    np.testing.assert_allclose(found.reshape(26, -1, cells.shape[-1]).mean(axis=1), cells.mean(axis=1), atol=1e-5)
+
+
 def test_mistakes_are_one_line_and_leave_files_alone(run, album, tmp_path, tiny_captioner):
     results = tmp_path / "results.json"
     results.write_text("kept")
@@ -186,7 +252,7 @@ def test_mistakes_are_one_line_and_leave_files_alone(run, album, tmp_path, tiny_
         ((), "no image was given"),
         (("--images", tmp_path / "empty"), "holds no image"),
         (("--images", album / "none*.jpg"), "holds no image"),
-        (("--images", album / "letter.jpg", "--coco-results", results), "none of 1 images could be used"),
+        (("--images", album / "letter.jpg", "--coco-results", results), "none of 1 files could be used"),
         (("--images", album, "--strict", "--coco-results", results), "strict"),
         (("--images", album / "none.jpg", photo, "--strict"), "no such file or folder"),
         (("--images", tmp_path / "empty", photo, "--strict"), "holds no image"),

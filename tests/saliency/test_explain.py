@@ -11,10 +11,11 @@ from PIL import Image
 
 import saliency
 from captioner.api import load_model
+from captioner.region_captions import Region
 from saliency import explain
-from saliency.draw import draw_timeline
+from saliency.draw import _ticks, draw_timeline
 from saliency.grid_features import cell_layers, encoded_cells
-from saliency.page import explained_image, word_maps_page
+from saliency.page import explained_clip, explained_image, strongest_frames, word_maps_page
 from saliency.word_maps import Explanation, explain_cells
 from vislang.core.errors import ConfigError
 from vislang.features.reading_options import ReadingOptions
@@ -106,7 +107,8 @@ def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, pho
     assert not (tmp_path / "drawings").exists()
     assert np.load(folder / "p.npy").shape == (1, 4, 8, 8)
     page = (folder / "p.html").read_text()
-    assert page.count('class="map"') == page.count('aria-pressed="false"') == 4
+    assert page.count('class="layer map"') == page.count("aria-pressed=") == 4
+    assert page.count('aria-pressed="true"') == 1
     assert "http" not in re.sub(r"data:[^\"]*", "", page)
     assert "<title>Words of photo.png" in page
     assert str(folder) not in page
@@ -147,14 +149,16 @@ def test_several_images_are_explained_and_bad_ones_skipped(tiny_captioner, photo
 @pytest.mark.slow
 def test_the_command_writes_a_video_of_its_speed_and_length(tiny_captioner, clip, capsys):
     out = clip.parent / "out.mp4"
+    page = clip.parent / "out.html"
     words = ["--video", str(clip), "--sentence", "a red dog", "--fps", "5", "--out", str(out), "--tile", "64", "--json"]
-    assert explain.main(["--model", str(tiny_captioner), *words]) == 0
+    assert explain.main(["--model", str(tiny_captioner), *words, "--html", str(page)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(told["words"][0]["in_time"]) == len(told["seconds"]) == 11
     frames = list(read_frames(out))
     assert len(frames) == 11
     assert frames[-1].seconds == pytest.approx(2.0, abs=0.01)
     assert not list(out.parent.glob("*.part*"))
+    assert page.read_text().count('class="frame"') == page.read_text().count("<polyline") == 3
 
 
 @pytest.mark.slow
@@ -166,6 +170,54 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
     assert 0 < timeline.position(0.0) < timeline.position(1.0) < timeline.position(2.0) < 300
 
 
+def clip_explanation(words):
+    """Explain a clip in which each word is strongest in a frame of its own; the last word is unknown."""
+    return Explanation(
+        words=tuple(words),
+        unknown=tuple(word == words[-1] for word in words),
+        written=False,
+        method="gradient",
+        losses=np.zeros((len(words), len(words), 4, 4)),
+        whole=-np.eye(len(words)),
+        evidence=np.zeros(len(words), np.float32),
+        seen=(0.0, 0.0, 1.0, 1.0),
+        seconds=np.arange(len(words)) / 2,
+    )
+
+
+def test_the_page_of_a_clip_shows_each_word_in_its_strongest_frame():
+    explanation = clip_explanation(["a", "red", "ball"])
+    assert strongest_frames(explanation) == [0, 1, 2]
+    frames = [Image.new("RGB", (40, 30), (80 * number, 0, 0)) for number in range(3)]
+    card = explained_clip(frames, "clip.mp4", explanation)
+    assert [part.split(" s</small>")[0] for part in card.split("strongest at ")[1:]] == ["0.0", "0.5", "1.0"]
+    assert card.count('class="layer"') == card.count('class="frame"') == card.count('class="map"') == 3
+    assert 'points="0.0,20.0 50.0,0.0 100.0,20.0"' in card, "the curve of the second word"
+
+
+@pytest.mark.parametrize("width", [120, 1000])
+def test_each_of_twelve_words_has_a_row_of_the_timeline_with_its_maximum(width):
+    words = ["a", "woman", "in", "a", "red", "shirt", "talks", "and", "a", "boy", "sits", "incomprehensibilities" * 3]
+    timeline = draw_timeline(clip_explanation(words), width)
+    pixels = np.asarray(timeline.image).astype(int)
+    assert pixels.shape[1] == width
+    assert timeline.left < 0.6 * width, "long words are cut"
+    blue = pixels[..., 2] - pixels[..., 0] > 100
+    rows = np.flatnonzero(blue[:, timeline.left :].any(axis=1))
+    assert len(np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)) == 11, "rows do not touch; unknown words are grey"
+    first = rows[0] + 3  # the middle of the first word's dot
+    assert blue[first, round(timeline.position(0.0))]
+    assert not blue[first, round(timeline.position(3.0))]
+
+
+def test_times_on_the_axis_are_round_and_within_the_clip():
+    assert _ticks(11.0, 15) == list(range(12))
+    assert _ticks(11.0, 4) == [0, 5, 10]
+    assert _ticks(0.52, 15) == [0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert _ticks(3600.0, 10) == [0, 500, 1000, 1500, 2000, 2500, 3000, 3500]
+    assert _ticks(1e-6, 10) == [0], "a single frame"
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -173,7 +225,8 @@ def test_the_cursor_runs_along_the_timeline(tiny_captioner, clip):
         (["--video", "nothing.mp4"], "no such file, expected a video"),
         (["--images", "PHOTO", "--fps", "3"], "--fps is for videos"),
         (["--video", "PHOTO", "--fps", "0"], "--fps got 0, expected frames per second, more than 0"),
-        (["--video", "PHOTO", "--html", "x.html"], "--html shows images"),
+        (["--video", "PHOTO", "--html", "x.html", "--regions"], "--regions shows regions of images on the page"),
+        (["--images", "PHOTO", "--regions"], "--regions shows regions of images on the page"),
         (["--images", "PHOTO", "--tile", "3"], "--tile got 3 pixels"),
         (["--images", "PHOTO", "--out", "x.bmp"], "--out got x.bmp, expected a name such as out.png"),
         (["--images", "PHOTO", "--sentence", " . "], "has no words"),
@@ -215,12 +268,19 @@ def test_the_page_shows_what_it_is_given_and_escapes_it():
         seen=(0.1, 0.0, 0.9, 1.0),
         seconds=np.zeros(1),
     )
-    card = explained_image(Image.new("RGB", (400, 300)), "<i>.jpg", explanation, side=100, pressed=1)
+    region = Region((0.25, 0.5, 0.75, 1.0), "<u> dog", -1.0)
+    image = Image.new("RGB", (400, 300))
+    card = explained_image(image, "<i>.jpg", explanation, regions={"<s>": [region]}, side=100)
     page = word_maps_page("A & B", [card]).html()
     assert "A &amp; B" in page
     assert "&lt;b&gt;<small>+1.2</small>" in page
     assert "<b>" not in page
-    assert 'aria-pressed="true" class="unknown"' in page
+    assert 'aria-pressed="true">&lt;b&gt;' in page, "the word with the highest evidence shows at first"
+    assert 'aria-pressed="false" class="unknown"' in page
+    assert "<h3>&lt;s&gt;</h3>" in page
+    assert ">&lt;u&gt; dog</button>" in page
+    assert 'class="layer box" style="--l:25.00%;--t:50.00%;--w:50.00%;--h:50.00%"' in page
+    assert "--ratio:1.3333" in page
     assert "zebra<small>\N{MINUS SIGN}0.5</small>" in page
-    assert page.count('class="map"') == page.count("data:image/png") == 2
+    assert page.count('class="layer map"') == page.count("data:image/png") == 2
     assert "--l:10.00%;--t:0.00%;--w:80.00%;--h:100.00%" in page

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 TILE = 240  # pixels of the longer side of a tile
 _LABEL = 26
-_SIDE = 96  # pixels of a transparent map, which the page enlarges
+_SIDE = 96  # pixels of a transparent map, or as many as it has cells; the page enlarges it
+_DENSEST = 0.65  # weight of the colour where a map is 1
 _GAP = 4
 _PAPER = (255, 255, 255)
 _INK = (20, 20, 20)
@@ -49,10 +50,15 @@ def overlay(image: Image.Image, scores: np.ndarray, *, alpha: float = 0.5) -> Im
 
 
 def transparent_map(scores: np.ndarray) -> Image.Image:
-    """Return a map, float [R, C], 0 to 1, as a square RGBA image to lay over an image, transparent where it is low."""
-    smooth = np.clip(enlarge(scores, (_SIDE, _SIDE)), 0.0, 1.0)
-    alpha = (255 * (0.1 + 0.5 * smooth)).astype(np.uint8)
-    levels = (smooth * 255).astype(np.uint8)
+    """Return a map, float [R, C], 0 to 1, as a square RGBA image to lay over an image, clear where it is 0."""
+    side = max(_SIDE, *scores.shape)
+    return tint(enlarge(scores, (side, side)))
+
+
+def tint(scores: np.ndarray) -> Image.Image:
+    """Return a map, float [H, W] clipped to 0..1, as an RGBA image of its size, clear where it is 0."""
+    levels = (np.clip(scores, 0.0, 1.0) * 255).astype(np.uint8)
+    alpha = (_DENSEST * levels).astype(np.uint8)
     return Image.fromarray(np.dstack([colour_table()[levels], alpha]))
 
 
@@ -106,10 +112,8 @@ class LabelledTiles:
         font = ImageFont.load_default(16)
         width, height = self.tile_size
         for word, is_faint, (left, top) in zip(words, faint, self._corners, strict=True):
-            text = word
-            while len(text) > 1 and draw.textlength(text, font=font) > width:
-                text = text.removesuffix("…")[:-1] + "…"
-            start = left + (width - draw.textlength(text, font=font)) / 2
+            text = shortened(word, font, width)
+            start = left + (width - font.getlength(text)) / 2
             draw.text((start, top + height + 3), text, fill=_FAINT if is_faint else _INK, font=font)
         return paper
 
@@ -119,6 +123,13 @@ class LabelledTiles:
         for tile, corner in zip(tiles, self._corners, strict=True):
             sheet.paste(tile, corner)
         return sheet
+
+
+def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    """Return a text, cut and ended with "…" if it is wider than `width` pixels."""
+    while len(text) > 1 and font.getlength(text) > width:
+        text = text.removesuffix("…")[:-1] + "…"
+    return text
 
 
 def _even(length: int) -> int:

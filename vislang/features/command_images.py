@@ -1,12 +1,13 @@
 """The images of a command: listed, used one by one, and reported where they cannot be used."""
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from vislang.core.cli import DONE, SKIPPED_SOME, print_skipped
 from vislang.core.errors import DataError
+from vislang.images.decode import SUFFIXES
 from vislang.images.sources import Skipped, find_images
 
 Found = TypeVar("Found")
@@ -14,6 +15,10 @@ Found = TypeVar("Found")
 
 class CommandImages:
     """The images that a command line names with `add_images` and `add_strict`.
+
+    Args:
+        args: the command line.
+        suffixes: of the files that a folder or a pattern stands for.
 
     Attributes:
         paths: the image files.
@@ -23,10 +28,10 @@ class CommandImages:
         DataError: as `find_images`.
     """
 
-    def __init__(self, args: argparse.Namespace):
+    def __init__(self, args: argparse.Namespace, suffixes: Collection[str] = SUFFIXES):
         self.strict = args.strict
         self.skipped: list[Skipped] = []
-        self.paths, missing = find_images(args.images, strict=args.strict)
+        self.paths, missing = find_images(args.images, strict=args.strict, suffixes=suffixes)
         self.skip(missing)
 
     def skip(self, skipped: Iterable[Skipped]) -> None:

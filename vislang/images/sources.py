@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ class Skipped:
         return self.reason.replace(self.source, Path(self.source).name or self.source, 1)
 
 
-def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = None) -> list[Path]:
+def list_images(
+    where: str | os.PathLike, *, root: str | os.PathLike | None = None, suffixes: Collection[str] = SUFFIXES
+) -> list[Path]:
     """List image files in a stable order.
 
     Args:
@@ -37,6 +39,7 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
             line (kept in its order). Drawings of this toolkit and thumbnails of other programs are left out of folders
             and patterns; a warning counts them.
         root: what the paths in a text file are relative to; None: the folder of that file.
+        suffixes: of the files that a folder or a pattern stands for, such as those of images and videos.
 
     Raises:
         DataError: no image.
@@ -44,24 +47,26 @@ def list_images(where: str | os.PathLike, *, root: str | os.PathLike | None = No
     where = Path(where)
     if where.is_file():
         paths = [where]
-        if where.suffix.lower() not in SUFFIXES:
+        if where.suffix.lower() not in suffixes:
             paths = _listed_paths(where, Path(root or where.parent))
     elif where.is_dir():
-        paths = without_foreign_thumbnails(files_below(where, SUFFIXES), where)
+        paths = without_foreign_thumbnails(files_below(where, suffixes), where)
     elif glob.has_magic(str(where)):
         matching = sorted(map(Path, glob.glob(str(where), recursive=True)))
-        paths = [path for path in matching if path.suffix.lower() in SUFFIXES and path.is_file()]
+        paths = [path for path in matching if path.suffix.lower() in suffixes and path.is_file()]
         paths = without_foreign_thumbnails(paths, where)
     else:
         raise DataError(f"{where}: no such file or folder")
     if not paths:
-        raise DataError(f"{where}: holds no image, expected files ending in {', '.join(sorted(SUFFIXES))}")
+        raise DataError(f"{where}: holds no image, expected files ending in {', '.join(sorted(suffixes))}")
     if where.is_file():
         return paths
     return without_own_drawings(paths, where)
 
 
-def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Path], list[Skipped]]:
+def find_images(
+    words: Iterable[str], *, strict: bool = False, suffixes: Collection[str] = SUFFIXES
+) -> tuple[list[Path], list[Skipped]]:
     """List the image files that the arguments of a command stand for, each once and in order.
 
     A file is not opened: one that is no image, or that a text file lists and is missing, is found when it is read.
@@ -69,6 +74,7 @@ def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Pat
     Args:
         words: files, folders (searched to the bottom), patterns, or text files ending in .txt with a path a line.
         strict: raise for the first word that stands for nothing.
+        suffixes: as for `list_images`.
 
     Returns:
         the paths, and the words that stand for nothing.
@@ -81,7 +87,7 @@ def find_images(words: Iterable[str], *, strict: bool = False) -> tuple[list[Pat
     missing: list[Skipped] = []
     for word in words:
         try:
-            for path in _existing_files(word):
+            for path in _existing_files(word, suffixes):
                 paths.setdefault(os.path.abspath(path), path)
         except DataError as error:
             if strict:
@@ -149,21 +155,21 @@ def _each_image(images: Any) -> Iterator[ImageSource]:
         )
 
 
-def _files(where: str | os.PathLike) -> list[Path]:
+def _files(where: str | os.PathLike, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """Return the files of a folder, a pattern or a text file; any other path by itself, even where no file is."""
     path = Path(where)
     if path.is_dir() or (path.is_file() and path.suffix.lower() == ".txt"):
-        return list_images(path)
+        return list_images(path, suffixes=suffixes)
     if glob.has_magic(str(path)) and not path.exists():
-        return list_images(path)
+        return list_images(path, suffixes=suffixes)
     return [path]
 
 
-def _existing_files(where: str) -> list[Path]:
+def _existing_files(where: str, suffixes: Collection[str]) -> list[Path]:
     """Return the files as `_files`; for a path where nothing is, raise a DataError."""
     if Path(where).exists():
-        return _files(where)
-    return list_images(where)
+        return _files(where, suffixes)
+    return list_images(where, suffixes=suffixes)
 
 
 def _listed_paths(path: Path, root: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Frames of videos, decoded one at a time with PyAV: upright, in order, by time and not by number."""
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,17 +10,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vislang.core.cli import printable
 from vislang.core.errors import DataError
+from vislang.images.decode import SUFFIXES as IMAGE_SUFFIXES
 from vislang.images.folders import files_below, without_foreign_thumbnails
 from vislang.images.own_drawings import without_own_drawings
 
 SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".flv", ".ogv"})
 LARGEST_SIDE = 8192
+CLIP_FRAMES = 26  # that stand for a whole video, as in Ramanishka et al. 2017, arXiv:1612.07360
 # Neither playlists nor ffconcat scripts, which open other files, and no protocol but that of local files.
 _OPENING = {
     "format_whitelist": "mov,avi,matroska,mpeg,mpegts,mpegvideo,m4v,gif,asf,flv,ogg",
     "protocol_whitelist": "file",
 }
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,16 @@ def sampled_frames(path: str | os.PathLike, rate: float) -> Iterator[Frame]:
         yield Frame(number / rate, _upright(shown[1]))
 
 
-def spread_frames(path: str | os.PathLike, count: int) -> list[Image.Image]:
+def spread_frames(path: str | os.PathLike, count: int = CLIP_FRAMES) -> list[Image.Image]:
     """Return `count` frames spread evenly from the first to the last: indices round(linspace(0, F - 1, count)).
 
-    A video of fewer frames returns some of them several times. Errors are those of `read_frames`.
-
-    References: Ramanishka et al. 2017, arXiv:1612.07360 (26 frames).
+    A video of fewer frames returns some of them several times; of a file that breaks off, a warning says so. Errors are
+    those of `read_frames`.
     """
-    wanted = np.round(np.linspace(0, survey(path).frames - 1, count)).astype(int)
+    facts = survey(path)
+    if facts.cut:
+        _log.warning("%s %s; only the part before is used", printable(os.fspath(path)), facts.cut)
+    wanted = np.round(np.linspace(0, facts.frames - 1, count)).astype(int)
     chosen: list[Image.Image] = []
     for number, (_, frame) in enumerate(_decoded(Path(path), [])):
         times = int((wanted == number).sum())
@@ -89,6 +97,12 @@ def survey(path: str | os.PathLike) -> VideoFacts:
     trouble: list[str] = []
     times = [seconds for seconds, _ in _decoded(Path(path), trouble)]
     return VideoFacts(len(times), times[-1], "".join(trouble))
+
+
+def is_video(path: str | os.PathLike) -> bool:
+    """Return whether a file is a video by its name; a GIF is an image."""
+    suffix = Path(path).suffix.lower()
+    return suffix in SUFFIXES and suffix not in IMAGE_SUFFIXES
 
 
 def list_videos(folder: str | os.PathLike) -> list[Path]:
@@ -120,6 +134,8 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
         container = av.open(f"file:{path}", options=_OPENING)
     except (OSError, ValueError) as error:  # FFmpeg's errors are OSErrors or ValueErrors
         reason = getattr(error, "strerror", None) or error
+        if path.is_file() and path.stat().st_size == 0:
+            reason = "it is empty"
         raise DataError(f"{path}: no video that can be read ({reason}); expected a file such as clip.mp4") from error
     with container:
         if not container.streams.video:

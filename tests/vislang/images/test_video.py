@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from vislang.core.errors import DataError
-from vislang.images.video import list_videos, read_frames, sampled_frames, spread_frames, survey
+from vislang.images import video
+from vislang.images.video import VideoFacts, is_video, list_videos, read_frames, sampled_frames, spread_frames, survey
 
 av = pytest.importorskip("av")
 
@@ -118,6 +119,21 @@ def test_a_file_that_breaks_off_gives_what_is_before(tmp_path):
     assert len(list(read_frames(cut))) == facts.frames
 
 
+def test_a_warning_says_that_only_the_part_before_a_break_is_used(tmp_path, caplog, monkeypatch):
+    clip = write_clip(tmp_path / "a.mp4", LEVELS)
+    monkeypatch.setattr(video, "survey", lambda path: VideoFacts(6, 0.5, "breaks off after 0.5 s (broken)"))
+    assert [level(one) for one in spread_frames(clip, 2)] == pytest.approx([LEVELS[0], LEVELS[5]], abs=4)
+    (record,) = caplog.records
+    assert record.getMessage() == f"{clip} breaks off after 0.5 s (broken); only the part before is used"
+
+
+def test_videos_are_told_from_images_by_name():
+    assert is_video("a.MP4")
+    assert is_video("folder/a.webm")
+    assert not is_video("a.gif"), "an image, of which the first frame is taken"
+    assert not is_video("a.jpg")
+
+
 def test_what_is_no_video_is_said_in_one_line(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").write_bytes(b"")
@@ -128,7 +144,7 @@ def test_what_is_no_video_is_said_in_one_line(tmp_path):
         container.mux(stream.encode(frame))
     for name, reason in (
         ("text.mp4", "no video"),
-        ("empty.mp4", "no video"),
+        ("empty.mp4", "it is empty"),
         ("sound.mkv", "no video stream"),
         ("x", "no video"),
     ):
