@@ -48,8 +48,8 @@ STEPS = (
     ),
     (
         "making a page of the maps of the words of a caption",
-        "explain --model {drawn}/captioner --sentence {sentence} --out {out}/words.png --html {out}/words.html"
-        + _SCENE,
+        "explain --model {drawn}/captioner --method gradient --sentence {sentence} --out {out}/words.png"
+        " --html {out}/words.html" + _SCENE,
     ),
     ("training the aligner", "train aligner --preset scenes --out {drawn}/aligner" + _DATA),
     (

@@ -15,7 +15,7 @@ from captioner.config import CaptionerConfig
 from captioner.decoding.consensus_reranking import ConsensusReranker, read_consensus_reranker
 from captioner.decoding.decoder import Decoder, Sentences
 from captioner.decoding.options import DecodeOptions
-from captioner.decoding.repetition import FUNCTION_WORDS, repeated_words
+from captioner.decoding.repetition import repeated_words
 from captioner.decoding.step import IMPOSSIBLE
 from captioner.models.ensemble import Captioner
 from captioner.training.cross_entropy import encode_caption
@@ -26,6 +26,7 @@ from vislang.features.descriptors import join_layers
 from vislang.features.model_inputs import encode_layers
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.sources import Skipped
+from vislang.text.function_words import FUNCTION_WORDS
 from vislang.text.vocabulary import END, PAD, Vocabulary
 from vislang.training.epoch_batches import pad_sentences
 from vislang.training.trained_model import TrainedModel

@@ -1,5 +1,6 @@
 """The public functions of saliency. Keras is imported inside them: importing `saliency` costs nothing."""
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from vislang.features.reading_options import ReadingOptions
 if TYPE_CHECKING:
     from captioner.inference import TrainedCaptioner
     from saliency.word_maps import Explanation
+    from vse.inference import TrainedRanker
 
 __all__ = ["explain_image", "explain_video", "load_model"]
 
@@ -19,18 +21,21 @@ def explain_image(
     image: Any,
     sentence: str | None = None,
     *,
-    method: str = "gradient",
+    method: str = "activation",
+    ranker: "TrainedRanker | None" = None,
     options: ReadingOptions = ReadingOptions(),
 ) -> "Explanation":
     """Compute which part of an image each word of a sentence comes from.
 
     Args:
-        model: any captioner of whole images, from `captioner.load_model`; the bundled one scores higher in the pointing
-            game than the bundled S2VT, "explainer".
+        model: any captioner of whole images, from `captioner.load_model`; it writes the caption, and tells the evidence
+            for each word.
         image: one image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         sentence: any text; None: the caption that the model writes.
-        method: "gradient", of each word's loss with respect to the mean feature;
-            "ramanishka", the cells, steps and constants of the published code.
+        method: "activation", what each cell adds to a ranker's score of the word; or, of the captioner itself,
+            "gradient" of each word's loss with respect to the mean feature, or "ramanishka", the cells, steps and
+            constants of the published code.
+        ranker: for "activation", from `vse.load_model`; None: the bundled one.
         options: how the image is read.
 
     Raises:
@@ -42,17 +47,24 @@ def explain_image(
         >>> import saliency
         >>> explanation = saliency.explain_image(saliency.load_model(), "drawn.png", "a red ball")
         >>> explanation.words, explanation.maps.shape
-        (('a', 'red', 'ball'), (1, 3, 10, 10))
+        (('a', 'red', 'ball'), (1, 3, 14, 14))
     """
     from saliency.grid_features import encoded_cells, seen_of
-    from saliency.word_maps import explain_cells
+    from saliency.word_maps import Places, explain_cells
     from vislang.images.decode import decode_image
     from vislang.images.sources import one_image
 
     require_kind(model, "captioner")
     decoded = decode_image(one_image(image))
     (cells,) = encoded_cells(model, [decoded], options)
-    return explain_cells(model, cells, sentence, method=method, seen=seen_of(model, decoded.size))
+    seen = seen_of(model, model.config.layers[0], decoded.size)
+    places = None
+    if method == "activation":
+        ranker = ranker or bundled_ranker()
+        (of_ranker,) = ranker.encode_cells([decoded], options)
+        places = Places(ranker, of_ranker)
+        seen = seen_of(ranker, ranker.cell_layer, decoded.size)
+    return explain_cells(model, cells, sentence, method=method, places=places, seen=seen)
 
 
 def explain_video(
@@ -61,7 +73,8 @@ def explain_video(
     sentence: str | None = None,
     *,
     fps: float = 8.0,
-    method: str = "gradient",
+    method: str = "activation",
+    ranker: "TrainedRanker | None" = None,
     options: ReadingOptions = ReadingOptions(),
 ) -> "Explanation":
     """Compute which part of a video, and which moment, each word of a sentence comes from.
@@ -72,6 +85,7 @@ def explain_video(
         sentence: any text; None: the caption that the model writes for 26 of its frames.
         fps: frames per second that are explained, by the times at which they are shown.
         method: as for `explain_image`.
+        ranker: as for `explain_image`.
         options: how the frames are read.
 
     Raises:
@@ -83,9 +97,19 @@ def explain_video(
         >>> import saliency
         >>> explanation = saliency.explain_video(saliency.load_model(), "drawn.gif", "a red ball", fps=2)
         >>> explanation.seconds.tolist(), explanation.maps.shape
-        ([0.0, 0.5], (2, 3, 10, 10))
+        ([0.0, 0.5], (2, 3, 14, 14))
     """
     from saliency.video import explain_clip
 
     require_kind(model, "captioner")
-    return explain_clip(model, video, sentence, fps=fps, method=method, options=options)
+    if method == "activation":
+        ranker = ranker or bundled_ranker()
+    return explain_clip(model, video, sentence, fps=fps, method=method, ranker=ranker, options=options)
+
+
+@functools.cache
+def bundled_ranker() -> "TrainedRanker":
+    """Return the bundled ranker, loaded once."""
+    import vse
+
+    return vse.load_model()

@@ -34,9 +34,13 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_model(parser, "captioner")
     cli.add_weights(parser)
     parser.add_argument(
-        "--method", choices=("gradient", "ramanishka"), default="gradient",
-        help="gradient of each word's loss by the features of each cell, or each cell alone as Ramanishka et al. 2017"
-        " (default: %(default)s)",
+        "--method", choices=("activation", "gradient", "ramanishka"), default="activation",
+        help="what each cell adds to the ranker's score of a word; or, of the captioner, the gradient of the word's"
+        " loss by the features of each cell, or each cell alone as Ramanishka et al. 2017 (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ranker", type=Path, metavar="NAME|DIR",
+        help="of --method activation: checkpoint folder of a trained ranker (default: the bundled one)",
     )  # fmt: skip
     parser.add_argument("--fps", type=float, metavar="N", help=f"frames per second of a video (default: {_FPS:g})")
     parser.add_argument(
@@ -84,6 +88,8 @@ def check_options(args: argparse.Namespace) -> None:
         raise ConfigError("--images and --video were both given, expected one of them; run the command twice")
     if args.regions and (args.video is not None or not args.html):
         raise ConfigError("--regions shows regions of images on the page, expected --images and --html FILE with it")
+    if args.ranker is not None and args.method != "activation":
+        raise ConfigError(f"--ranker is for --method activation, got --method {args.method}; leave one of them out")
     if args.fps is not None and args.video is None:
         raise ConfigError("--fps is for videos, expected --video with it; leave it out")
     if args.fps is not None and not args.fps > 0:
@@ -94,13 +100,17 @@ def check_options(args: argparse.Namespace) -> None:
         raise ConfigError(f"--tile got {args.tile} pixels, expected {_MIN_TILE} or more")
 
 
-def loaded_model(args: argparse.Namespace) -> Any:
-    """Load the captioner, and say which it is if none was named."""
+def loaded_models(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Load the captioner, and the ranker or None, and say which the captioner is if none was named."""
+    import vse
     from saliency.api import load_model
     from vislang.core.bundled_models import say_which
 
     say_which("captioner", args.model)
-    return load_model(args.model)
+    ranker = None
+    if args.method == "activation":
+        ranker = vse.load_model(args.ranker)
+    return load_model(args.model), ranker
 
 
 def explain_images(args: argparse.Namespace) -> int:
@@ -121,13 +131,13 @@ def explain_images(args: argparse.Namespace) -> int:
     from saliency.draw import draw_words
     from saliency.page import explained_image, word_maps_page
 
-    model = loaded_model(args)
+    model, ranker = loaded_models(args)
     options = ReadingOptions(weights=args.weights)
     regions_of = region_finder(args, options)
 
     def explained(path: Path) -> tuple[Any, Any, Any]:
         image = decode_image(path)
-        found = explain_image(model, image, args.sentence, method=args.method, options=options)
+        found = explain_image(model, image, args.sentence, method=args.method, ranker=ranker, options=options)
         return image, found, regions_of(image)
 
     documents: list[dict[str, Any]] = []
@@ -184,11 +194,11 @@ def explain_one_video(args: argparse.Namespace) -> int:
         raise DataError(f"{args.video}: no such file, expected a video")
     check_outputs({"--html": args.html, "--npy": args.npy}, [args.video])
     drawing = optional_drawings(args, [args.video], "_words.mp4")[args.video]
-    model = loaded_model(args)
+    model, ranker = loaded_models(args)
     facts = survey(args.video)
     fps = _FPS if args.fps is None else args.fps
     options = ReadingOptions(weights=args.weights, progress=cli.progress_is_shown())
-    found = explain_video(model, args.video, args.sentence, fps=fps, method=args.method, options=options)
+    found = explain_video(model, args.video, args.sentence, fps=fps, method=args.method, ranker=ranker, options=options)
     if drawing is not None:
         count = int(facts.seconds * fps) + 1
         with tqdm(total=count, desc="drawing", unit="frame", disable=not cli.progress_is_shown()) as bar:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vislang.backbones.feature_name import FeatureName
-from vislang.backbones.registry import default_preprocessing
+from vislang.backbones.registry import full_preprocessing_name
 from vislang.core.errors import ConfigError
 from vislang.features.descriptors import CachedDescriptors, check_weights, join_layers
 from vislang.features.model_inputs import encode_layers
@@ -82,11 +82,11 @@ def cached_cells(model: Any, cache: Any, ids: Sequence[str]) -> Iterator[np.ndar
         yield from cells.reshape(len(cells), side, side, -1)
 
 
-def seen_of(model: Any, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Return the part of images of a size that the model's preprocessing keeps, in shares of the sides."""
-    preprocessing = FeatureName.parse(model.config.layers[0]).preprocessing or default_preprocessing(
-        model.description["backbone"]["name"]
-    )
+def seen_of(model: Any, layer: str, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return the part of images of a size that a layer of a model's CNN reads, in shares of the sides."""
+    name = FeatureName.parse(layer)
+    backbone = name.backbone or model.description["backbone"]["name"]
+    preprocessing = full_preprocessing_name(backbone, name.preprocessing or None)
     if preprocessing:
         return seen_part(size, preprocessing)
     return (0.0, 0.0, 1.0, 1.0)

@@ -20,7 +20,7 @@ _BATCH = 16  # frames encoded at once
 
 
 def explain_clip(
-    model: Any, path: str | Path, sentence: str | None, *, fps: float, method: str, options: ReadingOptions
+    model: Any, path: str | Path, sentence: str | None, *, fps: float, method: str, ranker: Any, options: ReadingOptions
 ) -> Explanation:
     """Explain a video; the arguments and errors are those of `saliency.explain_video`."""
     if not fps > 0:
@@ -29,11 +29,19 @@ def explain_clip(
     reading = replace(options, progress=False)  # one bar for all frames
     whole = model.clip_descriptors(images, reading)
     seconds: list[float] = []
+    seen = seen_of(model, model.config.layers[0], images[0].size)
+    if method == "activation":
+        seen = seen_of(ranker, ranker.cell_layer, images[0].size)
+
+    def encoded(images: list[Any]) -> Iterator[np.ndarray]:
+        if method == "activation":
+            return ranker.encode_cells(images, reading)
+        return encoded_cells(model, images, reading)
 
     def each_cells() -> Iterator[np.ndarray]:
         for frames in _in_batches(sampled_frames(path, fps)):
             seconds.extend(frame.seconds for frame in frames)
-            yield from encoded_cells(model, [frame.image for frame in frames], reading)
+            yield from encoded([frame.image for frame in frames])
 
     def batches(bar: tqdm) -> Iterator[np.ndarray]:
         cells = each_cells()
@@ -50,7 +58,8 @@ def explain_clip(
             whole,
             sentence,
             method=method,
-            seen=seen_of(model, images[0].size),
+            ranker=ranker,
+            seen=seen,
             seconds=seconds,
             dtype=np.float16,
         )

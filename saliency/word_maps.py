@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from saliency.methods.activation import activation_losses, activation_maps, texts_of_words
 from saliency.methods.gradient import gradient_losses
 from saliency.methods.ramanishka import original_maps
 from saliency.methods.single_descriptor import divergences, query_losses
@@ -18,9 +19,17 @@ from vislang.core.errors import ConfigError, unknown_name
 from vislang.text.tokenizer import tokenize
 from vislang.text.vocabulary import UNKNOWN
 
-METHODS = ("gradient", "ramanishka")
+METHODS = ("activation", "gradient", "ramanishka")
 POOLING = ("mean", "max", "sum", "joint")
 Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Places:
+    """What the method "activation" reads: a ranker, and the cells of an image that it encodes, float [R, C, D]."""
+
+    ranker: Any
+    cells: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -31,11 +40,13 @@ class Explanation:
         words: T words, as the captioner reads them.
         unknown: whether the captioner does not know the word; its map is that of the unknown word.
         written: whether the captioner wrote the sentence; if not, it was given.
-        method: "gradient", or "ramanishka" with the cells, steps and constants of the published code.
-        losses: float [F, T, R, C]: of "gradient", the loss of each word for a small step towards each cell; of
-            "ramanishka", that of each cell alone, KL(p_t || q_(t,i)) of a written sentence and -log q_(t,i)(w_t) of a
-            given one.
-        whole: float [F, T], the same for each frame as a whole, encoded as the mean of its cells.
+        method: "activation", of a ranker; or, of the captioner, "gradient", or "ramanishka" with the cells, steps and
+            constants of the published code.
+        losses: float [F, T, R, C]: of "activation", minus what each cell adds to the ranker's score of the word; of
+            "gradient", the loss of each word for a small step towards each cell; of "ramanishka", that of each cell
+            alone, KL(p_t || q_(t,i)) of a written sentence and -log q_(t,i)(w_t) of a given one.
+        whole: float [F, T], the loss of each frame: of "activation" the lowest of its cells; else that of the frame as
+            a whole, encoded as the mean of its cells.
         evidence: float32 [T], the log-likelihood ratio log p(word | image) - log p(word | average image), both given
             the words before it.
         seen: the part of the image that the grid covers, in shares of its sides: left, top, right, bottom.
@@ -56,9 +67,12 @@ class Explanation:
     def maps(self) -> np.ndarray:
         """Spatio-temporal saliency: a map for each frame and word, float32 [F, T, R, C], 0 to 1.
 
-        Of "gradient", the probability that the word's window holds the cell, scaled to 0 to 1 over all frames; of
-        "ramanishka", the maps of the published code.
+        Of "activation", see `saliency.methods.activation`: faint where a word has no clear place. Of "gradient", the
+        probability that the word's window holds the cell, scaled to 0 to 1 over all frames; of "ramanishka", the maps
+        of the published code.
         """
+        if self.method == "activation":
+            return activation_maps(self.losses)
         if self.method == "ramanishka":
             return original_maps(self.losses).astype(np.float32)
         return stretched(cell_chances(self.losses))
@@ -85,14 +99,14 @@ class Explanation:
             ConfigError: no words, or an unknown pooling.
         """
         known: tuple[str, ...] = POOLING
-        if self.method == "ramanishka":
+        if self.method != "gradient":
             known = POOLING[:-1]
         if pooling not in known or not 0 <= first < last <= len(self.words):
             raise ConfigError(
                 f"words {first} to {last} of {len(self.words)} with pooling {pooling!r}; expected some words, and one"
                 f" of {', '.join(known)}"
             )
-        if self.method == "ramanishka":
+        if self.method != "gradient":
             return getattr(np, pooling)(self.maps[0, first:last], axis=0)
         losses = self.losses[:1, first:last]
         if pooling == "joint":
@@ -107,6 +121,7 @@ def explain_cells(
     sentence: str | None = None,
     *,
     method: str = "gradient",
+    places: Places | None = None,
     seen: Box = (0.0, 0.0, 1.0, 1.0),
 ) -> Explanation:
     """Explain a sentence, or the model's own caption, by the cells of an image.
@@ -115,12 +130,17 @@ def explain_cells(
         cells: float [R, C, D], the descriptors of a grid.
         sentence: any text; None: the caption that the model writes.
         method: one of METHODS.
+        places: the ranker, and the cells that it reads; for "activation".
 
     Raises:
         ConfigError: an unknown method, or a sentence without words.
     """
     whole = cells.reshape(-1, cells.shape[-1])
-    return explain_frames(model, [cells[None]], whole, sentence, method=method, seen=seen, seconds=[0.0])
+    ranker = None
+    if places is not None:
+        ranker = places.ranker
+        cells = places.cells
+    return explain_frames(model, [cells[None]], whole, sentence, method=method, ranker=ranker, seen=seen, seconds=[0.0])
 
 
 def explain_frames(
@@ -130,6 +150,7 @@ def explain_frames(
     sentence: str | None,
     *,
     method: str,
+    ranker: Any = None,
     seen: Box,
     seconds: Sequence[float],
     dtype: type = np.float32,
@@ -137,10 +158,11 @@ def explain_frames(
     """Explain a sentence by the cells of frames, some frames at a time.
 
     Args:
-        batches: float [F', R, C, D] of some frames each.
+        batches: float [F', R, C, D] of some frames each; for "activation" the cells of the ranker.
         whole: float [N, D], the descriptors of the image or clip as a whole.
         sentence: as for `explain_cells`.
         method: as for `explain_cells`.
+        ranker: for "activation".
         seconds: see `Explanation`; read after the frames.
         dtype: of the losses, which are all that a long clip leaves in memory.
 
@@ -159,7 +181,11 @@ def explain_frames(
     losses: list[np.ndarray] = []
     of_frames: list[np.ndarray] = []
     for cells in batches:
-        of_cells, of_some = cell_losses(model, cells, word_ids, method=method, written_from=written_from)
+        if method == "activation":
+            of_cells = activation_losses(ranker, cells, texts_of_words(words))
+            of_some = of_cells.min(axis=(2, 3))
+        else:
+            of_cells, of_some = cell_losses(model, cells, word_ids, method=method, written_from=written_from)
         losses.append(of_cells.astype(dtype))
         of_frames.append(of_some)
     return Explanation(
@@ -178,12 +204,12 @@ def explain_frames(
 def cell_losses(
     model: Any, cells: np.ndarray, word_ids: np.ndarray, *, method: str, written_from: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the `losses` and `whole` of an `Explanation`.
+    """Compute the `losses` and `whole` of an `Explanation` by the captioner.
 
     Args:
         cells: float [F, R, C, D].
         word_ids: int32 [T], the sentence.
-        method: one of METHODS.
+        method: "gradient" or "ramanishka".
         written_from: float [N, D], the descriptors that the model wrote the sentence from; None: it was given.
 
     Raises:

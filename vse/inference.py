@@ -1,14 +1,17 @@
 """A trained ranker, read from a checkpoint: it encodes images and sentences into the joint space."""
 
+import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from keras import ops
 
+from vislang.backbones.feature_name import FeatureName
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import join_layers
+from vislang.features.model_inputs import encode_layers
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.sources import Skipped
 from vislang.text.tokenizer import TOKENIZERS
@@ -19,6 +22,9 @@ from vse.config import VseConfig
 from vse.model import Ranker
 
 _IMAGES = 256  # encoded in one forward pass
+_GREY = np.full((64, 64, 3), 128, np.uint8)
+_TINY = 1e-12
+_CELL_PREPROCESSING = "448"  # 14x14 cells of most CNNs
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,54 @@ class TrainedRanker(TrainedModel):
             if batch.kept:
                 vectors = self.encode_features(batch.features)
             yield vectors, batch.kept, batch.skipped
+
+    @property
+    def cell_layer(self) -> str:
+        """The layer of the cells that `word_weights` weighs: the grid of larger images, of the first layer's CNN."""
+        first = FeatureName.parse(self.config.layers[0])
+        return str(FeatureName("grid", preprocessing=_CELL_PREPROCESSING, backbone=first.backbone))
+
+    def encode_cells(self, sources: Sequence[Any], options: ReadingOptions = ReadingOptions()) -> Iterator[np.ndarray]:
+        """Yield the cells of each image, float32 [R, C, F]; an unreadable one raises.
+
+        Args:
+            sources: paths, bytes, PIL images or arrays.
+
+        Raises:
+            DataError: an unreadable image, or weights other than in training.
+        """
+        trained_on = self.description["backbone"]
+        weights = {**trained_on["weights"]}
+        if self.config.layers[0] in weights:
+            weights[self.cell_layer] = weights[self.config.layers[0]]
+        options = self.reading_options(replace(options, strict=True))
+        for batch in encode_layers(sources, [self.cell_layer], {**trained_on, "weights": weights}, options):
+            yield from np.asarray(batch.features[self.cell_layer], np.float32)
+
+    @functools.cached_property
+    def grey_cells(self) -> np.ndarray:
+        """The cells of a uniform grey image, float32 [R, C, F]; they differ, because the CNN pads its edges with 0."""
+        (cells,) = self.encode_cells([_GREY])
+        return cells
+
+    def word_weights(self, sentences: Sequence[str], width: int) -> np.ndarray:
+        """Compute the weights of features in the score of an image with each of M sentences, float32 [M, width].
+
+        The embedding of an image is a linear map of the mean of its cells until it is scaled to length 1. So the
+        weights give each cell's part in the score, up to a constant and a factor: class activation mapping, with
+        sentences for classes. They are of length 1 where features have a standard deviation of 1.
+
+        Args:
+            width: of the features of the first layer.
+
+        References: Zhou et al. 2016, arXiv:1512.04150.
+        """
+        vectors = self.encode_sentences(sentences).reshape(len(sentences), self.config.ensemble_size, -1)  # [M, B, D]
+        total = np.zeros((len(sentences), width), np.float32)
+        for member, encoder in enumerate(self.network.image_encoders):
+            total += vectors[:, member] @ np.asarray(encoder.linear.kernel)[:width].T
+        scale = np.asarray(self.network.image_encoders[0].scaling.mean_scale)[:width]
+        return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), _TINY) * scale
 
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> np.ndarray:
         """Encode N images of an open cache made with the same weights: float32 [N, D'], of length 1."""

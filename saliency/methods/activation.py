@@ -1,0 +1,64 @@
+"""Maps of words from a ranker: what each cell of a larger image adds to the image's score with the word.
+
+A uniform grey picture has nothing to point at, but its cells differ too, because the CNN pads its edges with zeros.
+Cells are therefore compared with those of a grey picture at the same place.
+
+Letters: F frames, T words, R x C cells, D features.
+
+References: Zhou et al. 2016, arXiv:1512.04150 (class activation mapping).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from vislang.text.function_words import FUNCTION_WORDS
+
+_BLUR = 0.05  # standard deviation in shares of the sides; chosen on dev
+# Median over words that people wrote of an image, of the highest score of a cell; on dev.
+_CLEAR = 5.0
+
+
+def texts_of_words(words: Sequence[str]) -> list[str]:
+    """Return what the ranker reads for each word: the words from the last function word on, up to it.
+
+    So "dog" of "a black dog and a white dog" is read as "black dog" and as "white dog".
+    """
+    texts = []
+    start = 0
+    for index, word in enumerate(words):
+        if word in FUNCTION_WORDS:
+            start = index
+        texts.append(" ".join(words[start : index + 1]))
+        if word in FUNCTION_WORDS:
+            start = index + 1
+    return texts
+
+
+def activation_losses(ranker: Any, cells: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    """Compute minus the score of each cell with each text, less that of a grey picture, float32 [F, T, R, C].
+
+    Args:
+        ranker: from `vse.load_model`.
+        cells: float [F, R, C, D], from its `encode_cells`.
+        texts: T words or phrases.
+    """
+    weights = ranker.word_weights(texts, cells.shape[-1])
+    away = np.asarray(cells, np.float32) - ranker.grey_cells
+    return -np.einsum("frcd,td->ftrc", away, weights, optimize=True)
+
+
+def activation_maps(losses: np.ndarray) -> np.ndarray:
+    """Return maps, float32 [F, T, R, C], 0 to 1, from losses of that shape.
+
+    Scores are smoothed, divided by the highest of all frames or, where that is lower, by the usual one of a word that
+    an image shows, cut off at 0 and squared. So a word without a place has a faint map.
+    """
+    rows, columns = losses.shape[2:]
+    scores = ndimage.gaussian_filter(
+        -np.asarray(losses, np.float32), (0, 0, _BLUR * rows, _BLUR * columns), mode="nearest"
+    )
+    highest = np.maximum(scores.max(axis=(0, 2, 3), keepdims=True), _CLEAR)
+    return np.square(np.maximum(scores / highest, 0.0))
