@@ -196,12 +196,12 @@ def each_video(
     for number, path in enumerate(shown):
         try:
             frames = spread_frames(path)
-            captions = model.caption_clip(frames, options, quiet, number)
         except DataError as error:
             if reading.strict:
                 raise
             yield [], [Skipped(str(path), str(error))]
             continue
+        captions = model.caption_clip(frames, options, quiet, number)
         picture = None
         if with_pictures:
             picture = picture_of_frames(frames)

@@ -70,6 +70,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def explain(args: argparse.Namespace) -> int:
     """Explain images or a video, draw and print."""
+    from vislang.images.video import is_video
+
+    if args.video is None and len(args.images) == 1 and is_video(args.images[0]):
+        args.video = Path(args.images.pop())
     check_options(args)
     if args.video is not None:
         return explain_one_video(args)

@@ -231,6 +231,8 @@ def test_times_on_the_axis_are_round_and_within_the_clip():
         (["--images", "PHOTO", "--out", "x.bmp"], "--out got x.bmp, expected a name such as out.png"),
         (["--images", "PHOTO", "--sentence", " . "], "has no words"),
         (["--video", "TEXT", "--sentence", "a dog"], "no video that can be read"),
+        (["TEXT", "--sentence", "a dog"], "no video that can be read"),
+        (["nothing.mp4"], "no such file, expected a video"),
     ],
 )
 def test_what_cannot_end_well_is_refused_in_one_line(
