@@ -44,11 +44,11 @@ STEPS = (
     ),
     (
         "pointing with the words of captions, of pairs of colour and shape that were never trained",
-        "eval pointing --model {drawn}/captioner --out {out}/results" + _DATA,
+        "eval pointing --model {drawn}/captioner --ranker {drawn}/ranker --out {out}/results" + _DATA,
     ),
     (
         "making a page of the maps of the words of a caption",
-        "explain --model {drawn}/captioner --method gradient --sentence {sentence} --out {out}/words.png"
+        "explain --model {drawn}/captioner --ranker {drawn}/ranker --sentence {sentence} --out {out}/words.png"
         " --html {out}/words.html" + _SCENE,
     ),
     ("training the aligner", "train aligner --preset scenes --out {drawn}/aligner" + _DATA),

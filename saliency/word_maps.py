@@ -201,6 +201,11 @@ def explain_frames(
     )
 
 
+def text_map(places: Places, text: str) -> np.ndarray:
+    """Return the map of a text by the ranker, read as one, float32 [R, C], 0 to 1."""
+    return activation_maps(activation_losses(places.ranker, places.cells[None], [text]))[0, 0]
+
+
 def cell_losses(
     model: Any, cells: np.ndarray, word_ids: np.ndarray, *, method: str, written_from: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:

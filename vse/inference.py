@@ -107,8 +107,13 @@ class TrainedRanker(TrainedModel):
 
     @property
     def cell_layer(self) -> str:
-        """The layer of the cells that `word_weights` weighs: the grid of larger images, of the first layer's CNN."""
+        """The layer of the cells that `word_weights` weighs.
+
+        It is the first layer where that is a grid, else the grid of larger images by the CNN of the first layer.
+        """
         first = FeatureName.parse(self.config.layers[0])
+        if first.layer == "grid":
+            return self.config.layers[0]
         return str(FeatureName("grid", preprocessing=_CELL_PREPROCESSING, backbone=first.backbone))
 
     def encode_cells(self, sources: Sequence[Any], options: ReadingOptions = ReadingOptions()) -> Iterator[np.ndarray]:

@@ -3,7 +3,8 @@
 A map points at a phrase if its maximum lies in any box of the phrase, edges included; of several equal maxima it is
 the one nearest to their mean, so that a constant map points at its centre. Attention correctness is the share of the
 map, cut off at 0 and scaled to sum 1, that lies in the union of the boxes. Phrases without a box are left out. Some
-papers widen the boxes by 15 pixels: `tolerance`.
+papers widen the boxes by 15 pixels: `tolerance`. Concentration is the correctness over the area of the boxes: 1 for a
+constant map. A maximum is central if it lies in the middle 4x4 of 10x10 cells.
 
 References: Zhang et al. 2016, arXiv:1608.00507 (pointing game); Liu et al. 2017, arXiv:1605.09553 (correctness).
 """
@@ -14,7 +15,8 @@ import numpy as np
 
 from vislang.core.errors import EvalError
 
-MEASURES = ("pointing", "correctness")
+MEASURES = ("pointing", "correctness", "concentration", "central")
+_CENTRAL = (0.3, 0.7)  # shares of the sides
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class PointedPhrase:
     kind: str
     pointing: float  # 1 for a hit; of a random point, the probability of one
     correctness: float  # 0..1
+    concentration: float  # correctness over the share of the image that the boxes cover
+    central: float  # 1 if the maximum lies in the middle of the image; of a random point, the probability
+    off_centre: bool  # no box of the phrase holds the middle of the image
 
 
 def peak(scores: np.ndarray) -> tuple[float, float]:
@@ -50,7 +55,17 @@ def score_pointing(
     x, y = peak(scores)
     wide = boxes + np.array([-tolerance, -tolerance, tolerance, tolerance])
     hit = (wide[:, 0] <= x) & (x <= wide[:, 2]) & (wide[:, 1] <= y) & (y <= wide[:, 3])
-    return PointedPhrase(image, kind, float(hit.any()), attention_correctness(scores, boxes))
+    low, high = _CENTRAL
+    correctness = attention_correctness(scores, boxes)
+    return PointedPhrase(
+        image,
+        kind,
+        pointing=float(hit.any()),
+        correctness=correctness,
+        concentration=correctness / _area(boxes),
+        central=float(low <= x <= high and low <= y <= high),
+        off_centre=_is_off_centre(boxes),
+    )
 
 
 def attention_correctness(scores: np.ndarray, boxes: np.ndarray) -> float:
@@ -92,8 +107,27 @@ def _cuts(edges: np.ndarray, count: int) -> np.ndarray:
 
 def random_pointing(image: int, kind: str, boxes: np.ndarray) -> PointedPhrase:
     """Return the expected outcome of a random point and of a constant map: the area of the boxes' union."""
-    area = float(box_coverage(boxes, (1, 1))[0, 0])
-    return PointedPhrase(image, kind, area, area)
+    area = _area(boxes)
+    low, high = _CENTRAL
+    return PointedPhrase(
+        image,
+        kind,
+        pointing=area,
+        correctness=area,
+        concentration=1.0,
+        central=(high - low) ** 2,
+        off_centre=_is_off_centre(boxes),
+    )
+
+
+def _area(boxes: np.ndarray) -> float:
+    """Return the share of the image that boxes [K, 4] cover, more than 0."""
+    return max(float(box_coverage(boxes, (1, 1))[0, 0]), 1e-6)
+
+
+def _is_off_centre(boxes: np.ndarray) -> bool:
+    left, top, right, bottom = boxes.T
+    return not bool(((left <= 0.5) & (right >= 0.5) & (top <= 0.5) & (bottom >= 0.5)).any())
 
 
 def centre_map(rows: int, columns: int, *, std: float = 0.25) -> np.ndarray:

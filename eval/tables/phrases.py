@@ -41,6 +41,7 @@ from eval.tables.markdown import (
 from vislang.core.errors import EvalError
 from vislang.draw.html import elements
 
+OFF_CENTRE = "off centre"  # the phrases whose boxes do not hold the middle of the image
 _SHOWN = ("pointing", "r1", "r5", "r10", "bound")
 GROUNDING_HEADS = ("pointing", "R@1", "R@5", "R@10", "bound")
 _PUBLISHED = (  # from memory, of the test split of Flickr30k Entities
@@ -87,9 +88,21 @@ def pointing_result(row: Row, runs: Sequence[PointingRun], baselines: Outcomes) 
         EvalError: no phrase has a box, or no word is present or absent.
     """
     summary = _summarize(runs, [run.methods for run in runs], baselines, POINTING_MEASURES)
+    for name in summary["methods"]:
+        summary["methods"][name][OFF_CENTRE], _ = summarize_seeds([_off_centre(run.methods[name]) for run in runs])
+    for name, outcomes in baselines.items():
+        summary["baselines"][name][OFF_CENTRE] = _off_centre(outcomes)
     areas = [word_auc(run.present, run.absent) for run in runs]
     evidence = WordEvidence(float(np.mean(areas)), len(runs[0].present), len(runs[0].absent))
     return PointingResult(**vars(row), **summary, word_evidence=evidence)
+
+
+def _off_centre(outcomes: Sequence[PointedPhrase]) -> dict[str, float]:
+    """Return the metrics of the phrases off the centre; none without such phrases."""
+    chosen = [one for one in outcomes if one.off_centre]
+    if not chosen:
+        return {}
+    return phrase_metrics(chosen, POINTING_MEASURES)[ALL]
 
 
 def word_auc(present: Sequence[float], absent: Sequence[float]) -> float:
@@ -182,7 +195,7 @@ def pointing_section(results: Sequence[PointingResult], folder: str | None = Non
     kinds = phrase_kinds(last)
     rows = []
     for name, pointing in _PUBLISHED:
-        rows.append([name, number(pointing), *[NOTHING] * (1 + len(kinds))])
+        rows.append([name, number(pointing), *[NOTHING] * (len(POINTING_MEASURES) - 1 + len(kinds))])
     for name, scores in last.baselines.items():
         rows.append([name, *_cells(scores, POINTING_MEASURES, kinds)])
     notes = []
@@ -202,8 +215,10 @@ def pointing_section(results: Sequence[PointingResult], folder: str | None = Non
     return section(
         table_title("Pointing game with the words of given captions", last),
         f"{_num_phrases(last):,} phrases with boxes. Per cent, higher is better. Pointing: the maximum of the phrase's"
-        " map lies in an annotated box, no tolerance; correctness: the share of the map that does.",
-        table_lines(["method", "pointing", "correctness", *kind_heads(last)], rows),
+        " map lies in an annotated box, no tolerance; correctness: the share of the map that does; concentration: that"
+        " share over the boxes' share of the image; central: the maximum lies in the middle 4x4 of 10x10 cells; off"
+        " centre: phrases whose boxes do not hold the middle of the image.",
+        table_lines(["method", *POINTING_MEASURES, *kind_heads(last)], rows),
         f"{FROM_MEMORY} Of Flickr30k Entities: Ramanishka et al. 2017, arXiv:1612.07360.",
         notes,
     )
@@ -221,7 +236,7 @@ def kind_heads(result: PhraseResult) -> list[str]:
 
 def _cells(scores: PhraseScores, measures: Sequence[str], kinds: Sequence[str]) -> list[str]:
     """Return the measures over all phrases, then the pointing accuracy of each kind."""
-    cells = [number(scores[ALL][measure]) for measure in measures]
+    cells = [number(scores[ALL].get(measure)) for measure in measures]
     for kind in kinds:
         cells.append(number(scores.get(kind, {}).get("pointing")))
     return cells

@@ -74,11 +74,15 @@ def regions(parser: argparse.ArgumentParser) -> None:
 
 
 def pointing(parser: argparse.ArgumentParser) -> None:
-    """Play the pointing game with the maps of phrases that a captioner explains, against annotated boxes.
+    """Play the pointing game with the maps of phrases of given captions, against annotated boxes.
 
-    The words of each sentence of a split are explained; the map of a phrase joins those of its words.
+    The ranker maps each phrase as a whole. The captioners explain the words of each sentence; the map of a phrase joins
+    those of its words.
     """
     _add_required_models(parser, "captioners")
+    parser.add_argument(
+        "--ranker", type=Path, metavar="NAME|DIR", help="checkpoint folder of a ranker (default: the bundled one)"
+    )
     _add_data(parser)
     _add_entities(parser)
     _add_output(parser)

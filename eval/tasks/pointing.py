@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+import vse
 from captioner.alignment.noun_phrases import DETERMINERS, JOINS
 from captioner.api import load_model
 from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
 from eval.metrics.pointing_game import PointedPhrase, centre_map, random_pointing, score_pointing
+from eval.results.kinds import MAIN
 from eval.results.models import group_by_row, model_info
 from eval.tables.phrases import PointingRun, pointing_result
 from eval.tasks.output import report, write_page
 from eval.tasks.saliency_maps import bottom_up_maps, opencv
 from eval.tasks.split import Split, read_split
 from vislang.core.cli import DONE, progress_is_shown
+from vislang.core.errors import DataError
 from vislang.draw.heatmap import enlarge
 from vislang.features.cache.reader import open_cache
 from vislang.images.decode import decode_image
@@ -27,14 +30,15 @@ from vislang.text.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from captioner.inference import TrainedCaptioner
+    from saliency.word_maps import Places
 
 KIND = "captioner"
 _SHOWN = 12  # images on the page
 SIDE = 113  # cells of a side at which maps are scored; odd, so that one cell is in the middle
-METHODS = {  # name: method of word maps, and how the maps of a phrase's words are pooled
-    "model": ("gradient", "mean"),
-    "model, max of words": ("gradient", "max"),
-    "model, words together": ("gradient", "joint"),
+METHODS = {  # name: method of the captioner, and how the maps of a phrase's words are pooled
+    "gradient": ("gradient", "mean"),
+    "gradient, max of words": ("gradient", "max"),
+    "gradient, words together": ("gradient", "joint"),
     "original": ("ramanishka", "mean"),
     "original, max of words": ("ramanishka", "max"),
 }
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     data = read_split(args, KIND)
     notes = data.named_boxes(args.entities)
     baselines = point_baselines(data, notes)
-    runs = [point_split(checkpoint, data, notes) for checkpoint in args.models]
+    runs = [point_split(checkpoint, data, notes, args.ranker) for checkpoint in args.models]
     results = []
     for name, row in group_by_row(runs, args.name).items():
         results.append(pointing_result(data.row(name, "saliency", row), row, baselines))
@@ -57,20 +61,29 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def point_split(checkpoint: Path, data: Split, notes: dict[str, EntityNotes]) -> PointingRun:
-    """Score the map of each phrase by each method, and the evidence of present and absent words."""
+def point_split(
+    checkpoint: Path, data: Split, notes: dict[str, EntityNotes], ranker_folder: Path | None
+) -> PointingRun:
+    """Score the map of each phrase by each method, and the evidence of present and absent words.
+
+    The maps of MAIN are the activations of the ranker.
+    """
     started = time.perf_counter()
     captioner = load_model(checkpoint)
+    ranker = vse.load_model(ranker_folder)
     from saliency.grid_features import cached_cells
+    from saliency.word_maps import Places
 
     info = model_info(checkpoint, captioner.description, captioner.fingerprint)
-    outcomes: Outcomes = {name: [] for name in METHODS}
+    outcomes: Outcomes = {name: [] for name in (MAIN, *METHODS)}
     present: list[float] = []
     absent: list[float] = []
     ids = data.image_ids
     with open_cache(data.cache) as cache, tqdm(total=len(ids), disable=not progress_is_shown()) as bar:
-        for row, cells in enumerate(cached_cells(captioner, cache, ids)):
-            for phrase, maps in phrase_maps(captioner, cells, notes[ids[row]]):
+        all_cells = cached_cells(captioner, cache, ids)
+        all_places = ranker.encode_cells(image_paths(data))
+        for row, (cells, of_ranker) in enumerate(zip(all_cells, all_places, strict=True)):
+            for phrase, maps in phrase_maps(captioner, cells, notes[ids[row]], Places(ranker, of_ranker)):
                 for name, scores in maps.items():
                     outcomes[name].append(score_pointing(row, phrase.kind, scores, phrase.boxes))
             present.extend(word_evidence(captioner, cells, data, row, present=True))
@@ -80,11 +93,25 @@ def point_split(checkpoint: Path, data: Split, notes: dict[str, EntityNotes]) ->
     return PointingRun(model=info, seconds=seconds, methods=outcomes, present=present, absent=absent)
 
 
+def image_paths(data: Split) -> list[Path]:
+    """Return the files of the images.
+
+    Raises:
+        DataError: an image has none.
+    """
+    paths = []
+    for record in data.records:
+        if record.path is None:
+            raise DataError(f"{record.image_id} has no image file, which the maps of the ranker need; see --data")
+        paths.append(record.path)
+    return paths
+
+
 def phrase_maps(
-    captioner: "TrainedCaptioner", cells: np.ndarray, notes: EntityNotes
+    captioner: "TrainedCaptioner", cells: np.ndarray, notes: EntityNotes, places: "Places"
 ) -> Iterator[tuple[EntityPhrase, dict[str, np.ndarray]]]:
     """Yield each phrase that has a box, and its map [SIDE, SIDE] by each method."""
-    from saliency.word_maps import explain_cells
+    from saliency.word_maps import explain_cells, text_map
 
     for row, sentence in enumerate(notes.sentences):
         phrases = [phrase for phrase in notes.phrases if phrase.sentence == row and len(phrase.boxes)]
@@ -98,7 +125,8 @@ def phrase_maps(
         for phrase in phrases:
             first = spans[phrase.words[0]][0]
             last = spans[phrase.words[1] - 1][1]
-            maps = {}
+            text = " ".join(tokens[first:last] or tokens)
+            maps = {MAIN: enlarge(text_map(places, text), (SIDE, SIDE))}
             for name, (method, pooling) in METHODS.items():
                 scores = explained[method].maps[0].mean(axis=0)  # of a phrase without tokens
                 if last > first:
@@ -163,18 +191,22 @@ def _write_examples(args: argparse.Namespace, data: Split) -> None:
     """Write a page of random images with the words of their first captions explained by the first model."""
     from saliency.grid_features import cached_cells
     from saliency.page import explained_image, word_maps_page
-    from saliency.word_maps import explain_cells
+    from saliency.word_maps import Places, explain_cells
 
     chosen = data.random_images("pointing", _SHOWN)
     if not chosen:
         return
     captioner = load_model(args.models[0])
+    ranker = vse.load_model(args.ranker)
     shown = []
     with open_cache(data.cache) as cache:
         all_cells = cached_cells(captioner, cache, [record.image_id for record, _ in chosen])
         for (record, path), cells in zip(chosen, all_cells, strict=True):
-            found = explain_cells(captioner, cells, record.captions[0])
-            shown.append(explained_image(decode_image(path), record.image_id, found, side=480))
+            image = decode_image(path)
+            (of_ranker,) = ranker.encode_cells([image])
+            places = Places(ranker, of_ranker)
+            found = explain_cells(captioner, cells, record.captions[0], method="activation", places=places)
+            shown.append(explained_image(image, record.image_id, found, side=480))
     tags = [
         f"{data.dataset}, {data.name}",
         "random images",

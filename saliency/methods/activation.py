@@ -22,18 +22,17 @@ _CLEAR = 5.0
 
 
 def texts_of_words(words: Sequence[str]) -> list[str]:
-    """Return what the ranker reads for each word: the words from the last function word on, up to it.
+    """Return what the ranker reads for each word: the words since the last function word, up to it.
 
-    So "dog" of "a black dog and a white dog" is read as "black dog" and as "white dog".
+    So "dog" of "a black dog and a white dog" is read as "black dog" and as "white dog". A function word has no place;
+    its text is empty.
     """
     texts = []
     start = 0
     for index, word in enumerate(words):
         if word in FUNCTION_WORDS:
-            start = index
-        texts.append(" ".join(words[start : index + 1]))
-        if word in FUNCTION_WORDS:
             start = index + 1
+        texts.append(" ".join(words[start : index + 1]))
     return texts
 
 
@@ -43,9 +42,10 @@ def activation_losses(ranker: Any, cells: np.ndarray, texts: Sequence[str]) -> n
     Args:
         ranker: from `vse.load_model`.
         cells: float [F, R, C, D], from its `encode_cells`.
-        texts: T words or phrases.
+        texts: T words or phrases; the losses of an empty one are 0.
     """
     weights = ranker.word_weights(texts, cells.shape[-1])
+    weights[[not text for text in texts]] = 0.0
     away = np.asarray(cells, np.float32) - ranker.grey_cells
     return -np.einsum("frcd,td->ftrc", away, weights, optimize=True)
 

@@ -1,0 +1,99 @@
+"""Maps of words from a ranker's activations."""
+
+import numpy as np
+import pytest
+
+import saliency
+from saliency.methods.activation import activation_losses, activation_maps, texts_of_words
+from vislang.text.vocabulary import Vocabulary
+from vse.config import VseConfig
+from vse.inference import TrainedRanker
+from vse.model import Ranker
+
+WORDS = Vocabulary(["a", "black", "white", "dog", "runs"])
+
+
+def trained_ranker(cells: np.ndarray | None = None) -> TrainedRanker:
+    config = VseConfig(
+        word_dim=5, hidden_dim=6, embed_dim=7, ensemble_size=2, layers=("pooled", "pooled@320"),
+        image_scaling="standardised", project_sentences=True,
+    )  # fmt: skip
+    ranker = Ranker(config, len(WORDS), 8)
+    random = np.random.default_rng(1)
+    for weight in ranker.trainable_weights:
+        weight.assign(random.normal(0, 0.7, weight.shape))
+    ranker.set_feature_statistics(random.normal(size=(2, 8)), random.uniform(0.5, 2.0, (2, 8)))
+    model = TrainedRanker(ranker, WORDS, {"backbone": {"name": "toy", "weights": {}}})
+    model.__dict__["grey_cells"] = np.zeros((2, 3, 4)) if cells is None else cells
+    return model
+
+
+def test_weights_are_what_a_cell_adds_to_the_score_of_its_image():
+    model = trained_ranker()
+    random = np.random.default_rng(2)
+    cells = random.normal(size=(1, 2, 3, 4)).astype(np.float32)
+    others = random.normal(size=4).astype(np.float32)
+    texts = ["black dog", "a", "runs"]
+    found = -activation_losses(model, cells, texts)[0]  # [T, R, C]
+    sentences = model.encode_sentences(texts).reshape(3, 2, 7)
+
+    def score(own: np.ndarray) -> np.ndarray:
+        descriptors = np.concatenate([own, others])[None, None]
+        images = np.asarray(model.network.images(descriptors, normalize=False))[:, 0]  # [M, D]
+        return np.einsum("md,tmd->t", images, sentences)
+
+    added = np.array([[score(cells[0, row, column]) for column in range(3)] for row in range(2)])
+    added = np.moveaxis(added - score(np.zeros(4, np.float32)), -1, 0)
+    for text in range(3):
+        factor = (found[text] * added[text]).sum() / (added[text] ** 2).sum()
+        assert factor > 0
+        np.testing.assert_allclose(found[text], factor * added[text], atol=1e-4)
+    mean = -activation_losses(model, cells.mean(axis=(1, 2), keepdims=True) + np.zeros((1, 2, 3, 1)), texts)[0]
+    np.testing.assert_allclose(mean[:, 0, 0], found.mean(axis=(1, 2)), atol=1e-5)
+
+
+def test_a_grey_image_has_no_map():
+    cells = np.random.default_rng(3).normal(size=(2, 3, 4)).astype(np.float32)
+    losses = activation_losses(trained_ranker(cells), cells[None], ["dog", "black dog"])
+    assert not losses.any()
+    assert not activation_maps(losses).any()
+
+
+def test_a_bundled_explanation_of_a_grey_image_has_no_map():
+    found = saliency.explain_image(saliency.load_model(), np.full((60, 90, 3), 128, np.uint8), "a dog in the snow")
+    assert found.maps.shape == (1, 5, 14, 14)
+    assert found.maps.max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("sentence", "texts"),
+    [
+        ("a black dog and a white dog", ["", "black", "black dog", "", "", "white", "white dog"]),
+        ("dog runs", ["dog", "dog runs"]),
+        ("the a", ["", ""]),
+    ],
+)
+def test_a_word_is_read_with_those_since_the_last_function_word(sentence, texts):
+    assert texts_of_words(sentence.split()) == texts
+
+
+def test_function_words_have_no_map():
+    cells = np.random.default_rng(4).normal(size=(1, 2, 3, 4)).astype(np.float32)
+    losses = activation_losses(trained_ranker(), cells, texts_of_words(["a", "dog"]))
+    assert not losses[:, 0].any()
+    assert losses[:, 1].all()
+
+
+def test_maps_are_faint_below_the_usual_score_and_never_above_one():
+    losses = np.zeros((2, 3, 14, 14), np.float32)
+    losses[0, 0, 4:9, 4:9] = -2.0
+    losses[1, 1, 4:9, 4:9] = -50.0
+    losses[0, 1, 4:9, 4:9] = -25.0
+    losses[:, 2] = 7.0  # spoken against everywhere
+    maps = activation_maps(losses)
+    assert maps.dtype == np.float32
+    np.testing.assert_allclose(maps[1, 1].max(), 1.0)
+    np.testing.assert_allclose(maps[0, 1].max(), 0.25)  # half of the highest of all frames, squared
+    assert 0.1 < maps[0, 0].max() < 0.17  # 2 of 5, squared, less the smoothing
+    assert not maps[:, 2].any()
+    assert np.unravel_index(maps[1, 1].argmax(), (14, 14)) == (6, 6)
