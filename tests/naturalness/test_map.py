@@ -197,7 +197,7 @@ def test_the_command_draws_and_ranks(trained, photographs, tmp_path, capsys):
     percentiles = [row["percentile"] for row in rows["images"]]
     assert percentiles == sorted(percentiles)
     assert 0 <= percentiles[0] <= percentiles[-1] <= 100
-    assert map_command.main(["--images", str(picture), "--model", str(trained)]) == 0
+    assert map_command.main(words) == 0
     assert "% of training photographs" in capsys.readouterr().out
 
 
