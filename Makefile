@@ -208,7 +208,7 @@ pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
 	$(PACK) --model $(BUNDLED)/ranker --name ranker $(MEASURED) --step 0.125
 	$(PACK) --model $(BUNDLED)/captioner --name captioner $(MEASURED) --step 0.125
 	$(PACK) --model $(BUNDLED)/explainer --name explainer $(MEASURED) --step 0.125
-	$(if $(OSIE),$(PACK) --model $(BUNDLED)/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
+	$(if $(OSIE),$(PACK) --model $(BUNDLED)/naturalness --name naturalness --dataset osie --data $(OSIE))
 	$(PACK) --model $(BUNDLED)/aligner --name aligner $(MEASURED) --step 0.25 $(addprefix --entities ,$(ENTITIES))
 	$(if $(ENTITIES),$(PACK) --model $(BUNDLED)/region-captioner --name region-captioner --data $(F8K) --cache $(F8K_CACHE) \
 	  --step 0.25 --entities $(ENTITIES))
