@@ -184,7 +184,7 @@ train-everyday-regions: train-everyday-aligner ## the region captioner alone (F8
 	$(call snippets,$(RUNS)/align-everyday-$(FIRST_SEED),$(EVERYDAY_SNIPPETS))
 	$(call train,captioner.train,everyday-regions$(OTHER_REGIONS),regions-everyday,$(call SNIPPET_TRAINING,$(EVERYDAY_SNIPPETS)))
 
-train-vlm: install ## a visual language model for unnaturalness maps (F8K=DIR VLM=best|kato VLM_BACKBONE=NAME)
+train-vlm: install ## a visual language model for unnaturalness maps (F8K=DIR VLM=best|kato|kato-prior VLM_BACKBONE=NAME)
 	$(PY) -m naturalness.train --preset $(VLM) --backbone $(VLM_BACKBONE) --data $(F8K) --limit 1500 --out $(RUNS)/vlm-f8k-$(VLM)
 
 train-pacs: install ## two classifiers to compare, of photographs and of drawings (PACS=DIR SEEDS="0 1 2" CLASSIFIER=finetuned|scratch)
