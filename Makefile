@@ -184,7 +184,7 @@ train-everyday-regions: train-everyday-aligner ## the region captioner alone (F8
 	$(call snippets,$(RUNS)/align-everyday-$(FIRST_SEED),$(EVERYDAY_SNIPPETS))
 	$(call train,captioner.train,everyday-regions$(OTHER_REGIONS),regions-everyday,$(call SNIPPET_TRAINING,$(EVERYDAY_SNIPPETS)))
 
-train-vlm: install ## a visual language model for unnaturalness maps (F8K=DIR VLM=best|kato VLM_BACKBONE=NAME)
+train-vlm: install ## a visual language model for unnaturalness maps (F8K=DIR VLM=best|kato|kato-prior VLM_BACKBONE=NAME)
 	$(PY) -m naturalness.train --preset $(VLM) --backbone $(VLM_BACKBONE) --data $(F8K) --limit 1500 --out $(RUNS)/vlm-f8k-$(VLM)
 
 train-pacs: install ## two classifiers to compare, of photographs and of drawings (PACS=DIR SEEDS="0 1 2" CLASSIFIER=finetuned|scratch)
@@ -208,7 +208,7 @@ pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
 	$(PACK) --model $(BUNDLED)/ranker --name ranker $(MEASURED) --step 0.125
 	$(PACK) --model $(BUNDLED)/captioner --name captioner $(MEASURED) --step 0.125
 	$(PACK) --model $(BUNDLED)/explainer --name explainer $(MEASURED) --step 0.125
-	$(if $(OSIE),$(PACK) --model $(BUNDLED)/naturalness --name naturalness --dataset osie --data $(OSIE) --step 0.125)
+	$(if $(OSIE),$(PACK) --model $(BUNDLED)/naturalness --name naturalness --dataset osie --data $(OSIE))
 	$(PACK) --model $(BUNDLED)/aligner --name aligner $(MEASURED) --step 0.25 $(addprefix --entities ,$(ENTITIES))
 	$(if $(ENTITIES),$(PACK) --model $(BUNDLED)/region-captioner --name region-captioner --data $(F8K) --cache $(F8K_CACHE) \
 	  --step 0.25 --entities $(ENTITIES))

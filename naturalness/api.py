@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vislang.core.errors import DataError
+from vislang.core.errors import CheckpointError, DataError
 from vislang.core.model_kinds import require_kind
 from vislang.core.quiet_backend import import_backend_quietly
 
@@ -60,7 +60,7 @@ def unnaturalness_map(model: "TrainedNaturalness", image: Any, *, kind: str = "f
 
     Args:
         model: from `load_model`.
-        image: one image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3]; it is not resized.
+        image: one image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         kind: "fixation", which predicts where people look; "anomaly", what does not belong into the image, such as
             a strange texture.
 
@@ -127,6 +127,8 @@ def unnaturalness_maps(
 def naturalness_score(model: "TrainedNaturalness", image: Any) -> float:
     """Compute how natural an image is: 0 as photographs of the training set on average, below 0 less natural.
 
+    An image with less content than photographs, such as a blank one, is less natural too.
+
     Args:
         model: from `load_model`.
         image: as for `unnaturalness_map`.
@@ -144,6 +146,30 @@ def naturalness_score(model: "TrainedNaturalness", image: Any) -> float:
     """
     require_kind(model, _KIND)
     return model.score(_pixels(image))
+
+
+def naturalness_percentile(model: "TrainedNaturalness", image: Any) -> float:
+    """Compute the share of the photographs of training that are less natural than an image, in percent, 0 to 100.
+
+    Args:
+        model: from `load_model`.
+        image: as for `unnaturalness_map`.
+
+    Raises:
+        CheckpointError: a model of another kind, or one without a reference.
+        ConfigError: several images, or one that is too small.
+        DataError: an unreadable image.
+
+    Example:
+        >>> import naturalness
+        >>> 0 <= naturalness.naturalness_percentile(naturalness.load_model(), "drawn.png") <= 100
+        True
+    """
+    require_kind(model, _KIND)
+    percentile = model.rate(_pixels(image)).percentile
+    if percentile is None:
+        raise CheckpointError("the model has no scores of its training photographs (reference.json); train it anew")
+    return percentile
 
 
 def _pixels(image: Any) -> "np.ndarray":

@@ -34,6 +34,12 @@ class Expert:
         help="squared errors, the same in std of the training errors, or log(1 + e^2) of standardised errors above the"
         " prediction, weighted by the channel's squared skewness",
     )
+    gamma: float = setting(
+        0.0,
+        at_least=0,
+        help="weight of its loss in the prior of a reconstruction; 0 for all experts: the mean over those that score"
+        " naturalness",
+    )
 
     def __post_init__(self) -> None:
         validate(self)
@@ -80,6 +86,12 @@ class NaturalnessConfig:
     )
     save_every: int = setting(1_000, at_least=1, help="scan: updates between checkpoints")
     # the map
+    map_side: int = setting(
+        0,
+        at_least=0,
+        help="pixels: fixation maps are computed on the image scaled to the area of a square of this side, anomaly maps"
+        " of larger images as well; 0: at its own size",
+    )
     power: float = setting(1.0, above=0, help="exponent of a cell's error in the map")
     # The original draws an error between two cells, cropped from the top left.
     places: str = setting("cell", choices=("half_cell", "cell"), help="where in the map the error of a cell lies")
@@ -131,8 +143,25 @@ CONFIGS = {
         power=0.5,
         places="half_cell",
     ),
+    # Its prior of reconstructions: layers before their ReLU, from the shallowest, which weighs most, to the deepest,
+    # with predictors that are least squares instead of LSTMs.
+    "kato-prior": NaturalnessConfig(
+        experts=(
+            Expert("conv1_bn", errors="square", gamma=1.0),
+            Expert("conv_pw_1_bn", errors="square", gamma=0.1),
+            Expert("conv_pw_3_bn", errors="square", gamma=0.01),
+            Expert("conv_pw_5_bn", errors="square", gamma=0.001),
+            Expert("conv_pw_11_bn", errors="square", gamma=0.0001),
+        ),
+        mirror_padding=0,
+        pca_cells=100_000,
+        ramp=True,
+        power=0.5,
+        places="half_cell",
+    ),
     # Ours: least squares for textures, prediction from the rest of the scene for objects.
-    "best": NaturalnessConfig(information_layer="conv_pw_11_bn"),
+    # Maps at the area of 800 x 600 pixels.
+    "best": NaturalnessConfig(information_layer="conv_pw_11_bn", map_side=693),
     # The bundled model, on EfficientNet-Lite0.
     "bundled": NaturalnessConfig(
         experts=(
@@ -141,5 +170,6 @@ CONFIGS = {
         ),
         information_layer="blocks_9_add",
         anomaly_weight=0.02,
+        map_side=693,
     ),
 }

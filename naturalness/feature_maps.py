@@ -73,11 +73,8 @@ class FrozenLayers:
         Raises:
             ConfigError: it is too small.
         """
+        require_size(image)
         height, width = image.shape[:2]
-        if min(height, width) < MIN_SIDE:
-            raise ConfigError(
-                f"the image has {width} x {height} pixels, expected at least {MIN_SIDE} x {MIN_SIDE}; enlarge it"
-            )
         if height * width <= (_TILE + 2 * _MARGIN) ** 2:
             found = self.tensors(np.asarray(image, np.float32)[None])
             return {layer: np.asarray(maps[0]) for layer, maps in found.items()}
@@ -135,6 +132,15 @@ class FrozenLayers:
                     columns_of_tile = _cells(before, min(tile, width - left), stride)
                     found[layer][-1].append(np.array(maps[0][rows_of_tile, columns_of_tile]))
         return {layer: np.concatenate([np.concatenate(row, axis=1) for row in rows]) for layer, rows in found.items()}
+
+
+def require_size(image: np.ndarray) -> None:
+    """Refuse an image [H, W, 3] that is too small, with a ConfigError."""
+    height, width = image.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise ConfigError(
+            f"the image has {width} x {height} pixels, expected at least {MIN_SIDE} x {MIN_SIDE}; enlarge it"
+        )
 
 
 def _cells(skipped: int, pixels: int, stride: int) -> slice:

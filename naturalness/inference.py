@@ -1,7 +1,7 @@
 """A trained visual language model with its CNN: losses, scores and maps of images."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image
 
 from naturalness.config import NaturalnessConfig
-from naturalness.feature_maps import FrozenLayers
-from naturalness.maps import cell_map, original_map, resized_map
+from naturalness.feature_maps import MIN_SIDE, FrozenLayers, require_size
+from naturalness.maps import cell_map, centred_map, map_of_size, resized_map, scaled_by
 from naturalness.model import VisualLanguageModel
+from naturalness.reference import Reference, error_values, read_reference
 from vislang.core.errors import DataError, unknown_name
 from vislang.training.trained_model import TrainedModel
 
@@ -20,8 +21,28 @@ Tensor = Any
 
 
 @dataclass(frozen=True)
+class Rating:
+    """How natural an image is.
+
+    Attributes:
+        score: as of `TrainedNaturalness.score`.
+        percentile: of the photographs of training, the share that is less natural, in percent; None: the model has
+            no reference.
+        flat: whether it has less content than 99 % of them, as a blank image; None: the model has no reference.
+    """
+
+    score: float
+    percentile: float | None = None
+    flat: bool | None = None
+
+
+@dataclass(frozen=True)
 class TrainedNaturalness(TrainedModel):
-    """A visual language model with its CNN: what `naturalness.load_model` returns."""
+    """A visual language model with its CNN: what `naturalness.load_model` returns.
+
+    Attributes:
+        reference: the scores of its training photographs; None: it was trained without.
+    """
 
     kind = "naturalness"
     config_class = NaturalnessConfig
@@ -30,11 +51,19 @@ class TrainedNaturalness(TrainedModel):
     has_words = False
     backbone_entries = ("name", "fingerprint")
     network: VisualLanguageModel
+    reference: Reference | None = None
 
     def with_files(self, folder: Path) -> Self:
-        """Return the model, whose CNN is loaded: wrong weights are an error of loading, not of the first use."""
-        _ = self.cnn
-        return self
+        """Return the model with its reference and its CNN: wrong weights are an error of loading, not of first use."""
+        model = replace(self, reference=read_reference(folder, len(self.config.experts)))
+        _ = model.cnn
+        return model
+
+    def fingerprinted(self) -> list[Any]:
+        """Return the weights and the reference."""
+        if self.reference is None:
+            return super().fingerprinted()
+        return [*super().fingerprinted(), np.array([*self.reference.highest, *self.reference.percentiles])]
 
     @functools.cached_property
     def cnn(self) -> FrozenLayers:
@@ -55,8 +84,8 @@ class TrainedNaturalness(TrainedModel):
             images: float32 [B, H, W, 3], RGB, 0 to 255.
 
         Returns:
-            float32 [B]; about 1 for images such as those of training, more for less natural ones. Preset "kato" has the
-            original's loss, on another scale.
+            float32 [B]; about 1 for images such as those of training, more for less natural ones. With weights
+            gamma, as in preset "kato-prior", the original's sum over layers, on another scale.
         """
         return self.network(self.cnn.tensors(images))
 
@@ -71,19 +100,32 @@ class TrainedNaturalness(TrainedModel):
         found = expert.cell_errors(maps[expert.expert.layer][None])
         return tuple(np.asarray(one[0]) / float(expert.level) for one in found)
 
-    def score(self, image: np.ndarray) -> float:
-        """Compute how natural an image is: 0 as training images are on average, below 0 less so.
-
-        It is minus the mean, over the experts that score naturalness, of the logarithm of their mean error.
+    def rate(self, image: np.ndarray) -> Rating:
+        """Compute how natural an image is, at the size of training: its shorter side shrunk to the CNN's input.
 
         Args:
             image: uint8 [H, W, 3], RGB.
         """
-        maps = self.cnn.maps(image)
-        means = []
-        for index in self.config.score_experts:
-            means.append(np.mean([one.mean() for one in self.cell_errors(index, maps)]))
-        return -float(np.log(means).mean())
+        require_size(image)
+        side = max(MIN_SIDE, self.cnn.loaded.preprocessing.size)
+        maps = self.cnn.maps(scaled_by(image, min(1.0, side / min(image.shape[:2]))))
+        errors = []
+        for index in range(len(self.config.experts)):
+            errors.append(np.mean([one.mean() for one in self.cell_errors(index, maps)]))
+        values = error_values(np.array(errors))
+        scoring = self.config.score_experts
+        if self.reference is None:
+            return Rating(float(values[list(scoring)].mean()))
+        score = self.reference.score(values, scoring)
+        return Rating(score, self.reference.percentile(score), self.reference.is_flat(values))
+
+    def score(self, image: np.ndarray) -> float:
+        """Compute how natural an image uint8 [H, W, 3] is: 0 as training images are on average, below 0 less so.
+
+        It is minus the mean, over the experts that score naturalness, of the logarithm of their mean error. Errors far
+        below those of photographs count against the image (`naturalness.reference.capped_score`).
+        """
+        return self.rate(image).score
 
     def map(self, image: np.ndarray, *, kind: str = "fixation") -> np.ndarray:
         """Compute how unnatural each pixel of an image uint8 [H, W, 3] is; see `naturalness.unnaturalness_map`.
@@ -91,10 +133,25 @@ class TrainedNaturalness(TrainedModel):
         A "fixation" map is the errors of the expert that predicts where people look. An "anomaly" map is log(1 + r), r
         the inverse likelihood ratio of a cell with those far from it (`naturalness.predictors.mutual_information`), and
         a little of the errors of the experts that score naturalness, or these alone where the settings name no layer.
-        Preset "kato" has the original's map, blurred, 0 to 255.
+        Preset "kato" has the original's map, before its smoothing.
         """
         if kind not in MAPS:
             raise unknown_name("kind of map", kind, MAPS)
+        require_size(image)
+        scaled = scaled_by(image, self._map_scale(image.shape, kind))
+        return map_of_size(self._map(scaled, kind), image.shape[1::-1])
+
+    def _map_scale(self, shape: tuple[int, ...], kind: str) -> float:
+        """Return the factor by which an image of a shape is resized before its map is computed."""
+        if not self.config.map_side:
+            return 1.0
+        factor = self.config.map_side / float(shape[0] * shape[1]) ** 0.5
+        if kind == "anomaly":
+            factor = min(1.0, factor)  # its settings were chosen on images of the size of training
+        return max(factor, MIN_SIDE / min(shape[:2]))
+
+    def _map(self, image: np.ndarray, kind: str) -> np.ndarray:
+        """Return the map of an image uint8 [H, W, 3] at its own size, float32 [H, W]."""
         maps = self.cnn.maps(image)
         size = image.shape[1::-1]
         if kind == "fixation":
@@ -114,7 +171,7 @@ class TrainedNaturalness(TrainedModel):
         cells = cell_map(errors, shape, places=config.places, power=config.power)
         resize = resized_map
         if config.places == "half_cell":
-            resize = original_map
+            resize = centred_map
         return np.asarray(resize(cells, self._stride(self.network.experts[index].expert.layer), size), np.float32)
 
     def _stride(self, layer: str) -> int:

@@ -64,24 +64,42 @@ def map_images(args: argparse.Namespace) -> int:
     model = load_model(args.model, weights=args.weights)
     from naturalness.inference import as_pixels
 
-    def scored(path: Path) -> tuple[Any, float]:
+    def rated(path: Path) -> tuple[Any, Any]:
         pixels = as_pixels(decode_image(path))
-        return pixels, model.score(pixels)
+        return pixels, model.rate(pixels)
 
-    scores = []
+    ratings = []
     hidden = count == 1 or not cli.progress_is_shown()
-    for path, (pixels, score) in tqdm(images.each(scored), total=count, unit="image", disable=hidden):
-        scores.append((score, cli.shown_name(str(path))))
+    for path, (pixels, rating) in tqdm(images.each(rated), total=count, unit="image", disable=hidden):
+        ratings.append((rating, cli.shown_name(str(path))))
         if drawings[path] is not None or args.npy:
             write_map(args, model, pixels, drawings[path])
-    scores.sort(key=lambda row: row[0])
+    ratings.sort(key=lambda row: row[0].score)
     if args.json:
-        rows = [{"image": name, "naturalness": round(score, 4)} for score, name in scores]
+        rows = [json_row(name, rating) for rating, name in ratings]
         cli.print_json({"images": rows, "skipped": cli.skipped_rows(images.skipped)})
     else:
-        for score, name in scores:
-            print(f"{score:+.3f}  {cli.printable(name)}")
+        for rating, name in ratings:
+            print(f"{rating.score:+.3f}  {rating_words(rating)}  {cli.printable(name)}")
     return images.exit_code
+
+
+def json_row(name: str, rating: Any) -> dict[str, Any]:
+    """Return what `--json` prints of an image."""
+    row: dict[str, Any] = {"image": name, "naturalness": round(rating.score, 4)}
+    if rating.percentile is not None:
+        row |= {"percentile": round(rating.percentile, 1), "flat": rating.flat}
+    return row
+
+
+def rating_words(rating: Any) -> str:
+    """Return in words what a score means."""
+    if rating.percentile is None:
+        return "0: as photographs of training"
+    words = f"more natural than {rating.percentile:.0f} % of training photographs"
+    if rating.flat:
+        words += " (almost no content)"
+    return words
 
 
 def write_map(args: argparse.Namespace, model: Any, pixels: Any, drawing: Path | None) -> None:

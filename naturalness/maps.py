@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 Array = np.ndarray
-_BLUR = 0.03  # standard deviation of the original's Gaussian, as a share of height and width
 
 
 def cell_map(errors: Sequence[Array], shape: tuple[int, int], *, places: str, power: float) -> Array:
@@ -40,6 +39,22 @@ def cell_map(errors: Sequence[Array], shape: tuple[int, int], *, places: str, po
     return (total / count) ** power
 
 
+def scaled_by(image: Array, factor: float) -> Array:
+    """Resize an image uint8 [H, W, 3] bicubically; a factor of 1 returns it as it is."""
+    height, width = image.shape[:2]
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if size == (width, height):
+        return image
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
+def map_of_size(scores: Array, size: tuple[int, int]) -> Array:
+    """Resize a map float32 [h, w] bilinearly to a width and height: float32 [H, W]."""
+    if scores.shape == size[::-1]:
+        return scores
+    return np.asarray(Image.fromarray(scores.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+
+
 def resized_map(cells: Array, stride: int, size: tuple[int, int]) -> Array:
     """Resize a map bilinearly to the image, float32 [H, W].
 
@@ -55,26 +70,22 @@ def resized_map(cells: Array, stride: int, size: tuple[int, int]) -> Array:
     return np.asarray(large)[: size[1], : size[0]]
 
 
-def original_map(cells: Array, stride: int, size: tuple[int, int]) -> Array:
-    """Process a map as the original's code: 8 bits, enlarged, centred on zeros, blurred, 8 bits: uint8 [H, W].
+def centred_map(cells: Array, stride: int, size: tuple[int, int]) -> Array:
+    """Enlarge a map bilinearly and centre it on zeros, as the original's code does: float32 [H, W].
+
+    Neither smoothed nor rounded to 8 bits: whoever scores or draws a map smooths it, once.
 
     Args:
         cells: float [h, w], the power already taken.
         stride: pixels of a cell.
-        size: width and height of the image, at least those of the enlarged map.
+        size: width and height of the image.
     """
-    from scipy.ndimage import gaussian_filter
-
-    levels = Image.fromarray(_eight_bits(cells))
-    large = levels.resize((cells.shape[1] * stride, cells.shape[0] * stride), Image.Resampling.BILINEAR)
-    canvas = np.zeros(size[::-1])
+    height, width = cells.shape
+    large = Image.fromarray(cells.astype(np.float32)).resize(
+        (width * stride, height * stride), Image.Resampling.BILINEAR
+    )
+    canvas = np.zeros(size[::-1], np.float32)
     above, before = (max(0, (have - need) // 2) for have, need in zip(size[::-1], large.size[::-1], strict=True))
-    part = np.asarray(large, np.float64)[: size[1], : size[0]]
+    part = np.asarray(large)[: size[1], : size[0]]
     canvas[above : above + part.shape[0], before : before + part.shape[1]] = part
-    return _eight_bits(gaussian_filter(canvas, (_BLUR * size[1], _BLUR * size[0])))
-
-
-def _eight_bits(values: Array) -> Array:
-    low = float(values.min())
-    high = float(values.max())
-    return np.round((values - low) * (255.0 / (high - low) if high > low else 0.0)).astype(np.uint8)
+    return canvas

@@ -192,10 +192,16 @@ class VisualLanguageModel(keras.Model):
         self.built = True
 
     def call(self, maps: Mapping[str, Tensor]) -> Tensor:
-        """Compute the loss of each image, float32 [B]: the mean over the experts that score naturalness.
+        """Compute the loss of each image, float32 [B].
+
+        It is the sum over all experts with their weights gamma, or else the mean over the experts that score
+        naturalness.
 
         Args:
             maps: {layer: float32 [B, H, W, C]}.
         """
+        weighted = [one for one in self.experts if one.expert.gamma]
+        if weighted:
+            return sum(one.expert.gamma * one(maps[one.expert.layer]) for one in weighted)
         scoring = [self.experts[index] for index in self.config.score_experts]
         return sum(one(maps[one.expert.layer]) for one in scoring) / len(scoring)

@@ -21,6 +21,7 @@ from naturalness.inference import TrainedNaturalness
 from naturalness.model import ExpertModel, VisualLanguageModel
 from naturalness.predictors.linear import fit_directions
 from naturalness.predictors.statistics import MapMoments
+from naturalness.reference import Reference, error_values, fit_reference, write_reference
 from naturalness.training_maps import Maps, TrainingImage, TrainingMaps
 from vislang.core.errors import ConfigError
 from vislang.core.seeds import stream
@@ -32,7 +33,7 @@ from vislang.training.fit import Report, Stage, Training
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
 Tensor = Any
-_FOR_LEVELS = 500  # images whose mean error is the unit of errors
+_FOR_LEVELS = 500  # images whose mean error is the unit of errors, and whose scores are the reference
 
 
 class NaturalnessTraining(Training):
@@ -113,6 +114,10 @@ class NaturalnessTraining(Training):
         losses = prediction_loss(experts, project(experts, self.maps.first))
         return {"loss_of_first_images": float(np.mean(losses))}
 
+    def finish(self) -> None:
+        """Write the scores of the first training images, which those of other images are compared with."""
+        write_reference(self.args.out, measure_reference(self.model, self.maps))
+
     def report(self, rows: list[Row]) -> Report:
         """Return the number of images and the time."""
         skipped = self.maps.skipped
@@ -190,15 +195,26 @@ def empty_moments(model: VisualLanguageModel, count: int) -> dict[str, MapMoment
 
 def fit_levels(model: VisualLanguageModel, batches: Iterable[Maps]) -> None:
     """Set the unit of each expert's errors to its mean error over the first training images."""
-    sums = np.zeros(len(model.experts))
+    for one, level in zip(model.experts, first_errors(model, batches).mean(axis=0), strict=True):
+        one.set_level(float(level))
+
+
+def measure_reference(model: VisualLanguageModel, batches: Iterable[Maps]) -> Reference:
+    """Return the reference of a trained model: what the first training images score."""
+    return fit_reference(error_values(first_errors(model, batches)), model.config.score_experts)
+
+
+def first_errors(model: VisualLanguageModel, batches: Iterable[Maps]) -> np.ndarray:
+    """Compute the mean error of each of the first N training images by each of E experts, float64 [N, E]."""
+    rows: list[np.ndarray] = []
     seen = 0
     for maps in batches:
-        seen += len(next(iter(maps.values())))
-        sums += [float(ops.sum(one(maps[one.expert.layer]))) for one in model.experts]
+        errors = [np.asarray(one(maps[one.expert.layer]), np.float64) for one in model.experts]
+        rows.append(np.stack(errors, axis=1))
+        seen += len(rows[-1])
         if seen >= _FOR_LEVELS:
             break
-    for one, total in zip(model.experts, sums, strict=True):
-        one.set_level(total / seen)
+    return np.concatenate(rows)
 
 
 def scanning_experts(model: VisualLanguageModel) -> list[ExpertModel]:

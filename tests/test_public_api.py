@@ -39,6 +39,7 @@ SINGULAR = {
     "saliency.explain_image": lambda model, image: saliency.explain_image(model, image, "a dog"),
     "naturalness.unnaturalness_map": naturalness.unnaturalness_map,
     "naturalness.naturalness_score": naturalness.naturalness_score,
+    "naturalness.naturalness_percentile": naturalness.naturalness_percentile,
 }
 
 
@@ -192,7 +193,8 @@ def test_numbers_of_results_are_plain(models, folder):
     values = [matches[0].score, *(region.score for region in [*phrases, *regions])]
     assert {type(value) for value in values} == {float}
     assert {type(edge) for region in phrases for edge in region.box} == {float}
-    assert type(naturalness.naturalness_score(models["naturalness"], folder / "drawn.png")) is float
+    for rated in (naturalness.naturalness_score, naturalness.naturalness_percentile):
+        assert type(rated(models["naturalness"], folder / "drawn.png")) is float
 
 
 def test_options_that_do_not_exist_are_refused(models, folder):

@@ -150,8 +150,9 @@ def measured_splits(args: argparse.Namespace) -> list[MeasuredSplit]:
 
 
 def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path, step: float) -> None:
-    """Write the settings without local paths, the vocabulary, the calibration, and the weights in half precision."""
-    from captioner.calibration import FILE
+    """Write the settings without local paths, the files beside the weights, and the weights in half precision."""
+    from captioner.calibration import FILE as CALIBRATION
+    from naturalness.reference import FILE as REFERENCE
     from vislang.core.files import write_json
     from vislang.core.half_precision import halve
     from vislang.training.checkpoints import CONFIG, VOCABULARY, WEIGHTS
@@ -159,7 +160,7 @@ def write_packed(checkpoint: Path, description: Mapping[str, Any], packed: Path,
     data = without_paths(description["data"])
     data["others"] = [without_paths(other) for other in data.get("others", [])]
     write_json(packed / CONFIG, {**description, "data": data})
-    for name in (VOCABULARY, FILE):
+    for name in (VOCABULARY, CALIBRATION, REFERENCE):
         if (checkpoint / name).is_file():
             shutil.copyfile(checkpoint / name, packed / name)
     halve(checkpoint / WEIGHTS, packed / WEIGHTS, bits=MANTISSA_BITS, step=step)

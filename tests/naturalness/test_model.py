@@ -224,7 +224,7 @@ def test_settings_that_cannot_be(changes, message):
         ('[{"layer": "x", "errors": "mild"}]', "errors got 'mild', expected one of"),
         ('[{"layer": "x", "eror": "mild"}]', "did you mean errors"),
         ('[{"context": "scene"}]', "Expert got no layer, expected text"),
-        ("x:scene", "expected a JSON list of objects of layer, context, space, errors"),
+        ("x:scene", "expected a JSON list of objects of layer, context, space, errors, gamma"),
     ],
 )
 def test_experts_that_cannot_be(setting, message):
@@ -257,3 +257,22 @@ def test_the_loss_of_a_model_is_the_mean_over_the_experts_that_judge():
     maps = {"a": maps_of(), "b": maps_of(seed=1)}
     expected = (np.asarray(model.experts[0](maps["a"])) + np.asarray(model.experts[1](maps["b"]))) / 2
     np.testing.assert_allclose(model(maps), expected, rtol=1e-6)
+
+
+def test_the_prior_weighs_each_layer():
+    weighted = [Expert(name, space="channels", errors="square", gamma=gamma) for name, gamma in (("a", 1), ("b", 0.1))]
+    model = VisualLanguageModel(NaturalnessConfig(tuple(weighted)), [CHANNELS, CHANNELS])
+    maps = {"a": maps_of(), "b": maps_of(seed=1)}
+    expected = np.asarray(model.experts[0](maps["a"])) + 0.1 * np.asarray(model.experts[1](maps["b"]))
+    np.testing.assert_allclose(model(maps), expected, rtol=1e-5)
+
+
+def test_the_published_presets_constant_by_constant():
+    kato = CONFIGS["kato"]
+    assert (kato.depth, kato.ramp, kato.learning_rate, kato.momentum, kato.batch_size) == (2, True, 10.0, 0.9, 16)
+    assert (kato.power, kato.places, kato.pca_cells, kato.mirror_padding) == (0.5, "half_cell", 100_000, 0)
+    assert {(one.context, one.space, one.errors) for one in kato.experts} == {("scan", "components", "square")}
+    prior = CONFIGS["kato-prior"]
+    assert [one.gamma for one in prior.experts] == [1.0, 0.1, 0.01, 0.001, 0.0001]
+    assert all(one.layer.endswith("_bn") for one in prior.experts)  # before the ReLU
+    assert prior.ramp
