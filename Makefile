@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Names that the user gives reach make and the shell, which would run what they hold; PHOTOS alone is quoted.
 MARKS := $$ ` ' " \ ; & | < > ( ) { } * ? \# !
 GIVEN := F8K COCO OSIE PACS ENTITIES RUNS VISLANG_WEIGHTS SEEDS BACKBONE VLM_BACKBONE PACS_BACKBONE PROPOSALS \
-  TEACHER RANKER CAPTIONER ALIGNER VLM CLASSIFIER
+  TEACHER RANKER CAPTIONER ALIGNER VLM CLASSIFIER FILES SAMPLE
 $(foreach name,$(GIVEN),$(if $(filter command environment,$(origin $(name))),$(foreach mark,$(MARKS),$(if \
   $(findstring $(mark),$(value $(name))),$(error $(name) holds $(mark), expected a name without it)))))
 override PHOTOS := $(value PHOTOS)
@@ -88,7 +88,7 @@ SECOND_CNN = efficientnet_lite2
 .PHONY: help install doctor demo demo-train data-f8k features features-coco region-features region-features-coco
 .PHONY: train-f8k train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
 .PHONY: train-everyday sentence-vectors train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
-.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint figures coverage docs bench clean
+.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint lint-slow figures coverage docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 26
@@ -251,6 +251,9 @@ test-realdata: install ## run the tests on real data (VISLANG_DATA=DIR, default 
 
 lint: install ## check style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+lint-slow: install ## change the papers' equations and count what tests notice: hours (FILES="..." SAMPLE=20)
+	$(PY) tests/helpers/mutation.py $(addprefix --sample ,$(SAMPLE)) $(FILES)
 
 figures: install ## print size, density, docstrings and annotations of the code
 	$(PY) tests/helpers/figures.py

@@ -161,6 +161,24 @@ def test_gru_starts_from_orthogonal_blocks():
     assert not np.allclose(cell.U[:, :6], cell.U[:, 6:])
 
 
+def test_kiros_adam_equals_its_equations():
+    """The corrections are of 0.1^t and 0.001^t, and epsilon is added to the root."""
+    variable = keras.Variable(np.array([1.0, -2.0, 0.5], np.float32))
+    optimizer = KirosAdam()
+    assert (float(optimizer.learning_rate), optimizer.epsilon) == (pytest.approx(2e-4), 1e-8)
+    optimizer = KirosAdam(learning_rate=0.01, epsilon=1e-3)
+    expected, mean, square = np.array([1.0, -2.0, 0.5]), np.zeros(3), np.zeros(3)
+    random = np.random.default_rng(0)
+    for t in range(1, 8):
+        gradient = random.normal(size=3) * [1.0, 0.01, 0.0]
+        optimizer.apply([gradient.astype(np.float32)], [variable])
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        correction = np.sqrt(1 - 0.001**t) / (1 - 0.1**t)
+        expected -= 0.01 * correction * mean / (np.sqrt(square) + 1e-3)
+        np.testing.assert_allclose(variable, expected, rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_kiros_adam_steps_as_published():
     variable = keras.Variable(np.zeros(1, np.float32))
