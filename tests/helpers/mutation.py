@@ -233,7 +233,6 @@ def tests_fail(path: str, source: str, tests: list[str], seconds: int) -> bool:
             module = path.removesuffix(".py").replace("/", ".")
             sys.meta_path.insert(0, _ChangedSource(module, ROOT / path, source))
             options = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow and not realdata"]
-            options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what `_import_libraries` imported
             code = int(pytest.main([*options, *tests]))
         finally:
             os._exit(code)
@@ -288,6 +287,7 @@ def main() -> int:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # faster
     _import_libraries()
     results = {}
     for path in args.files:
