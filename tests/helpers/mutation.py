@@ -268,7 +268,17 @@ def measure(path: str, sample: int | None, seed: int) -> dict:
 
 def _import_libraries() -> None:
     """Import what all forks need; TensorFlow starts no thread before its first operation."""
-    for name in ("pytest", "hypothesis.extra.numpy", "keras", "h5py", "nltk", "scipy.ndimage", "PIL.Image", "tqdm", "av"):
+    for name in (
+        "pytest",
+        "hypothesis.extra.numpy",
+        "keras",
+        "h5py",
+        "nltk",
+        "scipy.ndimage",
+        "PIL.Image",
+        "tqdm",
+        "av",
+    ):
         importlib.import_module(name)
 
 

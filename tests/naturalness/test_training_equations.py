@@ -36,6 +36,35 @@ def test_errors_count_along_the_scan_from_0():
     np.testing.assert_allclose(up, squares[:, :-1], rtol=1e-5)
 
 
+def test_the_loss_of_an_image_is_its_mean_error_in_units_of_training_images():
+    expert = expert_of(ramp=False)
+    maps = np.random.default_rng(2).normal(size=(2, 4, 6, 4)).astype(np.float32)
+    means = np.mean([np.asarray(one).mean(axis=(1, 2)) for one in expert.cell_errors(maps)], axis=0)
+    np.testing.assert_allclose(expert(maps), means, rtol=1e-5)
+    expert.level.assign(4.0)
+    np.testing.assert_allclose(expert(maps), means / 4, rtol=1e-5)
+
+
+def test_standardised_errors_are_in_variances_of_each_direction():
+    linear = Expert("x", space="channels", errors="standardised")
+    expert = ExpertModel(linear, NaturalnessConfig((linear,)), 4)
+    variance = np.random.default_rng(5).uniform(0.5, 2, (4, 4))
+    expert.variance.assign(variance)
+    expert.predictors.kernel.assign(np.zeros((4, 4, 4)))
+    maps = np.random.default_rng(4).normal(size=(2, 3, 5, 4)).astype(np.float32)
+    targets = (maps[:, 1:], maps[:, :-1], maps[:, :, 1:], maps[:, :, :-1])
+    for errors, target, scale in zip(expert.cell_errors(maps), targets, variance, strict=True):
+        np.testing.assert_allclose(errors, (np.square(target) / scale).mean(axis=-1), rtol=1e-4)
+
+
+def test_the_scene_of_each_image_is_its_own():
+    scene = Expert("x", context="scene", space="channels", errors="square")
+    expert = ExpertModel(scene, NaturalnessConfig((scene,)), 4)
+    maps = np.random.default_rng(3).normal(size=(4, 4, 4, 4)).astype(np.float32)
+    (errors,) = expert.cell_errors(maps)
+    np.testing.assert_allclose(errors, np.square(maps - maps.mean(axis=(1, 2), keepdims=True)).mean(axis=-1), rtol=1e-4)
+
+
 def test_the_training_loss_is_the_mean_of_the_ramped_errors():
     expert = expert_of(ramp=True)
     maps = np.random.default_rng(1).normal(size=(3, 4, 6, 4)).astype(np.float32)

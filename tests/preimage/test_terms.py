@@ -139,6 +139,16 @@ def test_variation_is_its_definition_in_both_scalings(beta):
         assert ours == pytest.approx(slow_variation(x, beta, 1.0) / (2 * (SIGMA * 6 / 227) ** 2), rel=1e-3)
 
 
+@pytest.mark.parametrize("beta", [1.0, 1.5])
+def test_the_variation_of_nearly_flat_images_is_linear_in_the_squares(beta):
+    """Below 1e-5, with the slope there of (d^2)^(beta/2), which would grow without bound towards 0."""
+    x = np.zeros((1, 2, 2, 3), np.float32)
+    x[0, 0, 0, 0] = 1e-3
+    slope = beta / 2 * 1e-5 ** (beta / 2 - 1)
+    expected = slope * 2 * 1e-6 / (2 * (SIGMA * 2 / 227) ** 2)  # one cell with both differences, in the first channel
+    assert on_canvas(TotalVariation(beta, "cvpr15"), x)[0] == pytest.approx(expected, rel=1e-3)
+
+
 def test_norms_are_their_definitions_in_both_scalings():
     x = CANVAS[:, :, :6].astype(np.float64)
     expected = (np.linalg.norm(x, axis=-1) / B) ** 6

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vislang.training.losses import hardest_hinge, softmax_loss, summed_hinge
+from vislang.training.losses import hardest_hinge, l2_penalty, matrices, softmax_loss, summed_hinge
 from vse.kiros.adam import KirosAdam
 from vse.kiros.gru import OriginalGRUCell
 
@@ -85,6 +85,12 @@ def test_sentences_of_the_same_image_never_count():
     nothing = np.zeros((2, 2), bool)
     assert [float(loss(scores, nothing, MARGIN)) for loss in (summed_hinge, hardest_hinge)] == [0.0, 0.0]
     assert float(softmax_loss(scores, nothing)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_weight_decay_is_the_sum_of_all_squares():
+    weights = [np.array([[1.0, -2.0], [3.0, 0.0]], np.float32), np.array([4.0], np.float32)]
+    assert float(l2_penalty(weights, 0.5)) == pytest.approx(0.5 * (1 + 4 + 9 + 16))
+    assert float(l2_penalty(matrices(weights), 1.0)) == pytest.approx(14.0)
 
 
 def gradient(function, point):
