@@ -257,6 +257,23 @@ def test_commands_of_the_makefile_parse(target, folders):
         importlib.import_module(module).build_parser().parse_args(shlex.split(options))
 
 
+@pytest.mark.parametrize("crops", ["1", "10"])
+def test_vgg_is_extracted_as_published_and_read_by_the_published_presets(crops):
+    words = ["make", "--dry-run", "train-f8k", "F8K=data/flickr8k", "F8K_IMAGES=data/flickr8k/Images", "SEEDS=0"]
+    words += ["BACKBONE=vgg19", f"CROPS={crops}", "RANKER=kiros", "CAPTIONER=karpathy", "COCO="]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    text = done.stdout.replace("\\\n", " ").replace("$seed", "0")
+    parsed: dict[str, list[argparse.Namespace]] = {}
+    for module, options in re.findall(r"python -m ((?!pip|venv)[\w.]+)([^|;\n]*)", text):
+        arguments = importlib.import_module(module).build_parser().parse_args(shlex.split(options))
+        parsed.setdefault(module, []).append(arguments)
+    extracted = {(args.layers, args.preprocessing) for args in parsed["vislang.features.extract"]}
+    preprocessing = {"1": "center-crop-224-bgr-mean/v1", "10": "ten-crop-224-bgr-mean/v1"}[crops]
+    assert {("pooled,grid,fc7", None), ("fc7", preprocessing), ("pooled,grid", "320")} <= extracted
+    assert [args.set for args in parsed["vse.train"]] == [[f"layers=fc7@{preprocessing}"]]
+    assert ["layers=fc7"] in [args.set for args in parsed["captioner.train"]]
+
+
 @pytest.mark.slow
 def test_the_site_builds_offline_without_warnings(tmp_path):
     import sys
