@@ -21,7 +21,10 @@ class TenCropBackbone(LoadedBackbone):
     needs_decoded = True
 
     def __init__(self, backbone: LoadedBackbone):
-        vectors = {layer: shape for layer, shape in backbone.layers.items() if len(shape) == 1}
+        vectors: dict[str, tuple[int | None, ...]] = {}
+        for layer, shape in backbone.layers.items():
+            if len(shape) == 1:
+                vectors[layer] = shape
         super().__init__(backbone.name, backbone.preprocessing, vectors)
         self.backbone = backbone
         self.model = backbone.model
