@@ -161,7 +161,8 @@ class _Changer(ast.NodeTransformer):
         return self._change(node, changed)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:  # noqa: N802
-        self.generic_visit(node)
+        if not isinstance(node.operand, ast.Constant):  # of -1 only the sign: in a shape, -2 means the same
+            self.generic_visit(node)
         return self._change(node, copy.deepcopy(node.operand))
 
     def visit_If(self, node: ast.If) -> ast.AST:  # noqa: N802
