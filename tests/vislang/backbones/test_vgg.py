@@ -10,7 +10,9 @@ from vislang.backbones.registry import Backbone, FeatureLayer, load_backbone
 from vislang.core.errors import ConfigError
 from vislang.features import extract
 from vislang.features.cache.reader import open_cache
+from vislang.features.model_inputs import encode_layers
 from vislang.features.pipeline import encode_images
+from vislang.features.reading_options import ReadingOptions
 from vislang.images.preprocess import find_preprocessing, prepare, prepare_ten_crops, seen_part
 
 CENTRE, TEN = "center-crop-64-bgr-mean/v1", "ten-crop-64-bgr-mean/v1"
@@ -107,6 +109,16 @@ def test_vectors_are_means_over_ten_crops():
     with pytest.raises(ConfigError, match="takes ten crops of an image, got images that are cropped already"):
         backbone.encode(prepare(images[0], TEN)[None], ["fc7"])
     assert backbone.fingerprint == plain.fingerprint
+
+
+def test_a_trained_model_reads_photographs_as_its_cache_was_made():
+    images = [picture(), picture(70, 120)]
+    layers = [f"fc7@{CENTRE}", f"fc7@{TEN}"]
+    trained_on = {"name": "small_vgg", "weights": {}}
+    (batch,) = encode_layers(images, layers, trained_on, ReadingOptions(weights="random"))
+    for layer, preprocessing in zip(layers, (CENTRE, TEN), strict=True):
+        expected = encode_images(loaded(preprocessing), images, ["fc7"]).features["fc7"]
+        np.testing.assert_allclose(batch.features[layer], expected, rtol=1e-5)
 
 
 def test_regions_are_not_those_of_crops():
