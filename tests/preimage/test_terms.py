@@ -326,6 +326,22 @@ def test_matched_colours_have_the_mean_and_covariance_of_the_other_image(method)
         colour.matched_colours(target, source, "magic")
 
 
+@pytest.mark.parametrize("method", colour.MATCHES)
+def test_colours_of_a_few_pixels_match_too(method):
+    random = np.random.default_rng(4)
+    target, source = 20 * random.normal(size=(2, 4, 3)) + 120, 15 * random.normal(size=(30, 30, 3)) + 140
+    moved = colour.matched_colours(target, source, method).reshape(-1, 3)
+    ours, theirs = (np.cov(one.reshape(-1, 3).T, bias=True) for one in (moved, source))
+    np.testing.assert_allclose(ours, theirs, atol=0.03 * np.abs(theirs).max())
+
+
+def test_colours_stay_within_their_range():
+    grey = np.array([250.0, 2.0])[:, None].repeat(3, axis=1)
+    content = np.array([[230.0, 20, 20], [20, 20, 230]])
+    found = colour.with_chroma(grey, content)
+    assert (found.min(), found.max()) == (0.0, 255.0)
+
+
 def test_luminance_alone_keeps_the_colours_of_the_content():
     content = RANDOM.uniform(60, 190, (2, 5, 5, 3))
     np.testing.assert_allclose(colour.with_chroma(colour.luminance(content), content), content, atol=0.01)
