@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Names that the user gives reach make and the shell, which would run what they hold; PHOTOS alone is quoted.
 MARKS := $$ ` ' " \ ; & | < > ( ) { } * ? \# !
 GIVEN := F8K COCO OSIE PACS ENTITIES RUNS VISLANG_WEIGHTS SEEDS BACKBONE VLM_BACKBONE PACS_BACKBONE PROPOSALS \
-  TEACHER RANKER CAPTIONER ALIGNER VLM CLASSIFIER
+  TEACHER RANKER CAPTIONER ALIGNER VLM CLASSIFIER FILES SAMPLE CROPS
 $(foreach name,$(GIVEN),$(if $(filter command environment,$(origin $(name))),$(foreach mark,$(MARKS),$(if \
   $(findstring $(mark),$(value $(name))),$(error $(name) holds $(mark), expected a name without it)))))
 override PHOTOS := $(value PHOTOS)
@@ -46,6 +46,12 @@ COCO_CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-everyday-*))
 export VISLANG_ORACLES ?= $(CURDIR)/.venv/oracles
 export VISLANG_WEIGHTS ?= $(firstword $(wildcard weights $(F8K)/../weights))
 
+# VGG's fc7, the features of Kiros et al. and of Karpathy & Fei-Fei, whose presets then read it.
+FC7 = $(filter vgg16 vgg19,$(BACKBONE))
+CROPS ?= 1
+FC7_CROPS = $(if $(filter 10,$(CROPS)),ten-crop,center-crop)-224-bgr-mean/v1
+RANKER_LAYERS = $(if $(and $(FC7),$(filter kiros kiros-bow vsepp,$(RANKER))),--set layers=fc7@$(FC7_CROPS))
+CAPTIONER_LAYERS = $(if $(and $(FC7),$(filter karpathy neuraltalk,$(CAPTIONER))),--set layers=fc7)
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
 # The features of regions are better from larger inputs.
 LARGER = --preprocessing 320
@@ -88,7 +94,7 @@ SECOND_CNN = efficientnet_lite2
 .PHONY: help install doctor demo demo-train data-f8k features features-coco region-features region-features-coco
 .PHONY: train-f8k train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
 .PHONY: train-everyday sentence-vectors train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
-.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint figures coverage docs bench clean
+.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint lint-slow figures coverage docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 26
@@ -119,16 +125,18 @@ demo-train: install ## train everything on scenes that it draws, and make pages 
 data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F8K=DIR points at
 	$(PY) -m datasets.fetch flickr8k --out data/flickr8k $(if $(filter-out data/flickr8k,$(F8K)),--from $(F8K))
 
-features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME)
+features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME; of vgg19 also fc7, CROPS=1|10)
 	@test -n "$(F8K_IMAGES)" || { echo "error: $(F8K) holds no Flickr8K images; first: make data-f8k, or name a copy: F8K=DIR" >&2; exit 2; }
-	$(call extract_f8k,pooled$(COMMA)grid,$(BACKBONE))
+	$(call extract_f8k,pooled$(COMMA)grid$(addprefix $(COMMA),$(FC7:vgg%=fc7)),$(BACKBONE))
+	$(if $(FC7),$(call extract_f8k,fc7,$(BACKBONE) --preprocessing $(FC7_CROPS)))
 	$(call extract_f8k,pooled$(COMMA)grid,$(BACKBONE) $(LARGER))
 	$(call extract_f8k,pooled,$(SECOND_CNN))
 	$(call extract_f8k,pooled$(COMMA)grid,$(SECOND_CNN) $(LARGER))
 
 features-coco: install ## fill the feature cache of COCO (COCO=DIR, BACKBONE=NAME)
 	@test -n "$(COCO)" || { echo "error: no folder of COCO; name it: make features-coco COCO=DIR, which holds captions_train.json and images/" >&2; exit 2; }
-	$(call extract_coco,pooled$(COMMA)grid,$(BACKBONE))
+	$(call extract_coco,pooled$(COMMA)grid$(addprefix $(COMMA),$(FC7:vgg%=fc7)),$(BACKBONE))
+	$(if $(FC7),$(call extract_coco,fc7,$(BACKBONE) --preprocessing $(FC7_CROPS)))
 	$(call extract_coco,pooled$(COMMA)grid,$(BACKBONE) $(LARGER))
 	$(call extract_coco,pooled,$(SECOND_CNN))
 	$(call extract_coco,pooled$(COMMA)grid,$(SECOND_CNN) $(LARGER))
@@ -142,10 +150,10 @@ region-features-coco: features-coco ## the same for COCO (COCO=DIR PROPOSALS=...
 train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); interrupted, it resumes
 
 train-f8k-ranker: features ## the ranker alone (F8K=DIR RANKER=best SEEDS="0 1 2")
-	$(call train,vse.train,$(RANKER),vse-f8k-$(RANKER),$(F8K_TRAINING))
+	$(call train,vse.train,$(RANKER),vse-f8k-$(RANKER),$(F8K_TRAINING) $(RANKER_LAYERS))
 
 train-f8k-captioner: features ## the captioner alone (F8K=DIR CAPTIONER=best SEEDS="0 1 2")
-	$(call train,captioner.train,$(CAPTIONER),cap-f8k-$(CAPTIONER),$(F8K_TRAINING))
+	$(call train,captioner.train,$(CAPTIONER),cap-f8k-$(CAPTIONER),$(F8K_TRAINING) $(CAPTIONER_LAYERS))
 
 train-f8k-s2vt: ## the S2VT captioner of the published saliency method alone (F8K=DIR SEEDS="0 1 2")
 	$(MAKE) train-f8k-captioner CAPTIONER=s2vt
@@ -251,6 +259,9 @@ test-realdata: install ## run the tests on real data (VISLANG_DATA=DIR, default 
 
 lint: install ## check style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+lint-slow: install ## change the papers' equations and count what tests notice: hours (FILES="..." SAMPLE=20)
+	$(PY) tests/helpers/mutation.py $(addprefix --sample ,$(SAMPLE)) $(FILES)
 
 figures: install ## print size, density, docstrings and annotations of the code
 	$(PY) tests/helpers/figures.py

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -127,7 +128,6 @@ def test_options_named_in_sentences_are_there(page):
 def desk(tmp_path_factory) -> Path:
     """A folder with the files that the examples name."""
     import matplotlib.cbook
-    from PIL import Image
 
     folder = tmp_path_factory.mktemp("desk")
     photograph = Image.open(matplotlib.cbook.get_sample_data("grace_hopper.jpg")).convert("RGB")
@@ -161,21 +161,37 @@ def test_commands_that_need_no_training_run(line, desk, monkeypatch):
 
 EXAMPLES = [
     pytest.param(block, id=f"{page_name(page)}-{index}")
-    for page in PAGES
+    for page in PAGES[1:]  # README's has a test of its own below
     for index, block in enumerate(blocks(page, "python"))
     if not UNAVAILABLE.search(block)
 ]
 
 
+def run_example(block: str, desk: Path, folder: Path, monkeypatch) -> None:
+    for source in desk.iterdir():
+        if source.is_file():
+            shutil.copy(source, folder)
+    shutil.copytree(desk / "photos", folder / "photos")
+    monkeypatch.chdir(folder)
+    exec(compile(block, "example", "exec"), {"__name__": "example"})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", EXAMPLES)
 def test_python_examples_run(block, desk, monkeypatch, tmp_path):
-    for source in desk.iterdir():
-        if source.is_file():
-            shutil.copy(source, tmp_path)
-    shutil.copytree(desk / "photos", tmp_path / "photos")
-    monkeypatch.chdir(tmp_path)
-    exec(compile(block, "example", "exec"), {"__name__": "example"})
+    run_example(block, desk, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_readmes_python_example_prints_its_results(desk, monkeypatch, tmp_path, capsys):
+    (block,) = blocks(ROOT / "README.md", "python")
+    run_example(block, desk, tmp_path, monkeypatch)
+    printed = capsys.readouterr().out
+    assert len(re.findall(r"\b[ab]\.jpg", printed)) >= 2, "both photographs are found"
+    assert "('a', 'dog', 'on', 'the', 'grass') (1, 5, " in printed
+    width, height = Image.open(desk / "dog.jpg").size
+    assert f"({height}, {width})" in printed
+    assert "(1, 224, 224, 3)" in printed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
@@ -239,6 +255,23 @@ def test_commands_of_the_makefile_parse(target, folders):
     assert ("vse.pseudo_captions" in modules) == (bool(folders) and target != "train-f8k")
     for module, options in commands:
         importlib.import_module(module).build_parser().parse_args(shlex.split(options))
+
+
+@pytest.mark.parametrize("crops", ["1", "10"])
+def test_vgg_is_extracted_as_published_and_read_by_the_published_presets(crops):
+    words = ["make", "--dry-run", "train-f8k", "F8K=data/flickr8k", "F8K_IMAGES=data/flickr8k/Images", "SEEDS=0"]
+    words += ["BACKBONE=vgg19", f"CROPS={crops}", "RANKER=kiros", "CAPTIONER=karpathy", "COCO="]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    text = done.stdout.replace("\\\n", " ").replace("$seed", "0")
+    parsed: dict[str, list[argparse.Namespace]] = {}
+    for module, options in re.findall(r"python -m ((?!pip|venv)[\w.]+)([^|;\n]*)", text):
+        arguments = importlib.import_module(module).build_parser().parse_args(shlex.split(options))
+        parsed.setdefault(module, []).append(arguments)
+    extracted = {(args.layers, args.preprocessing) for args in parsed["vislang.features.extract"]}
+    preprocessing = {"1": "center-crop-224-bgr-mean/v1", "10": "ten-crop-224-bgr-mean/v1"}[crops]
+    assert {("pooled,grid,fc7", None), ("fc7", preprocessing), ("pooled,grid", "320")} <= extracted
+    assert [args.set for args in parsed["vse.train"]] == [[f"layers=fc7@{preprocessing}"]]
+    assert ["layers=fc7"] in [args.set for args in parsed["captioner.train"]]
 
 
 @pytest.mark.slow

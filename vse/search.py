@@ -1,4 +1,13 @@
-"""Command: search a folder of images by a sentence or by another image. The folder is indexed once."""
+"""Command: search a folder of images by a sentence or by another image, or sentences by images.
+
+Examples:
+    python -m vse.search --images ~/Pictures --text "two dogs in the snow"
+    python -m vse.search --images photo.jpg --sentences f8k_train_caps.txt --top 5
+    python -m vse.search --images photo.jpg --sentences data/flickr8k --dataset flickr8k --top 5
+    python -m vse.search --images ~/Pictures --like car.jpg --minus blue --plus red --model runs/vse-f8k-kiros-bow-0
+
+A folder is indexed once. --minus and --plus search by an image less one word and plus another.
+"""
 
 import argparse
 import sys
@@ -15,6 +24,16 @@ def build_parser() -> argparse.ArgumentParser:
     query = parser.add_argument_group("query (one of them, or neither to index only)")
     query.add_argument("--text", help="a sentence")
     query.add_argument("--like", metavar="IMAGE", help="an image to find similar ones of")
+    query.add_argument(
+        "--sentences", type=Path, metavar="FILE|DIR",
+        help="find those that describe each image best: a file with one a line, or the folder of a data set, whose"
+        " training captions they are",
+    )  # fmt: skip
+    query.add_argument("--dataset", help="reader of the folder, such as flickr8k or karpathy")
+    arithmetic = parser.add_argument_group("with --like")
+    arithmetic.add_argument("--minus", metavar="WORD", help="what the images found should not show, such as blue")
+    arithmetic.add_argument("--plus", metavar="WORD", help="what they should show in its place, such as red")
+    arithmetic.add_argument("--rerank", action="store_true", help="order them by their similarity to their own mean")
     cli.add_model(parser, "ranker")
     cli.add_weights(parser)
     parser.add_argument("--top", type=int, default=5, metavar="K", help="number of results (default: %(default)s)")
@@ -33,19 +52,11 @@ def main(argv: list[str] | None = None) -> int:
 def search(args: argparse.Namespace) -> int:
     """Index, search, print."""
     from vislang.core.bundled_models import say_which
-    from vislang.core.errors import ConfigError
     from vislang.core.files import check_outputs
-    from vislang.features.reading_options import ReadingOptions
     from vislang.images.sources import find_images
-    from vse.api import encode_images, encode_sentences, load_model
-    from vse.nearest import nearest
+    from vse.api import encode_sentences, load_model
 
-    if args.text is not None and args.like is not None:
-        raise ConfigError("--text and --like were both given, expected one query; run the command twice")
-    if args.top < 1:
-        raise ConfigError(f"--top got {args.top}, expected 1 or more")
-    if args.html and args.text is None and args.like is None:
-        raise ConfigError("--html shows what a query finds, got no query; add --text or --like")
+    check_query(args)
     inputs, _ = find_images(args.images, strict=args.strict)  # before a model is loaded
     if args.like is not None:
         inputs += find_images([args.like])[0]
@@ -53,28 +64,130 @@ def search(args: argparse.Namespace) -> int:
     say_which("vse", args.model)
     model = load_model(args.model)
     if args.text is not None:
-        check_words(model, args.text)
+        check_words(model, args.text, "--text")
+    if args.minus is not None:
+        check_words(model, args.minus, "--minus")
+        check_words(model, args.plus, "--plus")
+    sentences = read_sentences(args.sentences, args.dataset) if args.sentences else []
     encoded = open_index(args, model)
-    query = None
-    if args.text is not None:
-        query = encode_sentences(model, args.text)
-    elif args.like is not None:
-        query = encode_images(model, args.like, options=ReadingOptions(weights=args.weights, strict=True)).vectors
-        if len(query) != 1:
-            raise ConfigError(f"--like got {len(query)} images, expected one; name a file")
-    found: list[dict[str, Any]] = []
-    if query is not None:
-        indices, scores = nearest(query, encoded.vectors, args.top)
-        for index, score in zip(indices[0], scores[0], strict=True):
-            found.append({"image": cli.shown_name(encoded.names[index]), "score": round(float(score), 4)})
-    show(args, encoded, found)
+    if sentences:
+        show_sentences(args, encoded, find_sentences(args, model, encoded, sentences))
+    else:
+        query = None
+        if args.text is not None:
+            query = encode_sentences(model, args.text)
+        elif args.like is not None:
+            query = image_query(args, model)
+        show(args, encoded, found_images(args, encoded, query))
     if encoded.skipped:
         return cli.SKIPPED_SOME
     return cli.DONE
 
 
-def check_words(model: Any, text: str) -> None:
-    """Name the words of a query that the ranker does not know, on stderr, and refuse a query of no others.
+def check_query(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        ConfigError: names them.
+    """
+    from vislang.core.errors import ConfigError
+
+    queries = [name for name in ("text", "like", "sentences") if getattr(args, name) is not None]
+    if len(queries) > 1:
+        names = " and ".join(f"--{name}" for name in queries)
+        raise ConfigError(f"{names} were both given, expected one query; run the command twice")
+    if args.top < 1:
+        raise ConfigError(f"--top got {args.top}, expected 1 or more")
+    if args.html and args.text is None and args.like is None:
+        raise ConfigError("--html shows the images that a query finds, got no query; add --text or --like")
+    if (args.minus is None) != (args.plus is None) or (args.minus is not None and args.like is None):
+        raise ConfigError("--minus and --plus go together with --like IMAGE: image - word + word")
+    if args.dataset and not args.sentences:
+        raise ConfigError("--dataset is for --sentences DIR; leave it out")
+    if args.rerank and args.minus is None:
+        raise ConfigError("--rerank is for --minus and --plus; leave it out")
+
+
+def read_sentences(path: Path, dataset: str | None = None) -> list[str]:
+    """Read sentences, each once: one a line of a file, or the training captions of a data set in a folder.
+
+    Raises:
+        DataError: the file or the data set cannot be read, or holds no sentence.
+    """
+    from datasets import registry
+    from datasets.records import captions_of
+    from vislang.core.errors import DataError
+
+    if dataset is not None:
+        captions, _ = captions_of(registry.read(dataset, path, split="train", require_images=False))
+        return list(dict.fromkeys(captions))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"--sentences {path} cannot be read ({error}); give a UTF-8 text file, or a folder with --dataset"
+        ) from error
+    sentences = list(dict.fromkeys(line.strip() for line in text.split("\n") if line.strip()))
+    if not sentences:
+        raise DataError(f"--sentences {path} holds no sentence, expected one a line")
+    return sentences
+
+
+def image_query(args: argparse.Namespace, model: Any) -> Any:
+    """Encode the image of `--like`, less `--minus` and plus `--plus`: float32 [1, D]."""
+    from vislang.core.errors import ConfigError
+    from vislang.features.reading_options import ReadingOptions
+    from vse.api import arithmetic_query, encode_images
+
+    query = encode_images(model, args.like, options=ReadingOptions(weights=args.weights, strict=True)).vectors
+    if len(query) != 1:
+        raise ConfigError(f"--like got {len(query)} images, expected one; name a file")
+    if args.minus is not None:
+        query = arithmetic_query(model, query[0], args.minus, args.plus)[None]
+    return query
+
+
+def found_images(args: argparse.Namespace, encoded: Any, query: Any) -> list[dict[str, Any]]:
+    """Return the nearest images to a query, float32 [1, D]; none for None."""
+    from vse.api import order_by_mean
+    from vse.nearest import nearest
+
+    if query is None:
+        return []
+    (indices,), (scores,) = nearest(query, encoded.vectors, args.top)
+    found = []
+    for index, score in zip(indices, scores, strict=True):
+        found.append({"image": cli.shown_name(encoded.names[index]), "score": round(float(score), 4)})
+    if args.rerank:
+        found = [found[rank] for rank in order_by_mean(encoded.vectors[indices])]
+    return found
+
+
+def find_sentences(args: argparse.Namespace, model: Any, encoded: Any, sentences: list[str]) -> list[dict[str, Any]]:
+    """Return the sentences that describe each image best."""
+    from vse.api import retrieve_captions
+
+    rows = []
+    for name, matches in zip(encoded.names, retrieve_captions(model, encoded, sentences, top=args.top), strict=True):
+        results = [{"sentence": match.name, "score": round(match.score, 4)} for match in matches]
+        rows.append({"image": cli.shown_name(name), "results": results})
+    return rows
+
+
+def show_sentences(args: argparse.Namespace, encoded: Any, rows: list[dict[str, Any]]) -> None:
+    """Print the sentences found for each image, and what was skipped."""
+    if args.json:
+        cli.print_json({"images": rows, "skipped": cli.skipped_rows(encoded.skipped)})
+        return
+    for one in encoded.skipped:
+        cli.print_skipped(one.reason)
+    for row in rows:
+        for found in row["results"]:
+            print(f"{found['score']:.3f}\t{cli.printable(row['image'])}\t{cli.printable(found['sentence'])}")
+
+
+def check_words(model: Any, text: str, option: str) -> None:
+    """Name the words of an option that the ranker does not know, on stderr, and refuse an option of no others.
 
     Raises:
         ConfigError: no word of the query is known.
@@ -84,7 +197,7 @@ def check_words(model: Any, text: str) -> None:
     known, unknown = model.known_words(text)
     if not known:
         raise ConfigError(
-            f"--text got {cli.printable(repr(text))}, expected words of which the ranker knows one; try others"
+            f"{option} got {cli.printable(repr(text))}, expected words of which the ranker knows one; try others"
         )
     if unknown:
         print(f"the ranker does not know: {cli.printable(', '.join(unknown))}", file=sys.stderr)
@@ -121,7 +234,7 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
     for row in found:
         print(f"{row['score']:.3f}\t{cli.printable(row['image'])}")
     if not found:
-        print(f"{len(encoded)} images are indexed; search them with --text or --like")
+        print(f"{len(encoded)} images are indexed; search them with --text, --like or --sentences")
 
 
 if __name__ == "__main__":

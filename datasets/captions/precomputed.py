@@ -48,7 +48,9 @@ def read_precomputed(
     return check_splits(records)
 
 
-def read_precomputed_features(folder: str | Path, name: str | None = None) -> tuple[list[str], np.ndarray]:
+def read_precomputed_features(
+    folder: str | Path, name: str | None = None, *, splits: tuple[str, ...] = PRECOMPUTED_SPLITS
+) -> tuple[list[str], np.ndarray]:
     """Read the features, one row per image; arguments are those of `read_precomputed`.
 
     Files that repeat the row of an image for each of its captions are reduced, after checking that the rows are equal.
@@ -62,7 +64,7 @@ def read_precomputed_features(folder: str | Path, name: str | None = None) -> tu
     folder, name = _resolve(Path(folder), name)
     ids: list[str] = []
     blocks = []
-    for split in PRECOMPUTED_SPLITS:
+    for split in splits:
         path = folder / f"{name}_{split}_caps.txt"
         rows = _open_rows(folder, name, split)
         num_captions = len(read_lines(path, _NEXT))

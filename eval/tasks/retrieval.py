@@ -17,10 +17,10 @@ from eval.results.ranks import SavedRanks, queries_fingerprint, ranks_path, save
 from eval.results.result import read_table
 from eval.tables.retrieval import RetrievalRun, retrieval_result
 from eval.tasks.output import report, write_page
-from eval.tasks.split import Split, read_split
+from eval.tasks.split import Split, names_released_model, read_released_split, read_split
 from vislang.core.cli import DONE, progress_is_shown
 from vislang.features.cache.reader import open_cache
-from vse.api import load_model
+from vse.api import encode_images, load_model
 
 KIND = "vse"
 
@@ -37,7 +37,7 @@ class Embeddings:
 
 def run(args: argparse.Namespace) -> int:
     """Rank with every model, and write results, tables and a page."""
-    data = read_split(args, KIND)
+    data = read_released_split(args) if names_released_model(args) else read_split(args, KIND)
     runs = []
     embeddings = {}
     for index, checkpoint in enumerate(args.models, start=1):
@@ -59,8 +59,11 @@ def embed_split(checkpoint: Path, data: Split) -> Embeddings:
     """Encode the images and captions of a split with one ranker."""
     started = time.perf_counter()
     model = load_model(checkpoint)
-    with open_cache(data.cache) as cache:
-        images = model.encode_cached(cache, data.image_ids)
+    if data.features is not None:
+        images = encode_images(model, data.features).vectors
+    else:
+        with open_cache(data.cache) as cache:
+            images = model.encode_cached(cache, data.image_ids)
     sentences, _ = data.captions
     captions = model.encode_sentences(sentences)
     info = model_info(checkpoint, model.description, model.fingerprint)

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from datasets.captions.flickr30k_entities import EntityNotes
+from datasets.captions.precomputed import PRECOMPUTED_SPLITS, read_precomputed, read_precomputed_features
 from datasets.records import ImageRecord, captions_of, data_fingerprint, of_split
 from datasets.registry import read, read_named_boxes, reader_options
 from eval.results.models import Run, require_kind
 from eval.results.result import Row
 from vislang.core.bundled_models import find_checkpoint
-from vislang.core.errors import CheckpointError
+from vislang.core.errors import CheckpointError, ConfigError, unknown_name
 from vislang.core.files import require_writable_folder
 from vislang.core.seeds import stream
 from vislang.training.checkpoints import read_settings
+
+RELEASED = "precomputed"  # the reader of the original ranker's files
+_RELEASED_NAMES = {"f8k": "flickr8k", "f30k": "flickr30k"}  # NAME of its files: the data set
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Split:
     cache: Path  # feature cache with its images
     records: tuple[ImageRecord, ...]  # its N images
     all_records: tuple[ImageRecord, ...]  # the images of all splits
+    features: Any = None  # float32 [N, F], where the data set's own files hold them and there is no cache
 
     @property
     def image_ids(self) -> list[str]:
@@ -88,6 +93,33 @@ def read_split(args: argparse.Namespace, kind: str) -> Split:
     if not options and dataset == trained_on.get("dataset"):
         options = trained_on.get("options", [])
     return open_split(args, dataset, folder, cache, options)
+
+
+def names_released_model(args: argparse.Namespace) -> bool:
+    """Return whether `args.models` are files of the original ranker, to be scored on the features that go with it."""
+    return all(path.is_file() for path in args.models) and not args.cache and args.dataset in (None, RELEASED)
+
+
+def read_released_split(args: argparse.Namespace) -> Split:
+    """Read the captions of a split in the format of the original ranker; its files of other splits may be missing.
+
+    Raises:
+        ConfigError: no folder, or an option that this reader lacks.
+        DataError: no such split, damaged files, or a folder that cannot be written.
+    """
+    if not args.data:
+        raise ConfigError("a released model says nothing of its data; pass --data DIR, which holds NAME_test_caps.txt")
+    options = reader_options(args.option)
+    name = options.pop("name", args.data.resolve().name)
+    if options:
+        raise ConfigError(f"--option got {', '.join(options)}, expected name=NAME, of the files NAME_test_caps.txt")
+    if args.split not in PRECOMPUTED_SPLITS:
+        raise unknown_name("split", args.split, PRECOMPUTED_SPLITS)
+    records = read_precomputed(args.data, name=name, splits=(args.split,))
+    _, features = read_precomputed_features(args.data, name, splits=(args.split,))
+    require_writable_folder(args.out)
+    dataset = args.dataset_name or _RELEASED_NAMES.get(name, name)
+    return Split(RELEASED, dataset, args.split, args.data, args.data, records, records, features)
 
 
 def open_split(args: argparse.Namespace, dataset: str, folder: Path, cache: Path, options: Sequence[str]) -> Split:

@@ -177,6 +177,25 @@ def test_one_step_of_the_relu_cell_worked_by_hand():
     np.testing.assert_array_equal(after, [[0.5, 0.75]])
 
 
+def test_the_relu_cell_with_a_bias_of_its_own():
+    cell = ReluCell(2, bias=True)
+    cell.build((None, 2))
+    cell.W.assign([[0.5, -1.0], [2.0, 0.25]])
+    cell.b.assign([0.75, -4.0])
+    after, (state,) = cell(np.array([[1.5, 3.0]], np.float32), [np.array([[2.0, -1.0]], np.float32)])
+    np.testing.assert_array_equal(after, [[1.25, 0.0]])  # 0.5 + 0.75; 0.75 - 4, cut to 0
+    np.testing.assert_array_equal(state, after)
+
+
+def test_matrices_start_uniform_within_a_tenth_and_biases_at_zero():
+    cell = ReluCell(50, bias=True)
+    cell.build((None, 50))
+    weights = np.asarray(cell.W)
+    assert 0.09 < weights.max() <= 0.1
+    assert -0.1 <= weights.min() < -0.09
+    assert not np.asarray(cell.b).any()
+
+
 @pytest.mark.parametrize(("output_tanh", "hidden"), [(True, 0.4548362), (False, 0.5790400)])
 def test_one_step_of_the_lstm_worked_by_hand(output_tanh, hidden):
     cell = LstmCell(1, output_tanh=output_tanh)

@@ -54,6 +54,11 @@ def test_a_hand_worked_chain():
     assert best_segments(unary, 0.3).tolist() == [0, 0, 0, 1]
 
 
+def test_of_equally_good_labellings_the_one_that_keeps_its_label():
+    assert best_segments(np.array([[1.0, 1.0], [0.0, 5.0]]), 0.0).tolist() == [1, 1]
+    assert best_segments(np.zeros((3, 2)), 0.0).tolist() == [0, 0, 0]
+
+
 def test_a_region_that_is_not_there_is_never_chosen():
     unary = np.random.default_rng(2).normal(size=(6, 3))
     unary[:, 1] = -np.inf

@@ -107,5 +107,7 @@ def test_other_mistakes_are_refused():
         retrieval_metrics([])
     with pytest.raises(EvalError, match="7 images cannot be cut into five equal folds"):
         five_folds(np.ones((7, 2)), np.ones((7, 2)), np.arange(7))
+    with pytest.raises(EvalError, match="0 images cannot be cut"):
+        five_folds(np.ones((0, 2)), np.ones((0, 2)), np.arange(0))
     with pytest.raises(EvalError, match="names 4 captions, expected 5"):
         five_folds(np.ones((5, 2)), np.ones((5, 2)), np.arange(4))

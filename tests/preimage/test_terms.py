@@ -139,6 +139,16 @@ def test_variation_is_its_definition_in_both_scalings(beta):
         assert ours == pytest.approx(slow_variation(x, beta, 1.0) / (2 * (SIGMA * 6 / 227) ** 2), rel=1e-3)
 
 
+@pytest.mark.parametrize("beta", [1.0, 1.5])
+def test_the_variation_of_nearly_flat_images_is_linear_in_the_squares(beta):
+    """Below 1e-5, with the slope there of (d^2)^(beta/2), which would grow without bound towards 0."""
+    x = np.zeros((1, 2, 2, 3), np.float32)
+    x[0, 0, 0, 0] = 1e-3
+    slope = beta / 2 * 1e-5 ** (beta / 2 - 1)
+    expected = slope * 2 * 1e-6 / (2 * (SIGMA * 2 / 227) ** 2)  # one cell with both differences, in the first channel
+    assert on_canvas(TotalVariation(beta, "cvpr15"), x)[0] == pytest.approx(expected, rel=1e-3)
+
+
 def test_norms_are_their_definitions_in_both_scalings():
     x = CANVAS[:, :, :6].astype(np.float64)
     expected = (np.linalg.norm(x, axis=-1) / B) ** 6
@@ -314,6 +324,22 @@ def test_matched_colours_have_the_mean_and_covariance_of_the_other_image(method)
     np.testing.assert_allclose(np.cov(moved.T), np.cov(source.reshape(-1, 3).T), atol=12)
     with pytest.raises(ConfigError, match="unknown method of matching colours"):
         colour.matched_colours(target, source, "magic")
+
+
+@pytest.mark.parametrize("method", colour.MATCHES)
+def test_colours_of_a_few_pixels_match_too(method):
+    random = np.random.default_rng(4)
+    target, source = 20 * random.normal(size=(2, 4, 3)) + 120, 15 * random.normal(size=(30, 30, 3)) + 140
+    moved = colour.matched_colours(target, source, method).reshape(-1, 3)
+    ours, theirs = (np.cov(one.reshape(-1, 3).T, bias=True) for one in (moved, source))
+    np.testing.assert_allclose(ours, theirs, atol=0.03 * np.abs(theirs).max())
+
+
+def test_colours_stay_within_their_range():
+    grey = np.array([250.0, 2.0])[:, None].repeat(3, axis=1)
+    content = np.array([[230.0, 20, 20], [20, 20, 230]])
+    found = colour.with_chroma(grey, content)
+    assert (found.min(), found.max()) == (0.0, 255.0)
 
 
 def test_luminance_alone_keeps_the_colours_of_the_content():

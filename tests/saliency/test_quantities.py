@@ -146,9 +146,12 @@ def test_blurring_is_a_gaussian_for_each_word_along_time_rows_and_columns():
     assert blurred(single)[0, 0, 3, 3] == pytest.approx(tap[4] ** 2, rel=1e-3)
 
 
-def test_the_chain_is_its_steps_in_their_order():
-    expected = blurred(normalised_over_sentence(normalised_over_time(SCORES)))
+def test_the_chain_from_losses_to_maps_worked_by_hand():
+    unblurred = np.array([[[[0.8, 0.2, 0.0]], [[1.0, 1.0, 0.0]]], [[[0.0, 0.8, 0.2]], [[0.0, 0.0, 1.0]]]])
+    expected = np.stack([ndimage.gaussian_filter(unblurred[:, word], sigma=(2, 1, 1)) for word in range(2)], axis=1)
     np.testing.assert_allclose(original_maps(-SCORES), expected, atol=1e-6)
+    other = normalised_over_sentence(blurred(normalised_over_time(SCORES)))
+    assert np.abs(other - expected).max() > 0.1
 
 
 def test_rendering_keeps_the_published_size_and_cells_of_36_pixels():

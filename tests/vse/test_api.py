@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from released_files import released_model
 
 import vse
 from vislang.core.errors import CheckpointError, ConfigError, DataError
@@ -202,15 +203,86 @@ def test_search_by_image_finds_itself_first(checkpoint, photos, tmp_path, capsys
     assert "data:image/jpeg;base64" in page.read_text()
 
 
+def test_search_finds_the_sentences_of_ones_own_photographs(model, checkpoint, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
+    captions = ["a red dog", "a blue cat", "a cat", "a dog", "a blue dog"]
+    (tmp_path / "f8k_train_caps.txt").write_text("\n".join([*captions, "a cat ", ""]) + "\n")
+    words = ("--images", photos, "--sentences", tmp_path / "f8k_train_caps.txt", "--top", 3)
+    code, out, _ = run_search(checkpoint, *words, "--json", capsys=capsys)
+    assert code == 3
+    answer = json.loads(out)
+    assert len(answer["images"]) == len(GOOD)
+    expected = vse.retrieve_captions(model, photos / "deep.png", captions, top=3).matches[0]
+    (row,) = [row for row in answer["images"] if row["image"].endswith("deep.png")]
+    assert [one["sentence"] for one in row["results"]] == [match.name for match in expected]
+    assert [one["score"] for one in row["results"]] == pytest.approx([match.score for match in expected], abs=1e-4)
+    code, out, err = run_search(checkpoint, *words, capsys=capsys)
+    assert len(out.splitlines()) == 3 * len(GOOD)
+    assert "letter.jpg" in err
+    (tmp_path / "f8k_train_caps.txt").write_text(" \n")
+    code, _, err = run_search(checkpoint, *words, capsys=capsys)
+    assert (code, "holds no sentence" in err) == (2, True)
+
+
+def test_search_finds_training_captions_of_a_data_set(checkpoint, photos, toy_data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
+    words = ("--images", photos / "deep.png", "--sentences", toy_data, "--dataset", "karpathy", "--top", 5, "--json")
+    code, out, _ = run_search(checkpoint, *words, capsys=capsys)
+    assert code == 0
+    (row,) = json.loads(out)["images"]
+    images = json.loads((toy_data / "dataset.json").read_text())["images"]
+    training = {one["raw"] for image in images if image["split"] == "train" for one in image["sentences"]}
+    found = [one["sentence"] for one in row["results"]]
+    assert len(set(found)) == 5
+    assert set(found) <= training
+
+
+@pytest.mark.parametrize("rerank", [False, True])
+def test_search_does_arithmetic_with_words(model, checkpoint, photos, tmp_path, capsys, monkeypatch, rerank):
+    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
+    words = [
+        "--images",
+        photos,
+        "--like",
+        photos / "deep.png",
+        "--minus",
+        "red",
+        "--plus",
+        "blue",
+        "--top",
+        3,
+        "--json",
+    ]
+    _, out, _ = run_search(checkpoint, *words, *["--rerank"] * rerank, capsys=capsys)
+    found = [one["image"].rsplit("/", 1)[1] for one in json.loads(out)["results"]]
+    start = vse.encode_images(model, photos / "deep.png").vectors[0]
+    red, blue = vse.encode_sentences(model, ["red", "blue"])
+    query = start - red + blue
+    images = vse.encode_images(model, photos)
+    order = np.argsort(-(images.vectors @ query), kind="stable")[:3]
+    if rerank:
+        near = images.vectors[order]
+        order = order[np.argsort(-(near @ near.mean(axis=0)), kind="stable")]
+    assert found == [images.names[index].rsplit("/", 1)[1] for index in order]
+
+
 def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
     for words, message in [
         (("--images", photos, "--text", "a", "--like", "b"), "both given"),
         (("--images", photos, "--text", "a", "--top", 0), "--top got 0"),
-        (("--images", photos, "--html", "page.html"), "--html shows what a query finds, got no query"),
+        (("--images", photos, "--html", "page.html"), "--html shows the images that a query finds, got no query"),
         (("--images", photos, "--text", "a", "--strict"), "strict"),
         (("--images", photos, "--text", ""), "--text got '', expected words of which the ranker knows one"),
         (("--images", photos, "--text", "zxqv ?!"), "--text got 'zxqv ?!', expected words"),
+        (("--images", photos, "--text", "a", "--sentences", "s.txt"), "--text and --sentences were both given"),
+        (("--images", photos, "--like", "b", "--minus", "red"), "--minus and --plus go together with --like"),
+        (("--images", photos, "--text", "b", "--minus", "red", "--plus", "blue"), "--minus and --plus go together"),
+        (("--images", photos, "--text", "a", "--dataset", "flickr8k"), "--dataset is for --sentences DIR"),
+        (("--images", photos, "--sentences", tmp_path), "give a UTF-8 text file, or a folder with --dataset"),
+        (("--images", photos, "--like", "b", "--rerank"), "--rerank is for --minus and --plus"),
+        (("--images", photos, "--sentences", tmp_path / "none.txt"), "none.txt cannot be read"),
+        (("--images", photos, "--sentences", "s.txt", "--html", "p.html"), "--html shows the images"),
         (("--images", photos / "alpha.png", "--like", photos / "[ap]*.png"), "2 images, expected one"),
         (("--images", tmp_path / "none", "--text", "a"), "no such file"),
         (("--images", tmp_path / "none.h5", "--text", "a"), "none.h5"),
@@ -260,22 +332,6 @@ def test_other_weights_than_in_training_are_refused(checkpoint, photos, tmp_path
     (folder / "config.json").write_text(text.replace(fingerprint, "0" * 64))
     with pytest.raises(DataError, match="expected 000000000000 as in training"):
         vse.encode_images(vse.load_model(folder), photos / "alpha.png")
-
-
-def released_model(path, *, encoder="gru", words=("dog", "cat", "red", "blue"), dim=6, word_dim=4):
-    """Write a model as the original code saves it: npz, dictionary and options, pickled as Python 2 did."""
-    random = np.random.default_rng(5)
-    dictionary = OrderedDict((word, number + 2) for number, word in enumerate(words))
-    dim = word_dim if encoder == "bow" else dim
-    shapes = {"Wemb": (len(words), word_dim), "ff_image_W": (5, dim), "ff_image_b": (dim,)}
-    if encoder == "gru":
-        shapes |= {"encoder_W": (word_dim, 2 * dim), "encoder_b": (2 * dim,), "encoder_U": (dim, 2 * dim)}
-        shapes |= {"encoder_Wx": (word_dim, dim), "encoder_bx": (dim,), "encoder_Ux": (dim, dim)}
-    arrays = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    np.savez(path, **arrays)
-    path.with_name(path.name + ".dictionary.pkl").write_bytes(pickle.dumps(dictionary, protocol=0))
-    path.with_name(path.name + ".pkl").write_bytes(pickle.dumps({"encoder": encoder, "margin": 0.2}, protocol=0))
-    return arrays
 
 
 @pytest.mark.parametrize("encoder", ["gru", "bow"])

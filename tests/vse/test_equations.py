@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vislang.training.losses import hardest_hinge, softmax_loss, summed_hinge
+from vislang.training.losses import hardest_hinge, l2_penalty, matrices, softmax_loss, summed_hinge
 from vse.kiros.adam import KirosAdam
 from vse.kiros.gru import OriginalGRUCell
 
@@ -87,6 +87,12 @@ def test_sentences_of_the_same_image_never_count():
     assert float(softmax_loss(scores, nothing)) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_weight_decay_is_the_sum_of_all_squares():
+    weights = [np.array([[1.0, -2.0], [3.0, 0.0]], np.float32), np.array([4.0], np.float32)]
+    assert float(l2_penalty(weights, 0.5)) == pytest.approx(0.5 * (1 + 4 + 9 + 16))
+    assert float(l2_penalty(matrices(weights), 1.0)) == pytest.approx(14.0)
+
+
 def gradient(function, point):
     import tensorflow as tf
 
@@ -159,6 +165,24 @@ def test_gru_starts_from_orthogonal_blocks():
     for block in (cell.U[:, :6], cell.U[:, 6:], cell.Ux):
         np.testing.assert_allclose(np.asarray(block).T @ np.asarray(block), np.eye(6), atol=1e-5)
     assert not np.allclose(cell.U[:, :6], cell.U[:, 6:])
+
+
+def test_kiros_adam_equals_its_equations():
+    """The corrections are of 0.1^t and 0.001^t, and epsilon is added to the root."""
+    variable = keras.Variable(np.array([1.0, -2.0, 0.5], np.float32))
+    optimizer = KirosAdam()
+    assert (float(optimizer.learning_rate), optimizer.epsilon) == (pytest.approx(2e-4), 1e-8)
+    optimizer = KirosAdam(learning_rate=0.01, epsilon=1e-3)
+    expected, mean, square = np.array([1.0, -2.0, 0.5]), np.zeros(3), np.zeros(3)
+    random = np.random.default_rng(0)
+    for t in range(1, 8):
+        gradient = random.normal(size=3) * [1.0, 0.01, 0.0]
+        optimizer.apply([gradient.astype(np.float32)], [variable])
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        correction = np.sqrt(1 - 0.001**t) / (1 - 0.1**t)
+        expected -= 0.01 * correction * mean / (np.sqrt(square) + 1e-3)
+        np.testing.assert_allclose(variable, expected, rtol=1e-5)
 
 
 @pytest.mark.slow

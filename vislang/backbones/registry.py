@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vislang.backbones.base import KerasBackbone, LoadedBackbone
+from vislang.backbones.ten_crops import TenCropBackbone
 from vislang.backbones.weights import (
     WEIGHTS_FOLDER,
     fill_randomly,
@@ -23,7 +24,7 @@ from vislang.backbones.weights import (
 )
 from vislang.core.errors import ConfigError, DataError, brief, unknown_name
 from vislang.core.quiet_backend import import_backend_quietly
-from vislang.images.preprocess import Preprocessing, find_preprocessing
+from vislang.images.preprocess import TEN_CROPS, Preprocessing, find_preprocessing
 
 __all__ = ["BACKBONES", "Backbone", "FeatureLayer", "LoadedBackbone", "default_preprocessing", "load_backbone"]
 
@@ -182,7 +183,11 @@ def load_backbone(name: str, *, weights: str | Path | None = None, preprocessing
         row = BACKBONES[name]
         used = find_preprocessing(full_preprocessing_name(name, preprocessing) or row.preprocessing)
         model, arrays = _load_row(name, row, weights, used.size)
-        return KerasBackbone(name, used, model, _present_layers(name, row, model, used.size), arrays)
+        keras_layers = _present_layers(name, row, model, used.size)
+        if used.size != row.size:
+            model, keras_layers = _without_dense_layers(row, model, keras_layers)
+        loaded = KerasBackbone(name, used, model, keras_layers, arrays)
+        return TenCropBackbone(loaded) if used.geometry == TEN_CROPS else loaded
     if weights is not None:
         raise ConfigError(f"weights go with a backbone of the table, got {name!r}; expected: {', '.join(BACKBONES)}")
     return _load_foreign(name, preprocessing)
@@ -281,6 +286,17 @@ def _present_layers(name: str, row: Backbone, model: Any, side: int) -> dict[str
             f" {inputs[0]} and a layer {row.layers['grid'].keras_layer}; give the right file as weights"
         )
     return present
+
+
+def _without_dense_layers(row: Backbone, model: Any, keras_layers: dict[str, str]) -> tuple[Any, dict[str, str]]:
+    """Cut a network that flattens its map, such as VGG, behind the map: only the rest takes images of other sizes."""
+    if not any(type(layer).__name__ == "Flatten" for layer in model.layers):
+        return model, keras_layers
+    import keras
+
+    grid = keras_layers["grid"]
+    kept = {name: layer for name, layer in keras_layers.items() if row.layers[name].keras_layer == grid}
+    return keras.Model(model.input, model.get_layer(grid).output), kept
 
 
 def _load_foreign(name: str, preprocessing: str | None) -> LoadedBackbone:

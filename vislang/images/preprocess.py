@@ -10,6 +10,8 @@ from vislang.images.decode import ImageSource, decode_image
 
 RGB = 1
 BGR = -1
+TEN_CROPS = "ten-crop"
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,9 @@ class Preprocessing:
     """
 
     name: str
-    geometry: str = "squash"  # "squash": ignore the aspect ratio; "center-crop": shorter side first, then the middle
+    # "squash": ignore the aspect ratio; "center-crop": shorter side first, then the middle; "ten-crop": also the four
+    # corners, and all five mirrored, whose features are averaged
+    geometry: str = "squash"
     size: int = 224  # side of the square result
     shorter_side: int = 224  # the shorter side before cropping; equals `size` when squashing
     step: int = RGB  # through the channels of an RGB image
@@ -50,9 +54,10 @@ def _every_size() -> dict[str, Preprocessing]:
         shorter_side = 256 if size == 227 else size * 8 // 7  # 224 of 256, the usual crop; AlexNet's 227 is also of 256
         for values, base in _VALUES.items():
             squash = f"squash-{size}-{values}/v1"
-            crop = f"center-crop-{size}-{values}/v1"
             found[squash] = replace(base, name=squash, size=size, shorter_side=size)
-            found[crop] = replace(base, name=crop, geometry="center-crop", size=size, shorter_side=shorter_side)
+            for geometry in ("center-crop", TEN_CROPS):
+                crop = f"{geometry}-{size}-{values}/v1"
+                found[crop] = replace(base, name=crop, geometry=geometry, size=size, shorter_side=shorter_side)
     return found
 
 
@@ -65,7 +70,7 @@ def find_preprocessing(name: str) -> Preprocessing:
 
 
 def prepare(source: ImageSource, preprocessing: Preprocessing | str, *, out: np.ndarray | None = None) -> np.ndarray:
-    """Turn one image into a backbone's input.
+    """Turn one image into a backbone's input; of "ten-crop", into the middle crop.
 
     Args:
         source: what `decode_image` takes.
@@ -81,8 +86,26 @@ def prepare(source: ImageSource, preprocessing: Preprocessing | str, *, out: np.
     preprocessing = find_preprocessing(preprocessing) if isinstance(preprocessing, str) else preprocessing
     # Twice the final size is left to the antialiasing filter, so a large JPEG may be decoded at a fraction.
     image = decode_image(source, shorter_side=2 * preprocessing.shorter_side)
+    box = None
+    if preprocessing.geometry != "squash":
+        box = _crop(image.size, preprocessing, 0.5, 0.5)
+    return _prepared(image, box, preprocessing, out)
+
+
+def prepare_ten_crops(image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
+    """Turn an RGB image into ten inputs, float32 [10, S, S, 3]: the corners and the middle, then all five mirrored."""
+    places = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.5, 0.5)]
+    crops = [_prepared(image, _crop(image.size, preprocessing, *place), preprocessing) for place in places]
+    five = np.stack(crops)
+    return np.concatenate([five, five[:, :, ::-1]])
+
+
+def _prepared(
+    image: Image.Image, box: Box | None, preprocessing: Preprocessing, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Resize a part of an image, None: all of it, and return its values as the network takes them."""
     side = (preprocessing.size, preprocessing.size)
-    squared = image.resize(side, Image.Resampling.BILINEAR, box=_box(image.size, preprocessing))
+    squared = image.resize(side, Image.Resampling.BILINEAR, box=box)
     pixels = np.asarray(squared)[:, :, :: preprocessing.step]  # uint8 [S, S, 3]
     values = np.divide(pixels, np.float32(preprocessing.divisor), out=out, dtype=np.float32)
     if any(preprocessing.mean):
@@ -95,11 +118,10 @@ def prepare(source: ImageSource, preprocessing: Preprocessing | str, *, out: np.
 def seen_part(size: tuple[int, int], preprocessing: Preprocessing | str) -> tuple[float, float, float, float]:
     """Return the part of an image of size (width, height) that a preprocessing keeps, in shares of its sides."""
     preprocessing = find_preprocessing(preprocessing) if isinstance(preprocessing, str) else preprocessing
-    box = _box(size, preprocessing)
-    if box is None:
+    if preprocessing.geometry != "center-crop":
         return 0.0, 0.0, 1.0, 1.0
     (width, height) = size
-    (left, top, right, bottom) = box
+    (left, top, right, bottom) = _crop(size, preprocessing, 0.5, 0.5)
     return left / width, top / height, right / width, bottom / height
 
 
@@ -110,12 +132,18 @@ def _channels(numbers: tuple[float, float, float]) -> np.ndarray:
     return np.array(numbers, np.float32)
 
 
-def _box(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[float, float, float, float] | None:
-    """Return the part of the image that is kept; resizing it alone limits the memory of a 1x100000 strip."""
-    if preprocessing.geometry == "squash":
-        return None
+def _crop(size: tuple[int, int], preprocessing: Preprocessing, across: float, down: float) -> Box:
+    """Return a square part of an image: left, top, right, bottom in its pixels.
+
+    Resizing the part alone limits the memory of a 1x100000 strip.
+
+    Args:
+        size: width and height of the image.
+        across: where the square lies, from 0 at the left edge to 1 at the right edge.
+        down: the same from top to bottom.
+    """
     width, height = size
     side = min(size) * preprocessing.size / preprocessing.shorter_side
-    left = (width - side) / 2
-    top = (height - side) / 2
+    left = (width - side) * across
+    top = (height - side) * down
     return left, top, left + side, top + side

@@ -10,6 +10,7 @@ from vislang.core.bundled_models import (
     BUNDLED,
     PRETRAINED,
     RESTORE,
+    bundled_checkpoints,
     cards,
     find_checkpoint,
     say_which,
@@ -98,6 +99,14 @@ def test_ones_own_checkpoint_goes_before_a_bundled_name(copy, tmp_path, monkeypa
     (own / "config.json").write_text("{}")
     assert find_checkpoint("vse", BUNDLED["vse"]).resolve() == own
     assert find_checkpoint("vse", "runs/mine").name == "mine"  # that it is not there, the loader says
+
+
+@pytest.mark.parametrize("name", bundled_checkpoints())
+def test_names_are_those_of_bundled_models_inside_a_checkout_too(name, monkeypatch):
+    """Packages lie there under the names "captioner" and "naturalness"."""
+    monkeypatch.chdir(PRETRAINED.parent.parent)
+    kind = json.loads((PRETRAINED / name / "config.json").read_text())["kind"]
+    assert find_checkpoint(kind, name) == PRETRAINED / name
 
 
 def test_commands_say_in_one_line_that_they_take_the_box(copy, capsys):

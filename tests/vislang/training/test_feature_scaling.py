@@ -38,6 +38,10 @@ def test_padding_is_not_part_of_the_mean_and_an_image_without_descriptors_is_zer
     np.testing.assert_array_equal(layer.mean(FEATURES, np.zeros((1, 2), bool)), np.zeros((1, 4)))
 
 
+def test_statistics_are_never_learned():
+    assert FeatureScaling("standardised", 4).trainable_weights == []
+
+
 def test_a_feature_that_never_varies_keeps_its_scale():
     layer = FeatureScaling("standardised", 4)
     layer.set_statistics(np.full((2, 4), 5.0), np.array([[0, 2, 4, 0.5], [1, 1, 1, 1]]))

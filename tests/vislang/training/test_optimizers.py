@@ -1,5 +1,7 @@
 """Schedules at hand-worked steps, clipping and weight decay."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -49,6 +51,19 @@ def test_gradients_are_clipped_by_norm_or_element():
 def test_weight_decay_shrinks_weights_by_its_share_times_the_rate():
     decayed = step_of(OptimizerConfig("adam", 0.1, weight_decay=0.5), [0.0], start=2.0)
     np.testing.assert_allclose(decayed, [2.0 - 2.0 * 0.1 * 0.5], rtol=1e-6)
+
+
+def test_settings_of_a_training_are_found_by_name_and_changed():
+    config = SimpleNamespace(optimizer="sgd", learning_rate=0.5, clip_norm=2.0, margin=0.2)
+    assert OptimizerConfig.of(config) == OptimizerConfig("sgd", 0.5, clip_norm=2.0)
+    changed = OptimizerConfig.of(config, schedule="step", drops=(3,), clip_norm=0.0)
+    assert changed == OptimizerConfig("sgd", 0.5, "step", drops=(3,))
+
+
+def test_rmsprop_adds_its_epsilon_inside_the_root():
+    moved = step_of(OptimizerConfig("rmsprop", 1.0), [1e-3, -1.0])
+    gradients = np.array([1e-3, -1.0])
+    np.testing.assert_allclose(moved, -gradients / np.sqrt(0.001 * gradients**2 + 1e-8), rtol=1e-4)
 
 
 def test_momentum_and_other_algorithms():

@@ -1,0 +1,82 @@
+"""Segments of sentences: the reward of the chain is in standard deviations of a sentence's products."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from captioner.alignment.segments import Segment, segment_sentences, stds_over_regions
+from vislang.core.errors import ConfigError
+
+# Two words and two regions: the words prefer different regions, the second by little. The standard deviation is 1.
+PRODUCTS = np.array([[[1.6, -0.9], [0.1, 1.1], [-1.3, -0.6]]])
+PRODUCTS = (PRODUCTS - PRODUCTS.mean()) / PRODUCTS.std()
+
+
+class Products:
+    """A model of given products."""
+
+    config = SimpleNamespace(beta=0.15)
+
+    def __init__(self, products):
+        self.given = np.asarray(products)
+
+    def encode_split(self, sentences):
+        return None, [[(word, word + 1) for word in range(len(sentence))] for sentence in sentences]
+
+    def products(self, images, encoded):
+        return self.given
+
+
+def segments(products, beta=None, priors=None, words=3):
+    count, _, regions = np.shape(products)
+    images = SimpleNamespace(priors=np.zeros((count, regions)) if priors is None else np.asarray(priors))
+    return segment_sentences(Products(products), images, [["word"] * words] * count, beta)
+
+
+def cut(products, beta=None, **options):
+    return [(segment.words, segment.region) for segment in segments(products, beta, **options)[0]]
+
+
+def test_the_reward_does_not_depend_on_the_scale_of_the_products():
+    # Leaving region 0 after the first word gains 0.95 in the second and 0.66 in the third, one reward less.
+    assert cut(PRODUCTS, 0.5) == [((0, 1), 0), ((1, 3), 1)]
+    assert cut(PRODUCTS, 1.7) == [((0, 3), 0)]
+    for scale in (1e-3, 1e3):
+        assert cut(scale * PRODUCTS, 0.5) == cut(PRODUCTS, 0.5)
+        assert cut(scale * PRODUCTS, 1.7) == cut(PRODUCTS, 1.7)
+
+
+def test_each_sentence_has_its_own_scale():
+    both = np.concatenate([PRODUCTS, 1e3 * PRODUCTS])
+    first, second = segments(both, 1.7)
+    assert [one.region for one in first] == [one.region for one in second] == [0]
+
+
+def test_without_a_reward_the_settings_of_the_model_decide():
+    assert cut(PRODUCTS) == cut(PRODUCTS, 0.15)
+    with pytest.raises(ConfigError, match="beta got -1, expected 0 or more"):
+        segments(PRODUCTS, -1)
+    with pytest.raises(ConfigError, match="beta got nan"):
+        segments(PRODUCTS, float("nan"))
+    assert cut(PRODUCTS, 0) == [((0, 1), 0), ((1, 3), 1)]
+
+
+def test_strength_is_in_standard_deviations():
+    (segment,) = segments(7 * PRODUCTS, 1.7)[0]
+    assert segment == Segment((0, 3), 0, pytest.approx(PRODUCTS[0, :, 0].mean()))
+
+
+def test_padding_words_and_regions_count_nowhere():
+    padded = np.concatenate([PRODUCTS, np.full((1, 3, 2), -np.inf)], axis=2)
+    padded = np.concatenate([padded, np.full((1, 2, 4), 1e3)], axis=1)
+    assert segments(padded, 1.7) == segments(PRODUCTS, 1.7)
+    assert segments(PRODUCTS, words=0) == [[]]
+
+
+def test_priors_are_in_standard_deviations_of_a_words_products():
+    product = np.array([[[2.0, 0.0]]])  # standard deviation 1 over the regions
+    assert cut(product, 0, priors=[[0.0, 1.9]], words=1) == [((0, 1), 0)]
+    assert cut(product, 0, priors=[[0.0, 2.1]], words=1) == [((0, 1), 1)]
+    assert cut(100 * product, 0, priors=[[0.0, 2.1]], words=1) == [((0, 1), 1)]
+    np.testing.assert_allclose(stds_over_regions(np.array([[3.0, -1.0, -np.inf], [5.0, -np.inf, -np.inf]])), [2, 0])
