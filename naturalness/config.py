@@ -89,8 +89,8 @@ class NaturalnessConfig:
     map_side: int = setting(
         0,
         at_least=0,
-        help="pixels: fixation maps are computed on the image scaled to the area of a square of this side, anomaly maps"
-        " of larger images as well; 0: at its own size",
+        help="pixels: fixation maps are computed on the image scaled to the area of a square of this side; 0: at its"
+        " own size",
     )
     power: float = setting(1.0, above=0, help="exponent of a cell's error in the map")
     # The original draws an error between two cells, cropped from the top left.

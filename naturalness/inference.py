@@ -107,8 +107,7 @@ class TrainedNaturalness(TrainedModel):
             image: uint8 [H, W, 3], RGB.
         """
         require_size(image)
-        side = max(MIN_SIDE, self.cnn.loaded.preprocessing.size)
-        maps = self.cnn.maps(scaled_by(image, min(1.0, side / min(image.shape[:2]))))
+        maps = self.cnn.maps(scaled_by(image, self._training_scale(image.shape)))
         errors = []
         for index in range(len(self.config.experts)):
             errors.append(np.mean([one.mean() for one in self.cell_errors(index, maps)]))
@@ -141,13 +140,17 @@ class TrainedNaturalness(TrainedModel):
         scaled = scaled_by(image, self._map_scale(image.shape, kind))
         return map_of_size(self._map(scaled, kind), image.shape[1::-1])
 
+    def _training_scale(self, shape: tuple[int, ...]) -> float:
+        """Return the factor that shrinks the shorter side of an image of a shape to the CNN's input, at most 1."""
+        return min(1.0, max(MIN_SIDE, self.cnn.loaded.preprocessing.size) / min(shape[:2]))
+
     def _map_scale(self, shape: tuple[int, ...], kind: str) -> float:
         """Return the factor by which an image of a shape is resized before its map is computed."""
+        if kind == "anomaly":
+            return self._training_scale(shape)
         if not self.config.map_side:
             return 1.0
         factor = self.config.map_side / float(shape[0] * shape[1]) ** 0.5
-        if kind == "anomaly":
-            factor = min(1.0, factor)  # its settings were chosen on images of the size of training
         return max(factor, MIN_SIDE / min(shape[:2]))
 
     def _map(self, image: np.ndarray, kind: str) -> np.ndarray:

@@ -92,9 +92,9 @@ def test_a_map_is_computed_at_a_size_that_fits_and_has_that_of_the_image(bundled
     side = bundled.config.map_side
     assert bundled._map_scale((192, 256, 3), "fixation") == pytest.approx(side / (192 * 256) ** 0.5)
     assert bundled._map_scale((192, 256, 3), "anomaly") == 1
-    for kind in ("fixation", "anomaly"):
-        assert bundled._map_scale((1080, 1920, 3), kind) == pytest.approx(side / (1080 * 1920) ** 0.5)
-    assert bundled._map_scale((100, 12000, 3), "anomaly") == pytest.approx(0.96)  # not below the least size
+    assert bundled._map_scale((1080, 1920, 3), "fixation") == pytest.approx(side / (1080 * 1920) ** 0.5)
+    assert bundled._map_scale((1080, 1920, 3), "anomaly") == pytest.approx(224 / 1080)  # the size of training
+    assert bundled._map_scale((100, 12000, 3), "fixation") == pytest.approx(0.96)  # not below the least size
     assert unnaturalness_map(bundled, np.zeros((120, 160, 3), np.uint8)).shape == (120, 160)
     with pytest.raises(ConfigError, match="the image has 60 x 200 pixels"):
         unnaturalness_map(bundled, np.zeros((200, 60, 3), np.uint8))
