@@ -3,7 +3,6 @@
 Examples:
     python -m vse.search --images ~/Pictures --text "two dogs in the snow"
     python -m vse.search --images photo.jpg --sentences f8k_train_caps.txt --top 5
-    python -m vse.search --images photo.jpg --sentences data/flickr8k --dataset flickr8k --top 5
     python -m vse.search --images ~/Pictures --like car.jpg --minus blue --plus red --model runs/vse-f8k-kiros-bow-0
 
 A folder is indexed once. --minus and --plus search by an image less one word and plus another.
@@ -25,11 +24,8 @@ def build_parser() -> argparse.ArgumentParser:
     query.add_argument("--text", help="a sentence")
     query.add_argument("--like", metavar="IMAGE", help="an image to find similar ones of")
     query.add_argument(
-        "--sentences", type=Path, metavar="FILE|DIR",
-        help="find those that describe each image best: a file with one a line, or the folder of a data set, whose"
-        " training captions they are",
-    )  # fmt: skip
-    query.add_argument("--dataset", help="reader of the folder, such as flickr8k or karpathy")
+        "--sentences", type=Path, metavar="FILE", help="sentences, one a line: find those that describe each image best"
+    )
     arithmetic = parser.add_argument_group("with --like")
     arithmetic.add_argument("--minus", metavar="WORD", help="what the images found should not show, such as blue")
     arithmetic.add_argument("--plus", metavar="WORD", help="what they should show in its place, such as red")
@@ -68,7 +64,7 @@ def search(args: argparse.Namespace) -> int:
     if args.minus is not None:
         check_words(model, args.minus, "--minus")
         check_words(model, args.plus, "--plus")
-    sentences = read_sentences(args.sentences, args.dataset) if args.sentences else []
+    sentences = read_sentences(args.sentences) if args.sentences else []
     encoded = open_index(args, model)
     if sentences:
         show_sentences(args, encoded, find_sentences(args, model, encoded, sentences))
@@ -102,31 +98,22 @@ def check_query(args: argparse.Namespace) -> None:
         raise ConfigError("--html shows the images that a query finds, got no query; add --text or --like")
     if (args.minus is None) != (args.plus is None) or (args.minus is not None and args.like is None):
         raise ConfigError("--minus and --plus go together with --like IMAGE: image - word + word")
-    if args.dataset and not args.sentences:
-        raise ConfigError("--dataset is for --sentences DIR; leave it out")
     if args.rerank and args.minus is None:
         raise ConfigError("--rerank is for --minus and --plus; leave it out")
 
 
-def read_sentences(path: Path, dataset: str | None = None) -> list[str]:
-    """Read sentences, each once: one a line of a file, or the training captions of a data set in a folder.
+def read_sentences(path: Path) -> list[str]:
+    """Read sentences, one a line, each once.
 
     Raises:
-        DataError: the file or the data set cannot be read, or holds no sentence.
+        DataError: the file cannot be read, or holds no sentence.
     """
-    from datasets import registry
-    from datasets.records import captions_of
     from vislang.core.errors import DataError
 
-    if dataset is not None:
-        captions, _ = captions_of(registry.read(dataset, path, split="train", require_images=False))
-        return list(dict.fromkeys(captions))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"--sentences {path} cannot be read ({error}); give a UTF-8 text file, or a folder with --dataset"
-        ) from error
+        raise DataError(f"--sentences {path} cannot be read ({error}); give a UTF-8 text file") from error
     sentences = list(dict.fromkeys(line.strip() for line in text.split("\n") if line.strip()))
     if not sentences:
         raise DataError(f"--sentences {path} holds no sentence, expected one a line")

@@ -224,19 +224,6 @@ def test_search_finds_the_sentences_of_ones_own_photographs(model, checkpoint, p
     assert (code, "holds no sentence" in err) == (2, True)
 
 
-def test_search_finds_training_captions_of_a_data_set(checkpoint, photos, toy_data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
-    words = ("--images", photos / "deep.png", "--sentences", toy_data, "--dataset", "karpathy", "--top", 5, "--json")
-    code, out, _ = run_search(checkpoint, *words, capsys=capsys)
-    assert code == 0
-    (row,) = json.loads(out)["images"]
-    images = json.loads((toy_data / "dataset.json").read_text())["images"]
-    training = {one["raw"] for image in images if image["split"] == "train" for one in image["sentences"]}
-    found = [one["sentence"] for one in row["results"]]
-    assert len(set(found)) == 5
-    assert set(found) <= training
-
-
 @pytest.mark.parametrize("rerank", [False, True])
 def test_search_does_arithmetic_with_words(model, checkpoint, photos, tmp_path, capsys, monkeypatch, rerank):
     monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
@@ -278,8 +265,6 @@ def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
         (("--images", photos, "--text", "a", "--sentences", "s.txt"), "--text and --sentences were both given"),
         (("--images", photos, "--like", "b", "--minus", "red"), "--minus and --plus go together with --like"),
         (("--images", photos, "--text", "b", "--minus", "red", "--plus", "blue"), "--minus and --plus go together"),
-        (("--images", photos, "--text", "a", "--dataset", "flickr8k"), "--dataset is for --sentences DIR"),
-        (("--images", photos, "--sentences", tmp_path), "give a UTF-8 text file, or a folder with --dataset"),
         (("--images", photos, "--like", "b", "--rerank"), "--rerank is for --minus and --plus"),
         (("--images", photos, "--sentences", tmp_path / "none.txt"), "none.txt cannot be read"),
         (("--images", photos, "--sentences", "s.txt", "--html", "p.html"), "--html shows the images"),
