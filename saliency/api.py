@@ -110,6 +110,6 @@ def explain_video(
 @functools.cache
 def bundled_ranker() -> "TrainedRanker":
     """Return the bundled ranker, loaded once."""
-    import vse
+    from vse.api import load_model as load_ranker
 
-    return vse.load_model()
+    return load_ranker()

@@ -106,14 +106,14 @@ def check_options(args: argparse.Namespace) -> None:
 
 def loaded_models(args: argparse.Namespace) -> tuple[Any, Any]:
     """Load the captioner, and the ranker or None, and say which the captioner is if none was named."""
-    import vse
     from saliency.api import load_model
     from vislang.core.bundled_models import say_which
+    from vse.api import load_model as load_ranker
 
     say_which("captioner", args.model)
     ranker = None
     if args.method == "activation":
-        ranker = vse.load_model(args.ranker)
+        ranker = load_ranker(args.ranker)
     return load_model(args.model), ranker
 
 

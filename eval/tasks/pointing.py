@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-import vse
 from captioner.alignment.noun_phrases import DETERMINERS, JOINS
 from captioner.api import load_model
 from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
@@ -27,6 +26,7 @@ from vislang.features.cache.reader import open_cache
 from vislang.images.decode import decode_image
 from vislang.text.tokenizer import tokenize, tokenize_split
 from vislang.text.vocabulary import UNKNOWN
+from vse.api import load_model as load_ranker
 
 if TYPE_CHECKING:
     from captioner.inference import TrainedCaptioner
@@ -70,7 +70,7 @@ def point_split(
     """
     started = time.perf_counter()
     captioner = load_model(checkpoint)
-    ranker = vse.load_model(ranker_folder)
+    ranker = load_ranker(ranker_folder)
     from saliency.grid_features import cached_cells
     from saliency.word_maps import Places
 
@@ -197,7 +197,7 @@ def _write_examples(args: argparse.Namespace, data: Split) -> None:
     if not chosen:
         return
     captioner = load_model(args.models[0])
-    ranker = vse.load_model(args.ranker)
+    ranker = load_ranker(args.ranker)
     shown = []
     with open_cache(data.cache) as cache:
         all_cells = cached_cells(captioner, cache, [record.image_id for record, _ in chosen])
