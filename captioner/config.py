@@ -258,6 +258,7 @@ CONFIGS = {
         scorer_dim=256,
         epochs=8,
         ensemble_size=1,
+        length_power=0.85,
         scorer_weight=4.0,
         **_NO_CONSENSUS,
     ),
