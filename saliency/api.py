@@ -61,6 +61,7 @@ def explain_image(
     places = None
     if method == "activation":
         ranker = ranker or bundled_ranker()
+        require_kind(ranker, "vse")
         (of_ranker,) = ranker.encode_cells([decoded], options)
         places = Places(ranker, of_ranker)
         seen = seen_of(ranker, ranker.cell_layer, decoded.size)
@@ -104,6 +105,7 @@ def explain_video(
     require_kind(model, "captioner")
     if method == "activation":
         ranker = ranker or bundled_ranker()
+        require_kind(ranker, "vse")
     return explain_clip(model, video, sentence, fps=fps, method=method, ranker=ranker, options=options)
 
 

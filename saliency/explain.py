@@ -113,7 +113,7 @@ def loaded_models(args: argparse.Namespace) -> tuple[Any, Any]:
     say_which("captioner", args.model)
     ranker = None
     if args.method == "activation":
-        ranker = load_ranker(args.ranker)
+        ranker = load_ranker(args.ranker, weights=args.weights)
     return load_model(args.model), ranker
 
 
@@ -281,6 +281,10 @@ def print_words(source: Path, found: Any) -> None:
     is_video = len(found.maps) > 1
     print("  word              x %  y %" + ("      at" if is_video else "") + "  evidence")
     for index, word in enumerate(found.words):
+        if not found.maps[:, index].any():
+            moment = "        –" if is_video else ""
+            print(f"  {cli.printable(word):16}{'–':>5}{'–':>5}{moment}  {found.evidence[index]:+.1f}  (no place)")
+            continue
         frame = int(found.maps[:, index].max(axis=(1, 2)).argmax())
         x, y = peak(found.maps[frame, index])
         x_percent = 100 * (left + x * (right - left))

@@ -180,13 +180,20 @@ def _curve(explanation: Explanation, word: int) -> str:
     return f'<svg viewBox="0 0 100 20" preserveAspectRatio="none">{drawn}</svg>'
 
 
+def clearest_word(explanation: Explanation) -> int:
+    """Return the index of the word to show at first: that of the strongest map, or of other methods of most evidence."""
+    if explanation.method == "activation":
+        return int(explanation.maps.sum(axis=(0, 2, 3)).argmax())
+    return int(explanation.evidence.argmax())
+
+
 def _word(explanation: Explanation, index: int, when: str = "", curve: str = "") -> str:
     """Return the button of a word, with its evidence, and of a video when it is strongest and its curve, HTML."""
     kind = ""
     if explanation.unknown[index]:
         kind = ' class="unknown" title="the model does not know this word"'
     state = "false"
-    if index == explanation.evidence.argmax():
+    if index == clearest_word(explanation):
         state = "true"
     evidence = f"{explanation.evidence[index]:+.1f}".replace("-", "\N{MINUS SIGN}")
     word = escape(explanation.words[index])

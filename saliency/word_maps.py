@@ -38,7 +38,8 @@ class Explanation:
 
     Attributes:
         words: T words, as the captioner reads them.
-        unknown: whether the captioner does not know the word; its map is that of the unknown word.
+        unknown: whether the model that maps the word does not know it. Of "activation" it then has no map, of the other
+            methods that of the unknown word.
         written: whether the captioner wrote the sentence; if not, it was given.
         method: "activation", of a ranker; or, of the captioner, "gradient", or "ramanishka" with the cells, steps and
             constants of the published code.
@@ -137,7 +138,9 @@ def explain_cells(
     """
     whole = cells.reshape(-1, cells.shape[-1])
     ranker = None
-    if places is not None:
+    if method == "activation":
+        if places is None:
+            raise ConfigError("method 'activation' got no places, expected the ranker and its cells")
         ranker = places.ranker
         cells = places.cells
     return explain_frames(model, [cells[None]], whole, sentence, method=method, ranker=ranker, seen=seen, seconds=[0.0])
@@ -178,11 +181,17 @@ def explain_frames(
         word_ids = np.array(model.vocabulary.encode(words), np.int32)
     else:
         words, word_ids = read_sentence(model, sentence)
+    unknown = (word_ids == UNKNOWN).tolist()
+    texts: list[str] = []
+    if method == "activation":
+        unknown = [not ranker.known_words(word)[0] for word in words]
+        texts = texts_of_words(words)
+        texts = ["" if is_unknown else text for text, is_unknown in zip(texts, unknown, strict=True)]
     losses: list[np.ndarray] = []
     of_frames: list[np.ndarray] = []
     for cells in batches:
         if method == "activation":
-            of_cells = activation_losses(ranker, cells, texts_of_words(words))
+            of_cells = activation_losses(ranker, cells, texts)
             of_some = of_cells.min(axis=(2, 3))
         else:
             of_cells, of_some = cell_losses(model, cells, word_ids, method=method, written_from=written_from)
@@ -190,7 +199,7 @@ def explain_frames(
         of_frames.append(of_some)
     return Explanation(
         words=tuple(words),
-        unknown=tuple((word_ids == UNKNOWN).tolist()),
+        unknown=tuple(unknown),
         written=sentence is None,
         method=method,
         losses=np.concatenate(losses),

@@ -202,7 +202,7 @@ def test_options_that_do_not_exist_are_refused(models, folder):
         captioner.describe_regions(models["regions"], folder / "drawn.png", max_regions=0)
     with pytest.raises(ConfigError, match="unknown kind of map 'odd'; expected one of: fixation, anomaly"):
         naturalness.unnaturalness_map(models["naturalness"], folder / "drawn.png", kind="odd")
-    with pytest.raises(ConfigError, match="unknown method 'tilt'; expected one of: gradient, ramanishka"):
+    with pytest.raises(ConfigError, match="unknown method 'tilt'; expected one of: activation, gradient, ramanishka"):
         saliency.explain_image(models["captioner"], folder / "drawn.png", "a dog", method="tilt")
     with pytest.raises(TypeError, match=r"explain_image\(\) got an unexpected keyword argument 'foo'"):
         saliency.explain_image(models["captioner"], folder / "drawn.png", "a dog", foo=1)

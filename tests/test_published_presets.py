@@ -174,7 +174,7 @@ ALIGNMENT = {
 }
 # train_vlm.py and compute_saliency_map.py of Kato and Harada 2015.
 KATO = {
-    "experts": [{"layer": "conv5_4", "context": "scan", "space": "components", "errors": "square"}],
+    "experts": [{"layer": "conv5_4", "context": "scan", "space": "components", "errors": "square", "gamma": 0.0}],
     "fixation_expert": -1,
     "information_layer": "",
     "mirror_padding": 0,
@@ -188,6 +188,7 @@ KATO = {
     "drop_every": 5_000,
     "save_every": 1_000,
     "power": 0.5,
+    "map_side": 0,
     "places": "half_cell",
 }
 # deep-goggle, the code of Mahendran and Vedaldi, CVPR 2015.
@@ -296,7 +297,7 @@ OURS = {
     ("aligner", "clip_value"): (500.0, "clipped at 500, not 5"),
     ("aligner", "batching"): ("bucketed", "batches of similar lengths"),
     ("kato", "experts"): (
-        [{"layer": "conv_pw_11_bn", "context": "scan", "space": "components", "errors": "square"}],
+        [{"layer": "conv_pw_11_bn", "context": "scan", "space": "components", "errors": "square", "gamma": 0.0}],
         "`conv_pw_11_bn`",
     ),
     ("kato", "updates"): (800, "800 updates"),

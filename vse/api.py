@@ -272,29 +272,13 @@ def regularities(
 
     encoded = _encoded(model, images, options)
     (start,) = encode_images(model, [one_image(image)], options=options).vectors
+    from vse.arithmetic import arithmetic_query, order_by_mean
+
     query = arithmetic_query(model, start, negative, positive)
     (found,) = _matches(query[None], encoded.vectors, encoded.names, top)
     if rerank:
         found = [found[rank] for rank in order_by_mean(encoded.vectors[[match.index for match in found]])]
     return found
-
-
-def arithmetic_query(model: "TrainedRanker", image: np.ndarray, negative: str, positive: str) -> np.ndarray:
-    """Compute image - negative + positive, float32 [D] of length 1.
-
-    Args:
-        image: float32 [D], an encoded image.
-        negative: the word to subtract.
-        positive: the word to add.
-    """
-    subtracted, added = encode_sentences(model, [negative, positive])
-    query = image - subtracted + added
-    return query / max(float(np.linalg.norm(query)), 1e-12)
-
-
-def order_by_mean(vectors: np.ndarray) -> np.ndarray:
-    """Return the order of vectors float32 [K, D] by their similarity to their mean, the most similar first: int [K]."""
-    return np.argsort(-(vectors @ vectors.mean(axis=0)), kind="stable")
 
 
 def _several(sentences: str | Sequence[str]) -> list[str]:

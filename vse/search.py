@@ -124,7 +124,8 @@ def image_query(args: argparse.Namespace, model: Any) -> Any:
     """Encode the image of `--like`, less `--minus` and plus `--plus`: float32 [1, D]."""
     from vislang.core.errors import ConfigError
     from vislang.features.reading_options import ReadingOptions
-    from vse.api import arithmetic_query, encode_images
+    from vse.api import encode_images
+    from vse.arithmetic import arithmetic_query
 
     query = encode_images(model, args.like, options=ReadingOptions(weights=args.weights, strict=True)).vectors
     if len(query) != 1:
@@ -136,7 +137,7 @@ def image_query(args: argparse.Namespace, model: Any) -> Any:
 
 def found_images(args: argparse.Namespace, encoded: Any, query: Any) -> list[dict[str, Any]]:
     """Return the nearest images to a query, float32 [1, D]; none for None."""
-    from vse.api import order_by_mean
+    from vse.arithmetic import order_by_mean
     from vse.nearest import nearest
 
     if query is None:

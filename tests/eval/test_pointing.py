@@ -82,11 +82,19 @@ def test_the_centre_map_points_at_the_middle():
     assert centre_map(101, 101)[50, 75] == pytest.approx(np.exp(-0.5), rel=0.05)  # a deviation to the right
 
 
+def pointed(number: int, pointing: float, correctness: float) -> PointedPhrase:
+    return PointedPhrase(
+        number // 4, "people", pointing, correctness, concentration=1.0, central=0.0, off_centre=False
+    )  # fmt: skip
+
+
 def test_averages_and_intervals_are_shared_with_grounding():
-    ours = [PointedPhrase(number // 4, "people", float(number % 4 > 0), 0.5) for number in range(400)]
-    other = [PointedPhrase(number // 4, "people", float(number % 4 > 1), 0.25) for number in range(400)]
+    ours = [pointed(number, float(number % 4 > 0), 0.5) for number in range(400)]
+    other = [pointed(number, float(number % 4 > 1), 0.25) for number in range(400)]
     metrics = phrase_metrics(ours, MEASURES)
-    assert metrics["all"] == {"count": 400, "pointing": 75.0, "correctness": 50.0}
+    assert metrics["all"] == {
+        "count": 400, "pointing": 75.0, "correctness": 50.0, "concentration": 100.0, "central": 0.0,
+    }  # fmt: skip
     low, high = difference_interval(ours, other)
     assert low == high == pytest.approx(25.0)  # every picture is alike
 
@@ -106,3 +114,19 @@ def test_the_area_under_roc_is_the_chance_of_a_right_order():
     assert word_auc([1.0], [0.0]) == 1.0
     with pytest.raises(EvalError, match="expected some of both"):
         word_auc([], [1.0])
+
+
+def test_concentration_central_maxima_and_phrases_off_centre():
+    scores = np.zeros((10, 10))
+    scores[2, 7] = 3.0  # x .75, y .25
+    scores[5, 5] = 1.0
+    found = score_pointing(0, "x", scores, boxes((0.7, 0.2, 0.8, 0.3)))
+    assert found.pointing == 1.0
+    assert found.correctness == pytest.approx(0.75)
+    assert found.concentration == pytest.approx(75.0)  # three quarters of the map in a hundredth of the image
+    assert found.central == 0.0
+    assert found.off_centre
+    whole = score_pointing(0, "x", centre_map(10, 10), boxes((0.1, 0.1, 0.9, 0.9), (0, 0, 0.1, 0.1)))
+    assert whole.central == 1.0
+    assert not whole.off_centre
+    assert not score_pointing(0, "x", scores, boxes((0.5, 0.5, 0.6, 0.6))).off_centre  # edges included

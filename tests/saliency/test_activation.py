@@ -86,7 +86,7 @@ def test_function_words_have_no_map():
 
 def test_maps_are_faint_below_the_usual_score_and_never_above_one():
     losses = np.zeros((2, 3, 14, 14), np.float32)
-    losses[0, 0, 4:9, 4:9] = -2.0
+    losses[0, 0, 4:9, 4:9] = -2.8
     losses[1, 1, 4:9, 4:9] = -50.0
     losses[0, 1, 4:9, 4:9] = -25.0
     losses[:, 2] = 7.0  # spoken against everywhere
@@ -94,6 +94,6 @@ def test_maps_are_faint_below_the_usual_score_and_never_above_one():
     assert maps.dtype == np.float32
     np.testing.assert_allclose(maps[1, 1].max(), 1.0)
     np.testing.assert_allclose(maps[0, 1].max(), 0.25)  # half of the highest of all frames, squared
-    assert 0.1 < maps[0, 0].max() < 0.17  # 2 of 5, squared, less the smoothing
+    assert 0.1 < maps[0, 0].max() < 0.17  # 2.8 of 7, squared, less the smoothing
     assert not maps[:, 2].any()
     assert np.unravel_index(maps[1, 1].argmax(), (14, 14)) == (6, 6)

@@ -24,8 +24,8 @@ def frames(monkeypatch):
         return [Image.new("RGB", (8, 6), (number, 0, 0)) for number in numbers]
 
     monkeypatch.setattr(video, "encoded_cells", encoded_cells)
-    monkeypatch.setattr(video, "seen_of", lambda model, size: (0.0, 0.0, 1.0, 1.0))
-    monkeypatch.setattr(video, "spread_frames", lambda path, count: colours(range(0, 40, 2)))
+    monkeypatch.setattr(video, "seen_of", lambda model, layer, size: (0.0, 0.0, 1.0, 1.0))
+    monkeypatch.setattr(video, "spread_frames", lambda path: colours(range(0, 40, 2)))
 
     def sampled_frames(path, fps):
         for index, image in enumerate(colours(range(20))):
@@ -41,9 +41,14 @@ def frames(monkeypatch):
     monkeypatch.setattr(video, "explain_frames", explain_frames)
 
 
+def frame_means(images, options):
+    return np.stack([CELLS[image.getpixel((0, 0))[0]].mean(axis=(0, 1)) for image in images])
+
+
 def explained(method: str) -> dict:
     options = ReadingOptions(progress=False)
-    return video.explain_clip(None, "clip.mp4", "a dog", fps=5, method=method, options=options)
+    model = SimpleNamespace(config=SimpleNamespace(layers=("grid",)), clip_descriptors=frame_means)
+    return video.explain_clip(model, "clip.mp4", "a dog", fps=5, method=method, ranker=None, options=options)
 
 
 @pytest.mark.usefixtures("frames")
