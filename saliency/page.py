@@ -181,7 +181,7 @@ def _curve(explanation: Explanation, word: int) -> str:
 
 
 def clearest_word(explanation: Explanation) -> int:
-    """Return the index of the word to show at first: that of the strongest map, or of other methods of most evidence."""
+    """Return the index of the word to show at first: of the strongest map or, of other methods, of most evidence."""
     if explanation.method == "activation":
         return int(explanation.maps.sum(axis=(0, 2, 3)).argmax())
     return int(explanation.evidence.argmax())

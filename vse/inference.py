@@ -13,6 +13,7 @@ from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import join_layers
 from vislang.features.model_inputs import encode_layers
 from vislang.features.reading_options import ReadingOptions
+from vislang.images.noise import pink_noise
 from vislang.images.sources import Skipped
 from vislang.text.tokenizer import TOKENIZERS
 from vislang.text.vocabulary import UNKNOWN, Vocabulary
@@ -22,7 +23,8 @@ from vse.config import VseConfig
 from vse.model import Ranker
 
 _IMAGES = 256  # encoded in one forward pass
-_GREY = np.full((64, 64, 3), 128, np.uint8)
+_BLANK_SIDE = 448  # pixels
+_NOISE_IMAGES = 4
 _TINY = 1e-12
 _CELL_PREPROCESSING = "448"  # 14x14 cells of most CNNs
 
@@ -134,10 +136,15 @@ class TrainedRanker(TrainedModel):
             yield from np.asarray(batch.features[self.cell_layer], np.float32)
 
     @functools.cached_property
-    def grey_cells(self) -> np.ndarray:
-        """The cells of a uniform grey image, float32 [R, C, F]; they differ, because the CNN pads its edges with 0."""
-        (cells,) = self.encode_cells([_GREY])
-        return cells
+    def blank_cells(self) -> np.ndarray:
+        """The cells of images without content, float32 [R, C, F]: the mean of a grey one and of noise.
+
+        They differ by their place, because the CNN pads its edges with 0.
+        """
+        grey = np.full((_BLANK_SIDE, _BLANK_SIDE, 3), 128, np.uint8)
+        noise = [pink_noise(seed, _BLANK_SIDE) for seed in range(_NOISE_IMAGES)]
+        cells = np.stack(list(self.encode_cells([grey, *noise])))
+        return (cells[0] + cells[1:].mean(axis=0)) / 2
 
     def word_weights(self, sentences: Sequence[str], width: int) -> np.ndarray:
         """Compute the weights of features in the score of an image with each of M sentences, float32 [M, width].

@@ -1,7 +1,8 @@
 """Maps of words from a ranker: what each cell of a larger image adds to the image's score with the word.
 
-A uniform grey picture has nothing to point at, but its cells differ too, because the CNN pads its edges with zeros.
-Cells are therefore compared with those of a grey picture at the same place.
+An image without content has nothing to point at, but its cells differ too, because the CNN pads its edges with zeros.
+Cells are therefore compared with those of grey and of noise at the same place, and scores as low as those of blank
+images count as 0.
 
 Letters: F frames, T words, R x C cells, D features.
 
@@ -20,6 +21,7 @@ _BLUR = 0.05  # standard deviation in shares of the sides; chosen on dev
 # A map is at full strength where its highest score reaches this. On dev the median is 5.1 for words of people's
 # captions, and 2.9 for other words.
 _CLEAR = 7.0
+_BLANK = 2.5  # about the highest score of a grey, black or white image with common words
 
 
 def texts_of_words(words: Sequence[str]) -> list[str]:
@@ -38,7 +40,7 @@ def texts_of_words(words: Sequence[str]) -> list[str]:
 
 
 def activation_losses(ranker: Any, cells: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-    """Compute minus the score of each cell with each text, less that of a grey picture, float32 [F, T, R, C].
+    """Compute minus the score of each cell with each text, less that of blank images, float32 [F, T, R, C].
 
     Args:
         ranker: from `vse.load_model`.
@@ -47,19 +49,19 @@ def activation_losses(ranker: Any, cells: np.ndarray, texts: Sequence[str]) -> n
     """
     weights = ranker.word_weights(texts, cells.shape[-1])
     weights[[not text for text in texts]] = 0.0
-    away = np.asarray(cells, np.float32) - ranker.grey_cells
+    away = np.asarray(cells, np.float32) - ranker.blank_cells
     return -np.einsum("frcd,td->ftrc", away, weights, optimize=True)
 
 
 def activation_maps(losses: np.ndarray) -> np.ndarray:
     """Return maps, float32 [F, T, R, C], 0 to 1, from losses of that shape.
 
-    Scores are smoothed, divided by the highest of all frames or by _CLEAR, whichever is higher, cut off at 0 and
-    squared. So a word without a clear place has a faint map.
+    Scores are smoothed, scaled so that _BLANK becomes 0, and the highest of all frames or _CLEAR, whichever is higher,
+    becomes 1, cut off at 0 and squared. So a word without a clear place has a faint map.
     """
     rows, columns = losses.shape[2:]
     scores = ndimage.gaussian_filter(
         -np.asarray(losses, np.float32), (0, 0, _BLUR * rows, _BLUR * columns), mode="nearest"
     )
     highest = np.maximum(scores.max(axis=(0, 2, 3), keepdims=True), _CLEAR)
-    return np.square(np.maximum(scores / highest, 0.0))
+    return np.square(np.maximum((scores - _BLANK) / (highest - _BLANK), 0.0))
