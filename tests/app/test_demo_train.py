@@ -18,7 +18,7 @@ def test_the_training_demo_runs_and_names_its_pages(tmp_path, capsys, monkeypatc
         assert "data:image/jpeg;base64" in (tmp_path / "demo" / name).read_text()
     page = (tmp_path / "demo" / "words.html").read_text()
     assert str(tmp_path / "demo" / "words.html") in out
-    assert page.count('class="map"') >= 3
+    assert page.count('class="layer map"') >= 3
     (result,) = (tmp_path / "demo" / "results").glob("pointing-*.json")
     assert '"roc_auc"' in result.read_text()
     assert (tmp_path / "demo" / "results" / "pointing-scenes-test.html").read_text().count("<article") == 12

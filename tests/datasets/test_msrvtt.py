@@ -113,7 +113,7 @@ def test_a_captioner_is_trained_on_frames_and_explains_clips(clips, capsys):
     assert train.main(words) == 0
     model = load_model(out)
     found = saliency.explain_video(model, clips / "videos" / "video2.mp4", "a blue clip", fps=5)
-    assert found.maps.shape == (6, 3, 8, 8)
+    assert found.maps.shape == (6, 3, 14, 14)
     assert not any(found.unknown)
 
 

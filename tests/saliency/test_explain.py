@@ -47,14 +47,14 @@ def clip(tmp_path):
 @pytest.mark.slow
 def test_a_picture_is_explained_word_by_word(tiny_captioner, photo):
     model = load_model(tiny_captioner)
-    found = saliency.explain_image(model, photo, "A red dog, a zebra")
+    found = saliency.explain_image(model, photo, "A red dog, a zebra", method="gradient")
     assert found.words == ("a", "red", "dog", "a", "zebra")
     assert found.unknown == (False, False, False, False, True)
     assert found.maps.shape == (1, 5, 8, 8)
     assert found.maps.min() >= 0.0
     np.testing.assert_allclose(found.maps.max(axis=(0, 2, 3)), 1.0)
     assert found.seen == (0.0, 0.0, 1.0, 1.0)
-    again = saliency.explain_image(model, np.asarray(Image.open(photo)), "a red dog a zebra")
+    again = saliency.explain_image(model, np.asarray(Image.open(photo)), "a red dog a zebra", method="gradient")
     np.testing.assert_array_equal(found.losses, again.losses)
 
 
@@ -81,14 +81,18 @@ def test_without_a_sentence_the_models_own_caption_is_explained(tiny_captioner, 
 @pytest.mark.slow
 def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
     model = load_model(tiny_captioner)
-    found = saliency.explain_video(model, clip, "a red dog", fps=5, options=ReadingOptions(progress=True))
+    options = ReadingOptions(progress=True)
+    found = saliency.explain_video(model, clip, "a red dog", fps=5, method="gradient", options=options)
     assert found.maps.shape == (11, 3, 8, 8)
     assert found.in_time.shape == (11, 3)
     np.testing.assert_allclose(found.seconds, np.arange(11) / 5, atol=1e-3)
     assert "11frame" in capsys.readouterr().err.replace(" ", "")
-    single = saliency.explain_image(model, next(iter(read_frames(clip))).image, "a red dog")
+    single = saliency.explain_image(model, next(iter(read_frames(clip))).image, "a red dog", method="gradient")
     np.testing.assert_allclose(found.losses[0], single.losses[0], atol=2e-3)  # kept in half precision
     np.testing.assert_allclose(found.whole[0], single.whole[0], atol=1e-5)
+    by_ranker = saliency.explain_video(model, clip, "a red dog", fps=5)
+    assert by_ranker.maps.shape == (11, 3, 14, 14)
+    assert by_ranker.in_time.shape == (11, 3)
     original = saliency.explain_video(model, clip, "a red dog", fps=5, method="ramanishka")
     assert original.maps.shape == (11, 3, 8, 8)
     with pytest.raises(ConfigError, match="fps got 0, expected frames per second"):
@@ -98,7 +102,7 @@ def test_a_video_is_explained_in_space_and_time(tiny_captioner, clip, capsys):
 @pytest.mark.slow
 def test_the_command_draws_prints_and_writes_maps_and_a_page(tiny_captioner, photo, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder, words = photo.parent, ["--model", str(tiny_captioner), "--images", str(photo)]
+    folder, words = photo.parent, ["--model", str(tiny_captioner), "--method", "gradient", "--images", str(photo)]
     more = ["--html", str(folder / "p.html"), "--npy", str(folder / "p.npy"), "--sentence", "a red <zebra> dog"]
     assert explain.main([*words, *more]) == 0
     said = capsys.readouterr()
