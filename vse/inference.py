@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from vislang.backbones.feature_name import FeatureName
+from vislang.core.errors import ConfigError
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import join_layers
 from vislang.features.model_inputs import encode_layers
@@ -112,8 +113,16 @@ class TrainedRanker(TrainedModel):
         """The layer of the cells that `word_weights` weighs.
 
         It is the first layer where that is a grid, else the grid of larger images by the CNN of the first layer.
+
+        Raises:
+            ConfigError: the score of an image is no sum over cells that have weights on a common scale.
         """
         first = FeatureName.parse(self.config.layers[0])
+        if first.layer not in ("pooled", "grid") or self.config.image_scaling != "standardised":
+            raise ConfigError(
+                f"this ranker reads {self.config.layers[0]} with image_scaling {self.config.image_scaling}, expected"
+                " pooled or grid features, standardised, for maps of words; take the bundled ranker or the preset best"
+            )
         if first.layer == "grid":
             return self.config.layers[0]
         return str(FeatureName("grid", preprocessing=_CELL_PREPROCESSING, backbone=first.backbone))
@@ -151,7 +160,8 @@ class TrainedRanker(TrainedModel):
 
         The embedding of an image is a linear map of the mean of its cells until it is scaled to length 1. So the
         weights give each cell's part in the score, up to a constant and a factor: class activation mapping, with
-        sentences for classes. They are of length 1 where features have a standard deviation of 1.
+        sentences for classes. What attention adds to the mean (`image_pooling`) has no part in them. They are of
+        length 1 where features have a standard deviation of 1.
 
         Args:
             width: of the features of the first layer.

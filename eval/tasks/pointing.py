@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Explain every sentence of a split with every model, and write results, a table and a page."""
     data = read_split(args, KIND)
     notes = data.named_boxes(args.entities)
+    image_paths(data)  # refuses images without files before the long work
     baselines = point_baselines(data, notes)
     runs = [point_split(checkpoint, data, notes, args.ranker) for checkpoint in args.models]
     results = []

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from clips import write_clip
 from PIL import Image
 
 import captioner
@@ -181,16 +182,9 @@ def test_what_is_not_there_is_listed_and_the_rest_is_done(run, album, tmp_path):
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     """A folder of a photograph and three videos, of which one is whole, one damaged and one empty."""
-    av = pytest.importorskip("av")
     folder = tmp_path_factory.mktemp("clips")
     Image.new("RGB", (60, 40), "teal").save(folder / "z.png")
-    with av.open(str(folder / "a.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 66, 48, "yuv420p"
-        for number in range(11):
-            frame = Image.new("RGB", (66, 48), (20 * number, 100, 50))
-            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
-        container.mux(stream.encode())
+    write_clip(folder / "a.mp4")
     (folder / "damaged.mp4").write_bytes((folder / "a.mp4").read_bytes()[:200])
     (folder / "empty.mp4").write_bytes(b"")
     return folder

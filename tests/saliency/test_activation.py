@@ -1,10 +1,13 @@
 """Maps of words from a ranker's activations."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import saliency
 from saliency.methods.activation import activation_losses, activation_maps, texts_of_words
+from vislang.core.errors import ConfigError
 from vislang.images.noise import pink_noise
 from vislang.text.vocabulary import Vocabulary
 from vse.config import VseConfig
@@ -117,3 +120,11 @@ def test_maps_are_faint_below_the_usual_score_and_never_above_one():
     assert 0.17 < maps[0, 0].max() < 0.2  # (4.5 - 2.5) / (7 - 2.5), squared
     assert not maps[:, 2].any()
     assert np.unravel_index(maps[1, 1].argmax(), (14, 14)) == (6, 6)
+
+
+@pytest.mark.parametrize("settings", [{"layers": ("fc7",)}, {"layers": ("pooled",), "image_scaling": "none"}])
+def test_rankers_whose_scores_are_no_sums_over_cells_are_refused(settings):
+    config = VseConfig(**settings)
+    model = TrainedRanker(SimpleNamespace(config=config), WORDS, {"backbone": {"name": "toy", "weights": {}}})
+    with pytest.raises(ConfigError, match="for maps of words; take the bundled ranker"):
+        _ = model.cell_layer

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import write_clip
 from PIL import Image
 
 import saliency
@@ -21,7 +22,7 @@ from vislang.core.errors import ConfigError
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.video import read_frames
 
-av = pytest.importorskip("av")
+pytest.importorskip("av")
 
 
 @pytest.fixture
@@ -34,13 +35,7 @@ def photo(tmp_path):
 @pytest.fixture
 def clip(tmp_path):
     path = tmp_path / "clip.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 66, 48, "yuv420p"
-        for number in range(11):
-            frame = Image.new("RGB", (66, 48), (20 * number, 100, 50))
-            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
-        container.mux(stream.encode())
+    write_clip(path)
     return path
 
 
