@@ -75,8 +75,8 @@ for (const card of document.querySelectorAll(".explained")) {
 
 NOTE = (
     "Point at a word or a region, or tap it, to see its place. The number under a word is its evidence:"
-    " log p(word | image) minus log p(word | average image); below 0, the image speaks against the word. The model does"
-    " not know words in italics."
+    " log p(word | image) minus log p(word | average image), and how high the ranker scores it; below 0, the image"
+    " speaks against the word. The model does not know words in italics."
 )
 _SIDE = 1400  # pixels of the longer side of the images on a page
 _PAGE_STYLE = """

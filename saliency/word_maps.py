@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from saliency.methods.activation import activation_losses, activation_maps, texts_of_words
+from saliency.methods.activation import activation_evidence, activation_losses, activation_maps, texts_of_words
 from saliency.methods.gradient import gradient_losses
 from saliency.methods.ramanishka import original_maps
 from saliency.methods.single_descriptor import divergences, query_losses
@@ -48,8 +48,9 @@ class Explanation:
             alone, KL(p_t || q_(t,i)) of a written sentence and -log q_(t,i)(w_t) of a given one.
         whole: float [F, T], the loss of each frame: of "activation" the lowest of its cells; else that of the frame as
             a whole, encoded as the mean of its cells.
-        evidence: float32 [T], the log-likelihood ratio log p(word | image) - log p(word | average image), both given
-            the words before it.
+        evidence: float32 [T], the captioner's log-likelihood ratio log p(word | image) - log p(word | average image),
+            both given the words before it; of "activation" with what the ranker adds, see
+            `saliency.methods.activation.activation_evidence`.
         seen: the part of the image that the grid covers, in shares of its sides: left, top, right, bottom.
         seconds: float [F], when each frame is shown.
     """
@@ -197,14 +198,18 @@ def explain_frames(
             of_cells, of_some = cell_losses(model, cells, word_ids, method=method, written_from=written_from)
         losses.append(of_cells.astype(dtype))
         of_frames.append(of_some)
+    losses_of_all = np.concatenate(losses)
+    by_image = evidence(model, whole, word_ids)
+    if method == "activation":
+        by_image += activation_evidence(losses_of_all, texts)
     return Explanation(
         words=tuple(words),
         unknown=tuple(unknown),
         written=sentence is None,
         method=method,
-        losses=np.concatenate(losses),
+        losses=losses_of_all,
         whole=np.concatenate(of_frames),
-        evidence=evidence(model, whole, word_ids),
+        evidence=by_image,
         seen=seen,
         seconds=np.array(seconds),
     )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from captioner.alignment.noun_phrases import DETERMINERS, JOINS
 from captioner.api import load_model
 from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
 from eval.metrics.pointing_game import PointedPhrase, centre_map, random_pointing, score_pointing
@@ -24,6 +23,7 @@ from vislang.core.errors import DataError
 from vislang.draw.heatmap import enlarge
 from vislang.features.cache.reader import open_cache
 from vislang.images.decode import decode_image
+from vislang.text.function_words import FUNCTION_WORDS
 from vislang.text.tokenizer import tokenize, tokenize_split
 from vislang.text.vocabulary import UNKNOWN
 from vse.api import load_model as load_ranker
@@ -42,7 +42,6 @@ METHODS = {  # name: method of the captioner, and how the maps of a phrase's wor
     "original": ("ramanishka", "mean"),
     "original, max of words": ("ramanishka", "max"),
 }
-_FUNCTION_WORDS = JOINS | DETERMINERS | {"and"}
 
 Outcomes = dict[str, list[PointedPhrase]]  # by method
 
@@ -84,11 +83,12 @@ def point_split(
         all_cells = cached_cells(captioner, cache, ids)
         all_places = ranker.encode_cells(image_paths(data))
         for row, (cells, of_ranker) in enumerate(zip(all_cells, all_places, strict=True)):
-            for phrase, maps in phrase_maps(captioner, cells, notes[ids[row]], Places(ranker, of_ranker)):
+            places = Places(ranker, of_ranker)
+            for phrase, maps in phrase_maps(captioner, cells, notes[ids[row]], places):
                 for name, scores in maps.items():
                     outcomes[name].append(score_pointing(row, phrase.kind, scores, phrase.boxes))
-            present.extend(word_evidence(captioner, cells, data, row, present=True))
-            absent.extend(word_evidence(captioner, cells, data, row, present=False))
+            present.extend(word_evidence(captioner, cells, places, data, row, present=True))
+            absent.extend(word_evidence(captioner, cells, places, data, row, present=False))
             bar.update()
     seconds = time.perf_counter() - started
     return PointingRun(model=info, seconds=seconds, methods=outcomes, present=present, absent=absent)
@@ -164,14 +164,14 @@ def resized_bottom_up_maps(path: Path) -> dict[str, np.ndarray]:
 
 
 def word_evidence(
-    captioner: "TrainedCaptioner", cells: np.ndarray, data: Split, row: int, *, present: bool
+    captioner: "TrainedCaptioner", cells: np.ndarray, places: "Places", data: Split, row: int, *, present: bool
 ) -> list[float]:
-    """Return the evidence scores of present or of absent words, given the cells, float32 [R, C, F], of an image.
+    """Return the evidence of present or of absent words by captioner and ranker, given their cells of an image.
 
     Present words are those of the image's first caption; absent ones those of the next image's first caption that no
     caption of this image holds. Function words and words that the captioner does not know are left out.
     """
-    from saliency.word_maps import evidence, read_sentence
+    from saliency.word_maps import explain_cells
 
     own: set[str] = set()
     for caption in data.records[row].captions:
@@ -179,11 +179,11 @@ def word_evidence(
     source = data.records[row]
     if not present:
         source = data.records[(row + 1) % len(data.records)]
-    words, indices = read_sentence(captioner, source.captions[0])
-    scores = evidence(captioner, cells.reshape(-1, cells.shape[-1]), indices)
+    explained = explain_cells(captioner, cells, source.captions[0], method="activation", places=places)
+    indices = captioner.vocabulary.encode(explained.words)
     found = []
-    for word, index, score in zip(words, indices, scores, strict=True):
-        if index != UNKNOWN and word not in _FUNCTION_WORDS and (word in own) == present:
+    for word, index, score in zip(explained.words, indices, explained.evidence, strict=True):
+        if index != UNKNOWN and word not in FUNCTION_WORDS and (word in own) == present:
             found.append(float(score))
     return found
 

@@ -22,6 +22,10 @@ _BLUR = 0.05  # standard deviation in shares of the sides; chosen on dev
 # captions, and 2.9 for other words.
 _CLEAR = 7.0
 _BLANK = 2.5  # about the highest score of a grey, black or white image with common words
+# The evidence of a word grows by this share of its highest score above the neutral one; chosen on dev, where the areas
+# under the ROC curve are .796 for the captioner alone, .745 for the ranker alone and .838 for both.
+_EVIDENCE_SHARE = 0.3
+_NEUTRAL = 3.5
 
 
 def texts_of_words(words: Sequence[str]) -> list[str]:
@@ -65,3 +69,13 @@ def activation_maps(losses: np.ndarray) -> np.ndarray:
     )
     highest = np.maximum(scores.max(axis=(0, 2, 3), keepdims=True), _CLEAR)
     return np.square(np.maximum((scores - _BLANK) / (highest - _BLANK), 0.0))
+
+
+def activation_evidence(losses: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    """Return what the ranker adds to the evidence of each word, float32 [T], from losses float [F, T, R, C].
+
+    It is above 0 where the highest score of any cell is above that of most words that are not in an image, and 0 for an
+    empty text.
+    """
+    highest = -losses.min(axis=(0, 2, 3)).astype(np.float32)
+    return np.where([text != "" for text in texts], _EVIDENCE_SHARE * (highest - _NEUTRAL), 0.0).astype(np.float32)

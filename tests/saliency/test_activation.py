@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import saliency
-from saliency.methods.activation import activation_losses, activation_maps, texts_of_words
+from saliency.methods.activation import activation_evidence, activation_losses, activation_maps, texts_of_words
 from vislang.core.errors import ConfigError
 from vislang.images.noise import pink_noise
 from vislang.text.vocabulary import Vocabulary
@@ -128,3 +128,10 @@ def test_rankers_whose_scores_are_no_sums_over_cells_are_refused(settings):
     model = TrainedRanker(SimpleNamespace(config=config), WORDS, {"backbone": {"name": "toy", "weights": {}}})
     with pytest.raises(ConfigError, match="for maps of words; take the bundled ranker"):
         _ = model.cell_layer
+
+
+def test_evidence_grows_with_the_best_cell_of_any_frame():
+    losses = np.full((2, 3, 2, 2), 1.0)
+    losses[1, 0, 0, 1] = -6.5
+    losses[:, 2] = -6.5
+    np.testing.assert_allclose(activation_evidence(losses, ["dog", "cat", ""]), [0.9, -1.35, 0.0], atol=1e-6)

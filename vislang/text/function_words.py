@@ -1,9 +1,15 @@
-"""English words that name nothing: articles, prepositions, conjunctions, auxiliary verbs and numbers."""
+"""English words that name nothing: articles, pronouns, prepositions, conjunctions, auxiliary verbs and numbers."""
 
+_WORDS = (
+    "a an the this that these those some any no all both each every another other several many few more"
+    " one two three four five six"
+    " i you he she it we they him them me us his her hers its their my your our who which what where when"
+    " himself herself itself themselves"
+    " of in on at to with without by for from into onto over under above below near behind beside besides beyond"
+    " before after during until against along alongside across among amongst towards toward within inside outside"
+    " past through around about between up down out off away together front top next"
+    " and or but nor not so than then there here while as if because just very too also"
+    " is are was were am be been being has have had having do does did can could will would may might"
+)
 # A caption may repeat these; of other words, every repetition counts.
-FUNCTION_WORDS = (
-    "a", "an", "the", "this", "that", "these", "those", "some", "another", "other", "each", "one", "two", "three",
-    "of", "in", "on", "at", "to", "with", "by", "for", "from", "into", "onto", "over", "under", "near", "behind",
-    "through", "around", "between", "up", "down", "out", "off", "front", "top", "next", "and", "or", "while", "as",
-    "is", "are", "be", "being", "it", "its", "his", "her", "their",
-)  # fmt: skip
+FUNCTION_WORDS = frozenset(_WORDS.split())
