@@ -117,6 +117,7 @@ def _extract(args: argparse.Namespace) -> int:
         "preprocessing": backbone.preprocessing.name,
         "weights": backbone.fingerprint,
         "added": [key.layer for key in written.keys],
+        "changed": written.changed,
         "images": len(open_cache(cache).ids),
         "computed": written.computed,
         "seconds": round(time.monotonic() - started, 2),
@@ -124,8 +125,10 @@ def _extract(args: argparse.Namespace) -> int:
     }
     if args.json:
         print(json.dumps(summary))
-    elif not written.keys:
+    elif not written.keys and not written.changed:
         print(f"nothing to do: {cache} holds these features of {summary['images']} images")
+    elif not written.keys:
+        print(f"{cache}: all layers of {len(written.changed)} changed images in {summary['seconds']:.1f} s")
     else:
         print(
             f"{cache}: {', '.join(summary['added'])} of {args.backbone} for {summary['images']} images"
