@@ -278,7 +278,7 @@ def test_rows_of_changing_shape_and_no_numbers_are_refused(tmp_path):
         writer.append(["a"], {KEY: np.ones((1, 2))}, done=1)
         with pytest.raises(DataError, match=r"layer pooled of backbone net gives rows of \(3,\) after rows of \(2,\)"):
             writer.append(["b"], {KEY: np.ones((1, 3))}, done=2)
-        with pytest.raises(DataError, match="features net/pooled hold NaN"):
+        with pytest.raises(DataError, match="features net/pooled of b hold NaN"):
             writer.append(["b"], {KEY: np.full((1, 2), np.nan)}, done=2)
 
 

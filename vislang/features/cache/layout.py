@@ -212,9 +212,12 @@ def _old_keys(file: CacheFile) -> dict[str, str]:
             command, stdin=file.descriptor, capture_output=True, timeout=OLD_KEYS_SECONDS, check=True
         )
         return json.loads(done.stdout)
-    except (subprocess.SubprocessError, ValueError) as error:
+    except subprocess.TimeoutExpired as error:
+        reason = f"the keys of its layers took more than {OLD_KEYS_SECONDS} s"
+        raise DataError(f"{file.path}: damaged feature cache ({reason}); make it again") from error
+    except (subprocess.CalledProcessError, ValueError) as error:
         reason = "the keys of its layers cannot be read"
-        raise DataError(f"{file.path}: damaged feature cache ({reason}: {brief(error)}); make it again") from error
+        raise DataError(f"{file.path}: damaged feature cache ({reason}); make it again") from error
 
 
 def _require_stored(file: CacheFile, dataset: h5py.Dataset) -> int:
