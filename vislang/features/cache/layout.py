@@ -66,16 +66,17 @@ def read_layout(file: CacheFile) -> tuple[tuple[str, ...], dict[str, StoredLayer
     """
     with _opened(file) as root:
         ids = _read_ids(file, root)
+        is_old = RECORDS not in root and CHECKSUM not in root[IDS].attrs
         rows = _by_place(file, root, without=(IDS, RECORDS))
-        records = _by_place(file, root[RECORDS]) if RECORDS in root else None
+        records = {} if is_old else _by_place(file, root[RECORDS])
         places = {place: _place_of_rows(file, dataset, len(ids)) for place, dataset in rows.items()}
-        keys = _read_keys(file, rows, is_old=records is None)
-        layers = {}
-        for place, (shape, offset) in places.items():
-            records_offset = None
-            if records is not None:
-                records_offset = _place_of_records(file, records.get(place), place, len(ids))
-            layers[place] = StoredLayer(place, keys[place], shape, offset, records_offset)
+        keys = _read_keys(file, rows, is_old=is_old)
+        if not is_old and records.keys() != rows.keys():
+            raise DataError(f"{file.path}: its layers and those with checksums are not the same; make the cache again")
+        records_at = {place: _place_of_records(file, dataset, len(ids)) for place, dataset in records.items()}
+    layers = {}
+    for place, (shape, offset) in places.items():
+        layers[place] = StoredLayer(place, keys[place], shape, offset, records_at.get(place))
     return ids, layers
 
 
@@ -146,7 +147,7 @@ def _read_ids(file: CacheFile, root: h5py.File) -> tuple[str, ...]:
         raise DataError(f"{path}: /ids declares {len(dataset)} ids of {dataset.dtype.itemsize} bytes; too large")
     _require_stored(file, dataset)
     encoded = dataset[:]
-    if RECORDS in root and dataset.attrs.get(CHECKSUM) != ids_checksum(encoded):
+    if (RECORDS in root or CHECKSUM in dataset.attrs) and _stored_checksum(dataset) != ids_checksum(encoded):
         raise DataError(f"{path}: /ids is damaged, its checksum differs; make the cache again")
     try:
         ids = tuple(each.decode() for each in encoded.tolist())
@@ -155,6 +156,12 @@ def _read_ids(file: CacheFile, root: h5py.File) -> tuple[str, ...]:
     if len(set(ids)) != len(ids):
         raise DataError(f"{path}: /ids names an image twice; make the cache again")
     return ids
+
+
+def _stored_checksum(ids: h5py.Dataset) -> int | None:
+    if CHECKSUM not in ids.attrs or not isinstance(ids.attrs.get_id(CHECKSUM).get_type(), h5py.h5t.TypeIntegerID):
+        return None
+    return int(ids.attrs[CHECKSUM])
 
 
 def _place_of_rows(
@@ -171,10 +178,10 @@ def _place_of_rows(
     return dataset.shape, _require_stored(file, dataset)
 
 
-def _place_of_records(file: CacheFile, dataset: h5py.Dataset | h5py.Group | None, place: str, num_ids: int) -> int:
+def _place_of_records(file: CacheFile, dataset: h5py.Dataset | h5py.Group, num_ids: int) -> int:
     """Return where the records of a layer begin."""
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype != RECORD or dataset.shape != (num_ids,):
-        raise DataError(f"{file.path}: /{place} has no checksums beside those of other layers; make the cache again")
+        raise DataError(f"{file.path}: {dataset.name} holds no checksum for each of {num_ids} ids; make it again")
     return _require_stored(file, dataset)
 
 
@@ -185,7 +192,7 @@ def _read_keys(file: CacheFile, rows: dict[str, h5py.Dataset], *, is_old: bool) 
     for place, dataset in rows.items():
         if KEY not in dataset.attrs:
             raise DataError(f"{file.path}: /{place} does not say where it comes from; make it again")
-        attribute = h5py.h5a.open(dataset.id, KEY.encode())
+        attribute = dataset.attrs.get_id(KEY)
         kind = attribute.get_type()
         if not isinstance(kind, h5py.h5t.TypeStringID) or attribute.shape != ():
             raise DataError(f"{file.path}: /{place} does not say where it comes from; make it again")
