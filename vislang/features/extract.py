@@ -96,8 +96,10 @@ def _list_backbones(as_json: bool) -> int:
 
 def _extract(args: argparse.Namespace) -> int:
     from vislang.features.cache.reader import feature_key, open_cache
-    from vislang.features.extraction import add_to_cache, files_by_name, files_of_cache, load_for_layers
+    from vislang.features.cached_extraction import add_to_cache
+    from vislang.features.extraction import files_by_name, files_of_cache
     from vislang.features.reading_options import ReadingOptions
+    from vislang.features.regions.region_features import load_for_layers
 
     options = ReadingOptions(args.weights, args.proposals, args.batch_size, args.strict, progress_is_shown())
     cache = Path(args.cache)

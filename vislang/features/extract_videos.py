@@ -55,7 +55,7 @@ def extract(args: argparse.Namespace) -> int:
     """Encode the frames of every video, one video in memory at a time."""
     from vislang.backbones.registry import load_backbone
     from vislang.features.cache.reader import feature_key
-    from vislang.features.extraction import joined, update_changed, write_rows
+    from vislang.features.cached_extraction import joined, update_changed, write_rows
     from vislang.images.video import list_videos
 
     if args.frames < 1:
@@ -122,7 +122,7 @@ def encode_frames_of(cache: Path, keys: Sequence[Any], given: Any) -> Callable[[
     """
     from vislang.features.cache.layout import group_name
     from vislang.features.cache.reader import open_cache
-    from vislang.features.extraction import backbones_of, joined
+    from vislang.features.cached_extraction import backbones_of, joined
     from vislang.features.reading_options import ReadingOptions
 
     stored = open_cache(cache)

@@ -27,6 +27,8 @@ MOST_ROWS = 100_000_000
 LONGEST_ID = 4096
 LONGEST_KEY = 2**16
 OLD_KEYS_SECONDS = 60
+# What h5py raises for damaged structures.
+_H5PY_ERRORS = (RuntimeError, OSError, OverflowError, KeyError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,17 @@ def _opened(file: CacheFile) -> Iterator[h5py.File]:
     with open(file.descriptor, "rb", buffering=0, closefd=False) as stream:
         try:
             root = h5py.File(stream, "r")
-        except (OSError, OverflowError) as error:
+        except _H5PY_ERRORS as error:
             reason = f"not an HDF5 file, or a damaged one ({brief(error)})"
             raise DataError(f"{file.path}: {reason}; make the cache again") from error
         with root:
             try:
                 yield root
-            except (RuntimeError, OSError, OverflowError, KeyError, ValueError, TypeError) as error:  # h5py on damaged structures
+            except _H5PY_ERRORS as error:
                 raise DataError(f"{file.path}: damaged feature cache ({brief(error)}); make it again") from error
 
 
-def _by_place(
-    file: CacheFile, parent: h5py.Group, without: Sequence[str] = ()
-) -> dict[str, h5py.Group | h5py.Dataset]:
+def _by_place(file: CacheFile, parent: h5py.Group, without: Sequence[str] = ()) -> dict[str, h5py.Group | h5py.Dataset]:
     """Return {"group/layer": data set} of the groups of a group."""
     found = {}
     for name, group in _members(file, parent):
@@ -164,9 +164,7 @@ def _stored_checksum(ids: h5py.Dataset) -> int | None:
     return int(ids.attrs[CHECKSUM])
 
 
-def _place_of_rows(
-    file: CacheFile, dataset: h5py.Dataset | h5py.Group, num_ids: int
-) -> tuple[tuple[int, ...], int]:
+def _place_of_rows(file: CacheFile, dataset: h5py.Dataset | h5py.Group, num_ids: int) -> tuple[tuple[int, ...], int]:
     """Return the shape of a layer and where its rows begin."""
     if not isinstance(dataset, h5py.Dataset):
         raise DataError(f"{file.path}: {dataset.name} is a group, expected the rows of a layer")
@@ -215,9 +213,7 @@ def _old_keys(file: CacheFile) -> dict[str, str]:
     command = [sys.executable, "-P", old_keys.__file__]
     os.lseek(file.descriptor, 0, os.SEEK_SET)
     try:
-        done = subprocess.run(
-            command, stdin=file.descriptor, capture_output=True, timeout=OLD_KEYS_SECONDS, check=True
-        )
+        done = subprocess.run(command, stdin=file.descriptor, capture_output=True, timeout=OLD_KEYS_SECONDS, check=True)
         return json.loads(done.stdout)
     except subprocess.TimeoutExpired as error:
         reason = f"the keys of its layers took more than {OLD_KEYS_SECONDS} s"

@@ -13,9 +13,10 @@ from vislang.core.errors import DataError
 from vislang.features.cache.cache_file import CacheFile, extract_command
 from vislang.features.cache.keys import FeatureKey
 from vislang.features.cache.layout import StoredLayer, flat_name, group_name, read_layout
+from vislang.features.cache.merge import import_rows
 from vislang.features.cache.records import changed_files, have_files
 from vislang.features.cache.rows import FeatureRows, StoredRows, gather, row_bytes
-from vislang.features.cache.writer import CacheWriter, import_rows
+from vislang.features.cache.writer import CacheWriter
 
 __all__ = ["CacheWriter", "FeatureCache", "FeatureKey", "FeatureRows", "feature_key", "import_rows", "open_cache"]
 

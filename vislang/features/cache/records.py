@@ -44,7 +44,8 @@ def changed_files(layers: Sequence[np.ndarray], paths: Sequence[Path]) -> np.nda
         paths: the files; one is read only where its size or times differ.
     """
     current = file_records(paths)
-    for number in np.flatnonzero(~np.all([_same_status(stored, current) for stored in layers], axis=0)):
+    is_same = np.all([_same_status(stored, current) for stored in layers], axis=0)
+    for number in np.flatnonzero(~is_same).tolist():
         current["sha256"][number] = _digest(paths[number])
     return ~np.all([same_files(stored, current) for stored in layers], axis=0)
 

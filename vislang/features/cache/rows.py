@@ -81,10 +81,10 @@ class StoredRows:
                 if row_checksum(row, self._ids[position], self._start) != expected[position]:
                     self._refuse(position, "is damaged, its checksum differs")
         at_limit, beyond = at_float16_limit(rows)
-        for position in positions[beyond][:1]:
+        for position in positions[beyond][:1].tolist():
             self._refuse(position, "holds NaN or infinity")
         if at_limit.any():
-            clipped = listed([self._ids[position] for position in positions[at_limit]])
+            clipped = listed([self._ids[position] for position in positions[at_limit].tolist()])
             _log.warning("%s: %s of %s holds float16's largest number, 65504", *self._names(), clipped)
         self._is_checked[positions] = True
 
@@ -159,9 +159,7 @@ def gather(stored: StoredRows | np.ndarray, positions: np.ndarray | Sequence[int
     return result
 
 
-def gather_into(
-    result: np.ndarray, places: np.ndarray, stored: StoredRows | np.ndarray, positions: np.ndarray
-) -> None:
+def gather_into(result: np.ndarray, places: np.ndarray, stored: StoredRows | np.ndarray, positions: np.ndarray) -> None:
     """Copy the rows at int [M] positions to the rows of `result` at int [M] places.
 
     The file is read in its own order, slab by slab, which is one sweep of a disk instead of a seek per row.
