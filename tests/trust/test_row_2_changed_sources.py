@@ -65,7 +65,7 @@ def test_row_2_changed_images_are_encoded_again_in_every_layer(photos, network, 
     assert main(words(photos, cache, "pooled", "compact_scenes", "--json")) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["changed"], told["computed"], told["added"]) == (["1.png", "3.png"], 2, [])
-    assert "2 images changed since they were encoded (1.png, 3.png); encoding them again for all 4" in caplog.text
+    assert "2 of 5 images changed since their extraction (1.png, 3.png); extracting them again in all 4" in caplog.text
     main(words(photos, fresh, "pooled,grid,regions-grid"))
     main(with_network(photos, fresh, network))
     after, expected = all_rows(cache), all_rows(fresh)
@@ -109,7 +109,7 @@ def test_row_2_swapped_files_of_equal_size_and_time_are_seen(photos, tmp_path, c
     before = open_cache(tmp_path / "c.h5").read("compact_scenes", "pooled")
     swap(photos, "0.png", "4.png")
     assert main(words(photos, tmp_path / "c.h5", "pooled")) == 0
-    assert "all layers of 2 changed images" in capsys.readouterr().out
+    assert "all layers again, images that changed: 2" in capsys.readouterr().out
     after = open_cache(tmp_path / "c.h5").read("compact_scenes", "pooled")
     np.testing.assert_allclose(after, before[[4, 1, 2, 3, 0]], rtol=2e-3)
 
@@ -136,7 +136,7 @@ def test_row_2_layers_that_cannot_be_encoded_again_end_the_run(photos, tmp_path,
         capsys.readouterr()
         assert main(words(photos, cache, "grid")) == 2
         error = capsys.readouterr().err
-        assert "1.png changed since they were encoded, and a layer cannot be computed again" in error
+        assert "1.png changed since the extraction, and a layer cannot be extracted again" in error
         assert "extract all layers into a new --cache" in error
         assert cache.read_bytes() == content
     assert "hub:https://example.org/net is a program, which is only run where it is named" in error
@@ -165,7 +165,7 @@ def test_row_2_an_old_cache_says_that_changes_are_not_seen(photos, tmp_path, cap
     key = FeatureKey("compact_scenes", "pooled", "squash-64-tf/v1", "?")
     write_old_cache(tmp_path / "c.h5", NAMES, {key: np.ones((5, 3))})
     main(words(photos, tmp_path / "c.h5", "grid"))
-    assert "does not say of which files compact_scenes/pooled are; changes are not seen" in caplog.text
+    assert "does not say from which files compact_scenes/pooled come; changes of them are not seen" in caplog.text
     assert set(all_rows(tmp_path / "c.h5")) == {"compact_scenes/pooled", "compact_scenes/grid"}
 
 

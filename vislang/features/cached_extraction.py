@@ -180,21 +180,19 @@ def update_changed(
     silent = cache.layers_without_files()
     if silent:
         where = printable(str(path))
-        _log.warning("%s: does not say of which files %s are; changes are not seen", where, listed(silent))
+        _log.warning("%s: does not say from which files %s come; changes of them are not seen", where, listed(silent))
     changed = cache.changed(files)
     if not changed:
         return []
     keys = cache.layers()
     images = listed(changed)
-    _log.warning(
-        "%s: %d %ss changed since they were encoded (%s); encoding them again for all %d layers",
-        printable(str(path)), len(changed), unit, images, len(keys),
-    )  # fmt: skip
+    told = "%s: %d of %d %ss changed since their extraction (%s); extracting them again in all %d layers"
+    _log.warning(told, printable(str(path)), len(changed), len(cache.ids), unit, images, len(keys))
     try:
         encode = encode_layers(keys)
     except ToolkitError as error:
         raise DataError(
-            f"{path}: {images} changed since they were encoded, and a layer cannot be computed again ({error});"
+            f"{path}: {images} changed since the extraction, and a layer cannot be extracted again ({error});"
             " extract all layers into a new --cache"
         ) from error
     write_rows(path, keys, {name: files[name] for name in changed}, encode, job=job, unit=unit, progress=progress)

@@ -130,7 +130,7 @@ def _extract(args: argparse.Namespace) -> int:
     elif not written.keys and not written.changed:
         print(f"nothing to do: {cache} holds these features of {summary['images']} images")
     elif not written.keys:
-        print(f"{cache}: all layers of {len(written.changed)} changed images in {summary['seconds']:.1f} s")
+        print(f"{cache}: all layers again, images that changed: {len(written.changed)}, in {summary['seconds']:.1f} s")
     else:
         print(
             f"{cache}: {', '.join(summary['added'])} of {args.backbone} for {summary['images']} images"
