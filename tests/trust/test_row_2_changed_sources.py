@@ -159,6 +159,40 @@ def test_row_2_an_image_that_changes_while_it_is_read_is_encoded_again_next_time
     assert json.loads(capsys.readouterr().out)["changed"] == ["2.png"]
 
 
+def test_row_2_an_interrupted_update_leaves_the_cache_alone_and_goes_on(photos, tmp_path, monkeypatch, capsys):
+    from vislang.features import cached_extraction
+    from vislang.features.cache import writer
+
+    def first_batch_only(*args, encode=cached_extraction.encode_batches, **more):
+        yield next(encode(*args, **more))
+        raise KeyboardInterrupt
+
+    cache = tmp_path / "c.h5"
+    command = words(photos, cache, "pooled,grid", "compact_scenes", "--batch-size", "1")
+    main(command)
+    before = cache.read_bytes()
+    for number in (1, 2, 3):
+        draw(photos / f"{number}.png", 10 + number)
+    monkeypatch.setattr(cached_extraction, "encode_batches", first_batch_only)
+    monkeypatch.setattr(writer, "MARK_SECONDS", 0)
+    assert main(command) == 130
+    assert cache.read_bytes() == before
+    monkeypatch.undo()
+    encoded = []
+    monkeypatch.setattr(
+        cached_extraction,
+        "encode_batches",
+        lambda backbone, paths, *args, encode=cached_extraction.encode_batches, **more: (
+            encoded.extend(path.name for path in paths) or encode(backbone, paths, *args, **more)
+        ),
+    )
+    assert main(command) == 0
+    assert encoded == ["2.png", "3.png"]
+    main(words(photos, tmp_path / "fresh.h5", "pooled,grid", "compact_scenes", "--batch-size", "1"))
+    for place, rows in all_rows(cache).items():
+        np.testing.assert_array_equal(rows, all_rows(tmp_path / "fresh.h5")[place])
+
+
 def test_row_2_an_old_cache_says_that_changes_are_not_seen(photos, tmp_path, caplog):
     from old_caches import write_old_cache
 
