@@ -77,8 +77,9 @@ def index_file(
 
 
 def _stamp(path: Path) -> str:
+    """Return what tells a file's content from another one; only the last time tells that two files swapped names."""
     about = path.stat()
-    return f"{path.resolve()}|{about.st_size}|{about.st_mtime_ns}"
+    return f"{path.resolve()}|{about.st_size}|{about.st_mtime_ns}|{about.st_ctime_ns}"
 
 
 def _read(file: Path, width: int) -> dict[str, np.ndarray]:

@@ -96,8 +96,10 @@ def _list_backbones(as_json: bool) -> int:
 
 def _extract(args: argparse.Namespace) -> int:
     from vislang.features.cache.reader import feature_key, open_cache
-    from vislang.features.extraction import add_to_cache, files_by_name, files_of_cache, load_for_layers
+    from vislang.features.cached_extraction import add_to_cache
+    from vislang.features.extraction import files_by_name, files_of_cache
     from vislang.features.reading_options import ReadingOptions
+    from vislang.features.regions.region_features import load_for_layers
 
     options = ReadingOptions(args.weights, args.proposals, args.batch_size, args.strict, progress_is_shown())
     cache = Path(args.cache)
@@ -117,6 +119,7 @@ def _extract(args: argparse.Namespace) -> int:
         "preprocessing": backbone.preprocessing.name,
         "weights": backbone.fingerprint,
         "added": [key.layer for key in written.keys],
+        "changed": written.changed,
         "images": len(open_cache(cache).ids),
         "computed": written.computed,
         "seconds": round(time.monotonic() - started, 2),
@@ -124,8 +127,10 @@ def _extract(args: argparse.Namespace) -> int:
     }
     if args.json:
         print(json.dumps(summary))
-    elif not written.keys:
+    elif not written.keys and not written.changed:
         print(f"nothing to do: {cache} holds these features of {summary['images']} images")
+    elif not written.keys:
+        print(f"{cache}: all layers again, images that changed: {len(written.changed)}, in {summary['seconds']:.1f} s")
     else:
         print(
             f"{cache}: {', '.join(summary['added'])} of {args.backbone} for {summary['images']} images"

@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def extract(args: argparse.Namespace) -> int:
     """Encode the frames of every video, one video in memory at a time."""
     from vislang.backbones.registry import load_backbone
     from vislang.features.cache.reader import feature_key
-    from vislang.features.extraction import write_rows
+    from vislang.features.cached_extraction import joined, update_changed, write_rows
     from vislang.images.video import list_videos
 
     if args.frames < 1:
@@ -63,15 +63,16 @@ def extract(args: argparse.Namespace) -> int:
     videos = videos_by_name(list_videos(args.videos))
     backbone = load_backbone(args.backbone, weights=args.weights, preprocessing=args.preprocessing)
     started = time.monotonic()
-    written = write_rows(
-        Path(args.cache),
-        [replace(feature_key(backbone, "pooled"), layer=LAYER)],
-        videos,
-        lambda paths: encode_videos(backbone, paths, args.frames, strict=args.strict),
-        job={"frames": args.frames},
-        unit="video",
-        progress=progress_is_shown(),
-    )
+    key = replace(feature_key(backbone, "pooled"), layer=LAYER)
+    cache = Path(args.cache)
+    more: dict[str, Any] = {"job": {"frames": args.frames}, "unit": "video", "progress": progress_is_shown()}
+
+    def encode(paths: Sequence[Path]) -> Iterator[Any]:
+        return joined([encode_videos(backbone, paths, args.frames, strict=args.strict)], [[key]], needed=False)
+
+    if cache.exists():
+        update_changed(cache, videos, lambda keys: encode_frames_of(cache, keys, backbone), **more)
+    written = write_rows(cache, [key], videos, encode, **more)
     summary = {
         "cache": args.cache,
         "backbone": args.backbone,
@@ -106,6 +107,36 @@ def videos_by_name(videos: Sequence[Path]) -> dict[str, Path]:
             )
         paths[path.stem] = path
     return paths
+
+
+def encode_frames_of(cache: Path, keys: Sequence[Any], given: Any) -> Callable[[Sequence[Path]], Iterator[Any]]:
+    """Return what encodes videos for the layers of a cache, each with its number of frames.
+
+    Args:
+        cache: its file.
+        keys: of its layers.
+        given: the backbone that the user named.
+
+    Raises:
+        ToolkitError: a backbone cannot be loaded, or computes other features by now.
+    """
+    from vislang.features.cache.layout import group_name
+    from vislang.features.cache.reader import open_cache
+    from vislang.features.cached_extraction import backbones_of, joined
+    from vislang.features.reading_options import ReadingOptions
+
+    stored = open_cache(cache)
+    pooled = {replace(key, layer="pooled"): key for key in keys}
+    parts = backbones_of(list(pooled), given, ReadingOptions())
+    layers = [(backbone, pooled[one]) for backbone, some in parts for one in some]
+
+    def encode(paths: Sequence[Path]) -> Iterator[Any]:
+        streams = []
+        for backbone, key in layers:
+            streams.append(encode_videos(backbone, paths, stored.shape(group_name(key), key.layer)[1], strict=True))
+        return joined(streams, [[key] for _, key in layers], needed=True)
+
+    return encode
 
 
 def encode_videos(backbone: Any, paths: Sequence[Path], count: int, *, strict: bool) -> Iterator[Any]:

@@ -1,25 +1,21 @@
-"""Features of images and videos, in memory or into a feature cache."""
+"""Features of images, in memory or into a feature cache."""
 
 import glob
-import hashlib
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from vislang.backbones.base import LoadedBackbone
-from vislang.backbones.registry import load_backbone
-from vislang.core.cli import DEFAULT_BACKBONE, printable
+from vislang.core.cli import DEFAULT_BACKBONE
 from vislang.core.errors import DataError
-from vislang.features.cache.reader import CacheWriter, FeatureKey, feature_key, open_cache
-from vislang.features.pipeline import FeatureBatch, encode_batches, encode_images
+from vislang.features.cache.reader import feature_key, open_cache
+from vislang.features.cached_extraction import add_to_cache
+from vislang.features.pipeline import encode_images
 from vislang.features.reading_options import ReadingOptions
-from vislang.features.regions.region_features import with_regions
+from vislang.features.regions.region_features import load_for_layers
 from vislang.images.sources import Skipped, image_sources, list_images
 
 
@@ -90,14 +86,6 @@ def _extract_into_cache(
     cache = open_cache(path)
     features = {layer: cache.mapped(key) for layer, key in keys.items()}
     return ExtractedFeatures(list(cache.ids), features, skipped + written.skipped)
-
-
-def load_for_layers(
-    name: str, layers: Sequence[str], preprocessing: str | None, options: ReadingOptions
-) -> LoadedBackbone:
-    """Load a backbone that has these layers, features of regions among them."""
-    backbone = load_backbone(name, weights=options.weights, preprocessing=preprocessing)
-    return with_regions(backbone, layers, options.proposals)
 
 
 def files_by_name(
@@ -175,101 +163,3 @@ def files_of_cache(
     held = set(ids)
     others = [Skipped(name, f"{name}: {reason}") for name in files if name not in held]
     return {name: files[name] for name in ids}, skipped + others
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a call wrote into a cache."""
-
-    keys: list[FeatureKey]  # of the layers that were added
-    computed: int  # number of files that were encoded, without those of an interrupted call that was resumed
-    skipped: list[Skipped]  # files that could not be read
-
-
-def add_to_cache(
-    path: Path, backbone: LoadedBackbone, keys: Sequence[FeatureKey], files: Mapping[str, Path], options: ReadingOptions
-) -> Written:
-    """Compute the layers that a cache lacks.
-
-    Args:
-        path: the cache; created where absent.
-        backbone: has the layers.
-        keys: of the layers.
-        files: {name: image}, in the order of the cache.
-        options: how they are read.
-
-    Raises:
-        DataError: the cache holds other features in their place, or an image that cannot be read.
-    """
-    exists = path.exists()
-    added = list(dict.fromkeys(keys))
-    if exists:
-        cache = open_cache(path)
-        added = [key for key in added if not cache.holds(key)]
-    if not added:
-        return Written([], 0, [])
-
-    def encode(paths: Sequence[Path]) -> Iterator[FeatureBatch]:
-        layers = [key.layer for key in added]
-        for batch in encode_batches(backbone, paths, layers, batch_size=options.batch_size, strict=options.strict):
-            if batch.skipped and exists:
-                raise DataError(f"{batch.skipped[0].reason}; the cache holds this image, so it is needed")
-            yield batch
-
-    job = {"batch": options.batch_size}
-    return write_rows(path, added, files, encode, job=job, unit="image", progress=options.progress)
-
-
-def write_rows(
-    path: Path,
-    keys: list[FeatureKey],
-    files: Mapping[str, Path],
-    encode: Callable[[Sequence[Path]], Iterable[FeatureBatch]],
-    *,
-    job: Mapping[str, Any],
-    unit: str,
-    progress: bool,
-) -> Written:
-    """Write the features of files into a cache.
-
-    An interrupted call resumes; it starts again, and says so on stderr, where a file has another size or modification
-    time than before, or the job differs.
-
-    Args:
-        path: the cache.
-        keys: what is computed.
-        files: {name in the cache: file}.
-        encode: returns the features of files batch by batch, in order.
-        job: settings that change the rows, as JSON values.
-        unit: what is counted by the progress bar.
-        progress: whether it is drawn.
-    """
-    names = list(files)
-    with CacheWriter(path, keys, {**job, "files": _stamps(files)}) as writer:
-        if writer.is_restarted:
-            print(
-                f"{printable(str(path))}: starting again, {unit}s or options changed since the interrupted run",
-                file=sys.stderr,
-            )
-        first = writer.done
-        with tqdm(total=len(names), initial=first, unit=unit, disable=not progress) as bar:
-            for batch in encode([files[name] for name in names[first:]]):
-                count = len(batch.kept) + len(batch.skipped)
-                kept = [names[first + row] for row in batch.kept]
-                skipped = [(one.source, one.reason) for one in batch.skipped]
-                writer.append(kept, batch.features, done=writer.done + count, skipped=skipped)
-                bar.update(count)
-        writer.finish()
-    return Written(keys, len(names) - first, [Skipped(source, reason) for source, reason in writer.skipped])
-
-
-def _stamps(files: Mapping[str, Path]) -> str:
-    """Compute the SHA-256 (hex) of the names, sizes and modification times of files."""
-    digest = hashlib.sha256()
-    for name, path in files.items():
-        stamp = None
-        if path.exists():
-            about = path.stat()
-            stamp = (about.st_size, about.st_mtime_ns)
-        digest.update(f"{name}\0{stamp}\n".encode())
-    return digest.hexdigest()

@@ -150,7 +150,7 @@ def test_a_file_depends_on_its_contents_only(tmp_path):
         (
             ("a",),
             np.full((1, 2), np.nan),
-            "features mobilenet_v2/pooled hold NaN; the weights or the images are broken",
+            "features mobilenet_v2/pooled of a hold NaN; the weights or the images are broken",
         ),
     ],
 )

@@ -265,7 +265,7 @@ def test_two_writers_of_one_cache_are_kept_apart(tmp_path):
 
 def test_another_job_starts_anew(tmp_path):
     with CacheWriter(tmp_path / "c.h5", [KEY], {"batch": 1}) as writer:
-        writer.append(["a"], {"pooled": np.ones((1, 2))}, done=1)
+        writer.append(["a"], {KEY: np.ones((1, 2))}, done=1)
         writer._mark()
     with CacheWriter(tmp_path / "c.h5", [KEY], {"batch": 1}) as writer:
         assert (writer.done, writer.ids) == (1, ["a"])
@@ -275,16 +275,16 @@ def test_another_job_starts_anew(tmp_path):
 
 def test_rows_of_changing_shape_and_no_numbers_are_refused(tmp_path):
     with CacheWriter(tmp_path / "c.h5", [KEY], {}) as writer:
-        writer.append(["a"], {"pooled": np.ones((1, 2))}, done=1)
+        writer.append(["a"], {KEY: np.ones((1, 2))}, done=1)
         with pytest.raises(DataError, match=r"layer pooled of backbone net gives rows of \(3,\) after rows of \(2,\)"):
-            writer.append(["b"], {"pooled": np.ones((1, 3))}, done=2)
-        with pytest.raises(DataError, match="features net/pooled hold NaN"):
-            writer.append(["b"], {"pooled": np.full((1, 2), np.nan)}, done=2)
+            writer.append(["b"], {KEY: np.ones((1, 3))}, done=2)
+        with pytest.raises(DataError, match="features net/pooled of b hold NaN"):
+            writer.append(["b"], {KEY: np.full((1, 2), np.nan)}, done=2)
 
 
 def test_a_full_disk_is_reported(tmp_path, monkeypatch):
     with CacheWriter(tmp_path / "c.h5", [KEY], {}) as writer:
-        writer.append(["a"], {"pooled": np.ones((1, 2))}, done=1)
+        writer.append(["a"], {KEY: np.ones((1, 2))}, done=1)
         monkeypatch.setattr(os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(DataError, match="cannot write .*No space left on device; run again to go on"):
             writer.finish()

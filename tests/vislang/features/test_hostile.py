@@ -3,8 +3,6 @@
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from vislang.core.errors import DataError
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
@@ -100,7 +98,7 @@ def test_rows_without_origin_are_refused(path):
 
 def test_a_false_origin_is_refused(path):
     def make(file):
-        file["mobilenet_v2"].create_dataset("evil", data=np.ones((3, 4), "<f2")).attrs["key"] = "{"
+        file["mobilenet_v2"].create_dataset("evil", data=np.ones((3, 4), "<f2")).attrs["key"] = np.bytes_("{")
 
     add(path, make)
     refused(path, "evil: not a feature key: JSONDecodeError.*; make it again")
@@ -123,7 +121,8 @@ def test_strange_members_are_refused(path):
     ],
 )
 def test_strange_ids_are_refused(path, ids, message):
-    add(path, lambda file: (file.__delitem__("ids"), file.__setitem__("ids", ids)))
+    """Of a cache from before checksums; the others refuse any change."""
+    add(path, lambda file: (file.__delitem__("records"), file.__delitem__("ids"), file.__setitem__("ids", ids)))
     refused(path, message)
 
 
@@ -146,26 +145,6 @@ def test_a_cut_file_is_refused(path, tmp_path):
 def test_a_group_that_holds_itself_ends(path):
     add(path, lambda file: file["mobilenet_v2"].__setitem__("evil", file["/"]))
     refused(path, "is a group, expected the rows of a layer")
-
-
-# The same damage every time: some rare kinds of it, such as a false address of a text, crash the HDF5 library itself.
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.data())
-def test_any_damage_gives_a_cache_or_our_error(tmp_path_factory, data):
-    folder = tmp_path_factory.getbasetemp()
-    if not (folder / "sound.h5").exists():
-        import_rows(folder / "sound.h5", ["a", "b", "c"], np.ones((3, 4)), KEY)
-    content = bytearray((folder / "sound.h5").read_bytes())
-    used = [position for position, byte in enumerate(content) if byte]
-    for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.sampled_from(used))] = data.draw(st.integers(0, 255))
-    (folder / "broken.h5").write_bytes(content)
-    try:
-        with open_cache(folder / "broken.h5") as cache:
-            for key in cache.layers():
-                cache.read(key.backbone, key.layer)
-    except DataError:
-        pass
 
 
 def test_a_lock_that_is_a_link_leaves_its_target_alone(tmp_path):

@@ -1,31 +1,45 @@
 """The layout of a feature cache in its HDF5 file, and the checks of files from elsewhere."""
 
 import contextlib
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import h5py
 import numpy as np
 
 from vislang.backbones.registry import default_preprocessing
-from vislang.core.errors import DataError
+from vislang.core.errors import DataError, brief
+from vislang.features.cache import old_keys
+from vislang.features.cache.cache_file import CacheFile
 from vislang.features.cache.keys import FeatureKey
+from vislang.features.cache.records import RECORD, ids_checksum
 
 IDS = "ids"
 KEY = "key"
+RECORDS = "records"  # the group with the RECORD of each row, at the place of its layer; caches from before have none
+CHECKSUM = "checksum"  # the attribute of /ids
 FLOAT16 = np.dtype("<f2")
 MOST_ROWS = 100_000_000
 LONGEST_ID = 4096
+LONGEST_KEY = 2**16
+OLD_KEYS_SECONDS = 60
+# What h5py raises for damaged structures.
+_H5PY_ERRORS = (RuntimeError, OSError, OverflowError, KeyError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """The rows of one layer: `shape` float16 numbers from byte `offset` of the file."""
+    """The rows of one layer: `shape` float16 numbers from byte `offset` of the file, and their records if there are."""
 
+    place: str  # "group/layer"
     key: FeatureKey
     shape: tuple[int, ...]
     offset: int
+    records_offset: int | None
 
 
 def group_name(key: FeatureKey) -> str:
@@ -38,30 +52,33 @@ def group_name(key: FeatureKey) -> str:
 def flat_name(name: str) -> str:
     """Make a name fit for HDF5, where a slash opens a group and a dot means this group."""
     flat = name.replace("/", "_").replace("\x00", "_")
-    if flat.strip(".") == "" or flat == IDS:
+    if flat.strip(".") == "" or flat in (IDS, RECORDS):
         return f"_{flat}"
     return flat
 
 
-def read_layout(path: Path) -> tuple[tuple[str, ...], dict[tuple[str, str], StoredLayer]]:
+def read_layout(file: CacheFile) -> tuple[tuple[str, ...], dict[str, StoredLayer]]:
     """Read what a cache holds, without its rows.
 
     Returns:
-        The ids in row order, and {(group, layer): where it lies}.
+        The ids in row order, and {"group/layer": where it lies}.
 
     Raises:
         DataError: no cache, or a hostile file: links, virtual or external data, sizes that the file cannot hold.
     """
-    with _opened(path) as file:
-        ids = _read_ids(path, file)
-        layers = {}
-        for group_name_, group in _members(path, file, file.name):
-            if isinstance(group, h5py.Dataset):
-                if group_name_ != IDS:
-                    raise DataError(f"{path}: holds {group_name_!r}, which belongs to no feature cache")
-                continue
-            for layer, rows in _members(path, group, f"/{group_name_}"):
-                layers[group_name_, layer] = _stored_layer(path, rows, len(ids))
+    with _opened(file) as root:
+        ids = _read_ids(file, root)
+        is_old = RECORDS not in root and CHECKSUM not in root[IDS].attrs
+        rows = _by_place(file, root, without=(IDS, RECORDS))
+        records = {} if is_old else _by_place(file, root[RECORDS])
+        places = {place: _place_of_rows(file, dataset, len(ids)) for place, dataset in rows.items()}
+        keys = _read_keys(file, rows, is_old=is_old)
+        if not is_old and records.keys() != rows.keys():
+            raise DataError(f"{file.path}: its layers and those with checksums are not the same; make the cache again")
+        records_at = {place: _place_of_records(file, dataset, len(ids)) for place, dataset in records.items()}
+    layers = {}
+    for place, (shape, offset) in places.items():
+        layers[place] = StoredLayer(place, keys[place], shape, offset, records_at.get(place))
     return ids, layers
 
 
@@ -84,48 +101,56 @@ def encode_ids(ids: Sequence[str]) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    try:
-        file = h5py.File(path, "r")
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: no such feature cache; make it with: {extract_command('NAME', 'pooled,grid', path)}"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{path}: not an HDF5 file, or a damaged one ({error}); make the cache again") from error
-    with file:
+def _opened(file: CacheFile) -> Iterator[h5py.File]:
+    with open(file.descriptor, "rb", buffering=0, closefd=False) as stream:
         try:
-            yield file
-        except (RuntimeError, OSError, KeyError, ValueError, TypeError) as error:  # h5py on damaged structures
-            raise DataError(f"{path}: damaged feature cache ({error!r}); make it again") from error
+            root = h5py.File(stream, "r")
+        except _H5PY_ERRORS as error:
+            reason = f"not an HDF5 file, or a damaged one ({brief(error)})"
+            raise DataError(f"{file.path}: {reason}; make the cache again") from error
+        with root:
+            try:
+                yield root
+            except _H5PY_ERRORS as error:
+                raise DataError(f"{file.path}: damaged feature cache ({brief(error)}); make it again") from error
 
 
-def extract_command(backbone: str, layers: str, path: str | Path) -> str:
-    """Return the command that adds features to a cache."""
-    return f"python -m vislang.features.extract --images DIR --backbone {backbone} --layers {layers} --cache {path}"
+def _by_place(file: CacheFile, parent: h5py.Group, without: Sequence[str] = ()) -> dict[str, h5py.Group | h5py.Dataset]:
+    """Return {"group/layer": data set} of the groups of a group."""
+    found = {}
+    for name, group in _members(file, parent):
+        if name not in without:
+            found.update({f"{name}/{layer}": member for layer, member in _members(file, group)})
+    return found
 
 
-def _members(path: Path, group: h5py.Group, where: str) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
+def _members(file: CacheFile, group: h5py.Group | h5py.Dataset) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
+    if not isinstance(group, h5py.Group):
+        raise DataError(f"{file.path}: holds {group.name.lstrip('/')!r}, which belongs to no feature cache")
     for name in group:
-        link = group.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise DataError(f"{path}: {where}/{name} is a link elsewhere; a cache must hold its features itself")
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            where = f"{group.name.rstrip('/')}/{name}"
+            raise DataError(f"{file.path}: {where} is a link elsewhere; a cache must hold its features itself")
         yield name, group[name]
 
 
-def _read_ids(path: Path, file: h5py.File) -> tuple[str, ...]:
-    if not isinstance(file.get(IDS, getlink=True) if IDS in file else None, h5py.HardLink):
+def _read_ids(file: CacheFile, root: h5py.File) -> tuple[str, ...]:
+    path = file.path
+    if not isinstance(root.get(IDS, getlink=True) if IDS in root else None, h5py.HardLink):
         raise DataError(
             f"{path}: has no /ids of its own, so it is no feature cache; make it with vislang.features.extract"
         )
-    dataset = file[IDS]
+    dataset = root[IDS]
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "S" or dataset.ndim != 1:
         raise DataError(f"{path}: /ids is no list of fixed-length strings; make the cache again")
     if dataset.dtype.itemsize > 4 * LONGEST_ID or len(dataset) > MOST_ROWS:
         raise DataError(f"{path}: /ids declares {len(dataset)} ids of {dataset.dtype.itemsize} bytes; too large")
-    _require_stored(path, dataset)
+    _require_stored(file, dataset)
+    encoded = dataset[:]
+    if (RECORDS in root or CHECKSUM in dataset.attrs) and _stored_checksum(dataset) != ids_checksum(encoded):
+        raise DataError(f"{path}: /ids is damaged, its checksum differs; make the cache again")
     try:
-        ids = tuple(each.decode() for each in dataset[:].tolist())
+        ids = tuple(each.decode() for each in encoded.tolist())
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: /ids is not UTF-8; make the cache again") from error
     if len(set(ids)) != len(ids):
@@ -133,38 +158,86 @@ def _read_ids(path: Path, file: h5py.File) -> tuple[str, ...]:
     return ids
 
 
-def _stored_layer(path: Path, dataset: h5py.Dataset | h5py.Group, num_ids: int) -> StoredLayer:
+def _stored_checksum(ids: h5py.Dataset) -> int | None:
+    if CHECKSUM not in ids.attrs or not isinstance(ids.attrs.get_id(CHECKSUM).get_type(), h5py.h5t.TypeIntegerID):
+        return None
+    return int(ids.attrs[CHECKSUM])
+
+
+def _place_of_rows(file: CacheFile, dataset: h5py.Dataset | h5py.Group, num_ids: int) -> tuple[tuple[int, ...], int]:
+    """Return the shape of a layer and where its rows begin."""
     if not isinstance(dataset, h5py.Dataset):
-        raise DataError(f"{path}: {dataset.name} is a group, expected the rows of a layer")
+        raise DataError(f"{file.path}: {dataset.name} is a group, expected the rows of a layer")
     if dataset.dtype != FLOAT16:
-        raise DataError(f"{path}: {dataset.name} holds {dataset.dtype}, expected float16")
+        raise DataError(f"{file.path}: {dataset.name} holds {dataset.dtype}, expected float16")
     if dataset.ndim < 2 or dataset.shape[0] != num_ids:
-        raise DataError(f"{path}: {dataset.name} has shape {dataset.shape}, expected a row for each of {num_ids} ids")
-    offset = _require_stored(path, dataset)
-    text = dataset.attrs.get(KEY)
-    if not isinstance(text, str):
-        raise DataError(f"{path}: {dataset.name} does not say where it comes from; make it again")
+        got = f"{dataset.name} has shape {dataset.shape}"
+        raise DataError(f"{file.path}: {got}, expected a row for each of {num_ids} ids")
+    return dataset.shape, _require_stored(file, dataset)
+
+
+def _place_of_records(file: CacheFile, dataset: h5py.Dataset | h5py.Group, num_ids: int) -> int:
+    """Return where the records of a layer begin."""
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype != RECORD or dataset.shape != (num_ids,):
+        raise DataError(f"{file.path}: {dataset.name} holds no checksum for each of {num_ids} ids; make it again")
+    return _require_stored(file, dataset)
+
+
+def _read_keys(file: CacheFile, rows: dict[str, h5py.Dataset], *, is_old: bool) -> dict[str, FeatureKey]:
+    """Read the keys of layers; texts of variable length, which old caches hold, in another process (see `old_keys`)."""
+    keys = {}
+    old: dict[str, str] | None = None
+    for place, dataset in rows.items():
+        if KEY not in dataset.attrs:
+            raise DataError(f"{file.path}: /{place} does not say where it comes from; make it again")
+        attribute = dataset.attrs.get_id(KEY)
+        kind = attribute.get_type()
+        if not isinstance(kind, h5py.h5t.TypeStringID) or attribute.shape != ():
+            raise DataError(f"{file.path}: /{place} does not say where it comes from; make it again")
+        if not kind.is_variable_str() and kind.get_size() <= LONGEST_KEY:
+            text = dataset.attrs[KEY].decode(errors="replace")
+        elif is_old:
+            old = old or _old_keys(file)
+            text = old.get(place, "")
+        else:
+            raise DataError(f"{file.path}: /{place} has a key of variable length, expected a fixed one; make it again")
+        try:
+            keys[place] = FeatureKey.from_json(text)
+        except DataError as error:
+            raise DataError(f"{file.path}: /{place}: {error}; make it again") from error
+    return keys
+
+
+def _old_keys(file: CacheFile) -> dict[str, str]:
+    """Return {"group/layer": text of its key} of a cache whose keys have variable length."""
+    command = [sys.executable, "-P", old_keys.__file__]
+    os.lseek(file.descriptor, 0, os.SEEK_SET)
     try:
-        return StoredLayer(FeatureKey.from_json(text), dataset.shape, offset)
-    except DataError as error:
-        raise DataError(f"{path}: {dataset.name}: {error}; make it again") from error
+        done = subprocess.run(command, stdin=file.descriptor, capture_output=True, timeout=OLD_KEYS_SECONDS, check=True)
+        return json.loads(done.stdout)
+    except subprocess.TimeoutExpired as error:
+        reason = f"the keys of its layers took more than {OLD_KEYS_SECONDS} s"
+        raise DataError(f"{file.path}: damaged feature cache ({reason}); make it again") from error
+    except (subprocess.CalledProcessError, ValueError) as error:
+        reason = "the keys of its layers cannot be read"
+        raise DataError(f"{file.path}: damaged feature cache ({reason}); make it again") from error
 
 
-def _require_stored(path: Path, dataset: h5py.Dataset) -> int:
+def _require_stored(file: CacheFile, dataset: h5py.Dataset) -> int:
     """Return the offset of a data set after checking that its bytes lie in this file, in one block."""
+    path = file.path
     if dataset.is_virtual or dataset.external:
         raise DataError(f"{path}: {dataset.name} takes its numbers from other files; a cache must hold them itself")
     declared = int(np.prod(dataset.shape, dtype=object)) * dataset.dtype.itemsize
-    size = path.stat().st_size
-    if declared > size:
-        raise DataError(f"{path}: {dataset.name} declares {declared} bytes, but the file has {size}")
+    if declared > file.size:
+        raise DataError(f"{path}: {dataset.name} declares {declared} bytes, but the file has {file.size}")
     offset = dataset.id.get_offset()
     if dataset.chunks is not None or offset is None:
         raise DataError(
             f"{path}: {dataset.name} is chunked, compressed or empty, expected one contiguous block;"
             " rewrite it with vislang.features.cache.reader.import_rows"
         )
-    if offset + declared > size:
+    if offset + declared > file.size:
         raise DataError(f"{path}: {dataset.name} ends behind the end of the file; it was cut, make it again")
     return offset
 

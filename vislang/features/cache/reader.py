@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,13 @@ import numpy as np
 from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import DataError
+from vislang.features.cache.cache_file import CacheFile, extract_command
 from vislang.features.cache.keys import FeatureKey
-from vislang.features.cache.layout import FLOAT16, StoredLayer, extract_command, flat_name, group_name, read_layout
-from vislang.features.cache.rows import FeatureRows, gather, row_bytes
-from vislang.features.cache.writer import CacheWriter, import_rows
+from vislang.features.cache.layout import StoredLayer, flat_name, group_name, read_layout
+from vislang.features.cache.merge import import_rows
+from vislang.features.cache.records import changed_files, have_files
+from vislang.features.cache.rows import FeatureRows, StoredRows, gather, row_bytes
+from vislang.features.cache.writer import CacheWriter
 
 __all__ = ["CacheWriter", "FeatureCache", "FeatureKey", "FeatureRows", "feature_key", "import_rows", "open_cache"]
 
@@ -37,19 +40,24 @@ def feature_key(backbone: LoadedBackbone, layer: str) -> FeatureKey:
 
 
 class FeatureCache:
-    """The features of one set of images, `ids` in row order, read from a memory map of the file."""
+    """The features of one set of images, `ids` in row order, read from a memory map of the file.
+
+    All is read from the file that was opened, whatever another process puts at its path. A row is checked when it is
+    first read: methods that read rows raise a DataError for a damaged one, and for NaN and infinity.
+    """
 
     def __init__(self, path: Path):
         self.path = path
-        self.ids, self._layers = read_layout(path)
+        self._file = CacheFile(path)
+        self.ids, self._layers = read_layout(self._file)
         self._positions = {name: position for position, name in enumerate(self.ids)}
-        self._maps: dict[int, np.ndarray] = {}
+        self._rows: dict[str, StoredRows] = {}
 
     def __enter__(self) -> "FeatureCache":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._maps.clear()
+        self._rows.clear()
 
     def layers(self) -> list[FeatureKey]:
         """List the keys of the stored layers."""
@@ -70,7 +78,7 @@ class FeatureCache:
             DataError: other features are stored in their place.
         """
         group = group_name(key)
-        return (group, flat_name(key.layer)) in self._layers and bool(self._find(group, key.layer, key))
+        return f"{group}/{flat_name(key.layer)}" in self._layers and bool(self._find(group, key.layer, key))
 
     def shape(self, backbone: str, layer: str) -> tuple[int, ...]:
         """Return the shape [N, ...] of a stored layer."""
@@ -103,11 +111,28 @@ class FeatureCache:
             DataError: not stored, an image that is not in the cache, or features of another key than `expect`.
         """
         stored = self._find(backbone, layer, expect)
-        return gather(self._map(stored), self._rows_of(ids))
+        return gather(self._stored_rows(stored), self._rows_of(ids))
 
     def mapped(self, key: FeatureKey) -> np.ndarray:
-        """Return all rows of a layer, float16 [N, ...], read from the file where they are used."""
-        return self._map(self._find(group_name(key), key.layer, key))
+        """Check all rows of a layer; return them, float16 [N, ...], read from the file where they are used."""
+        return self._stored_rows(self._find(group_name(key), key.layer, key)).mapped()
+
+    def changed(self, files: Mapping[str, Path]) -> list[str]:
+        """Return the images whose files hold something else than what a layer was computed from, in row order.
+
+        Args:
+            files: {image: file}; an image without a file counts as unchanged, as do rows that name no file.
+        """
+        positions = [position for position, name in enumerate(self.ids) if name in files]
+        records = [self._stored_rows(stored).records[positions] for stored in self._layers.values()]
+        changed = changed_files(records, [files[self.ids[position]] for position in positions])
+        return [self.ids[positions[number]] for number in np.flatnonzero(changed)]
+
+    def layers_without_files(self) -> list[str]:
+        """List the layers, "group/layer", that do not say of all rows which files they were computed from."""
+        return [
+            place for place, stored in self._layers.items() if not have_files(self._stored_rows(stored).records).all()
+        ]
 
     def resident(
         self,
@@ -120,9 +145,9 @@ class FeatureCache:
         """Return rows for training: on the compute device if they fit `budget_bytes`, else read from the file."""
         return resident_rows([(self, ids)], backbone, layer, budget_bytes=budget_bytes)
 
-    def row_source(self, backbone: str, layer: str, ids: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return all rows of a layer, float16 [N, ...], read where used, and int64 [M], those of the images."""
-        return self._map(self._find(backbone, layer)), self._rows_of(ids)
+    def row_source(self, backbone: str, layer: str, ids: Sequence[str] | None) -> tuple[StoredRows, np.ndarray]:
+        """Return the rows of a layer, float16 [N, ...], and int64 [M], those of the images."""
+        return self._stored_rows(self._find(backbone, layer)), self._rows_of(ids)
 
     def _rows_of(self, ids: Sequence[str] | None) -> np.ndarray:
         if ids is None:
@@ -130,9 +155,9 @@ class FeatureCache:
         return self.positions(ids)
 
     def _find(self, backbone: str, layer: str, expect: FeatureKey | None = None) -> StoredLayer:
-        stored = self._layers.get((flat_name(backbone), flat_name(FeatureName.parse(layer).stored)))
+        stored = self._layers.get(f"{flat_name(backbone)}/{flat_name(FeatureName.parse(layer).stored)}")
         if stored is None:
-            held = ", ".join(f"{group}/{name}" for group, name in self._layers) or "nothing"
+            held = ", ".join(self._layers) or "nothing"
             raise DataError(
                 f"{self.path}: has no {backbone}/{layer}, it holds {held};"
                 f" add it with: {extract_command(backbone, layer, self.path)}"
@@ -144,11 +169,10 @@ class FeatureCache:
             )
         return stored
 
-    def _map(self, stored: StoredLayer) -> np.ndarray:
-        if stored.offset not in self._maps:
-            mapped = np.memmap(self.path, FLOAT16, "r", stored.offset, stored.shape)
-            self._maps[stored.offset] = mapped.view(np.ndarray)  # a memmap's own indexing costs microseconds per call
-        return self._maps[stored.offset]
+    def _stored_rows(self, stored: StoredLayer) -> StoredRows:
+        if stored.place not in self._rows:
+            self._rows[stored.place] = StoredRows(self._file, stored, self.ids)
+        return self._rows[stored.place]
 
 
 def resident_rows(

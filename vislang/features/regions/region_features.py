@@ -18,9 +18,11 @@ from PIL import Image
 
 from vislang.backbones.base import LoadedBackbone
 from vislang.backbones.feature_name import REGION_KINDS, FeatureName
+from vislang.backbones.registry import load_backbone
 from vislang.core.boxes import areas
 from vislang.core.errors import ConfigError, DataError, look_up
 from vislang.features.cache.reader import FeatureCache
+from vislang.features.reading_options import ReadingOptions
 from vislang.features.regions.proposals import MOST, Proposer, choose_regions
 from vislang.features.regions.proposers import PROPOSERS, load_proposer
 from vislang.features.regions.roi_align import roi_align
@@ -51,6 +53,14 @@ def boxes_beside(cache: FeatureCache, backbone: str, layer: str) -> tuple[str, s
             f"python -m vislang.features.extract --layers {regions},{boxes} --cache NEW"
         )
     return name, boxes
+
+
+def load_for_layers(
+    name: str, layers: Sequence[str], preprocessing: str | None, options: ReadingOptions
+) -> LoadedBackbone:
+    """Load a backbone that has these layers, features of regions among them."""
+    backbone = load_backbone(name, weights=options.weights, preprocessing=preprocessing)
+    return with_regions(backbone, layers, options.proposals)
 
 
 def with_regions(backbone: LoadedBackbone, layers: Sequence[str], proposals: str | None = None) -> LoadedBackbone:
