@@ -94,7 +94,9 @@ def check_query(args: argparse.Namespace) -> None:
         raise ConfigError(f"{names} were both given, expected one query; run the command twice")
     if args.top < 1:
         raise ConfigError(f"--top got {args.top}, expected 1 or more")
-    if args.html and args.text is None and args.like is None:
+    if args.html and args.sentences is not None:
+        raise ConfigError("--html shows images, --sentences finds sentences; leave out --html, or take --json")
+    if args.html and not queries:
         raise ConfigError("--html shows the images that a query finds, got no query; add --text or --like")
     if (args.minus is None) != (args.plus is None) or (args.minus is not None and args.like is None):
         raise ConfigError("--minus and --plus go together with --like IMAGE: image - word + word")
@@ -174,6 +176,16 @@ def show_sentences(args: argparse.Namespace, encoded: Any, rows: list[dict[str, 
             print(f"{found['score']:.3f}\t{cli.printable(row['image'])}\t{cli.printable(found['sentence'])}")
 
 
+def query_in_words(args: argparse.Namespace) -> str:
+    """Return the title of the page of results."""
+    if args.text is not None:
+        return args.text
+    name = cli.shown_name(Path(args.like).name)
+    if args.minus is None:
+        return name
+    return f"{name} \N{MINUS SIGN} {args.minus} + {args.plus}"
+
+
 def check_words(model: Any, text: str, option: str) -> None:
     """Name the words of an option that the ranker does not know, on stderr, and refuse an option of no others.
 
@@ -211,10 +223,10 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
         from vse.page import search_page
 
         results = [(Path(row["image"]), row["score"]) for row in found]
-        query = args.text or cli.shown_name(Path(args.like or "").name)
-        search_page(query, results).write(args.html)
+        search_page(query_in_words(args), results).write(args.html)
     if args.json:
-        document = {"text": args.text, "like": args.like, "indexed": len(encoded), "results": found}
+        query = {name: getattr(args, name) for name in ("text", "like", "minus", "plus")}
+        document = {**query, "indexed": len(encoded), "results": found}
         cli.print_json({**document, "skipped": cli.skipped_rows(encoded.skipped)})
         return
     for one in encoded.skipped:

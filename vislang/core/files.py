@@ -185,7 +185,7 @@ def check_outputs(outputs: Mapping[str, str | Path | None], inputs: Iterable[str
         inputs: files that are read.
 
     Raises:
-        ConfigError: an input, one file for two options, or a folder, link, device or pipe.
+        ConfigError: an input, one file for two options, "-", or a folder, link, device or pipe.
         DataError: a folder cannot be written.
     """
     taken = {os.path.realpath(path): "an input" for path in inputs}
@@ -193,6 +193,8 @@ def check_outputs(outputs: Mapping[str, str | Path | None], inputs: Iterable[str
         if path is None:
             continue
         kind = _other_kind(Path(path))
+        if str(path) == "-":
+            raise ConfigError(f"{option} got -, which is no file; name one, and print results by --json")
         if kind:
             raise ConfigError(f"{option} got {path}, which is {kind}, expected a file or a new name; name another")
         other = taken.setdefault(os.path.realpath(path), option)
