@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from vislang.text.function_words import FUNCTION_WORDS
+from vislang.text.function_words import COLOURS, FUNCTION_WORDS
 
 _BLUR = 0.05  # standard deviation in shares of the sides; chosen on dev
 # A map is at full strength where its highest score reaches this. On dev the median is 5.1 for words of people's
@@ -31,15 +31,19 @@ _NEUTRAL = 3.5
 def texts_of_words(words: Sequence[str]) -> list[str]:
     """Return what the ranker reads for each word: the words since the last function word, up to it.
 
-    So "dog" of "a black dog and a white dog" is read as "black dog" and as "white dog". A function word has no place;
-    its text is empty.
+    So "dog" of "a black dog and a white dog" is read as "black dog" and as "white dog"; "black and white dog", of two
+    colours, as one. A function word has no place; its text is empty.
     """
     texts = []
     start = 0
     for index, word in enumerate(words):
-        if word in FUNCTION_WORDS:
+        if word not in FUNCTION_WORDS:
+            texts.append(" ".join(words[start : index + 1]))
+            continue
+        texts.append("")
+        beside = words[max(index - 1, 0) : index + 2]
+        if len(beside) < 3 or beside[1] != "and" or not COLOURS.issuperset(beside[::2]):
             start = index + 1
-        texts.append(" ".join(words[start : index + 1]))
     return texts
 
 

@@ -92,6 +92,10 @@ def test_noise_is_the_same_for_a_seed_and_has_more_power_at_low_frequencies():
     ("sentence", "texts"),
     [
         ("a black dog and a white dog", ["", "black", "black dog", "", "", "white", "white dog"]),
+        ("a black and white dog", ["", "black", "", "black and white", "black and white dog"]),
+        ("and white", ["", "white"]),
+        ("man and red and", ["man", "", "red", ""]),
+        ("a man who has a dog but not he", ["", "man", "", "", "", "dog", "", "", ""]),
         ("dog runs", ["dog", "dog runs"]),
         ("the a", ["", ""]),
     ],

@@ -13,3 +13,5 @@ _WORDS = (
 )
 # A caption may repeat these; of other words, every repetition counts.
 FUNCTION_WORDS = frozenset(_WORDS.split())
+_COLOURS = "black white grey gray brown tan red orange yellow green blue purple pink gold silver"
+COLOURS = frozenset(_COLOURS.split())
