@@ -14,7 +14,6 @@ from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import join_layers
 from vislang.features.model_inputs import encode_layers
 from vislang.features.reading_options import ReadingOptions
-from vislang.images.noise import pink_noise
 from vislang.images.sources import Skipped
 from vislang.text.tokenizer import TOKENIZERS
 from vislang.text.vocabulary import UNKNOWN, Vocabulary
@@ -25,7 +24,7 @@ from vse.model import Ranker
 
 _IMAGES = 256  # encoded in one forward pass
 _BLANK_SIDE = 448  # pixels
-_NOISE_IMAGES = 4
+_BLANK_LEVELS = (0, 128, 255)
 _TINY = 1e-12
 _CELL_PREPROCESSING = "448"  # 14x14 cells of most CNNs
 
@@ -146,14 +145,12 @@ class TrainedRanker(TrainedModel):
 
     @functools.cached_property
     def blank_cells(self) -> np.ndarray:
-        """The cells of images without content, float32 [R, C, F]: the mean of a grey one and of noise.
+        """The cells of a black, a grey and a white image, float32 [3, R, C, F].
 
         They differ by their place, because the CNN pads its edges with 0.
         """
-        grey = np.full((_BLANK_SIDE, _BLANK_SIDE, 3), 128, np.uint8)
-        noise = [pink_noise(seed, _BLANK_SIDE) for seed in range(_NOISE_IMAGES)]
-        cells = np.stack(list(self.encode_cells([grey, *noise])))
-        return (cells[0] + cells[1:].mean(axis=0)) / 2
+        images = [np.full((_BLANK_SIDE, _BLANK_SIDE, 3), level, np.uint8) for level in _BLANK_LEVELS]
+        return np.stack(list(self.encode_cells(images)))
 
     def word_weights(self, sentences: Sequence[str], width: int) -> np.ndarray:
         """Compute the weights of features in the score of an image with each of M sentences, float32 [M, width].

@@ -1,8 +1,7 @@
 """Maps of words from a ranker: what each cell of a larger image adds to the image's score with the word.
 
 An image without content has nothing to point at, but its cells differ too, because the CNN pads its edges with zeros.
-Cells are therefore compared with those of grey and of noise at the same place, and scores as low as those of blank
-images count as 0.
+Cells are therefore compared with those of a black, a grey and a white image at the same place.
 
 Letters: F frames, T words, R x C cells, D features.
 
@@ -18,12 +17,11 @@ from scipy import ndimage
 from vislang.text.function_words import COLOURS, FUNCTION_WORDS
 
 _BLUR = 0.05  # standard deviation in shares of the sides; chosen on dev
-# A map is at full strength where its highest score reaches this. On dev the median is 5.1 for words of people's
-# captions, and 2.9 for other words.
-_CLEAR = 7.0
-_BLANK = 2.5  # about the highest score of a grey, black or white image with common words
+# Scores up to _FAINT have no map, and one of _CLEAR is at full strength; chosen on dev, see docs/experiments.md.
+_FAINT = 1.5
+_CLEAR = 5.0
 # The evidence of a word grows by this share of its highest score above the neutral one; chosen on dev, where the areas
-# under the ROC curve are .796 for the captioner alone, .745 for the ranker alone and .838 for both.
+# under the ROC curve are .796 for the captioner alone, .730 for the ranker alone and .834 for both.
 _EVIDENCE_SHARE = 0.3
 _NEUTRAL = 3.5
 
@@ -48,7 +46,7 @@ def texts_of_words(words: Sequence[str]) -> list[str]:
 
 
 def activation_losses(ranker: Any, cells: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-    """Compute minus the score of each cell with each text, less that of blank images, float32 [F, T, R, C].
+    """Compute minus what each cell adds to the score of a text beyond any blank image, float32 [F, T, R, C].
 
     Args:
         ranker: from `vse.load_model`.
@@ -57,14 +55,15 @@ def activation_losses(ranker: Any, cells: np.ndarray, texts: Sequence[str]) -> n
     """
     weights = ranker.word_weights(texts, cells.shape[-1])
     weights[[not text for text in texts]] = 0.0
-    away = np.asarray(cells, np.float32) - ranker.blank_cells
-    return -np.einsum("frcd,td->ftrc", away, weights, optimize=True)
+    scores = np.einsum("frcd,td->ftrc", np.asarray(cells, np.float32), weights, optimize=True)
+    blank = np.einsum("brcd,td->btrc", ranker.blank_cells, weights, optimize=True)
+    return blank.max(axis=0) - scores
 
 
 def activation_maps(losses: np.ndarray) -> np.ndarray:
     """Return maps, float32 [F, T, R, C], 0 to 1, from losses of that shape.
 
-    Scores are smoothed, scaled so that _BLANK becomes 0, and the highest of all frames or _CLEAR, whichever is higher,
+    Scores are smoothed, scaled so that _FAINT becomes 0, and the highest of all frames or _CLEAR, whichever is higher,
     becomes 1, cut off at 0 and squared. So a word without a clear place has a faint map.
     """
     rows, columns = losses.shape[2:]
@@ -72,7 +71,7 @@ def activation_maps(losses: np.ndarray) -> np.ndarray:
         -np.asarray(losses, np.float32), (0, 0, _BLUR * rows, _BLUR * columns), mode="nearest"
     )
     highest = np.maximum(scores.max(axis=(0, 2, 3), keepdims=True), _CLEAR)
-    return np.square(np.maximum((scores - _BLANK) / (highest - _BLANK), 0.0))
+    return np.square(np.maximum((scores - _FAINT) / (highest - _FAINT), 0.0))
 
 
 def activation_evidence(losses: np.ndarray, texts: Sequence[str]) -> np.ndarray:
