@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vislang.core.errors import DataError
-from vislang.core.files import UNREADABLE, whole_file
+from vislang.core.files import read_arrays, whole_file
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.sources import Skipped, find_images
 from vse.api import EncodedImages
@@ -84,14 +84,15 @@ def _stamp(path: Path) -> str:
 def _read(file: Path, width: int) -> dict[str, np.ndarray]:
     """Read a stored index; a damaged one counts as empty."""
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            stamps = stored["stamps"].tolist()
-            vectors = stored["vectors"]
-    except UNREADABLE:
+        stored = read_arrays(file, "it is made anew")
+        stamps, vectors = stored["stamps"], stored["vectors"]
+        names = stamps.tolist()
+    except (DataError, KeyError, SystemError):  # SystemError: NumPy's, for damaged letters
         return {}
-    if vectors.shape != (len(stamps), width):
+    fits = stamps.ndim == 1 and stamps.dtype.kind == "U" and vectors.shape == (len(stamps), width)
+    if not fits or vectors.dtype != np.float32 or not np.isfinite(vectors).all():
         return {}
-    return dict(zip(stamps, vectors, strict=True))
+    return dict(zip(names, vectors, strict=True))
 
 
 def _write(file: Path, stamps: Sequence[str], known: dict[str, np.ndarray]) -> None:

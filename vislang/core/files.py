@@ -7,19 +7,18 @@ import os
 import re
 import tempfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError, DataError, brief
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
-# What NumPy raises for a .npz file that is damaged, cut off or of another kind.
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # the first half of a character beyond 16 bits, in JSON
+_MOST_UNPACKED = 2**32  # bytes of a compressed archive of arrays
 
 
 @contextlib.contextmanager
@@ -125,6 +124,65 @@ def write_array(path: str | Path, array: Any) -> None:
         np.save(stream, array, allow_pickle=False)
 
 
+def read_array(path: str | Path, next_step: str, *, mapped: bool = False) -> Any:
+    """Read one NumPy array from a .npy file, or the only one of a .npz file, without running anything from it.
+
+    Args:
+        path: the file.
+        next_step: what to do about a missing or damaged file.
+        mapped: leave the numbers of a .npy file on disk until they are used.
+
+    Raises:
+        DataError: the file is missing, damaged or no such file.
+    """
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False, mmap_mode="r" if mapped else None)
+    except Exception as error:  # NumPy and zipfile raise two dozen kinds on damaged files
+        raise _no_arrays(path, getattr(error, "strerror", None) or brief(error), next_step) from error
+    if isinstance(found, np.ndarray):
+        return found
+    if not isinstance(found, np.lib.npyio.NpzFile):
+        raise _no_arrays(path, "other content", next_step)
+    found.close()
+    arrays = list(read_arrays(path, next_step).values())
+    if len(arrays) != 1:
+        raise _no_arrays(path, f"{len(arrays)} arrays, expected one", next_step)
+    return arrays[0]
+
+
+def read_arrays(path: str | Path, next_step: str) -> dict[str, Any]:
+    """Read the NumPy arrays of a .npz file by their names, without running anything from it.
+
+    Args:
+        path: the file.
+        next_step: what to do about a missing or damaged file.
+
+    Raises:
+        DataError: the file is missing, damaged, no such file, or too large when it is unpacked.
+    """
+    import numpy as np
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > max(_MOST_UNPACKED, 2 * os.path.getsize(path)):
+                raise ValueError(f"{unpacked} bytes when it is unpacked")
+        with np.load(path, allow_pickle=False) as saved:
+            arrays = {name: saved[name] for name in saved.files}
+    except Exception as error:  # NumPy and zipfile raise two dozen kinds on damaged files
+        raise _no_arrays(path, getattr(error, "strerror", None) or brief(error), next_step) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise _no_arrays(path, f"{name!r} is no array", next_step)
+    return arrays
+
+
+def _no_arrays(path: str | Path, reason: str, next_step: str) -> DataError:
+    return DataError(f"{path} cannot be read as NumPy arrays ({reason}); {next_step}")
+
+
 def read_json(path: str | Path, what: str, next_step: str) -> Any:
     """Read a JSON document.
 
@@ -137,18 +195,27 @@ def read_json(path: str | Path, what: str, next_step: str) -> Any:
         DataError: the file is missing, unreadable or no JSON, or an object in it repeats a key.
     """
     try:
-        return parse_json(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or f"not JSON ({error})"
+        reason = getattr(error, "strerror", None) or f"not JSON ({brief(error)})"
         raise DataError(f"{what} {path}: {reason}; {next_step}") from error
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse a JSON document as `json.loads`, but raise a ValueError for an object that repeats a key.
+    """Parse a JSON document as `json.loads`, but raise a ValueError for what would be lost or could not be written.
 
-    Of equal keys `json.loads` keeps the last value and loses the others without a word.
+    Of equal keys in an object `json.loads` keeps the last value and loses the others without a word. Half a character,
+    such as "\\ud83d", becomes text that no file or terminal takes. Lists in thousands of lists end its recursion.
     """
-    return json.loads(text, object_pairs_hook=_distinct)
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig")
+    try:
+        document = json.loads(text, object_pairs_hook=_distinct)
+    except RecursionError as error:
+        raise ValueError("values nested too deeply") from error
+    if _SURROGATE.search(text):
+        json.dumps(document, ensure_ascii=False).encode()  # a UnicodeEncodeError is a ValueError
+    return document
 
 
 def keyed(pairs: Iterable[tuple[Key, Value]], where: str | Path, next_step: str) -> dict[Key, Value]:

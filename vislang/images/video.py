@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from vislang.core.cli import printable
-from vislang.core.errors import DataError
+from vislang.core.errors import DataError, brief
 from vislang.images.decode import SUFFIXES as IMAGE_SUFFIXES
 from vislang.images.folders import files_below, without_foreign_thumbnails
 from vislang.images.own_drawings import without_own_drawings
@@ -132,8 +132,8 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
     av = require_av()
     try:
         container = av.open(f"file:{path}", options=_OPENING)
-    except (OSError, ValueError) as error:  # FFmpeg's errors are OSErrors or ValueErrors
-        reason = getattr(error, "strerror", None) or error
+    except Exception as error:  # FFmpeg's errors are of many kinds
+        reason = getattr(error, "strerror", None) or brief(error)
         if path.is_file() and path.stat().st_size == 0:
             reason = "it is empty"
         raise DataError(f"{path}: no video that can be read ({reason}); expected a file such as clip.mp4") from error
@@ -141,6 +141,8 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
         if not container.streams.video:
             raise DataError(f"{path}: holds no video stream, only sound or text; give a file with images")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise DataError(f"{path}: FFmpeg knows no decoder for its images; convert it, such as to MP4 with H.264")
         if max(stream.width, stream.height) > LARGEST_SIDE:
             raise DataError(f"{path}: frames of {stream.width}x{stream.height}, expected sides up to {LARGEST_SIDE}")
         first = None
@@ -152,8 +154,8 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
         while True:
             try:
                 frame = next(decoder, None)
-            except (av.FFmpegError, OSError, ValueError) as error:
-                trouble.append(f"breaks off after {max(last, 0.0):.1f} s ({error})")
+            except Exception as error:  # as above; a file that breaks off
+                trouble.append(f"breaks off after {max(last, 0.0):.1f} s ({brief(error)})")
                 frame = None
             if frame is None:
                 break

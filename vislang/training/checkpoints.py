@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from vislang.core.bundled_models import bundled_checkpoints
-from vislang.core.errors import CheckpointError, DataError, suggestion
-from vislang.core.files import UNREADABLE, parse_json, read_json, whole_file, write_json
+from vislang.core.errors import CheckpointError, DataError, brief, suggestion
+from vislang.core.files import parse_json, read_arrays, read_json, whole_file, write_json
 from vislang.core.model_kinds import require_kind_of_folder
 from vislang.text.vocabulary import Vocabulary
 
@@ -134,12 +134,9 @@ def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
         raise CheckpointError(f"{folder} holds no {path.name}: training has not reached its first validation; train on")
     try:
         model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        reason = type(error).__name__
-        if str(error).strip():
-            reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # h5py and Keras each raise their own kinds
         raise CheckpointError(
-            f"{path} does not fit its config.json ({reason}); copy or train the checkpoint anew"
+            f"{path} does not fit its config.json ({brief(error)}); copy or train the checkpoint anew"
         ) from error
 
 
@@ -164,15 +161,15 @@ def load_state(path: Path, like: list[np.ndarray]) -> tuple[list[np.ndarray], di
     Raises:
         CheckpointError: damaged, or saved by another model.
     """
+    next_step = "delete it to start this run again"
     try:
-        with np.load(path, allow_pickle=False) as saved:
-            progress = parse_json(str(saved["progress"]))
-            arrays = []
-            for name in sorted(saved.files):
-                if name != "progress":
-                    arrays.append(saved[name])
-    except UNREADABLE as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); delete it to start this run again") from error
+        saved = read_arrays(path, next_step)
+        progress = parse_json(str(saved.pop("progress")))
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} holds no progress of a training ({error}); {next_step}") from error
+    arrays = [saved[name] for name in sorted(saved)]
     if [array.shape for array in arrays] != [array.shape for array in like]:
         raise CheckpointError(
             f"{path} holds {len(arrays)} variables of another model, expected {len(like)}; "

@@ -9,7 +9,6 @@ import gzip
 import itertools
 import os
 import re
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.metrics.captions.java import jar_file
-from vislang.core.errors import EvalError
-from vislang.core.files import whole_file
+from vislang.core.errors import DataError, EvalError
+from vislang.core.files import read_arrays, whole_file
 
 _FIRST_END = 0  # word ids of the end of a pair's first and second phrase
 _PAIR_END = 1
@@ -86,15 +85,15 @@ def make_index() -> Path:
 def load_index() -> ParaphraseIndex | None:
     """Read the index; None where there is none or it is damaged, since METEOR also runs without it."""
     try:
-        with np.load(index_path(), allow_pickle=False) as arrays:
-            vocabulary = [*_ENDS, *arrays["vocabulary"].tobytes().split(b" ")]
-            index = ParaphraseIndex(arrays["words"], arrays["lengths"], vocabulary)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        arrays = read_arrays(index_path(), "delete it")
+        words, lengths = arrays["words"], arrays["lengths"]
+        vocabulary = [*_ENDS, *arrays["vocabulary"].tobytes().split(b" ")]
+    except (DataError, KeyError):
         return None
-    fits = len(index.words) == index.lengths.sum(dtype=np.int64) and index.words.max() < len(vocabulary)
-    if not fits:
+    are_counts = words.dtype.kind == lengths.dtype.kind == "u" and words.ndim == lengths.ndim == 1
+    if not are_counts or len(words) != lengths.sum(dtype=np.int64) or words.max(initial=0) >= len(vocabulary):
         return None
-    return index
+    return ParaphraseIndex(words, lengths, vocabulary)
 
 
 def index_of(table: Path) -> ParaphraseIndex:
