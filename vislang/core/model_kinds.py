@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from vislang.core.errors import CheckpointError
+from vislang.core.errors import CheckpointError, shown
 
 LOADERS = {  # kind in config.json: its name with an article, and the function that loads it
     "vse": ("a ranker", "vse.load_model"),
@@ -39,7 +39,7 @@ def require_kind_of_folder(folder: Path, found: Any, kind: str) -> None:
     if found == kind:
         return
     expected, loader = LOADERS[kind]
-    if found in LOADERS:
+    if isinstance(found, str) and found in LOADERS:
         got, own_loader = LOADERS[found]
         raise CheckpointError(f"expected {expected}, got {got} in {folder}; load it with {own_loader}()")
-    raise CheckpointError(f"expected {expected}, got kind {found!r} in {folder}; pass a folder for {loader}()")
+    raise CheckpointError(f"expected {expected}, got kind {shown(found)} in {folder}; pass a folder for {loader}()")

@@ -10,9 +10,11 @@ training_state.npz   all that resuming needs to be exact
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from vislang.core.bundled_models import bundled_checkpoints
@@ -120,6 +122,33 @@ def kept_weights(folder: Path) -> list[Path]:
     return sorted(folder.glob("kept-*.weights.h5")) or [folder / WEIGHTS]
 
 
+def stored_shapes(path: Path) -> list[tuple[int, ...]]:
+    """Read the shapes of the arrays of a weights file, but not their numbers; there is at least one.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or its arrays lie in other files.
+    """
+    if not path.is_file():
+        reason = "training has not reached its first validation; train on"
+        raise CheckpointError(f"{path.parent} holds no {path.name}: {reason}")
+    shapes: list[tuple[int, ...]] = []
+
+    def add(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise ValueError("its arrays lie in other files")
+            shapes.append(item.shape)
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(add)
+        if not shapes:
+            raise ValueError("it holds no arrays")
+    except Exception as error:  # h5py raises many kinds on damaged files
+        raise CheckpointError(f"{path} is no weights file ({brief(error)}); copy or train the checkpoint anew") from error
+    return shapes
+
+
 def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
     """Load the best weights into a built model.
 
@@ -130,8 +159,9 @@ def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
         CheckpointError: none were saved yet, or they do not fit the model.
     """
     path = path or folder / WEIGHTS
-    if not path.is_file():
-        raise CheckpointError(f"{folder} holds no {path.name}: training has not reached its first validation; train on")
+    largest = max(math.prod(variable.shape) for variable in model.weights)
+    if max(map(math.prod, stored_shapes(path))) > largest:
+        raise CheckpointError(f"{path} holds larger arrays than its config.json says; copy or train the checkpoint anew")
     try:
         model.load_weights(path)
     except Exception as error:  # h5py and Keras each raise their own kinds
