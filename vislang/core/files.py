@@ -286,6 +286,19 @@ def require_writable_folder(path: str | Path) -> Path:
     return path
 
 
+def cache_folder(variable: str, name: str = "") -> Path | None:
+    """Return a folder for files that only save time: that of an environment variable, else `name` in ~/.cache/vislang.
+
+    None where the user has no home folder, as in some containers.
+    """
+    if os.environ.get(variable):
+        return Path(os.environ[variable])
+    try:
+        return Path.home() / ".cache" / "vislang" / name
+    except RuntimeError:
+        return None
+
+
 def file_name(text: str) -> str:
     """Replace characters that a file name cannot hold, such as the slashes of a path, by underscores."""
     return re.sub(r"[^\w.@+-]+", "_", text).strip("_")

@@ -7,7 +7,6 @@ per machine, and it is used where it exists.
 
 import gzip
 import itertools
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from eval.metrics.captions.java import jar_file
 from vislang.core.errors import DataError, EvalError
-from vislang.core.files import read_arrays, whole_file
+from vislang.core.files import cache_folder, read_arrays, whole_file
 
 _FIRST_END = 0  # word ids of the end of a pair's first and second phrase
 _PAIR_END = 1
@@ -60,10 +59,17 @@ def plain_words(captions: Iterable[str]) -> set[str]:
 
 
 def index_path() -> Path:
-    """Return the path of the index of the table in pycocoevalcap, in `$VISLANG_CACHE`, else in `~/.cache/vislang`."""
+    """Return the path of the index of the table in pycocoevalcap, in `$VISLANG_CACHE`, else in `~/.cache/vislang`.
+
+    Raises:
+        EvalError: no pycocoevalcap.
+        DataError: the user has neither a folder for it nor a home folder.
+    """
     table = jar_file(_TABLE)
-    cache = os.environ.get("VISLANG_CACHE") or Path.home() / ".cache" / "vislang"
-    return Path(cache) / f"paraphrases-{table.stat().st_size}-v1.npz"
+    cache = cache_folder("VISLANG_CACHE")
+    if cache is None:
+        raise DataError("there is no home folder for the index of paraphrases; set VISLANG_CACHE to a folder")
+    return cache / f"paraphrases-{table.stat().st_size}-v1.npz"
 
 
 def make_index() -> Path:
