@@ -1,7 +1,7 @@
 """The public functions of the ranker. Keras is imported inside them: importing `vse` costs nothing."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,13 +176,13 @@ def retrieve_captions(
     Args:
         model: from `load_model`.
         images: as for `encode_images`, or its result.
-        captions: the candidates.
+        captions: the candidates; those without a word that the model knows match nothing.
         vectors: what `encode_sentences` returned for them, float32 [M, D]; None: they are encoded.
         top: matches of each image.
         options: how the images are read.
 
     Raises:
-        ConfigError: `top` below 1.
+        ConfigError: `top` below 1, or no caption has a word that the model knows.
         DataError: as `encode_images`, or another number of vectors than captions.
 
     Example:
@@ -195,7 +195,13 @@ def retrieve_captions(
     captions = _several(captions)
     if vectors is None:
         vectors = encode_sentences(model, captions)
-    return Retrieved(encoded.names, _matches(encoded.vectors, vectors, captions, top), encoded.skipped)
+    _require_one_each(vectors, captions)
+    known = [index for index, caption in enumerate(captions) if model.known_words(caption)[0]]
+    if captions and not known:
+        model.require_known(captions[0], f"the first of {len(captions)} captions")
+    found = _matches(encoded.vectors, vectors[known], [captions[index] for index in known], top)
+    matches = [[replace(match, index=known[match.index]) for match in of_image] for of_image in found]
+    return Retrieved(encoded.names, matches, encoded.skipped)
 
 
 def retrieve_images(
@@ -216,7 +222,7 @@ def retrieve_images(
         options: how the images are read.
 
     Raises:
-        ConfigError: `top` below 1.
+        ConfigError: `top` below 1, or a sentence without a word that the model knows.
         DataError: as `encode_images`.
 
     Example:
@@ -227,6 +233,8 @@ def retrieve_images(
     """
     encoded = _encoded(model, images, options)
     sentences = _several(sentences)
+    for sentence in sentences:
+        model.require_known(sentence, "the search")
     matches = _matches(encode_sentences(model, sentences), encoded.vectors, encoded.names, top)
     return Retrieved(sentences, matches, encoded.skipped)
 
@@ -259,7 +267,7 @@ def regularities(
     References: Kiros et al. 2014, arXiv:1411.2539, section 3.3.
 
     Raises:
-        ConfigError: `top` below 1, or several images to start from.
+        ConfigError: `top` below 1, a word that the model does not know, or several images to start from.
         DataError: as `encode_images`.
 
     Example:
@@ -271,6 +279,8 @@ def regularities(
     from vislang.images.sources import one_image
 
     encoded = _encoded(model, images, options)
+    model.require_known(negative, "negative")
+    model.require_known(positive, "positive")
     (start,) = encode_images(model, [one_image(image)], options=options).vectors
     from vse.arithmetic import arithmetic_query, order_by_mean
 
@@ -293,11 +303,14 @@ def _encoded(model: "TrainedRanker", images: Any, options: ReadingOptions) -> En
     return encode_images(model, images, options=options)
 
 
+def _require_one_each(vectors: np.ndarray, captions: Sequence[str]) -> None:
+    if len(vectors) != len(captions):
+        raise DataError(f"{len(vectors)} vectors were given for {len(captions)} candidates; expected one each")
+
+
 def _matches(queries: np.ndarray, candidates: np.ndarray, names: Sequence[str], top: int) -> list[list[Match]]:
     if top < 1:
         raise ConfigError(f"top got {top}, expected 1 or more")
-    if len(candidates) != len(names):
-        raise DataError(f"{len(candidates)} vectors were given for {len(names)} candidates; expected one each")
     indices, scores = nearest(queries, candidates, top)
     found = []
     for of_query, values in zip(indices, scores, strict=True):
