@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 import tempfile
 import zipfile
 from collections import Counter
@@ -181,6 +182,26 @@ def read_arrays(path: str | Path, next_step: str) -> dict[str, Any]:
 
 def _no_arrays(path: str | Path, reason: str, next_step: str) -> DataError:
     return DataError(f"{path} cannot be read as NumPy arrays ({reason}); {next_step}")
+
+
+def read_bytes(path: str | Path, most: int) -> bytes:
+    """Read a file of at most so many bytes; a device or pipe without end is not read further, either.
+
+    Raises:
+        DataError: it is larger.
+        OSError: it cannot be read.
+        ValueError: a path that no file can have.
+    """
+    with open(path, "rb") as stream:
+        about = os.fstat(stream.fileno())
+        content = b""
+        if not stat.S_ISREG(about.st_mode):
+            content = stream.read(most + 1)
+        elif about.st_size <= most:
+            content = stream.read()
+    if max(about.st_size, len(content)) > most:
+        raise DataError(f"{path}: larger than {most // 2**20} MiB; shrink it or leave it out")
+    return content
 
 
 def read_json(path: str | Path, what: str, next_step: str) -> Any:

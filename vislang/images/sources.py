@@ -11,9 +11,12 @@ import numpy as np
 from PIL import Image
 
 from vislang.core.errors import ConfigError, DataError
+from vislang.core.files import read_bytes
 from vislang.images.decode import SUFFIXES, ImageSource
 from vislang.images.folders import files_below, without_foreign_thumbnails
 from vislang.images.own_drawings import without_own_drawings
+
+_LONGEST_LIST = 2**28  # bytes of a text file of paths
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def _existing_files(where: str, suffixes: Collection[str]) -> list[Path]:
 
 def _listed_paths(path: Path, root: Path) -> list[Path]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_bytes(path, _LONGEST_LIST).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: neither an image nor a list of images in UTF-8 text") from error
     return [root / line.strip() for line in lines if line.strip()]

@@ -18,6 +18,8 @@ from vislang.images.own_drawings import without_own_drawings
 
 SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".flv", ".ogv"})
 LARGEST_SIDE = 8192
+MOST_FRAMES = 250_000  # that are sampled of a video: 8 a second of nearly nine hours
+_LARGE_SIDE = 4096  # frames beyond it are halved, since up to CLIP_FRAMES are in memory
 CLIP_FRAMES = 26  # that stand for a whole video, as in Ramanishka et al. 2017, arXiv:1612.07360
 # Neither playlists nor ffconcat scripts, which open other files, and no protocol but that of local files.
 _OPENING = {
@@ -61,11 +63,18 @@ def sampled_frames(path: str | os.PathLike, rate: float) -> Iterator[Frame]:
     """Yield the frame that is shown at times 0, 1/rate, 2/rate, ... until the last frame.
 
     That is the last frame whose time has come, so that a video of any or no constant rate plays at its own speed.
-    Errors are those of `read_frames`.
+
+    Raises:
+        DataError: as for `read_frames`, or more than MOST_FRAMES: a small file may show its last frame for years.
     """
     number = 0
     shown = None
     for frame in _decoded(Path(path), []):
+        if frame[0] * rate > MOST_FRAMES:
+            raise DataError(
+                f"{path}: has a frame at {frame[0]:,.0f} s, {frame[0] * rate:,.0f} frames at {rate:g} a second, expected"
+                f" at most {MOST_FRAMES:,}; take fewer a second, or cut the video"
+            )
         while shown is not None and number / rate < frame[0] - 1e-6:
             yield Frame(number / rate, _upright(shown[1]))
             number += 1
@@ -172,6 +181,8 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
 def _upright(frame: Any) -> Image.Image:
     """Rotate a decoded frame by its display matrix, which counts anticlockwise."""
     image = frame.to_image()
+    if max(image.size) > _LARGE_SIDE:
+        image = image.reduce(2)
     turn = int(round(frame.rotation)) % 360
     if turn:
         return image.rotate(turn, expand=True)
