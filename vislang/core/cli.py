@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from vislang.core.config import Config, override, preset, setting_of, settings_table
 from vislang.core.errors import ConfigError, ToolkitError
-from vislang.core.quiet_backend import speed_up_import
+from vislang.core.quiet_backend import missing_backend, speed_up_import
 
 DONE = 0
 USER_ERROR = 2
@@ -26,6 +26,7 @@ DEFAULT_BACKBONE = "efficientnet_lite0"  # its weights are installed with the to
 _INSTALLED = Path(__file__).resolve().parent.parent.parent
 _PACKAGES = ("datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app")
 Options = argparse._ActionsContainer  # a parser or a group of options
+_BACKENDS = ("jax", "torch", "openvino")  # of Keras, beside TensorFlow
 _OUT_OF_MEMORY = "out of memory; give smaller or fewer images at once, a smaller --batch-size, or close other programs"
 _program: ContextVar[str | None] = ContextVar("program", default=None)
 
@@ -42,6 +43,8 @@ def run_command(body: Callable[[], int]) -> int:
         return _failed(str(error))
     except (ImportError, AttributeError) as error:
         message = _foreign_package(error)
+        if error.name in _BACKENDS:
+            message = missing_backend(error)
         if not message:
             raise
         return _failed(message)
