@@ -87,6 +87,8 @@ def ground_phrases(
     model: TrainedAligner, image: Any, sentence: str, beta: float | None, options: ReadingOptions
 ) -> list[Region]:
     """Find the region of each phrase; arguments, result and errors are those of `captioner.ground_phrases`."""
+    if not isinstance(sentence, str):
+        raise ConfigError(f"the sentence got {shown(sentence)}, expected a text")
     words = sentence.split()
     if set(encode_sentence(sentence, model.config, model.vocabulary)) == {UNKNOWN}:
         raise ConfigError(f"the sentence got {shown(sentence)}, expected words of which the aligner knows one")

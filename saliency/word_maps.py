@@ -256,6 +256,8 @@ def read_sentence(model: Any, sentence: str) -> tuple[list[str], np.ndarray]:
     Raises:
         ConfigError: it has no words, or more than MOST_WORDS.
     """
+    if not isinstance(sentence, str):
+        raise ConfigError(f"the sentence got {shown(sentence)}, expected a text")
     words = tokenize(sentence)
     if not words:
         raise ConfigError(f"the sentence has no words after tokenisation: {shown(sentence)}")

@@ -1,13 +1,14 @@
 """The public functions of the ranker. Keras is imported inside them: importing `vse` costs nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError, DataError, shown
+from vislang.core.files import path_of
 from vislang.core.model_kinds import require_kind
 from vislang.core.quiet_backend import import_backend_quietly
 from vislang.features.reading_options import ReadingOptions
@@ -93,7 +94,7 @@ def load_model(name_or_path: str | Path | None = None, *, weights: str | Path | 
     from vislang.core.bundled_models import find_checkpoint
     from vse.inference import TrainedRanker
 
-    if name_or_path is not None and Path(name_or_path).is_file():
+    if name_or_path is not None and path_of(name_or_path, "the model").is_file():
         from vse.kiros.load_released import read_original
 
         return read_original(name_or_path, backbone_weights=weights)
@@ -291,10 +292,19 @@ def regularities(
     return found
 
 
-def _several(sentences: str | Sequence[str]) -> list[str]:
+def _several(sentences: str | Iterable[str]) -> list[str]:
+    """Return one sentence or several as a list.
+
+    Raises:
+        ConfigError: something else than text.
+    """
     if isinstance(sentences, str):
         return [sentences]
-    return list(sentences)
+    listed = list(sentences) if isinstance(sentences, Iterable) else [sentences]
+    for sentence in listed:
+        if not isinstance(sentence, str):
+            raise ConfigError(f"sentences got {shown(sentence)}, expected a text or several")
+    return listed
 
 
 def _encoded(model: "TrainedRanker", images: Any, options: ReadingOptions) -> EncodedImages:

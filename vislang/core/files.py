@@ -13,12 +13,13 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vislang.core.errors import ConfigError, DataError, brief
+from vislang.core.errors import ConfigError, DataError, brief, shown
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # the first half of a character beyond 16 bits, in JSON
+_LONGEST_NAME = 255  # bytes of the name of a file
 _MOST_UNPACKED = 2**32  # bytes of a compressed archive of arrays
 
 
@@ -182,6 +183,24 @@ def read_arrays(path: str | Path, next_step: str) -> dict[str, Any]:
 
 def _no_arrays(path: str | Path, reason: str, next_step: str) -> DataError:
     return DataError(f"{path} cannot be read as NumPy arrays ({reason}); {next_step}")
+
+
+def path_of(value: Any, what: str) -> Path:
+    """Return what a user passed as a path.
+
+    Args:
+        value: a str or a path object.
+        what: what it is to the user, such as "the model".
+
+    Raises:
+        DataError: something else, or a name that no file can have.
+    """
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise DataError(f"{what} got {shown(value)}, expected a path")
+    path = Path(value)
+    if "\0" in str(path) or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        raise DataError(f"{what} got {shown(str(path))}, which no file can be called; expected a path")
+    return path
 
 
 def read_bytes(path: str | Path, most: int) -> bytes:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from vislang.core.cli import printable
 from vislang.core.errors import DataError, brief
+from vislang.core.files import path_of
 from vislang.images.decode import SUFFIXES as IMAGE_SUFFIXES
 from vislang.images.folders import files_below, without_foreign_thumbnails
 from vislang.images.own_drawings import without_own_drawings
@@ -55,7 +56,7 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
     Raises:
         DataError: no file, no video in it, or no frame of it can be decoded.
     """
-    for seconds, frame in _decoded(Path(path), []):
+    for seconds, frame in _decoded(path_of(path, "the video"), []):
         yield Frame(seconds, _upright(frame))
 
 
@@ -69,7 +70,7 @@ def sampled_frames(path: str | os.PathLike, rate: float) -> Iterator[Frame]:
     """
     number = 0
     shown = None
-    for frame in _decoded(Path(path), []):
+    for frame in _decoded(path_of(path, "the video"), []):
         if frame[0] * rate > MOST_FRAMES:
             raise DataError(
                 f"{path}: has a frame at {frame[0]:,.0f} s, {frame[0] * rate:,.0f} frames at {rate:g} a second, expected"
@@ -94,7 +95,7 @@ def spread_frames(path: str | os.PathLike, count: int = CLIP_FRAMES) -> list[Ima
         _log.warning("%s %s; only the part before is used", printable(os.fspath(path)), facts.cut)
     wanted = np.round(np.linspace(0, facts.frames - 1, count)).astype(int)
     chosen: list[Image.Image] = []
-    for number, (_, frame) in enumerate(_decoded(Path(path), [])):
+    for number, (_, frame) in enumerate(_decoded(path_of(path, "the video"), [])):
         times = int((wanted == number).sum())
         if times:
             chosen += [_upright(frame)] * times
@@ -104,7 +105,7 @@ def spread_frames(path: str | os.PathLike, count: int = CLIP_FRAMES) -> list[Ima
 def survey(path: str | os.PathLike) -> VideoFacts:
     """Decode a video once without converting its frames; errors are those of `read_frames`."""
     trouble: list[str] = []
-    times = [seconds for seconds, _ in _decoded(Path(path), trouble)]
+    times = [seconds for seconds, _ in _decoded(path_of(path, "the video"), trouble)]
     return VideoFacts(len(times), times[-1], "".join(trouble))
 
 
