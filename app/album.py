@@ -91,7 +91,9 @@ def models_by_kind(given: Sequence[Path]) -> dict[str, Path]:
         description = read_json(file, "checkpoint settings", "name a folder that training wrote")
         kind = description.get("kind") if isinstance(description, dict) else None
         if kind not in ("captioner", "vse") or kind in models:
-            raise ConfigError(f"--model {folder} is of kind {shown(kind)}, expected one captioner and one ranker at most")
+            raise ConfigError(
+                f"--model {folder} is of kind {shown(kind)}, expected one captioner and one ranker at most"
+            )
         models[kind] = folder
     return models
 

@@ -42,7 +42,9 @@ class CaptionerConfig:
     block_side: int = setting(1, at_least=1, help="s2vt: side of the blocks of cells that are average-pooled")
     attention_dim: int = setting(512, at_least=1, help="attend: width of the attention, shared among the heads")
     tied_words: bool = setting(False, help="attend: the output layer is the word table")
-    scorers: int = setting(0, at_least=0, at_most=64, help="bag-of-words image-text scorers that re-rank finished captions")
+    scorers: int = setting(
+        0, at_least=0, at_most=64, help="bag-of-words image-text scorers that re-rank finished captions"
+    )
     scorer_word_dim: int = setting(512, at_least=1, help="width of the scorers' word vectors")
     scorer_dim: int = setting(1024, at_least=1, help="width of the scorers' joint space")
     # image

@@ -50,16 +50,16 @@ def index_images(
     known = _read(file, model.width)
     new = [index for index, stamp in enumerate(stamps) if stamp not in known]
     unsaved = 0
-    can_write = file is not None
     for vectors, kept, bad in model.encode_images([paths[index] for index in new], options):
         for index, vector in zip(kept, vectors, strict=True):
             known[stamps[new[index]]] = vector
         skipped += bad
         unsaved += len(kept)
-        if can_write and unsaved >= SAVE_EVERY:
-            can_write = _write(file, stamps, known)
+        if file is not None and unsaved >= SAVE_EVERY:
+            if not _write(file, stamps, known):
+                file = None
             unsaved = 0
-    if can_write and (unsaved or set(known) - set(stamps)):
+    if file is not None and (unsaved or set(known) - set(stamps)):
         _write(file, stamps, known)
     usable = [index for index, stamp in enumerate(stamps) if stamp in known]
     if not usable:

@@ -158,7 +158,9 @@ def find_sentences(args: argparse.Namespace, model: Any, encoded: Any, sentences
     strange = [sentence for sentence in sentences if not model.known_words(sentence)[0]]
     if strange:
         first = cli.printable(strange[0][:80])
-        print(f"left out {len(strange)} sentences without a word that the ranker knows, such as: {first}", file=sys.stderr)
+        print(
+            f"left out {len(strange)} sentences without a word that the ranker knows, such as: {first}", file=sys.stderr
+        )
     rows = []
     for name, matches in zip(encoded.names, retrieve_captions(model, encoded, sentences, top=args.top), strict=True):
         results = [{"sentence": match.name, "score": round(match.score, 4)} for match in matches]

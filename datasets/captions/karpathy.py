@@ -144,7 +144,9 @@ def _entries(path: Path) -> list[dict[str, Any]]:
             if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
                 raise DataError(f"{path}: image {number} has no {name!r} of type {kind.__name__}; {_NEXT}")
         if not isinstance(entry.get("filepath", ""), str):
-            raise DataError(f"{path}: image {number} has filepath {entry['filepath']!r}, expected text or none; {_NEXT}")
+            raise DataError(
+                f"{path}: image {number} has filepath {entry['filepath']!r}, expected text or none; {_NEXT}"
+            )
         if not isinstance(entry.get("imgid", number), int):
             raise DataError(f"{path}: image {number} has imgid {entry['imgid']!r}, expected an int or none; {_NEXT}")
     return entries

@@ -158,7 +158,9 @@ def _from_json(entry: dict[str, Any]) -> SceneNotes:
         left, top, right, bottom = map(int, values["box"])
         if not 0 <= left < right <= SIDE or not 0 <= top < bottom <= SIDE:
             raise ValueError(f"box {values['box']} outside of the image")
-        objects.append(SceneObject(values["name"], values["colour"], values["size"], (x, y), (left, top, right, bottom), mask))
+        objects.append(
+            SceneObject(values["name"], values["colour"], values["size"], (x, y), (left, top, right, bottom), mask)
+        )
     phrases = []
     for values in entry["phrases"]:
         first, end = values["words"]

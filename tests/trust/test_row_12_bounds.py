@@ -183,7 +183,9 @@ def test_row_12_a_video_whose_last_frame_lies_in_years_is_refused(tmp_path):
         container.mux(stream.encode())
     assert path.stat().st_size < 20_000
     assert len(video.spread_frames(path)) == video.CLIP_FRAMES
-    with pytest.raises(DataError, match=r"has a frame at 2,000,000 s, 16,000,000 frames at 8 a second, expected at most"):
+    with pytest.raises(
+        DataError, match=r"has a frame at 2,000,000 s, 16,000,000 frames at 8 a second, expected at most"
+    ):
         for _ in video.sampled_frames(path, 8.0):
             pass
     assert sum(1 for _ in video.sampled_frames(path, 0.001)) == 2001

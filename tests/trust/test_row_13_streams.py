@@ -11,7 +11,9 @@ from vislang.core.cli import run_command
 from vislang.core.files import parse_json, read_json
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = "-c 'import sys; from vislang.core import cli; sys.exit(cli.run_command(lambda: cli.print_json({body}) or 0))'"
+COMMAND = (
+    "-c 'import sys; from vislang.core import cli; sys.exit(cli.run_command(lambda: cli.print_json({body}) or 0))'"
+)
 
 
 def shell(command: str, **env: str) -> subprocess.CompletedProcess:

@@ -19,7 +19,11 @@ from vislang.core.quiet_backend import import_backend_quietly, require_usual_ker
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
-    "mixed_float16": (keras.config.set_dtype_policy, "mixed_float16", "dtype policy is mixed_float16, expected float32"),
+    "mixed_float16": (
+        keras.config.set_dtype_policy,
+        "mixed_float16",
+        "dtype policy is mixed_float16, expected float32",
+    ),
     "bfloat16": (keras.config.set_dtype_policy, "bfloat16", "dtype policy is bfloat16, expected float32"),
     "float64": (keras.config.set_floatx, "float64", "floatx is float64, expected float32"),
     "float16": (keras.config.set_floatx, "float16", "floatx is float16, expected float32"),

@@ -244,8 +244,8 @@ def read_json(path: str | Path, what: str, next_step: str) -> Any:
 def parse_json(text: str | bytes) -> Any:
     """Parse a JSON document as `json.loads`, but raise a ValueError for what would be lost or could not be written.
 
-    Of equal keys in an object `json.loads` keeps the last value and loses the others without a word. Half a character,
-    such as "\\ud83d", becomes text that no file or terminal takes. Lists in thousands of lists end its recursion.
+    Of equal keys in an object `json.loads` keeps the last value and loses the others without a word. Half a character
+    (a surrogate) becomes text that no file or terminal takes. Lists in thousands of lists end its recursion.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")

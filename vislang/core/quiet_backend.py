@@ -97,8 +97,9 @@ def require_usual_keras() -> None:
     )
     for name, found, expected, setter in usual:
         if found != expected:
-            raise ConfigError(f"Keras' {name} is {found}, expected {expected}; call {setter}({expected!r}), or correct"
-                " keras.json")
+            raise ConfigError(
+                f"Keras' {name} is {found}, expected {expected}; call {setter}({expected!r}), or correct keras.json"
+            )
     if _started_in not in (0, os.getpid()):
         raise ConfigError(
             "this process was forked from one that used Keras, whose threads it lacks, so that it would hang; start"

@@ -110,8 +110,8 @@ def image_sources(images: Any) -> tuple[list[Any], list[str]]:
     """List the images that a user may pass in many forms.
 
     Args:
-        images: a path, a folder, a pattern, a text file of paths, the bytes of a file, an open file, a PIL image, a uint8
-            array [H, W], [H, W, 3], [H, W, 4] or [N, H, W, 3], or an iterable of any of these.
+        images: a path, a folder, a pattern, a text file of paths, the bytes of a file, an open file, a PIL image, a
+            uint8 array [H, W], [H, W, 3], [H, W, 4] or [N, H, W, 3], or an iterable of any of these.
 
     Returns:
         the images, each as `vislang.images.decode.decode_image` takes it, and a name for each: its path, or its index.
@@ -172,7 +172,9 @@ def _content(stream: io.IOBase) -> bytes:
     try:
         content = stream.read(MAX_BYTES + 1)  # type: ignore[attr-defined]
     except (OSError, ValueError, MemoryError) as error:
-        raise DataError(f"the open file cannot be read ({brief(error)}); open it with mode 'rb', or pass its path") from error
+        raise DataError(
+            f"the open file cannot be read ({brief(error)}); open it with mode 'rb', or pass its path"
+        ) from error
     if not isinstance(content, bytes):
         raise DataError("the open file gives text, expected bytes; open it with mode 'rb', or pass its path")
     if len(content) > MAX_BYTES:

@@ -73,8 +73,8 @@ def sampled_frames(path: str | os.PathLike, rate: float) -> Iterator[Frame]:
     for frame in _decoded(path_of(path, "the video"), []):
         if frame[0] * rate > MOST_FRAMES:
             raise DataError(
-                f"{path}: has a frame at {frame[0]:,.0f} s, {frame[0] * rate:,.0f} frames at {rate:g} a second, expected"
-                f" at most {MOST_FRAMES:,}; take fewer a second, or cut the video"
+                f"{path}: has a frame at {frame[0]:,.0f} s, {frame[0] * rate:,.0f} frames at {rate:g} a second,"
+                f" expected at most {MOST_FRAMES:,}; take fewer a second, or cut the video"
             )
         while shown is not None and number / rate < frame[0] - 1e-6:
             yield Frame(number / rate, _upright(shown[1]))

@@ -145,7 +145,9 @@ def stored_shapes(path: Path) -> list[tuple[int, ...]]:
         if not shapes:
             raise ValueError("it holds no arrays")
     except Exception as error:  # h5py raises many kinds on damaged files
-        raise CheckpointError(f"{path} is no weights file ({brief(error)}); copy or train the checkpoint anew") from error
+        raise CheckpointError(
+            f"{path} is no weights file ({brief(error)}); copy or train the checkpoint anew"
+        ) from error
     return shapes
 
 
@@ -161,7 +163,9 @@ def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
     path = path or folder / WEIGHTS
     largest = max(math.prod(variable.shape) for variable in model.weights)
     if max(map(math.prod, stored_shapes(path))) > largest:
-        raise CheckpointError(f"{path} holds larger arrays than its config.json says; copy or train the checkpoint anew")
+        raise CheckpointError(
+            f"{path} holds larger arrays than its config.json says; copy or train the checkpoint anew"
+        )
     try:
         model.load_weights(path)
     except Exception as error:  # h5py and Keras each raise their own kinds
