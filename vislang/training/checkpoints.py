@@ -14,7 +14,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from vislang.core.bundled_models import bundled_checkpoints
@@ -131,6 +130,8 @@ def stored_shapes(path: Path) -> list[tuple[int, ...]]:
     if not path.is_file():
         reason = "training has not reached its first validation; train on"
         raise CheckpointError(f"{path.parent} holds no {path.name}: {reason}")
+    import h5py  # after --help
+
     shapes: list[tuple[int, ...]] = []
 
     def add(_: str, item: Any) -> None:
