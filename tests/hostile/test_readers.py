@@ -49,7 +49,7 @@ def attack(folder: Path, files: list[str], read: Callable[[], object], cases: in
             if "\n" in str(error):
                 found["more than one line"] += 1
                 examples["more than one line"] = f"case {case} of {name}: {error}"
-        except BaseException as error:
+        except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
             own = [frame for frame in frames if str(ROOT) in frame.filename and "/tests/" not in frame.filename]
             place = f"{type(error).__name__} at {own[-1].filename}:{own[-1].lineno}" if own else repr(error)
@@ -67,10 +67,6 @@ def attack(folder: Path, files: list[str], read: Callable[[], object], cases: in
 def write_json(path: Path, document) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document))
-
-
-def arrays(path: Path, **named) -> None:
-    np.savez(path, **named)
 
 
 def coco(folder: Path):

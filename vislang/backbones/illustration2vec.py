@@ -167,7 +167,7 @@ def read_thresholds(path: str | Path) -> np.ndarray:
     array = read_array(path, "give the thresholds of the network")
     if array.shape != (NUM_TAGS, 3) or array.dtype.kind != "f":
         found = f"{array.dtype} {list(array.shape)}"
-        raise DataError(f"{path}: holds {found}, expected floats {[NUM_TAGS, 3]}: f0.5, f1 and f2")
+        raise DataError(f"{path}: holds {found}, expected one array of floats {(NUM_TAGS, 3)}: f0.5, f1 and f2")
     return array.astype(np.float64)
 
 
