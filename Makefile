@@ -94,7 +94,7 @@ SECOND_CNN = efficientnet_lite2
 .PHONY: help install doctor demo demo-train data-f8k features features-coco region-features region-features-coco
 .PHONY: train-f8k train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
 .PHONY: train-everyday sentence-vectors train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
-.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint lint-slow figures coverage docs bench clean
+.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint lint-slow fuzz figures coverage docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 26
@@ -262,6 +262,9 @@ lint: install ## check style and types
 
 lint-slow: install ## change the papers' equations and count what tests notice: hours (FILES="..." SAMPLE=20)
 	$(PY) tests/helpers/mutation.py $(addprefix --sample ,$(SAMPLE)) $(FILES)
+
+fuzz: install ## damage files of every reader and read them, CASES of each (default 2000; SEED=N)
+	FUZZ_CASES=$(or $(CASES),2000) FUZZ_SEED=$(or $(SEED),1) $(PY) -m pytest -q tests/hostile
 
 figures: install ## print size, density, docstrings and annotations of the code
 	$(PY) tests/helpers/figures.py

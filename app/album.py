@@ -81,16 +81,19 @@ def write_album(args: argparse.Namespace) -> int:
 def models_by_kind(given: Sequence[Path]) -> dict[str, Path]:
     """Return the checkpoints of a command that takes one captioner and one ranker, by kind: "captioner", "vse"."""
     from vislang.core.bundled_models import find_checkpoint
-    from vislang.core.errors import ConfigError
+    from vislang.core.errors import ConfigError, shown
     from vislang.core.files import read_json
     from vislang.training.checkpoints import CONFIG
 
     models: dict[str, Path] = {}
     for folder in given:
         file = find_checkpoint("captioner", folder) / CONFIG
-        kind = read_json(file, "checkpoint settings", "name a folder that training wrote").get("kind")
+        description = read_json(file, "checkpoint settings", "name a folder that training wrote")
+        kind = description.get("kind") if isinstance(description, dict) else None
         if kind not in ("captioner", "vse") or kind in models:
-            raise ConfigError(f"--model {folder} is of kind {kind!r}, expected one captioner and one ranker at most")
+            raise ConfigError(
+                f"--model {folder} is of kind {shown(kind)}, expected one captioner and one ranker at most"
+            )
         models[kind] = folder
     return models
 

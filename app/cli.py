@@ -4,7 +4,7 @@ import importlib
 import sys
 from dataclasses import dataclass
 
-from vislang.core.cli import DONE, USER_ERROR, program_name
+from vislang.core.cli import DONE, USER_ERROR, program_name, run_command
 from vislang.core.errors import unknown_name
 from vislang.core.version import __version__
 
@@ -71,11 +71,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help"):
-        print(help_text(GROUPS))
-        return DONE
+        return run_command(lambda: show(help_text(GROUPS)))
     if words[0] == "--version":
-        print(f"vislang {__version__}")
-        return DONE
+        return run_command(lambda: show(f"vislang {__version__}"))
     family = members(words[0])
     count = 2 if family else 1  # words of the command's name
     name = " ".join(words[:count])
@@ -84,10 +82,15 @@ def main(argv: list[str] | None = None) -> int:
         with program_name(f"vislang {name}"):
             return module.main(words[count:])
     if family and words[1:] in ([], ["-h"], ["--help"]):
-        print(help_text({f"vislang {words[0]}": family}))
-        return DONE
+        return run_command(lambda: show(help_text({f"vislang {words[0]}": family})))
     print(f"error: {unknown_name('command', name, family or COMMANDS, 'see vislang --help')}", file=sys.stderr)
     return USER_ERROR
+
+
+def show(text: str) -> int:
+    """Print a text and return the exit code."""
+    print(text)
+    return DONE
 
 
 def members(word: str) -> dict[str, Command]:

@@ -129,7 +129,7 @@ def ground_phrases(
 
     Raises:
         CheckpointError: a model of another kind.
-        ConfigError: a sentence without words, several images, or a negative `beta`.
+        ConfigError: a sentence without words that the model knows, several images, or a negative `beta`.
         DataError: an unreadable image, or weights other than in training.
 
     Example:

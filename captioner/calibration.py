@@ -50,5 +50,5 @@ def read_calibration(folder: Path) -> Calibration | None:
         return None
     try:
         return Calibration(**read_json(path, "calibration", next_step))
-    except (DataError, TypeError, ValueError) as error:
+    except (DataError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path} is no calibration ({error}); {next_step}") from error

@@ -28,7 +28,7 @@ class CaptionerConfig:
     word_dim: int = setting(512, at_least=1, help="width of word vectors")
     hidden_dim: int = setting(512, at_least=1, help="width of the recurrent state")
     recurrent_layers: int = setting(
-        1, at_least=1, help="attend: recurrent layers; the second reads the attended features"
+        1, at_least=1, at_most=64, help="attend: recurrent layers; the second reads the attended features"
     )
     attention_heads: int = setting(1, at_least=1, help="attend: attention heads")
     # The paper shows the image at the first step only, the original's code at every step.
@@ -42,7 +42,9 @@ class CaptionerConfig:
     block_side: int = setting(1, at_least=1, help="s2vt: side of the blocks of cells that are average-pooled")
     attention_dim: int = setting(512, at_least=1, help="attend: width of the attention, shared among the heads")
     tied_words: bool = setting(False, help="attend: the output layer is the word table")
-    scorers: int = setting(0, at_least=0, help="bag-of-words image-text scorers that re-rank finished captions")
+    scorers: int = setting(
+        0, at_least=0, at_most=64, help="bag-of-words image-text scorers that re-rank finished captions"
+    )
     scorer_word_dim: int = setting(512, at_least=1, help="width of the scorers' word vectors")
     scorer_dim: int = setting(1024, at_least=1, help="width of the scorers' joint space")
     # image
@@ -85,7 +87,7 @@ class CaptionerConfig:
         "perplexity", choices=("cider", "perplexity"), help="of dev, which chooses the epoch; cider: greedy captions"
     )
     ensemble_size: int = setting(
-        1, at_least=1, help="generators trained side by side, whose probabilities are averaged"
+        1, at_least=1, at_most=64, help="generators trained side by side, whose probabilities are averaged"
     )
     # self-critical training on CIDEr-D, after cross-entropy
     self_critical_epochs: int = setting(0, at_least=0, help="epochs of self-critical training on CIDEr-D")

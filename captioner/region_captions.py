@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from captioner.alignment.inference import TrainedAligner
+from captioner.alignment.inference import TrainedAligner, encode_sentence
 from captioner.alignment.noun_phrases import with_determiners
 from captioner.alignment.segments import segment_sentences
 from captioner.inference import TrainedCaptioner
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.boxes import areas, overlaps
-from vislang.core.errors import ConfigError
+from vislang.core.errors import ConfigError, shown
 from vislang.features.descriptors import join_layers
 from vislang.features.reading_options import ReadingOptions
+from vislang.text.vocabulary import UNKNOWN
 from vislang.training.trained_model import TrainedModel
 
 _SAME = 0.6  # intersection over union of regions that repeat each other
@@ -86,13 +87,15 @@ def ground_phrases(
     model: TrainedAligner, image: Any, sentence: str, beta: float | None, options: ReadingOptions
 ) -> list[Region]:
     """Find the region of each phrase; arguments, result and errors are those of `captioner.ground_phrases`."""
+    if not isinstance(sentence, str):
+        raise ConfigError(f"the sentence got {shown(sentence)}, expected a text")
     words = sentence.split()
+    if set(encode_sentence(sentence, model.config, model.vocabulary)) == {UNKNOWN}:
+        raise ConfigError(f"the sentence got {shown(sentence)}, expected words of which the aligner knows one")
     boxes, features = _encoded(model, image, model.config.layers, options)
     regions = model.encode_descriptors(join_layers([features[layer] for layer in model.config.layers]))
     (segments,) = segment_sentences(model, regions, [words], beta)
     segments = with_determiners(words, segments)
-    if not segments:
-        raise ConfigError(f"the sentence has no words after tokenisation: {sentence!r}")
     found = []
     for segment in segments:
         text = " ".join(words[slice(*segment.words)])

@@ -19,7 +19,7 @@ from datasets.fixations.records import FixationData
 from datasets.records import ImageRecord, of_split
 from datasets.scenes.dataset import read_scene_entities, read_scenes
 from vislang.core.errors import ConfigError, DataError, look_up, unknown_name
-from vislang.core.files import keyed
+from vislang.core.files import keyed, path_of
 
 Data = TypeVar("Data")
 
@@ -85,7 +85,7 @@ def read(
     options = dict(options or {})
     if not require_images and "require_images" in inspect.signature(look_up(READERS, name, "data set")).parameters:
         options.setdefault("require_images", False)
-    records = _reader(READERS, "data set", name, options)(folder)
+    records = _reader(READERS, "data set", name, options)(path_of(folder, "the data set"))
     if split is None:
         return records
     return of_split(records, split)
@@ -128,7 +128,7 @@ def read_fixations(name: str, folder: str | Path, *, options: Mapping[str, Any] 
         >>> data.records[0].image_id, data.records[0].subjects[0].tolist()
         ('dog.png', [[30.0, 20.0]])
     """
-    data = _reader(FIXATION_READERS, "data set of fixations", name, options)(folder)
+    data = _reader(FIXATION_READERS, "data set of fixations", name, options)(path_of(folder, "the data set"))
     if not any(len(points) for record in data.records for points in record.subjects):
         first = ""
         if data.skipped:

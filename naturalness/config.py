@@ -75,7 +75,7 @@ class NaturalnessConfig:
     pca_cells: int = setting(0, at_least=0, help="cells that components are fitted to, evenly spread; 0: all")
     ridge: float = setting(0.01, at_least=0, help="neighbour: added to the variance of each component")
     # context "scan", as in the original
-    depth: int = setting(2, at_least=1, help="scan: stacked LSTMs")
+    depth: int = setting(2, at_least=1, at_most=64, help="scan: stacked LSTMs")
     ramp: bool = setting(False, help="scan: errors count from 0 at the start of a scan to nearly 1 at its end")
     learning_rate: float = setting(10.0, above=0, help="scan: initial learning rate")
     momentum: float = setting(0.9, at_least=0, below=1, help="scan: momentum of SGD")

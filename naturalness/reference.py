@@ -112,6 +112,8 @@ def read_reference(folder: Path, experts: int) -> Reference | None:
         reference = Reference(**{**values, **lists})
         if len(reference.highest) != experts:
             raise ValueError(f"{len(reference.highest)} experts, expected {experts}")
-    except (DataError, KeyError, TypeError, ValueError) as error:
+        if type(reference.photographs) is not int:
+            raise ValueError(f"photographs {reference.photographs!r}")
+    except (DataError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path} is no reference ({error}); {next_step}") from error
     return reference

@@ -31,7 +31,7 @@ def explain_image(
         model: any captioner of whole images, from `captioner.load_model`; it writes the caption, and tells the evidence
             for each word.
         image: one image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
-        sentence: any text; None: the caption that the model writes.
+        sentence: any text of up to 200 words; None: the caption that the model writes.
         method: "activation", what each cell adds to a ranker's score of the word; or, of the captioner itself,
             "gradient" of each word's loss with respect to the mean feature, or "ramanishka", the cells, steps and
             constants of the published code.
@@ -40,7 +40,8 @@ def explain_image(
 
     Raises:
         CheckpointError: a model of another kind.
-        ConfigError: an unknown method, a sentence without words, several images, or a captioner of regions.
+        ConfigError: an unknown method, a sentence without words that the models know or of more than 200,
+            several images, or a captioner of regions.
         DataError: an unreadable image, or weights other than in training.
 
     Example:

@@ -283,7 +283,8 @@ def print_words(source: Path, found: Any) -> None:
     for index, word in enumerate(found.words):
         if not found.maps[:, index].any():
             moment = "        –" if is_video else ""
-            print(f"  {cli.printable(word):16}{'–':>5}{'–':>5}{moment}  {found.evidence[index]:+.1f}  (no place)")
+            reason = "unknown to the model" if found.unknown[index] else "no place"
+            print(f"  {cli.printable(word):16}{'–':>5}{'–':>5}{moment}  {found.evidence[index]:+.1f}  ({reason})")
             continue
         frame = int(found.maps[:, index].max(axis=(1, 2)).argmax())
         x, y = peak(found.maps[frame, index])

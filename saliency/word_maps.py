@@ -15,11 +15,12 @@ from saliency.methods.gradient import gradient_losses
 from saliency.methods.ramanishka import original_maps
 from saliency.methods.single_descriptor import divergences, query_losses
 from saliency.methods.windows import cell_chances, stretched
-from vislang.core.errors import ConfigError, unknown_name
+from vislang.core.errors import ConfigError, shown, unknown_name
 from vislang.text.tokenizer import tokenize
 from vislang.text.vocabulary import UNKNOWN
 
 METHODS = ("activation", "gradient", "ramanishka")
+MOST_WORDS = 200  # of a sentence: time and memory grow with its square
 POOLING = ("mean", "max", "sum", "joint")
 Box = tuple[float, float, float, float]
 
@@ -135,7 +136,7 @@ def explain_cells(
         places: the ranker, and the cells that it reads; for "activation".
 
     Raises:
-        ConfigError: an unknown method, or a sentence without words.
+        ConfigError: an unknown method, or a sentence without words, without a known one, or of more than MOST_WORDS.
     """
     whole = cells.reshape(-1, cells.shape[-1])
     ranker = None
@@ -183,11 +184,15 @@ def explain_frames(
     else:
         words, word_ids = read_sentence(model, sentence)
     unknown = (word_ids == UNKNOWN).tolist()
+    is_nonsense = all(unknown)
     texts: list[str] = []
     if method == "activation":
         unknown = [not ranker.known_words(word)[0] for word in words]
+        is_nonsense = is_nonsense and all(unknown)
         texts = texts_of_words(words)
         texts = ["" if is_unknown else text for text, is_unknown in zip(texts, unknown, strict=True)]
+    if is_nonsense:
+        raise ConfigError(f"got {shown(' '.join(words))}, expected words of which the model knows one; try others")
     losses: list[np.ndarray] = []
     of_frames: list[np.ndarray] = []
     for cells in batches:
@@ -254,11 +259,15 @@ def read_sentence(model: Any, sentence: str) -> tuple[list[str], np.ndarray]:
     """Return the words of a sentence and their ids, int32 [T].
 
     Raises:
-        ConfigError: it has no words.
+        ConfigError: it has no words, or more than MOST_WORDS.
     """
+    if not isinstance(sentence, str):
+        raise ConfigError(f"the sentence got {shown(sentence)}, expected a text")
     words = tokenize(sentence)
     if not words:
-        raise ConfigError(f"the sentence has no words after tokenisation: {sentence!r}")
+        raise ConfigError(f"the sentence has no words after tokenisation: {shown(sentence)}")
+    if len(words) > MOST_WORDS:
+        raise ConfigError(f"the sentence has {len(words)} words, expected at most {MOST_WORDS}; explain it in parts")
     return words, np.array(model.vocabulary.encode(words), np.int32)
 
 

@@ -1,13 +1,14 @@
 """The public functions of the ranker. Keras is imported inside them: importing `vse` costs nothing."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError, DataError, shown
+from vislang.core.files import path_of
 from vislang.core.model_kinds import require_kind
 from vislang.core.quiet_backend import import_backend_quietly
 from vislang.features.reading_options import ReadingOptions
@@ -93,7 +94,7 @@ def load_model(name_or_path: str | Path | None = None, *, weights: str | Path | 
     from vislang.core.bundled_models import find_checkpoint
     from vse.inference import TrainedRanker
 
-    if name_or_path is not None and Path(name_or_path).is_file():
+    if name_or_path is not None and path_of(name_or_path, "the model").is_file():
         from vse.kiros.load_released import read_original
 
         return read_original(name_or_path, backbone_weights=weights)
@@ -176,13 +177,13 @@ def retrieve_captions(
     Args:
         model: from `load_model`.
         images: as for `encode_images`, or its result.
-        captions: the candidates.
+        captions: the candidates; those without a word that the model knows match nothing.
         vectors: what `encode_sentences` returned for them, float32 [M, D]; None: they are encoded.
         top: matches of each image.
         options: how the images are read.
 
     Raises:
-        ConfigError: `top` below 1.
+        ConfigError: `top` below 1, or no caption has a word that the model knows.
         DataError: as `encode_images`, or another number of vectors than captions.
 
     Example:
@@ -195,7 +196,13 @@ def retrieve_captions(
     captions = _several(captions)
     if vectors is None:
         vectors = encode_sentences(model, captions)
-    return Retrieved(encoded.names, _matches(encoded.vectors, vectors, captions, top), encoded.skipped)
+    _require_one_each(vectors, captions)
+    known = [index for index, caption in enumerate(captions) if model.known_words(caption)[0]]
+    if captions and not known:
+        model.require_known(captions[0], f"the first of {len(captions)} captions")
+    found = _matches(encoded.vectors, vectors[known], [captions[index] for index in known], top)
+    matches = [[replace(match, index=known[match.index]) for match in of_image] for of_image in found]
+    return Retrieved(encoded.names, matches, encoded.skipped)
 
 
 def retrieve_images(
@@ -216,7 +223,7 @@ def retrieve_images(
         options: how the images are read.
 
     Raises:
-        ConfigError: `top` below 1.
+        ConfigError: `top` below 1, or a sentence without a word that the model knows.
         DataError: as `encode_images`.
 
     Example:
@@ -227,6 +234,8 @@ def retrieve_images(
     """
     encoded = _encoded(model, images, options)
     sentences = _several(sentences)
+    for sentence in sentences:
+        model.require_known(sentence, "the search")
     matches = _matches(encode_sentences(model, sentences), encoded.vectors, encoded.names, top)
     return Retrieved(sentences, matches, encoded.skipped)
 
@@ -259,7 +268,7 @@ def regularities(
     References: Kiros et al. 2014, arXiv:1411.2539, section 3.3.
 
     Raises:
-        ConfigError: `top` below 1, or several images to start from.
+        ConfigError: `top` below 1, a word that the model does not know, or several images to start from.
         DataError: as `encode_images`.
 
     Example:
@@ -271,6 +280,8 @@ def regularities(
     from vislang.images.sources import one_image
 
     encoded = _encoded(model, images, options)
+    model.require_known(negative, "negative")
+    model.require_known(positive, "positive")
     (start,) = encode_images(model, [one_image(image)], options=options).vectors
     from vse.arithmetic import arithmetic_query, order_by_mean
 
@@ -281,10 +292,19 @@ def regularities(
     return found
 
 
-def _several(sentences: str | Sequence[str]) -> list[str]:
+def _several(sentences: str | Iterable[str]) -> list[str]:
+    """Return one sentence or several as a list.
+
+    Raises:
+        ConfigError: something else than text.
+    """
     if isinstance(sentences, str):
         return [sentences]
-    return list(sentences)
+    listed = list(sentences) if isinstance(sentences, Iterable) else [sentences]
+    for sentence in listed:
+        if not isinstance(sentence, str):
+            raise ConfigError(f"sentences got {shown(sentence)}, expected a text or several")
+    return listed
 
 
 def _encoded(model: "TrainedRanker", images: Any, options: ReadingOptions) -> EncodedImages:
@@ -293,11 +313,14 @@ def _encoded(model: "TrainedRanker", images: Any, options: ReadingOptions) -> En
     return encode_images(model, images, options=options)
 
 
+def _require_one_each(vectors: np.ndarray, captions: Sequence[str]) -> None:
+    if len(vectors) != len(captions):
+        raise DataError(f"{len(vectors)} vectors were given for {len(captions)} candidates; expected one each")
+
+
 def _matches(queries: np.ndarray, candidates: np.ndarray, names: Sequence[str], top: int) -> list[list[Match]]:
     if top < 1:
         raise ConfigError(f"top got {top}, expected 1 or more")
-    if len(candidates) != len(names):
-        raise DataError(f"{len(candidates)} vectors were given for {len(names)} candidates; expected one each")
     indices, scores = nearest(queries, candidates, top)
     found = []
     for of_query, values in zip(indices, scores, strict=True):

@@ -81,7 +81,9 @@ class VseConfig:
     )
     epochs: int = setting(15, at_least=1, help="passes over the training sentences")
     validate_updates: int = setting(100, at_least=0, help="updates between validations; 0: once an epoch")
-    ensemble_size: int = setting(1, at_least=1, help="rankers trained side by side, whose scores are averaged")
+    ensemble_size: int = setting(
+        1, at_least=1, at_most=64, help="rankers trained side by side, whose scores are averaged"
+    )
 
     def __post_init__(self) -> None:
         validate(self)

@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-import os
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vislang.core.cli import printable
 from vislang.core.errors import DataError
-from vislang.core.files import UNREADABLE, whole_file
+from vislang.core.files import cache_folder, read_arrays, whole_file
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.sources import Skipped, find_images
 from vse.api import EncodedImages
@@ -18,6 +19,7 @@ from vse.api import EncodedImages
 if TYPE_CHECKING:
     from vse.inference import TrainedRanker
 
+_log = logging.getLogger(__name__)
 SAVE_EVERY = 2000  # images; what an interrupted first indexing can lose
 
 
@@ -32,7 +34,8 @@ def index_images(
 
     Args:
         images: files, folders, patterns or text files of paths.
-        store: folder of stored indexes; None: VISLANG_INDEX, or ~/.cache/vislang/index.
+        store: folder of stored indexes; None: VISLANG_INDEX, or ~/.cache/vislang/index. Where it cannot be written, a
+            warning says so, and the images are encoded again next time.
 
     Raises:
         DataError: no usable image.
@@ -52,10 +55,12 @@ def index_images(
             known[stamps[new[index]]] = vector
         skipped += bad
         unsaved += len(kept)
-        if unsaved >= SAVE_EVERY:
-            _write(file, stamps, known)
+        if file is not None and unsaved >= SAVE_EVERY:
+            if not _write(file, stamps, known):
+                file = None
             unsaved = 0
-    _write(file, stamps, known)
+    if file is not None and (unsaved or set(known) - set(stamps)):
+        _write(file, stamps, known)
     usable = [index for index, stamp in enumerate(stamps) if stamp in known]
     if not usable:
         raise DataError(f"none of {len(paths)} images could be encoded; the first: {skipped[0].reason}")
@@ -68,9 +73,11 @@ def index_file(
     images: Sequence[str | Path],
     store: Path | None = None,
     weights: str | Path | None = None,
-) -> Path:
-    """Return the file of the index of `images` by this model and weights file."""
-    store = store or Path(os.environ.get("VISLANG_INDEX") or Path.home() / ".cache" / "vislang" / "index")
+) -> Path | None:
+    """Return the file of the index of `images` by this model and weights file; None where there is no place for it."""
+    store = store or cache_folder("VISLANG_INDEX", "index")
+    if store is None:
+        return None
     places = [str(Path(image).resolve()) for image in images]
     digest = hashlib.sha256(json.dumps([places, model.fingerprint, weights and str(weights)]).encode())
     return store / f"{digest.hexdigest()[:24]}.npz"
@@ -82,22 +89,31 @@ def _stamp(path: Path) -> str:
     return f"{path.resolve()}|{about.st_size}|{about.st_mtime_ns}|{about.st_ctime_ns}"
 
 
-def _read(file: Path, width: int) -> dict[str, np.ndarray]:
-    """Read a stored index; a damaged one counts as empty."""
+def _read(file: Path | None, width: int) -> dict[str, np.ndarray]:
+    """Read a stored index; one that is absent or damaged counts as empty."""
+    if file is None:
+        return {}
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            stamps = stored["stamps"].tolist()
-            vectors = stored["vectors"]
-    except UNREADABLE:
+        stored = read_arrays(file, "it is made anew")
+        stamps, vectors = stored["stamps"], stored["vectors"]
+        names = stamps.tolist()
+    except (DataError, KeyError, SystemError):  # SystemError: NumPy's, for damaged letters
         return {}
-    if vectors.shape != (len(stamps), width):
+    fits = stamps.ndim == 1 and stamps.dtype.kind == "U" and vectors.shape == (len(stamps), width)
+    if not fits or vectors.dtype != np.float32 or not np.isfinite(vectors).all():
         return {}
-    return dict(zip(stamps, vectors, strict=True))
+    return dict(zip(names, vectors, strict=True))
 
 
-def _write(file: Path, stamps: Sequence[str], known: dict[str, np.ndarray]) -> None:
-    """Store the vectors of the files that exist now."""
+def _write(file: Path, stamps: Sequence[str], known: dict[str, np.ndarray]) -> bool:
+    """Store the vectors of the files that exist now, and return whether that was possible."""
     current = [stamp for stamp in stamps if stamp in known]
-    if current:
+    if not current:
+        return True
+    try:
         with whole_file(file) as part, part.open("wb") as stream:
             np.savez(stream, stamps=np.array(current), vectors=np.stack([known[stamp] for stamp in current]))
+    except DataError as error:
+        _log.warning("the index is not kept, only this search has it: %s", printable(str(error)))
+        return False
+    return True

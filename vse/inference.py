@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from vislang.backbones.feature_name import FeatureName
-from vislang.core.errors import ConfigError
+from vislang.core.errors import ConfigError, shown
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import join_layers
 from vislang.features.model_inputs import encode_layers
@@ -56,6 +56,19 @@ class TrainedRanker(TrainedModel):
         known = [word for word, number in zip(words, ids, strict=True) if number != UNKNOWN]
         unknown = [word for word, number in zip(words, ids, strict=True) if number == UNKNOWN]
         return known, unknown
+
+    def require_known(self, sentence: str, what: str) -> None:
+        """Refuse a text of which no word is known: it would be read as the unknown word and find something anyway.
+
+        Args:
+            sentence: the text.
+            what: what it is to the user, such as "--text".
+
+        Raises:
+            ConfigError: no word of it is known.
+        """
+        if not self.known_words(sentence)[0]:
+            raise ConfigError(f"{what} got {shown(sentence)}, expected words of which the ranker knows one; try others")
 
     def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """Encode M sentences: float32 [M, D'], of length 1."""

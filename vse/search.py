@@ -157,6 +157,12 @@ def find_sentences(args: argparse.Namespace, model: Any, encoded: Any, sentences
     """Return the sentences that describe each image best."""
     from vse.api import retrieve_captions
 
+    strange = [sentence for sentence in sentences if not model.known_words(sentence)[0]]
+    if strange:
+        first = cli.printable(strange[0][:80])
+        print(
+            f"left out {len(strange)} sentences without a word that the ranker knows, such as: {first}", file=sys.stderr
+        )
     rows = []
     for name, matches in zip(encoded.names, retrieve_captions(model, encoded, sentences, top=args.top), strict=True):
         results = [{"sentence": match.name, "score": round(match.score, 4)} for match in matches]
@@ -192,13 +198,8 @@ def check_words(model: Any, text: str, option: str) -> None:
     Raises:
         ConfigError: no word of the query is known.
     """
-    from vislang.core.errors import ConfigError
-
-    known, unknown = model.known_words(text)
-    if not known:
-        raise ConfigError(
-            f"{option} got {cli.printable(repr(text))}, expected words of which the ranker knows one; try others"
-        )
+    model.require_known(text, option)
+    _, unknown = model.known_words(text)
     if unknown:
         print(f"the ranker does not know: {cli.printable(', '.join(unknown))}", file=sys.stderr)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from datasets.text_files import read_lines
 from vislang.core.errors import DataError
+from vislang.core.files import read_array
 
 SENTENCES = "sentences.txt"
 VECTORS = "vectors.npy"
@@ -41,10 +42,7 @@ def read_taught(folder: Path) -> TaughtSentences:
     command = "make it with vislang sentence-vectors"
     sentences = read_lines(folder / SENTENCES, command)
     path = folder / VECTORS
-    try:
-        vectors = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}); {command}") from error
+    vectors = read_array(path, command)
     if not sentences:
         raise DataError(f"{folder / SENTENCES} has no line, expected a sentence a line; {command}")
     if vectors.ndim != 2 or len(vectors) != len(sentences) or not vectors.size or vectors.dtype.kind != "f":

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from eval.metrics.captions.cider import PairwiseCider
-from vislang.core.errors import CheckpointError
-from vislang.core.files import UNREADABLE, whole_file
+from vislang.core.errors import CheckpointError, DataError
+from vislang.core.files import read_arrays, whole_file
 
 FILE = "consensus.npz"  # inside the checkpoint folder
 
@@ -68,10 +68,21 @@ def read_consensus_reranker(folder: Path) -> ConsensusReranker | None:
     path = folder / FILE
     if not path.is_file():
         return None
+    next_step = "copy or train the checkpoint anew"
     try:
-        with np.load(path, allow_pickle=False) as saved:
-            return ConsensusReranker(
-                embeddings=saved["embeddings"], words=saved["words"], image_of_caption=saved["image_of_caption"]
-            )
-    except UNREADABLE as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); copy or train the checkpoint anew") from error
+        arrays = read_arrays(path, next_step)
+        embeddings, words, image_of_caption = (arrays[name] for name in ("embeddings", "words", "image_of_caption"))
+        if embeddings.ndim != 2 or embeddings.dtype.kind != "f" or not np.isfinite(embeddings).all():
+            raise ValueError(f"embeddings {embeddings.dtype} {list(embeddings.shape)}")
+        if words.ndim != 2 or words.dtype.kind not in "iu" or not words.size or words.min() < 0:
+            raise ValueError(f"words {words.dtype} {list(words.shape)}")
+        if image_of_caption.shape != words.shape[:1] or image_of_caption.dtype.kind not in "iu":
+            raise ValueError(f"image_of_caption {image_of_caption.dtype} {list(image_of_caption.shape)}")
+        steps = np.diff(image_of_caption.astype(np.int64), prepend=0, append=len(embeddings) - 1)
+        if steps.min() < 0:
+            raise ValueError("captions that are not in the order of their images")
+        return ConsensusReranker(embeddings, words, image_of_caption)
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} holds no captions of training images ({error}); {next_step}") from error

@@ -13,6 +13,7 @@ from captioner.inference import Caption, TrainedCaptioner
 from datasets.records import ImageRecord
 from eval.metrics.captions.ptb_tokenizer import TREEBANK
 from eval.metrics.captions.score import score_captions
+from vislang.core.errors import DataError
 from vislang.core.files import write_json
 from vislang.features.cache.reader import FeatureCache
 from vislang.text.vocabulary import PAD
@@ -84,7 +85,10 @@ def scored_captions(model: TrainedCaptioner, split: Split) -> tuple[list[Caption
     captions = [best[0] for best in model.caption_cached(cache, ids)]
     texts: dict[int | str, str] = {one: caption.text for one, caption in zip(ids, captions, strict=True)}
     references: dict[int | str, Any] = {record.image_id: record.captions for record in records}
-    scores = score_captions(texts, references, metrics=("cider",), tokenizer=TREEBANK).per_image["cider"]
+    scored = score_captions(texts, references, metrics=("cider",), tokenizer=TREEBANK)
+    if "cider" in scored.skipped:
+        raise DataError(f"captions cannot be compared ({scored.skipped['cider']}); take a split of several images")
+    scores = scored.per_image["cider"]
     return captions, np.asarray(scores) > np.median(scores)
 
 

@@ -16,6 +16,7 @@ from captioner.training.cross_entropy import CaptionBatches, CaptionTask, captio
 from captioner.training.self_critical import ImageBatches, SelfCriticalTask, self_critical_task
 from eval.metrics.captions.ptb_tokenizer import TREEBANK
 from eval.metrics.captions.score import score_captions
+from vislang.core.errors import DataError
 from vislang.training import checkpoints
 from vislang.training.cached_data import CachedTraining, CaptionSource
 from vislang.training.callbacks import Row
@@ -41,8 +42,18 @@ class CaptionerTraining(CachedTraining):
     image_of_caption: np.ndarray
 
     def read_data(self) -> None:
-        """Read captions and features."""
+        """Read captions and features.
+
+        Raises:
+            ToolkitError: as for `read_captions`, or a dev split of one image, whose CIDEr is not defined.
+        """
         super().read_data()
+        for source in self.sources:
+            if len(source.dev) == 1:
+                raise DataError(
+                    f"{source.name}: dev has one image, expected 2 or more, since CIDEr compares images; move others"
+                    " to dev"
+                )
         captions, self.image_of_caption = self.captions()
         self.words = [encode_caption(caption, self.config, self.vocabulary) for caption in captions]
 

@@ -4,6 +4,7 @@ References:
     Chen et al. 2015, arXiv:1504.00325.
 """
 
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def _read_lists(folder: Path) -> dict[str, str]:
 
 def _image_path(folder: Path, part: str, file_name: str, required: bool) -> Path | None:
     for candidate in (folder / part / file_name, folder / "images" / part / file_name):
-        if candidate.exists():
+        if os.path.exists(candidate):  # False for names that no file can have, too
             return candidate
     if required:
         raise DataError(

@@ -72,7 +72,7 @@ def _reader(folder: Path) -> Callable[[str], str]:
         try:
             archive = zipfile.ZipFile(archive_path)
             members = keyed(((one.filename, one) for one in archive.infolist()), f"{archive_path}, files", _NEXT)
-        except (zipfile.BadZipFile, OSError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
             raise DataError(f"{archive_path} is no zip file ({error}); {_NEXT}") from error
     elif (folder / "Annotations").is_dir() and (folder / "Sentences").is_dir():
         archive = None
@@ -90,7 +90,7 @@ def _reader(folder: Path) -> Callable[[str], str]:
             return content.decode()
         except (KeyError, OSError) as error:
             raise DataError(f"{folder} holds no {name}: this image has no annotations; {_NEXT}") from error
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, UnicodeDecodeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeDecodeError) as error:
             raise DataError(f"{folder}: {name} is damaged ({error}); {_NEXT}") from error
 
     return read

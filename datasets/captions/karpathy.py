@@ -4,6 +4,7 @@ References:
     Karpathy and Fei-Fei 2015, arXiv:1412.2306.
 """
 
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,10 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         for name, kind in needed.items():
             if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
                 raise DataError(f"{path}: image {number} has no {name!r} of type {kind.__name__}; {_NEXT}")
+        if not isinstance(entry.get("filepath", ""), str):
+            raise DataError(
+                f"{path}: image {number} has filepath {entry['filepath']!r}, expected text or none; {_NEXT}"
+            )
         if not isinstance(entry.get("imgid", number), int):
             raise DataError(f"{path}: image {number} has imgid {entry['imgid']!r}, expected an int or none; {_NEXT}")
     return entries
@@ -164,7 +169,7 @@ def _image_folder(parent: Path, images: str | Path | None) -> Path | None:
 
 def _image_path(folder: Path, entry: dict[str, Any]) -> Path:
     for candidate in (folder / entry.get("filepath", "") / entry["filename"], folder / entry["filename"]):
-        if candidate.exists():
+        if os.path.exists(candidate):  # False for names that no file can have, too
             return candidate
     raise DataError(
         f"{folder} has no image {entry['filename']!r}; complete the folder, or move dataset.json away from it to read"

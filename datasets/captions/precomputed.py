@@ -11,6 +11,7 @@ import numpy as np
 from datasets.records import ImageRecord, check_splits
 from datasets.text_files import clean_caption, first_existing, read_lines
 from vislang.core.errors import DataError
+from vislang.core.files import read_array
 
 CAPTIONS = 5  # consecutive lines that belong to one image
 PRECOMPUTED_SPLITS = ("train", "dev", "test")
@@ -86,12 +87,7 @@ def _resolve(folder: Path, name: str | None) -> tuple[Path, str]:
 
 def _open_rows(folder: Path, name: str, split: str) -> np.ndarray:
     path = folder / f"{name}_{split}_ims.npy"
-    try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"cannot read features {path}: {error}; expected a plain float array, {_NEXT}") from error
-    if not isinstance(rows, np.ndarray):
-        raise DataError(f"{path} holds {type(rows).__name__}, expected one array of floats [rows, width]; {_NEXT}")
+    rows = read_array(path, _NEXT, mapped=True)
     if rows.ndim != 2 or rows.dtype.kind != "f":
         raise DataError(f"{path} holds {rows.dtype} {list(rows.shape)}, expected floats [rows, width]; {_NEXT}")
     return rows

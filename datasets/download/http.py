@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from vislang.core.cli import progress_is_shown
-from vislang.core.errors import DataError
+from vislang.core.errors import DataError, brief
 
 _CHUNK = 2**18
 _TRIES = 3  # per mirror; each resumes where the last one stopped
@@ -128,8 +128,8 @@ def _checked(archive: Archive, path: Path) -> str:
             broken = None
             if size <= archive.max_unpacked:  # unpack() refuses larger ones by their declared size, unread
                 broken = opened.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        broken = str(error)
+    except Exception as error:  # zipfile raises those of its decompressors, too, and OSErrors for places outside
+        broken = brief(error)
     if broken is not None:
         path.unlink()
         raise DataError(f"{archive.name} is damaged ({broken}); it was deleted, run the command again")

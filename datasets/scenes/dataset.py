@@ -84,7 +84,7 @@ def read_scene_notes(folder: str | Path) -> dict[str, SceneNotes]:
     try:
         pairs = [(entry["file_name"], _from_json(entry)) for entry in _entries(folder)]
         return keyed(pairs, f"{folder / _ANNOTATIONS}, file names of images", _NEXT)
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{folder / _ANNOTATIONS} is damaged ({error!r}); {_NEXT}") from error
 
 
@@ -130,8 +130,14 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
 
 
 def _is_entry(entry: Any) -> bool:
-    needed = {"file_name", "split", "captions"}
-    return isinstance(entry, dict) and needed <= set(entry) and entry["split"] in SCENE_SPLITS
+    if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str):
+        return False
+    captions = entry.get("captions")
+    return entry.get("split") in SCENE_SPLITS and isinstance(captions, list) and all(map(_is_text, captions))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _to_json(notes: SceneNotes) -> dict[str, Any]:
@@ -149,8 +155,12 @@ def _from_json(entry: dict[str, Any]) -> SceneNotes:
     for values in entry["objects"]:
         x, y = map(float, values["centre"])
         mask = _mask(values["mask_runs"])
-        box = tuple(values["box"])
-        objects.append(SceneObject(values["name"], values["colour"], values["size"], (x, y), box, mask))
+        left, top, right, bottom = map(int, values["box"])
+        if not 0 <= left < right <= SIDE or not 0 <= top < bottom <= SIDE:
+            raise ValueError(f"box {values['box']} outside of the image")
+        objects.append(
+            SceneObject(values["name"], values["colour"], values["size"], (x, y), (left, top, right, bottom), mask)
+        )
     phrases = []
     for values in entry["phrases"]:
         first, end = values["words"]
@@ -170,4 +180,6 @@ def _runs(mask: np.ndarray) -> str:
 def _mask(runs: str) -> np.ndarray:
     """Return bool [H, W] from `_runs`; a ValueError where the lengths do not add up to the size of a scene."""
     lengths = list(map(int, runs.split()))
+    if min(lengths) < 0 or sum(lengths) != SIDE**2:
+        raise ValueError(f"runs of {sum(lengths)} pixels, expected {SIDE**2}")
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(SIDE, SIDE)

@@ -97,13 +97,18 @@ def training_seconds(checkpoint: Path, epochs: int | None) -> float | None:
     """
     if not (checkpoint / HISTORY).is_file():
         return None
-    rows = read_json(checkpoint / HISTORY, "training history", "train on, or copy the checkpoint anew")
+    next_step = "train on, or copy the checkpoint anew"
+    rows = read_json(checkpoint / HISTORY, "training history", next_step)
+    try:
+        seconds = round(sum(float(row["seconds"]) for row in rows), 1)
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{checkpoint / HISTORY} is no training history ({error!r}); {next_step}") from error
     if epochs is not None and len(rows) < epochs:
         raise CheckpointError(
             f"{checkpoint} was trained for {len(rows)} of {epochs} epochs, expected all; run its training "
             "command again, or leave it out"
         )
-    return round(sum(row["seconds"] for row in rows), 1)
+    return seconds
 
 
 def require_kind(checkpoints: Sequence[Path], kind: str) -> None:
@@ -119,7 +124,7 @@ def require_kind(checkpoints: Sequence[Path], kind: str) -> None:
         found = None
         if isinstance(description, dict):
             found = description.get("kind")
-        if found != kind and found in TASK_OF_KIND:
+        if isinstance(found, str) and found != kind and found in TASK_OF_KIND:
             raise CheckpointError(
                 f"{folder} holds a model of kind {found!r}, expected {kind!r}; evaluate this one with: "
                 f"python -m eval.run {TASK_OF_KIND[found]} --model {folder}"

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from eval.metrics.ranking import Ranks
 from eval.results.models import by_image_name
 from vislang.core.errors import DataError, EvalError
-from vislang.core.files import whole_file
+from vislang.core.files import read_arrays, whole_file
 
 BY_IMAGE = "by-image"  # folder beside the results, never the checkpoint: that may be someone else's
 _PREFIX = "ranks-"
@@ -91,13 +90,16 @@ def load_ranks(path: Path) -> SavedRanks:
         DataError: no such file, or not one of saved ranks.
     """
     folds: list[Ranks] = []
+    found = read_arrays(path, _NEXT)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            while f"{len(folds)}/{_ARRAYS[0]}" in file.files:
-                arrays = {name: file[f"{len(folds)}/{name}"] for name in _ARRAYS}
-                folds.append(Ranks(**arrays))
-            queries = str(file["queries"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        while f"{len(folds)}/{_ARRAYS[0]}" in found:
+            arrays = {name: found[f"{len(folds)}/{name}"] for name in _ARRAYS}
+            for name, array in arrays.items():
+                if array.ndim != 1 or array.dtype.kind not in "iu" or not array.size:
+                    raise ValueError(f"{name} holds {array.dtype} {list(array.shape)}, expected whole numbers")
+            folds.append(Ranks(**arrays))
+        queries = str(found["queries"])
+    except (ValueError, KeyError) as error:
         raise DataError(f"no saved ranks in {path} ({error}); {_NEXT}") from error
     if not folds:
         raise DataError(f"no saved ranks in {path} (0 folds); {_NEXT}")

@@ -10,12 +10,15 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from vislang.core.errors import EvalError
+from vislang.core.errors import EvalError, shown
 from vislang.core.files import file_name, read_json, write_json
 from vislang.core.provenance import Provenance, provenance
 
 Scores = dict[str, float]
 _NEXT = "delete it or run eval.run again"
+_LARGEST = 1e300  # of numbers; larger ones would be infinite in sums
+_TYPE_WORDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a whole number"}
+_TYPE_WORDS[float] = "a finite number"
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,9 @@ def read_results(folder: Path, kind: type[R]) -> list[R]:
 
 def read_result(path: Path, kind: type[R]) -> R:
     """Read one result; errors as for `read_results`."""
-    document = read_json(path, "result", _NEXT)
-    del document["kind"]
-    return _read_fields(kind, document, path)
+    document = _of_type(read_json(path, "result", _NEXT), dict, f"result {path}")
+    document.pop("kind", None)
+    return _read_fields(kind, document, f"result {path}")
 
 
 def read_table(folder: Path, like: R) -> list[R]:
@@ -151,28 +154,52 @@ def _is_optional(one: dataclasses.Field) -> bool:
     return one.default is not dataclasses.MISSING or one.default_factory in (dict, list)
 
 
-def _from_plain(hint: Any, value: Any, path: Path) -> Any:
-    """Rebuild what `_to_plain` wrote, as the type hint says."""
+def _from_plain(hint: Any, value: Any, where: str) -> Any:
+    """Rebuild what `_to_plain` wrote, as the type hint says; `where` names the file and the field.
+
+    Raises:
+        EvalError: a value of another type.
+    """
     origin = typing.get_origin(hint)
     inner = typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        return _read_fields(hint, value, path)
+    if hint is Any:
+        return value
     if origin is UnionType:
-        return None if value is None else _from_plain(next(one for one in inner if one is not NoneType), value, path)
-    if origin is tuple:
-        return tuple(_from_plain(inner[0], one, path) for one in value)
+        return None if value is None else _from_plain(next(one for one in inner if one is not NoneType), value, where)
+    if dataclasses.is_dataclass(hint):
+        return _read_fields(hint, _of_type(value, dict, where), where)
     if origin is dict:
-        return {name: _from_plain(inner[1], one, path) for name, one in value.items()}
+        items = _of_type(value, dict, where).items()
+        return {name: _from_plain(inner[1], one, f"{where}[{name!r}]") for name, one in items}
+    if origin is list:
+        return [_from_plain(inner[0], one, where) for one in _of_type(value, list, where)]
+    if origin is tuple:
+        members = _of_type(value, list, where)
+        if inner[-1] is not Ellipsis and len(members) != len(inner):
+            raise EvalError(f"{where} got {len(members)} values, expected {len(inner)}; {_NEXT}")
+        return tuple(_from_plain(inner[0], one, where) for one in members)
+    return _of_type(value, hint, where)
+
+
+def _of_type(value: Any, kind: type, where: str) -> Any:
+    """Return a value that is of a type of JSON; a number must be finite, and an int may stand for a float."""
+    fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+    if isinstance(value, bool) and kind is not bool:
+        fits = False
+    if fits and isinstance(value, int | float):
+        fits = abs(value) <= _LARGEST
+    if not fits:
+        raise EvalError(f"{where} got {shown(value)}, expected {_TYPE_WORDS[kind]}; {_NEXT}")
     return value
 
 
-def _read_fields(cls: Any, values: Mapping[str, Any], path: Path) -> Any:
+def _read_fields(cls: Any, values: Mapping[str, Any], where: str) -> Any:
     fields = {one.name: one for one in dataclasses.fields(cls)}
     for name in values:
         if name not in fields:
-            raise EvalError(f"result {path} has a field {name!r} that {cls.__name__} does not have; {_NEXT}")
+            raise EvalError(f"{where} has a field {name!r} that {cls.__name__} does not have; {_NEXT}")
     missing = [name for name, one in fields.items() if name not in values and not _is_optional(one)]
     if missing:
-        raise EvalError(f"result {path} lacks {', '.join(missing)}; {_NEXT}")
+        raise EvalError(f"{where} lacks {', '.join(missing)}; {_NEXT}")
     hints = typing.get_type_hints(cls)
-    return cls(**{name: _from_plain(hints[name], value, path) for name, value in values.items()})
+    return cls(**{name: _from_plain(hints[name], value, f"{where}, {name}") for name, value in values.items()})

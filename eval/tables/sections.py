@@ -20,6 +20,7 @@ from eval.tables.metric_agreement import agreement_section
 from eval.tables.phrases import grounding_section, pointing_section
 from eval.tables.region_captions import region_caption_section
 from eval.tables.retrieval import retrieval_section
+from vislang.core.errors import EvalError
 
 SECTIONS: dict[type[Result], Callable[[Sequence[Any], str | None], str]] = {
     kinds.RetrievalResult: retrieval_section,
@@ -46,6 +47,11 @@ def table_section(results: Sequence[Result], folder: str | None = None) -> str:
     from the page, ending in "/", for links to the JSON files, None: no links.
 
     Raises:
-        EvalError: no results, or results of several tables.
+        EvalError: no results, results of several tables, or one whose parts do not fit together.
     """
-    return SECTIONS[type(results[0])](results, folder)
+    make = SECTIONS[type(results[0])]
+    try:
+        return make(results, folder)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        names = ", ".join(result.file_name() for result in results)
+        raise EvalError(f"no table of {names}: their values do not fit together ({error!r}); make them anew") from error

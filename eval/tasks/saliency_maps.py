@@ -22,6 +22,7 @@ from naturalness.api import load_model, unnaturalness_map
 from vislang.backbones.weights import fingerprint
 from vislang.core.bundled_models import find_checkpoint
 from vislang.core.errors import ConfigError, DataError
+from vislang.core.files import read_array
 from vislang.images.decode import decode_image
 
 _SUFFIXES = (".npy", ".png")
@@ -112,7 +113,7 @@ def read_map(path: Path) -> np.ndarray:
     """
     try:
         if path.suffix == ".npy":
-            scores = np.load(path, allow_pickle=False).squeeze()
+            scores = read_array(path, "write it again").squeeze()
         else:
             with Image.open(path, formats=["PNG"]) as image:
                 if image.mode not in ("L", "F") and not image.mode.startswith("I"):

@@ -90,9 +90,14 @@ def load_classifier(folder: str | Path) -> Classifier:
     try:
         layers = read_json(folder / ARCHITECTURE, "layers of a classifier", _NEXT)
         model = keras.models.model_from_json(json.dumps(layers))
-        preprocessing, classes = find_preprocessing(description["preprocessing"]), tuple(description["classes"])
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"{ARCHITECTURE} holds a {type(model).__name__}")
+        preprocessing = find_preprocessing(description["preprocessing"])
+        classes = tuple(map(str, description["classes"]))
+        origin = dict(description.get("backbone", {}))
+        classifier = Classifier(model, preprocessing, dict(description["layers"]), classes, origin)
     except Exception as error:  # files, settings and Keras each raise their own
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(f"{folder} holds no network that can be read ({reason}); {_NEXT}") from error
     load_weights(model, folder)
-    return Classifier(model, preprocessing, dict(description["layers"]), classes, description.get("backbone", {}))
+    return classifier

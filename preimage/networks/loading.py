@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vislang.core.errors import ConfigError
+from vislang.core.files import path_of
 from vislang.core.quiet_backend import import_backend_quietly
 from vislang.images.preprocess import find_preprocessing
 
@@ -38,7 +39,7 @@ def load_network(
         (8, 8, 128)
     """
     import_backend_quietly()
-    name = str(name)
+    name = str(path_of(name, "the network"))
     if name.startswith("caffe:") or name.endswith(".prototxt"):
         return _load_caffe(name, weights, size, preprocessing)
     from preimage.networks.network import Network

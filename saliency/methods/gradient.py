@@ -21,7 +21,9 @@ from keras import ops
 
 from vislang.core.compile import compiled_gradient
 
-_ROWS = 512  # words of images in one pass: memory grows with it
+_ROWS = 512  # words of images in one pass
+# Words of the sentences of these rows in one pass: of 11,000 words in a vocabulary, each takes 90 kB.
+_POSITIONS = 4096
 
 
 def gradient_losses(model: Any, cells: np.ndarray, word_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -40,12 +42,13 @@ def gradient_losses(model: Any, cells: np.ndarray, word_ids: np.ndarray) -> tupl
     losses = []
     gradients = []
     graph = _slope_graph(model.network)
-    step = max(1, _ROWS // words)
-    for start in range(0, images, step):
-        some = np.repeat(means[start : start + step], words, axis=0)[:, None]  # [P' * T, 1, F]
-        sentences = np.broadcast_to(np.asarray(word_ids, np.int32), (len(some), words))
-        positions = np.tile(np.arange(words, dtype=np.int32), len(some) // words)
-        found, gradient = graph(some, sentences, positions)
+    step = max(1, min(_ROWS, _POSITIONS // words))
+    if step > words:
+        step -= step % words  # whole images
+    for start in range(0, images * words, step):
+        rows = np.arange(start, min(start + step, images * words))
+        sentences = np.broadcast_to(np.asarray(word_ids, np.int32), (len(rows), words))
+        found, gradient = graph(means[rows // words][:, None], sentences, (rows % words).astype(np.int32))
         losses.append(np.asarray(found))
         gradients.append(np.asarray(gradient)[:, 0])
     by_word = np.concatenate(gradients).reshape(images, words, -1)

@@ -17,7 +17,8 @@ from keras import ops
 
 from vislang.core.compile import compiled
 
-_ROWS = 512  # descriptors in one pass: memory grows with it, times words, times the vocabulary
+_ROWS = 512  # descriptors in one pass
+_POSITIONS = 16_384  # words of the sentences of these: of 11,000 words in a vocabulary, each takes 30 to 90 kB
 
 
 def query_losses(model: Any, descriptors: np.ndarray, words: np.ndarray) -> np.ndarray:
@@ -69,7 +70,8 @@ def _in_blocks(
 ) -> np.ndarray:
     """Join what `losses` returns for descriptors [B, 1, F] and the sentence for each, [B, T]."""
     found = []
-    for start in range(0, len(descriptors), _ROWS):
-        some = descriptors[start : start + _ROWS]
+    step = max(1, min(_ROWS, _POSITIONS // len(words)))
+    for start in range(0, len(descriptors), step):
+        some = descriptors[start : start + step]
         found.append(np.asarray(losses(some[:, None], np.broadcast_to(words, (len(some), len(words))))))
     return np.concatenate(found)

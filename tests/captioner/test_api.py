@@ -143,7 +143,7 @@ def test_checkpoints_of_another_kind_and_damaged_ones_are_refused(tiny_captioner
             r"expected a captioner, got a ranker in .*; load it with vse.load_model\(\)",
         ),
         ("config.json", '{"kind": "captioner"}', "config.json lacks 'config'"),
-        ("model.weights.h5", "garbage", "does not fit its config.json"),
+        ("model.weights.h5", "garbage", "is no weights file"),
     ]:
         folder = shutil.copytree(tiny_captioner, tmp_path / message[:9])
         (folder / name).write_text(content)

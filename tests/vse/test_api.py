@@ -297,7 +297,7 @@ def test_damaged_checkpoints_are_refused(checkpoint, tmp_path):
         ("config.json", "{", "not JSON"),
         ("config.json", '{"kind": "mrnn"}', "expected a ranker, got kind 'mrnn' in"),
         ("vocabulary.json", '{"words": 3}', "not a vocabulary"),
-        ("model.weights.h5", "garbage", "does not fit its config.json"),
+        ("model.weights.h5", "garbage", "is no weights file"),
     ]:
         folder = tmp_path / name / message[:5]
         shutil.copytree(checkpoint, folder)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vislang.core.errors import ConfigError, DataError, brief, look_up
-from vislang.core.files import UNREADABLE, keyed, read_json
+from vislang.core.errors import ConfigError, DataError, look_up
+from vislang.core.files import keyed, read_array, read_json
 from vislang.images.decode import ImageSource
 from vislang.images.preprocess import prepare
 
@@ -164,15 +164,11 @@ def read_tags(path: str | Path) -> tuple[str, ...]:
 
 def read_thresholds(path: str | Path) -> np.ndarray:
     """Read the thresholds of the tags: float64 [1539, 3], columns f0.5, f1 and f2."""
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
-    except (*UNREADABLE, MemoryError) as error:
-        raise DataError(f"{path}: no NumPy file of numbers ({brief(error)})") from error
-    if len(arrays) != 1 or arrays[0].shape != (NUM_TAGS, 3) or arrays[0].dtype.kind != "f":
-        found = [f"{array.dtype} {array.shape}" for array in arrays]
+    array = read_array(path, "give the thresholds of the network")
+    if array.shape != (NUM_TAGS, 3) or array.dtype.kind != "f":
+        found = f"{array.dtype} {list(array.shape)}"
         raise DataError(f"{path}: holds {found}, expected one array of floats {(NUM_TAGS, 3)}: f0.5, f1 and f2")
-    return arrays[0].astype(np.float64)
+    return array.astype(np.float64)
 
 
 def _run(model: Any, what: str, images: Sequence[ImageSource], width: int | None) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vislang.core.errors import CheckpointError, DataError
-from vislang.core.files import read_json
+from vislang.core.files import path_of, read_json
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
 BUNDLED = {  # kind of model: its folder in PRETRAINED
@@ -78,14 +78,14 @@ def find_checkpoint(kind: str, given: str | Path | None = None) -> Path:
         given: a checkpoint folder, or the name of a bundled model; None: the bundled model of this kind.
 
     Raises:
-        DataError: a bundled model differs from its card, or there is none of this kind.
+        DataError: no path, a bundled model that differs from its card, or none of this kind.
     """
     if given is None:
         if kind not in BUNDLED:
             raise _not_bundled(kind)
         folder = PRETRAINED / BUNDLED[kind]
     else:
-        folder = Path(given)
+        folder = path_of(given, "the model")
         bundled = PRETRAINED / str(given)
         is_checkpoint = (folder / "config.json").is_file()  # a package's folder may have the name of a bundled model
         if not is_checkpoint and bundled.parent == PRETRAINED and bundled.is_dir():

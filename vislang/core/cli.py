@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import io
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 
 from vislang.core.config import Config, override, preset, setting_of, settings_table
 from vislang.core.errors import ConfigError, ToolkitError
-from vislang.core.quiet_backend import speed_up_import
+from vislang.core.quiet_backend import missing_backend, speed_up_import
 
 DONE = 0
 USER_ERROR = 2
@@ -25,29 +26,75 @@ DEFAULT_BACKBONE = "efficientnet_lite0"  # its weights are installed with the to
 _INSTALLED = Path(__file__).resolve().parent.parent.parent
 _PACKAGES = ("datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app")
 Options = argparse._ActionsContainer  # a parser or a group of options
+_BACKENDS = ("jax", "torch", "openvino")  # of Keras, beside TensorFlow
+_OUT_OF_MEMORY = "out of memory; give smaller or fewer images at once, a smaller --batch-size, or close other programs"
 _program: ContextVar[str | None] = ContextVar("program", default=None)
 
 
 def run_command(body: Callable[[], int]) -> int:
     """Run a command's body, which returns an exit code; print errors as one line on stderr."""
     speed_up_import()
+    prepare_streams()
     try:
-        return body()
+        code = body()
+        sys.stdout.flush()
+        return code
     except ToolkitError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        return USER_ERROR
+        return _failed(str(error))
     except (ImportError, AttributeError) as error:
         message = _foreign_package(error)
+        if error.name in _BACKENDS:
+            message = missing_backend(error)
         if not message:
             raise
-        print(f"error: {printable(message)}", file=sys.stderr)
-        return USER_ERROR
+        return _failed(message)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return DONE
+    except OSError as error:
+        return _failed(_system_message(error))
+    except MemoryError:
+        return _failed(_OUT_OF_MEMORY)
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
+            raise
+        return _failed(_OUT_OF_MEMORY)
+
+
+def _failed(message: str) -> int:
+    print(f"error: {printable(message)}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _system_message(error: OSError) -> str:
+    """Return what the system refused to do; without a file it is most often the output, which cannot be tried again."""
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {reason}; check that it exists, may be used, and that the disk has space"
+    _discard_output()
+    return f"cannot read the input or write the output ({reason}); check the disk or the pipe"
+
+
+def _discard_output() -> None:
+    """Send what is still to be printed nowhere, since Python tries it again at its end."""
+    with contextlib.suppress(OSError):  # a stream without a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def prepare_streams() -> None:
+    """Make it safe to print: streams that the caller closed lead nowhere, and letters that they lack are escaped."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:  # else files that are opened later would take its number, and what is printed
+                os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _foreign_package(error: ImportError | AttributeError) -> str:
@@ -74,7 +121,7 @@ def progress_is_shown() -> bool:
 
 def shown_name(name: str) -> str:
     """Return a file name as text that can be stored in JSON and pages, whatever bytes it is made of."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def printable(text: str) -> str:
@@ -87,6 +134,14 @@ def printable(text: str) -> str:
 
 class CommandParser(argparse.ArgumentParser):
     """A parser whose errors are one line on stderr, with the nearest option for one that is unknown."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End the command, also where its help cannot be printed."""
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            status, message = USER_ERROR, f"error: {_system_message(error)}\n"
+        super().exit(status, message)
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
@@ -117,6 +172,7 @@ def command_parser(module: str, description: str | None) -> CommandParser:
         description: the start of `--help`, usually the module's docstring, without its "Command: "; its line breaks are
             kept, and `python -m MODULE` becomes the name under which the command was called.
     """
+    prepare_streams()
     called = f"python -m {module}"
     prog = _program.get() or called
     if description is not None:
@@ -288,6 +344,9 @@ def skipped_rows(skipped: Iterable[Any]) -> list[dict[str, str]]:
 def json_line(document: Any) -> str:
     """Return a JSON document as one line that is safe to print: the characters that `printable` escapes are escaped."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if encoding.lower() not in ("utf-8", "utf8"):
+        return json.dumps(document, allow_nan=False)
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)

@@ -45,6 +45,7 @@ def compiled_gradient(function: Callable[..., Any], *inputs: Spec) -> Callable[.
         import tensorflow as tf
 
         def with_gradient(first: Any, *others: Any) -> tuple[Any, Any]:
+            first = tf.convert_to_tensor(first)  # an array where functions run eagerly
             with tf.GradientTape() as tape:
                 tape.watch(first)
                 value = function(first, *others)

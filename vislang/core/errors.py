@@ -63,6 +63,14 @@ def brief(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+def shown(value: object) -> str:
+    """Return a value of a file as at most 80 characters of one line."""
+    text = " ".join(repr(value).split())
+    if len(text) > 80:
+        return f"{text[:77]}..."
+    return text
+
+
 def look_up(table: Mapping[str, Value], name: str, kind: str, next_step: str = "") -> Value:
     """Return the entry of a table.
 

@@ -5,21 +5,22 @@ import fcntl
 import json
 import os
 import re
+import stat
 import tempfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError, DataError, brief, shown
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
-# What NumPy raises for a .npz file that is damaged, cut off or of another kind.
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # the first half of a character beyond 16 bits, in JSON
+_LONGEST_NAME = 255  # bytes of the name of a file
+_MOST_UNPACKED = 2**32  # bytes of a compressed archive of arrays
 
 
 @contextlib.contextmanager
@@ -125,6 +126,103 @@ def write_array(path: str | Path, array: Any) -> None:
         np.save(stream, array, allow_pickle=False)
 
 
+def read_array(path: str | Path, next_step: str, *, mapped: bool = False) -> Any:
+    """Read one NumPy array from a .npy file, or the only one of a .npz file, without running anything from it.
+
+    Args:
+        path: the file.
+        next_step: what to do about a missing or damaged file.
+        mapped: leave the numbers of a .npy file on disk until they are used.
+
+    Raises:
+        DataError: the file is missing, damaged or no such file.
+    """
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False, mmap_mode="r" if mapped else None)
+    except Exception as error:  # NumPy and zipfile raise two dozen kinds on damaged files
+        raise _no_arrays(path, getattr(error, "strerror", None) or brief(error), next_step) from error
+    if isinstance(found, np.ndarray):
+        return found
+    if not isinstance(found, np.lib.npyio.NpzFile):
+        raise _no_arrays(path, "other content", next_step)
+    found.close()
+    arrays = list(read_arrays(path, next_step).values())
+    if len(arrays) != 1:
+        raise _no_arrays(path, f"{len(arrays)} arrays, expected one", next_step)
+    return arrays[0]
+
+
+def read_arrays(path: str | Path, next_step: str) -> dict[str, Any]:
+    """Read the NumPy arrays of a .npz file by their names, without running anything from it.
+
+    Args:
+        path: the file.
+        next_step: what to do about a missing or damaged file.
+
+    Raises:
+        DataError: the file is missing, damaged, no such file, or too large when it is unpacked.
+    """
+    import numpy as np
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > max(_MOST_UNPACKED, 2 * os.path.getsize(path)):
+                raise ValueError(f"{unpacked} bytes when it is unpacked")
+        with np.load(path, allow_pickle=False) as saved:
+            arrays = {name: saved[name] for name in saved.files}
+    except Exception as error:  # NumPy and zipfile raise two dozen kinds on damaged files
+        raise _no_arrays(path, getattr(error, "strerror", None) or brief(error), next_step) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise _no_arrays(path, f"{name!r} is no array", next_step)
+    return arrays
+
+
+def _no_arrays(path: str | Path, reason: str, next_step: str) -> DataError:
+    return DataError(f"{path} cannot be read as NumPy arrays ({reason}); {next_step}")
+
+
+def path_of(value: Any, what: str) -> Path:
+    """Return what a user passed as a path.
+
+    Args:
+        value: a str or a path object.
+        what: what it is to the user, such as "the model".
+
+    Raises:
+        DataError: something else, or a name that no file can have.
+    """
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise DataError(f"{what} got {shown(value)}, expected a path")
+    path = Path(value)
+    if "\0" in str(path) or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        raise DataError(f"{what} got {shown(str(path))}, which no file can be called; expected a path")
+    return path
+
+
+def read_bytes(path: str | Path, most: int) -> bytes:
+    """Read a file of at most so many bytes; a device or pipe without end is not read further, either.
+
+    Raises:
+        DataError: it is larger.
+        OSError: it cannot be read.
+        ValueError: a path that no file can have.
+    """
+    with open(path, "rb") as stream:
+        about = os.fstat(stream.fileno())
+        content = b""
+        if not stat.S_ISREG(about.st_mode):
+            content = stream.read(most + 1)
+        elif about.st_size <= most:
+            content = stream.read()
+    if max(about.st_size, len(content)) > most:
+        raise DataError(f"{path}: larger than {most // 2**20} MiB; shrink it or leave it out")
+    return content
+
+
 def read_json(path: str | Path, what: str, next_step: str) -> Any:
     """Read a JSON document.
 
@@ -137,18 +235,27 @@ def read_json(path: str | Path, what: str, next_step: str) -> Any:
         DataError: the file is missing, unreadable or no JSON, or an object in it repeats a key.
     """
     try:
-        return parse_json(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or f"not JSON ({error})"
+        reason = getattr(error, "strerror", None) or f"not JSON ({brief(error)})"
         raise DataError(f"{what} {path}: {reason}; {next_step}") from error
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse a JSON document as `json.loads`, but raise a ValueError for an object that repeats a key.
+    """Parse a JSON document as `json.loads`, but raise a ValueError for what would be lost or could not be written.
 
-    Of equal keys `json.loads` keeps the last value and loses the others without a word.
+    Of equal keys in an object `json.loads` keeps the last value and loses the others without a word. Half a character
+    (a surrogate) becomes text that no file or terminal takes. Lists in thousands of lists end its recursion.
     """
-    return json.loads(text, object_pairs_hook=_distinct)
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig")
+    try:
+        document = json.loads(text, object_pairs_hook=_distinct)
+    except RecursionError as error:
+        raise ValueError("values nested too deeply") from error
+    if _SURROGATE.search(text):
+        json.dumps(document, ensure_ascii=False).encode()  # a UnicodeEncodeError is a ValueError
+    return document
 
 
 def keyed(pairs: Iterable[tuple[Key, Value]], where: str | Path, next_step: str) -> dict[Key, Value]:
@@ -219,6 +326,19 @@ def require_writable_folder(path: str | Path) -> Path:
             f"cannot write into {path}: {error.strerror or error}; choose another folder or change its permissions"
         ) from error
     return path
+
+
+def cache_folder(variable: str, name: str = "") -> Path | None:
+    """Return a folder for files that only save time: that of an environment variable, else `name` in ~/.cache/vislang.
+
+    None where the user has no home folder, as in some containers.
+    """
+    if os.environ.get(variable):
+        return Path(os.environ[variable])
+    try:
+        return Path.home() / ".cache" / "vislang" / name
+    except RuntimeError:
+        return None
 
 
 def file_name(text: str) -> str:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from vislang.core.errors import CheckpointError
+from vislang.core.errors import CheckpointError, shown
+from vislang.core.quiet_backend import require_usual_keras
 
 LOADERS = {  # kind in config.json: its name with an article, and the function that loads it
     "vse": ("a ranker", "vse.load_model"),
@@ -20,6 +21,7 @@ def require_kind(model: Any, kind: str) -> None:
 
     Raises:
         CheckpointError: it is of another kind, or no trained model.
+        ConfigError: the user's settings of Keras do not suit any (`require_usual_keras`).
     """
     found = getattr(model, "kind", None)
     if found != kind:
@@ -28,6 +30,7 @@ def require_kind(model: Any, kind: str) -> None:
         if found in LOADERS:
             got, _ = LOADERS[found]
         raise CheckpointError(f"expected {expected}, got {got}; load one with {loader}()")
+    require_usual_keras()
 
 
 def require_kind_of_folder(folder: Path, found: Any, kind: str) -> None:
@@ -39,7 +42,7 @@ def require_kind_of_folder(folder: Path, found: Any, kind: str) -> None:
     if found == kind:
         return
     expected, loader = LOADERS[kind]
-    if found in LOADERS:
+    if isinstance(found, str) and found in LOADERS:
         got, own_loader = LOADERS[found]
         raise CheckpointError(f"expected {expected}, got {got} in {folder}; load it with {own_loader}()")
-    raise CheckpointError(f"expected {expected}, got kind {found!r} in {folder}; pass a folder for {loader}()")
+    raise CheckpointError(f"expected {expected}, got kind {shown(found)} in {folder}; pass a folder for {loader}()")

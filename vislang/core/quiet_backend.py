@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from vislang.core.errors import ConfigError, brief
+
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _QUIET = "3"  # fatal errors alone
 _BACKEND = ("tensorflow", "keras")
@@ -56,17 +58,58 @@ def speed_up_import() -> None:
 
 
 def import_backend_quietly() -> None:
-    """Import Keras and let its backend look for devices, which it also notes on stderr."""
-    import keras
+    """Import Keras and let its backend look for devices, which it also notes on stderr.
 
+    Raises:
+        ConfigError: as `require_usual_keras`, or a backend that cannot be imported.
+    """
+    global _started_in
+    try:
+        import keras
+    except (ImportError, ValueError) as error:
+        raise ConfigError(missing_backend(error)) from error
+    require_usual_keras()
     with _stderr_hidden():
         keras.ops.zeros(1)
+    _started_in = _started_in or os.getpid()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it also warns of functions compiled one after another
     logging.getLogger("absl").setLevel(logging.ERROR)
 
 
+def missing_backend(error: Exception) -> str:
+    """Return the message about the backend that the user chose and that cannot be imported."""
+    name = os.environ.get("KERAS_BACKEND") or "in keras.json"
+    return f"Keras' backend {name} cannot be imported ({brief(error)}); install it, or set KERAS_BACKEND=tensorflow"
+
+
+def require_usual_keras() -> None:
+    """Refuse settings of Keras under which networks would compute other numbers or none, and a forked process.
+
+    Raises:
+        ConfigError: names the setting, and the call that restores it.
+    """
+    import keras
+
+    usual = (
+        ("floatx", keras.config.floatx(), "float32", "keras.config.set_floatx"),
+        ("dtype policy", keras.config.dtype_policy().name, "float32", "keras.config.set_dtype_policy"),
+        ("image data format", keras.config.image_data_format(), "channels_last", "keras.config.set_image_data_format"),
+    )
+    for name, found, expected, setter in usual:
+        if found != expected:
+            raise ConfigError(
+                f"Keras' {name} is {found}, expected {expected}; call {setter}({expected!r}), or correct keras.json"
+            )
+    if _started_in not in (0, os.getpid()):
+        raise ConfigError(
+            "this process was forked from one that used Keras, whose threads it lacks, so that it would hang; start"
+            " processes with multiprocessing.get_context('spawn')"
+        )
+
+
 _hidden = False
 _sped_up = False
+_started_in = 0  # the process in which the backend was started
 
 
 @contextlib.contextmanager

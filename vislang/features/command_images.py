@@ -50,10 +50,11 @@ class CommandImages:
         for path in self.paths:
             try:
                 found = use(path)
-            except DataError as error:
+            except (DataError, MemoryError) as error:
                 if self.strict:
                     raise
-                self.skip([Skipped(str(path), str(error))])
+                reason = str(error) or f"{path}: does not fit into the memory that is left"
+                self.skip([Skipped(str(path), reason)])
                 continue
             num_used += 1
             yield path, found

@@ -130,3 +130,6 @@ def _prepare_into(out: np.ndarray, source: ImageSource, preprocessing: Preproces
         return image
     except DataError as error:
         return Skipped(source_name(source), str(error))
+    except MemoryError:
+        reason = "does not fit into the memory that is left; shrink it, or close other programs"
+        return Skipped(source_name(source), f"{source_name(source)}: {reason}")

@@ -2,8 +2,10 @@
 
 import io
 import os
+import re
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from vislang.core.errors import DataError, brief
+from vislang.core.files import read_bytes
 
 try:
     import pillow_heif
@@ -19,6 +22,10 @@ except ImportError:
 
 ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray
 
+# Larger images are decoded one at a time, whatever the number of threads, and are converted in strips.
+_LARGE = 16_000_000  # pixels
+_STRIP = 4_000_000
+_one_large = threading.Lock()
 MAX_PIXELS = 80_000_000  # a 20000x20000 PNG of 48 KB would otherwise cost 1.2 GB
 # Pillow tries no other: for EPS, for one, it would run Ghostscript. A phone's MPO opens as JPEG.
 FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF"]
@@ -28,9 +35,14 @@ if pillow_heif is not None:
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 )
+MAX_BYTES = 2**28  # of a file, read whole; 80 megapixels of 24 bits without compression
+MAX_SCANS = 100  # of a JPEG, each of which costs as much as decoding a whole image; cameras and editors write up to 20
 WHITE = (255, 255, 255, 255)
 
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1")  # bytes 4 to 11 of the file
+_JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # but for those within the data of a scan
+_JPEG_SCAN = b"\xff\xda"
+_JPEG_END = b"\xff\xd9"
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {  # EXIF 2.3, table 6: what undoes each stored orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -70,19 +82,24 @@ def decode_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, shorter_s
     if isinstance(source, Image.Image):
         _require_size(name, source, max_pixels)
         return _guarded(name, lambda: _upright_rgb(source))
-    file = _open_bytes(name, source)
-    with _guarded(name, lambda: Image.open(file, formats=FORMATS)) as image:
+    content = _read(name, source)
+    with _guarded(name, lambda: Image.open(io.BytesIO(content), formats=FORMATS)) as image:
         _require_size(name, image, max_pixels)
-        if shorter_side and image.format in ("JPEG", "MPO"):
-            image.draft(image.mode, (shorter_side, shorter_side))
-        return _guarded(name, lambda: _upright_rgb(image))
+        if image.format in ("JPEG", "MPO"):
+            _require_few_scans(name, content)
+            if shorter_side:
+                image.draft(image.mode, (shorter_side, shorter_side))
+        if image.width * image.height <= _LARGE:
+            return _guarded(name, lambda: _upright_rgb(image))
+        with _one_large:
+            return _guarded(name, lambda: _upright_rgb(image))
 
 
 def image_size(source: str | os.PathLike | bytes) -> tuple[int, int]:
     """Return (width, height) of an image as `decode_image` returns it, from its header alone."""
     name = source_name(source)
-    file = _open_bytes(name, source)
-    with _guarded(name, lambda: Image.open(file, formats=FORMATS)) as image:
+    content = _read(name, source)
+    with _guarded(name, lambda: Image.open(io.BytesIO(content), formats=FORMATS)) as image:
         width, height = image.size
         lies = _orientation(image) >= 5  # EXIF orientations 5 to 8 swap the sides
     if lies:
@@ -103,16 +120,18 @@ def source_name(source: ImageSource) -> str:
     raise DataError(f"got {type(source).__name__}, expected an image: a path, bytes, a PIL image or a uint8 array")
 
 
-def _open_bytes(name: str, source: str | os.PathLike | bytes) -> io.BytesIO:
+def _read(name: str, source: str | os.PathLike | bytes) -> bytes:
     try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        content = source if isinstance(source, bytes) else read_bytes(Path(source), MAX_BYTES)
+    except MemoryError as error:
+        raise _no_memory(name) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise DataError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if not content:
         raise DataError(f"{name}: empty file, expected an image; fetch it again or remove it")
     if content[4:12] in _HEIF_BRANDS and "HEIF" not in FORMATS:
         raise DataError(f"{name}: HEIC images need pillow-heif, which is not installed; pip install pillow-heif")
-    return io.BytesIO(content)
+    return content
 
 
 def _guarded(name: str, step: Callable[[], Any]) -> Any:
@@ -121,12 +140,34 @@ def _guarded(name: str, step: Callable[[], Any]) -> Any:
         return step()
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
+    except MemoryError as error:
+        raise _no_memory(name) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name}: too many pixels to decode ({error})") from error
     except Image.UnidentifiedImageError as error:
         raise DataError(f"{name}: not an image, expected one of {', '.join(FORMATS)}") from error
     except Exception as error:
         raise DataError(f"{name}: damaged image ({brief(error)}); fetch it again or remove it") from error
+
+
+def _no_memory(name: str) -> DataError:
+    return DataError(f"{name}: does not fit into the memory that is left; shrink it, or close other programs")
+
+
+def _require_few_scans(name: str, content: bytes) -> None:
+    """Refuse a progressive JPEG that takes minutes, since each scan may change every pixel again."""
+    if content.count(_JPEG_SCAN) <= MAX_SCANS:
+        return
+    scans = 0  # without those that are metadata, or lie behind the end of the image
+    place = 2
+    while scans <= MAX_SCANS:
+        marker = _JPEG_MARKER.search(content, place)
+        if marker is None or marker[0] == _JPEG_END:
+            return
+        scans += marker[0] == _JPEG_SCAN
+        length = int.from_bytes(content[marker.end() : marker.end() + 2])
+        place = marker.end() + max(length, 2)
+    raise DataError(f"{name}: a JPEG of more than {MAX_SCANS} scans, expected about 10; save it again")
 
 
 def _require_size(name: str, image: Image.Image, max_pixels: int) -> None:
@@ -180,8 +221,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     elif image.mode == "F":
         raise DataError("the range of floating-point pixels is not known, expected 8 or 16 bits a channel")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image).convert("RGB")
+        return _over_white(image)
     if image.mode == "RGB":
         return image
     return image.convert("RGB")
@@ -189,7 +229,27 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey to 8 bits; Pillow's own conversion clips at 255."""
-    values = np.asarray(image, np.float32)  # [H, W]
+    values = np.asarray(image)  # [H, W]
     if values.min() < 0 or values.max() > 65535:
         raise DataError(f"grey values {values.min():.0f}..{values.max():.0f} do not fit 16 bits, expected 0..65535")
-    return Image.fromarray(np.round(values / 257.0).astype(np.uint8))
+    levels = np.empty(values.shape, np.uint8)
+    for top, bottom in _strips(image):
+        levels[top:bottom] = np.round(values[top:bottom].astype(np.float32) / 257.0)
+    return Image.fromarray(levels)
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Return an image as RGB, with white behind what is transparent."""
+    opaque = Image.new("RGB", image.size)
+    for top, bottom in _strips(image):
+        strip = image.crop((0, top, image.width, bottom)).convert("RGBA")
+        strip = Image.alpha_composite(Image.new("RGBA", strip.size, WHITE), strip)
+        opaque.paste(strip.convert("RGB"), (0, top))
+    return opaque
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, int]]:
+    """Yield the first row and the row after the last of parts of an image that take little memory."""
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield top, min(top + rows, image.height)

@@ -1,6 +1,7 @@
 """What users pass as images, listed in order: paths, folders, patterns, lists of paths, bytes, PIL images, arrays."""
 
 import glob
+import io
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vislang.core.errors import ConfigError, DataError
-from vislang.images.decode import SUFFIXES, ImageSource
+from vislang.core.errors import ConfigError, DataError, brief
+from vislang.core.files import path_of, read_bytes
+from vislang.images.decode import MAX_BYTES, SUFFIXES, ImageSource
 from vislang.images.folders import files_below, without_foreign_thumbnails
 from vislang.images.own_drawings import without_own_drawings
+
+_LONGEST_LIST = 2**28  # bytes of a text file of paths
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def list_images(
     Raises:
         DataError: no image.
     """
-    where = Path(where)
+    where = path_of(where, "images")
     if where.is_file():
         paths = [where]
         if where.suffix.lower() not in suffixes:
@@ -106,8 +110,8 @@ def image_sources(images: Any) -> tuple[list[Any], list[str]]:
     """List the images that a user may pass in many forms.
 
     Args:
-        images: a path, a folder, a pattern, a text file of paths, the bytes of a file, a PIL image, a uint8 array
-            [H, W], [H, W, 3], [H, W, 4] or [N, H, W, 3], or an iterable of any of these.
+        images: a path, a folder, a pattern, a text file of paths, the bytes of a file, an open file, a PIL image, a
+            uint8 array [H, W], [H, W, 3], [H, W, 4] or [N, H, W, 3], or an iterable of any of these.
 
     Returns:
         the images, each as `vislang.images.decode.decode_image` takes it, and a name for each: its path, or its index.
@@ -145,6 +149,10 @@ def _each_image(images: Any) -> Iterator[ImageSource]:
         yield from images
     elif isinstance(images, bytes | Image.Image | np.ndarray):
         yield images
+    elif isinstance(images, bytearray | memoryview):
+        yield bytes(images)
+    elif isinstance(images, io.IOBase):
+        yield _content(images)
     elif isinstance(images, Iterable) and not isinstance(images, Mapping):
         for some in images:
             yield from _each_image(some)
@@ -155,9 +163,28 @@ def _each_image(images: Any) -> Iterator[ImageSource]:
         )
 
 
+def _content(stream: io.IOBase) -> bytes:
+    """Return what is left of an open file.
+
+    Raises:
+        DataError: it was opened as text, is closed, or is larger than an image may be.
+    """
+    try:
+        content = stream.read(MAX_BYTES + 1)  # type: ignore[attr-defined]
+    except (OSError, ValueError, MemoryError) as error:
+        raise DataError(
+            f"the open file cannot be read ({brief(error)}); open it with mode 'rb', or pass its path"
+        ) from error
+    if not isinstance(content, bytes):
+        raise DataError("the open file gives text, expected bytes; open it with mode 'rb', or pass its path")
+    if len(content) > MAX_BYTES:
+        raise DataError(f"the open file is larger than {MAX_BYTES // 2**20} MiB; shrink the image")
+    return content
+
+
 def _files(where: str | os.PathLike, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """Return the files of a folder, a pattern or a text file; any other path by itself, even where no file is."""
-    path = Path(where)
+    path = path_of(where, "images")
     if path.is_dir() or (path.is_file() and path.suffix.lower() == ".txt"):
         return list_images(path, suffixes=suffixes)
     if glob.has_magic(str(path)) and not path.exists():
@@ -167,14 +194,14 @@ def _files(where: str | os.PathLike, suffixes: Collection[str] = SUFFIXES) -> li
 
 def _existing_files(where: str, suffixes: Collection[str]) -> list[Path]:
     """Return the files as `_files`; for a path where nothing is, raise a DataError."""
-    if Path(where).exists():
+    if path_of(where, "images").exists():
         return _files(where, suffixes)
     return list_images(where, suffixes=suffixes)
 
 
 def _listed_paths(path: Path, root: Path) -> list[Path]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_bytes(path, _LONGEST_LIST).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: neither an image nor a list of images in UTF-8 text") from error
     return [root / line.strip() for line in lines if line.strip()]

@@ -11,13 +11,16 @@ import numpy as np
 from PIL import Image
 
 from vislang.core.cli import printable
-from vislang.core.errors import DataError
+from vislang.core.errors import DataError, brief
+from vislang.core.files import path_of
 from vislang.images.decode import SUFFIXES as IMAGE_SUFFIXES
 from vislang.images.folders import files_below, without_foreign_thumbnails
 from vislang.images.own_drawings import without_own_drawings
 
 SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".flv", ".ogv"})
 LARGEST_SIDE = 8192
+MOST_FRAMES = 250_000  # that are sampled of a video: 8 a second of nearly nine hours
+_LARGE_SIDE = 4096  # frames beyond it are halved, since up to CLIP_FRAMES are in memory
 CLIP_FRAMES = 26  # that stand for a whole video, as in Ramanishka et al. 2017, arXiv:1612.07360
 # Neither playlists nor ffconcat scripts, which open other files, and no protocol but that of local files.
 _OPENING = {
@@ -53,7 +56,7 @@ def read_frames(path: str | os.PathLike) -> Iterator[Frame]:
     Raises:
         DataError: no file, no video in it, or no frame of it can be decoded.
     """
-    for seconds, frame in _decoded(Path(path), []):
+    for seconds, frame in _decoded(path_of(path, "the video"), []):
         yield Frame(seconds, _upright(frame))
 
 
@@ -61,11 +64,18 @@ def sampled_frames(path: str | os.PathLike, rate: float) -> Iterator[Frame]:
     """Yield the frame that is shown at times 0, 1/rate, 2/rate, ... until the last frame.
 
     That is the last frame whose time has come, so that a video of any or no constant rate plays at its own speed.
-    Errors are those of `read_frames`.
+
+    Raises:
+        DataError: as for `read_frames`, or more than MOST_FRAMES: a small file may show its last frame for years.
     """
     number = 0
     shown = None
-    for frame in _decoded(Path(path), []):
+    for frame in _decoded(path_of(path, "the video"), []):
+        if frame[0] * rate > MOST_FRAMES:
+            raise DataError(
+                f"{path}: has a frame at {frame[0]:,.0f} s, {frame[0] * rate:,.0f} frames at {rate:g} a second,"
+                f" expected at most {MOST_FRAMES:,}; take fewer a second, or cut the video"
+            )
         while shown is not None and number / rate < frame[0] - 1e-6:
             yield Frame(number / rate, _upright(shown[1]))
             number += 1
@@ -85,7 +95,7 @@ def spread_frames(path: str | os.PathLike, count: int = CLIP_FRAMES) -> list[Ima
         _log.warning("%s %s; only the part before is used", printable(os.fspath(path)), facts.cut)
     wanted = np.round(np.linspace(0, facts.frames - 1, count)).astype(int)
     chosen: list[Image.Image] = []
-    for number, (_, frame) in enumerate(_decoded(Path(path), [])):
+    for number, (_, frame) in enumerate(_decoded(path_of(path, "the video"), [])):
         times = int((wanted == number).sum())
         if times:
             chosen += [_upright(frame)] * times
@@ -95,7 +105,7 @@ def spread_frames(path: str | os.PathLike, count: int = CLIP_FRAMES) -> list[Ima
 def survey(path: str | os.PathLike) -> VideoFacts:
     """Decode a video once without converting its frames; errors are those of `read_frames`."""
     trouble: list[str] = []
-    times = [seconds for seconds, _ in _decoded(Path(path), trouble)]
+    times = [seconds for seconds, _ in _decoded(path_of(path, "the video"), trouble)]
     return VideoFacts(len(times), times[-1], "".join(trouble))
 
 
@@ -132,8 +142,8 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
     av = require_av()
     try:
         container = av.open(f"file:{path}", options=_OPENING)
-    except (OSError, ValueError) as error:  # FFmpeg's errors are OSErrors or ValueErrors
-        reason = getattr(error, "strerror", None) or error
+    except Exception as error:  # FFmpeg's errors are of many kinds
+        reason = getattr(error, "strerror", None) or brief(error)
         if path.is_file() and path.stat().st_size == 0:
             reason = "it is empty"
         raise DataError(f"{path}: no video that can be read ({reason}); expected a file such as clip.mp4") from error
@@ -141,6 +151,8 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
         if not container.streams.video:
             raise DataError(f"{path}: holds no video stream, only sound or text; give a file with images")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise DataError(f"{path}: FFmpeg knows no decoder for its images; convert it, such as to MP4 with H.264")
         if max(stream.width, stream.height) > LARGEST_SIDE:
             raise DataError(f"{path}: frames of {stream.width}x{stream.height}, expected sides up to {LARGEST_SIDE}")
         first = None
@@ -152,8 +164,8 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
         while True:
             try:
                 frame = next(decoder, None)
-            except (av.FFmpegError, OSError, ValueError) as error:
-                trouble.append(f"breaks off after {max(last, 0.0):.1f} s ({error})")
+            except Exception as error:  # as above; a file that breaks off
+                trouble.append(f"breaks off after {max(last, 0.0):.1f} s ({brief(error)})")
                 frame = None
             if frame is None:
                 break
@@ -170,6 +182,8 @@ def _decoded(path: Path, trouble: list[str]) -> Iterator[tuple[float, Any]]:
 def _upright(frame: Any) -> Image.Image:
     """Rotate a decoded frame by its display matrix, which counts anticlockwise."""
     image = frame.to_image()
+    if max(image.size) > _LARGE_SIDE:
+        image = image.reduce(2)
     turn = int(round(frame.rotation)) % 360
     if turn:
         return image.rotate(turn, expand=True)

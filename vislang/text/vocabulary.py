@@ -109,7 +109,16 @@ class Vocabulary:
         Raises:
             CheckpointError: the value is no vocabulary.
         """
+        next_step = "train again or copy vocabulary.json anew"
         try:
-            return cls(list(map(str, value["words"])), list(map(int, value["counts"])))
-        except (TypeError, KeyError, ValueError) as error:
-            raise CheckpointError(f"not a vocabulary: {error!r}; train again or copy vocabulary.json anew") from error
+            words, counts = value["words"], value["counts"]
+        except (TypeError, LookupError) as error:
+            raise CheckpointError(f"not a vocabulary: {error!r}; {next_step}") from error
+        are_words = isinstance(words, list) and all(isinstance(word, str) for word in words)
+        if not are_words or not isinstance(counts, list) or not all(map(_is_count, counts)):
+            raise CheckpointError(f"not a vocabulary: its words are no texts or its counts no numbers; {next_step}")
+        return cls(words, counts)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**63

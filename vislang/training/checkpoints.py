@@ -10,14 +10,15 @@ training_state.npz   all that resuming needs to be exact
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vislang.core.bundled_models import bundled_checkpoints
-from vislang.core.errors import CheckpointError, DataError, suggestion
-from vislang.core.files import UNREADABLE, parse_json, read_json, whole_file, write_json
+from vislang.core.errors import CheckpointError, DataError, brief, suggestion
+from vislang.core.files import parse_json, read_arrays, read_json, whole_file, write_json
 from vislang.core.model_kinds import require_kind_of_folder
 from vislang.text.vocabulary import Vocabulary
 
@@ -120,6 +121,37 @@ def kept_weights(folder: Path) -> list[Path]:
     return sorted(folder.glob("kept-*.weights.h5")) or [folder / WEIGHTS]
 
 
+def stored_shapes(path: Path) -> list[tuple[int, ...]]:
+    """Read the shapes of the arrays of a weights file, but not their numbers; there is at least one.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or its arrays lie in other files.
+    """
+    if not path.is_file():
+        reason = "training has not reached its first validation; train on"
+        raise CheckpointError(f"{path.parent} holds no {path.name}: {reason}")
+    import h5py  # after --help
+
+    shapes: list[tuple[int, ...]] = []
+
+    def add(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise ValueError("its arrays lie in other files")
+            shapes.append(item.shape)
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(add)
+        if not shapes:
+            raise ValueError("it holds no arrays")
+    except Exception as error:  # h5py raises many kinds on damaged files
+        raise CheckpointError(
+            f"{path} is no weights file ({brief(error)}); copy or train the checkpoint anew"
+        ) from error
+    return shapes
+
+
 def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
     """Load the best weights into a built model.
 
@@ -130,16 +162,16 @@ def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
         CheckpointError: none were saved yet, or they do not fit the model.
     """
     path = path or folder / WEIGHTS
-    if not path.is_file():
-        raise CheckpointError(f"{folder} holds no {path.name}: training has not reached its first validation; train on")
+    largest = max(math.prod(variable.shape) for variable in model.weights)
+    if max(map(math.prod, stored_shapes(path))) > largest:
+        raise CheckpointError(
+            f"{path} holds larger arrays than its config.json says; copy or train the checkpoint anew"
+        )
     try:
         model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        reason = type(error).__name__
-        if str(error).strip():
-            reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # h5py and Keras each raise their own kinds
         raise CheckpointError(
-            f"{path} does not fit its config.json ({reason}); copy or train the checkpoint anew"
+            f"{path} does not fit its config.json ({brief(error)}); copy or train the checkpoint anew"
         ) from error
 
 
@@ -164,15 +196,15 @@ def load_state(path: Path, like: list[np.ndarray]) -> tuple[list[np.ndarray], di
     Raises:
         CheckpointError: damaged, or saved by another model.
     """
+    next_step = "delete it to start this run again"
     try:
-        with np.load(path, allow_pickle=False) as saved:
-            progress = parse_json(str(saved["progress"]))
-            arrays = []
-            for name in sorted(saved.files):
-                if name != "progress":
-                    arrays.append(saved[name])
-    except UNREADABLE as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); delete it to start this run again") from error
+        saved = read_arrays(path, next_step)
+        progress = parse_json(str(saved.pop("progress")))
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} holds no progress of a training ({error}); {next_step}") from error
+    arrays = [saved[name] for name in sorted(saved)]
     if [array.shape for array in arrays] != [array.shape for array in like]:
         raise CheckpointError(
             f"{path} holds {len(arrays)} variables of another model, expected {len(like)}; "

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from vislang.core.config import from_json
-from vislang.core.errors import CheckpointError, DataError
+from vislang.core.errors import CheckpointError, ConfigError, DataError, brief, shown
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import CachedDescriptors, check_weights
 from vislang.features.model_inputs import encode_layers
@@ -19,6 +19,8 @@ from vislang.features.pipeline import FeatureBatch
 from vislang.features.reading_options import ReadingOptions
 from vislang.text.vocabulary import Vocabulary
 from vislang.training import checkpoints
+
+_SMALL = 4096  # a width that costs little memory; settings that a network does not use may exceed its arrays
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,45 @@ class TrainedModel:
         if cls.has_words:
             vocabulary = checkpoints.read_vocabulary(folder)
         try:
+            cls._check_description(description)
+            cls._check_widths(description, network_weights or folder / checkpoints.WEIGHTS)
             network = cls.build_network(description, vocabulary)
-            for entry in cls.backbone_entries:
-                description["backbone"][entry]
-        except (KeyError, TypeError) as error:
+        except (ConfigError, CheckpointError):
+            raise
+        except KeyError as error:
             raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
+        except Exception as error:  # Keras and its backend raise many kinds for sizes that make no network
+            raise CheckpointError(
+                f"{folder}: config.json describes no network ({brief(error)}); copy or train the checkpoint anew"
+            ) from error
         checkpoints.load_weights(network, folder, network_weights)
         return cls(network, vocabulary, description, backbone_weights=backbone_weights).with_files(folder)
+
+    @classmethod
+    def _check_description(cls, description: dict[str, Any]) -> None:
+        """Refuse entries of other types than training writes, with a KeyError or ValueError."""
+        config, backbone = description["config"], description["backbone"]
+        if not isinstance(config, dict) or not isinstance(backbone, dict):
+            raise ValueError("config and backbone are no objects")
+        for entry in cls.backbone_entries:
+            if not isinstance(backbone[entry], dict if entry == "weights" else str):
+                raise ValueError(f"backbone has {entry} {shown(backbone[entry])}")
+        if not all(isinstance(one, str) for one in backbone.get("weights", {}).values()):
+            raise ValueError(f"backbone has weights {shown(backbone['weights'])}")
+        if not isinstance(description.get("data", {}), dict) or not isinstance(description.get("preset", ""), str):
+            raise ValueError("data is no object, or preset no text")
+
+    @classmethod
+    def _check_widths(cls, description: dict[str, Any], weights: Path) -> None:
+        """Refuse a network that is wider than any array of its weights, before it takes memory, with a ValueError."""
+        widths = {name: description[name] for name in cls.sizes}
+        for name, value in description["config"].items():
+            if name.endswith(("_dim", "_heads")):
+                widths[name] = value
+        widest = max(side for shape in checkpoints.stored_shapes(weights) for side in (_SMALL, *shape))
+        for name, value in widths.items():
+            if np.max(value) > widest:
+                raise ValueError(f"{name} is {shown(value)}, its weights are at most {widest} wide")
 
     def with_files(self, folder: Path) -> Self:
         """Return the model with what else its checkpoint folder and its backbone hold."""

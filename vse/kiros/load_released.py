@@ -8,7 +8,7 @@ import numpy as np
 
 from vislang.core.config import to_json
 from vislang.core.errors import CheckpointError, DataError
-from vislang.core.files import UNREADABLE, keyed
+from vislang.core.files import keyed, read_arrays
 from vislang.core.plain_pickle import PlainUnpickler
 from vislang.text.vocabulary import END, UNKNOWN, Vocabulary
 from vse.config import VseConfig
@@ -98,10 +98,12 @@ def _assign(network: Ranker, arrays: dict[str, np.ndarray], path: Path) -> None:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
-    except UNREADABLE as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); {_NEXT_STEP}") from error
+        found = read_arrays(path, _NEXT_STEP)
+        arrays = {name: np.asarray(array, np.float32) for name, array in found.items()}
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} holds no numbers ({error}); {_NEXT_STEP}") from error
     missing = [name for name in ("Wemb", "ff_image_W", "ff_image_b") if name not in arrays]
     if missing:
         raise CheckpointError(f"{path} holds no {', '.join(missing)}; {_NEXT_STEP}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vislang.core.errors import EvalError
+from vislang.core.errors import EvalError, shown
 from vislang.core.files import read_json, write_json
 
 ImageId = int | str
@@ -43,7 +43,7 @@ def read_results(path: str | Path) -> dict[ImageId, str]:
     """
     document = read_json(path, "results", f"expected {RESULTS_FORM}")
     if not isinstance(document, list) or not document:
-        raise EvalError(f"results {path}: {_shown(document)}, expected {RESULTS_FORM}")
+        raise EvalError(f"results {path}: {shown(document)}, expected {RESULTS_FORM}")
     captions: dict[ImageId, str] = {}
     times: Counter[str] = Counter()
     for number, entry in enumerate(document):
@@ -85,11 +85,11 @@ def read_references(path: str | Path) -> dict[ImageId, list[str]]:
         for image_id, captions in document.items():
             if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
                 raise EvalError(
-                    f"references {path}: image {image_id!r} holds {_shown(captions)}, expected {REFERENCES_FORM}"
+                    f"references {path}: image {image_id!r} holds {shown(captions)}, expected {REFERENCES_FORM}"
                 )
             references[image_id] = captions
     else:
-        raise EvalError(f"references {path}: {_shown(document)}, expected {REFERENCES_FORM}")
+        raise EvalError(f"references {path}: {shown(document)}, expected {REFERENCES_FORM}")
     if not references:
         raise EvalError(f"references {path}: no captions in it, expected {REFERENCES_FORM}")
     return references
@@ -118,7 +118,7 @@ def references_of(
     for image_id, caption, others in zip(candidates, candidates.values(), chosen, strict=True):
         if isinstance(others, str) or not all(isinstance(text, str) for text in (caption, *others)):
             raise EvalError(
-                f"image {image_id!r}: caption {_shown(caption)} with references {_shown(others)}, "
+                f"image {image_id!r}: caption {shown(caption)} with references {shown(others)}, "
                 "expected a text and a list of texts"
             )
     return chosen
@@ -131,15 +131,8 @@ def _pair(entry: Any, number: int, path: str | Path, form: str) -> tuple[ImageId
     image_id = fields.get("image_id")
     caption = fields.get("caption")
     if isinstance(image_id, bool) or not isinstance(image_id, int | str) or not isinstance(caption, str):
-        raise EvalError(f"{path}: entry {number} is {_shown(entry)}, expected {form}")
+        raise EvalError(f"{path}: entry {number} is {shown(entry)}, expected {form}")
     return image_id, caption
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    if len(text) > 80:
-        return f"{text[:77]}..."
-    return text
 
 
 def _some(names: Sequence[ImageId] | Mapping[ImageId, Any]) -> str:

@@ -7,9 +7,7 @@ per machine, and it is used where it exists.
 
 import gzip
 import itertools
-import os
 import re
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.metrics.captions.java import jar_file
-from vislang.core.errors import EvalError
-from vislang.core.files import whole_file
+from vislang.core.errors import DataError, EvalError
+from vislang.core.files import cache_folder, read_arrays, whole_file
 
 _FIRST_END = 0  # word ids of the end of a pair's first and second phrase
 _PAIR_END = 1
@@ -61,10 +59,17 @@ def plain_words(captions: Iterable[str]) -> set[str]:
 
 
 def index_path() -> Path:
-    """Return the path of the index of the table in pycocoevalcap, in `$VISLANG_CACHE`, else in `~/.cache/vislang`."""
+    """Return the path of the index of the table in pycocoevalcap, in `$VISLANG_CACHE`, else in `~/.cache/vislang`.
+
+    Raises:
+        EvalError: no pycocoevalcap.
+        DataError: the user has neither a folder for it nor a home folder.
+    """
     table = jar_file(_TABLE)
-    cache = os.environ.get("VISLANG_CACHE") or Path.home() / ".cache" / "vislang"
-    return Path(cache) / f"paraphrases-{table.stat().st_size}-v1.npz"
+    cache = cache_folder("VISLANG_CACHE")
+    if cache is None:
+        raise DataError("there is no home folder for the index of paraphrases; set VISLANG_CACHE to a folder")
+    return cache / f"paraphrases-{table.stat().st_size}-v1.npz"
 
 
 def make_index() -> Path:
@@ -86,15 +91,15 @@ def make_index() -> Path:
 def load_index() -> ParaphraseIndex | None:
     """Read the index; None where there is none or it is damaged, since METEOR also runs without it."""
     try:
-        with np.load(index_path(), allow_pickle=False) as arrays:
-            vocabulary = [*_ENDS, *arrays["vocabulary"].tobytes().split(b" ")]
-            index = ParaphraseIndex(arrays["words"], arrays["lengths"], vocabulary)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        arrays = read_arrays(index_path(), "delete it")
+        words, lengths = arrays["words"], arrays["lengths"]
+        vocabulary = [*_ENDS, *arrays["vocabulary"].tobytes().split(b" ")]
+    except (DataError, KeyError):
         return None
-    fits = len(index.words) == index.lengths.sum(dtype=np.int64) and index.words.max() < len(vocabulary)
-    if not fits:
+    are_counts = words.dtype.kind == lengths.dtype.kind == "u" and words.ndim == lengths.ndim == 1
+    if not are_counts or len(words) != lengths.sum(dtype=np.int64) or words.max(initial=0) >= len(vocabulary):
         return None
-    return index
+    return ParaphraseIndex(words, lengths, vocabulary)
 
 
 def index_of(table: Path) -> ParaphraseIndex:

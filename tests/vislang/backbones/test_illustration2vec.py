@@ -141,8 +141,8 @@ def test_files_of_tags_and_thresholds(tmp_path):
     np.save(tmp_path / "small.npy", np.ones((2, 3)))
     (tmp_path / "text.npz").write_text("Dear Sir")
     for name, message in (
-        ("objects.npy", "no NumPy file"),
-        ("text.npz", "no NumPy file"),
+        ("objects.npy", "cannot be read as NumPy arrays"),
+        ("text.npz", "cannot be read as NumPy arrays"),
         ("small.npy", "expected one array"),
     ):
         with pytest.raises(DataError, match=message):
