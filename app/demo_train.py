@@ -10,8 +10,9 @@ from typing import Any
 from app import cli
 from captioner.alignment.config import ALIGNMENTS
 from captioner.config import CONFIGS as CAPTIONERS
-from vislang.core.cli import DONE, SKIPPED_SOME, add_settings, command_parser, run_command
+from vislang.core.cli import DONE, SKIPPED_SOME, command_parser, run_command
 from vislang.core.config import override
+from vislang.core.config_options import add_settings
 from vse.config import CONFIGS as RANKERS
 
 _DATA = " --dataset scenes --data {drawn}/scenes --cache {drawn}/features.h5"

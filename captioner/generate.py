@@ -13,6 +13,7 @@ from typing import Any
 
 from captioner.decoding.options import METHODS, DecodeOptions
 from vislang.core import cli
+from vislang.core.config_options import add_fields
 
 KIND = "captioner"
 _DECODING = (
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     decoding.add_argument("--decode", default="beam", choices=METHODS)
     decoding.add_argument("--beam", type=int, metavar="N", help="width; by default --num widens it as needed")
     decoding.add_argument("--num", type=int, default=1, metavar="N", help="captions of each image or video")
-    cli.add_fields(decoding, DecodeOptions, _DECODING)
+    add_fields(decoding, DecodeOptions, _DECODING)
     output = parser.add_argument_group("output (default: a line for each file, its path, a tab, the caption)")
     form = output.add_mutually_exclusive_group()
     for name, words in (

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from naturalness.config import CONFIGS
-from vislang.core.cli import add_preset
+from vislang.core.config_options import add_preset
 from vislang.training.command import train, training_parser
 
 

@@ -16,7 +16,6 @@ from vislang.core.cli import (
     CommandParser,
     add_images,
     add_json,
-    add_preset,
     add_strict,
     command_parser,
     print_json,
@@ -27,6 +26,7 @@ from vislang.core.cli import (
     shown_name,
     skipped_rows,
 )
+from vislang.core.config_options import add_preset
 from vislang.core.errors import ConfigError
 from vislang.core.files import check_outputs as check_files
 from vislang.core.files import whole_file

@@ -20,7 +20,8 @@ from preimage.cli import add_labels, add_seed, load_network_of, progress_bar, re
 from preimage.comparison.inversion_errors import MEASURES
 from preimage.config import CONFIGS
 from preimage.options import ComparisonOptions
-from vislang.core.cli import CommandParser, add_images, add_preset, command_parser, print_written, run_command
+from vislang.core.cli import CommandParser, add_images, command_parser, print_written, run_command
+from vislang.core.config_options import add_preset
 
 if TYPE_CHECKING:
     from eval.results.experiments import ComparisonResult

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from preimage import cli
 from preimage.config import CONFIGS
 from preimage.options import SearchOptions
-from vislang.core.cli import CommandParser, add_settings, run_command
+from vislang.core.cli import CommandParser, run_command
+from vislang.core.config_options import add_settings
 
 if TYPE_CHECKING:
     from eval.results.experiments import InversionRow

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from preimage.classifier.config import CLASSIFIERS
-from vislang.core.cli import add_preset
+from vislang.core.config_options import add_preset
 from vislang.training.command import train, training_parser
 
 

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from vislang.core.cli import add_json, add_models, add_settings
+from vislang.core.cli import add_json, add_models
+from vislang.core.config_options import add_settings
 
 _ONE_ROW = "those that differ in their seed alone become one row: mean and std"
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vislang.core.cli import DEFAULT_BACKBONE, add_preset, command_parser, run_command
+from vislang.core.cli import DEFAULT_BACKBONE, command_parser, run_command
+from vislang.core.config_options import add_preset
 from vislang.core.quiet_backend import import_backend_quietly
 
 

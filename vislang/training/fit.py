@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 import keras
 
 from vislang.core.bundled_models import refuse_bundled
-from vislang.core.cli import DONE, SKIPPED_SOME, chosen_config, print_skipped
+from vislang.core.cli import DONE, SKIPPED_SOME, print_skipped
 from vislang.core.config import to_json
+from vislang.core.config_options import chosen_config
 from vislang.core.files import only_writer, require_writable_folder
 from vislang.core.seeds import seed_everything
 from vislang.text.vocabulary import Vocabulary

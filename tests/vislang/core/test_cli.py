@@ -13,9 +13,6 @@ from vislang.core.cli import (
     add_images,
     add_model,
     add_models,
-    add_preset,
-    add_settings,
-    chosen_config,
     command_parser,
     json_line,
     print_skipped,
@@ -25,6 +22,7 @@ from vislang.core.cli import (
     run_command,
 )
 from vislang.core.config import setting
+from vislang.core.config_options import add_preset, add_settings, chosen_config
 from vislang.core.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[3]
