@@ -98,7 +98,7 @@ def rating_words(rating: Any) -> str:
         return "0: as photographs of training"
     words = f"more natural than {rating.percentile:.0f} % of training photographs"
     if rating.flat:
-        words += " (uniform: it varies less than 99 % of them)"
+        words += " (nearly uniform: 99 % of them vary more)"
     return words
 
 

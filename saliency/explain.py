@@ -274,6 +274,7 @@ def word_rows(found: Any, *, with_maps: bool = False) -> dict[str, Any]:
 def print_words(source: Path, found: Any) -> None:
     """Print a line for each word: the peak of its map, in % of the sides, its time in a video, and its evidence."""
     from eval.metrics.pointing_game import peak
+    from saliency.word_maps import FAINTEST
 
     origin = "the model's caption" if found.written else "given"
     print(f"{cli.printable(str(source))}, {origin}: {cli.printable(' '.join(found.words))}")
@@ -281,9 +282,9 @@ def print_words(source: Path, found: Any) -> None:
     is_video = len(found.maps) > 1
     print("  word              x %  y %" + ("      at" if is_video else "") + "  evidence")
     for index, word in enumerate(found.words):
-        if not found.maps[:, index].any():
+        if found.maps[:, index].max() < FAINTEST:
             moment = "        –" if is_video else ""
-            reason = "unknown to the model" if found.unknown[index] else "no place"
+            reason = "unknown to the model" if found.unknown[index] else "no clear place"
             print(f"  {cli.printable(word):16}{'–':>5}{'–':>5}{moment}  {found.evidence[index]:+.1f}  ({reason})")
             continue
         frame = int(found.maps[:, index].max(axis=(1, 2)).argmax())

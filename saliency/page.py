@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from saliency.word_maps import Explanation
+from saliency.word_maps import FAINTEST, Explanation
 from vislang.draw.heatmap import Box, transparent_map
 from vislang.draw.html.elements import note
 from vislang.draw.html.page import Page
@@ -75,8 +75,8 @@ for (const card of document.querySelectorAll(".explained")) {
 
 NOTE = (
     "Point at a word or a region, or tap it, to see its place. The number under a word is its evidence:"
-    " log p(word | image) minus log p(word | average image), and how high the ranker scores it; below 0, the image"
-    " speaks against the word. The model does not know words in italics."
+    " log p(word | image) minus log p(word | average image), and of the method activation how high the ranker scores"
+    " it; below 0, the image speaks against the word, and its map is faint. The model does not know words in italics."
 )
 _SIDE = 1400  # pixels of the longer side of the images on a page
 _PAGE_STYLE = """
@@ -192,6 +192,8 @@ def _word(explanation: Explanation, index: int, when: str = "", curve: str = "")
     kind = ""
     if explanation.unknown[index]:
         kind = ' class="unknown" title="the model does not know this word"'
+    elif explanation.maps[:, index].max() < FAINTEST:
+        kind = ' title="no clear place in the image"'
     state = "false"
     if index == clearest_word(explanation):
         state = "true"

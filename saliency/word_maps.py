@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from saliency.methods.activation import activation_evidence, activation_losses, activation_maps, texts_of_words
+from saliency.methods.activation import (
+    activation_evidence,
+    activation_losses,
+    activation_maps,
+    strengths,
+    texts_of_words,
+)
 from saliency.methods.gradient import gradient_losses
 from saliency.methods.ramanishka import original_maps
 from saliency.methods.single_descriptor import divergences, query_losses
@@ -21,6 +27,7 @@ from vislang.text.vocabulary import UNKNOWN
 
 METHODS = ("activation", "gradient", "ramanishka")
 MOST_WORDS = 200  # of a sentence: time and memory grow with its square
+FAINTEST = 0.1  # a map that nowhere reaches it shows no place
 POOLING = ("mean", "max", "sum", "joint")
 Box = tuple[float, float, float, float]
 
@@ -70,12 +77,13 @@ class Explanation:
     def maps(self) -> np.ndarray:
         """Spatio-temporal saliency: a map for each frame and word, float32 [F, T, R, C], 0 to 1.
 
-        Of "activation", see `saliency.methods.activation`: faint where a word has no clear place. Of "gradient", the
+        Of "activation", see `saliency.methods.activation`: faint where a word has no clear place, and where the image
+        speaks against it. Of "gradient", the
         probability that the word's window holds the cell, scaled to 0 to 1 over all frames; of "ramanishka", the maps
         of the published code.
         """
         if self.method == "activation":
-            return activation_maps(self.losses)
+            return activation_maps(self.losses) * strengths(self.evidence)[:, None, None]
         if self.method == "ramanishka":
             return original_maps(self.losses).astype(np.float32)
         return stretched(cell_chances(self.losses))

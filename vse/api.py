@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,7 +200,7 @@ def retrieve_captions(
     _require_one_each(vectors, captions)
     known = [index for index, caption in enumerate(captions) if model.known_words(caption)[0]]
     if captions and not known:
-        model.require_known(captions[0], f"the first of {len(captions)} captions")
+        model.require_known(captions[0], f"the first of {len(captions)} sentences")
     found = _matches(encoded.vectors, vectors[known], [captions[index] for index in known], top)
     matches = [[replace(match, index=known[match.index]) for match in of_image] for of_image in found]
     return Retrieved(encoded.names, matches, encoded.skipped)
@@ -319,8 +320,8 @@ def _require_one_each(vectors: np.ndarray, captions: Sequence[str]) -> None:
 
 
 def _matches(queries: np.ndarray, candidates: np.ndarray, names: Sequence[str], top: int) -> list[list[Match]]:
-    if top < 1:
-        raise ConfigError(f"top got {top}, expected 1 or more")
+    if not isinstance(top, Integral) or isinstance(top, bool) or top < 1:
+        raise ConfigError(f"top got {shown(top)}, expected a whole number, 1 or more")
     indices, scores = nearest(queries, candidates, top)
     found = []
     for of_query, values in zip(indices, scores, strict=True):

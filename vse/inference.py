@@ -68,7 +68,7 @@ class TrainedRanker(TrainedModel):
             ConfigError: no word of it is known.
         """
         if not self.known_words(sentence)[0]:
-            raise ConfigError(f"{what} got {shown(sentence)}, expected words of which the ranker knows one; try others")
+            raise ConfigError(f"{what} got {shown(sentence)}, expected at least one word that the ranker knows")
 
     def encode_sentences(self, sentences: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """Encode M sentences: float32 [M, D'], of length 1."""

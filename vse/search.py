@@ -133,6 +133,11 @@ def image_query(args: argparse.Namespace, model: Any) -> Any:
     if len(query) != 1:
         raise ConfigError(f"--like got {len(query)} images, expected one; name a file")
     if args.minus is not None:
+        if model.config.encoder != "bow":
+            print(
+                "note: this ranker reads words in order; arithmetic needs one that adds them, of preset kiros-bow",
+                file=sys.stderr,
+            )
         query = arithmetic_query(model, query[0], args.minus, args.plus)[None]
     return query
 
@@ -158,7 +163,7 @@ def find_sentences(args: argparse.Namespace, model: Any, encoded: Any, sentences
     from vse.api import retrieve_captions
 
     strange = [sentence for sentence in sentences if not model.known_words(sentence)[0]]
-    if strange:
+    if 0 < len(strange) < len(sentences):
         first = cli.printable(strange[0][:80])
         print(
             f"left out {len(strange)} sentences without a word that the ranker knows, such as: {first}", file=sys.stderr

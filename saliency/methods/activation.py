@@ -74,6 +74,14 @@ def activation_maps(losses: np.ndarray) -> np.ndarray:
     return np.square(np.maximum((scores - _FAINT) / (highest - _FAINT), 0.0))
 
 
+def strengths(evidence: np.ndarray) -> np.ndarray:
+    """Return the factors of words' maps, float32 [T], from their evidence: 1 from 1 on, and .1 below -.8.
+
+    So a word that the image speaks against has a faint map, although some cell always scores highest.
+    """
+    return np.clip((1.0 + np.asarray(evidence, np.float32)) / 2.0, 0.1, 1.0)
+
+
 def activation_evidence(losses: np.ndarray, texts: Sequence[str]) -> np.ndarray:
     """Return what the ranker adds to the evidence of each word, float32 [T], from losses float [F, T, R, C].
 

@@ -22,7 +22,7 @@ from keras import ops
 from vislang.core.compile import compiled_gradient
 
 _ROWS = 512  # words of images in one pass
-# Words of the sentences of these rows in one pass: of 11,000 words in a vocabulary, each takes 90 kB.
+# Words of the sentences of these rows in one pass; each takes 90 kB with a vocabulary of 11,000.
 _POSITIONS = 4096
 
 

@@ -18,7 +18,7 @@ from keras import ops
 from vislang.core.compile import compiled
 
 _ROWS = 512  # descriptors in one pass
-_POSITIONS = 16_384  # words of the sentences of these: of 11,000 words in a vocabulary, each takes 30 to 90 kB
+_POSITIONS = 16_384  # words of the sentences of these; each takes 30 to 90 kB with a vocabulary of 11,000
 
 
 def query_losses(model: Any, descriptors: np.ndarray, words: np.ndarray) -> np.ndarray:

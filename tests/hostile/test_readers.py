@@ -1,4 +1,4 @@
-"""Row 13 of the trust table: whatever a file holds, its reader returns or ends with one line, and memory stays bounded.
+"""Row 13 of docs/trust.md: whatever a file holds, its reader returns or ends with one line, and memory stays bounded.
 
 Each case damages one file of a reader with a fixed seed. `make fuzz CASES=100000` runs as many cases of each reader.
 """

@@ -108,7 +108,7 @@ def test_a_model_without_a_reference_says_so(bundled):
 def test_scores_in_words():
     assert rating_words(Rating(0.1)) == "0: as photographs of training"
     assert rating_words(Rating(0.1, 71.6, False)) == "more natural than 72 % of training photographs"
-    assert rating_words(Rating(-2.0, 0.0, True)).endswith("(uniform: it varies less than 99 % of them)")
+    assert rating_words(Rating(-2.0, 0.0, True)).endswith("(nearly uniform: 99 % of them vary more)")
     assert json_row("x", Rating(0.1)) == {"image": "x", "naturalness": 0.1}
     assert json_row("x", Rating(0.1, 71.62, False))["percentile"] == 71.6
 

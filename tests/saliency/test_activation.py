@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 import saliency
-from saliency.methods.activation import activation_evidence, activation_losses, activation_maps, texts_of_words
+from saliency.methods.activation import (
+    activation_evidence,
+    activation_losses,
+    activation_maps,
+    strengths,
+    texts_of_words,
+)
 from vislang.core.errors import ConfigError
 from vislang.text.vocabulary import Vocabulary
 from vse.config import VseConfig
@@ -122,6 +128,10 @@ def test_rankers_whose_scores_are_no_sums_over_cells_are_refused(settings):
     model = TrainedRanker(SimpleNamespace(config=config), WORDS, {"backbone": {"name": "toy", "weights": {}}})
     with pytest.raises(ConfigError, match="for maps of words; take the bundled ranker"):
         _ = model.cell_layer
+
+
+def test_words_that_the_image_speaks_against_have_a_faint_map():
+    np.testing.assert_allclose(strengths(np.array([-3.0, -0.8, 0.0, 1.0, 5.0])), [0.1, 0.1, 0.5, 1.0, 1.0], atol=1e-6)
 
 
 def test_evidence_grows_with_the_best_cell_of_any_frame():

@@ -1,4 +1,4 @@
-"""Row 11 of the trust table: no damaged cache hangs or crashes the HDF5 library in the reader."""
+"""Row 11 of docs/trust.md: no damaged cache hangs or crashes the HDF5 library in the reader."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Row 12 of the trust table: what comes in is bounded, whatever its size."""
+"""Row 12 of docs/trust.md: what comes in is bounded, whatever its size."""
 
 import io
 import os

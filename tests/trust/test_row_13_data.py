@@ -1,4 +1,4 @@
-"""Row 13 of the trust table: a damaged download goes, and a dev split of one image is told before training."""
+"""Row 13 of docs/trust.md: a damaged download goes, and a dev split of one image is told before training."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Row 13 of the trust table: generators, bytes, open files and nonsense as arguments of the public functions."""
+"""Row 13 of docs/trust.md: generators, bytes, open files and nonsense as arguments of the public functions."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Row 13 of the trust table: closed, full and ASCII streams, and what the system refuses, cost one line at most."""
+"""Row 13 of docs/trust.md: closed, full and ASCII streams, and what the system refuses, cost one line at most."""
 
 import json
 import subprocess

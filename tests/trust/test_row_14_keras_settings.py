@@ -1,4 +1,4 @@
-"""Row 14 of the trust table: under the user's own settings of Keras, the same answer or one line that names them."""
+"""Row 14 of docs/trust.md: under the user's own settings of Keras, the same answer or one line that names them."""
 
 import os
 import subprocess
@@ -83,13 +83,13 @@ def test_row_14_functions_that_run_eagerly_give_the_same(models, album, usual_ke
         np.testing.assert_allclose(found, one, rtol=1e-4, atol=1e-5)
 
 
-def test_row_14_another_backend_works_or_is_named():
-    code = "import vse\nfrom vislang.core.cli import run_command\nraise SystemExit(run_command(vse.load_model))"
+@pytest.mark.parametrize("body", ["vse.load_model", "lambda: __import__('saliency.word_maps')"])
+def test_row_14_another_backend_works_or_is_named(body):
+    code = f"import vse\nfrom vislang.core.cli import run_command\nraise SystemExit(run_command({body}))"
     env = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "nosuch"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: Keras' backend nosuch cannot be imported (")
-    assert done.stderr.endswith("install it, or set KERAS_BACKEND=tensorflow\n")
+    assert done.stderr.startswith("error: Keras cannot be imported with the backend nosuch (KERAS_BACKEND): ")
     assert done.stderr.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""Row 15 of the trust table: a cache that only saves time costs no answer where it cannot be kept."""
+"""Row 15 of docs/trust.md: a cache that only saves time costs no answer where it cannot be kept."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Row 16 of the trust table: nothing is lost by two writers or a killed one, and only files are replaced."""
+"""Row 16 of docs/trust.md: nothing is lost by two writers or a killed one, and only files are replaced."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""Row 1 of the trust table: a cache that was opened gives the numbers of the file that was opened."""
+"""Row 1 of docs/trust.md: a cache that was opened gives the numbers of the file that was opened."""
 
 import h5py
 import keras

@@ -1,4 +1,4 @@
-"""Row 2 of the trust table: images and videos that changed after their features were extracted are encoded again."""
+"""Row 2 of docs/trust.md: images and videos that changed after their features were extracted are encoded again."""
 
 import json
 import os

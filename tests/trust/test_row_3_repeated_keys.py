@@ -1,4 +1,4 @@
-"""Row 3 of the trust table: a key that a file repeats is one clear error, and nothing is lost without a word."""
+"""Row 3 of docs/trust.md: a key that a file repeats is one clear error, and nothing is lost without a word."""
 
 import json
 import zipfile

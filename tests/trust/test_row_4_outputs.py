@@ -1,4 +1,4 @@
-"""Row 4 of the trust table: no output replaces another, an input, or a photograph of the user."""
+"""Row 4 of docs/trust.md: no output replaces another, an input, or a photograph of the user."""
 
 import importlib
 from types import SimpleNamespace

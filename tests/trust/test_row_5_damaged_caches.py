@@ -1,4 +1,4 @@
-"""Row 5 of the trust table: damaged rows and ids, NaN, infinity and clipped numbers are told by name."""
+"""Row 5 of docs/trust.md: damaged rows and ids, NaN, infinity and clipped numbers are told by name."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Row 7 of the trust table: a text of which no word is known finds nothing, and says so."""
+"""Row 7 of docs/trust.md: a text of which no word is known finds nothing, and says so."""
 
 import json
 
@@ -26,18 +26,18 @@ def images(ranker, album):
 
 @pytest.mark.parametrize("text", STRANGE)
 def test_row_7_a_search_for_unknown_words_is_refused(ranker, images, tiny_ranker, album, capsys, text):
-    with pytest.raises(ConfigError, match="the search got .*, expected words of which the ranker knows one"):
+    with pytest.raises(ConfigError, match="the search got .*, expected at least one word that the ranker knows"):
         vse.retrieve_images(ranker, images, ["a dog", text])
-    with pytest.raises(ConfigError, match="the first of 1 captions got .*, expected words of which the ranker knows"):
+    with pytest.raises(ConfigError, match="the first of 1 sentences got .*, expected at least one word that the ranker knows"):
         vse.retrieve_captions(ranker, images, [text])
-    with pytest.raises(ConfigError, match="positive got .*, expected words of which the ranker knows one"):
+    with pytest.raises(ConfigError, match="positive got .*, expected at least one word that the ranker knows"):
         vse.regularities(ranker, images, album / "b.png", "red", text)
     command = ["--model", str(tiny_ranker), "--images", str(album / "b.png"), "--text", text]
     assert search.main(command) == 2
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.count("\n") == 1
-    assert "expected words of which the ranker knows one; try others" in output.err
+    assert "expected at least one word that the ranker knows" in output.err
 
 
 def test_row_7_captions_without_a_known_word_match_nothing(ranker, images, capsys, tiny_ranker, album, tmp_path):

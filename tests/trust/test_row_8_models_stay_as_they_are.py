@@ -1,4 +1,4 @@
-"""Row 8 of the trust table: nothing is written into the folder of a model, nor beside a cache, without being asked."""
+"""Row 8 of docs/trust.md: nothing is written into the folder of a model, nor beside a cache, without being asked."""
 
 import pytest
 import training_runs

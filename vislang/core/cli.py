@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vislang.core.errors import ToolkitError
-from vislang.core.quiet_backend import missing_backend, speed_up_import
+from vislang.core.quiet_backend import is_failed_import, speed_up_import, unusable_keras
 
 DONE = 0
 USER_ERROR = 2
@@ -23,7 +23,6 @@ DEFAULT_BACKBONE = "efficientnet_lite0"  # its weights are installed with the to
 _INSTALLED = Path(__file__).resolve().parent.parent.parent
 _PACKAGES = ("datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app")
 Options = argparse._ActionsContainer  # a parser or a group of options
-_BACKENDS = ("jax", "torch", "openvino")  # of Keras, beside TensorFlow
 _OUT_OF_MEMORY = "out of memory; give smaller or fewer images at once, a smaller --batch-size, or close other programs"
 _program: ContextVar[str | None] = ContextVar("program", default=None)
 
@@ -38,13 +37,6 @@ def run_command(body: Callable[[], int]) -> int:
         return code
     except ToolkitError as error:
         return _failed(str(error))
-    except (ImportError, AttributeError) as error:
-        message = _foreign_package(error)
-        if error.name in _BACKENDS:
-            message = missing_backend(error)
-        if not message:
-            raise
-        return _failed(message)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
@@ -56,9 +48,21 @@ def run_command(body: Callable[[], int]) -> int:
     except MemoryError:
         return _failed(_OUT_OF_MEMORY)
     except Exception as error:
-        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
+        message = _cause(error)
+        if not message:
             raise
-        return _failed(_OUT_OF_MEMORY)
+        return _failed(message)
+
+
+def _cause(error: Exception) -> str:
+    """Return the message about a fault of the user's environment; "" for a fault of ours."""
+    if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+        return _OUT_OF_MEMORY
+    if is_failed_import(error):
+        return unusable_keras(error)
+    if isinstance(error, ImportError | AttributeError):
+        return _foreign_package(error)
+    return ""
 
 
 def _failed(message: str) -> int:

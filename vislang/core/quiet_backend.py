@@ -10,6 +10,7 @@ import importlib.machinery
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -66,8 +67,8 @@ def import_backend_quietly() -> None:
     global _started_in
     try:
         import keras
-    except (ImportError, ValueError) as error:
-        raise ConfigError(missing_backend(error)) from error
+    except Exception as error:  # of damaged settings Keras raises what Python does
+        raise ConfigError(unusable_keras(error)) from error
     require_usual_keras()
     with _stderr_hidden():
         keras.ops.zeros(1)
@@ -76,10 +77,19 @@ def import_backend_quietly() -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
 
 
-def missing_backend(error: Exception) -> str:
-    """Return the message about the backend that the user chose and that cannot be imported."""
-    name = os.environ.get("KERAS_BACKEND") or "in keras.json"
-    return f"Keras' backend {name} cannot be imported ({brief(error)}); install it, or set KERAS_BACKEND=tensorflow"
+def is_failed_import(error: Exception) -> bool:
+    """Return whether an error was raised while Keras was imported."""
+    if "keras" in sys.modules:
+        return False
+    names = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(name.partition(".")[0] == "keras" for name in names)
+
+
+def unusable_keras(error: Exception) -> str:
+    """Return the message about a Keras that cannot be imported, most often for the backend that the user chose."""
+    name = os.environ.get("KERAS_BACKEND")
+    where = f"the backend {name} (KERAS_BACKEND)" if name else "the settings in keras.json"
+    return f"Keras cannot be imported with {where}: {brief(error)}; correct them, or install what is missing"
 
 
 def require_usual_keras() -> None:

@@ -56,6 +56,8 @@ _UPRIGHT = {  # EXIF 2.3, table 6: what undoes each stored orientation
 
 # Our own limit is lower and is an error; Pillow's warning beside it would only be a second voice.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Of damaged metadata, which the pixels do without.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def decode_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, shorter_side: int | None = None) -> Image.Image:

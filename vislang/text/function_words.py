@@ -2,7 +2,7 @@
 
 _WORDS = (
     "a an the this that these those some any no all both each every another other several many few more"
-    " one two three four five six"
+    " one two three four five six seven eight nine ten 's n't"
     " i you he she it we they him them me us his her hers its their my your our who which what where when"
     " himself herself itself themselves"
     " of in on at to with without by for from into onto over under above below near behind beside besides beyond"
