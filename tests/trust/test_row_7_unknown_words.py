@@ -28,7 +28,9 @@ def images(ranker, album):
 def test_row_7_a_search_for_unknown_words_is_refused(ranker, images, tiny_ranker, album, capsys, text):
     with pytest.raises(ConfigError, match="the search got .*, expected at least one word that the ranker knows"):
         vse.retrieve_images(ranker, images, ["a dog", text])
-    with pytest.raises(ConfigError, match="the first of 1 sentences got .*, expected at least one word that the ranker knows"):
+    with pytest.raises(
+        ConfigError, match="the first of 1 sentences got .*, expected at least one word that the ranker knows"
+    ):
         vse.retrieve_captions(ranker, images, [text])
     with pytest.raises(ConfigError, match="positive got .*, expected at least one word that the ranker knows"):
         vse.regularities(ranker, images, album / "b.png", "red", text)
