@@ -70,7 +70,7 @@ def row_checksum(row: np.ndarray, name: str, layer: int) -> int:
 
 
 def files_checksum(records: np.ndarray) -> int:
-    """Return the CRC-32 of what RECORD [N] say of files; the checksums of rows, which protect themselves, are left out."""
+    """Return the CRC-32 of what RECORD [N] say of files, without the checksums of rows."""
     about_files = records.copy()
     about_files["checksum"] = 0
     return zlib.crc32(about_files.tobytes())
