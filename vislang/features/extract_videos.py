@@ -91,7 +91,7 @@ def extract(args: argparse.Namespace) -> int:
     }
     if args.json:
         print(json.dumps(summary))
-    elif not written.computed:
+    elif not written.keys and not written.changed:
         print(f"nothing to do: {cache} holds {args.frames} frames of {summary['videos']} videos")
     else:
         print(
