@@ -35,7 +35,7 @@ from vislang.features.cache.reader import FeatureKey, import_rows  # noqa: E402
 
 BACKBONE = "efficientnet_lite0"
 EXTRACTION = ((cached_extraction, "file_records"), (cached_extraction, "with_digests"), (merge, "at_float16_limit"),
-              (merge, "row_checksum"), (merge, "same_files"))  # fmt: skip
+              (merge, "row_checksum"), (merge, "files_checksum"), (merge, "same_files"))  # fmt: skip
 READING = ((rows.StoredRows, "_check"),)
 
 

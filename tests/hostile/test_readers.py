@@ -304,10 +304,11 @@ def original_ranker(folder: Path):
 
 
 def image_index(folder: Path):
-    from vse.index import _read, _write
+    from vislang.features.cache.records import RECORD
+    from vse.index import _Indexed, _read, _write
 
-    stamps = ["a", "b"]
-    _write(folder / "index.npz", stamps, {stamp: np.zeros(4, np.float32) for stamp in stamps})
+    encoded = _Indexed(np.zeros((), RECORD), np.zeros(4, np.float32))
+    _write(folder / "index.npz", {"a": encoded, "b": encoded})
     return ["index.npz"], lambda: _read(folder / "index.npz", 4)
 
 

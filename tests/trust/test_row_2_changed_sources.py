@@ -65,7 +65,7 @@ def test_row_2_changed_images_are_encoded_again_in_every_layer(photos, network, 
     assert main(words(photos, cache, "pooled", "compact_scenes", "--json")) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["changed"], told["computed"], told["added"]) == (["1.png", "3.png"], 2, [])
-    assert "2 of 5 images changed since their extraction (1.png, 3.png); extracting them again in all 4" in caplog.text
+    assert "2 of 5 images changed since their extraction (1.png, 3.png); extracting again in every layer" in caplog.text
     main(words(photos, fresh, "pooled,grid,regions-grid"))
     main(with_network(photos, fresh, network))
     after, expected = all_rows(cache), all_rows(fresh)

@@ -51,7 +51,8 @@ class LoadedBackbone(ABC):
         if name.preprocessing not in ("", self.preprocessing.name):
             raise ConfigError(
                 f"{text} is of another preprocessing than {self.preprocessing.name}, with which {self.name} was loaded;"
-                f" name {name.stored} alone and load the backbone with preprocessing={name.preprocessing!r}"
+                f" name {name.stored} alone, and the preprocessing with --preprocessing {name.preprocessing}"
+                f" (in Python, preprocessing={name.preprocessing!r})"
             )
         return name.stored
 

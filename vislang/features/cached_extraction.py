@@ -1,5 +1,6 @@
 """Features of image and video files into a feature cache: what it lacks, and again what changed."""
 
+import functools
 import hashlib
 import logging
 import sys
@@ -16,18 +17,38 @@ from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import is_program
 from vislang.core.cli import printable
 from vislang.core.errors import DataError, ToolkitError
+from vislang.features.cache.keys import PUBLISHED
 from vislang.features.cache.reader import CacheWriter, FeatureKey, feature_key, open_cache
-from vislang.features.cache.records import file_records, with_digests
+from vislang.features.cache.records import changed_files, file_records, with_digests
 from vislang.features.cache.rows import listed
 from vislang.features.pipeline import FeatureBatch, encode_batches
 from vislang.features.reading_options import ReadingOptions
 from vislang.features.regions.region_features import load_for_layers
 from vislang.images.sources import Skipped
 
-# Encodes files: yields batches whose features are {key: rows}.
-Encode = Callable[[Sequence[Path]], Iterable[FeatureBatch]]
+
+@dataclass(frozen=True)
+class EncodedFiles:
+    """The rows of the usable files of one batch."""
+
+    rows: dict[FeatureKey, np.ndarray]  # float32 [K, ...] each; empty where K is 0
+    kept: list[int]  # for each of the K rows, the index of its file
+    skipped: list[Skipped]  # the other files
+
+
+Encode = Callable[[Sequence[Path]], Iterable[EncodedFiles]]
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files whose features go into a cache."""
+
+    files: Mapping[str, Path]  # {name in the cache: file}, in its order
+    unit: str  # what each is: "image" or "video"
+    job: Mapping[str, Any]  # settings that change the rows, as JSON values
+    progress: bool  # whether a progress bar is drawn
 
 
 @dataclass(frozen=True)
@@ -43,7 +64,7 @@ class Written:
 def add_to_cache(
     path: Path, backbone: LoadedBackbone, keys: Sequence[FeatureKey], files: Mapping[str, Path], options: ReadingOptions
 ) -> Written:
-    """Compute the layers that a cache lacks, and before them all rows of images whose files changed.
+    """Compute the layers of images that a cache lacks, and before them all rows of images whose files changed.
 
     Args:
         path: the cache; created where absent.
@@ -56,58 +77,86 @@ def add_to_cache(
         DataError: the cache holds other features in their place, an image that cannot be read, or a file changed and
             the cache has layers that cannot be computed again here.
     """
-    exists = path.exists()
+    sources = Sources(files, "image", {"batch": options.batch_size}, options.progress)
+    needed = path.exists()
+
+    def encode_added(keys: list[FeatureKey]) -> Encode:
+        return functools.partial(_encode_images, [(backbone, keys)], options, needed)
+
+    def encode_stored(keys: list[FeatureKey]) -> Encode:
+        return functools.partial(_encode_images, backbones_of(keys, backbone, options), options, needed)
+
+    return add_layers(path, keys, sources, encode_added, encode_stored)
+
+
+def _encode_images(
+    parts: Sequence[tuple[LoadedBackbone, list[FeatureKey]]],
+    options: ReadingOptions,
+    needed: bool,
+    paths: Sequence[Path],
+) -> Iterator[EncodedFiles]:
+    """Encode images by backbones, each with the keys of its layers; the rest is as in `joined`."""
+    streams = []
+    for backbone, keys in parts:
+        layers = [key.layer for key in keys]
+        streams.append(encode_batches(backbone, paths, layers, batch_size=options.batch_size, strict=options.strict))
+    return joined(streams, [keys for _, keys in parts], unit="image", needed=needed)
+
+
+def add_layers(
+    path: Path,
+    keys: Sequence[FeatureKey],
+    sources: Sources,
+    encode_added: Callable[[list[FeatureKey]], Encode],
+    encode_stored: Callable[[list[FeatureKey]], Encode],
+) -> Written:
+    """Compute the layers that a cache lacks, and before them all rows of files that changed.
+
+    Args:
+        path: the cache; created where absent.
+        keys: of the layers.
+        sources: the files.
+        encode_added: returns what encodes files for layers that the cache lacks.
+        encode_stored: returns the same for layers that it holds.
+
+    Raises:
+        DataError: as for `add_to_cache`.
+    """
     added = list(dict.fromkeys(keys))
     changed: list[str] = []
-    job = {"batch": options.batch_size}
-
-    def encode_with(parts: Sequence[tuple[LoadedBackbone, list[FeatureKey]]]) -> Encode:
-        def encode(paths: Sequence[Path]) -> Iterator[FeatureBatch]:
-            size, strict = options.batch_size, options.strict
-            streams = []
-            for each, keys in parts:
-                layers = [key.layer for key in keys]
-                streams.append(encode_batches(each, paths, layers, batch_size=size, strict=strict))
-            return joined(streams, [keys for _, keys in parts], needed=exists)
-
-        return encode
-
-    if exists:
+    if path.exists():
         cache = open_cache(path)
         added = [key for key in added if not cache.holds(key)]
-        changed = update_changed(
-            path,
-            files,
-            lambda stored: encode_with(backbones_of(stored, backbone, options)),
-            job=job,
-            unit="image",
-            progress=options.progress,
-        )
+        changed = _update_changed(path, sources, encode_stored)
     if not added:
         return Written([], len(changed), [], changed)
-    encode = encode_with([(backbone, added)])
-    written = write_rows(path, added, files, encode, job=job, unit="image", progress=options.progress)
+    written = _write_rows(path, added, sources, encode_added(added))
     return replace(written, computed=written.computed + len(changed), changed=changed)
 
 
 def joined(
-    streams: Sequence[Iterable[FeatureBatch]], keys: Sequence[Sequence[FeatureKey]], *, needed: bool
-) -> Iterator[FeatureBatch]:
-    """Yield what several backbones compute of the same files as one batch each, with features {key: rows}.
+    streams: Sequence[Iterable[FeatureBatch]], keys: Sequence[Sequence[FeatureKey]], *, unit: str, needed: bool
+) -> Iterator[EncodedFiles]:
+    """Yield what several backbones compute of the same files as one batch each.
 
     Args:
         streams: the batches of each backbone, with features {layer: rows}.
         keys: of the layers of each.
+        unit: what each file is, "image" or "video".
         needed: whether a file that cannot be read ends the run, as the cache holds it already.
     """
     for batches in zip(*streams, strict=True):
-        features: dict[Any, np.ndarray] = {}
+        rows = {}
         for batch, some in zip(batches, keys, strict=True):
             if batch.skipped and needed:
-                raise DataError(f"{batch.skipped[0].reason}; the cache holds this image, so it is needed")
+                bad = batch.skipped[0]
+                what = bad.reason.removeprefix(f"{bad.source}: ").partition("; ")[0]  # without the advice to remove it
+                raise DataError(
+                    f"{bad.source}: {what}; the cache holds this {unit}, so restore it, or extract into a new --cache"
+                )
             if batch.kept:
-                features.update({key: batch.features[key.layer] for key in some})
-        yield replace(batches[0], features=features)
+                rows.update({key: batch.features[key.layer] for key in some})
+        yield EncodedFiles(rows, batches[0].kept, batches[0].skipped)
 
 
 def backbones_of(
@@ -148,27 +197,15 @@ def _load_stored(
         if is_program(name):
             raise DataError(f"{name} is a program, which is only run where it is named")
         options = replace(options, weights=None)
+    if preprocessing == PUBLISHED:
+        raise DataError(f"the features of {name} are published ones, not computed here")
     if (options.proposals or "").partition(":")[0] != proposals:
         options = replace(options, proposals=None)
     return load_for_layers(name, layers, preprocessing, options)
 
 
-def update_changed(
-    path: Path,
-    files: Mapping[str, Path],
-    encode_layers: Callable[[list[FeatureKey]], Encode],
-    *,
-    job: Mapping[str, Any],
-    unit: str,
-    progress: bool,
-) -> list[str]:
+def _update_changed(path: Path, sources: Sources, encode_stored: Callable[[list[FeatureKey]], Encode]) -> list[str]:
     """Compute again the rows of files that changed, in all layers of a cache, so that no row mixes old and new.
-
-    Args:
-        path: the cache.
-        files: {name in the cache: file}.
-        encode_layers: returns what encodes files for the layers with some keys.
-        job: as for `write_rows`, like the rest.
 
     Returns:
         the names of the files that changed.
@@ -181,66 +218,57 @@ def update_changed(
     if silent:
         where = printable(str(path))
         _log.warning("%s: does not say from which files %s come; changes of them are not seen", where, listed(silent))
-    changed = cache.changed(files)
+    changed = cache.changed(sources.files)
     if not changed:
         return []
-    keys = cache.layers()
     images = listed(changed)
-    told = "%s: %d of %d %ss changed since their extraction (%s); extracting them again in all %d layers"
-    _log.warning(told, printable(str(path)), len(changed), len(cache.ids), unit, images, len(keys))
+    told = "%s: %d of %d %ss changed since their extraction (%s); extracting again in every layer"
+    _log.warning(told, printable(str(path)), len(changed), len(cache.ids), sources.unit, images)
     try:
-        encode = encode_layers(keys)
+        encode = encode_stored(cache.layers())
     except ToolkitError as error:
         raise DataError(
             f"{path}: {images} changed since the extraction, and a layer cannot be extracted again ({error});"
             " extract all layers into a new --cache"
         ) from error
-    write_rows(path, keys, {name: files[name] for name in changed}, encode, job=job, unit=unit, progress=progress)
+    files = {name: sources.files[name] for name in changed}
+    _write_rows(path, cache.layers(), replace(sources, files=files), encode)
     return changed
 
 
-def write_rows(
-    path: Path,
-    keys: list[FeatureKey],
-    files: Mapping[str, Path],
-    encode: Encode,
-    *,
-    job: Mapping[str, Any],
-    unit: str,
-    progress: bool,
-) -> Written:
+def _write_rows(path: Path, keys: list[FeatureKey], sources: Sources, encode: Encode) -> Written:
     """Write the features of files into a cache.
 
     An interrupted call resumes; it starts again, and says so on stderr, where a file has another size or modification
-    time than before, or the job differs.
+    time than before, one that is encoded already has another content, or the job differs.
 
     Args:
         path: the cache.
         keys: what is computed.
-        files: {name in the cache: file}; some of them where the cache holds all of `keys`.
-        encode: returns the features of files, {key: rows}, batch by batch, in order.
-        job: settings that change the rows, as JSON values.
-        unit: what is counted by the progress bar.
-        progress: whether it is drawn.
+        sources: the files; some of those of the cache where it holds all of `keys`.
+        encode: computes the rows, batch by batch, in order.
     """
-    names = list(files)
-    paths = list(files.values())
+    names = list(sources.files)
+    paths = list(sources.files.values())
     records = file_records(paths)
-    digest = hashlib.sha256("\0".join(names).encode() + records.tobytes()).hexdigest()
-    with CacheWriter(path, keys, {**job, "files": digest}) as writer:
+    status = records["size"].tobytes() + records["mtime_ns"].tobytes()
+    digest = hashlib.sha256("\0".join(names).encode() + status).hexdigest()
+    with CacheWriter(path, keys, {**sources.job, "files": digest}) as writer:
+        if changed_files([writer.records()], [sources.files[name] for name in writer.ids]).any():
+            writer.restart()
         if writer.is_restarted:
             print(
-                f"{printable(str(path))}: starting again, {unit}s or options changed since the interrupted run",
+                f"{printable(str(path))}: starting again, {sources.unit}s or options changed since the interrupted run",
                 file=sys.stderr,
             )
         first = writer.done
-        with tqdm(total=len(names), initial=first, unit=unit, disable=not progress) as bar:
+        with tqdm(total=len(names), initial=first, unit=sources.unit, disable=not sources.progress) as bar:
             for batch in encode(paths[first:]):
                 count = len(batch.kept) + len(batch.skipped)
                 rows = [first + row for row in batch.kept]
                 writer.append(
                     [names[row] for row in rows],
-                    batch.features,
+                    batch.rows,
                     done=writer.done + count,
                     skipped=[(one.source, one.reason) for one in batch.skipped],
                     records=with_digests(records[rows], [paths[row] for row in rows]),

@@ -31,6 +31,7 @@ def convert(args: argparse.Namespace) -> int:
     from datasets.captions.karpathy import read_imgids, read_vgg_feats
     from datasets.captions.precomputed import read_precomputed_features
     from vislang.backbones.weights import fingerprint
+    from vislang.features.cache.keys import PUBLISHED
     from vislang.features.cache.reader import FeatureKey, import_rows
 
     if args.karpathy:
@@ -40,7 +41,7 @@ def convert(args: argparse.Namespace) -> int:
     else:
         ids, rows = read_precomputed_features(args.precomputed, args.name)
     # The weights are not at hand: the rows themselves tell these features from others.
-    import_rows(args.cache, ids, rows, FeatureKey(args.backbone, args.layer, "as published", fingerprint([rows])))
+    import_rows(args.cache, ids, rows, FeatureKey(args.backbone, args.layer, PUBLISHED, fingerprint([rows])))
     print(f"{args.cache}: {args.layer} of {args.backbone} for {len(ids)} images")
     return DONE
 

@@ -4,10 +4,11 @@ Of each video 26 frames, spread evenly from the first to the last, become one ro
 """
 
 import argparse
+import functools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -54,43 +55,51 @@ def main(argv: Sequence[str] | None = None) -> int:
 def extract(args: argparse.Namespace) -> int:
     """Encode the frames of every video, one video in memory at a time."""
     from vislang.backbones.registry import load_backbone
-    from vislang.features.cache.reader import feature_key
-    from vislang.features.cached_extraction import joined, update_changed, write_rows
+    from vislang.features.cache.reader import feature_key, open_cache
+    from vislang.features.cached_extraction import Sources, add_layers
+    from vislang.features.extraction import files_of_cache
     from vislang.images.video import list_videos
 
     if args.frames < 1:
         raise DataError(f"--frames got {args.frames}, expected 1 or more")
-    videos = videos_by_name(list_videos(args.videos))
-    backbone = load_backbone(args.backbone, weights=args.weights, preprocessing=args.preprocessing)
-    started = time.monotonic()
-    key = replace(feature_key(backbone, "pooled"), layer=LAYER)
     cache = Path(args.cache)
-    more: dict[str, Any] = {"job": {"frames": args.frames}, "unit": "video", "progress": progress_is_shown()}
-
-    def encode(paths: Sequence[Path]) -> Iterator[Any]:
-        return joined([encode_videos(backbone, paths, args.frames, strict=args.strict)], [[key]], needed=False)
-
-    if cache.exists():
-        update_changed(cache, videos, lambda keys: encode_frames_of(cache, keys, backbone), **more)
-    written = write_rows(cache, [key], videos, encode, **more)
+    videos, skipped = files_of_cache(cache, videos_by_name(list_videos(args.videos)), [], args.videos, unit="video")
+    backbone = load_backbone(args.backbone, weights=args.weights, preprocessing=args.preprocessing)
+    key = replace(feature_key(backbone, "pooled"), layer=LAYER)
+    needed = cache.exists()
+    if needed:
+        _require_count(cache, key, args.frames)
+    started = time.monotonic()
+    written = add_layers(
+        cache,
+        [key],
+        Sources(videos, "video", {"frames": args.frames}, progress_is_shown()),
+        lambda _: functools.partial(_encode_frames, [(backbone, key, args.frames)], args.strict, needed),
+        lambda keys: functools.partial(_encode_frames, _stored_frames(cache, keys, backbone), args.strict, needed),
+    )
+    skipped = skipped + written.skipped
     summary = {
         "cache": args.cache,
         "backbone": args.backbone,
         "preprocessing": backbone.preprocessing.name,
-        "videos": len(videos) - len(written.skipped),
+        "changed": written.changed,
+        "videos": len(open_cache(cache).ids),
+        "computed": written.computed,
         "frames": args.frames,
         "seconds": round(time.monotonic() - started, 2),
-        "skipped": list(map(asdict, written.skipped)),
+        "skipped": list(map(asdict, skipped)),
     }
     if args.json:
         print(json.dumps(summary))
+    elif not written.keys and not written.changed:
+        print(f"nothing to do: {cache} holds {args.frames} frames of {summary['videos']} videos")
     else:
         print(
             f"{args.cache}: {args.frames} frames of {summary['videos']} videos, {args.backbone}, in"
             f" {summary['seconds']:.1f} s"
         )
-    print_some_skipped([one.reason for one in written.skipped])
-    return SKIPPED_SOME if written.skipped else DONE
+    print_some_skipped([one.reason for one in skipped])
+    return SKIPPED_SOME if skipped else DONE
 
 
 def videos_by_name(videos: Sequence[Path]) -> dict[str, Path]:
@@ -109,11 +118,23 @@ def videos_by_name(videos: Sequence[Path]) -> dict[str, Path]:
     return paths
 
 
-def encode_frames_of(cache: Path, keys: Sequence[Any], given: Any) -> Callable[[Sequence[Path]], Iterator[Any]]:
-    """Return what encodes videos for the layers of a cache, each with its number of frames.
+def _require_count(path: Path, key: Any, count: int) -> None:
+    """Refuse a cache that holds another number of frames of each video."""
+    from vislang.features.cache.layout import group_name
+    from vislang.features.cache.reader import open_cache
+
+    cache = open_cache(path)
+    if cache.holds(key):
+        stored = cache.shape(group_name(key), LAYER)[1]
+        if stored != count:
+            raise DataError(f"{path}: holds {stored} frames of each video, not {count}; use another --cache")
+
+
+def _stored_frames(path: Path, keys: Sequence[Any], given: Any) -> list[tuple[Any, Any, int]]:
+    """Return what computes the layers of a cache: backbone, key and number of frames of each.
 
     Args:
-        cache: its file.
+        path: the cache.
         keys: of its layers.
         given: the backbone that the user named.
 
@@ -122,21 +143,26 @@ def encode_frames_of(cache: Path, keys: Sequence[Any], given: Any) -> Callable[[
     """
     from vislang.features.cache.layout import group_name
     from vislang.features.cache.reader import open_cache
-    from vislang.features.cached_extraction import backbones_of, joined
+    from vislang.features.cached_extraction import backbones_of
     from vislang.features.reading_options import ReadingOptions
 
-    stored = open_cache(cache)
+    cache = open_cache(path)
     pooled = {replace(key, layer="pooled"): key for key in keys}
-    parts = backbones_of(list(pooled), given, ReadingOptions())
-    layers = [(backbone, pooled[one]) for backbone, some in parts for one in some]
+    layers = []
+    for backbone, some in backbones_of(list(pooled), given, ReadingOptions()):
+        for key in (pooled[one] for one in some):
+            layers.append((backbone, key, cache.shape(group_name(key), key.layer)[1]))
+    return layers
 
-    def encode(paths: Sequence[Path]) -> Iterator[Any]:
-        streams = []
-        for backbone, key in layers:
-            streams.append(encode_videos(backbone, paths, stored.shape(group_name(key), key.layer)[1], strict=True))
-        return joined(streams, [[key] for _, key in layers], needed=True)
 
-    return encode
+def _encode_frames(
+    layers: Sequence[tuple[Any, Any, int]], strict: bool, needed: bool, paths: Sequence[Path]
+) -> Iterator[Any]:
+    """Encode videos for layers, each of a backbone, with a key and a number of frames; the rest is as in `joined`."""
+    from vislang.features.cached_extraction import joined
+
+    streams = [encode_videos(backbone, paths, count, strict=strict) for backbone, _, count in layers]
+    return joined(streams, [[key] for _, key, _ in layers], unit="video", needed=needed)
 
 
 def encode_videos(backbone: Any, paths: Sequence[Path], count: int, *, strict: bool) -> Iterator[Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from vislang.core.cli import DEFAULT_BACKBONE
 from vislang.core.errors import DataError
 from vislang.features.cache.reader import feature_key, open_cache
+from vislang.features.cache.rows import listed
 from vislang.features.cached_extraction import add_to_cache
 from vislang.features.pipeline import encode_images
 from vislang.features.reading_options import ReadingOptions
@@ -143,12 +144,19 @@ def _base(path: Path, root: str | None) -> Path:
 
 
 def files_of_cache(
-    path: Path, files: dict[str, Path], skipped: list[Skipped], where: Any
+    path: Path, files: dict[str, Path], skipped: list[Skipped], where: Any, unit: str = "image"
 ) -> tuple[dict[str, Path], list[Skipped]]:
     """Return the files in the order of a cache that exists, and with the skipped ones those that it does not hold.
 
+    Args:
+        path: the cache.
+        files: {name: file}.
+        skipped: what is skipped already.
+        where: what the user calls the files.
+        unit: what each is, "image" or "video".
+
     Raises:
-        DataError: the cache holds images that are not among the files.
+        DataError: the cache holds names that are not among the files.
     """
     if not path.exists():
         return files, skipped
@@ -156,10 +164,10 @@ def files_of_cache(
     missing = [name for name in ids if name not in files]
     if missing:
         raise DataError(
-            f"{path}: holds {missing[0]!r} and {len(missing) - 1} more images that are not in {where};"
+            f"{path}: holds {listed(missing)}, not found in {where};"
             " give the folder the cache was made from, or another --cache"
         )
-    reason = "not in the cache, whose images are those its first extraction could read; use a new --cache"
+    reason = f"not in the cache, whose {unit}s are those its first extraction could read; use a new --cache"
     held = set(ids)
     others = [Skipped(name, f"{name}: {reason}") for name in files if name not in held]
     return {name: files[name] for name in ids}, skipped + others

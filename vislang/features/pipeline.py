@@ -24,7 +24,7 @@ BATCHES_AHEAD = 2  # decoded while the network works on one; more only costs mem
 class FeatureBatch:
     """Features of the usable images of one batch or request."""
 
-    features: dict[Any, np.ndarray]  # {layer, or its key: float32 [K, ...]}; empty where K is 0
+    features: dict[str, np.ndarray]  # {layer: float32 [K, ...]}; empty where K is 0
     kept: list[int]  # for each of the K rows, the index of its image among the sources
     skipped: list[Skipped]  # the other images
 

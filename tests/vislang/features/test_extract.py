@@ -203,7 +203,7 @@ def test_a_cache_of_other_images_is_left_alone(images, model, tmp_path, capsys, 
     listed.write_text("sub/01.png\n00.png\n")
     assert main(arguments(listed, model, cache, "--root", str(images), "--layers", "pooled")) == 0
     assert open_cache(cache).ids == ("sub/01.png", "00.png")
-    fails(capsys, arguments(images / "sub", model, cache), "holds 'sub/01.png' and 1 more images that are not in")
+    fails(capsys, arguments(images / "sub", model, cache), "c.h5: holds sub/01.png, 00.png, not found in")
     other = keras.models.load_model(model)
     other.set_weights([weight + 1 for weight in other.get_weights()])
     (tmp_path / "x").mkdir()
@@ -225,7 +225,9 @@ def test_an_image_lost_after_the_first_extraction_is_fatal(images, model, tmp_pa
     assert main(arguments(tmp_path / "images", model, cache, "--layers", "pooled")) == 0
     (tmp_path / "images" / "b.png").write_text("hello")
     fails(
-        capsys, arguments(tmp_path / "images", model, cache, "--layers", "grid"), "the cache holds this image, so it is"
+        capsys,
+        arguments(tmp_path / "images", model, cache, "--layers", "grid"),
+        "the cache holds this image, so restore it",
     )
 
 

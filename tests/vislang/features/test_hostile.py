@@ -133,7 +133,7 @@ def test_a_file_without_ids_is_no_cache(tmp_path):
 
 def test_other_files_are_refused(tmp_path):
     (tmp_path / "c.h5").write_bytes(b"hello")
-    refused(tmp_path / "c.h5", "not an HDF5 file, or a damaged one")
+    refused(tmp_path / "c.h5", "not an HDF5 file, so no feature cache; name another file")
 
 
 def test_a_cut_file_is_refused(path, tmp_path):

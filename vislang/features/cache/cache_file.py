@@ -1,6 +1,7 @@
 """CacheFile: the one open file from which the layout and the rows of a cache are read."""
 
 import os
+import stat
 import weakref
 from pathlib import Path
 
@@ -11,7 +12,7 @@ class CacheFile:
     """An open file: layout and rows are read from this one, whatever another process puts at its path meanwhile.
 
     Raises:
-        DataError: it cannot be opened.
+        DataError: it cannot be opened, or is a folder, device or pipe.
     """
 
     def __init__(self, path: Path):
@@ -24,21 +25,22 @@ class CacheFile:
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}; give a feature cache that you can read") from error
         weakref.finalize(self, os.close, self.descriptor)
-        self._status = self._current_status()
-
-    @property
-    def size(self) -> int:
-        """The number of bytes."""
-        return self._status[0]
-
-    def require_unchanged(self) -> None:
-        """Raise a DataError where a program wrote into the file since it was opened; ours replace files."""
-        if self._current_status() != self._status:
-            raise DataError(f"{self.path}: another program wrote into it while it was read; run again")
-
-    def _current_status(self) -> tuple[int, int]:
         about = os.fstat(self.descriptor)
-        return about.st_size, about.st_mtime_ns
+        if not stat.S_ISREG(about.st_mode):
+            kind = "a folder" if stat.S_ISDIR(about.st_mode) else "a device or pipe"
+            raise DataError(f"{path}: is {kind}, not an HDF5 file, so no feature cache; name another file")
+        self.size = about.st_size
+
+    def modified(self) -> int:
+        """Return the modification time in ns, which a program changes that touches the file or writes into it.
+
+        Raises:
+            DataError: it was cut, and reading from its memory map would end the process.
+        """
+        about = os.fstat(self.descriptor)
+        if about.st_size < self.size:
+            raise DataError(f"{self.path}: another program cut it while it was read; make the cache again")
+        return about.st_mtime_ns
 
 
 def extract_command(backbone: str, layers: str, path: str | Path) -> str:

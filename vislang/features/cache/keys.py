@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from vislang.core.errors import DataError
 from vislang.core.files import parse_json
 
+PUBLISHED = "as published"  # the preprocessing of features that others computed
+
 
 @dataclass(frozen=True)
 class FeatureKey:
@@ -14,7 +16,7 @@ class FeatureKey:
 
     backbone: str  # "mobilenet_v2", "hub:HANDLE", a local path
     layer: str  # "pooled", "grid", "fc7" or the name of a layer
-    preprocessing: str  # a name of vislang.images.preprocess
+    preprocessing: str  # a name of vislang.images.preprocess, or PUBLISHED
     weights: str  # fingerprint of the weight arrays
     versions: dict[str, str] = field(default_factory=dict, compare=False)
 

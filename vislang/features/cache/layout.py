@@ -21,14 +21,23 @@ from vislang.features.cache.records import RECORD, ids_checksum
 IDS = "ids"
 KEY = "key"
 RECORDS = "records"  # the group with the RECORD of each row, at the place of its layer; caches from before have none
-CHECKSUM = "checksum"  # the attribute of /ids
+CHECKSUM = "checksum"  # the attribute of /ids and of the records of a layer
 FLOAT16 = np.dtype("<f2")
 MOST_ROWS = 100_000_000
 LONGEST_ID = 4096
 LONGEST_KEY = 2**16
 OLD_KEYS_SECONDS = 60
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # what an HDF5 file begins with
 # What h5py raises for damaged structures.
 _H5PY_ERRORS = (RuntimeError, OSError, OverflowError, KeyError, ValueError, TypeError)
+
+
+@dataclass(frozen=True)
+class StoredRecords:
+    """The records of one layer: a RECORD for each row from byte `offset` of the file."""
+
+    offset: int
+    checksum: int | None  # `records.files_checksum`; None in caches that have only checksums of rows
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class StoredLayer:
     key: FeatureKey
     shape: tuple[int, ...]
     offset: int
-    records_offset: int | None
+    records: StoredRecords | None
 
 
 def group_name(key: FeatureKey) -> str:
@@ -75,10 +84,10 @@ def read_layout(file: CacheFile) -> tuple[tuple[str, ...], dict[str, StoredLayer
         keys = _read_keys(file, rows, is_old=is_old)
         if not is_old and records.keys() != rows.keys():
             raise DataError(f"{file.path}: its layers and those with checksums are not the same; make the cache again")
-        records_at = {place: _place_of_records(file, dataset, len(ids)) for place, dataset in records.items()}
+        stored_records = {place: _stored_records(file, dataset, len(ids)) for place, dataset in records.items()}
     layers = {}
     for place, (shape, offset) in places.items():
-        layers[place] = StoredLayer(place, keys[place], shape, offset, records_at.get(place))
+        layers[place] = StoredLayer(place, keys[place], shape, offset, stored_records.get(place))
     return ids, layers
 
 
@@ -106,8 +115,9 @@ def _opened(file: CacheFile) -> Iterator[h5py.File]:
         try:
             root = h5py.File(stream, "r")
         except _H5PY_ERRORS as error:
-            reason = f"not an HDF5 file, or a damaged one ({brief(error)})"
-            raise DataError(f"{file.path}: {reason}; make the cache again") from error
+            if os.pread(file.descriptor, len(_SIGNATURE), 0) != _SIGNATURE:
+                raise DataError(f"{file.path}: not an HDF5 file, so no feature cache; name another file") from error
+            raise DataError(f"{file.path}: damaged HDF5 file ({brief(error)}); make the cache again") from error
         with root:
             try:
                 yield root
@@ -158,10 +168,11 @@ def _read_ids(file: CacheFile, root: h5py.File) -> tuple[str, ...]:
     return ids
 
 
-def _stored_checksum(ids: h5py.Dataset) -> int | None:
-    if CHECKSUM not in ids.attrs or not isinstance(ids.attrs.get_id(CHECKSUM).get_type(), h5py.h5t.TypeIntegerID):
+def _stored_checksum(dataset: h5py.Dataset) -> int | None:
+    attributes = dataset.attrs
+    if CHECKSUM not in attributes or not isinstance(attributes.get_id(CHECKSUM).get_type(), h5py.h5t.TypeIntegerID):
         return None
-    return int(ids.attrs[CHECKSUM])
+    return int(attributes[CHECKSUM])
 
 
 def _place_of_rows(file: CacheFile, dataset: h5py.Dataset | h5py.Group, num_ids: int) -> tuple[tuple[int, ...], int]:
@@ -176,11 +187,10 @@ def _place_of_rows(file: CacheFile, dataset: h5py.Dataset | h5py.Group, num_ids:
     return dataset.shape, _require_stored(file, dataset)
 
 
-def _place_of_records(file: CacheFile, dataset: h5py.Dataset | h5py.Group, num_ids: int) -> int:
-    """Return where the records of a layer begin."""
+def _stored_records(file: CacheFile, dataset: h5py.Dataset | h5py.Group, num_ids: int) -> StoredRecords:
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype != RECORD or dataset.shape != (num_ids,):
         raise DataError(f"{file.path}: {dataset.name} holds no checksum for each of {num_ids} ids; make it again")
-    return _require_stored(file, dataset)
+    return StoredRecords(_require_stored(file, dataset), _stored_checksum(dataset))
 
 
 def _read_keys(file: CacheFile, rows: dict[str, h5py.Dataset], *, is_old: bool) -> dict[str, FeatureKey]:

@@ -28,7 +28,15 @@ from vislang.features.cache.layout import (
     group_name,
     read_layout,
 )
-from vislang.features.cache.records import RECORD, have_files, ids_checksum, layer_checksum, row_checksum, same_files
+from vislang.features.cache.records import (
+    RECORD,
+    files_checksum,
+    have_files,
+    ids_checksum,
+    layer_checksum,
+    row_checksum,
+    same_files,
+)
 from vislang.features.cache.rows import StoredRows, at_float16_limit, listed, row_bytes, slabs
 
 LARGEST = float(np.finfo(np.float16).max)
@@ -188,6 +196,7 @@ def _write_layer(file: h5py.File, place: str, layer: _Layer, ids: Sequence[str])
         dataset[piece] = rows
         records["checksum"][piece] = [row_checksum(*pair, begin) for pair in zip(rows, ids[piece], strict=True)]
     file[f"{RECORDS}/{place}"] = records
+    file[f"{RECORDS}/{place}"].attrs[CHECKSUM] = np.uint32(files_checksum(records))
 
 
 @contextlib.contextmanager

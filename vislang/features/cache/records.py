@@ -1,7 +1,6 @@
 """What a cache stores beside each row: its checksum, and the file that it was computed from."""
 
 import hashlib
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,6 @@ from vislang.features.cache.keys import FeatureKey
 
 _STATUS = ("size", "mtime_ns", "ctime_ns")
 RECORD = np.dtype([("checksum", "<u4"), *((name, "<i8") for name in _STATUS), ("sha256", "S64")])
-LARGEST_DIGESTED = 64 * 2**20  # bytes; of longer files, such as films, size and times alone decide
 
 
 def file_records(paths: Sequence[Path]) -> np.ndarray:
@@ -71,6 +69,13 @@ def row_checksum(row: np.ndarray, name: str, layer: int) -> int:
     return zlib.crc32(row.data, zlib.crc32(name.encode(), layer))
 
 
+def files_checksum(records: np.ndarray) -> int:
+    """Return the CRC-32 of what RECORD [N] say of files, without the checksums of rows."""
+    about_files = records.copy()
+    about_files["checksum"] = 0
+    return zlib.crc32(about_files.tobytes())
+
+
 def ids_checksum(ids: np.ndarray) -> int:
     """Return the CRC-32 of encoded ids, `S` [N]."""
     return zlib.crc32(ids.tobytes(), len(ids))
@@ -81,11 +86,9 @@ def _same_status(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _digest(path: Path) -> bytes:
-    """Return the SHA-256 of a file, in hexadecimal digits; nothing of one that is large or cannot be read."""
+    """Return the SHA-256 of a file, in hexadecimal digits; nothing of one that cannot be read."""
     try:
         with path.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size > LARGEST_DIGESTED:
-                return b""
             return hashlib.file_digest(stream, "sha256").hexdigest().encode()
     except OSError:
         return b""

@@ -10,7 +10,7 @@ from vislang.core.cli import printable
 from vislang.core.errors import DataError
 from vislang.features.cache.cache_file import CacheFile
 from vislang.features.cache.layout import FLOAT16, StoredLayer
-from vislang.features.cache.records import RECORD, layer_checksum, row_checksum
+from vislang.features.cache.records import RECORD, files_checksum, layer_checksum, row_checksum
 
 SLAB_BYTES = 32 * 2**20
 _LISTED = 3  # names in one message
@@ -22,14 +22,19 @@ _log = logging.getLogger(__name__)
 class StoredRows:
     """The rows of a layer, read from the file where they are used; each is checked when it is first read.
 
+    Where a program touched the open file or wrote into it, rows are checked once more.
+
     Attributes:
         shape: [N, ...].
         dtype: float16.
         records: RECORD [N]; zeros where the cache is of the time before checksums.
+
+    Raises:
+        DataError: damaged records.
     """
 
     def __init__(self, file: CacheFile, layer: StoredLayer, ids: Sequence[str]):
-        file.require_unchanged()
+        self._modified = file.modified()
         self.shape = layer.shape
         self.dtype = FLOAT16
         self._file = file
@@ -39,9 +44,10 @@ class StoredRows:
             mapped = np.memmap(stream, FLOAT16, "r", layer.offset, layer.shape)
             self._rows = mapped.view(np.ndarray)  # a memmap's own indexing costs microseconds per call
             self.records = np.zeros(len(ids), RECORD)
-            if layer.records_offset is not None:
-                self.records = np.memmap(stream, RECORD, "r", layer.records_offset, len(ids)).view(np.ndarray)
-        self._has_checksums = layer.records_offset is not None
+            if layer.records is not None:
+                self.records = np.memmap(stream, RECORD, "r", layer.records.offset, len(ids)).view(np.ndarray)
+                self._check_records(layer.records.checksum)
+        self._has_checksums = layer.records is not None
         self._start = layer_checksum(layer.place, layer.shape, layer.key)
         self._is_checked = np.zeros(len(ids), bool)
 
@@ -52,11 +58,14 @@ class StoredRows:
         """Return a copy of the rows at int [M] positions, or a slice of the rows without a copy.
 
         Raises:
-            DataError: a row is damaged or holds NaN or infinity, or another program wrote into the file.
+            DataError: a row is damaged or holds NaN or infinity, or another program cut the file.
         """
+        modified = self._file.modified()
+        if modified != self._modified:
+            self._modified = modified
+            self._is_checked[:] = False
         rows = self._rows[chosen]
         positions = np.arange(*chosen.indices(len(self))) if isinstance(chosen, slice) else chosen
-        self._file.require_unchanged()
         is_new = ~self._is_checked[positions]
         if is_new.all():
             self._check(rows, positions)
@@ -73,6 +82,11 @@ class StoredRows:
         for piece in slabs(len(self), row_bytes(self.shape)):
             self[piece]
         return self._rows
+
+    def _check_records(self, expected: int | None) -> None:
+        if expected is not None and files_checksum(self.records) != expected:
+            path, place = self._names()
+            raise DataError(f"{path}: /records/{place} is damaged, its checksum differs; make the cache again")
 
     def _check(self, rows: np.ndarray, positions: np.ndarray) -> None:
         if self._has_checksums:

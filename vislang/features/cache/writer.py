@@ -38,7 +38,7 @@ class CacheWriter:
         done: number of sources that were handled before this call.
         ids: the images whose rows are there.
         skipped: [source, reason] of the others.
-        is_restarted: whether rows of another job were discarded.
+        is_restarted: whether rows of an interrupted call were discarded.
     """
 
     def __init__(self, path: str | os.PathLike, keys: Sequence[FeatureKey], job: Mapping[str, Any]):
@@ -109,6 +109,22 @@ class CacheWriter:
             if time.monotonic() - self._marked >= MARK_SECONDS:
                 self._mark()
 
+    def records(self) -> np.ndarray:
+        """Return RECORD [len(ids)], of the files that the rows before the last mark were computed from."""
+        return np.fromfile(self._files[-1], RECORD)
+
+    def restart(self) -> None:
+        """Discard the rows of the interrupted call."""
+        self.done = 0
+        self.ids = []
+        self.skipped = []
+        self._shapes = [None] * len(self._keys)
+        self.is_restarted = True
+        with self._reporting():
+            for stream in self._streams:
+                stream.truncate(0)
+            self._mark()
+
     def finish(self) -> None:
         """Write the cache with the new rows in it and remove the work folder.
 
@@ -126,7 +142,7 @@ class CacheWriter:
             key: np.memmap(file, FLOAT16, "r", shape=(len(self.ids), *(shape or ())))
             for key, file, shape in zip(self._keys, self._files, self._shapes, strict=False)
         }
-        merge(self.path, self.ids, added, np.fromfile(self._files[-1], RECORD))
+        merge(self.path, self.ids, added, self.records())
         shutil.rmtree(self._folder)
 
     def _resume(self, exits: contextlib.ExitStack) -> None:
@@ -172,6 +188,9 @@ class CacheWriter:
     def _reporting(self) -> Iterator[None]:
         try:
             yield
+        except FileExistsError as error:
+            reason = "is there and is no folder of an interrupted extraction that can be replaced"
+            raise DataError(f"{self._folder}: {reason}; move it away") from error
         except OSError as error:
             raise DataError(f"cannot write {self._folder}: {error.strerror or error}; run again to go on") from error
 
