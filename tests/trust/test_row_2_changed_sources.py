@@ -7,7 +7,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from noise_files import draw, draw_folder
 
 from vislang.features import extract_videos
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
@@ -17,18 +17,9 @@ from vse.index import index_file, index_images
 NAMES = [f"{number}.png" for number in range(5)]
 
 
-def draw(path, seed):
-    """Draw noise; files of all seeds have one size."""
-    noise = np.random.default_rng(seed).integers(0, 255, (40, 50, 3), np.uint8)
-    Image.fromarray(noise).save(path, compress_level=0)
-
-
 @pytest.fixture
 def photos(tmp_path):
-    (tmp_path / "photos").mkdir()
-    for number, name in enumerate(NAMES):
-        draw(tmp_path / "photos" / name, number)
-    return tmp_path / "photos"
+    return draw_folder(tmp_path / "photos", NAMES)
 
 
 @pytest.fixture(scope="module")

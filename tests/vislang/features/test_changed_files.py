@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from noise_files import draw, draw_folder
 
 from vislang.features import cached_extraction
 from vislang.features.cache import writer
@@ -16,18 +16,9 @@ from vislang.features.extract import main
 NAMES = [f"{number}.png" for number in range(4)]
 
 
-def draw(path, seed):
-    """Draw noise; files of all seeds have one size."""
-    noise = np.random.default_rng(seed).integers(0, 255, (40, 50, 3), np.uint8)
-    Image.fromarray(noise).save(path, compress_level=0)
-
-
 @pytest.fixture
 def photos(tmp_path):
-    (tmp_path / "photos").mkdir()
-    for number, name in enumerate(NAMES):
-        draw(tmp_path / "photos" / name, number)
-    return tmp_path / "photos"
+    return draw_folder(tmp_path / "photos", NAMES)
 
 
 def words(photos, cache, *more):
