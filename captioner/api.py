@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from captioner.inference import Caption, TrainedCaptioner
     from captioner.region_captions import Region
     from vislang.images.sources import Skipped
+    from vse.inference import TrainedRanker
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def ground_phrases(
     sentence: str,
     *,
     beta: float | None = None,
+    ranker: "TrainedRanker | None" = None,
     options: ReadingOptions = ReadingOptions(),
 ) -> "list[Region]":
     """Find the region of an image that each phrase of a sentence, in order, is about.
@@ -125,6 +127,8 @@ def ground_phrases(
         sentence: any text.
         beta: how much words side by side prefer one region, in standard deviations of the sentence's products: 0 finds
             a region for each word, 10 one for the sentence; None: as the model's settings say.
+        ranker: from `vse.load_model`; its maps of the words count too. They find regions more often than the aligner
+            alone. None: the aligner alone.
         options: how the image is read.
 
     Raises:
@@ -142,7 +146,9 @@ def ground_phrases(
     from vislang.images.sources import one_image
 
     require_kind(model, "aligner")
-    return region_captions.ground_phrases(model, one_image(image), sentence, beta, options)
+    if ranker is not None:
+        require_kind(ranker, "vse")
+    return region_captions.ground_phrases(model, one_image(image), sentence, beta, ranker, options)
 
 
 def caption_images(

@@ -26,6 +26,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, type=Path, help="folder of the data set; its test split is not used")
     parser.add_argument("--cache", required=True, type=Path, help="feature cache with the aligner's regions")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--ranker", type=Path, metavar="NAME|DIR", help="a ranker whose maps of the words choose regions too"
+    )
     parser.add_argument("--beta", type=float, metavar="B", help="coupling of adjacent words (default: the preset's)")
     parser.add_argument(
         "--min-score",
@@ -54,17 +57,23 @@ def write_snippets(args: argparse.Namespace) -> int:
     from vislang.core.files import check_outputs
     from vislang.features.cache.reader import open_cache
     from vislang.text.tokenizer import tokenize
+    from vse.api import load_model as load_ranker
 
     check_outputs({f"file of --out {name}": args.out / name for name in _FILES}, [args.cache, *args.data.glob("*")])
     say_which("aligner", args.model)
     model = load_aligner(args.model)
     if FeatureName.parse(model.config.layers[0]).kind != "regions":
         raise ConfigError(f"the aligner reads {model.config.layers[0]}; snippets need one trained on regions-KIND")
+    ranker = None
+    if args.ranker is not None:
+        ranker = load_ranker(args.ranker)
     records = registry.read(args.dataset, args.data)
     with open_cache(args.cache) as cache:
         splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
         joins = JOINS | learned_joins(tokenize(text) for record in splits["train"] for text in record.captions)
-        entries = [entry for name, some in splits.items() for entry in align(model, cache, some, name, joins, args)]
+        entries = []
+        for name, some in splits.items():
+            entries += align(model, ranker, cache, some, name, joins, args)
         if not entries:
             raise DataError(f"no part of a caption scores {args.min_score:g} or more; lower --min-score")
         write_data_set(args.out, entries, model, cache)
@@ -74,7 +83,13 @@ def write_snippets(args: argparse.Namespace) -> int:
 
 
 def align(
-    model: Any, cache: Any, records: Sequence[Any], split: str, joins: frozenset[str], args: argparse.Namespace
+    model: Any,
+    ranker: Any,
+    cache: Any,
+    records: Sequence[Any],
+    split: str,
+    joins: frozenset[str],
+    args: argparse.Namespace,
 ) -> list[dict[str, Any]]:
     """Return an entry of dataset.json for each region of a split with aligned words."""
     import numpy as np
@@ -91,7 +106,10 @@ def align(
             images = model.encode_cached(cache, [record.image_id for record in some])
             sentences = [tokenize(caption) for record in some for caption in record.captions]
             owners = np.array([row for row, record in enumerate(some) for _ in record.captions])
-            found = segment_sentences(model, images[owners], sentences, args.beta)
+            added = None
+            if ranker is not None:
+                added = map_priors_of_captions(ranker, model.cached_boxes(cache, [one.image_id for one in some]), some)
+            found = segment_sentences(model, images[owners], sentences, args.beta, added)
             for row, words, segments in zip(owners, sentences, found, strict=True):
                 for segment in with_determiners(words, segments):
                     if segment.strength >= args.min_score:
@@ -104,6 +122,29 @@ def align(
         for (image, region), texts in sorted(entries.items())
         if texts
     ]
+
+
+def map_priors_of_captions(ranker: Any, boxes: Any, records: Sequence[Any]) -> list[Any]:
+    """Return what the maps of a ranker add to the regions of each word, float32 [T, R] for each caption.
+
+    Args:
+        ranker: from `vse.load_model`.
+        boxes: float [N, R, 5] of N images.
+        records: the images.
+
+    Raises:
+        DataError: an image has no file.
+    """
+    from captioner.alignment.region_maps import priors_of_words
+    from datasets.records import image_paths
+    from vislang.text.tokenizer import tokenize
+
+    found = []
+    all_cells = ranker.encode_cells(image_paths(records))
+    for record, cells, regions in zip(records, all_cells, boxes, strict=True):
+        for caption in record.captions:
+            found.append(priors_of_words(ranker, cells, regions[:, :4], tokenize(caption)))
+    return found
 
 
 def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cache: Any) -> None:

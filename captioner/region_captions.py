@@ -8,6 +8,7 @@ import numpy as np
 
 from captioner.alignment.inference import TrainedAligner, encode_sentence
 from captioner.alignment.noun_phrases import with_determiners
+from captioner.alignment.region_maps import priors_of_words
 from captioner.alignment.segments import segment_sentences
 from captioner.inference import TrainedCaptioner
 from vislang.backbones.feature_name import FeatureName
@@ -84,7 +85,7 @@ def least_doubtful(found: Sequence[Region], doubts: Sequence[float], max_regions
 
 
 def ground_phrases(
-    model: TrainedAligner, image: Any, sentence: str, beta: float | None, options: ReadingOptions
+    model: TrainedAligner, image: Any, sentence: str, beta: float | None, ranker: Any, options: ReadingOptions
 ) -> list[Region]:
     """Find the region of each phrase; arguments, result and errors are those of `captioner.ground_phrases`."""
     if not isinstance(sentence, str):
@@ -94,7 +95,11 @@ def ground_phrases(
         raise ConfigError(f"the sentence got {shown(sentence)}, expected words of which the aligner knows one")
     boxes, features = _encoded(model, image, model.config.layers, options)
     regions = model.encode_descriptors(join_layers([features[layer] for layer in model.config.layers]))
-    (segments,) = segment_sentences(model, regions, [words], beta)
+    added = None
+    if ranker is not None:
+        (cells,) = ranker.encode_cells([image], replace(options, proposals=None))
+        added = [priors_of_words(ranker, cells, boxes[:, :4], words)]
+    (segments,) = segment_sentences(model, regions, [words], beta, added)
     segments = with_determiners(words, segments)
     found = []
     for segment in segments:

@@ -26,6 +26,10 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_images(parser)
     parser.add_argument("--sentence", metavar="TEXT", help="ground its phrases instead of describing regions")
     cli.add_model(parser, "region captioner, with --sentence of an aligner")
+    parser.add_argument(
+        "--ranker", type=Path, metavar="NAME|DIR",
+        help="with --sentence: a ranker whose maps of the words choose regions too (default: the bundled one)",
+    )  # fmt: skip
     cli.add_weights(parser)
     parser.add_argument("--proposals", metavar="WHERE", help="the detector, such as detector:FILE.pb")
     parser.add_argument("--max-regions", type=int, metavar="N", help=f"regions described (default: {_MAX_REGIONS})")
@@ -60,6 +64,8 @@ def describe(args: argparse.Namespace) -> int:
         raise ConfigError(
             "--max-regions is for descriptions, got --sentence, whose phrases are all placed; leave it out"
         )
+    if args.ranker is not None and args.sentence is None:
+        raise ConfigError("--ranker helps to find phrases, expected --sentence TEXT with it")
     drawings = optional_drawings(args, images.paths, "_regions.png")
     documents: list[dict[str, Any]] = []
     for path, found in images.each(region_finder(args)):
@@ -81,6 +87,7 @@ def region_finder(args: argparse.Namespace) -> Callable[[Path], list[Any]]:
     from captioner.api import describe_regions, ground_phrases, load_aligner, load_model
     from vislang.core.bundled_models import PRETRAINED, say_which
     from vislang.features.reading_options import ReadingOptions
+    from vse.api import load_model as load_ranker
 
     options = ReadingOptions(weights=args.weights, proposals=args.proposals)
     if args.sentence is None:
@@ -90,7 +97,8 @@ def region_finder(args: argparse.Namespace) -> Callable[[Path], list[Any]]:
         return lambda path: describe_regions(model, path, max_regions=count, options=options)
     say_which("aligner", args.model)
     aligner = load_aligner(args.model)
-    return lambda path: ground_phrases(aligner, path, args.sentence, beta=args.beta, options=options)
+    ranker = load_ranker(args.ranker, weights=args.weights)
+    return lambda path: ground_phrases(aligner, path, args.sentence, beta=args.beta, ranker=ranker, options=options)
 
 
 def write_drawing(path: Path, image: Path, found: list[Any]) -> None:

@@ -59,6 +59,23 @@ def of_split(records: Iterable[Record], split: str) -> tuple[Record, ...]:
     return chosen
 
 
+def image_paths(records: Iterable[ImageRecord]) -> list[Path]:
+    """Return the file of each image.
+
+    Raises:
+        DataError: an image has none.
+    """
+    paths = []
+    for record in records:
+        if record.path is None:
+            raise DataError(
+                f"{record.image_id} has no image file, which a ranker needs for its maps; name the folder that holds"
+                " the images with --data"
+            )
+        paths.append(record.path)
+    return paths
+
+
 def check_restval(restval: str | None) -> None:
     """Refuse a value of the option restval, which says what becomes of images outside of the usual splits."""
     if restval not in (None, "train", "drop"):

@@ -12,16 +12,15 @@ import numpy as np
 
 from saliency.methods.activation import (
     activation_evidence,
-    activation_losses,
     activation_maps,
     strengths,
-    texts_of_words,
 )
 from saliency.methods.gradient import gradient_losses
 from saliency.methods.ramanishka import original_maps
 from saliency.methods.single_descriptor import divergences, query_losses
 from saliency.methods.windows import cell_chances, stretched
 from vislang.core.errors import ConfigError, shown, unknown_name
+from vislang.text.function_words import texts_of_words
 from vislang.text.tokenizer import tokenize
 from vislang.text.vocabulary import UNKNOWN
 
@@ -205,7 +204,7 @@ def explain_frames(
     of_frames: list[np.ndarray] = []
     for cells in batches:
         if method == "activation":
-            of_cells = activation_losses(ranker, cells, texts)
+            of_cells = -ranker.cell_scores(cells, texts)
             of_some = of_cells.min(axis=(2, 3))
         else:
             of_cells, of_some = cell_losses(model, cells, word_ids, method=method, written_from=written_from)
@@ -230,7 +229,7 @@ def explain_frames(
 
 def text_map(places: Places, text: str) -> np.ndarray:
     """Return the map of a text by the ranker, read as one, float32 [R, C], 0 to 1."""
-    return activation_maps(activation_losses(places.ranker, places.cells[None], [text]))[0, 0]
+    return activation_maps(-places.ranker.cell_scores(places.cells[None], [text]))[0, 0]
 
 
 def cell_losses(

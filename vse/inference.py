@@ -185,6 +185,19 @@ class TrainedRanker(TrainedModel):
         scale = np.asarray(self.network.image_encoders[0].scaling.mean_scale)[:width]
         return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), _TINY) * scale
 
+    def cell_scores(self, cells: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        """Compute what each cell adds to the score of a text beyond any blank image, float32 [..., T, R, C].
+
+        Args:
+            cells: float [..., R, C, F], from `encode_cells`.
+            texts: T words or phrases; the scores of an empty one are 0.
+        """
+        weights = self.word_weights(texts, cells.shape[-1])
+        weights[[not text for text in texts]] = 0.0
+        scores = np.einsum("...rcf,tf->...trc", np.asarray(cells, np.float32), weights, optimize=True)
+        blank = np.einsum("brcf,tf->btrc", self.blank_cells, weights, optimize=True)
+        return scores - blank.max(axis=0)
+
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> np.ndarray:
         """Encode N images of an open cache made with the same weights: float32 [N, D'], of length 1."""
         blocks = self.cached_descriptors(cache, ids).blocks()

@@ -10,6 +10,7 @@ from keras import ops
 from captioner.alignment.config import AlignmentConfig
 from captioner.alignment.model import Aligner
 from vislang.features.cache.reader import FeatureCache
+from vislang.features.regions.region_features import boxes_beside
 from vislang.text.tokenizer import tokenize, tokenize_split
 from vislang.text.vocabulary import UNKNOWN, Vocabulary
 from vislang.training.epoch_batches import pad_sentences
@@ -76,6 +77,15 @@ class TrainedAligner(TrainedModel):
         """Encode the regions of images of an open cache made with the same weights."""
         blocks = self.cached_descriptors(cache, ids).blocks()
         return _concatenated(list(map(self._encode_regions, blocks)))
+
+    def cached_boxes(self, cache: FeatureCache, ids: Sequence[str]) -> np.ndarray:
+        """Return the boxes of the regions that are encoded, and their scores, float32 [N, R, 5].
+
+        Raises:
+            DataError: the cache lacks them, or they are of another detector.
+        """
+        place = boxes_beside(cache, self.backbone, self.config.layers[0])
+        return cache.read(*place, ids).astype(np.float32)
 
     def encode_descriptors(self, descriptors: Any) -> EncodedFragments:
         """Encode the regions of images, float [B, R, F], rows of 0 for padding.

@@ -1,30 +1,39 @@
 """Phrase grounding: the scores of an image's regions for the phrases of its sentences."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from captioner.alignment.inference import TrainedAligner
+from captioner.alignment.region_maps import map_priors
 from captioner.alignment.segments import stds_over_regions
 from vislang.features.cache.reader import FeatureCache
+from vislang.text.tokenizer import tokenize_split
 
 _BATCH = 64  # images
 
 
 def phrase_scores(
-    model: TrainedAligner, cache: FeatureCache, ids: Sequence[str], notes: Mapping[str, Any]
+    model: TrainedAligner,
+    cache: FeatureCache,
+    ids: Sequence[str],
+    notes: Mapping[str, Any],
+    added: Iterable[np.ndarray] | None = None,
 ) -> Iterator[list[np.ndarray]]:
     """Score all regions of each image for each of its phrases.
 
     Args:
         cache: an open cache that holds the images.
         notes: for each its `sentences`, tuples of words, and `phrases` with `sentence` and `words`.
+        added: to the priors, for each image float [P, R] of its P phrases, from `phrase_map_priors`; None:
+            the aligner alone.
 
     Returns:
         for each image a list with float32 [R] for each phrase: the sum of v_i . s_t over its words t, read in their
         sentence, and the regions' priors; these alone for a phrase without words that the model reads.
     """
+    of_images = iter(added or ())
     for start in range(0, len(ids), _BATCH):
         names = ids[start : start + _BATCH]
         images = model.encode_cached(cache, names)
@@ -33,14 +42,37 @@ def phrase_scores(
         encoded, spans = model.encode_split(sentences)
         products = model.products(images[owners], encoded)  # [S, T, R]
         first = 0
-        for name in names:
+        for image, name in enumerate(names):
+            phrases = notes[name].phrases
+            priors = np.tile(images.priors[image], (len(phrases), 1))
+            if added is not None:
+                priors += next(of_images)[:, : priors.shape[1]]
             scores = []
-            for phrase in notes[name].phrases:
+            for phrase, of_phrase in zip(phrases, priors, strict=True):
                 row = first + phrase.sentence
                 inside = spans[row][slice(*phrase.words)]
                 found = products[row, inside[0][0] : inside[-1][1]].sum(axis=0)
-                image = owners[row]
                 found = np.where(images.mask[image], found, -np.inf)
-                scores.append(found + (stds_over_regions(found) or 1.0) * images.priors[image])
+                scores.append(found + (stds_over_regions(found) or 1.0) * of_phrase)
             first += len(notes[name].sentences)
             yield scores
+
+
+def phrase_map_priors(
+    ranker: Any, cells: Iterable[np.ndarray], boxes: Iterable[np.ndarray], notes: Sequence[Any]
+) -> Iterator[np.ndarray]:
+    """Yield what the ranker's maps add to the regions of each image for each of its phrases, float32 [P, R].
+
+    Args:
+        ranker: from `vse.load_model`.
+        cells: of each image, float [H, W, F], from its `encode_cells`.
+        boxes: of each image, float [R, 4] in shares of the sides.
+        notes: of each image, as for `phrase_scores`. A phrase without words is read as its whole sentence.
+    """
+    for of_image, regions, note in zip(cells, boxes, notes, strict=True):
+        texts = []
+        for phrase in note.phrases:
+            tokens, spans = tokenize_split(note.sentences[phrase.sentence])
+            first, last = phrase.words
+            texts.append(" ".join(tokens[spans[first][0] : spans[last - 1][1]] or tokens))
+        yield map_priors(ranker, of_image, regions, texts)

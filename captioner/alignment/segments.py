@@ -27,7 +27,11 @@ class Segment:
 
 
 def segment_sentences(
-    model: TrainedAligner, images: EncodedFragments, sentences: Sequence[Sequence[str]], beta: float | None = None
+    model: TrainedAligner,
+    images: EncodedFragments,
+    sentences: Sequence[Sequence[str]],
+    beta: float | None = None,
+    added: Sequence[np.ndarray] | None = None,
 ) -> list[list[Segment]]:
     """Find the best segments of sentences, each over its own image, from the products and the regions' priors.
 
@@ -36,6 +40,8 @@ def segment_sentences(
         sentences: N of them, as words; punctuation joins the words before it.
         beta: of the MRF, in standard deviations of a sentence's products, so that it does not depend on their scale;
             None: as the model's settings say.
+        added: to the priors, for each sentence float [T, R] of its tokens, from `region_maps.priors_of_words`; None:
+            the aligner alone.
 
     Returns:
         for each sentence its segments in order, which cover it; none for a sentence without words.
@@ -52,7 +58,12 @@ def segment_sentences(
     lengths = np.array([max((end for _, end in span), default=0) for span in spans])
     lengths = np.minimum(lengths, products.shape[1])
     scales = np.array([_std(one[:length]) for one, length in zip(products, lengths, strict=True)])
-    unary = products + stds_over_regions(products)[..., None] * images.priors[:, None, :]
+    priors = np.repeat(images.priors[:, None, :], products.shape[1], axis=1)
+    if added is not None:
+        for own, of_tokens in zip(priors, added, strict=True):
+            steps = min(len(own), len(of_tokens))  # longer sentences are cut
+            own[:steps] += of_tokens[:steps, : own.shape[1]]
+    unary = products + stds_over_regions(products)[..., None] * priors
     labels = best_segments(unary, scales * beta, np.maximum(lengths, 1))
     rows = zip(products, labels, lengths, scales, spans, strict=True)
     return [_segments(*row) for row in rows]

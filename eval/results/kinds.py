@@ -13,6 +13,7 @@ OF_REFERENCES = "of the references"
 BASELINE = "baseline"
 ALL = "all"
 MAIN = "model"
+WITH_MAPS = "with the maps of a ranker"
 
 PhraseScores = dict[str, Scores]  # ALL or a kind of phrase: "count" and the measures, in per cent
 MapScores = dict[str, MetricSummary | None]  # None where a metric is not defined
@@ -105,6 +106,7 @@ class PhraseResult(Result):
     methods: dict[str, PhraseScores]  # the scores of each method that reads the phrase; MAIN is the one of `metrics`
     baselines: dict[str, PhraseScores]  # the same of methods that do not read it
     gain: Gain  # of MAIN over the best baseline
+    ranker: SeedRun | None = None  # whose maps a method reads
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,8 @@ from eval.results.kinds import (
     PointingResult,
     WordEvidence,
 )
-from eval.results.models import Run, summarize_runs
-from eval.results.result import Row, summarize_seeds
+from eval.results.models import ModelInfo, Run, summarize_runs
+from eval.results.result import Row, SeedRun, summarize_seeds
 from eval.tables.markdown import (
     FROM_MEMORY,
     NOTHING,
@@ -55,17 +55,22 @@ Outcomes = Mapping[str, Sequence[Any]]  # {method: the outcome of each phrase}
 
 @dataclass(frozen=True, kw_only=True)
 class GroundingRun(Run):
-    """What one aligner did with each phrase, and what baselines did with its regions, which `proposals` names."""
+    """What one aligner did with each phrase, and what baselines did with its regions, which `proposals` names.
+
+    `methods` are MAIN, and WITH_MAPS where there is a ranker.
+    """
 
     proposals: str
-    phrases: list[GroundedPhrase] = field(default_factory=list)
+    ranker: ModelInfo | None = None
+    methods: dict[str, list[GroundedPhrase]] = field(default_factory=dict)
     baselines: dict[str, list[GroundedPhrase]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PointingRun(Run):
-    """What the maps of one captioner did with each phrase."""
+    """What the maps of one captioner did with each phrase, and those of a ranker, as MAIN."""
 
+    ranker: ModelInfo
     methods: dict[str, list[PointedPhrase]]  # {method: the outcome of each phrase}, MAIN among them
     present: list[float] = field(default_factory=list)  # evidence scores of words from captions of the image
     absent: list[float] = field(default_factory=list)  # evidence scores of other words
@@ -77,8 +82,8 @@ def grounding_result(row: Row, runs: Sequence[GroundingRun]) -> GroundingResult:
     Raises:
         EvalError: no phrase has a box.
     """
-    summary = _summarize(runs, [{MAIN: run.phrases} for run in runs], runs[0].baselines, GROUNDING_MEASURES)
-    return GroundingResult(**vars(row), **summary, proposals=runs[0].proposals)
+    summary = _summarize(runs, [run.methods for run in runs], runs[0].baselines, GROUNDING_MEASURES)
+    return GroundingResult(**vars(row), **summary, proposals=runs[0].proposals, ranker=_about(runs[0].ranker))
 
 
 def pointing_result(row: Row, runs: Sequence[PointingRun], baselines: Outcomes) -> PointingResult:
@@ -94,7 +99,13 @@ def pointing_result(row: Row, runs: Sequence[PointingRun], baselines: Outcomes) 
         summary["baselines"][name][OFF_CENTRE] = _off_centre(outcomes)
     areas = [word_auc(run.present, run.absent) for run in runs]
     evidence = WordEvidence(float(np.mean(areas)), len(runs[0].present), len(runs[0].absent))
-    return PointingResult(**vars(row), **summary, word_evidence=evidence)
+    return PointingResult(**vars(row), **summary, word_evidence=evidence, ranker=_about(runs[0].ranker))
+
+
+def _about(ranker: ModelInfo | None) -> SeedRun | None:
+    if ranker is None:
+        return None
+    return ranker.seed_run({})
 
 
 def _off_centre(outcomes: Sequence[PointedPhrase]) -> dict[str, float]:
@@ -171,7 +182,11 @@ def grounding_rows(results: Sequence[GroundingResult]) -> list[elements.Row]:
                 cells[1 : len(_SHOWN)] = [NOTHING] * (len(_SHOWN) - 1)
             rows.append(elements.Row(title, cells))
     for result in results:
-        rows.append(elements.Row(result.name, _cells(result.methods[MAIN], _SHOWN, kinds), ours=True))
+        for name, scores in result.methods.items():
+            title = result.name
+            if name != MAIN:
+                title = f"{title}, {name}"
+            rows.append(elements.Row(title, _cells(scores, _SHOWN, kinds), ours=True))
     return rows
 
 

@@ -12,35 +12,37 @@ import numpy as np
 from captioner.alignment.noun_phrases import with_determiners
 from captioner.api import load_aligner
 from datasets.captions.flickr30k_entities import EntityNotes
-from datasets.records import ImageRecord
-from eval.metrics.grounding import baseline_rankings, ground_at_random, ground_phrase, ground_point
+from datasets.records import ImageRecord, image_paths
+from eval.metrics.grounding import GroundedPhrase, baseline_rankings, ground_at_random, ground_phrase, ground_point
 from eval.metrics.ranking import Ranks, ranks_from_scores
 from eval.metrics.retrieval import retrieval_metrics
 from eval.pages.grounding import GroundedSentence, grounding_page
-from eval.results.kinds import GroundingResult
+from eval.results.kinds import MAIN, WITH_MAPS, GroundingResult
 from eval.results.models import group_by_row, model_info
 from eval.results.result import Result, read_results
 from eval.tables.phrases import GroundingRun, grounding_result
 from eval.tables.retrieval import RetrievalRun, retrieval_result
 from eval.tasks.output import report, write_page
-from eval.tasks.split import Split, read_split
+from eval.tasks.split import Split, read_ranker, read_split
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.boxes import areas
 from vislang.core.cli import DONE, progress_is_shown
 from vislang.draw.boxes import draw_regions
 from vislang.draw.html.thumbnails import data_uri
 from vislang.features.cache.reader import open_cache
-from vislang.features.regions.region_features import boxes_beside
 from vislang.images.decode import decode_image
 from vislang.text.tokenizer import tokenize
 from vislang.training.checkpoints import kept_weights
 
 if TYPE_CHECKING:
     from captioner.alignment.inference import TrainedAligner
+    from vse.inference import TrainedRanker
 
 KIND = "aligner"
 SYSTEM = "alignment"
 _SHOWN = 10  # images on the page
+
+Outcomes = dict[str, list[GroundedPhrase]]  # by method
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     rankings = []
     groundings = []
     for checkpoint in args.models:
-        ranking, grounding = align_split(checkpoint, data, notes)
+        ranking, grounding = align_split(checkpoint, data, notes, args.ranker)
         rankings.append(ranking)
         if grounding is not None:
             groundings.append(grounding)
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def align_split(
-    checkpoint: Path, data: Split, notes: dict[str, EntityNotes] | None
+    checkpoint: Path, data: Split, notes: dict[str, EntityNotes] | None, ranker_name: Path | None = None
 ) -> tuple[RetrievalRun, GroundingRun | None]:
     """Rank with every kept checkpoint of one training; ground with the best where there are boxes."""
     started = time.perf_counter()
@@ -90,8 +92,14 @@ def align_split(
                 part_folds[name].append(ranks_from_scores(part, owners))
         if notes is not None:
             feature = FeatureName.parse(aligner.config.layers[0])
-            grounding = GroundingRun(model=info, proposals=str(feature).removeprefix(f"{feature.kind}-"))
-            ground_phrases(aligner, cache, data.image_ids, notes, grounding)
+            proposals = str(feature).removeprefix(f"{feature.kind}-")
+            ranker, about_ranker = None, None
+            if ranker_name is not None:
+                ranker, about_ranker = read_ranker(ranker_name)
+            methods, baselines = ground_phrases(aligner, cache, data, notes, ranker)
+            grounding = GroundingRun(
+                model=info, proposals=proposals, ranker=about_ranker, methods=methods, baselines=baselines
+            )
     parts = {name: retrieval_metrics(ranks).to_json() for name, ranks in part_folds.items()}
     seconds = time.perf_counter() - started
     return RetrievalRun(model=info, seconds=seconds, folds=folds, parts=parts), grounding
@@ -108,20 +116,44 @@ def part_names(config: Any) -> list[str]:
 
 
 def ground_phrases(
-    aligner: "TrainedAligner", cache: Any, ids: Sequence[str], notes: dict[str, EntityNotes], run: GroundingRun
-) -> None:
-    """Rank the regions of each image for every phrase that has a box, and add the outcomes to a run."""
-    from captioner.alignment.phrase_grounding import phrase_scores
+    aligner: "TrainedAligner", cache: Any, data: Split, notes: dict[str, EntityNotes], ranker: "TrainedRanker | None"
+) -> tuple[Outcomes, Outcomes]:
+    """Rank the regions of each image for every phrase that has a box.
 
-    all_regions = cached_boxes(aligner, cache, ids)
-    for row, (name, scores) in enumerate(zip(ids, phrase_scores(aligner, cache, ids, notes), strict=True)):
-        regions = all_regions[row][areas(all_regions[row][:, :4]) > 0, :4]
+    Returns:
+        the outcomes of MAIN, and WITH_MAPS where there is a ranker, and those of the baselines.
+    """
+    from captioner.alignment.phrase_grounding import phrase_map_priors, phrase_scores
+
+    ids = data.image_ids
+    all_regions = aligner.cached_boxes(cache, ids)
+    all_scores = {MAIN: phrase_scores(aligner, cache, ids, notes)}
+    if ranker is not None:
+        cells = ranker.encode_cells(image_paths(data.records))
+        of_maps = phrase_map_priors(ranker, cells, all_regions[..., :4], [notes[name] for name in ids])
+        all_scores[WITH_MAPS] = phrase_scores(aligner, cache, ids, notes, of_maps)
+    outcomes: Outcomes = {}
+    for name, of_images in all_scores.items():
+        outcomes[name] = []
+        for row, scores in enumerate(of_images):
+            regions = _real_boxes(all_regions[row])
+            for phrase, of_regions in zip(notes[ids[row]].phrases, scores, strict=True):
+                if len(phrase.boxes):
+                    order = (-of_regions[: len(regions)]).argsort(kind="stable")
+                    one = ground_phrase(row, phrase.kind, regions[order], phrase.boxes, offered=regions)
+                    outcomes[name].append(one)
+    return outcomes, _baselines(all_regions, [notes[name] for name in ids])
+
+
+def _baselines(all_regions: np.ndarray, notes: Sequence[EntityNotes]) -> Outcomes:
+    """Return the outcomes of methods that do not read the phrase."""
+    found: Outcomes = {}
+    for row, (of_image, note) in enumerate(zip(all_regions, notes, strict=True)):
+        regions = _real_boxes(of_image)
         rankings = baseline_rankings(regions)
-        for phrase, of_regions in zip(notes[name].phrases, scores, strict=True):
+        for phrase in note.phrases:
             if not len(phrase.boxes):
                 continue
-            order = (-of_regions[: len(regions)]).argsort(kind="stable")
-            run.phrases.append(ground_phrase(row, phrase.kind, regions[order], phrase.boxes, offered=regions))
             outcomes = {
                 "centre": ground_point(row, phrase.kind, (0.5, 0.5), phrase.boxes),
                 "random region": ground_at_random(row, phrase.kind, regions, phrase.boxes),
@@ -129,7 +161,13 @@ def ground_phrases(
             for method, ranking in rankings.items():
                 outcomes[method] = ground_phrase(row, phrase.kind, ranking, phrase.boxes)
             for method, outcome in outcomes.items():
-                run.baselines.setdefault(method, []).append(outcome)
+                found.setdefault(method, []).append(outcome)
+    return found
+
+
+def _real_boxes(regions: np.ndarray) -> np.ndarray:
+    """Return the boxes of an image's regions, float32 [R, 5], without padding."""
+    return regions[areas(regions[:, :4]) > 0, :4]
 
 
 def _write_examples(args: argparse.Namespace, data: Split, results: Sequence[Result]) -> None:
@@ -156,7 +194,7 @@ def place_sentences(
     sentences = [tokenize(record.captions[0]) for record, _ in images]
     with open_cache(cache_path) as cache:
         found = segment_sentences(aligner, aligner.encode_cached(cache, ids), sentences)
-        boxes = cached_boxes(aligner, cache, ids)
+        boxes = aligner.cached_boxes(cache, ids)
     placed = []
     for (_, path), words, segments, regions in zip(images, sentences, found, boxes, strict=True):
         parts = []
@@ -171,9 +209,3 @@ def place_sentences(
         drawing = draw_regions(decode_image(path), regions[inside, :4], texts)
         placed.append(GroundedSentence(data_uri(drawing), parts))
     return placed
-
-
-def cached_boxes(aligner: "TrainedAligner", cache: Any, ids: Sequence[str]) -> np.ndarray:
-    """Return float32 [N, R, 5], the boxes of the regions that an aligner reads."""
-    place = boxes_beside(cache, aligner.backbone, aligner.config.layers[0])
-    return cache.read(*place, ids).astype(np.float32)

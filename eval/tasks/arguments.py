@@ -57,6 +57,9 @@ def alignment(parser: argparse.ArgumentParser) -> None:
     Every checkpoint that a training kept is ranked; the best one grounds the phrases.
     """
     _add_required_models(parser, "aligners")
+    parser.add_argument(
+        "--ranker", type=Path, metavar="NAME|DIR", help="a ranker whose maps of the phrases choose regions too"
+    )
     _add_data(parser)
     _add_entities(parser)
     _add_output(parser)

@@ -11,22 +11,21 @@ from tqdm import tqdm
 
 from captioner.api import load_model
 from datasets.captions.flickr30k_entities import EntityNotes, EntityPhrase
+from datasets.records import image_paths
 from eval.metrics.pointing_game import PointedPhrase, centre_map, random_pointing, score_pointing
 from eval.results.kinds import MAIN
 from eval.results.models import group_by_row, model_info
 from eval.tables.phrases import PointingRun, pointing_result
 from eval.tasks.output import report, write_page
 from eval.tasks.saliency_maps import bottom_up_maps, opencv
-from eval.tasks.split import Split, read_split
+from eval.tasks.split import Split, read_ranker, read_split
 from vislang.core.cli import DONE, progress_is_shown
-from vislang.core.errors import DataError
 from vislang.draw.heatmap import enlarge
 from vislang.features.cache.reader import open_cache
 from vislang.images.decode import decode_image
 from vislang.text.function_words import FUNCTION_WORDS
 from vislang.text.tokenizer import tokenize, tokenize_split
 from vislang.text.vocabulary import UNKNOWN
-from vse.api import load_model as load_ranker
 
 if TYPE_CHECKING:
     from captioner.inference import TrainedCaptioner
@@ -50,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Explain every sentence of a split with every model, and write results, a table and a page."""
     data = read_split(args, KIND)
     notes = data.named_boxes(args.entities)
-    image_paths(data)  # refuses images without files before the long work
+    image_paths(data.records)  # refuses images without files before the long work
     baselines = point_baselines(data, notes)
     runs = [point_split(checkpoint, data, notes, args.ranker) for checkpoint in args.models]
     results = []
@@ -70,7 +69,7 @@ def point_split(
     """
     started = time.perf_counter()
     captioner = load_model(checkpoint)
-    ranker = load_ranker(ranker_folder)
+    ranker, about_ranker = read_ranker(ranker_folder)
     from saliency.grid_features import cached_cells
     from saliency.word_maps import Places
 
@@ -81,7 +80,7 @@ def point_split(
     ids = data.image_ids
     with open_cache(data.cache) as cache, tqdm(total=len(ids), disable=not progress_is_shown()) as bar:
         all_cells = cached_cells(captioner, cache, ids)
-        all_places = ranker.encode_cells(image_paths(data))
+        all_places = ranker.encode_cells(image_paths(data.records))
         for row, (cells, of_ranker) in enumerate(zip(all_cells, all_places, strict=True)):
             places = Places(ranker, of_ranker)
             for phrase, maps in phrase_maps(captioner, cells, notes[ids[row]], places):
@@ -91,21 +90,9 @@ def point_split(
             absent.extend(word_evidence(captioner, cells, places, data, row, present=False))
             bar.update()
     seconds = time.perf_counter() - started
-    return PointingRun(model=info, seconds=seconds, methods=outcomes, present=present, absent=absent)
-
-
-def image_paths(data: Split) -> list[Path]:
-    """Return the files of the images.
-
-    Raises:
-        DataError: an image has none.
-    """
-    paths = []
-    for record in data.records:
-        if record.path is None:
-            raise DataError(f"{record.image_id} has no image file, which the maps of the ranker need; see --data")
-        paths.append(record.path)
-    return paths
+    return PointingRun(
+        model=info, seconds=seconds, ranker=about_ranker, methods=outcomes, present=present, absent=absent
+    )
 
 
 def phrase_maps(
@@ -198,7 +185,7 @@ def _write_examples(args: argparse.Namespace, data: Split) -> None:
     if not chosen:
         return
     captioner = load_model(args.models[0])
-    ranker = load_ranker(args.ranker)
+    ranker, _ = read_ranker(args.ranker)
     shown = []
     with open_cache(data.cache) as cache:
         all_cells = cached_cells(captioner, cache, [record.image_id for record, _ in chosen])

@@ -4,19 +4,23 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets.captions.flickr30k_entities import EntityNotes
 from datasets.captions.precomputed import PRECOMPUTED_SPLITS, read_precomputed, read_precomputed_features
 from datasets.records import ImageRecord, captions_of, data_fingerprint, of_split
 from datasets.registry import read, read_named_boxes, reader_options
-from eval.results.models import Run, require_kind
+from eval.results.models import ModelInfo, Run, model_info, require_kind
 from eval.results.result import Row
 from vislang.core.bundled_models import find_checkpoint
 from vislang.core.errors import CheckpointError, ConfigError, unknown_name
 from vislang.core.files import require_writable_folder
 from vislang.core.seeds import stream
 from vislang.training.checkpoints import read_settings
+from vse.api import load_model as load_ranker
+
+if TYPE_CHECKING:
+    from vse.inference import TrainedRanker
 
 RELEASED = "precomputed"  # the reader of the original ranker's files
 _RELEASED_NAMES = {"f8k": "flickr8k", "f30k": "flickr30k"}  # NAME of its files: the data set
@@ -142,3 +146,10 @@ def resolve_models(args: argparse.Namespace, kind: str) -> None:
     """
     args.models = [find_checkpoint(kind, given) for given in args.models]
     require_kind(args.models, kind)
+
+
+def read_ranker(given: Path | None) -> "tuple[TrainedRanker, ModelInfo]":
+    """Load the ranker of a task that maps words, None: the bundled one, and say what it is."""
+    ranker = load_ranker(given)
+    checkpoint = find_checkpoint(ranker.kind, given)
+    return ranker, model_info(checkpoint, ranker.description, ranker.fingerprint)

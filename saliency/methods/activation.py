@@ -9,12 +9,9 @@ References: Zhou et al. 2016, arXiv:1512.04150 (class activation mapping).
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
-
-from vislang.text.function_words import COLOURS, FUNCTION_WORDS
 
 _BLUR = 0.05  # standard deviation in shares of the sides; chosen on dev
 # Scores up to _FAINT have no map, and one of _CLEAR is at full strength; chosen on dev, see docs/experiments.md.
@@ -24,40 +21,6 @@ _CLEAR = 5.0
 # under the ROC curve are .796 for the captioner alone, .730 for the ranker alone and .834 for both.
 _EVIDENCE_SHARE = 0.3
 _NEUTRAL = 3.5
-
-
-def texts_of_words(words: Sequence[str]) -> list[str]:
-    """Return what the ranker reads for each word: the words since the last function word, up to it.
-
-    So "dog" of "a black dog and a white dog" is read as "black dog" and as "white dog"; "black and white dog", of two
-    colours, as one. A function word has no place; its text is empty.
-    """
-    texts = []
-    start = 0
-    for index, word in enumerate(words):
-        if word not in FUNCTION_WORDS:
-            texts.append(" ".join(words[start : index + 1]))
-            continue
-        texts.append("")
-        beside = words[max(index - 1, 0) : index + 2]
-        if len(beside) < 3 or beside[1] != "and" or not COLOURS.issuperset(beside[::2]):
-            start = index + 1
-    return texts
-
-
-def activation_losses(ranker: Any, cells: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-    """Compute minus what each cell adds to the score of a text beyond any blank image, float32 [F, T, R, C].
-
-    Args:
-        ranker: from `vse.load_model`.
-        cells: float [F, R, C, D], from its `encode_cells`.
-        texts: T words or phrases; the losses of an empty one are 0.
-    """
-    weights = ranker.word_weights(texts, cells.shape[-1])
-    weights[[not text for text in texts]] = 0.0
-    scores = np.einsum("frcd,td->ftrc", np.asarray(cells, np.float32), weights, optimize=True)
-    blank = np.einsum("brcd,td->btrc", ranker.blank_cells, weights, optimize=True)
-    return blank.max(axis=0) - scores
 
 
 def activation_maps(losses: np.ndarray) -> np.ndarray:

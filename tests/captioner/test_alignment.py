@@ -362,6 +362,15 @@ def test_a_phrase_is_its_words_in_its_sentence_over_its_own_picture(toy_data, to
             np.testing.assert_allclose(score[real], (total + spread * image.priors[0])[real], rtol=1e-3, atol=1e-4)
             assert np.isneginf(score[~real]).all()
             assert np.ptp(total) == 0 if not rows else np.ptp(total) > 0
+    added = [np.full((len(one), 4), 0.5) for one in found]
+    added[2][1] = [0.0, 3.0, 0.0, 0.0]
+    others = list(phrases.phrase_scores(model, cache, ids, notes, added))
+    for with_maps, alone, name in zip(others, found, ids, strict=True):
+        real = model.encode_cached(cache, [name]).mask[0]
+        gains = np.array(with_maps)[:, real] - np.array(alone)[:, real]
+        np.testing.assert_allclose(gains[0], gains[0, 0], rtol=1e-4)  # half a deviation of the products
+        assert gains[0, 0] > 0
+    assert (np.flatnonzero(np.array(others[2][1]) != np.array(found[2][1])) == 1).all()
 
 
 def test_history_tells_of_better_than_chance_and_the_best_are_kept(learned):

@@ -28,10 +28,10 @@ class Products:
         return self.given
 
 
-def segments(products, beta=None, priors=None, words=3):
+def segments(products, beta=None, priors=None, words=3, added=None):
     count, _, regions = np.shape(products)
     images = SimpleNamespace(priors=np.zeros((count, regions)) if priors is None else np.asarray(priors))
-    return segment_sentences(Products(products), images, [["word"] * words] * count, beta)
+    return segment_sentences(Products(products), images, [["word"] * words] * count, beta, added)
 
 
 def cut(products, beta=None, **options):
@@ -80,3 +80,15 @@ def test_priors_are_in_standard_deviations_of_a_words_products():
     assert cut(product, 0, priors=[[0.0, 2.1]], words=1) == [((0, 1), 1)]
     assert cut(100 * product, 0, priors=[[0.0, 2.1]], words=1) == [((0, 1), 1)]
     np.testing.assert_allclose(stds_over_regions(np.array([[3.0, -1.0, -np.inf], [5.0, -np.inf, -np.inf]])), [2, 0])
+
+
+def test_what_is_added_to_the_priors_of_each_word_decides_by_its_own_size():
+    # The second word leads by 1 in products, whose deviation over the two regions is a half of that.
+    assert cut(PRODUCTS, 0) == [((0, 1), 0), ((1, 3), 1)]
+    added = np.zeros((1, 3, 2))
+    added[0, 1, 0] = 1.9
+    assert cut(PRODUCTS, 0, added=added) == [((0, 1), 0), ((1, 3), 1)]
+    added[0, 1, 0] = 2.1
+    assert cut(PRODUCTS, 0, added=added) == [((0, 2), 0), ((2, 3), 1)]
+    longer = np.concatenate([added, np.full((1, 2, 2), 9.0)], axis=1)  # words that the model cut off
+    assert segments(PRODUCTS, 0, added=longer) == segments(PRODUCTS, 0, added=added)

@@ -8,12 +8,11 @@ import pytest
 import saliency
 from saliency.methods.activation import (
     activation_evidence,
-    activation_losses,
     activation_maps,
     strengths,
-    texts_of_words,
 )
 from vislang.core.errors import ConfigError
+from vislang.text.function_words import texts_of_words
 from vislang.text.vocabulary import Vocabulary
 from vse.config import VseConfig
 from vse.inference import TrainedRanker
@@ -43,7 +42,7 @@ def test_weights_are_what_a_cell_adds_to_the_score_of_its_image():
     cells = random.normal(size=(1, 2, 3, 4)).astype(np.float32)
     others = random.normal(size=4).astype(np.float32)
     texts = ["black dog", "a", "runs"]
-    found = -activation_losses(model, cells, texts)[0]  # [T, R, C]
+    found = model.cell_scores(cells, texts)[0]  # [T, R, C]
     sentences = model.encode_sentences(texts).reshape(3, 2, 7)
 
     def score(own: np.ndarray) -> np.ndarray:
@@ -57,13 +56,13 @@ def test_weights_are_what_a_cell_adds_to_the_score_of_its_image():
         factor = (found[text] * added[text]).sum() / (added[text] ** 2).sum()
         assert factor > 0
         np.testing.assert_allclose(found[text], factor * added[text], atol=1e-4)
-    mean = -activation_losses(model, cells.mean(axis=(1, 2), keepdims=True) + np.zeros((1, 2, 3, 1)), texts)[0]
+    mean = model.cell_scores(cells.mean(axis=(1, 2), keepdims=True) + np.zeros((1, 2, 3, 1)), texts)[0]
     np.testing.assert_allclose(mean[:, 0, 0], found.mean(axis=(1, 2)), atol=1e-5)
 
 
 def test_blank_images_have_no_map():
     cells = np.random.default_rng(3).normal(size=(3, 2, 3, 4)).astype(np.float32)
-    losses = activation_losses(trained_ranker(cells), cells, ["dog", "black dog"])
+    losses = -trained_ranker(cells).cell_scores(cells, ["dog", "black dog"])
     assert losses.min() == 0.0
     assert (losses.min(axis=0) == 0.0).all()  # at each place one of them is the reference
     assert not activation_maps(losses).any()
@@ -102,7 +101,7 @@ def test_a_word_is_read_with_those_since_the_last_function_word(sentence, texts)
 
 def test_function_words_have_no_map():
     cells = np.random.default_rng(4).normal(size=(1, 2, 3, 4)).astype(np.float32)
-    losses = activation_losses(trained_ranker(), cells, texts_of_words(["a", "dog"]))
+    losses = -trained_ranker().cell_scores(cells, texts_of_words(["a", "dog"]))
     assert not losses[:, 0].any()
     assert losses[:, 1].all()
 

@@ -1,0 +1,71 @@
+"""Regions by a ranker's maps: how well each region holds the cells that add to the ranker's score of a text.
+
+An aligner tells what a region shows, a map how far it reaches: both together find whole things.
+
+Letters: T texts, R regions, H x W cells.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from vislang.core.boxes import areas
+from vislang.features.regions.roi_align import roi_align
+from vislang.text.function_words import texts_of_words
+from vislang.text.tokenizer import tokenize_split
+
+_BLUR = 0.05  # standard deviation in shares of the sides
+_WEIGHT = 0.3  # of each of both measures, in standard deviations; chosen on dev, see docs/experiments.md
+_TINY = 1e-6
+
+
+def map_priors(ranker: Any, cells: np.ndarray, boxes: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    """Compute what the ranker's map of each text adds to each region's products, float32 [T, R].
+
+    The unit is the standard deviation of the products over the regions, as for the other priors. Half of it comes from
+    the overlap of the box with the map, half from the mean score inside the box.
+
+    Args:
+        ranker: from `vse.load_model`.
+        cells: float [H, W, F], from its `encode_cells`.
+        boxes: float [R, 4] in shares of the sides, rows of 0 for padding, whose priors are 0.
+        texts: T words or phrases; the priors of an empty one are 0.
+    """
+    priors = np.zeros((len(texts), len(boxes)), np.float32)
+    real = areas(boxes) > 0
+    scores = ranker.cell_scores(cells, texts)
+    _, height, width = scores.shape
+    scores = ndimage.gaussian_filter(scores, (0, _BLUR * height, _BLUR * width), mode="nearest")
+    inside = roi_align(np.moveaxis(scores, 0, -1)[None], boxes[None, real])[0].T
+    priors[:, real] = _WEIGHT * (_standardised(soft_overlaps(scores, boxes[real])) + _standardised(inside))
+    return priors
+
+
+def soft_overlaps(scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Compute the intersection over union of each box with each map, float32 [T, R].
+
+    A map is the square root of the scores, float [T, H, W], cut off at 0 and divided by the highest; its area is its
+    sum, and that inside a box the intersection.
+    """
+    highest = np.maximum(scores.max(axis=(1, 2), keepdims=True), _TINY)
+    maps = np.sqrt(np.clip(scores / highest, 0.0, 1.0))
+    sizes = areas(boxes)
+    common = roi_align(np.moveaxis(maps, 0, -1)[None], boxes[None])[0].T * sizes
+    return common / (sizes + maps.mean(axis=(1, 2))[:, None] - common)
+
+
+def priors_of_words(ranker: Any, cells: np.ndarray, boxes: np.ndarray, words: Sequence[str]) -> np.ndarray:
+    """Compute `map_priors` of the T tokens of a sentence, which is given as words: float32 [T, R].
+
+    A token is read with those before it, see `texts_of_words`.
+    """
+    tokens, _ = tokenize_split(words)
+    return map_priors(ranker, cells, boxes, texts_of_words(tokens))
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Scale float [T, R] to mean 0 and standard deviation 1 over R; 0 where all are equal."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    return centred / (values.std(axis=1, keepdims=True) + _TINY)
