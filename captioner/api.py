@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from captioner.decoding.options import DecodeOptions
 from vislang.core.errors import ConfigError, DataError
@@ -116,7 +116,7 @@ def ground_phrases(
     sentence: str,
     *,
     beta: float | None = None,
-    ranker: "TrainedRanker | None" = None,
+    ranker: "TrainedRanker | Literal['bundled'] | None" = "bundled",
     options: ReadingOptions = ReadingOptions(),
 ) -> "list[Region]":
     """Find the region of an image that each phrase of a sentence, in order, is about.
@@ -127,8 +127,8 @@ def ground_phrases(
         sentence: any text.
         beta: how much words side by side prefer one region, in standard deviations of the sentence's products: 0 finds
             a region for each word, 10 one for the sentence; None: as the model's settings say.
-        ranker: from `vse.load_model`; its maps of the words count too. They find regions more often than the aligner
-            alone. None: the aligner alone.
+        ranker: from `vse.load_model`; its maps of the words count too, which finds more regions than the aligner alone.
+            None: the aligner alone, as published.
         options: how the image is read.
 
     Raises:
@@ -144,8 +144,11 @@ def ground_phrases(
     """
     from captioner import region_captions
     from vislang.images.sources import one_image
+    from vse.api import bundled_ranker
 
     require_kind(model, "aligner")
+    if ranker == "bundled":
+        ranker = bundled_ranker()
     if ranker is not None:
         require_kind(ranker, "vse")
     return region_captions.ground_phrases(model, one_image(image), sentence, beta, ranker, options)

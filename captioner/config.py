@@ -6,8 +6,10 @@ from typing import Any
 from vislang.core.config import setting, validate
 from vislang.core.errors import ConfigError
 
-# Region proposals that the presets made for detector@320 can be trained on instead; a preset each, "regions-grid@320".
-OTHER_PROPOSALS = ("detector", "grid", "grid@320", "selective", "selective@320", "edges", "edges@320")
+# Region proposals that presets can be trained on instead of their own; a preset each, such as "regions-grid@320".
+OTHER_PROPOSALS = (
+    "detector", "grid", "grid@320", "selective", "selective@320", "selective@448", "edges", "edges@320",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--sentence", metavar="TEXT", help="ground its phrases instead of describing regions")
     cli.add_model(parser, "region captioner, with --sentence of an aligner")
     parser.add_argument(
-        "--ranker", type=Path, metavar="NAME|DIR",
+        "--ranker", metavar="NAME|DIR|none",
         help="with --sentence: a ranker whose maps of the words choose regions too (default: the bundled one)",
     )  # fmt: skip
     cli.add_weights(parser)
@@ -97,7 +97,9 @@ def region_finder(args: argparse.Namespace) -> Callable[[Path], list[Any]]:
         return lambda path: describe_regions(model, path, max_regions=count, options=options)
     say_which("aligner", args.model)
     aligner = load_aligner(args.model)
-    ranker = load_ranker(args.ranker, weights=args.weights)
+    ranker = None
+    if args.ranker != "none":
+        ranker = load_ranker(args.ranker, weights=args.weights)
     return lambda path: ground_phrases(aligner, path, args.sentence, beta=args.beta, ranker=ranker, options=options)
 
 

@@ -1,6 +1,5 @@
 """The public functions of saliency. Keras is imported inside them: importing `saliency` costs nothing."""
 
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +53,7 @@ def explain_image(
     from saliency.word_maps import Places, explain_cells
     from vislang.images.decode import decode_image
     from vislang.images.sources import one_image
+    from vse.api import bundled_ranker
 
     require_kind(model, "captioner")
     decoded = decode_image(one_image(image))
@@ -102,17 +102,10 @@ def explain_video(
         ([0.0, 0.5], (2, 3, 14, 14))
     """
     from saliency.video import explain_clip
+    from vse.api import bundled_ranker
 
     require_kind(model, "captioner")
     if method == "activation":
         ranker = ranker or bundled_ranker()
         require_kind(ranker, "vse")
     return explain_clip(model, video, sentence, fps=fps, method=method, ranker=ranker, options=options)
-
-
-@functools.cache
-def bundled_ranker() -> "TrainedRanker":
-    """Return the bundled ranker, loaded once."""
-    from vse.api import load_model as load_ranker
-
-    return load_ranker()

@@ -1,5 +1,6 @@
 """The public functions of the ranker. Keras is imported inside them: importing `vse` costs nothing."""
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
@@ -100,6 +101,12 @@ def load_model(name_or_path: str | Path | None = None, *, weights: str | Path | 
 
         return read_original(name_or_path, backbone_weights=weights)
     return TrainedRanker.read(find_checkpoint(TrainedRanker.kind, name_or_path), backbone_weights=weights)
+
+
+@functools.cache
+def bundled_ranker() -> "TrainedRanker":
+    """Return the bundled ranker, loaded once."""
+    return load_model()
 
 
 def encode_sentences(model: "TrainedRanker", sentences: str | Sequence[str], *, batch_size: int = 256) -> np.ndarray:

@@ -144,17 +144,19 @@ _BEST = AlignmentConfig(
     whole_image_cost=2.0,
     proposal_weight=0.5,
 )
-# Proposals of the grid: their scores are nearer to that of the whole image than a detector's.
+# Their scores are nearer to that of the whole image than a detector's.
 _GRID: dict[str, Any] = {"whole_image_cost": 0.75, "proposal_weight": 0.65}
-_FOR_OTHER_PROPOSALS = ("best", "best-whole", "everyday", "karpathy")
+_SELECTIVE: dict[str, Any] = {"whole_image_cost": 0.75, "proposal_weight": 1.0}
+_FOR_OTHER_PROPOSALS = ("best", "best-whole", "everyday", "bundled", "karpathy")
 
 
 def _with_proposals(config: AlignmentConfig, proposals: str) -> AlignmentConfig:
-    """Return a preset of the detector for other proposals, such as "grid@320"."""
+    """Return a preset for other proposals, such as "grid@320"."""
     if len(config.layers) == 1:
         return replace(config, layers=(f"regions-{proposals}",))
-    layers = (f"regions-{proposals}", f"boxes-{proposals}", "pooled")
-    return replace(config, layers=layers, **_GRID)
+    layers = (f"regions-{proposals}", f"boxes-{proposals}", *config.layers[2:])
+    scores = _SELECTIVE if proposals.startswith("selective") else _GRID
+    return replace(config, layers=layers, **scores)
 
 
 ALIGNMENTS = {
