@@ -42,6 +42,7 @@ def result_lines(
 ) -> list[str]:
     """Return the lines of a table whose rows, as `elements.table` takes them, are published ones and results in bold.
 
+    The head of a row of `results` is its name, or "NAME: METHOD" of a result with several methods.
     The rows of `results` link their files in `folder`; None: no links. Published sources are numbers of `source_line`.
     """
     by_name = {result.name: result for result in results}
@@ -50,7 +51,8 @@ def result_lines(
     for row in rows:
         cells = [cell(row_words(row.head)), *row.cells]
         if row.ours:
-            cells[0] = named(by_name[row.head], folder)
+            result = by_name.get(row.head) or by_name[row.head.rpartition(": ")[0]]
+            cells[0] = named(result, folder, row.head)
             cells = bold(cells)
         if row.source in sources:
             cells.append(f"[{sources.index(row.source) + 1}]")

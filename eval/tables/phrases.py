@@ -185,7 +185,7 @@ def grounding_rows(results: Sequence[GroundingResult]) -> list[elements.Row]:
         for name, scores in result.methods.items():
             title = result.name
             if name != MAIN:
-                title = f"{title}, {name}"
+                title = f"{title}: {name}"
             rows.append(elements.Row(title, _cells(scores, _SHOWN, kinds), ours=True))
     return rows
 

@@ -15,8 +15,8 @@ from scipy import ndimage
 
 _BLUR = 0.05  # standard deviation in shares of the sides; chosen on dev
 # Scores up to _FAINT have no map, and one of _CLEAR is at full strength; chosen on dev, see docs/experiments.md.
-_FAINT = 1.5
-_CLEAR = 5.0
+_FAINT = 1.0
+_CLEAR = 3.5
 # The evidence of a word grows by this share of its highest score above the neutral one; chosen on dev, where the areas
 # under the ROC curve are .796 for the captioner alone, .730 for the ranker alone and .834 for both.
 _EVIDENCE_SHARE = 0.3
@@ -27,14 +27,14 @@ def activation_maps(losses: np.ndarray) -> np.ndarray:
     """Return maps, float32 [F, T, R, C], 0 to 1, from losses of that shape.
 
     Scores are smoothed, scaled so that _FAINT becomes 0, and the highest of all frames or _CLEAR, whichever is higher,
-    becomes 1, cut off at 0 and squared. So a word without a clear place has a faint map.
+    becomes 1, and cut off at 0. So a word without a clear place has a faint map.
     """
     rows, columns = losses.shape[2:]
     scores = ndimage.gaussian_filter(
         -np.asarray(losses, np.float32), (0, 0, _BLUR * rows, _BLUR * columns), mode="nearest"
     )
     highest = np.maximum(scores.max(axis=(0, 2, 3), keepdims=True), _CLEAR)
-    return np.square(np.maximum((scores - _FAINT) / (highest - _FAINT), 0.0))
+    return np.maximum((scores - _FAINT) / (highest - _FAINT), 0.0)
 
 
 def strengths(evidence: np.ndarray) -> np.ndarray:
