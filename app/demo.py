@@ -217,7 +217,11 @@ def words_and_regions(models: Models, path: Path, sentence: str) -> str:
     image = decode_image(path)
     cards = ""
     for name, given, regions in (
-        ("given sentence", sentence, {"Phrases": ground_phrases(models.aligner, image, sentence, ranker=models.ranker)}),
+        (
+            "given sentence",
+            sentence,
+            {"Phrases": ground_phrases(models.aligner, image, sentence, ranker=models.ranker)},
+        ),
         ("the model's own caption", None, {"Regions": describe_regions(models.region_captioner, image, max_regions=5)}),
     ):
         explanation = explain_image(models.captioner, image, given)

@@ -252,6 +252,48 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_phrases_are_grounded_with_the_maps_of_a_ranker_too(drawn, tmp_path, capsys):
+    words = ["alignment", "--model", str(drawn / "aligner"), "--split", "test", "--out", str(tmp_path)]
+    assert run.main([*words, "--ranker", "ranker", "--json"]) == 0
+    _, grounding = json.loads(capsys.readouterr().out)
+    alone, with_maps = grounding["methods"].values()
+    assert list(grounding["methods"]) == ["model", "with the maps of a ranker"]
+    assert grounding["metrics"]["pointing"] == alone["all"]["pointing"]
+    assert with_maps["all"]["bound"] == alone["all"]["bound"]
+    assert with_maps["all"]["r1"] != alone["all"]["r1"]
+    assert grounding["ranker"]["checkpoint"] == "ranker"
+    assert len(grounding["ranker"]["weights_fingerprint"]) == 64
+    assert run.main([*words, "--ranker", "ranker"]) == 0
+    assert "aligner best, CNN of scenes: with the maps of a ranker**" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_snippets_are_cut_with_the_maps_of_a_ranker_too(drawn, tmp_path, capsys):
+    words = ["--model", str(drawn / "aligner"), "--dataset", "scenes", "--data", str(drawn / "scenes")]
+    words += ["--cache", str(drawn / "cache.h5"), "--min-score", "0"]
+    assert snippets.main([*words, "--ranker", "ranker", "--out", str(tmp_path / "maps")]) == 0
+    found = [
+        json.loads((folder / "dataset.json").read_text())["images"] for folder in (drawn / "pairs", tmp_path / "maps")
+    ]
+    texts = [sorted(sentence["raw"] for one in images for sentence in one["sentences"]) for images in found]
+    assert set(texts[1]) & set(texts[0])
+    assert [one["filename"] for one in found[0]] != [one["filename"] for one in found[1]]  # other regions
+
+
+@pytest.mark.slow
+def test_the_command_grounds_with_the_bundled_ranker_unless_told_not_to(drawn, capsys):
+    photo = str(drawn / "scenes" / "images" / "test_000001.png")
+    words = ["--images", photo, "--model", str(drawn / "aligner"), "--sentence", "a red heart", "--json"]
+    aligner = captioner.load_aligner(drawn / "aligner")
+    for more, ranker in ((), "bundled"), (("--ranker", "none"), None):
+        assert regions.main([*words, *more]) == 0
+        found = captioner.ground_phrases(aligner, photo, "a red heart", ranker=ranker)
+        assert json.loads(capsys.readouterr().out)["images"][0]["regions"] == [one.to_json() for one in found]
+    assert regions.main(["--images", photo, "--ranker", "none"]) == 2
+    assert "--ranker helps to find phrases, expected --sentence TEXT" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_an_aligner_is_packed_with_what_it_scores(drawn, tmp_path, capsys):
     words = ["--data", str(drawn / "scenes"), "--cache", str(drawn / "cache.h5"), "--step", "0.125"]
     words += ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "box")]
