@@ -23,7 +23,7 @@ def main() -> int:
     printed: dict[str, list[str]] = {}
     failed = 0
     for script in sorted(HERE.glob("*.py")):
-        if script.name in (Path(__file__).name, "timing.py"):
+        if script.name in (Path(__file__).name, "timing.py", "scene_masks.py"):  # the last needs trained models
             continue
         print(f"== {script.name}", flush=True)
         done = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, check=False)
