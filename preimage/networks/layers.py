@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preimage.networks.activations import activation_name
+from vislang.backbones.activations import activation_name
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import ConfigError
 
