@@ -77,6 +77,7 @@ def test_names_of_rows_in_words():
     assert row_words(name) == "captioner best, MobileNetV2, without consensus re-ranking"
     assert row_words("mobilenet_0.75-data_weight_1000") == "MobileNet 0.75, data weight 1000"
     assert row_words("kato-mobilenet_0.75 + centre") == "kato, MobileNet 0.75 + centre"
+    assert row_words("alignment-karpathy-grid@320-vgg19") == "aligner karpathy-grid@320, VGG-19"
     assert row_words("full-frame RNN") == "full-frame RNN"
 
 
