@@ -61,6 +61,17 @@ def block_ends(network: "Network") -> list[str]:
     return wide or maps
 
 
+def named_layers(network: "Network", names: Sequence[str]) -> list[str]:
+    """Return the layers that a command names; for "all", the ends of all blocks and the dense layers behind them."""
+    if list(names) != ["all"]:
+        return list(names)
+    dense = []
+    for layer in network.model.layers:
+        if layer.weights and len(getattr(layer.output, "shape", ())) == 2:
+            dense.append(layer.name)
+    return [*block_ends(network), *dense]
+
+
 def evenly_spaced_layers(layers: Sequence[str], count: int) -> list[str]:
     """Choose up to `count` layers, evenly spread, the last among them."""
     if count < 1:
