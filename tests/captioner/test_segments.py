@@ -18,10 +18,13 @@ class Products:
 
     config = SimpleNamespace(beta=0.15)
 
-    def __init__(self, products):
+    def __init__(self, products, spans=None):
         self.given = np.asarray(products)
+        self.spans = spans
 
     def encode_split(self, sentences):
+        if self.spans is not None:
+            return None, self.spans
         return None, [[(word, word + 1) for word in range(len(sentence))] for sentence in sentences]
 
     def products(self, images, encoded):
@@ -80,3 +83,19 @@ def test_priors_are_in_standard_deviations_of_a_words_products():
     assert cut(product, 0, priors=[[0.0, 2.1]], words=1) == [((0, 1), 1)]
     assert cut(100 * product, 0, priors=[[0.0, 2.1]], words=1) == [((0, 1), 1)]
     np.testing.assert_allclose(stds_over_regions(np.array([[3.0, -1.0, -np.inf], [5.0, -np.inf, -np.inf]])), [2, 0])
+
+
+def test_words_without_tokens_join_those_before_them_or_the_first():
+    # "( dog , cat": an opening mark and a comma without tokens; dog and cat prefer different regions.
+    model = Products(PRODUCTS[:, [0, 1]], [[(0, 0), (0, 1), (1, 1), (1, 2)]])
+    images = SimpleNamespace(priors=np.zeros((1, 2)))
+    (found,) = segment_sentences(model, images, [["(", "dog", ",", "cat"]], 0.0)
+    assert [(one.words, one.region) for one in found] == [((0, 3), 0), ((3, 4), 1)]
+    expected = PRODUCTS[0, [0, 1], [0, 1]] / PRODUCTS[0, [0, 1]].std()
+    np.testing.assert_allclose([one.strength for one in found], expected)
+
+
+def test_words_behind_the_longest_sentence_join_its_last_token():
+    model = Products(PRODUCTS[:, [0, 1]], [[(0, 1), (1, 2), (2, 3)]])
+    (found,) = segment_sentences(model, SimpleNamespace(priors=np.zeros((1, 2))), [["a", "b", "c"]], 0.0)
+    assert [one.words for one in found] == [(0, 1), (1, 3)]
