@@ -322,8 +322,9 @@ OURS = {
 }
 # Settings that the paper leaves open: what the presets have.
 OPEN = {
-    "karpathy": {"max_words": 50},
-    "neuraltalk": {"max_words": 50},
+    "karpathy": {"max_words": 50, "best_checkpoints": 1},
+    "neuraltalk": {"max_words": 50, "best_checkpoints": 1},
+    "ramanishka": {"best_checkpoints": 1},
     "aligner": {
         "max_words": 50,
         "embedding_dropout": 0.3,
