@@ -118,7 +118,7 @@ class Pooling(CaffeLayer):
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the shape of the output; a side that is not known before the call is None."""
         batch, *sides, channels = input_shape
-        pooled = []
+        pooled: list[int | None] = []
         for axis, side in enumerate(sides):
             if side is None:
                 pooled.append(None)
