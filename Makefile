@@ -3,15 +3,24 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Names that the user gives reach make and the shell, which would run what they hold; PHOTOS alone is quoted.
 MARKS := $$ ` ' " \ ; & | < > ( ) { } * ? \# !
-GIVEN := F8K COCO OSIE PACS ENTITIES RUNS VISLANG_WEIGHTS SEEDS BACKBONE VLM_BACKBONE PACS_BACKBONE PROPOSALS \
-  TEACHER RANKER CAPTIONER ALIGNER VLM CLASSIFIER FILES SAMPLE CROPS
+GIVEN := F8K F30K COCO COCO2014 MSRVTT DATASET DEV OSIE PACS ENTITIES RUNS RESULTS S2VT VISLANG_WEIGHTS SEEDS BACKBONE VLM_BACKBONE PACS_BACKBONE PROPOSALS \
+  TEACHER RANKER CAPTIONER ALIGNER VLM CLASSIFIER FILES SAMPLE CROPS \
+  LARGER_SIDE SECOND_CNN
 $(foreach name,$(GIVEN),$(if $(filter command environment,$(origin $(name))),$(foreach mark,$(MARKS),$(if \
   $(findstring $(mark),$(value $(name))),$(error $(name) holds $(mark), expected a name without it)))))
 override PHOTOS := $(value PHOTOS)
 quoted = '$(subst ','\'',$(1))'
 PYTHON ?= python3
+# $(call choose,OF_F8K,OF_F30K,OF_COCO,OF_MSRVTT): the one of DATASET
+choose = $(if $(filter f8k,$(DATASET)),$(1))$(if $(filter f30k,$(DATASET)),$(2))$(if $(filter coco,$(DATASET)),$(3))$(if $(filter msrvtt,$(DATASET)),$(4))
 PY := .venv/bin/python
 F8K ?= data/flickr8k
+F30K ?= data/flickr30k
+# Papers' COCO: Karpathy's dataset_coco.json and the folders train2014 and val2014.
+COCO2014 ?= data/coco2014
+MSRVTT ?= data/msrvtt
+# What `make features`, `make train-...` and `make eval` are about: f8k, f30k, coco or msrvtt.
+DATASET ?= f8k
 BACKBONE ?= efficientnet_lite0
 RANKER ?= best
 CAPTIONER ?= best
@@ -23,6 +32,7 @@ RUNS ?= runs
 F8K_CACHE := $(RUNS)/features/flickr8k.h5
 COCO_CACHE := $(RUNS)/features/coco.h5
 F8K_IMAGES = $(firstword $(wildcard $(addprefix $(F8K)/,$(F8K_FOLDERS))))
+F30K_IMAGES = $(firstword $(wildcard $(addprefix $(F30K)/,flickr30k-images flickr30k_images Images images)))
 F8K_FOLDERS := Images images Flicker8k_Dataset Flickr8k_Dataset/Flicker8k_Dataset Flickr8k_Dataset
 OSIE ?= $(wildcard $(F8K)/../osie)
 VLM ?= best
@@ -31,15 +41,22 @@ PACS ?= $(wildcard $(F8K)/../pacs)
 CLASSIFIER ?= finetuned
 PACS_BACKBONE ?= $(if $(wildcard $(VISLANG_WEIGHTS)/mobilenet_7_5_224_tf*),mobilenet_0.75,efficientnet_lite0)
 ENTITIES ?= $(wildcard $(F8K)/../flickr30k_entities)
+# Its boxes are of images of Flickr8K and Flickr30K.
+ENTITIES_OF = $(if $(filter f8k f30k,$(DATASET)),$(addprefix --entities ,$(ENTITIES)))
+RESULTS ?= results
+S2VT ?= s2vt
 DETECTOR = $(wildcard $(VISLANG_WEIGHTS)/centernet_mbv3_coco_frozen.pb)
 PROPOSALS ?= $(if $(DETECTOR),detector,grid)
-VSE_RUNS = $(sort $(wildcard $(RUNS)/vse-*))
-CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-*))
-ALIGN_RUNS = $(sort $(wildcard $(RUNS)/align-*))
-S2VT_RUNS = $(sort $(wildcard $(RUNS)/cap-*-s2vt-*))
-VLM_RUNS = $(sort $(wildcard $(RUNS)/vlm-f8k-*))
-PACS_RUNS = $(sort $(wildcard $(RUNS)/pacs-*))
-REGION_RUNS = $(sort $(wildcard $(RUNS)/regions-*))
+# Runs of one data set are evaluated together: those of the default also hold the everyday ones.
+RUNS_OF = $(sort $(if $(filter f8k,$(DATASET)),$(filter-out $(foreach name,f30k coco msrvtt,$(RUNS)/$(1)-$(name)-%),$(wildcard \
+  $(RUNS)/$(1)-*)),$(wildcard $(RUNS)/$(1)-$(DATASET)-*)))
+VSE_RUNS = $(call RUNS_OF,vse)
+CAP_RUNS = $(call RUNS_OF,cap)
+ALIGN_RUNS = $(call RUNS_OF,align)
+S2VT_RUNS = $(filter $(foreach name,s2vt ramanishka,%-$(name)-0 %-$(name)-1 %-$(name)-2),$(CAP_RUNS))
+VLM_RUNS = $(if $(filter f8k,$(DATASET)),$(sort $(wildcard $(RUNS)/vlm-f8k-*)))
+PACS_RUNS = $(if $(filter f8k,$(DATASET)),$(sort $(wildcard $(RUNS)/pacs-*)))
+REGION_RUNS = $(call RUNS_OF,regions)
 COCO_VSE_RUNS = $(sort $(wildcard $(RUNS)/vse-everyday-*))
 COCO_CAP_RUNS = $(sort $(wildcard $(RUNS)/cap-everyday-*))
 # Where it is set, comparisons with the libraries in it must run; elsewhere they may be skipped.
@@ -52,18 +69,34 @@ CROPS ?= 1
 FC7_CROPS = $(if $(filter 10,$(CROPS)),ten-crop,center-crop)-224-bgr-mean/v1
 RANKER_LAYERS = $(if $(and $(FC7),$(filter kiros kiros-bow vsepp,$(RANKER))),--set layers=fc7@$(FC7_CROPS))
 CAPTIONER_LAYERS = $(if $(and $(FC7),$(filter karpathy neuraltalk,$(CAPTIONER))),--set layers=fc7)
+# What differs between the data sets: reader, folder, cache, images and options.
+READER = $(call choose,flickr8k,flickr30k,karpathy,msrvtt)
+FOLDER = $(call choose,$(F8K),$(F30K),$(COCO2014),$(MSRVTT))
+CACHE = $(call choose,$(F8K_CACHE),$(RUNS)/features/flickr30k.h5,$(RUNS)/features/coco2014.h5,$(RUNS)/features/msrvtt.h5)
+IMAGES = $(call choose,$(F8K_IMAGES),$(F30K_IMAGES),$(wildcard $(COCO2014)),$(wildcard $(MSRVTT)))
+OPTIONS = $(call choose,,,--option restval=train,$(addprefix --option dev=,$(DEV)))
+TRAINING = --dataset $(READER) --data $(FOLDER) --cache $(CACHE) --backbone $(BACKBONE) $(OPTIONS)
+# COCO's files are named without their folders, as Karpathy's splits are, and its tables coco.
+IDS = $(call choose,,,--ids name)
+TABLE = $(call choose,,,--dataset-name coco)
+# COCO is searched among 1,000 test images, five times 1,000, and all 5,000.
+PROTOCOLS = $(call choose,full,full,first-fold five-folds full)
+# Frames are read in the order of time.
+VIDEO_LAYERS = $(call choose,,,,--set layers=frames --set reading_order=given)
 F8K_TRAINING = --dataset flickr8k --data $(F8K) --cache $(F8K_CACHE) --backbone $(BACKBONE)
 # The features of regions are better from larger inputs.
-LARGER = --preprocessing 320
+LARGER_SIDE ?= 320
+LARGER = $(addprefix --preprocessing ,$(LARGER_SIDE))
 # Presets made for the regions detector@320 have variants for other regions, such as best-grid@320.
 OTHER_REGIONS = $(filter-out -detector@320,-$(PROPOSALS)@320)
 ALIGNER_PRESET = $(ALIGNER)$(if $(filter best best-whole karpathy,$(ALIGNER)),$(OTHER_REGIONS))
 # Of all seeds. $(call train,MODULE,PRESET,RUN,DATA)
 train = for seed in $(SEEDS); do $(PY) -m $(1) --preset $(2) --seed $$seed $(4) --out $(RUNS)/$(3)-$$seed || exit $$?; done
 # The phrases that the first aligner cuts from Flickr8K's captions. $(call snippets,ALIGNER,FOLDER)
-snippets = test -f $(2)/dataset.json || $(PY) -m captioner.make_snippets --model $(1) --data $(F8K) --cache $(F8K_CACHE) --out $(2)
+snippets = test -f $(2)/dataset.json || $(PY) -m captioner.make_snippets --model $(1) --dataset $(READER) --data $(FOLDER) \
+  --cache $(CACHE) --out $(2)
 FIRST_SEED = $(firstword $(SEEDS))
-SNIPPETS = $(RUNS)/snippets-f8k-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
+SNIPPETS = $(RUNS)/snippets-$(DATASET)-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
 EVERYDAY_SNIPPETS = $(RUNS)/snippets-everyday-$(BACKBONE)-$(PROPOSALS)
 SNIPPET_TRAINING = --dataset karpathy --data $(1) --cache $(1)/features.h5 --backbone $(BACKBONE)
 # Everyday models: an epoch reads the few captions of COCO several times. All but the ranker `everyday` also learn from
@@ -86,13 +119,14 @@ TRAIN_PACS = $(PY) -m preimage.train --data $(PACS) --preset $(CLASSIFIER) $(if 
 PACS_SUFFIX = $(if $(filter-out finetuned,$(CLASSIFIER)),-$(CLASSIFIER))
 COMMA := ,
 # Exit code 3: done, but some images could not be read and were skipped. $(call extract,LAYERS,BACKBONE)
-extract_f8k = $(PY) -m vislang.features.extract --images $(F8K_IMAGES) --cache $(F8K_CACHE) --layers $(1) --backbone $(2) || test $$? = 3
+extract = $(PY) -m vislang.features.extract --images $(IMAGES) $(IDS) --cache $(CACHE) --layers $(1) --backbone $(2) || test $$? = 3
 extract_coco = $(PY) -m vislang.features.extract --images $(COCO)/images --cache $(COCO_CACHE) --layers $(1) --backbone $(2) || test $$? = 3
 # The second CNN of the rankers and captioners `best` and `everyday`.
-SECOND_CNN = efficientnet_lite2
+SECOND_CNN ?= efficientnet_lite2
 
-.PHONY: help install doctor demo demo-train data-f8k features features-coco region-features region-features-coco
-.PHONY: train-f8k train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
+.PHONY: help install doctor demo demo-train data-f8k data-f30k data-coco data-msrvtt features features-coco region-features region-features-coco
+F8K_TARGETS := train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
+.PHONY: $(F8K_TARGETS) train-f8k train train-ranker train-captioner train-s2vt train-aligner train-regions
 .PHONY: train-everyday sentence-vectors train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
 .PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-wheel test-realdata lint lint-slow fuzz figures coverage docs bench clean
 
@@ -125,13 +159,26 @@ demo-train: install ## train everything on scenes that it draws, and make pages 
 data-f8k: install ## fetch Flickr8K into data/flickr8k, or check the copy that F8K=DIR points at
 	$(PY) -m datasets.fetch flickr8k --out data/flickr8k $(if $(filter-out data/flickr8k,$(F8K)),--from $(F8K))
 
-features: install ## fill the feature cache of Flickr8K (F8K=DIR, BACKBONE=NAME; of vgg19 also fc7, CROPS=1|10)
-	@test -n "$(F8K_IMAGES)" || { echo "error: $(F8K) holds no Flickr8K images; first: make data-f8k, or name a copy: F8K=DIR" >&2; exit 2; }
-	$(call extract_f8k,pooled$(COMMA)grid$(addprefix $(COMMA),$(FC7:vgg%=fc7)),$(BACKBONE))
-	$(if $(FC7),$(call extract_f8k,fc7,$(BACKBONE) --preprocessing $(FC7_CROPS)))
-	$(call extract_f8k,pooled$(COMMA)grid,$(BACKBONE) $(LARGER))
-	$(call extract_f8k,pooled,$(SECOND_CNN))
-	$(call extract_f8k,pooled$(COMMA)grid,$(SECOND_CNN) $(LARGER))
+data-f30k: install ## check the copy of Flickr30K that F30K=DIR points at, or read how to get one
+	$(PY) -m datasets.fetch flickr30k --out data/flickr30k $(if $(filter-out data/flickr30k,$(F30K)),--from $(F30K))
+
+data-coco: install ## fetch COCO 2014 (20 GB) with Karpathy's splits, or check the copy that COCO2014=DIR points at
+	$(PY) -m datasets.fetch coco --out data/coco2014 $(if $(filter-out data/coco2014,$(COCO2014)),--from $(COCO2014))
+
+data-msrvtt: install ## check the copy of MSR-VTT that MSRVTT=DIR points at, or read how to get one
+	$(PY) -m datasets.fetch msrvtt --out data/msrvtt $(if $(filter-out data/msrvtt,$(MSRVTT)),--from $(MSRVTT))
+
+features: install ## fill the feature cache (DATASET=f8k|f30k|coco|msrvtt, BACKBONE=NAME; of vgg19 also fc7, CROPS=1|10)
+	@test -n "$(IMAGES)" || { echo "error: $(FOLDER) holds no images of $(READER); first: make data-$(DATASET), or name a copy: $(call choose,F8K,F30K,COCO2014,MSRVTT)=DIR" >&2; exit 2; }
+ifeq ($(DATASET),msrvtt)
+	$(PY) -m vislang.features.extract_videos --videos $(MSRVTT) --cache $(CACHE) --backbone $(BACKBONE) || test $$? = 3
+else
+	$(call extract,pooled$(COMMA)grid$(addprefix $(COMMA),$(FC7:vgg%=fc7)),$(BACKBONE))
+	$(if $(FC7),$(call extract,fc7,$(BACKBONE) --preprocessing $(FC7_CROPS)))
+	$(if $(LARGER_SIDE),$(call extract,pooled$(COMMA)grid,$(BACKBONE) $(LARGER)))
+	$(if $(SECOND_CNN),$(call extract,pooled,$(SECOND_CNN)))
+	$(if $(and $(SECOND_CNN),$(LARGER_SIDE)),$(call extract,pooled$(COMMA)grid,$(SECOND_CNN) $(LARGER)))
+endif
 
 features-coco: install ## fill the feature cache of COCO (COCO=DIR, BACKBONE=NAME)
 	@test -n "$(COCO)" || { echo "error: no folder of COCO; name it: make features-coco COCO=DIR, which holds captions_train.json and images/" >&2; exit 2; }
@@ -141,29 +188,34 @@ features-coco: install ## fill the feature cache of COCO (COCO=DIR, BACKBONE=NAM
 	$(call extract_coco,pooled,$(SECOND_CNN))
 	$(call extract_coco,pooled$(COMMA)grid,$(SECOND_CNN) $(LARGER))
 
-region-features: features ## add 20 regions of each image of Flickr8K to its cache (F8K=DIR PROPOSALS=detector|grid|selective|edges)
-	$(call extract_f8k,regions-$(PROPOSALS)$(COMMA)boxes-$(PROPOSALS),$(BACKBONE) $(LARGER))
+region-features: features ## add 20 regions of each image to the cache (DATASET=f8k|f30k|coco PROPOSALS=detector|grid|selective|edges)
+	$(call extract,regions-$(PROPOSALS)$(COMMA)boxes-$(PROPOSALS),$(BACKBONE) $(LARGER))
 
 region-features-coco: features-coco ## the same for COCO (COCO=DIR PROPOSALS=...)
 	$(call extract_coco,regions-$(PROPOSALS)$(COMMA)boxes-$(PROPOSALS),$(BACKBONE) $(LARGER))
 
-train-f8k: train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); interrupted, it resumes
+train-f8k: $(F8K_TARGETS) ## train everything on Flickr8K (F8K=DIR SEEDS="0 1 2"); interrupted, it resumes
 
-train-f8k-ranker: features ## the ranker alone (F8K=DIR RANKER=best SEEDS="0 1 2")
-	$(call train,vse.train,$(RANKER),vse-f8k-$(RANKER),$(F8K_TRAINING) $(RANKER_LAYERS))
+$(F8K_TARGETS): train-f8k-%:
+	$(MAKE) train-$* DATASET=f8k
 
-train-f8k-captioner: features ## the captioner alone (F8K=DIR CAPTIONER=best SEEDS="0 1 2")
-	$(call train,captioner.train,$(CAPTIONER),cap-f8k-$(CAPTIONER),$(F8K_TRAINING) $(CAPTIONER_LAYERS))
+train: train-ranker train-captioner train-s2vt train-aligner train-regions ## train everything on DATASET=f8k|f30k|coco, or one part:
 
-train-f8k-s2vt: ## the S2VT captioner of the published saliency method alone (F8K=DIR SEEDS="0 1 2")
-	$(MAKE) train-f8k-captioner CAPTIONER=s2vt
+train-ranker: features ## the ranker alone (DATASET=f8k|f30k|coco RANKER=best SEEDS="0 1 2")
+	$(call train,vse.train,$(RANKER),vse-$(DATASET)-$(RANKER),$(TRAINING) $(RANKER_LAYERS))
 
-train-f8k-aligner: region-features ## the aligner of words and regions alone (F8K=DIR ALIGNER=best SEEDS="0 1 2")
-	$(call train,captioner.alignment.train,$(ALIGNER_PRESET),align-f8k-$(ALIGNER),$(F8K_TRAINING))
+train-captioner: features ## the captioner alone (DATASET=f8k|f30k|coco|msrvtt CAPTIONER=best SEEDS="0 1 2")
+	$(call train,captioner.train,$(CAPTIONER),cap-$(DATASET)-$(CAPTIONER),$(TRAINING) $(CAPTIONER_LAYERS) $(VIDEO_LAYERS))
 
-train-f8k-regions: train-f8k-aligner ## the region captioner alone, on the snippets that the first aligner cuts (F8K=DIR SEEDS="0 1 2")
-	$(call snippets,$(RUNS)/align-f8k-$(ALIGNER)-$(FIRST_SEED),$(SNIPPETS))
-	$(call train,captioner.train,regions$(OTHER_REGIONS),regions-f8k,$(call SNIPPET_TRAINING,$(SNIPPETS)))
+train-s2vt: ## the captioner of the published saliency method (DATASET=f8k|f30k|coco|msrvtt S2VT=s2vt|ramanishka DEV=N)
+	$(MAKE) train-captioner CAPTIONER=$(S2VT)
+
+train-aligner: region-features ## the aligner of words and regions alone (DATASET=f8k|f30k|coco ALIGNER=best SEEDS="0 1 2")
+	$(call train,captioner.alignment.train,$(ALIGNER_PRESET),align-$(DATASET)-$(ALIGNER),$(TRAINING))
+
+train-regions: train-aligner ## the region captioner alone, on the snippets that the first aligner cuts (DATASET=f8k|f30k SEEDS="0 1 2")
+	$(call snippets,$(RUNS)/align-$(DATASET)-$(ALIGNER)-$(FIRST_SEED),$(SNIPPETS))
+	$(call train,captioner.train,regions$(OTHER_REGIONS),regions-$(DATASET),$(call SNIPPET_TRAINING,$(SNIPPETS)))
 
 train-everyday: train-everyday-ranker train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions ## train everything on Flickr8K and COCO (F8K=DIR COCO=DIR SEEDS="0 1 2"); interrupted, it resumes
 
@@ -221,23 +273,24 @@ pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
 	$(if $(ENTITIES),$(PACK) --model $(BUNDLED)/region-captioner --name region-captioner --data $(F8K) --cache $(F8K_CACHE) \
 	  --step 0.25 --entities $(ENTITIES))
 
-eval: install ## evaluate every trained run on the test split; writes results/, pages and docs/results.md
-	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)$(PACS_RUNS)" || { echo "error: $(RUNS)/ holds no trained model; first: make train-f8k" >&2; exit 2; }
-	$(if $(VSE_RUNS),$(PY) -m eval.run retrieval --split test --out results --model $(VSE_RUNS))
-	$(if $(CAP_RUNS),$(PY) -m eval.run captions --split test --out results --model $(CAP_RUNS))
-	$(if $(and $(COCO),$(COCO_VSE_RUNS)),$(PY) -m eval.run retrieval $(COCO_DEV) --out results --model $(COCO_VSE_RUNS))
-	$(if $(and $(COCO),$(COCO_CAP_RUNS)),$(PY) -m eval.run captions $(COCO_DEV) --out results --model $(COCO_CAP_RUNS))
-	$(if $(ALIGN_RUNS),$(PY) -m eval.run alignment --split test --out results $(addprefix --entities ,$(ENTITIES)) \
-	  --model $(ALIGN_RUNS))
-	$(if $(and $(REGION_RUNS),$(ENTITIES)),$(PY) -m eval.run regions --split test --out results --entities $(ENTITIES) \
-	  --data $(F8K) --cache $(F8K_CACHE) --model $(REGION_RUNS) $(CAP_RUNS))
-	$(if $(and $(S2VT_RUNS),$(ENTITIES)),$(PY) -m eval.run pointing --split test --out results --entities $(ENTITIES) \
+eval: install ## evaluate every run of DATASET=f8k|f30k|coco|msrvtt on its test split; writes results/ and docs/results.md
+	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)$(PACS_RUNS)" || { echo "error: $(RUNS)/ holds no trained model of $(DATASET); first: make train-$(DATASET) or make train DATASET=$(DATASET)" >&2; exit 2; }
+	$(if $(VSE_RUNS),$(foreach protocol,$(PROTOCOLS),$(PY) -m eval.run retrieval --split test --protocol $(protocol) $(TABLE) \
+	  --out $(RESULTS) --model $(VSE_RUNS) &&) true)
+	$(if $(CAP_RUNS),$(PY) -m eval.run captions --split test $(TABLE) --out $(RESULTS) --model $(CAP_RUNS))
+	$(if $(filter f8k,$(DATASET)),$(if $(and $(COCO),$(COCO_VSE_RUNS)),$(PY) -m eval.run retrieval $(COCO_DEV) --out $(RESULTS) --model $(COCO_VSE_RUNS)))
+	$(if $(filter f8k,$(DATASET)),$(if $(and $(COCO),$(COCO_CAP_RUNS)),$(PY) -m eval.run captions $(COCO_DEV) --out $(RESULTS) --model $(COCO_CAP_RUNS)))
+	$(if $(ALIGN_RUNS),$(foreach protocol,$(PROTOCOLS),$(PY) -m eval.run alignment --split test --protocol $(protocol) $(TABLE) \
+	  --out $(RESULTS) $(ENTITIES_OF) --model $(ALIGN_RUNS) &&) true)
+	$(if $(and $(REGION_RUNS),$(ENTITIES_OF)),$(PY) -m eval.run regions --split test --out $(RESULTS) $(ENTITIES_OF) \
+	  --dataset $(READER) --data $(FOLDER) --cache $(CACHE) --model $(REGION_RUNS) $(CAP_RUNS))
+	$(if $(and $(S2VT_RUNS),$(ENTITIES_OF)),$(PY) -m eval.run pointing --split test --out $(RESULTS) $(ENTITIES_OF) \
 	  --model $(S2VT_RUNS))
-	$(if $(and $(VLM_RUNS),$(OSIE)),$(PY) -m eval.run fixations --data $(OSIE) --centre-prior multiply --out results \
+	$(if $(and $(VLM_RUNS),$(OSIE)),$(PY) -m eval.run fixations --data $(OSIE) --centre-prior multiply --out $(RESULTS) \
 	  --model $(VLM_RUNS))
-	$(if $(PACS_RUNS),$(PY) -m eval.run classification --split test --out results --model $(PACS_RUNS) \
+	$(if $(PACS_RUNS),$(PY) -m eval.run classification --split test --out $(RESULTS) --model $(PACS_RUNS) \
 	  || test $$? = 3)
-	$(PY) -m eval.results_page --results results --out docs/results.md
+	$(PY) -m eval.results_page --results $(RESULTS) --out $(if $(filter results,$(RESULTS)),docs/results.md,$(RESULTS)/results.md)
 
 df: install ## store Flickr8K's n-gram weights for CIDEr in runs/df (F8K=DIR), for --df flickr8k-train
 	$(PY) -m eval.document_frequencies --dataset flickr8k --data $(F8K) --split train

@@ -28,6 +28,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "Look inside networks": {
         "classify": Command("preimage.classify", "name what is in images, with any network that has classes"),
+        "tags": Command("preimage.tags", "tag drawings with the networks of illustration2vec"),
         "invert": Command("preimage.invert", "reconstruct images from the features of a layer"),
         "maximize": Command("preimage.maximize", "synthesise the input that maximises a channel or a class"),
         "caricature": Command("preimage.caricature", "amplify the features of a layer in an image"),

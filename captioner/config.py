@@ -88,6 +88,11 @@ class CaptionerConfig:
     select_by: str = setting(
         "perplexity", choices=("cider", "perplexity"), help="of dev, which chooses the epoch; cider: greedy captions"
     )
+    best_checkpoints: int = setting(
+        1,
+        at_least=1,
+        help="best weights of single epochs that are kept beside the best; all epochs: as many as there are",
+    )
     ensemble_size: int = setting(
         1, at_least=1, at_most=64, help="generators trained side by side, whose probabilities are averaged"
     )

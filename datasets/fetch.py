@@ -4,13 +4,16 @@ Interrupted downloads resume; every archive is checked before it is unpacked, an
 """
 
 import argparse
+import functools
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from datasets.captions.flickr import FLICKR8K, read_flickr8k, read_token_file
+from datasets.captions.flickr import FLICKR8K, read_flickr8k, read_flickr30k, read_token_file
+from datasets.captions.karpathy import read_karpathy
+from datasets.captions.msrvtt import read_msrvtt
 from datasets.download.http import Archive, download
 from datasets.download.zip_files import unpack
 from datasets.records import ImageRecord, captions_of
@@ -20,30 +23,71 @@ from vislang.core.files import read_json, require_writable_folder, write_json
 
 _RECORD = "fetched.json"  # names and sha256 of what was unpacked; a finished archive is not fetched again
 _RELEASE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
+_COCO = "http://images.cocodataset.org/zips"
+_SPLITS = "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that can be fetched."""
+    """A data set that can be fetched, or one that its owners give to those who ask, without `archives`."""
 
     archives: tuple[Archive, ...]
-    images_of_split: Mapping[str, int]  # number of images of a complete copy
-    captioned_images: int  # number of images in its caption file
+    images_of_split: Mapping[str, int]  # number of images (or clips) of a complete copy
+    captioned_images: int | None  # number of images in the token file of Flickr8K; None: not counted
     terms: str  # of use, printed after fetching
+    read: Callable[[str | Path], tuple[ImageRecord, ...]] = functools.partial(read_flickr8k, keep_unused=True)
+    target: str = "data-f8k"  # of the Makefile
+    by_hand: str = ""  # how to get what has no archives
 
 
+# The releases give no checksums. Without one the sizes and CRCs inside the archive and the counts below are checked;
+# fetched.json records the sha256 of what came, for pinning it here.
 SOURCES = {
     "flickr8k": Source(
         archives=(
-            # The release gives no checksums. Without one the sizes and CRCs inside the archive and the counts below
-            # are checked; fetched.json records the sha256 of what came, for pinning it here.
             Archive("Flickr8k_text.zip", (f"{_RELEASE}/Flickr8k_text.zip",), sha256=None, max_unpacked=100 * 2**20),
             Archive("Flickr8k_Dataset.zip", (f"{_RELEASE}/Flickr8k_Dataset.zip",), sha256=None, max_unpacked=4 * 2**30),
         ),
         images_of_split={"train": 6000, "dev": 1000, "test": 1000, "unused": 91},
         captioned_images=8092,  # 40,460 lines, five an image; one image was never published
         terms="photographs are for non-commercial research; cite Hodosh, Young and Hockenmaier 2013",
-    )
+    ),
+    "flickr30k": Source(
+        archives=(),
+        images_of_split={"train": 29000, "dev": 1014, "test": 1000},
+        captioned_images=None,
+        terms="photographs are for non-commercial research; cite Young et al. 2014",
+        read=read_flickr30k,
+        target="data-f30k",
+        by_hand="ask for flickr30k-images.tar.gz and results_20130124.token with the form at"
+        " https://shannon.cs.illinois.edu/DenotationGraph/, unpack both into one folder, and put the lists of"
+        " Karpathy's splits beside them as imgs_train.txt, imgs_val.txt and imgs_test.txt (file names,"
+        f" one a line, by split in dataset_flickr30k.json of {_SPLITS})",
+    ),
+    "coco": Source(
+        archives=(
+            Archive("caption_datasets.zip", (_SPLITS,), sha256=None, max_unpacked=500 * 2**20),
+            Archive("val2014.zip", (f"{_COCO}/val2014.zip",), sha256=None, max_unpacked=10 * 2**30),
+            Archive("train2014.zip", (f"{_COCO}/train2014.zip",), sha256=None, max_unpacked=20 * 2**30),
+        ),
+        images_of_split={"train": 113287, "dev": 5000, "test": 5000},
+        captioned_images=None,
+        terms="photographs have their owners' Flickr licences, captions are CC BY 4.0; cite Chen et al. 2015 and, for"
+        " the splits, Karpathy and Fei-Fei 2015",
+        read=lambda folder: read_karpathy(Path(folder) / "dataset_coco.json", restval="train"),
+        target="data-coco",
+    ),
+    "msrvtt": Source(
+        archives=(),
+        images_of_split={"train": 6513, "dev": 497, "test": 2990},
+        captioned_images=None,
+        terms="clips are for research; cite Xu et al. 2016",
+        read=read_msrvtt,
+        target="data-msrvtt",
+        by_hand="its site (ms-multimedia-challenge.com) is gone and Microsoft gives no copy: ask a laboratory that has"
+        " one for train_val_videodatainfo.json, test_videodatainfo.json and the clips, and put the clips into the"
+        " folders TrainValVideo and TestVideo beside the two files",
+    ),
 }
 
 
@@ -54,6 +98,8 @@ def fetch(source: Source, folder: str | Path, *, timeout: float = 30.0) -> tuple
         DataError: no mirror answers within `timeout` seconds, an archive is damaged or unsafe, or the result is
             incomplete.
     """
+    if not source.archives:
+        raise DataError(f"this data set cannot be downloaded: {source.by_hand}; then: make {source.target}")
     folder = require_writable_folder(folder)
     record = folder / _RECORD
     done: dict[str, str] = {}
@@ -96,21 +142,35 @@ def link_copy(source: Source, origin: str | Path, folder: str | Path) -> tuple[I
 
 
 def check_copy(source: Source, folder: str | Path) -> tuple[ImageRecord, ...]:
-    """Read a Flickr8K folder and compare its counts with the published ones.
+    """Read a folder and compare its counts with the published ones.
 
     Raises:
         DataError: it cannot be read, or is incomplete.
     """
     folder = Path(folder)
-    records = read_flickr8k(folder, keep_unused=True)
+    records = source.read(folder)
     got = dict(Counter(record.split for record in records))
-    _, captions = read_token_file(folder, FLICKR8K)
-    if got != dict(source.images_of_split) or len(captions) != source.captioned_images:
+    if got != dict(source.images_of_split):
+        raise DataError(f"{folder} holds {got} images, expected {dict(source.images_of_split)}; {_again(source)}")
+    without_file = [record.image_id for record in records if record.path is None]
+    if without_file:
         raise DataError(
-            f"{folder} holds {got} images and captions of {len(captions)}, expected {dict(source.images_of_split)} and"
-            f" {source.captioned_images}; delete the folder and run: make data-f8k"
+            f"{folder} lacks {len(without_file)} files, first that of {without_file[0]!r}; {_again(source)}"
         )
+    if source.captioned_images is not None:
+        _, captions = read_token_file(folder, FLICKR8K)
+        if len(captions) != source.captioned_images:
+            raise DataError(
+                f"{folder} holds captions of {len(captions)} images, expected {source.captioned_images};"
+                f" {_again(source)}"
+            )
     return records
+
+
+def _again(source: Source) -> str:
+    if source.by_hand:
+        return source.by_hand
+    return f"delete the folder and run: make {source.target}"
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from eval.tasks.arguments import add_protocol
 from vislang.core.cli import DONE, add_json, command_parser, run_command
 
 
@@ -18,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dataset", help="its name in the tables (default: the only one that A was ranked on)")
     parser.add_argument("--split", default="test", help="as in eval.run (default: %(default)s)")
-    parser.add_argument("--protocol", choices=("full", "five-folds"), default="full", help="(default: %(default)s)")
+    add_protocol(parser)
     parser.add_argument("--resamples", type=int, default=1000, metavar="N", help="of the bootstrap (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
     add_json(parser)

@@ -1,6 +1,7 @@
 """Every setting of the visual language model, and its named presets."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from vislang.core.config import setting, validate
 from vislang.core.errors import ConfigError
@@ -129,6 +130,35 @@ class NaturalnessConfig:
         return tuple(dict.fromkeys(layers))
 
 
+def _scanning(layers: Sequence[str], gammas: Sequence[float] = ()) -> tuple[Expert, ...]:
+    weights = gammas or [0.0] * len(layers)
+    found = []
+    for layer, gamma in zip(layers, weights, strict=True):
+        found.append(Expert(layer, context="scan", errors="square", gamma=gamma))
+    return tuple(found)
+
+
+# Its six layers and training; fixations are predicted by the last layer, reconstructions weigh the five of AlexNet.
+_KATO_VGG19 = NaturalnessConfig(
+    experts=_scanning(
+        (
+            "data",
+            "pre:block1_conv2",
+            "pre:block2_conv2",
+            "pre:block3_conv4",
+            "pre:block4_conv4",
+            "pre:block5_conv4",
+        )
+    ),
+    mirror_padding=0,
+    pca_cells=100_000,
+    ramp=True,
+    learning_rate=20.0,
+    batch_size=1,
+    power=0.5,
+    places="half_cell",
+)
+
 CONFIGS = {
     # Kato and Harada 2015, on a layer of MobileNet. Predictors of layers share nothing, so the map of one layer needs
     # no other; the original's 20,000 updates would take a day on two cores.
@@ -142,6 +172,15 @@ CONFIGS = {
         save_every=100,
         power=0.5,
         places="half_cell",
+    ),
+    # On the original's CNNs, with its own training; --backbone vgg19, or caffe:VGG-19 with the layers' names there.
+    "kato-vgg19": _KATO_VGG19,
+    # --backbone caffe:AlexNet --weights FILE.caffemodel
+    "kato-alexnet": replace(
+        _KATO_VGG19,
+        experts=_scanning(("data", "conv1", "conv2", "conv3", "conv4", "conv5"), (0.0, 1.0, 0.1, 0.01, 0.001, 0.0001)),
+        learning_rate=10.0,
+        batch_size=16,
     ),
     # Its prior of reconstructions: layers before their ReLU, from the shallowest, which weighs most, to the deepest,
     # with predictors that are least squares instead of LSTMs.

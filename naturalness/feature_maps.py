@@ -11,6 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from vislang.backbones.activations import before_activation
+from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import load_backbone, require_keras
 from vislang.backbones.resize import at_input_size
 from vislang.core.errors import ConfigError, unknown_name
@@ -28,7 +30,7 @@ class FrozenLayers:
 
     Args:
         backbone: a name of `vislang.backbones.registry` or a file.
-        layers: names of layers with maps, or "data".
+        layers: names of layers with maps; "pre:LAYER" for the values before the ReLU that a layer holds; or "data".
         mirrored: pixels of mirror padding around an image, cropped from its maps again; rounded up to whole cells of
             every layer.
         weights: as for `load_backbone`.
@@ -53,15 +55,18 @@ class FrozenLayers:
         require_keras(backbone)
         self.loaded = load_backbone(backbone, weights=weights)
         self.layers = tuple(layers)
-        network = at_input_size(backbone, self.loaded.model, None)
-        outputs = [network.input if layer == DATA else _layer_output(backbone, network, layer) for layer in layers]
-        self.head = keras.Model(network.input, outputs)
-        self.channels = tuple(int(output.shape[-1]) for output in outputs)
+        self.head = _head(backbone, self.loaded.model, self.layers)
+        self.channels = tuple(int(output.shape[-1]) for output in self.head.outputs)
         shapes = self.head.compute_output_shape((1, _WIDE, _WIDE, 3))
         self.strides = tuple(round(_WIDE / shape[1]) for shape in shapes)
-        self._cell = math.lcm(
-            *self.strides
-        )  # the cells of a tile that starts at a multiple are those of the whole image
+        # Networks without padding, such as AlexNet, lose cells at the edges: tiles would not fit together.
+        self._pads = all(shape[1] * stride == _WIDE for shape, stride in zip(shapes, self.strides, strict=True))
+        if mirrored and not self._pads:
+            raise ConfigError(
+                f"backbone {backbone} loses cells at the edges; expected mirror_padding=0, got {mirrored}"
+            )
+        # The cells of a tile that starts at a multiple are those of the whole image.
+        self._cell = math.lcm(*self.strides)
         self.mirrored = math.ceil(mirrored / self._cell) * self._cell
 
     def maps(self, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -75,7 +80,7 @@ class FrozenLayers:
         """
         require_size(image)
         height, width = image.shape[:2]
-        if height * width <= (_TILE + 2 * _MARGIN) ** 2:
+        if not self._pads or height * width <= (_TILE + 2 * _MARGIN) ** 2:
             found = self.tensors(np.asarray(image, np.float32)[None])
             return {layer: np.asarray(maps[0]) for layer, maps in found.items()}
         edge = self.mirrored
@@ -149,11 +154,27 @@ def _cells(skipped: int, pixels: int, stride: int) -> slice:
     return slice(first, first + math.ceil(pixels / stride))
 
 
+def _head(backbone: str, network: Any, layers: Sequence[str]) -> Any:
+    """Return a model from images of any size to the maps of layers; what lies behind them is cut off.
+
+    Dense layers over a flattened map, as in VGG, take images of one size only.
+    """
+    outputs = [_layer_output(backbone, network, layer) for layer in layers if layer != DATA]
+    if not outputs:
+        images = keras.Input((None, None, network.input_shape[-1]))
+        return keras.Model(images, [images for _ in layers])
+    cut = at_input_size(backbone, keras.Model(network.input, outputs), None)
+    found = iter(cut.outputs)
+    return keras.Model(cut.input, [cut.input if layer == DATA else next(found) for layer in layers])
+
+
 def _layer_output(backbone: str, network: Any, layer: str) -> Any:
     names = [layer.name for layer in network.layers]
-    if layer not in names:
+    feature = FeatureName.parse(layer)
+    if feature.layer not in names:
         raise unknown_name(f"layer of backbone {backbone}", layer, [DATA, *names])
-    output = network.get_layer(layer).output
+    found = network.get_layer(feature.layer)
+    output = before_activation(found) if feature.before_relu else found.output
     if len(getattr(output, "shape", ())) != 4:
         raise ConfigError(f"layer {layer} of backbone {backbone} has no map, expected a layer with output [B, h, w, C]")
     return output

@@ -88,6 +88,7 @@ def add_prior_model(parser: Any) -> None:
     parser.add_argument(
         "--prior-model", type=Path, metavar="NAME|DIR", help="checkpoint of a visual language model, as a further prior"
     )
+    parser.add_argument("--prior-weights", metavar="FILE", help="weights of its CNN (default: as for --weights)")
 
 
 def add_labels(parser: Any, option: str = "--labels") -> None:
@@ -128,10 +129,11 @@ def load_network_of(args: argparse.Namespace) -> Any:
 def prior_model_of(args: argparse.Namespace) -> Callable[[Any], Any] | None:
     """Load the model of natural images that `--prior-model` names."""
     if args.prior_model is None:
+        refuse_options(args, ("prior_weights",), "is for --prior-model")
         return None
     from naturalness.api import load_model
 
-    return load_model(args.prior_model).loss
+    return load_model(args.prior_model, weights=args.prior_weights).loss
 
 
 def network_and_images(

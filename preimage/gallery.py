@@ -20,7 +20,7 @@ from vislang.core.cli import CommandParser, print_written, run_command, shown_na
 def build_parser() -> CommandParser:
     """Describe the command line."""
     parser = cli.network_parser("preimage.gallery", __doc__, output="page to write, such as page.html")
-    parser.add_argument("--layers", nargs="+", default=[], metavar="NAME", help="(default: four, evenly spread)")
+    parser.add_argument("--layers", nargs="+", default=[], metavar="NAME", help="or all (default: four, evenly spread)")
     parser.add_argument("--limit", type=int, default=4, metavar="N", help="images shown (default: %(default)s)")
     parser.add_argument(
         "--channels", nargs="+", type=int, default=[], metavar="N", help="of the deepest layer (default: distinctive)"

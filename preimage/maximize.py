@@ -54,7 +54,16 @@ def maximize(args: argparse.Namespace) -> int:
     else:
         cli.refuse_options(args, ("labels", "second_network"), "is for --classes, got --channels")
     if args.noise:
-        refused = ("preset", "set", "prior_model", "images", "strict", "channel_mean", "match_contrast")
+        refused = (
+            "preset",
+            "set",
+            "prior_model",
+            "prior_weights",
+            "images",
+            "strict",
+            "channel_mean",
+            "match_contrast",
+        )
         reason = "has no effect on --noise, which maximises the channel's mean without a prior"
         cli.refuse_options(args, refused, reason)
     elif args.preset is None:

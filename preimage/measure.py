@@ -32,7 +32,7 @@ def build_parser() -> CommandParser:
     """Describe the command line."""
     parser = cli.network_parser("preimage.measure", __doc__, output="")
     parser.add_argument("--limit", type=int, default=10, metavar="N", help="images, evenly spread (default: 10)")
-    parser.add_argument("--layers", required=True, nargs="+", metavar="NAME", help="layers to invert")
+    parser.add_argument("--layers", required=True, nargs="+", metavar="NAME", help="layers to invert, or all")
     parser.add_argument("--searches", nargs="+", default=["ijcv16", "cvpr15"], metavar="NAME", help="(default: both)")
     cli.add_prior_model(parser)
     parser.add_argument("--second-network", metavar="NAME", help="another network with classes")
@@ -64,8 +64,10 @@ def measure(args: argparse.Namespace) -> int:
     network, paths, missing = cli.network_and_images(args, ["sheet"])
     from preimage.comparison.inversion_errors import config_of_search, measure_inversions
     from preimage.networks.image_inputs import read_images
+    from preimage.networks.layers import named_layers
     from preimage.networks.loading import load_network
 
+    layers = named_layers(network, args.layers)
     second_network = None
     if args.second_network is not None:
         second_network = load_network(args.second_network)
@@ -75,9 +77,9 @@ def measure(args: argparse.Namespace) -> int:
     iterations = 0
     for search in args.searches:
         iterations += sum(config_of_search(search, args.set).iterations)
-    with cli.progress_bar("inverting", len(args.layers) * iterations) as bar:
+    with cli.progress_bar("inverting", len(layers) * iterations) as bar:
         found = measure_inversions(
-            network, read.images, args.layers, args.searches, prior_model=cli.prior_model_of(args),
+            network, read.images, layers, args.searches, prior_model=cli.prior_model_of(args),
             second_network=second_network, settings=args.set,
             options=SearchOptions(seed=args.seed, progress=bar.update),
         )  # fmt: skip

@@ -33,6 +33,16 @@ def test_changes_of_a_function():
         assert one.source != SOURCE
 
 
+def test_what_no_result_depends_on_is_not_changed():
+    source = """
+self.built = True
+layer.build((None, 4 * units))
+pairs = zip(a, b, strict=True)
+drawn = keras.random.uniform(shape, seed=1) < rate
+"""
+    assert not list(mutation.mutants(source))
+
+
 @pytest.mark.slow
 def test_a_change_is_noticed_and_the_file_stays_as_it_is():
     """In a process of its own: the script forks, and this one has threads."""

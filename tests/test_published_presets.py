@@ -191,6 +191,20 @@ KATO = {
     "map_side": 0,
     "places": "half_cell",
 }
+# The same of all six layers, of VGG-19 for fixations and of AlexNet for reconstructions.
+KATO_LAYER = KATO["experts"][0]
+VGG19_LAYERS = ("data", "pre:block1_conv2", "pre:block2_conv2", "pre:block3_conv4", "pre:block4_conv4")
+ALEXNET_GAMMAS = {"data": 0.0, "conv1": 1.0, "conv2": 0.1, "conv3": 0.01, "conv4": 0.001, "conv5": 0.0001}
+KATO_VGG19 = {
+    **KATO,
+    "experts": [{**KATO_LAYER, "layer": layer} for layer in (*VGG19_LAYERS, "pre:block5_conv4")],
+    "learning_rate": 20.0,
+    "batch_size": 1,
+}
+KATO_ALEXNET = {
+    **KATO,
+    "experts": [{**KATO_LAYER, "layer": layer, "gamma": gamma} for layer, gamma in ALEXNET_GAMMAS.items()],
+}
 # deep-goggle, the code of Mahendran and Vedaldi, CVPR 2015.
 CVPR15 = {
     "data_weight": 1.0,
@@ -264,6 +278,8 @@ PUBLISHED = {
     "ramanishka": (CAPTIONERS["ramanishka"], RAMANISHKA),
     "aligner": (ALIGNMENTS["karpathy"], ALIGNMENT),
     "kato": (LANGUAGE_MODELS["kato"], KATO),
+    "kato-vgg19": (LANGUAGE_MODELS["kato-vgg19"], KATO_VGG19),
+    "kato-alexnet": (LANGUAGE_MODELS["kato-alexnet"], KATO_ALEXNET),
     "cvpr15": (SEARCHES["cvpr15"], CVPR15),
     "ijcv16": (SEARCHES["ijcv16"], IJCV16),
     "kato-search": (SEARCHES["kato"], KATO_SEARCH),
@@ -306,8 +322,9 @@ OURS = {
 }
 # Settings that the paper leaves open: what the presets have.
 OPEN = {
-    "karpathy": {"max_words": 50},
-    "neuraltalk": {"max_words": 50},
+    "karpathy": {"max_words": 50, "best_checkpoints": 1},
+    "neuraltalk": {"max_words": 50, "best_checkpoints": 1},
+    "ramanishka": {"best_checkpoints": 1},
     "aligner": {
         "max_words": 50,
         "embedding_dropout": 0.3,

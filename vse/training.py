@@ -49,7 +49,7 @@ class RankerTraining(RankingTraining):
 
     def initialize(self) -> None:
         """Set the statistics of the features by which the image encoders standardise their input."""
-        if self.config.image_scaling == "standardised":
+        if self.config.image_scaling.startswith("standardised"):
             self.model.set_feature_statistics(*self.descriptors.statistics())
 
     def encode(self, sentence: str) -> list[int]:

@@ -66,11 +66,12 @@ class CaptionerTraining(CachedTraining):
     def stages(self) -> list[Stage]:
         """Return cross-entropy training and, where the settings have epochs for it, self-critical training."""
         config = self.config
+        kept = config.best_checkpoints
         if not config.self_critical_epochs:
-            return [Stage(self.caption_batches, self.caption_task, config.epochs)]
+            return [Stage(self.caption_batches, self.caption_task, config.epochs, num_kept=kept)]
         return [
             Stage(self.caption_batches, self.caption_task, config.epochs, folder=FIRST_STAGE),
-            Stage(self.image_batches, self.self_critical_task, config.self_critical_epochs),
+            Stage(self.image_batches, self.self_critical_task, config.self_critical_epochs, num_kept=kept),
         ]
 
     def caption_batches(self) -> CaptionBatches:

@@ -19,6 +19,7 @@ from vislang.core.files import keyed, read_json
 
 _JSON_NAMES = ("dataset.json", "dataset_flickr8k.json", "dataset_flickr30k.json", "dataset_coco.json")
 _IMAGE_FOLDERS = ("imgs", "images", "Images", "Flicker8k_Dataset", "flickr30k-images", "flickr30k_images")
+_COCO_FOLDERS = ("train2014", "val2014")  # as its archives unpack; the entries name them
 _SPLITS = {"train": "train", "val": "dev", "test": "test", "restval": "restval"}
 _NEXT = "docs/guide/your-own-data.md shows the format; published files are in the authors' caption_datasets.zip"
 _FEATURE_SIZE = 4096  # VGG-16 fc7, after ReLU
@@ -161,6 +162,8 @@ def _raw(sentence: Any) -> str:
 
 def _image_folder(parent: Path, images: str | Path | None) -> Path | None:
     if images is None:
+        if any((parent / name).is_dir() for name in _COCO_FOLDERS):
+            return parent
         return next((parent / name for name in _IMAGE_FOLDERS if (parent / name).is_dir()), None)
     if not Path(images).is_dir():
         raise DataError(f"images got {str(images)!r}, which is no folder; give the image folder")

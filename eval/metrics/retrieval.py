@@ -1,4 +1,4 @@
-"""Retrieval metrics from ranks: recall, median and mean rank, reciprocal rank; one pass or the mean of five folds."""
+"""Retrieval metrics from ranks: recall, median and mean rank, reciprocal rank; of one pass or the mean over folds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eval.metrics.ranking import Ranks, retrieval_ranks
-from vislang.core.errors import EvalError
+from vislang.core.errors import EvalError, look_up
 
 
 @dataclass(frozen=True)
@@ -103,35 +103,69 @@ def rsum(metrics: dict[str, float]) -> float:
     return sum(metrics[name] for name in RECALLS)
 
 
-def five_folds(
-    image_embeddings: ArrayLike, caption_embeddings: ArrayLike, image_of_caption: ArrayLike
-) -> tuple[Ranks, ...]:
-    """Rank five consecutive, unshuffled folds of the images separately: the "5 x 1K" of COCO.
+@dataclass(frozen=True)
+class Fold:
+    """Images that are searched by themselves, with their captions.
 
-    Embeddings are float [N, D], N a multiple of five, and [M, D]; `image_of_caption` is int [M], 0..N-1.
+    Attributes:
+        images: rows of the images.
+        captions: int64 [m], rows of their captions.
+        image_of_caption: int64 [m], the image of each, counted from the first of the fold.
+    """
+
+    images: slice
+    captions: NDArray[np.int64]
+    image_of_caption: NDArray[np.int64]
+
+
+PROTOCOLS = {  # how many of five equal, consecutive folds are searched; 0: all images at once
+    "full": 0,  # COCO's 5K
+    "first-fold": 1,  # COCO's 1K
+    "five-folds": 5,  # COCO's 5 x 1K
+}
+
+
+def folds_of(protocol: str, num_images: int, image_of_caption: ArrayLike) -> tuple[Fold, ...]:
+    """Cut a split into the unshuffled folds that a protocol searches one by one.
+
+    Args:
+        protocol: a name in PROTOCOLS.
+        num_images: N, a multiple of five for folds.
+        image_of_caption: int [M], 0..N-1.
 
     Raises:
-        EvalError: N is no multiple of five, or as for `retrieval_ranks`.
+        ConfigError: an unknown protocol.
+        EvalError: images that cannot be cut.
+    """
+    count = look_up(PROTOCOLS, protocol, "protocol")
+    owners = np.asarray(image_of_caption)
+    if not count:
+        return (Fold(slice(0, num_images), np.arange(len(owners)), owners),)
+    if num_images == 0 or num_images % 5:
+        raise EvalError(f"{num_images} images cannot be cut into five equal folds; use --protocol full")
+    size = num_images // 5
+    folds = []
+    for start in range(0, count * size, size):
+        (captions,) = np.nonzero((owners >= start) & (owners < start + size))
+        folds.append(Fold(slice(start, start + size), captions, owners[captions] - start))
+    return tuple(folds)
+
+
+def ranks_by_protocol(
+    protocol: str, image_embeddings: ArrayLike, caption_embeddings: ArrayLike, image_of_caption: ArrayLike
+) -> tuple[Ranks, ...]:
+    """Rank with embeddings, float [N, D] and [M, D], inside each fold of a protocol; see `folds_of`.
+
+    Raises:
+        ToolkitError: as for `folds_of` and `retrieval_ranks`.
     """
     images = np.asarray(image_embeddings)
     captions = np.asarray(caption_embeddings)
     owners = np.asarray(image_of_caption)
-    if len(images) == 0 or len(images) % 5:
-        raise EvalError(f"{len(images)} images cannot be cut into five equal folds; use --protocol full")
     if len(owners) != len(captions):
         raise EvalError(f"image_of_caption names {len(owners)} captions, expected {len(captions)}, one for each")
-    size = len(images) // 5
-    folds = []
-    for start in range(0, len(images), size):
-        inside = (owners >= start) & (owners < start + size)
-        folds.append(retrieval_ranks(images[start : start + size], captions[inside], owners[inside] - start))
-    return tuple(folds)
-
-
-PROTOCOLS = {
-    "full": lambda images, captions, owners: (retrieval_ranks(images, captions, owners),),
-    "five-folds": five_folds,
-}
+    folds = folds_of(protocol, len(images), owners)
+    return tuple(retrieval_ranks(images[one.images], captions[one.captions], one.image_of_caption) for one in folds)
 
 
 def _checked(ranks: ArrayLike) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ ZOO = "README of aaronma2020/caption_zoo"
 RUOTIAN = "MODEL_ZOO.md of ruotianluo/ImageCaptioning.pytorch"
 XMODALER = "README of YehLi/xmodaler"
 NEURALTALK2 = "README of karpathy/neuraltalk2"
+RAMANISHKA = "Ramanishka et al. 2017, arXiv:1612.07360"
 NONE: Numbers = (None, None, None, None)
 
 
@@ -20,10 +21,10 @@ COLUMNS = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge_l", "cider")
 
 
 def _row(
-    method: str, bleu: Numbers, meteor: float | None, cider: float | None, source: str, *, frozen: bool = True
+    method: str, bleu: Numbers, meteor: float | None, cider: float | None, source: str, **marks: bool
 ) -> PublishedRow:
     scores = dict(zip(COLUMNS, (*bleu, meteor, None, cider), strict=True))
-    return PublishedRow(method, scores, source, frozen)
+    return PublishedRow(method, scores, source, **marks)
 
 
 PUBLISHED: dict[str, tuple[PublishedRow, ...]] = {
@@ -39,7 +40,13 @@ PUBLISHED: dict[str, tuple[PublishedRow, ...]] = {
         _row("Chen and Zitnick", (None, None, None, 12.6), None, None, KARPATHY),
         _row("Karpathy m-RNN, VGG", (57.3, 36.9, 24.0, 15.7), 15.3, 24.7, KARPATHY),
         _row("LRCN (Donahue)", (58.8, 39.1, 25.1, 16.5), None, None, KARPATHY),
+        _row("soft attention", NONE, 18.5, None, RAMANISHKA, recalled=True),
+        _row("S2VT of Ramanishka", NONE, 18.3, None, RAMANISHKA, recalled=True),
         _row("Google NIC", (66.3, 42.3, 27.7, 18.3), None, None, KARPATHY),
+    ),
+    "msrvtt": (
+        _row("soft attention", NONE, 25.4, None, RAMANISHKA, recalled=True),
+        _row("S2VT of Ramanishka", NONE, 25.9, None, RAMANISHKA, recalled=True),
     ),
     "coco": (
         _row("nearest neighbour, VGG", (48.0, 28.1, 16.6, 10.0), 15.7, 38.3, KARPATHY),

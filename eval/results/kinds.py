@@ -25,7 +25,7 @@ class RetrievalResult(Result):
 
     kind = "retrieval"
     main_metric = "rsum"
-    protocol: str = "full"  # "full" or "five-folds"
+    protocol: str = "full"  # or "first-fold" or "five-folds"
     setting: str  # size of the collection: "1k", "5k", "5x1k", or the number of images
     num_images: int
     num_captions: int

@@ -10,19 +10,29 @@ from vislang.draw.html.elements import Row
 
 NOTHING = "–"
 FROM_MEMORY = "† quoted from memory, not checked against the paper."
-_DATASETS = {"flickr8k": "Flickr8K", "flickr30k": "Flickr30K", "coco": "COCO", "osie": "OSIE", "pacs": "PACS"}
+_DATASETS = {
+    "flickr8k": "Flickr8K",
+    "flickr30k": "Flickr30K",
+    "coco": "COCO",
+    "msrvtt": "MSR-VTT",
+    "osie": "OSIE",
+    "pacs": "PACS",
+}
 _SYSTEMS = {"vse": "ranker", "alignment": "aligner", "captioner": "captioner", "regions": "region captioner"}
 _BACKBONES = {
     "mobilenet_v2": "MobileNetV2",
     "efficientnet_lite0": "EfficientNet-Lite0",
     "mobilenet_0.75": "MobileNet 0.75",
     "vgg19_block3": "VGG-19",
+    "vgg16": "VGG-16",
+    "vgg19": "VGG-19",
+    "inception_v3": "Inception-v3",
     "compact_scenes": "CNN of scenes",
     "none": "no backbone",
 }
 _SETTINGS = {"consensus_weight=0": "without consensus re-ranking"}
 _ROW_NAME = re.compile(
-    rf"(?:({'|'.join(_SYSTEMS)})-)?(?:([\w-]+)-)?({'|'.join(map(re.escape, _BACKBONES))})((?:-[\w.=]+)*)(?![\w.])"
+    rf"(?:({'|'.join(_SYSTEMS)})-)?(?:([\w@-]+)-)?({'|'.join(map(re.escape, _BACKBONES))})((?:-[\w.=]+)*)(?![\w.])"
 )
 
 

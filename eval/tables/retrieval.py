@@ -31,12 +31,13 @@ FOOTNOTE = f"{FROM_MEMORY} ‡ the image network was fine-tuned."
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalRun(Run):
-    """The ranks of one trained model: one pass, one for each fold, or one for each kept checkpoint.
+    """The ranks of one trained model: of each fold by each of its kept checkpoints, one checkpoint after the other.
 
     `parts` holds the metrics of each part of an aligner's score alone.
     """
 
     folds: Sequence[Ranks]
+    checkpoints: int = 1
     parts: dict[str, Scores] = field(default_factory=dict)
 
 
@@ -45,12 +46,11 @@ def retrieval_result(
     runs: Sequence[RetrievalRun],
     *,
     protocol: str = "full",
-    repeated: bool = False,
     resamples: int = RESAMPLES,
 ) -> RetrievalResult:
     """Compute the result of one row from the runs of its seeds.
 
-    `protocol` is "full" or "five-folds"; with `repeated` the folds of a run are its checkpoints over the same images.
+    `protocol` is a name in `eval.metrics.retrieval.PROTOCOLS`.
 
     Raises:
         EvalError: no runs, or runs over other images.
@@ -63,11 +63,8 @@ def retrieval_result(
         for name, scores in run.parts.items():
             parts.setdefault(name, []).append(scores)
     metrics, std, per_seed = summarize_runs(runs, of_runs)
-    folds = runs[0].folds
-    checkpoints = 1
-    if repeated:
-        checkpoints = len(folds)
-        folds = folds[:1]
+    checkpoints = runs[0].checkpoints
+    folds = runs[0].folds[: len(runs[0].folds) // checkpoints]
     num_images = sum(len(fold.image_to_text) for fold in folds)
     return RetrievalResult(
         **vars(row),

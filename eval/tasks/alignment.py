@@ -15,7 +15,7 @@ from datasets.captions.flickr30k_entities import EntityNotes
 from datasets.records import ImageRecord, image_paths
 from eval.metrics.grounding import GroundedPhrase, baseline_rankings, ground_at_random, ground_phrase, ground_point
 from eval.metrics.ranking import Ranks, ranks_from_scores
-from eval.metrics.retrieval import retrieval_metrics
+from eval.metrics.retrieval import folds_of, retrieval_metrics
 from eval.pages.grounding import GroundedSentence, grounding_page
 from eval.results.kinds import MAIN, WITH_MAPS, GroundingResult
 from eval.results.models import group_by_row, model_info
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     rankings = []
     groundings = []
     for checkpoint in args.models:
-        ranking, grounding = align_split(checkpoint, data, notes, args.ranker)
+        ranking, grounding = align_split(checkpoint, data, notes, args.protocol, args.ranker)
         rankings.append(ranking)
         if grounding is not None:
             groundings.append(grounding)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     results: list[Result] = []
     for name, row in group_by_row(rankings, args.name, SYSTEM).items():
         about = data.row(name, SYSTEM, row)
-        results.append(retrieval_result(about, row, repeated=True))
+        results.append(retrieval_result(about, row, protocol=args.protocol))
         if name in grounded:
             results.append(grounding_result(about, grounded[name]))
     report(args, results)
@@ -71,7 +71,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def align_split(
-    checkpoint: Path, data: Split, notes: dict[str, EntityNotes] | None, ranker_name: Path | None = None
+    checkpoint: Path,
+    data: Split,
+    notes: dict[str, EntityNotes] | None,
+    protocol: str,
+    ranker_name: Path | None = None,
 ) -> tuple[RetrievalRun, GroundingRun | None]:
     """Rank with every kept checkpoint of one training; ground with the best where there are boxes."""
     started = time.perf_counter()
@@ -82,14 +86,18 @@ def align_split(
     part_folds: dict[str, list[Ranks]] = {name: [] for name in part_names(aligner.config)}
     grounding = None
     with open_cache(data.cache) as cache:
-        for weights in kept_weights(checkpoint):
+        all_weights = kept_weights(checkpoint)
+        for weights in all_weights:
             if progress_is_shown():
                 print(f"ranking with {weights}", file=sys.stderr)
             kept = aligner.read(checkpoint, network_weights=weights)
-            scores = kept.each_score(kept.encode_cached(cache, data.image_ids), kept.encode_sentences(sentences))
-            folds.append(ranks_from_scores(kept.combined(scores), owners))
-            for name, part in zip(part_folds, scores, strict=True):
-                part_folds[name].append(ranks_from_scores(part, owners))
+            images = kept.encode_cached(cache, data.image_ids)
+            words = kept.encode_sentences(sentences)
+            for fold in folds_of(protocol, len(images), owners):
+                scores = kept.each_score(images[fold.images], words[fold.captions])
+                folds.append(ranks_from_scores(kept.combined(scores), fold.image_of_caption))
+                for name, part in zip(part_folds, scores, strict=True):
+                    part_folds[name].append(ranks_from_scores(part, fold.image_of_caption))
         if notes is not None:
             feature = FeatureName.parse(aligner.config.layers[0])
             proposals = str(feature).removeprefix(f"{feature.kind}-")
@@ -102,7 +110,8 @@ def align_split(
             )
     parts = {name: retrieval_metrics(ranks).to_json() for name, ranks in part_folds.items()}
     seconds = time.perf_counter() - started
-    return RetrievalRun(model=info, seconds=seconds, folds=folds, parts=parts), grounding
+    run = RetrievalRun(model=info, seconds=seconds, folds=folds, checkpoints=len(all_weights), parts=parts)
+    return run, grounding
 
 
 def part_names(config: Any) -> list[str]:

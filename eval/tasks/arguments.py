@@ -13,7 +13,7 @@ def retrieval(parser: argparse.ArgumentParser) -> None:
     """Rank the sentences of a split for each image and the images for each sentence, with trained rankers."""
     _add_required_models(parser, "rankers")
     _add_data(parser)
-    parser.add_argument("--protocol", choices=("full", "five-folds"), default="full", help="(default: %(default)s)")
+    add_protocol(parser)
     _add_output(parser)
 
 
@@ -61,6 +61,7 @@ def alignment(parser: argparse.ArgumentParser) -> None:
         "--ranker", type=Path, metavar="NAME|DIR", help="a ranker whose maps of the phrases choose regions too"
     )
     _add_data(parser)
+    add_protocol(parser)
     _add_entities(parser)
     _add_output(parser)
 
@@ -129,6 +130,15 @@ def classification(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset-name", default="pacs", metavar="NAME", help="in the tables (default: %(default)s)")
     parser.add_argument("--split", default="test", help="or all: every image (default: %(default)s)")
     _add_output(parser)
+
+
+def add_protocol(parser: argparse.ArgumentParser) -> None:
+    """Add `--protocol`, a name in `eval.metrics.retrieval.PROTOCOLS`."""
+    parser.add_argument(
+        "--protocol", choices=("full", "first-fold", "five-folds"), default="full",
+        help="all images at once, the first of five folds, or the mean over five: COCO's 5K, 1K and 5 x 1K"
+        " (default: %(default)s)",
+    )  # fmt: skip
 
 
 def _add_required_models(parser: argparse.ArgumentParser, kind: str) -> None:

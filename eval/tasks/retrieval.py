@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.metrics.retrieval import PROTOCOLS
+from eval.metrics.retrieval import ranks_by_protocol
 from eval.pages.retrieval import retrieval_page
 from eval.pages.retrieval_gallery import Collection, build_gallery
 from eval.results.kinds import RetrievalResult
@@ -71,10 +71,10 @@ def embed_split(checkpoint: Path, data: Split) -> Embeddings:
 
 
 def rank_split(args: argparse.Namespace, checkpoint: Path, data: Split, embeddings: Embeddings) -> RetrievalRun:
-    """Rank with one ranker, one fold or five, and keep the ranks beside the results for eval.compare."""
+    """Rank with one ranker, all images or fold by fold, and keep the ranks beside the results for eval.compare."""
     started = time.perf_counter()
     sentences, owners = data.captions
-    folds = PROTOCOLS[args.protocol](embeddings.images, embeddings.captions, owners)
+    folds = ranks_by_protocol(args.protocol, embeddings.images, embeddings.captions, owners)
     path = ranks_path(args.out, checkpoint, dataset=data.dataset, split=data.name, protocol=args.protocol)
     save_ranks(path, SavedRanks(folds, queries_fingerprint(data.image_ids, sentences)))
     seconds = embeddings.seconds + time.perf_counter() - started

@@ -18,9 +18,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from preimage.networks.activations import activation_name
 from preimage.networks.network import Network, require_channels
 from preimage.optimization.terms import per_image
+from vislang.backbones.activations import activation_name
 from vislang.core.compile import compiled_gradient
 from vislang.core.errors import ConfigError, unknown_name
 from vislang.images.sources import Skipped

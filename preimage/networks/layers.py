@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preimage.networks.activations import activation_name
+from vislang.backbones.activations import activation_name
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import ConfigError
 
@@ -59,6 +59,17 @@ def block_ends(network: "Network") -> list[str]:
         if not _is_bottleneck(network, name, following) and not _is_depthwise(network.model.get_layer(name)):
             wide.append(name)
     return wide or maps
+
+
+def named_layers(network: "Network", names: Sequence[str]) -> list[str]:
+    """Return the layers that a command names; for "all", the ends of all blocks and the dense layers behind them."""
+    if list(names) != ["all"]:
+        return list(names)
+    dense = []
+    for layer in network.model.layers:
+        if layer.weights and len(getattr(layer.output, "shape", ())) == 2:
+            dense.append(layer.name)
+    return [*block_ends(network), *dense]
 
 
 def evenly_spaced_layers(layers: Sequence[str], count: int) -> list[str]:

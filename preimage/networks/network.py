@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from preimage.networks.activations import before_activation, ends_in_relu, is_softmax
 from preimage.networks.receptive_fields import ReceptiveField, receptive_field_of
+from vislang.backbones.activations import before_activation, ends_in_relu, is_softmax
 from vislang.backbones.feature_name import LAYER, FeatureName
 from vislang.core.compile import compiled
 from vislang.core.errors import ConfigError, unknown_name

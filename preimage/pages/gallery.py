@@ -16,7 +16,7 @@ from preimage.comparison.layer_analysis import deconvnet_colours, distinctive_ch
 from preimage.config import CONFIGS, with_iterations
 from preimage.networks.class_labels import class_names
 from preimage.networks.image_inputs import evenly_spaced_rows, read_image, read_images
-from preimage.networks.layers import block_ends, evenly_spaced_layers
+from preimage.networks.layers import block_ends, evenly_spaced_layers, named_layers
 from preimage.networks.network import SCORES, Network
 from preimage.optimization.white_noise import filters_from_noise
 from preimage.options import Progress, SearchOptions
@@ -100,7 +100,7 @@ def gallery_inputs(network: Network, paths: Sequence[Path], args: argparse.Names
     """Read the images and choose layers and channels."""
     if args.labels is not None:
         class_names(network, args.labels)
-    layers = list(args.layers) or evenly_spaced_layers(block_ends(network), _LAYERS)
+    layers = named_layers(network, args.layers) or evenly_spaced_layers(block_ends(network), _LAYERS)
     for layer in layers:
         network.output(layer)
     network.require_channels(layers[-1], args.channels)

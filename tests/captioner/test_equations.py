@@ -185,6 +185,9 @@ def test_the_relu_cell_with_a_bias_of_its_own():
     after, (state,) = cell(np.array([[1.5, 3.0]], np.float32), [np.array([[2.0, -1.0]], np.float32)])
     np.testing.assert_array_equal(after, [[1.25, 0.0]])  # 0.5 + 0.75; 0.75 - 4, cut to 0
     np.testing.assert_array_equal(state, after)
+    plain = ReluCell(2)
+    plain.build((None, 2))
+    assert plain.b is None
 
 
 def test_matrices_start_uniform_within_a_tenth_and_biases_at_zero():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from captioner.config import CaptionerConfig
+from captioner.models.cells import zero_state
 from captioner.models.ensemble import Captioner, shifted
 from captioner.models.s2vt import block_means, snake_order
 from vislang.core.compile import compiled
@@ -131,6 +132,20 @@ def test_a_sequence_is_read_in_the_order_of_the_settings(order, read):
     found = np.asarray(other.word_log_probs(descriptors, mask, words))
     np.testing.assert_allclose(found, captioner.word_log_probs(descriptors[:, list(read)], mask, words), atol=1e-5)
     assert np.abs(found - captioner.word_log_probs(descriptors[:, ::-1], mask, words)).max() > 1e-3
+
+
+def test_a_given_order_is_that_of_the_equations():
+    """The test above holds as well where both captioners read another order."""
+    generator = captioner_of(model="s2vt", reading_order="given").generators[0]
+    descriptors, mask = descriptors_of(9)
+    state = zero_state(generator.cell, descriptors[:, 0])
+    features = generator.from_image(generator.scaling.each(descriptors))
+    for step in range(9):
+        gates = generator.image_gates(features[:, step]) + generator.gate_bias
+        _, state = generator.cell(gates, state)
+    memory = generator.encode(descriptors, mask)
+    np.testing.assert_allclose(memory["hidden"], state[0], atol=1e-5)
+    np.testing.assert_allclose(memory["cell"], state[1], atol=1e-5)
 
 
 def test_what_makes_no_square_is_read_as_it_comes():

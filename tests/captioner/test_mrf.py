@@ -74,3 +74,4 @@ def test_more_reward_never_means_more_segments():
 def test_segments_cover_the_sentence_in_order():
     assert as_segments(np.array([2, 2, 0, 0, 0, 2])) == [(0, 2, 2), (2, 5, 0), (5, 6, 2)]
     assert as_segments(np.array([1])) == [(0, 1, 1)]
+    assert as_segments(np.array([], int)) == []

@@ -233,6 +233,11 @@ def test_alignment_is_ranked_and_grounded_on_scenes(drawn, tmp_path, capsys):
     assert ranking["setting"] == "10"
     assert set(ranking["parts"]) == {"words and regions", "global embeddings", "bags of words"}
     assert all(0 <= part["i2t_r10"] <= 100 for part in ranking["parts"].values())
+    for protocol, setting in (("first-fold", "2"), ("five-folds", "5x2")):
+        assert run.main([*words, "--json", "--protocol", protocol]) == 0
+        folded = json.loads(capsys.readouterr().out)[0]
+        assert (folded["setting"], folded["checkpoints_per_seed"]) == (setting, 2)
+        assert folded["metrics"]["i2t_r10"] == 100, "a fold has two images with ten captions"
     assert grounding["kind"] == "grounding"
     assert set(grounding["baselines"]) >= {"centre", "random region", "whole image", "largest region"}
     metrics = grounding["methods"]["model"]["all"]

@@ -18,10 +18,13 @@ class Products:
 
     config = SimpleNamespace(beta=0.15)
 
-    def __init__(self, products):
+    def __init__(self, products, spans=None):
         self.given = np.asarray(products)
+        self.spans = spans
 
     def encode_split(self, sentences):
+        if self.spans is not None:
+            return None, self.spans
         return None, [[(word, word + 1) for word in range(len(sentence))] for sentence in sentences]
 
     def products(self, images, encoded):
@@ -92,3 +95,19 @@ def test_what_is_added_to_the_priors_of_each_word_decides_by_its_own_size():
     assert cut(PRODUCTS, 0, added=added) == [((0, 2), 0), ((2, 3), 1)]
     longer = np.concatenate([added, np.full((1, 2, 2), 9.0)], axis=1)  # words that the model cut off
     assert segments(PRODUCTS, 0, added=longer) == segments(PRODUCTS, 0, added=added)
+
+
+def test_words_without_tokens_join_those_before_them_or_the_first():
+    # "( dog , cat": an opening mark and a comma without tokens; dog and cat prefer different regions.
+    model = Products(PRODUCTS[:, [0, 1]], [[(0, 0), (0, 1), (1, 1), (1, 2)]])
+    images = SimpleNamespace(priors=np.zeros((1, 2)))
+    (found,) = segment_sentences(model, images, [["(", "dog", ",", "cat"]], 0.0)
+    assert [(one.words, one.region) for one in found] == [((0, 3), 0), ((3, 4), 1)]
+    expected = PRODUCTS[0, [0, 1], [0, 1]] / PRODUCTS[0, [0, 1]].std()
+    np.testing.assert_allclose([one.strength for one in found], expected)
+
+
+def test_words_behind_the_longest_sentence_join_its_last_token():
+    model = Products(PRODUCTS[:, [0, 1]], [[(0, 1), (1, 2), (2, 3)]])
+    (found,) = segment_sentences(model, SimpleNamespace(priors=np.zeros((1, 2))), [["a", "b", "c"]], 0.0)
+    assert [one.words for one in found] == [(0, 1), (1, 3)]

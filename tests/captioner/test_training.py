@@ -223,6 +223,21 @@ def test_a_loss_that_is_no_number_ends_the_run(toy_data, tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_an_epochs_weights_can_be_chosen_by_hand(toy_data, tmp_path):
+    settings = ["epochs=3", "hidden_dim=8", "word_dim=8", "layers=grid", "best_checkpoints=3", "batch_size=20"]
+    assert train.main(arguments(toy_data, tmp_path / "run", *settings, config="ramanishka")) == 0
+    kept = sorted((tmp_path / "run").glob("kept-*.weights.h5"))
+    assert len(kept) == 3
+    best = TrainedCaptioner.read(tmp_path / "run").fingerprint
+    found = []
+    for weights in kept:
+        (tmp_path / "run" / "model.weights.h5").write_bytes(weights.read_bytes())
+        found.append(TrainedCaptioner.read(tmp_path / "run").fingerprint)
+    assert len(set(found)) == 3
+    assert best in found
+
+
+@pytest.mark.slow
 def test_the_training_images_stay_with_the_model_for_consensus_reranking(toy_data, tmp_path):
     settings = ["epochs=1", "layers=grid", "ensemble_size=1", "scorers=1", "consensus_images=3"]
     assert train.main(arguments(toy_data, tmp_path / "run", *settings)) == 0

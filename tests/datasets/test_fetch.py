@@ -253,7 +253,7 @@ def test_other_files_are_not_replaced(copy, tmp_path):
 
 def test_a_copy_with_wrong_counts(copy):
     source = replace(tiny_source("http://x"), captioned_images=4)
-    with pytest.raises(DataError, match="captions of 3, expected .*and 4; delete the folder and run: make data-f8k"):
+    with pytest.raises(DataError, match="captions of 3 images, expected 4; delete the folder and run: make data-f8k"):
         check_copy(source, copy)
 
 
@@ -264,8 +264,14 @@ def test_the_command(mirror, tmp_path, monkeypatch, capsys):
     assert main(["flickr8k", "--out", str(tmp_path / "b"), "--from", str(tmp_path / "a")]) == 0
     assert main(["flickr8k", "--out", str(tmp_path / "c"), "--timeout", "1"]) == 2
     assert "no mirror gave Flickr8k_text.zip" in capsys.readouterr().err
+    for name, told in (("flickr30k", "flickr30k-images.tar.gz"), ("msrvtt", "TrainValVideo")):
+        assert main([name, "--out", str(tmp_path / "d")]) == 2
+        told_by = capsys.readouterr().err
+        assert "cannot be downloaded: " in told_by
+        assert told in told_by
+        assert not (tmp_path / "d").exists()
     assert main(["flickr9k", "--out", str(tmp_path / "c")]) == 2
-    assert "unknown data set to fetch 'flickr9k'; did you mean flickr8k?" in capsys.readouterr().err
+    assert "unknown data set to fetch 'flickr9k'; did you mean flickr8k or flickr30k?" in capsys.readouterr().err
 
 
 @pytest.mark.realdata

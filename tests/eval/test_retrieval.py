@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from eval.metrics.ranking import Ranks
 from eval.metrics.retrieval import (
     METRICS,
-    PROTOCOLS,
-    five_folds,
     mean_rank,
     mean_reciprocal_rank,
     median_rank,
+    ranks_by_protocol,
     recall_at,
     retrieval_metrics,
     rsum,
@@ -76,18 +75,21 @@ def test_five_folds_search_their_own_images_only():
     # Images 2f and 2f + 1 share fold f. Every image has the caption of its neighbour in another fold as its best.
     images = np.eye(10, dtype=np.float32)
     captions = np.eye(10, dtype=np.float32) + 2 * np.roll(np.eye(10, dtype=np.float32), 2, axis=0)
-    whole = retrieval_metrics(PROTOCOLS["full"](images, captions, np.arange(10)))
-    folds = five_folds(images, captions, np.arange(10))
+    whole = retrieval_metrics(ranks_by_protocol("full", images, captions, np.arange(10)))
+    folds = ranks_by_protocol("five-folds", images, captions, np.arange(10))
     assert whole.i2t_r1 == 0
     assert [fold.image_to_text.tolist() for fold in folds] == [[0, 0]] * 5
     assert retrieval_metrics(folds).i2t_r1 == 100
+    (first,) = ranks_by_protocol("first-fold", images, captions, np.arange(10))
+    for name, array in vars(folds[0]).items():
+        np.testing.assert_array_equal(getattr(first, name), array)
 
 
 def test_five_folds_keep_each_images_captions_in_any_order():
     random = np.random.default_rng(0)
     owners = random.permutation(np.repeat(np.arange(10), 3))
     images, captions = random.standard_normal((10, 5)), random.standard_normal((30, 5))
-    folds = five_folds(images, captions, owners)
+    folds = ranks_by_protocol("five-folds", images, captions, owners)
     inside = (owners == 4) | (owners == 5)
     scores = images[4:6] @ captions[inside].T
     own = owners[inside] == 4
@@ -106,8 +108,8 @@ def test_other_mistakes_are_refused():
     with pytest.raises(EvalError, match="got no ranks"):
         retrieval_metrics([])
     with pytest.raises(EvalError, match="7 images cannot be cut into five equal folds"):
-        five_folds(np.ones((7, 2)), np.ones((7, 2)), np.arange(7))
+        ranks_by_protocol("five-folds", np.ones((7, 2)), np.ones((7, 2)), np.arange(7))
     with pytest.raises(EvalError, match="0 images cannot be cut"):
-        five_folds(np.ones((0, 2)), np.ones((0, 2)), np.arange(0))
+        ranks_by_protocol("five-folds", np.ones((0, 2)), np.ones((0, 2)), np.arange(0))
     with pytest.raises(EvalError, match="names 4 captions, expected 5"):
-        five_folds(np.ones((5, 2)), np.ones((5, 2)), np.arange(4))
+        ranks_by_protocol("five-folds", np.ones((5, 2)), np.ones((5, 2)), np.arange(4))

@@ -55,8 +55,8 @@ def test_kept_checkpoints_are_averaged_over_one_set_of_images():
     folds = [Ranks(np.array([0, rank]), np.array([0, rank]), np.arange(2)) for rank in (0, 8)]
     row = Row(name="x", system="alignment", dataset="d", split="test")
     parts = {"words and regions": {"i2t_r1": 50.0}}
-    run = RetrievalRun(model=ModelInfo(seed=0), folds=folds, parts=parts)
-    result = retrieval_result(row, [run], repeated=True, resamples=40)
+    run = RetrievalRun(model=ModelInfo(seed=0), folds=folds, checkpoints=2, parts=parts)
+    result = retrieval_result(row, [run], resamples=40)
     assert result.parts == parts
     assert (result.num_images, result.checkpoints_per_seed, result.setting) == (2, 2, "2")
     assert result.metrics["i2t_r5"] == 75.0
@@ -77,6 +77,7 @@ def test_names_of_rows_in_words():
     assert row_words(name) == "captioner best, MobileNetV2, without consensus re-ranking"
     assert row_words("mobilenet_0.75-data_weight_1000") == "MobileNet 0.75, data weight 1000"
     assert row_words("kato-mobilenet_0.75 + centre") == "kato, MobileNet 0.75 + centre"
+    assert row_words("alignment-karpathy-grid@320-vgg19") == "aligner karpathy-grid@320, VGG-19"
     assert row_words("full-frame RNN") == "full-frame RNN"
 
 

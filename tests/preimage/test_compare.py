@@ -22,7 +22,14 @@ from preimage.comparison.similarity import alignment, centred_gram
 from preimage.config import CONFIGS, with_iterations
 from preimage.networks.class_labels import resized_images
 from preimage.networks.image_inputs import read_images
-from preimage.networks.layers import block_ends, cheapest_path, evenly_spaced_layers, matched_layers, middle_map
+from preimage.networks.layers import (
+    block_ends,
+    cheapest_path,
+    evenly_spaced_layers,
+    matched_layers,
+    middle_map,
+    named_layers,
+)
 from preimage.networks.network import Network
 from vislang.backbones.weights import fill_randomly
 from vislang.core.errors import ConfigError
@@ -295,3 +302,9 @@ def test_what_cannot_end_well_is_refused_in_one_line(folder, capsys, command, li
     (printed,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("error")]
     assert reason in printed
     assert not (folder / "refused.html").exists()
+
+
+def test_all_layers_are_the_ends_of_blocks_and_the_dense_layers():
+    tiny = tiny_network()
+    assert named_layers(tiny, ["all"]) == [*block_ends(tiny), "classes"]
+    assert named_layers(tiny, ["first", "sum"]) == ["first", "sum"]

@@ -1,5 +1,7 @@
 """Losses, the GRU step and the optimiser against slow definitions, hand-worked numbers and finite differences."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vislang.training.losses import hardest_hinge, l2_penalty, matrices, softmax_loss, summed_hinge
+from vislang.training.losses import hardest_hinge, l2_penalty, matrices, pair_loss, softmax_loss, summed_hinge
 from vse.kiros.adam import KirosAdam
 from vse.kiros.gru import OriginalGRUCell
 
@@ -199,3 +201,11 @@ def test_kiros_adam_steps_as_published():
     assert moves.index(max(moves)) == 11
     assert moves[99] == pytest.approx(3.2, abs=0.05)
     assert moves[999] == pytest.approx(1.26, abs=0.01)
+
+
+def test_settings_choose_the_loss():
+    scores, negatives = np.array([[0.5, 0.4], [0.1, 0.2]], np.float32), ~np.eye(2, dtype=bool)
+    softmax = pair_loss(SimpleNamespace(loss="softmax"))(scores, negatives)
+    np.testing.assert_allclose(softmax, softmax_loss(scores, negatives))
+    hinge = pair_loss(SimpleNamespace(loss="summed_hinge", margin=0.3))(scores, negatives)
+    np.testing.assert_allclose(hinge, 0.2 + 0.2 + 0.5, rtol=1e-5)

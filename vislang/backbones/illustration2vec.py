@@ -1,4 +1,4 @@
-"""illustration2vec: tags and features of drawings, with weights that the user brings or a stand-in trained here.
+"""illustration2vec: tags and features of drawings, with weights that the user brings.
 
     drawings = load("illust2vec_tag_ver200.caffemodel", "tag_list.json", features="illust2vec_ver200.caffemodel")
     drawings.estimate_plausible_tags(["miku.jpg"])

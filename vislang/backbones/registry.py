@@ -29,6 +29,9 @@ from vislang.images.preprocess import TEN_CROPS, Preprocessing, find_preprocessi
 __all__ = ["BACKBONES", "Backbone", "FeatureLayer", "LoadedBackbone", "default_preprocessing", "load_backbone"]
 
 
+CAFFE = "caffe:"  # begins the names of `vislang.backbones.caffe.registry.NETWORKS`
+
+
 @dataclass(frozen=True)
 class FeatureLayer:
     """A layer whose output is kept as a feature; the spatial output of one called "pooled" is averaged."""
@@ -168,8 +171,9 @@ def load_backbone(name: str, *, weights: str | Path | None = None, preprocessing
     """Load a frozen CNN.
 
     Args:
-        name: a name in BACKBONES; "hub:HANDLE" or "hub:FOLDER"; or the path of a .keras, .h5 or .tflite
-            file or of a SavedModel folder. What `is_program` holds for is run: load only those you trust.
+        name: a name in BACKBONES; "caffe:NAME" such as "caffe:AlexNet", with a .caffemodel as weights; "hub:HANDLE" or
+            "hub:FOLDER"; or the path of a .keras, .h5 or .tflite file or of a SavedModel folder. What `is_program`
+            holds for is run: load only those you trust.
         weights: a weights file; None: VISLANG_WEIGHTS is searched, then Keras downloads. "random": fixed random
             numbers, for tests and timing only.
         preprocessing: a name other than the backbone's own, such as "squash-320-tf/v1", or a size such as "320".
@@ -188,6 +192,8 @@ def load_backbone(name: str, *, weights: str | Path | None = None, preprocessing
             model, keras_layers = _without_dense_layers(row, model, keras_layers)
         loaded = KerasBackbone(name, used, model, keras_layers, arrays)
         return TenCropBackbone(loaded) if used.geometry == TEN_CROPS else loaded
+    if name.startswith(CAFFE):
+        return _load_caffe(name, weights, preprocessing)
     if weights is not None:
         raise ConfigError(f"weights go with a backbone of the table, got {name!r}; expected: {', '.join(BACKBONES)}")
     return _load_foreign(name, preprocessing)
@@ -297,6 +303,20 @@ def _without_dense_layers(row: Backbone, model: Any, keras_layers: dict[str, str
     grid = keras_layers["grid"]
     kept = {name: layer for name, layer in keras_layers.items() if row.layers[name].keras_layer == grid}
     return keras.Model(model.input, model.get_layer(grid).output), kept
+
+
+def _load_caffe(name: str, weights: str | Path | None, preprocessing: str | None) -> LoadedBackbone:
+    from vislang.backbones.caffe import load as caffe
+
+    if weights is None:
+        raise ConfigError(f"backbone {name} comes without weights; expected --weights FILE.caffemodel")
+    model = caffe.load_named(name.removeprefix(CAFFE), weights)
+    values = "bgr-drawn" if "illustration2vec" in name else "bgr-mean"
+    own = find_preprocessing(f"squash-{model.input_shape[1]}-{values}/v1")
+    used = find_preprocessing(preprocessing) if preprocessing else own
+    if used.size != own.size:
+        raise ConfigError(f"backbone {name} takes images of {own.size} pixels, got preprocessing {used.name}")
+    return KerasBackbone(name, used, model, None)
 
 
 def _load_foreign(name: str, preprocessing: str | None) -> LoadedBackbone:

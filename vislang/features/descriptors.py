@@ -11,7 +11,8 @@ from keras import ops
 from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import full_preprocessing_name
 from vislang.core.errors import ConfigError, DataError
-from vislang.features.cache.reader import FeatureCache, resident_rows
+from vislang.features.cache.reader import DEVICE_BUDGET, FeatureCache, resident_rows
+from vislang.features.cache.rows import row_bytes
 
 Tensor = Any
 
@@ -52,10 +53,23 @@ class CachedDescriptors:
         sources: open caches, and which of their images, in the order of row numbers.
         backbone: its name in the caches.
         layers: the `layers` of a config.
+        budget_bytes: memory of the compute device that all layers together may take; more is read batch by batch.
     """
 
-    def __init__(self, sources: Sequence[tuple[FeatureCache, Sequence[str]]], backbone: str, layers: Sequence[str]):
-        self._parts = [resident_rows(sources, *FeatureName.parse(layer).in_cache(backbone)) for layer in layers]
+    def __init__(
+        self,
+        sources: Sequence[tuple[FeatureCache, Sequence[str]]],
+        backbone: str,
+        layers: Sequence[str],
+        *,
+        budget_bytes: int = DEVICE_BUDGET,
+    ):
+        places = [FeatureName.parse(layer).in_cache(backbone) for layer in layers]
+        needed = 0
+        for cache, ids in sources:
+            needed += sum(len(ids) * row_bytes(cache.shape(*place)) for place in places)
+        budget = budget_bytes if needed <= budget_bytes else 0
+        self._parts = [resident_rows(sources, *place, budget_bytes=budget) for place in places]
         self.is_resident = all(part.is_resident for part in self._parts)
         self.num_features = sum(part.shape[-1] for part in self._parts)
         vectors = itertools.takewhile(lambda part: len(part.shape) == 2, self._parts[::-1])

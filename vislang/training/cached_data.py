@@ -89,7 +89,8 @@ class CachedTraining(Training):
         splits = {record.split for record in self.train}
         self.vocabulary = Vocabulary.fit(words, splits=splits, min_count=self.config.min_count, drop_rarest=drop_rarest)
         rows = [(source.cache, [record.image_id for record in source.train]) for source in self.sources]
-        self.descriptors = CachedDescriptors(rows, args.backbone, layers)
+        budget = round(args.device_memory * 2**30)
+        self.descriptors = CachedDescriptors(rows, args.backbone, layers, budget_bytes=budget)
 
     def captions(self) -> tuple[list[str], np.ndarray]:
         """Return the M training captions, image after image, and int64 [M], the row in `train` of each."""

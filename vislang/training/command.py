@@ -55,6 +55,14 @@ def cached_training_parser(module: str, description: str | None, presets: Mappin
         metavar="NAME=VALUE",
         help="of the reader, such as restval=train; DATASET:NAME=VALUE of one",
     )
+    parser.add_argument(
+        "--device-memory",
+        type=float,
+        default=4.0,
+        metavar="GB",
+        help="of the compute device, for the training features; what takes more is read from the cache batch by batch"
+        " (default: %(default)g)",
+    )
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard logs")
     return parser
 

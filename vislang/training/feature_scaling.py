@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 Tensor = Any
+_TINY = 1e-6  # standard deviation of a feature that never varies
 SCALINGS = ("none", "unit", "standardised", "standardised_unit")
 
 
@@ -42,7 +43,7 @@ class FeatureScaling(keras.layers.Layer):
         """
         if not self.scaling.startswith("standardised"):
             return
-        scales = 1.0 / np.where(stds > 1e-6, stds, 1.0)
+        scales = 1.0 / np.where(stds > _TINY, stds, 1.0)
         self.mean_shift.assign(means[0])
         self.mean_scale.assign(scales[0])
         self.each_shift.assign(means[1])

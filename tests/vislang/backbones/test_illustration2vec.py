@@ -155,3 +155,37 @@ def test_weights_of_another_network_are_refused(tmp_path):
     (tmp_path / "net.caffemodel").write_bytes(caffemodel([layer("conv1_1", "Convolution", "data", blobs=blobs)]))
     with pytest.raises(DataError, match="are prototxt and weights of the same network"):
         illustration2vec.load(tmp_path / "net.caffemodel", tmp_path / "tags.json")
+
+
+def test_the_command_prints_four_groups(tagger, probabilities, tmp_path, monkeypatch, capsys):
+    from preimage import tags
+
+    monkeypatch.setattr(illustration2vec, "load", lambda *files, thresholds: Illustration2Vec(tagger, TAGS))
+    IMAGES[0].save(tmp_path / "drawn.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    words = ["--images", str(tmp_path / "drawn.png"), str(tmp_path / "broken.png"), "--weights", "x", "--tags", "y"]
+    assert tags.main([*words, "--threshold", "0.6", "--json"]) == 3
+    printed = json.loads(capsys.readouterr().out)
+    (row,) = printed["images"]
+    assert "broken.png" in str(printed["skipped"])
+    for group, places in GROUPS.items():
+        found = [(name, share) for name, share in row["tags"][group]]
+        expected = [column for column in range(places.start, places.stop) if probabilities[0][column] > 0.6]
+        if group == "rating":
+            expected = list(range(places.start, places.stop))
+        assert {name for name, _ in found} == {TAGS[column] for column in expected}
+    assert tags.main(words[:2] + words[3:]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0].strip() for line in lines[1:]] == list(GROUPS)
+    assert tags.main([*words, "--strict"]) == 2
+
+
+@pytest.mark.slow
+def test_the_command_runs_the_networks_with_random_weights(tmp_path, capsys):
+    from preimage import tags
+
+    (tmp_path / "tags.json").write_text(json.dumps(TAGS))
+    IMAGES[0].save(tmp_path / "drawn.png")
+    words = ["--images", str(tmp_path / "drawn.png"), "--weights", "random", "--tags", str(tmp_path / "tags.json")]
+    assert tags.main(words) == 0
+    assert "rating: rating" in capsys.readouterr().out

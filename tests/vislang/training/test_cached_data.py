@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from training_runs import assert_equal_runs
 
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
+from vislang.features.descriptors import CachedDescriptors
 from vislang.training.epoch_batches import sampled_rows
 from vse import train
 
@@ -129,3 +131,21 @@ def test_no_data_set_may_train_on_what_another_is_measured_on(toy_data, other_da
     line[line.index("--cache") + 2] = str(toy_data / "features.h5")
     assert train.main(line) == 2
     assert "is in dev of karpathy and in train of karpathy_2, expected no image in both" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_features_read_batch_by_batch_train_as_those_on_the_device(toy_data, other_data, tmp_path, monkeypatch):
+    resident = []
+    before = CachedDescriptors.__init__
+
+    def watched(self, *arguments, **options):
+        before(self, *arguments, **options)
+        resident.append(self.is_resident)
+
+    monkeypatch.setattr(CachedDescriptors, "__init__", watched)
+    for name, gigabytes in (("device", "4"), ("file", "0")):
+        resident.clear()
+        more = ["--device-memory", gigabytes, "--set", "validate_updates=0", "--set", "layers=pooled"]
+        assert train.main(words(toy_data, other_data, tmp_path / name, *more)) == 0
+        assert resident[0] == (name == "device")
+    assert_equal_runs(tmp_path / "device", tmp_path / "file")

@@ -29,6 +29,10 @@ def test_the_warm_up_is_at_most_a_tenth_of_all_steps(steps, warmup):
         assert rates(config, steps, [warmup - 1])[0] < 1.0
 
 
+def test_a_training_of_one_step_ends_at_the_lowest_rate():
+    assert rates(OptimizerConfig("adam", 1.0, "cosine"), 1, [0, 1]) == pytest.approx([1.0, 0.01])
+
+
 def test_steps_multiply_the_rate_by_a_tenth():
     config = OptimizerConfig("sgd", 0.5, "step", drops=(4, 8))
     np.testing.assert_allclose(rates(config, 12, (0, 4, 5, 8, 9, 11)), [0.5, 0.5, 0.05, 0.05, 0.005, 0.005], rtol=1e-6)
@@ -44,6 +48,7 @@ def step_of(config, gradient, start=0.0):
 
 def test_gradients_are_clipped_by_norm_or_element():
     np.testing.assert_allclose(step_of(OptimizerConfig("sgd", 1.0), [3, -4]), [-3, 4])
+    np.testing.assert_allclose(step_of(OptimizerConfig("sgd", 1.0), [3, -4], start=5.0), [2, 9])  # no weight decay
     np.testing.assert_allclose(step_of(OptimizerConfig("sgd", 1.0, clip_norm=1.0), [3, -4]), [-0.6, 0.8], rtol=1e-5)
     np.testing.assert_allclose(step_of(OptimizerConfig("sgd", 1.0, clip_value=3.5), [3, -4]), [-3, 3.5])
 

@@ -115,6 +115,18 @@ class Pooling(CaffeLayer):
         options = {"method": method, "kernel_size": kernel_size, "strides": strides, "pad": pad, "ceil": ceil}
         super().__init__(options, **kwargs)
 
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the shape of the output; a side that is not known before the call is None."""
+        batch, *sides, channels = input_shape
+        pooled: list[int | None] = []
+        for axis, side in enumerate(sides):
+            if side is None:
+                pooled.append(None)
+                continue
+            windows = pooled_side(side, self.kernel_size[axis], self.strides[axis], self.pad[axis], ceil=self.ceil)
+            pooled.append(windows)
+        return (batch, *pooled, channels)
+
     def call(self, x: Any) -> Any:
         """Pool."""
         sides = [self._side(axis, x.shape[1 + axis]) for axis in (0, 1)]

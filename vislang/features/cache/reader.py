@@ -20,7 +20,7 @@ from vislang.features.cache.writer import CacheWriter
 
 __all__ = ["CacheWriter", "FeatureCache", "FeatureKey", "FeatureRows", "feature_key", "import_rows", "open_cache"]
 
-DEVICE_BUDGET = 2 * 2**30  # bytes; Flickr8K's 7x7 grids of 1280 float16 numbers take 1.0e9
+DEVICE_BUDGET = 4 * 2**30  # bytes; Flickr8K's 10x10 grids of 1280 float16 numbers take 1.5e9
 
 
 def open_cache(path: str | os.PathLike) -> "FeatureCache":
