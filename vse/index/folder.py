@@ -88,7 +88,9 @@ class FolderStore(VectorStore):
         except OSError as error:
             raise DataError(f"cannot write {self.url}: {error.strerror or error}; choose another folder") from error
         if others:
-            raise DataError(f"{self.url} holds {others[0]}, expected an index or an empty folder; choose another folder")
+            raise DataError(
+                f"{self.url} holds {others[0]}, expected an index or an empty folder; choose another folder"
+            )
         with self._transaction(writing=True) as database:
             if not database.execute("SELECT 1 FROM sqlite_master").fetchone():  # else another process was faster
                 for table in _TABLES:
@@ -350,3 +352,9 @@ def _write(descriptor: int, vectors: np.ndarray, offset: int) -> None:
         written = os.pwrite(descriptor, content, offset)
         content = content[written:]
         offset += written
+
+
+def remove_files(folder: Path) -> None:
+    """Remove the files of an index, so that it can be made anew."""
+    for path in [*folder.glob(f"{DATABASE}*"), *folder.glob("vectors-*.f32")]:
+        path.unlink(missing_ok=True)

@@ -190,7 +190,9 @@ class PostgresStore(VectorStore):
         try:
             yield
         except psycopg.Error as error:
-            raise DataError(f"{self.url}: PostgreSQL failed ({brief(error)}); check the address and the rights") from error
+            raise DataError(
+                f"{self.url}: PostgreSQL failed ({brief(error)}); check the address and the rights"
+            ) from error
 
 
 def _sql(where: Filter) -> tuple[str, list[str]]:

@@ -151,9 +151,7 @@ class VectorStore(ABC):
             some = slice(start, start + ADDED_TOGETHER)
             self._add(records[some], vectors[some])
 
-    def search(
-        self, queries: np.ndarray, top: int, *, where: Filter = EVERYTHING, offset: int = 0
-    ) -> list[list[Hit]]:
+    def search(self, queries: np.ndarray, top: int, *, where: Filter = EVERYTHING, offset: int = 0) -> list[list[Hit]]:
         """Find the images nearest to each of Q queries, the best first.
 
         Args:
