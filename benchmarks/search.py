@@ -38,7 +38,11 @@ def main() -> None:
         if importlib.util.find_spec(PACKAGES[engine]) is None:
             print(f"{engine}: left out, {PACKAGES[engine]} is not installed")
             continue
-        with tempfile.TemporaryDirectory(dir=args.place) as folder, opened(engine, images, Path(folder), args) as search:
+        with (
+            tempfile.TemporaryDirectory(dir=args.place) as folder,
+            opened(engine, images, Path(folder), args) as search,
+        ):
+            before = anonymous_memory()
             search(batches[0])  # reads files, compares checksums
             found = np.concatenate([search(batch) for batch in batches])
             if truth is None:
@@ -46,7 +50,7 @@ def main() -> None:
             recall = np.mean([len(set(a) & set(b)) / TOP for a, b in zip(found, truth, strict=True)])
             of_batches = [seconds(lambda batch=batch: search(batch)) for batch in batches]
             of_singles = [seconds(lambda one=one: search(one)) for one in singles]
-            extra = peak_memory(lambda: search(queries[: args.many]))
+            extra = peak_memory(lambda: search(queries[: args.many])) - before
         measured[engine] = float(np.median(of_batches))
         print(
             f"{engine}: batch of {BATCH} {1000 * np.median(of_batches) / BATCH:.2f} ms a query, one query"
@@ -127,9 +131,8 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def peak_memory(work: Callable[[], object]) -> float:
-    """Return by how many MB the memory of this process grows at most meanwhile, mapped files left out."""
-    before = anonymous_memory()
-    peak = [before]
+    """Return the most memory that this process takes meanwhile, in MB, mapped files left out."""
+    peak = [anonymous_memory()]
     done = threading.Event()
 
     def watch() -> None:
@@ -141,7 +144,7 @@ def peak_memory(work: Callable[[], object]) -> float:
     work()
     done.set()
     watcher.join()
-    return peak[0] - before
+    return peak[0]
 
 
 def anonymous_memory() -> float:

@@ -214,7 +214,7 @@ def open_index(args: argparse.Namespace, model: Any) -> Any:
     from vislang.features.cache.reader import open_cache
     from vislang.features.reading_options import ReadingOptions
     from vse.api import EncodedImages
-    from vse.index import index_images
+    from vse.index.images import index_images
 
     if len(args.images) == 1 and Path(args.images[0]).suffix in (".h5", ".hdf5"):
         cache = open_cache(args.images[0])

@@ -1,8 +1,8 @@
 """FolderStore: exact search in a folder of two files, without a server and without a package beside Python's own.
 
-`images.sqlite` holds the records, each with the number of its row in `vectors-N.f32`. Vectors are only appended: they are
-on disk before the transaction that names them, so that a killed writer leaves at most a tail that the next one writes over.
-Replaced and deleted rows stay as holes until `compact` writes the next file.
+`images.sqlite` holds the records, each with the number of its row in `vectors-N.f32`. Vectors are only appended: they
+are on disk before the transaction that names them, so that a killed writer leaves at most a tail that the next one
+writes over. Replaced and deleted rows stay as holes until `compact` writes the next file.
 """
 
 import contextlib
@@ -209,6 +209,10 @@ class FolderStore(VectorStore):
         database.execute("DELETE FROM holes")
         database.execute("UPDATE collection SET file = ?, rows = ?", (state.file + 1, len(rows)))
 
+    def close(self) -> None:
+        """Unmap the vectors; nothing else stays open between calls."""
+        self._mapped = None
+
     @property
     def _row_bytes(self) -> int:
         return self.collection.width * _VECTOR.itemsize
@@ -347,7 +351,7 @@ def _checksum(vector: np.ndarray, name: str) -> int:
 
 def _write(descriptor: int, vectors: np.ndarray, offset: int) -> None:
     """Write all of the vectors at a place of a file."""
-    content = memoryview(np.ascontiguousarray(vectors)).cast("B")
+    content = np.ascontiguousarray(vectors).data.cast("B")
     while content:
         written = os.pwrite(descriptor, content, offset)
         content = content[written:]

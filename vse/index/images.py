@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -286,7 +286,7 @@ def _compare(store: VectorStore, files: _Files) -> _Compared:
     return _Compared(sorted(new), outdated)
 
 
-def _status(record: np.void) -> dict[str, int]:
+def _status(record: np.void) -> dict[str, Any]:
     """Return size and times of a RECORD as those of a `Record`."""
     return {name: int(record[name]) for name in ("size", "mtime_ns", "ctime_ns")}
 

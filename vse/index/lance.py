@@ -1,4 +1,4 @@
-"""LanceStore: LanceDB in a folder or on object storage; exact search, then an approximate index for large collections."""
+"""LanceStore: LanceDB in a folder or on object storage; exact search, and an approximate index where it is large."""
 
 import contextlib
 import json
@@ -13,7 +13,6 @@ from vislang.core.errors import DataError, brief
 from vse.index.store import (
     COLUMNS,
     EVERYTHING,
-    EXACT_BELOW,
     Collection,
     Filter,
     Hit,
@@ -127,7 +126,7 @@ class LanceStore(VectorStore):
             indexed = {column for index in self._table.list_indices() for column in index.columns}
             if "id" not in indexed and self.count():
                 self._table.create_index("id", config=BTree())
-            if "vector" not in indexed and self.count() >= EXACT_BELOW:
+            if "vector" not in indexed and self.count() >= self.exact_below:
                 self._table.create_index("vector", config=IvfHnswSq(distance_type="dot"))
             self._table.optimize(cleanup_older_than=_OLD_VERSIONS)
 

@@ -1,4 +1,4 @@
-"""PostgresStore: PostgreSQL with pgvector; exact search, then an HNSW index for large collections."""
+"""PostgresStore: PostgreSQL with pgvector; exact search, and an HNSW index where it is large."""
 
 import contextlib
 import time
@@ -11,7 +11,6 @@ from vislang.core.errors import DataError, brief
 from vse.index.store import (
     COLUMNS,
     EVERYTHING,
-    EXACT_BELOW,
     Collection,
     Filter,
     Hit,
@@ -168,9 +167,9 @@ class PostgresStore(VectorStore):
         return found
 
     def compact(self) -> None:
-        """Free the space of deleted rows, and build the index of a large collection; inserts then keep it up to date."""
+        """Free the space of deleted rows, and build the index of a large collection, which inserts then keep."""
         with self._errors():
-            if EXACT_BELOW <= self.count() and self.collection.width <= _WIDEST_INDEX:
+            if self.count() >= self.exact_below and self.collection.width <= _WIDEST_INDEX:
                 self._database.execute("SET maintenance_work_mem = '2GB'")  # a graph that does not fit is built slowly
                 self._database.execute(
                     "CREATE INDEX IF NOT EXISTS vislang_images_vector ON vislang_images"

@@ -12,7 +12,6 @@ import numpy as np
 
 from vislang.core.errors import ConfigError, DataError, shown
 
-EXACT_BELOW = 200_000  # vectors; up to there an approximate index saves little and loses neighbours
 ADDED_TOGETHER = 1000  # records in one transaction; what a killed writer loses at most
 READ_TOGETHER = 500  # ids in one query of an engine
 LONGEST_TEXT = 4096  # characters of an id or a caption
@@ -119,10 +118,12 @@ class VectorStore(ABC):
     Attributes:
         url: what names it.
         collection: what its vectors have in common.
+        exact_below: number of vectors from which engines with an approximate index build it.
     """
 
     url: str
     collection: Collection
+    exact_below = 200_000  # up to there exact search takes some 100 ms at most, and loses no neighbour
 
     def add(self, records: Sequence[Record], vectors: np.ndarray) -> None:
         """Store images; those whose ids it holds are replaced.
@@ -207,6 +208,7 @@ class VectorStore(ABC):
     def compact(self) -> None:
         """Free the space of what was replaced and deleted, and build or update the engine's indexes."""
 
+    @abstractmethod
     def close(self) -> None:
         """Close files and connections."""
 
