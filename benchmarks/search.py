@@ -1,7 +1,7 @@
 """Search among many vectors: the built-in store, faiss Flat beside it, LanceDB and pgvector where they are installed.
 
-Rows are those of real images, repeated with noise where there are not enough; queries are real captions. Without files of
-them both are drawn.
+Rows are those of real images, repeated with noise where there are not enough; queries are real captions. Without files
+of them both are drawn.
 
 Run: python benchmarks/search.py [--count 100000] [--images IMAGES.npy --captions CAPTIONS.npy] [--engines folder faiss]
 """

@@ -130,6 +130,10 @@ class LanceStore(VectorStore):
                 self._table.create_index("vector", config=IvfHnswSq(distance_type="dot"))
             self._table.optimize(cleanup_older_than=_OLD_VERSIONS)
 
+    def close(self) -> None:
+        """Let go of the table; LanceDB closes its files itself."""
+        del self._table
+
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         """Raise the errors of LanceDB and of its storage as ours."""
