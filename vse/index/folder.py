@@ -57,20 +57,27 @@ class _State:
 
 
 class FolderStore(VectorStore):
-    """A store in a folder, which is created where it is absent.
+    """A store in a folder.
+
+    Args:
+        folder: of its two files.
+        collection: of its vectors.
+        create: make an empty one where nothing is.
 
     Raises:
         DamagedStoreError: its files are damaged.
         DataError: the folder holds another collection or something else, or cannot be written.
     """
 
-    def __init__(self, folder: str | Path, collection: Collection):
+    def __init__(self, folder: str | Path, collection: Collection, *, create: bool = True):
         self.url = str(folder)
         self.collection = collection
         self._folder = Path(folder)
         self._mapped: tuple[_State, np.ndarray] | None = None
         self._checked = _State(0, 0)  # the rows whose checksums were compared
         if not (self._folder / DATABASE).is_file():
+            if not create:
+                raise self._absent()
             self._create()
         with self._transaction() as database:
             tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}

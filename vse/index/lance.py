@@ -30,19 +30,20 @@ _OLD_VERSIONS = timedelta(hours=1)  # kept for those who are reading them
 
 
 class LanceStore(VectorStore):
-    """A LanceDB database, which is created where it is absent.
+    """A table of a LanceDB database.
 
     Args:
         url: `lance:PATH`, or `s3://BUCKET/PATH`; keys and endpoint are those of the environment (AWS_ACCESS_KEY_ID,
             AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT).
         collection: of its vectors.
+        create: make an empty one where nothing is.
 
     Raises:
         ConfigError: LanceDB is not installed.
         DataError: it cannot be opened, or holds another collection.
     """
 
-    def __init__(self, url: str, collection: Collection):
+    def __init__(self, url: str, collection: Collection, *, create: bool = True):
         import lancedb
 
         self.url = url
@@ -50,7 +51,12 @@ class LanceStore(VectorStore):
         with self._errors():
             place = url.removeprefix("lance:")
             database = lancedb.connect(place, read_consistency_interval=timedelta(0))  # what others wrote is seen
-            self._table = _opened(database, collection)
+            if _TABLE in database.table_names():
+                self._table = database.open_table(_TABLE)
+            elif create:  # another process may be faster
+                self._table = database.create_table(_TABLE, schema=_schema(collection), exist_ok=True)
+            else:
+                raise self._absent()
             held = (self._table.schema.metadata or {}).get(_KEY)
         if held is None:
             raise DataError(f"{url}: holds a table {_TABLE!r} that is no index; choose another place")
@@ -142,14 +148,6 @@ class LanceStore(VectorStore):
         except (RuntimeError, ValueError, OSError) as error:
             reason = brief(error)
             raise DataError(f"{self.url}: LanceDB failed ({reason}); check the place and its permissions") from error
-
-
-def _opened(database: Any, collection: Collection) -> Any:
-    """Return the table of the index, made where there is none."""
-    if _TABLE not in database.table_names():
-        # Another process may be faster.
-        return database.create_table(_TABLE, schema=_schema(collection), exist_ok=True)
-    return database.open_table(_TABLE)
 
 
 def _schema(collection: Collection) -> Any:

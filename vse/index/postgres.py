@@ -31,28 +31,29 @@ _OPERATORS = {">=": "{} >= %s", "<": "{} < %s", "contains": "position(%s in {}) 
 
 
 class PostgresStore(VectorStore):
-    """Two tables of a PostgreSQL database, `vislang_collection` and `vislang_images`, created where they are absent.
+    """Two tables of a PostgreSQL database, `vislang_collection` and `vislang_images`.
 
     Args:
         url: `postgresql://USER:PASSWORD@HOST/DATABASE`.
         collection: of its vectors.
+        create: make them where they are absent.
 
     Raises:
         ConfigError: psycopg or pgvector is not installed.
         DataError: no connection, no extension `vector`, or another collection.
     """
 
-    def __init__(self, url: str, collection: Collection):
+    def __init__(self, url: str, collection: Collection, *, create: bool = True):
         self.url = _without_password(url)
         self.collection = collection
         self._address = url
         with self._errors():
-            self._database = self._connected()
-            self._create()
+            self._database = self._connected(create)
+            self._create(create)
             (held,) = self._database.execute("SELECT fingerprint, width FROM vislang_collection").fetchall()
         self._check(Collection(*held))
 
-    def _connected(self) -> Any:
+    def _connected(self, create: bool) -> Any:
         import psycopg
         from pgvector.psycopg import register_vector
 
@@ -65,18 +66,21 @@ class PostgresStore(VectorStore):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
-        with database.transaction():
-            database.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            database.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        if create:
+            with database.transaction():
+                database.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+                database.execute("CREATE EXTENSION IF NOT EXISTS vector")
         register_vector(database)
         return database
 
-    def _create(self) -> None:
+    def _create(self, create: bool) -> None:
         width = int(self.collection.width)
         with self._database.transaction():
             self._database.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             if self._database.execute("SELECT to_regclass('vislang_collection')").fetchone()[0]:
                 return
+            if not create:
+                raise self._absent()
             self._database.execute("CREATE TABLE vislang_collection (fingerprint text, width int)")
             self._database.execute(
                 'CREATE TABLE vislang_images (id text COLLATE "C" PRIMARY KEY, size bigint, mtime_ns bigint,'

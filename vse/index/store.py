@@ -231,6 +231,9 @@ class VectorStore(ABC):
                 " another store"
             )
 
+    def _absent(self) -> DataError:
+        return DataError(f"{self.url} holds no index; make it by: vislang index FOLDER --store {self.url}")
+
     def _missing(self, ids: Sequence[str]) -> DataError:
         return DataError(f"{self.url}: holds no image {shown(ids[0])}; index it first")
 
