@@ -1,7 +1,9 @@
 """LanceStore: LanceDB in a folder or on object storage; exact search, and an approximate index where it is large."""
 
 import contextlib
+import functools
 import json
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -101,25 +103,26 @@ class LanceStore(VectorStore):
         """Yield the ids of its images."""
         with self._errors():
             query = self._table.search().select(["id"])
-            if _sql(where):
-                query = query.where(_sql(where))
+            if where.conditions():
+                query = query.where(_expression(where))
             for batch in query.to_batches():
                 yield from batch.column("id").to_pylist()
 
     def count(self, where: Filter = EVERYTHING) -> int:
         """Return the number of its images."""
+        if where.conditions():
+            return sum(1 for _ in self.ids(where))  # LanceDB counts by texts of SQL alone
         with self._errors():
-            return self._table.count_rows(_sql(where) or None)
+            return self._table.count_rows()
 
     def _search(self, queries: np.ndarray, top: int, where: Filter, offset: int) -> list[list[Hit]]:
         found = []
-        condition = _sql(where)
         with self._errors():
             for vector in queries:
                 query = self._table.search(vector).distance_type("dot").limit(top + offset)
                 query = query.refine_factor(_REFINED).select([*COLUMNS, "_distance"])
-                if condition:
-                    query = query.where(condition)
+                if where.conditions():
+                    query = query.where(_expression(where))
                 rows = query.to_list()[offset:]
                 found.append([Hit(_record(row), 1 - row["_distance"]) for row in rows])  # the distance is 1 - cosine
         return found
@@ -160,8 +163,8 @@ def _schema(collection: Collection) -> Any:
     return pyarrow.schema(columns, metadata={_KEY: json.dumps(asdict(collection))})
 
 
-def _sql(where: Filter) -> str:
-    """Return the condition of a filter, its texts quoted by LanceDB; "" for none."""
+def _expression(where: Filter) -> Any:
+    """Return the condition of a filter that has one; its texts stay values and never become SQL."""
     from lancedb.expr import col, lit
 
     tests = []
@@ -173,13 +176,13 @@ def _sql(where: Filter) -> str:
             tests.append(column < value)
         else:
             tests.append(column.contains(value))
-    return " AND ".join(test.to_sql() for test in tests)
+    return functools.reduce(operator.and_, tests)
 
 
-def _one_of(ids: Sequence[str]) -> str:
+def _one_of(ids: Sequence[str]) -> Any:
     from lancedb.expr import col
 
-    return col("id").isin(list(ids)).to_sql()
+    return col("id").isin(list(ids))
 
 
 def _record(row: dict[str, Any]) -> Record:

@@ -47,31 +47,26 @@ class PostgresStore(VectorStore):
         self.url = _without_password(url)
         self.collection = collection
         self._address = url
+        from pgvector.psycopg import register_vector
+
         with self._errors():
-            self._database = self._connected(create)
+            self._database = self._connected()
             self._create(create)
+            register_vector(self._database)
             (held,) = self._database.execute("SELECT fingerprint, width FROM vislang_collection").fetchall()
         self._check(Collection(*held))
 
-    def _connected(self, create: bool) -> Any:
+    def _connected(self) -> Any:
         import psycopg
-        from pgvector.psycopg import register_vector
 
         deadline = time.monotonic() + _CONNECTING
         while True:
             try:
-                database = psycopg.connect(self._address, autocommit=True)
-                break
+                return psycopg.connect(self._address, autocommit=True)
             except psycopg.OperationalError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
-        if create:
-            with database.transaction():
-                database.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-                database.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        register_vector(database)
-        return database
 
     def _create(self, create: bool) -> None:
         width = int(self.collection.width)
@@ -81,6 +76,7 @@ class PostgresStore(VectorStore):
                 return
             if not create:
                 raise self._absent()
+            self._database.execute("CREATE EXTENSION IF NOT EXISTS vector")
             self._database.execute("CREATE TABLE vislang_collection (fingerprint text, width int)")
             self._database.execute(
                 'CREATE TABLE vislang_images (id text COLLATE "C" PRIMARY KEY, size bigint, mtime_ns bigint,'
