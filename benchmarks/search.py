@@ -7,12 +7,12 @@ Run: python benchmarks/search.py [--count 100000] [--images IMAGES.npy --caption
 """
 
 import argparse
+import contextlib
 import importlib.util
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,36 +30,60 @@ def main() -> None:
     args = parse()
     images, queries = vectors(args)
     print(f"{len(images)} vectors, {len(queries)} queries, width {images.shape[1]}, the best {TOP}")
-    batches = [queries[start : start + BATCH] for start in range(0, len(queries), BATCH)][: args.batches]
-    singles = [queries[row : row + 1] for row in range(args.singles)]
-    measured = {}
-    truth = None
-    for engine in args.engines:
-        if importlib.util.find_spec(PACKAGES[engine]) is None:
-            print(f"{engine}: left out, {PACKAGES[engine]} is not installed")
-            continue
-        with (
-            tempfile.TemporaryDirectory(dir=args.place) as folder,
-            opened(engine, images, Path(folder), args) as search,
-        ):
-            before = anonymous_memory()
-            search(batches[0])  # reads files, compares checksums
-            found = np.concatenate([search(batch) for batch in batches])
-            if truth is None:
-                truth = found  # the first engine is exact
-            recall = np.mean([len(set(a) & set(b)) / TOP for a, b in zip(found, truth, strict=True)])
-            of_batches = [seconds(lambda batch=batch: search(batch)) for batch in batches]
-            of_singles = [seconds(lambda one=one: search(one)) for one in singles]
-            extra = peak_memory(lambda: search(queries[: args.many])) - before
-        measured[engine] = float(np.median(of_batches))
+    with contextlib.ExitStack() as exits:
+        engines = {}
+        for engine in args.engines:
+            if importlib.util.find_spec(PACKAGES[engine]) is None:
+                print(f"{engine}: left out, {PACKAGES[engine]} is not installed")
+                continue
+            folder = Path(exits.enter_context(tempfile.TemporaryDirectory(dir=args.place)))
+            engines[engine] = exits.enter_context(opened(engine, images, folder, args))
+        report(engines, queries, args)
+
+
+def report(engines: dict[str, Callable], queries: np.ndarray, args: argparse.Namespace) -> None:
+    """Search by batches and by single queries, the engines in turns, so that other work disturbs all alike."""
+    extra = {}
+    for engine, search in engines.items():
+        before = anonymous_memory()
+        search(queries[:1])  # reads files, compares checksums
+        extra[engine] = peak_memory(lambda search=search: search(queries[: args.many])) - before
+    batches = [queries[start : start + BATCH] for start in range(0, args.batches * BATCH, BATCH)]
+    found: dict[str, list[np.ndarray]] = {engine: [] for engine in engines}
+    of_batches = times(engines, batches, found)
+    of_singles = times(engines, [queries[row : row + 1] for row in range(args.singles)])
+    truth = np.concatenate(next(iter(found.values())))  # the first engine is exact
+    for engine in engines:
+        rows = zip(np.concatenate(found[engine]), truth, strict=True)
+        recall = np.mean([len(set(row) & set(true)) / TOP for row, true in rows])
         print(
-            f"{engine}: batch of {BATCH} {1000 * np.median(of_batches) / BATCH:.2f} ms a query, one query"
-            f" {1000 * np.median(of_singles):.1f} ms (fastest {1000 * min(of_singles):.1f}), recall@{TOP} {recall:.4f},"
-            f" {args.many} queries at once take {extra:.0f} MB more",
+            f"{engine}: batch of {BATCH} {milliseconds(of_batches[engine])}, one query"
+            f" {milliseconds(of_singles[engine])}, recall@{TOP} {recall:.4f}, {args.many} queries at once take"
+            f" {extra[engine]:.0f} MB more",
             flush=True,
         )
-    if {"folder", "faiss"} <= measured.keys():
-        print(f"ratio: built-in takes {measured['folder'] / measured['faiss']:.2f} times as long as faiss Flat")
+    if {"folder", "faiss"} <= engines.keys():
+        ratio = np.median(np.array(of_batches["folder"]) / np.array(of_batches["faiss"]))
+        print(f"ratio: built-in takes {ratio:.2f} times as long as faiss Flat, batches of {BATCH}")
+
+
+def times(
+    engines: dict[str, Callable], requests: list[np.ndarray], found: dict[str, list[np.ndarray]] | None = None
+) -> dict[str, list[float]]:
+    """Return the seconds that each engine took for each request, and append what it found."""
+    taken: dict[str, list[float]] = {engine: [] for engine in engines}
+    for request in requests:
+        for engine, search in engines.items():
+            started = time.perf_counter()
+            result = search(request)
+            taken[engine].append(time.perf_counter() - started)
+            if found is not None:
+                found[engine].append(result)
+    return taken
+
+
+def milliseconds(seconds: list[float]) -> str:
+    return f"{1000 * np.median(seconds):.1f} ms (fastest {1000 * min(seconds):.1f})"
 
 
 def vectors(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +107,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(engine: str, images: np.ndarray, folder: Path, args: argparse.Namespace) -> Iterator[Callable]:
     """Fill an engine, print what that took, and yield its search: float32 [Q, D] to int [Q, TOP]."""
     started = time.perf_counter()
@@ -122,12 +146,6 @@ def opened(engine: str, images: np.ndarray, folder: Path, args: argparse.Namespa
 
 def ids_found(store: Any, queries: np.ndarray, numbers: dict[str, int]) -> np.ndarray:
     return np.array([[numbers[hit.record.id] for hit in hits] for hits in store.search(queries, TOP)])
-
-
-def seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def peak_memory(work: Callable[[], object]) -> float:
