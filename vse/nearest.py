@@ -3,7 +3,8 @@
 import numpy as np
 
 QUERIES = 256  # ranked together
-CANDIDATES = 4096  # in one product: QUERIES x CANDIDATES scores are 4 MB
+SCORES = 2**20  # of one product, 4 MB; the fewer the queries, the more candidates at once: each product has to start
+CHOSEN = 8192  # candidates that are copied for one product where not all are ranked
 
 
 def nearest(
@@ -11,7 +12,7 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find each query's best candidates, ties in their order: int64 indices and float32 scores [Q, top].
 
-    Beside the result it takes some 20 MB, whatever the number of queries and candidates.
+    Beside the result it takes some 50 MB, whatever the number of queries and candidates.
 
     Args:
         queries: float32 [Q, D].
@@ -25,10 +26,13 @@ def nearest(
     scores = np.full((len(queries), top), -np.inf, np.float32)
     if not top:
         return indices, scores
+    step = SCORES // max(1, min(len(queries), QUERIES))
+    if rows is not None:
+        step = min(step, CHOSEN)
     for first in range(0, len(queries), QUERIES):
         some = slice(first, first + QUERIES)
-        for start in range(0, count, CANDIDATES):
-            stop = min(start + CANDIDATES, count)
+        for start in range(0, count, step):
+            stop = min(start + step, count)
             numbers = np.arange(start, stop) if rows is None else rows[start:stop]
             _merge(queries[some] @ _block(candidates, numbers).T, numbers, indices[some], scores[some])
     return indices, scores

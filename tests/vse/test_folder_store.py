@@ -12,7 +12,7 @@ from vislang.core.errors import ConfigError, DataError
 from vse.index import open_store as opening
 from vse.index.folder import DATABASE, FolderStore
 from vse.index.store import DamagedStoreError, Filter, Record
-from vse.nearest import CANDIDATES, QUERIES, nearest
+from vse.nearest import CHOSEN, QUERIES, nearest
 
 RECORDS = [Record(f"/{number}", caption="odd" if number % 2 else "even") for number in range(40)]
 VECTORS = np.stack([vector_of(number) for number in range(40)])
@@ -28,7 +28,7 @@ def store(tmp_path):
 @pytest.mark.parametrize("left_out", [0, 3, 5000])
 def test_chosen_rows_are_ranked_as_if_the_others_were_not_there(left_out):
     random = np.random.default_rng(0)
-    candidates = random.integers(-2, 3, (2 * CANDIDATES + 5, 4)).astype(np.float32)
+    candidates = random.integers(-2, 3, (CHOSEN + 4101, 4)).astype(np.float32)
     queries = random.integers(-2, 3, (QUERIES + 3, 4)).astype(np.float32)
     rows = np.sort(random.choice(len(candidates), len(candidates) - left_out, replace=False))
     indices, scores = nearest(queries, candidates, 7, rows=rows)
