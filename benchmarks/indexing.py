@@ -1,4 +1,4 @@
-"""Index generated thumbnails by a command that is killed again and again: bytes written, memory, and what is in the end.
+"""Index generated thumbnails by a command that is killed again and again: bytes written, memory, and the end.
 
 Run: python benchmarks/indexing.py [--count 2000] [--kills 5] [--store URL]
 """
@@ -39,11 +39,9 @@ def main() -> None:
         if not args.store:
             final = sum(path.stat().st_size for path in Path(killed).iterdir()) / 1e6
         compare(folder, whole, killed)
-        fifth = max(1, len(memory) // 5)
         print(f"killed {args.kills} times: {total / 1e6:.1f} MB written for {final:.1f} MB")
-        print(
-            f"memory while indexing: {min(memory[-2 * fifth :]):.0f} to {max(memory):.0f} MB, at the end {memory[-1]:.0f}"
-        )
+        early = memory[len(memory) // 5]
+        print(f"memory: {early:.0f} MB after a fifth, {memory[-1]:.0f} MB at the end, {max(memory):.0f} MB at most")
         print(f"ratio: {total / 1e6 / final:.2f} bytes written a byte of the index")
 
 

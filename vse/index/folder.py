@@ -9,9 +9,10 @@ import contextlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,7 @@ _TABLES = (
 )
 _OPERATORS = {">=": "{} >= ?", "<": "{} < ?", "contains": "instr({}, ?) > 0"}
 _RECORD = ", ".join(COLUMNS)
+_TYPES = (str, int, int, int, str, str, str)  # of COLUMNS
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class FolderStore(VectorStore):
         self._folder = Path(folder)
         self._mapped: tuple[_State, np.ndarray] | None = None
         self._checked = _State(0, 0)  # the rows whose checksums were compared
-        if not (self._folder / DATABASE).is_file():
+        path = self._folder / DATABASE
+        if not path.is_file() or not path.stat().st_size:  # empty where a process was killed that made it
             if not create:
                 raise self._absent()
             self._create()
@@ -131,7 +134,7 @@ class FolderStore(VectorStore):
             for some in pieces(ids):
                 query = f"SELECT {_RECORD} FROM images WHERE id IN ({', '.join('?' * len(some))})"
                 for values in database.execute(query, some):
-                    found[values[0]] = Record(*values)
+                    found[values[0]] = _record(values)
         return found
 
     def vectors(self, ids: Sequence[str]) -> np.ndarray:
@@ -205,7 +208,7 @@ class FolderStore(VectorStore):
 
     def _close_holes(self, database: sqlite3.Connection, state: _State) -> None:
         old = self._vectors(state)
-        rows = np.array([row for (row,) in database.execute("SELECT row FROM images ORDER BY row")], np.int64)
+        rows = _within(database.execute("SELECT row FROM images ORDER BY row"), state)
         self._path(state.file + 1).unlink(missing_ok=True)  # what a killed process left
         with self._opened(state.file + 1, os.O_RDWR | os.O_CREAT | os.O_EXCL) as descriptor:
             for start in range(0, len(rows), _COPIED):
@@ -305,13 +308,16 @@ class FolderStore(VectorStore):
         self._checked = state
 
     def _checked_vector(self, vectors: np.ndarray, row: int, name: str, checksum: int) -> np.ndarray:
-        if not 0 <= row < len(vectors) or _checksum(vectors[row], name) != checksum:
+        if not isinstance(name, str) or not 0 <= row < len(vectors) or _checksum(vectors[row], name) != checksum:
             raise DamagedStoreError(f"{self.url}: the vector of {name!r} is damaged; {self._next_step}")
         return vectors[row]
 
 
 def _state(database: sqlite3.Connection) -> _State:
-    return _State(*database.execute("SELECT file, rows FROM collection").fetchone())
+    state = _State(*database.execute("SELECT file, rows FROM collection").fetchone() or (None, None))
+    if not isinstance(state.file, int) or not isinstance(state.rows, int) or state.rows < 0:
+        raise sqlite3.DatabaseError("it has no number of rows")
+    return state
 
 
 def _remove(database: sqlite3.Connection, ids: Sequence[str]) -> None:
@@ -333,8 +339,8 @@ def _searched_rows(database: sqlite3.Connection, state: _State, where: Filter) -
     if where.conditions():
         condition, values = _sql(where)
         found = database.execute(f"SELECT row FROM images WHERE {condition} ORDER BY row", values)
-        return np.fromiter((row for (row,) in found), np.int64)
-    holes = np.fromiter((row for (row,) in database.execute("SELECT row FROM holes")), np.int64)
+        return _within(found, state)
+    holes = _within(database.execute("SELECT row FROM holes"), state)
     if not len(holes):
         return None
     is_used = np.ones(state.rows, bool)
@@ -342,13 +348,27 @@ def _searched_rows(database: sqlite3.Connection, state: _State, where: Filter) -
     return np.flatnonzero(is_used)
 
 
+def _within(found: Iterable[tuple[int]], state: _State) -> np.ndarray:
+    """Return rows that a query found, int64 [R]."""
+    rows = np.fromiter((row for (row,) in found), np.int64)
+    if len(rows) and not 0 <= rows.min() <= rows.max() < state.rows:
+        raise sqlite3.DatabaseError("a record has no vector")
+    return rows
+
+
 def _records_of_rows(database: sqlite3.Connection, rows: Sequence[int]) -> dict[int, Record]:
     found = {}
     for start in range(0, len(rows), 500):
         some = rows[start : start + 500]
         query = f"SELECT row, {_RECORD} FROM images WHERE row IN ({', '.join('?' * len(some))})"
-        found.update({row: Record(*values) for row, *values in database.execute(query, some)})
+        found.update({row: _record(values) for row, *values in database.execute(query, some)})
     return found
+
+
+def _record(values: Sequence[Any]) -> Record:
+    if tuple(map(type, values)) != _TYPES:
+        raise sqlite3.DatabaseError("a record has columns of other types")
+    return Record(*values)
 
 
 def _checksum(vector: np.ndarray, name: str) -> int:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from vse.inference import TrainedRanker
 
 _log = logging.getLogger(__name__)
-_COMPACT_EVERY = 50_000  # added images
 
 
 @dataclass(frozen=True)
@@ -126,13 +125,12 @@ def update_store(
     texts = dict(zip(image_ids([Path(name) for name in captions]), captions.values(), strict=True))
     files = _Files(paths, image_ids(paths), texts)
     compared = _compare(store, files)
-    store.add(compared.outdated, store.vectors([record.id for record in compared.outdated]))
+    for records in _some(compared.outdated):
+        store.add(records, store.vectors([record.id for record in records]))
     encoded = 0
     for some in _encode(model, files, compared.new, options):
         store.add(some.records, some.vectors)
         skipped += some.skipped
-        if encoded // _COMPACT_EVERY < (encoded + len(some.records)) // _COMPACT_EVERY:
-            store.compact()
         encoded += len(some.records)
     removed = _remove_absent(store, [Path(image) for image in images if Path(image).is_dir()])
     store.compact()
@@ -214,7 +212,8 @@ class _OwnIndex:
         if self._store is None:
             return list(range(len(files.paths)))
         compared = _compare(self._store, files)
-        self.add(compared.outdated, self.vectors([record.id for record in compared.outdated]))
+        for records in _some(compared.outdated):
+            self.add(records, self.vectors([record.id for record in records]))
         return compared.new
 
     def add(self, records: Sequence[Record], vectors: np.ndarray) -> bool:
@@ -284,6 +283,12 @@ def _compare(store: VectorStore, files: _Files) -> _Compared:
             if now != record and not changed:
                 outdated.append(now)
     return _Compared(sorted(new), outdated)
+
+
+def _some(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Cut records into lists whose vectors are read and stored together."""
+    for start in range(0, len(records), ADDED_TOGETHER):
+        yield records[start : start + ADDED_TOGETHER]
 
 
 def _status(record: np.void) -> dict[str, Any]:
