@@ -187,3 +187,12 @@ def test_an_unknown_kind_of_store_is_refused():
     for url in ("ftp://x/y", ""):
         with pytest.raises(ConfigError, match="expected a folder, lance:PATH, s3://BUCKET/PATH or postgresql://"):
             opening.open_store(url, COLLECTION)
+
+
+def test_a_process_killed_while_it_made_the_index_leaves_no_harm(tmp_path):
+    (tmp_path / DATABASE).touch()
+    with pytest.raises(DataError, match="holds no index"):
+        FolderStore(tmp_path, COLLECTION, create=False)
+    with FolderStore(tmp_path, COLLECTION) as store:
+        store.add(RECORDS, VECTORS)
+        assert store.count() == 40

@@ -132,12 +132,13 @@ class LanceStore(VectorStore):
         from lancedb.index import BTree, IvfHnswSq
 
         with self._errors():
+            self._table.optimize(cleanup_older_than=_OLD_VERSIONS)  # before new indexes, which have nothing to update
             indexed = {column for index in self._table.list_indices() for column in index.columns}
-            if "id" not in indexed and self.count():
+            count = self.count()
+            if "id" not in indexed and count:
                 self._table.create_index("id", config=BTree())
-            if "vector" not in indexed and self.count() >= self.exact_below:
+            if "vector" not in indexed and count >= self.exact_below:
                 self._table.create_index("vector", config=IvfHnswSq(distance_type="dot"))
-            self._table.optimize(cleanup_older_than=_OLD_VERSIONS)
 
     def close(self) -> None:
         """Let go of the table; LanceDB closes its files itself."""
