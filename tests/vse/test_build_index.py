@@ -67,10 +67,13 @@ def test_an_index_follows_its_folders(photos, run, tmp_path, monkeypatch, store)
     (photos / "b" / "4.jpg").touch()
     assert numbers(run(build_index.main, photos, *store)) == (2, 4, 1, 6)
     assert numbers(run(build_index.main, photos, *store)) == (0, 6, 0, 6)
+    (photos / "a" / "3.jpg").write_text("Dear Sir")
+    done = run(build_index.main, photos, *store)
+    assert numbers(done) == (0, 5, 0, 5), "an image that became unreadable is found no more"
     answer = run(search.main, "--like", photos / "a" / "1.jpg", "--top", 3, *store)
     assert sorted(found(answer)) == ["1.jpg", "2.jpg", "7.jpg"]
     assert [row["score"] for row in answer["results"]] == pytest.approx([1, 1, 1], abs=1e-3)
-    assert answer["indexed"] == 6
+    assert answer["indexed"] == 5
 
 
 def test_the_answers_are_those_of_a_search_in_the_files(photos, run, tiny_ranker):

@@ -127,13 +127,15 @@ def update_store(
     compared = _compare(store, files)
     for records in _some(compared.outdated):
         store.add(records, store.vectors([record.id for record in records]))
-    encoded = 0
+    unreadable = set(compared.new)
     for some in _encode(model, files, compared.new, options):
         store.add(some.records, some.vectors)
         skipped += some.skipped
-        encoded += len(some.records)
+        unreadable.difference_update(some.numbers)
+    store.delete([files.ids[number] for number in sorted(unreadable)])  # what they held before they changed
     removed = _remove_absent(store, [Path(image) for image in images if Path(image).is_dir()])
     store.compact()
+    encoded = len(compared.new) - len(unreadable)
     return Updated(encoded, len(paths) - len(compared.new), removed, skipped)
 
 
