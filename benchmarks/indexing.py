@@ -108,7 +108,9 @@ def save_ranker(folder: Path) -> None:
     from vse.model import Ranker
 
     backbone = load_backbone("compact_scenes")
-    config = VseConfig(hidden_dim=12, embed_dim=WIDTH, word_dim=6, tokenizer="treebank", ensemble_size=1)
+    config = VseConfig(
+        hidden_dim=12, embed_dim=WIDTH, word_dim=6, tokenizer="treebank", ensemble_size=1, project_sentences=True
+    )
     vocabulary = Vocabulary(["a", "dog"])
     (width,) = backbone.layers["pooled"]
     description = {"kind": "vse", "preset": "test", "config": to_json(config), "seed": 0, "num_features": width}
