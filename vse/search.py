@@ -185,7 +185,7 @@ def query_vector(args: argparse.Namespace, model: Any) -> Any:
     if not vectors:
         return None
     total = np.sum(vectors, axis=0)
-    return total / np.linalg.norm(total)
+    return total / max(float(np.linalg.norm(total)), 1e-12)
 
 
 def image_query(args: argparse.Namespace, model: Any) -> Any:
