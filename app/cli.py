@@ -21,6 +21,9 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Use the bundled models, or your own": {
         "caption": Command("captioner.generate", "write captions of images and videos"),
         "search": Command("vse.search", "find images by a sentence or a similar image, or sentences by images"),
+        "index": Command(
+            "vse.build_index", "index images, so that `search` finds them in a folder, LanceDB or PostgreSQL"
+        ),
         "regions": Command("captioner.regions", "describe regions of an image, or ground a sentence in them"),
         "explain": Command("saliency.explain", "show which part of an image or video each word comes from"),
         "unusual": Command("naturalness.map", "map how unnatural each cell of an image is, and rank images"),

@@ -1,15 +1,21 @@
-"""Command: search a folder of images by a sentence or by another image, or sentences by images.
+"""Command: search images by a sentence, by another image or by both, or sentences by images.
 
 Examples:
+    python -m vse.search "two dogs in the snow"
     python -m vse.search --images ~/Pictures --text "two dogs in the snow"
+    python -m vse.search --store lance:pictures.lance --text "a dog" --folder ~/Pictures/2024 --taken-from 2024-06-01
     python -m vse.search --images photo.jpg --sentences f8k_train_caps.txt --top 5
     python -m vse.search --images ~/Pictures --like car.jpg --minus blue --plus red --model runs/vse-f8k-kiros-bow-0
 
-A folder is indexed once. --minus and --plus search by an image less one word and plus another.
+Without --images it searches what `vislang index` indexed; what --images names is indexed once. --minus and --plus
+search by an image less one word and plus another.
 """
 
 import argparse
+import glob
 import sys
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +25,12 @@ from vislang.core import cli
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = cli.command_parser("vse.search", __doc__)
-    cli.add_images(parser, "image files, folders or patterns, or one feature cache (.h5)")
-    query = parser.add_argument_group("query (one of them, or neither to index only)")
+    parser.add_argument("words", nargs="*", metavar="SENTENCE|IMAGE", help="the query; or files, as for --images")
+    images = "image files, folders or patterns, or one feature cache (.h5), to be searched in"
+    parser.add_argument("--images", "--image", nargs="+", action="extend", default=[], metavar="IMAGE", help=images)
+    query = parser.add_argument_group("query (or none, to index only)")
     query.add_argument("--text", help="a sentence")
-    query.add_argument("--like", metavar="IMAGE", help="an image to find similar ones of")
+    query.add_argument("--like", metavar="IMAGE", help="an image to find similar ones of; with --text, of both")
     query.add_argument(
         "--sentences", type=Path, metavar="FILE", help="sentences, one a line: find those that describe each image best"
     )
@@ -30,6 +38,13 @@ def build_parser() -> argparse.ArgumentParser:
     arithmetic.add_argument("--minus", metavar="WORD", help="what the images found should not show, such as blue")
     arithmetic.add_argument("--plus", metavar="WORD", help="what they should show in its place, such as red")
     arithmetic.add_argument("--rerank", action="store_true", help="order them by their similarity to their own mean")
+    stored = parser.add_argument_group("in a store, without --images")
+    stored.add_argument("--store", metavar="URL", help="where `vislang index --store` put them (default: its default)")
+    stored.add_argument("--folder", metavar="DIR", help="only images in this folder or below")
+    stored.add_argument("--taken-from", type=day, metavar="DATE", help="only those taken on this day or later")
+    stored.add_argument("--taken-to", type=day, metavar="DATE", help="only those taken on this day or before")
+    stored.add_argument("--caption-words", metavar="WORDS", help="only those whose caption holds all of these words")
+    stored.add_argument("--offset", type=int, default=0, metavar="N", help="leave out the N best, for the next page")
     cli.add_model(parser, "ranker")
     cli.add_weights(parser)
     parser.add_argument("--top", type=int, default=5, metavar="K", help="number of results (default: %(default)s)")
@@ -42,7 +57,27 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; see `vislang.core.cli` for exit codes."""
     args = build_parser().parse_args(argv)
-    return cli.run_command(lambda: search(args))
+    return cli.run_command(lambda: search(with_words(args)))
+
+
+def day(text: str) -> date:
+    """Parse a date such as 2024-06-01."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a day such as 2024-06-01") from error
+
+
+def with_words(args: argparse.Namespace) -> argparse.Namespace:
+    """Return the arguments with the words that have no name as the sentence, or as images where they name files."""
+    is_sentence = not (args.images or args.text is not None or args.like is not None or args.sentences is not None)
+    for word in args.words:
+        is_sentence = is_sentence and not ("/" in word or glob.has_magic(word) or Path(word).exists())
+    if args.words and is_sentence:
+        args.text = " ".join(args.words)
+    else:
+        args.images = args.words + args.images
+    return args
 
 
 def search(args: argparse.Namespace) -> int:
@@ -50,10 +85,12 @@ def search(args: argparse.Namespace) -> int:
     from vislang.core.bundled_models import say_which
     from vislang.core.files import check_outputs
     from vislang.images.sources import find_images
-    from vse.api import encode_sentences, load_model
+    from vse.api import load_model
 
     check_query(args)
-    inputs, _ = find_images(args.images, strict=args.strict)  # before a model is loaded
+    inputs: list[Path] = []
+    if args.images:
+        inputs, _ = find_images(args.images, strict=args.strict)  # before a model is loaded
     if args.like is not None:
         inputs += find_images([args.like])[0]
     check_outputs({"--html": args.html}, inputs)
@@ -65,16 +102,13 @@ def search(args: argparse.Namespace) -> int:
         check_words(model, args.minus, "--minus")
         check_words(model, args.plus, "--plus")
     sentences = read_sentences(args.sentences) if args.sentences else []
+    if not args.images:
+        return search_store(args, model)
     encoded = open_index(args, model)
     if sentences:
         show_sentences(args, encoded, find_sentences(args, model, encoded, sentences))
     else:
-        query = None
-        if args.text is not None:
-            query = encode_sentences(model, args.text)
-        elif args.like is not None:
-            query = image_query(args, model)
-        show(args, encoded, found_images(args, encoded, query))
+        show(args, len(encoded), encoded.skipped, found_images(args, encoded, query_vector(args, model)))
     if encoded.skipped:
         return cli.SKIPPED_SOME
     return cli.DONE
@@ -89,9 +123,17 @@ def check_query(args: argparse.Namespace) -> None:
     from vislang.core.errors import ConfigError
 
     queries = [name for name in ("text", "like", "sentences") if getattr(args, name) is not None]
-    if len(queries) > 1:
+    if len(queries) > 1 and args.sentences is not None:
         names = " and ".join(f"--{name}" for name in queries)
         raise ConfigError(f"{names} were both given, expected one query; run the command twice")
+    if args.text is not None and args.minus is not None:
+        raise ConfigError("--minus and --plus go together with --like IMAGE alone; leave out --text")
+    if args.images and (args.store is not None or args.offset or filter_options(args)):
+        raise ConfigError("--store, --offset and filters are for what is indexed; leave out --images")
+    if args.sentences is not None and not args.images:
+        raise ConfigError("--sentences describes images; name them by --images")
+    if args.offset < 0:
+        raise ConfigError(f"--offset got {args.offset}, expected 0 or more")
     if args.top < 1:
         raise ConfigError(f"--top got {args.top}, expected 1 or more")
     if args.html and args.sentences is not None:
@@ -120,6 +162,30 @@ def read_sentences(path: Path) -> list[str]:
     if not sentences:
         raise DataError(f"--sentences {path} holds no sentence, expected one a line")
     return sentences
+
+
+def filter_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the filters that were given, as arguments of `vse.index.store.Filter`."""
+    given = {"folder": args.folder, "taken_from": args.taken_from, "taken_to": args.taken_to}
+    given["words"] = args.caption_words
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def query_vector(args: argparse.Namespace, model: Any) -> Any:
+    """Encode the query: float32 [1, D] of length 1; of a sentence and an image their mean; None without one."""
+    import numpy as np
+
+    from vse.api import encode_sentences
+
+    vectors = []
+    if args.text is not None:
+        vectors.append(encode_sentences(model, args.text))
+    if args.like is not None:
+        vectors.append(image_query(args, model))
+    if not vectors:
+        return None
+    total = np.sum(vectors, axis=0)
+    return total / max(float(np.linalg.norm(total)), 1e-12)
 
 
 def image_query(args: argparse.Namespace, model: Any) -> Any:
@@ -158,6 +224,35 @@ def found_images(args: argparse.Namespace, encoded: Any, query: Any) -> list[dic
     return found
 
 
+def search_store(args: argparse.Namespace, model: Any) -> int:
+    """Search what is indexed, and print it."""
+    from vislang.core.errors import DataError
+    from vse.arithmetic import order_by_mean
+    from vse.index.images import collection_of, default_place
+    from vse.index.open_store import open_store
+    from vse.index.store import Filter, path_of_stored
+
+    place = args.store or default_place(model)
+    if place is None:
+        raise DataError("there is no home folder for an index; set VISLANG_INDEX to a folder, or name one by --store")
+    where = Filter(**filter_options(args))
+    with open_store(place, collection_of(model), create=False) as store:
+        hits = []
+        query = query_vector(args, model)
+        if query is not None:
+            (hits,) = store.search(query, args.top, where=where, offset=args.offset)
+        if args.rerank:
+            hits = [hits[rank] for rank in order_by_mean(store.vectors([hit.record.id for hit in hits]))]
+        count = store.count()
+    found = []
+    for hit in hits:
+        row = {"image": cli.shown_name(path_of_stored(hit.record.id)), "score": round(hit.score, 4)}
+        more = {"taken": hit.record.taken, "caption": hit.record.caption}
+        found.append({**row, **{name: text for name, text in more.items() if text}})
+    show(args, count, [], found)
+    return cli.DONE
+
+
 def find_sentences(args: argparse.Namespace, model: Any, encoded: Any, sentences: list[str]) -> list[dict[str, Any]]:
     """Return the sentences that describe each image best."""
     from vse.api import retrieve_captions
@@ -189,9 +284,11 @@ def show_sentences(args: argparse.Namespace, encoded: Any, rows: list[dict[str, 
 
 def query_in_words(args: argparse.Namespace) -> str:
     """Return the title of the page of results."""
-    if args.text is not None:
+    if args.like is None:
         return args.text
     name = cli.shown_name(Path(args.like).name)
+    if args.text is not None:
+        return f"{name} + {args.text}"
     if args.minus is None:
         return name
     return f"{name} \N{MINUS SIGN} {args.minus} + {args.plus}"
@@ -214,7 +311,7 @@ def open_index(args: argparse.Namespace, model: Any) -> Any:
     from vislang.features.cache.reader import open_cache
     from vislang.features.reading_options import ReadingOptions
     from vse.api import EncodedImages
-    from vse.index import index_images
+    from vse.index.images import index_images
 
     if len(args.images) == 1 and Path(args.images[0]).suffix in (".h5", ".hdf5"):
         cache = open_cache(args.images[0])
@@ -223,8 +320,8 @@ def open_index(args: argparse.Namespace, model: Any) -> Any:
     return index_images(model, args.images, options=options)
 
 
-def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) -> None:
-    """Print the results and what was skipped, and write the page."""
+def show(args: argparse.Namespace, count: int, skipped: Sequence[Any], found: list[dict[str, Any]]) -> None:
+    """Print the results among `count` images and what was skipped, and write the page."""
     if args.html:
         from vse.page import search_page
 
@@ -232,15 +329,17 @@ def show(args: argparse.Namespace, encoded: Any, found: list[dict[str, Any]]) ->
         search_page(query_in_words(args), results).write(args.html)
     if args.json:
         query = {name: getattr(args, name) for name in ("text", "like", "minus", "plus")}
-        document = {**query, "indexed": len(encoded), "results": found}
-        cli.print_json({**document, "skipped": cli.skipped_rows(encoded.skipped)})
+        document = {**query, "indexed": count, "results": found}
+        cli.print_json({**document, "skipped": cli.skipped_rows(skipped)})
         return
-    for one in encoded.skipped:
+    for one in skipped:
         cli.print_skipped(one.reason)
     for row in found:
         print(f"{row['score']:.3f}\t{cli.printable(row['image'])}")
-    if not found:
-        print(f"{len(encoded)} images are indexed; search them with --text, --like or --sentences")
+    if args.text is None and args.like is None:
+        print(f"{count} images are indexed; search them with --text, --like or --sentences")
+    elif not found:
+        print(f"none of {count} images is found; loosen the filters, or take a smaller --offset", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -304,12 +304,21 @@ def original_ranker(folder: Path):
 
 
 def image_index(folder: Path):
-    from vislang.features.cache.records import RECORD
-    from vse.index import _Indexed, _read, _write
+    from vse.index.folder import FolderStore
+    from vse.index.store import Collection, Filter, Record
 
-    encoded = _Indexed(np.zeros((), RECORD), np.zeros(4, np.float32))
-    _write(folder / "index.npz", {"a": encoded, "b": encoded})
-    return ["index.npz"], lambda: _read(folder / "index.npz", 4)
+    collection = Collection("a" * 64, 4)
+    with FolderStore(folder, collection) as store:
+        store.add([Record("/a", caption="a dog"), Record("/b"), Record("/c")], np.eye(3, 4, dtype=np.float32))
+        store.delete(["/c"])
+
+    def read():
+        with FolderStore(folder, collection, create=False) as damaged:
+            damaged.search(np.ones((1, 4), np.float32), 2)
+            damaged.search(np.ones((1, 4), np.float32), 2, where=Filter(words="dog"))
+            damaged.vectors(list(damaged.records(list(damaged.ids()))))
+
+    return ["images.sqlite", "vectors-1.f32"], read
 
 
 def consensus(folder: Path):

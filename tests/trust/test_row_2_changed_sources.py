@@ -12,7 +12,8 @@ from noise_files import draw, draw_folder
 from vislang.features import extract_videos
 from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
 from vislang.features.extract import main
-from vse.index import index_file, index_images
+from vse.index.folder import DATABASE
+from vse.index.images import default_place, index_images
 
 NAMES = [f"{number}.png" for number in range(5)]
 
@@ -223,6 +224,6 @@ def test_row_2_the_index_of_a_search_sees_swapped_files(photos, tiny_ranker, tmp
     before = index_images(model, [str(photos)], store=tmp_path / "index")
     swap(photos, "0.png", "4.png")
     after = index_images(model, [str(photos)], store=tmp_path / "index")
-    assert index_file(model, [str(photos)], tmp_path / "index").is_file()
+    assert (default_place(model, tmp_path / "index") / DATABASE).is_file()
     np.testing.assert_allclose(after.vectors, before.vectors[[4, 1, 2, 3, 0]], rtol=1e-3, atol=1e-5)
     assert np.abs(after.vectors - before.vectors).max() > 1e-4

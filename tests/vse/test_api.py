@@ -256,7 +256,19 @@ def test_search_does_arithmetic_with_words(model, checkpoint, photos, tmp_path, 
 def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("VISLANG_INDEX", str(tmp_path / "index"))
     for words, message in [
-        (("--images", photos, "--text", "a", "--like", "b"), "both given"),
+        (
+            ("--images", photos, "--text", "a", "--like", "b", "--sentences", "s.txt"),
+            "--text and --like and --sentences",
+        ),
+        (
+            ("--images", photos, "--text", "a", "--store", tmp_path),
+            "--store, --offset and filters are for what is indexed",
+        ),
+        (("--images", photos, "--text", "a", "--folder", tmp_path), "--store, --offset and filters are for"),
+        (("--sentences", "s.txt"), "--sentences describes images; name them by --images"),
+        (("--text", "a", "--offset", -1), "--offset got -1"),
+        (("a", "red", "dog"), "holds no index; make it by: vislang index FOLDER"),
+        (("--text", "a", "--store", "ftp://x"), "expected a folder, lance:PATH, s3://BUCKET/PATH or postgresql://"),
         (("--images", photos, "--text", "a", "--top", 0), "--top got 0"),
         (("--images", photos, "--html", "page.html"), "--html shows the images that a query finds, got no query"),
         (("--images", photos, "--text", "a", "--strict"), "strict"),
@@ -281,13 +293,14 @@ def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
 
 
 def test_a_damaged_index_is_made_anew(model, photos, tmp_path):
-    from vse.index import index_file, index_images
+    from vse.index.images import default_place, index_images
 
     first = index_images(model, [photos], store=tmp_path)
-    stored = index_file(model, [photos], tmp_path)
-    stored.write_bytes(stored.read_bytes()[:-60])
     assert isinstance(first, EncodedImages)
-    np.testing.assert_allclose(index_images(model, [photos], store=tmp_path).vectors, first.vectors, atol=1e-6)
+    for name in ("images.sqlite", "vectors-1.f32"):
+        stored = default_place(model, tmp_path) / name
+        stored.write_bytes(stored.read_bytes()[:-60])
+        np.testing.assert_allclose(index_images(model, [photos], store=tmp_path).vectors, first.vectors, atol=1e-6)
 
 
 def test_damaged_checkpoints_are_refused(checkpoint, tmp_path):
@@ -395,9 +408,9 @@ def test_hostile_and_damaged_releases_are_refused_without_running_anything(tmp_p
 def test_results_with_terminal_escapes_in_names_are_printed_safely(tmp_path, capsys):
     args = search.build_parser().parse_args(["--images", str(tmp_path), "--text", "a dog"])
     name = "\x1b]0;title\x07\x9b2J.png"
-    search.show(args, EncodedImages(np.ones((1, 2), np.float32), [name]), [{"image": name, "score": 1.0}])
+    search.show(args, 1, [], [{"image": name, "score": 1.0}])
     args.json = True
-    search.show(args, EncodedImages(np.ones((1, 2), np.float32), [name]), [{"image": name, "score": 1.0}])
+    search.show(args, 1, [], [{"image": name, "score": 1.0}])
     shown = capsys.readouterr().out
     text, document = shown.splitlines()
     assert text == "1.000\t\\x1b]0;title\\x07\\x9b2J.png"
@@ -409,8 +422,7 @@ def test_the_page_of_a_search_names_files_shortly(tmp_path):
     Image.new("RGB", (60, 40), "red").save(tmp_path / "a.png")
     words = ["--images", str(tmp_path), "--like", str(tmp_path / "a.png"), "--html", str(tmp_path / "page.html")]
     args = search.build_parser().parse_args([*words, "--json"])
-    encoded = EncodedImages(np.ones((1, 2), np.float32), [str(tmp_path / "a.png")])
-    search.show(args, encoded, [{"image": encoded.names[0], "score": 1.0}])
+    search.show(args, 1, [], [{"image": str(tmp_path / "a.png"), "score": 1.0}])
     page = (tmp_path / "page.html").read_text()
     assert "<title>a.png" in page
     assert str(tmp_path) not in page

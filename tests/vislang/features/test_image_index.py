@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 import vse
-from vse.index import index_file, index_images
+from vse.index.folder import DATABASE
+from vse.index.images import default_place, index_images
 from vse.inference import TrainedRanker
 
 
@@ -35,7 +36,7 @@ def test_touched_files_and_changed_permissions_are_not_encoded_again(tiny_ranker
     os.utime(photos / "1.png", (5, 5))
     np.testing.assert_array_equal(search(), before)
     assert encoded == []
-    stored = index_file(model, [photos], tmp_path / "index")
+    stored = default_place(model, tmp_path / "index") / DATABASE
     content = stored.read_bytes()
     np.testing.assert_array_equal(search(), before)
     assert stored.read_bytes() == content

@@ -1,0 +1,123 @@
+"""Command: index image files, so that `vislang search` finds them.
+
+Examples:
+    python -m vse.build_index ~/Pictures
+    python -m vse.build_index ~/Pictures /mnt/photos --store lance:pictures.lance --watch
+    vislang caption ~/Pictures > captions.txt && python -m vse.build_index ~/Pictures --captions captions.txt
+
+Run again, it encodes what is new or changed, and removes what is gone; an interrupted run goes on.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from vislang.core import cli
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = cli.command_parser("vse.build_index", __doc__)
+    cli.add_images(parser, "image files, folders or patterns")
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="a folder, lance:PATH, s3://BUCKET/PATH or postgresql://USER@HOST/DATABASE"
+        " (default: VISLANG_INDEX, then ~/.cache/vislang/index)",
+    )
+    parser.add_argument(
+        "--captions", type=Path, metavar="FILE", help="what `vislang caption` prints, image<TAB>caption, for filters"
+    )
+    parser.add_argument(
+        "--watch", type=float, nargs="?", const=10.0, metavar="SECONDS", help="look for changes again and again"
+    )
+    cli.add_model(parser, "ranker")
+    cli.add_weights(parser)
+    cli.add_batch_size(parser)
+    cli.add_json(parser)
+    cli.add_strict(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `vislang.core.cli` for exit codes."""
+    args = build_parser().parse_args(argv)
+    return cli.run_command(lambda: index(args))
+
+
+def index(args: argparse.Namespace) -> int:
+    """Index once, or again and again."""
+    from vislang.core.bundled_models import say_which
+    from vislang.core.errors import ConfigError, DataError
+    from vislang.features.reading_options import ReadingOptions
+    from vislang.images.sources import find_images
+    from vse.api import load_model
+    from vse.index.images import collection_of, default_place
+    from vse.index.open_store import open_store
+
+    if args.watch is not None and args.watch <= 0:
+        raise ConfigError(f"--watch got {args.watch}, expected more than 0 seconds")
+    options = ReadingOptions(
+        weights=args.weights, batch_size=args.batch_size, strict=args.strict, progress=cli.progress_is_shown()
+    )
+    find_images(args.images, strict=args.strict)  # before a model is loaded
+    captions = read_captions(args.captions) if args.captions else {}
+    say_which("vse", args.model)
+    model = load_model(args.model)
+    place = args.store or default_place(model)
+    if place is None:
+        raise DataError("there is no home folder for an index; set VISLANG_INDEX to a folder, or name one by --store")
+    with open_store(place, collection_of(model)) as store:
+        code = update(args, store, model, captions, options)
+        while args.watch is not None:
+            time.sleep(args.watch)
+            try:
+                code = update(args, store, model, captions, options)
+            except DataError as error:  # such as a folder on a disk that is away for now
+                print(f"error: {cli.printable(str(error))}; trying again", file=sys.stderr)
+    return code
+
+
+def update(args: argparse.Namespace, store: Any, model: Any, captions: dict[str, str], options: Any) -> int:
+    """Bring the store up to date and say what was done."""
+    from vse.index.images import update_store
+
+    done = update_store(store, model, args.images, captions=captions, options=options)
+    numbers = {"encoded": done.encoded, "unchanged": done.unchanged, "removed": done.removed, "indexed": store.count()}
+    if args.json:
+        cli.print_json({"store": store.url, **numbers, "skipped": cli.skipped_rows(done.skipped)})
+    else:
+        cli.print_some_skipped([one.reason for one in done.skipped])
+        counts = ", ".join(f"{number} {name}" for name, number in numbers.items())
+        print(f"{counts} in {cli.printable(store.url)}", flush=True)
+    if done.skipped:
+        return cli.SKIPPED_SOME
+    return cli.DONE
+
+
+def read_captions(path: Path) -> dict[str, str]:
+    """Read {image: caption} from lines `image<TAB>caption`.
+
+    Raises:
+        DataError: the file cannot be read, a line has no tab, or an image comes twice.
+    """
+    from vislang.core.errors import DataError, shown
+    from vislang.core.files import keyed
+
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"--captions {path} cannot be read ({error}); give a UTF-8 text file") from error
+    pairs = []
+    for line in filter(str.strip, lines):
+        name, tab, caption = line.partition("\t")
+        if not tab:
+            raise DataError(f"--captions {path} holds {shown(line)}, expected image<TAB>caption")
+        pairs.append((name, caption.strip()))
+    return keyed(pairs, f"{path}, captions", "give each image one caption")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

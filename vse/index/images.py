@@ -1,0 +1,355 @@
+"""Image files in a store: encoded once, and again only where a file is new or changed."""
+
+import functools
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vislang.core.cli import printable
+from vislang.core.errors import DataError
+from vislang.core.files import cache_folder
+from vislang.features.cache.records import RECORD, changed_files, file_records, with_digests
+from vislang.features.reading_options import ReadingOptions
+from vislang.images.decode import date_taken
+from vislang.images.sources import Skipped, find_images
+from vse.api import EncodedImages
+from vse.index.folder import FolderStore, remove_files
+from vse.index.store import (
+    ADDED_TOGETHER,
+    Collection,
+    DamagedStoreError,
+    Filter,
+    Record,
+    VectorStore,
+    path_of_stored,
+    stored_text,
+)
+
+if TYPE_CHECKING:
+    from vse.inference import TrainedRanker
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What `update_store` did: numbers of images, and those that could not be read."""
+
+    encoded: int
+    unchanged: int
+    removed: int
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Image files that are indexed."""
+
+    paths: list[Path]
+    ids: list[str]
+    captions: Mapping[str, str]  # {id: caption}
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """Some of the images that were to be encoded."""
+
+    numbers: list[int]  # of K of them, among all
+    records: list[Record]
+    vectors: np.ndarray  # float32 [K, D]
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Image files beside what a store holds of them."""
+
+    new: list[int]  # numbers of the files that are to be encoded
+    outdated: list[Record]  # of files that hold the same as then, with their times and captions of now
+
+
+def collection_of(model: "TrainedRanker") -> Collection:
+    """Return the collection that the vectors of a ranker belong to."""
+    return Collection(model.fingerprint, model.width)
+
+
+def default_place(model: "TrainedRanker", folder: Path | None = None) -> Path | None:
+    """Return the folder of the index of a ranker that is kept where no store is named; None where there is no place.
+
+    Args:
+        model: the ranker.
+        folder: of the indexes; None: VISLANG_INDEX, or ~/.cache/vislang/index.
+    """
+    folder = folder or cache_folder("VISLANG_INDEX", "index")
+    if folder is None:
+        return None
+    place = folder / model.fingerprint[:24]
+    old = list(folder.glob("*.npz"))
+    if old and not place.exists():
+        _log.warning(
+            "%s: %d indexes of vislang 0.1 (*.npz) are not read, images are encoded once more; delete those files",
+            printable(str(folder)),
+            len(old),
+        )
+    return place
+
+
+def update_store(
+    store: VectorStore,
+    model: "TrainedRanker",
+    images: Sequence[str | Path],
+    *,
+    captions: Mapping[str, str] = {},
+    options: ReadingOptions = ReadingOptions(),
+) -> Updated:
+    """Bring a store up to date with image files: encode what is new or changed, remove what is gone from the folders.
+
+    Killed at any moment and called again it goes on; at most ADDED_TOGETHER encoded images are lost.
+
+    Args:
+        store: of the ranker's collection.
+        model: the ranker.
+        images: files, folders, patterns or text files of paths.
+        captions: {path: caption} to be stored with the images; those of the others stay.
+        options: how they are read.
+
+    Raises:
+        DataError: no image, or the store cannot be written.
+    """
+    paths, skipped = _image_files(images, options)
+    texts = dict(zip(image_ids([Path(name) for name in captions]), captions.values(), strict=True))
+    files = _Files(paths, image_ids(paths), texts)
+    compared = _compare(store, files)
+    for records in _some(compared.outdated):
+        store.add(records, store.vectors([record.id for record in records]))
+    unreadable = set(compared.new)
+    for some in _encode(model, files, compared.new, options):
+        store.add(some.records, some.vectors)
+        skipped += some.skipped
+        unreadable.difference_update(some.numbers)
+    store.delete([files.ids[number] for number in sorted(unreadable)])  # what they held before they changed
+    removed = _remove_absent(store, [Path(image) for image in images if Path(image).is_dir()])
+    store.compact()
+    encoded = len(compared.new) - len(unreadable)
+    return Updated(encoded, len(paths) - len(compared.new), removed, skipped)
+
+
+def index_images(
+    model: "TrainedRanker",
+    images: Sequence[str | Path],
+    *,
+    store: Path | None = None,
+    options: ReadingOptions = ReadingOptions(),
+) -> EncodedImages:
+    """Encode image files, reusing what earlier calls stored in the ranker's own index.
+
+    Args:
+        model: the ranker.
+        images: files, folders, patterns or text files of paths.
+        store: folder of the indexes, as for `default_place`. Where it cannot be written, a warning says so, and the
+            images are encoded again next time. A damaged index is made anew.
+        options: how they are read.
+
+    Raises:
+        DataError: no usable image.
+    """
+    paths, skipped = _image_files(images, options)
+    place = default_place(model, store)
+    try:
+        return _index_images(model, place, paths, skipped, options)
+    except DamagedStoreError as error:
+        _log.warning("%s; it is made anew", printable(str(error)))
+        assert place is not None  # else there is nothing to be damaged
+        remove_files(place)
+        return _index_images(model, place, paths, skipped, options)
+
+
+def _index_images(
+    model: "TrainedRanker", place: Path | None, paths: Sequence[Path], skipped: list[Skipped], options: ReadingOptions
+) -> EncodedImages:
+    skipped = list(skipped)
+    files = _Files(list(paths), image_ids(paths), {})
+    index = _OwnIndex(place, collection_of(model))
+    new = index.compare(files)
+    kept = sorted(set(range(len(paths))).difference(new))
+    unkept: dict[int, np.ndarray] = {}
+    for some in _encode(model, files, new, options):
+        skipped += some.skipped
+        kept += some.numbers
+        if not index.add(some.records, some.vectors):
+            unkept.update(zip(some.numbers, some.vectors, strict=True))
+    if not kept:
+        raise DataError(f"none of {len(paths)} images could be encoded; the first: {skipped[0].reason}")
+    kept.sort()
+    vectors = np.zeros((len(kept), model.width), np.float32)
+    is_stored = np.array([number not in unkept for number in kept])
+    vectors[is_stored] = index.vectors([files.ids[number] for number in kept if number not in unkept])
+    for row in np.flatnonzero(~is_stored).tolist():
+        vectors[row] = unkept[kept[row]]
+    return EncodedImages(vectors, [str(paths[number]) for number in kept], skipped)
+
+
+class _OwnIndex:
+    """The index of a search, which costs a warning and not the search where it cannot be kept."""
+
+    def __init__(self, place: Path | None, collection: Collection):
+        self._store: FolderStore | None = None
+        self._is_writable = place is not None
+        self._width = collection.width
+        if place is not None:
+            try:
+                self._store = FolderStore(place, collection)
+            except DamagedStoreError:
+                raise
+            except DataError as error:
+                self._give_up(error)
+
+    def compare(self, files: _Files) -> list[int]:
+        """Return the numbers of the files to encode; what only looks changed is stored with its times of now."""
+        if self._store is None:
+            return list(range(len(files.paths)))
+        compared = _compare(self._store, files)
+        for records in _some(compared.outdated):
+            self.add(records, self.vectors([record.id for record in records]))
+        return compared.new
+
+    def add(self, records: Sequence[Record], vectors: np.ndarray) -> bool:
+        """Store images, and return whether that was possible."""
+        if self._store is None or not self._is_writable:
+            return False
+        try:
+            self._store.add(records, vectors)
+        except DamagedStoreError:
+            raise
+        except DataError as error:
+            self._give_up(error)
+        return self._is_writable
+
+    def vectors(self, ids: Sequence[str]) -> np.ndarray:
+        """Return stored vectors, float32 [N, D]."""
+        if self._store is None:
+            return np.zeros((0, self._width), np.float32)
+        return self._store.vectors(ids)
+
+    def _give_up(self, error: DataError) -> None:
+        self._is_writable = False
+        _log.warning("the index is not kept, only this search has it: %s", printable(str(error)))
+
+
+def _image_files(images: Sequence[str | Path], options: ReadingOptions) -> tuple[list[Path], list[Skipped]]:
+    """Return the files that a user names, and what is no file.
+
+    Raises:
+        DataError: no file, or something else and `options.strict`.
+    """
+    found, skipped = find_images(list(map(str, images)), strict=options.strict)
+    paths = [path for path in found if path.is_file()]
+    skipped += [Skipped(str(path), f"{path}: no such file") for path in found if not path.is_file()]
+    if not paths or (options.strict and skipped):
+        raise DataError(f"{skipped[0].reason}, expected image files, folders or patterns")
+    return paths, skipped
+
+
+def image_ids(paths: Sequence[Path]) -> list[str]:
+    """Return the ids of image files: their absolute paths, with links of folders followed."""
+    return [stored_text(os.path.join(_real_folder(str(path.parent)), path.name)) for path in paths]
+
+
+@functools.lru_cache
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _compare(store: VectorStore, files: _Files) -> _Compared:
+    """Compare files with what a store holds of them, ADDED_TOGETHER at a time."""
+    new: list[int] = []
+    outdated: list[Record] = []
+    for start in range(0, len(files.paths), ADDED_TOGETHER):
+        numbers = range(start, min(start + ADDED_TOGETHER, len(files.paths)))
+        stored = store.records([files.ids[number] for number in numbers])
+        new += [number for number in numbers if files.ids[number] not in stored]
+        held = [number for number in numbers if files.ids[number] in stored]
+        records = [stored[files.ids[number]] for number in held]
+        paths = [files.paths[number] for number in held]
+        before = np.array([(0, one.size, one.mtime_ns, one.ctime_ns, one.sha256.encode()) for one in records], RECORD)
+        is_changed = changed_files([before], paths)
+        new += [number for number, changed in zip(held, is_changed.tolist(), strict=True) if changed]
+        for record, status, changed in zip(records, file_records(paths), is_changed.tolist(), strict=True):
+            caption = files.captions.get(record.id, record.caption)
+            now = replace(record, caption=caption, **_status(status))
+            if now != record and not changed:
+                outdated.append(now)
+    return _Compared(sorted(new), outdated)
+
+
+def _some(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Cut records into lists whose vectors are read and stored together."""
+    for start in range(0, len(records), ADDED_TOGETHER):
+        yield records[start : start + ADDED_TOGETHER]
+
+
+def _status(record: np.void) -> dict[str, Any]:
+    """Return size and times of a RECORD as those of a `Record`."""
+    return {name: int(record[name]) for name in ("size", "mtime_ns", "ctime_ns")}
+
+
+def _encode(
+    model: "TrainedRanker", files: _Files, numbers: Sequence[int], options: ReadingOptions
+) -> Iterator[_Encoded]:
+    """Encode the images of some numbers, and yield them ADDED_TOGETHER at a time."""
+    paths = [files.paths[number] for number in numbers]
+    # Before they are read: what changes meanwhile is encoded again next time.
+    status = file_records(paths)
+    batches: list[tuple[np.ndarray, list[int], list[Skipped]]] = []
+    waiting = 0
+    for batch in model.encode_images(paths, options):
+        batches.append(batch)
+        waiting += len(batch[1])
+        if waiting >= ADDED_TOGETHER:
+            yield _joined(files, numbers, status, batches)
+            batches = []
+            waiting = 0
+    if batches:
+        yield _joined(files, numbers, status, batches)
+
+
+def _joined(
+    files: _Files,
+    numbers: Sequence[int],
+    status: np.ndarray,
+    batches: Sequence[tuple[np.ndarray, list[int], list[Skipped]]],
+) -> _Encoded:
+    """Join batches of encoded images, and add what is known of their files.
+
+    Args:
+        files: all files.
+        numbers: of the N files that are encoded.
+        status: RECORD [N], their sizes and times.
+        batches: vectors, their indices among the N, and the images that could not be read.
+    """
+    usable = [index for _, some, _ in batches for index in some]
+    kept = [numbers[index] for index in usable]
+    paths = [files.paths[number] for number in kept]
+    records = []
+    for number, path, about in zip(kept, paths, with_digests(status[usable], paths), strict=True):
+        name = files.ids[number]
+        caption = files.captions.get(name, "")
+        sha256 = about["sha256"].decode()
+        records.append(Record(name, sha256=sha256, taken=date_taken(path), caption=caption, **_status(about)))
+    vectors = np.concatenate([part for part, _, _ in batches])
+    return _Encoded(kept, records, vectors, [one for _, _, bad in batches for one in bad])
+
+
+def _remove_absent(store: VectorStore, folders: Sequence[Path]) -> int:
+    """Remove the images of folders whose files are gone, and return their number."""
+    removed = 0
+    for folder in folders:
+        gone = [name for name in store.ids(Filter(folder=folder)) if not os.path.exists(path_of_stored(name))]
+        store.delete(gone)
+        removed += len(gone)
+    return removed
