@@ -5,8 +5,9 @@ of colour and shape of the test split are in no training scene.
 
     vislang scenes --out D/scenes --train 1500 --dev 200 --test 300 --seed 0
     vislang scenes --out D/fresh --train 200 --dev 0 --test 0 --seed 1
-    vislang extract --images D/scenes/images --backbone compact_scenes --cache D/scenes.h5 \
-        --layers pooled,grid,regions-selective,boxes-selective       (and D/fresh/images into D/fresh.h5)
+    vislang extract --images D/scenes/images --backbone compact_scenes --cache D/scenes.h5 --layers pooled,grid
+    vislang extract --images D/scenes/images --backbone compact_scenes --cache D/scenes-regions.h5 \
+        --layers regions-selective,boxes-selective    (and D/fresh/images into D/fresh.h5 and D/fresh-regions.h5)
     vislang train ranker|captioner --preset scenes --dataset scenes --data D/scenes --cache D/scenes.h5 ...
     vislang train aligner --preset scenes --set layers=regions-selective,boxes-selective ...
     python -m benchmarks.scene_masks --folder D --ranker D/ranker --captioner D/captioner --aligner D/aligner
@@ -36,26 +37,27 @@ _IMAGES = 200
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="holds scenes, scenes.h5, fresh and fresh.h5")
+    parser.add_argument("--folder", type=Path, required=True, help="holds both data sets and their caches")
     for name in ("ranker", "captioner", "aligner"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     args = parser.parse_args()
     found = {}
     for pairs, name, split, seed in (("trained", "fresh", "train", 1), ("never trained", "scenes", "test", 0)):
         records = [one for one in read_scenes(args.folder / name) if one.split == split][:_IMAGES]
-        found[pairs] = score(args, records, args.folder / f"{name}.h5", split, seed)
+        found[pairs] = score(args, records, args.folder / name, split, seed)
     print(json.dumps(found, indent=1))
 
 
-def score(args, records, cache_path, split, seed):
+def score(args, records, place, split, seed):
     """Return {method: per cent of object words that point inside} and their number."""
     aligner = captioner.load_aligner(args.aligner)
     explainer = captioner.load_model(args.captioner)
     ranker = vse.load_model(args.ranker)
     ids = [one.image_id for one in records]
     hits = {"word maps: activation": [], "word maps: gradient": [], "regions of the aligner": []}
-    with open_cache(cache_path) as cache:
+    with open_cache(place.with_suffix(".h5")) as cache:
         all_cells = list(cached_cells(explainer, cache, ids))
+    with open_cache(place.with_name(f"{place.name}-regions.h5")) as cache:
         encoded = aligner.encode_cached(cache, ids)
         boxes = aligner.cached_boxes(cache, ids)
     all_places = ranker.encode_cells([one.path for one in records])
