@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets.captions.flickr import FLICKR8K, read_flickr8k, read_flickr30k, read_token_file
-from datasets.captions.karpathy import read_karpathy
 from datasets.captions.msrvtt import read_msrvtt
 from datasets.download.http import Archive, download
 from datasets.download.zip_files import unpack
@@ -25,6 +24,13 @@ _RECORD = "fetched.json"  # names and sha256 of what was unpacked; a finished ar
 _RELEASE = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 _COCO = "http://images.cocodataset.org/zips"
 _SPLITS = "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
+
+
+def _read_coco(folder: str | Path) -> tuple[ImageRecord, ...]:
+    """Read COCO with Karpathy's splits, all further images in train."""
+    from datasets.captions.karpathy import read_karpathy
+
+    return read_karpathy(Path(folder) / "dataset_coco.json", restval="train")
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ SOURCES = {
         captioned_images=None,
         terms="photographs have their owners' Flickr licences, captions are CC BY 4.0; cite Chen et al. 2015 and, for"
         " the splits, Karpathy and Fei-Fei 2015",
-        read=lambda folder: read_karpathy(Path(folder) / "dataset_coco.json", restval="train"),
+        read=_read_coco,
         target="data-coco",
     ),
     "msrvtt": Source(

@@ -57,19 +57,20 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def only_writer(path: Path, lock: Path) -> Iterator[None]:
+def only_writer(path: Path, lock: Path, *, wait: bool = False) -> Iterator[None]:
     """Refuse to go on while another process writes a file or folder; the lock of a killed process is gone with it.
 
     Args:
         path: the file or folder, for the message.
         lock: the file that is locked, in a folder that exists.
+        wait: for the other process, instead of refusing.
 
     Raises:
         DataError: another process is writing, or the lock cannot be opened.
     """
     with contextlib.ExitStack() as exits:
         try:
-            exits.enter_context(_lock(lock, wait=False))
+            exits.enter_context(_lock(lock, wait=wait))
         except BlockingIOError as error:
             raise DataError(f"{path}: another process is writing it; wait for it and run again") from error
         except OSError as error:

@@ -9,16 +9,25 @@ import contextlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vislang.core.errors import DataError, brief
+from vse.index.folder_tables import (
+    RECORD,
+    TABLES,
+    State,
+    checked_rows,
+    condition_of,
+    read_state,
+    record_of,
+    records_of_rows,
+    remove_records,
+    searched_rows,
+)
 from vse.index.store import (
-    COLUMNS,
     EVERYTHING,
     Collection,
     DamagedStoreError,
@@ -38,24 +47,6 @@ _VECTOR = np.dtype("<f4")
 _MOST_HOLES = 0.25  # of the rows, from which compact writes the vectors anew
 _COPIED = 4096  # rows at once
 _IDS = 10_000  # read at once
-_TABLES = (
-    "CREATE TABLE collection (format INTEGER, fingerprint TEXT, width INTEGER, file INTEGER, rows INTEGER)",
-    "CREATE TABLE images (row INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,"
-    " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL,"
-    " taken TEXT NOT NULL, caption TEXT NOT NULL, words TEXT NOT NULL)",
-    "CREATE TABLE holes (row INTEGER PRIMARY KEY)",
-)
-_OPERATORS = {">=": "{} >= ?", "<": "{} < ?", "contains": "instr({}, ?) > 0"}
-_RECORD = ", ".join(COLUMNS)
-_TYPES = (str, int, int, int, str, str, str)  # of COLUMNS
-
-
-@dataclass(frozen=True)
-class _State:
-    """The vectors as a transaction found them."""
-
-    file: int  # N of vectors-N.f32
-    rows: int  # in that file, holes included
 
 
 class FolderStore(VectorStore):
@@ -75,8 +66,8 @@ class FolderStore(VectorStore):
         self.url = str(folder)
         self.collection = collection
         self._folder = Path(folder)
-        self._mapped: tuple[_State, np.ndarray] | None = None
-        self._checked = _State(0, 0)  # the rows whose checksums were compared
+        self._mapped: tuple[State, np.ndarray] | None = None
+        self._checked = State(0, 0)  # the rows whose checksums were compared
         path = self._folder / DATABASE
         if not path.is_file() or not path.stat().st_size:  # empty where a process was killed that made it
             if not create:
@@ -84,7 +75,7 @@ class FolderStore(VectorStore):
             self._create()
         with self._transaction() as database:
             tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
-            if tables != set(_TABLES):
+            if tables != set(TABLES):
                 raise DamagedStoreError(f"{self.url}: {DATABASE} has other tables than an index; {self._next_step}")
             ((form, fingerprint, width),) = database.execute("SELECT format, fingerprint, width FROM collection")
             if form != _FORMAT:
@@ -103,18 +94,18 @@ class FolderStore(VectorStore):
             )
         with self._transaction(writing=True) as database:
             if not database.execute("SELECT 1 FROM sqlite_master").fetchone():  # else another process was faster
-                for table in _TABLES:
+                for table in TABLES:
                     database.execute(table)
                 values = (_FORMAT, self.collection.fingerprint, self.collection.width)
                 database.execute("INSERT INTO collection VALUES (?, ?, ?, 1, 0)", values)
 
     def _add(self, records: Sequence[Record], vectors: np.ndarray) -> None:
         with self._transaction(writing=True) as database:
-            state = _state(database)
+            state = read_state(database)
             with self._opened(state.file, os.O_RDWR | os.O_CREAT) as descriptor:
                 _write(descriptor, vectors.astype(_VECTOR, copy=False), state.rows * self._row_bytes)
                 os.fdatasync(descriptor)
-            _remove(database, [record.id for record in records])
+            remove_records(database, [record.id for record in records])
             rows = []
             for row, (record, vector) in enumerate(zip(records, vectors, strict=True), state.rows):
                 rows.append((row, _checksum(vector, record.id), *row_values(record)))
@@ -125,16 +116,16 @@ class FolderStore(VectorStore):
     def delete(self, ids: Sequence[str]) -> None:
         """Remove images; ids that it does not hold are passed over."""
         with self._transaction(writing=True) as database:
-            _remove(database, ids)
+            remove_records(database, ids)
 
     def records(self, ids: Sequence[str]) -> dict[str, Record]:
         """Return {id: record} of those of the ids that it holds."""
         found = {}
         with self._transaction() as database:
             for some in pieces(ids):
-                query = f"SELECT {_RECORD} FROM images WHERE id IN ({', '.join('?' * len(some))})"
+                query = f"SELECT {RECORD} FROM images WHERE id IN ({', '.join('?' * len(some))})"
                 for values in database.execute(query, some):
-                    found[values[0]] = _record(values)
+                    found[values[0]] = record_of(values)
         return found
 
     def vectors(self, ids: Sequence[str]) -> np.ndarray:
@@ -142,7 +133,7 @@ class FolderStore(VectorStore):
         found = {}
         vectors = np.zeros((len(ids), self.collection.width), np.float32)
         with self._transaction() as database:
-            mapped = self._vectors(_state(database))
+            mapped = self._vectors(read_state(database))
             for some in pieces(ids):
                 query = f"SELECT id, row, checksum FROM images WHERE id IN ({', '.join('?' * len(some))})"
                 found.update({name: (row, checksum) for name, row, checksum in database.execute(query, some)})
@@ -156,7 +147,7 @@ class FolderStore(VectorStore):
 
     def ids(self, where: Filter = EVERYTHING) -> Iterator[str]:
         """Yield the ids of its images, sorted."""
-        condition, values = _sql(where)
+        condition, values = condition_of(where)
         last = ""
         while True:
             query = f"SELECT id FROM images WHERE {condition} AND id > ? ORDER BY id LIMIT {_IDS}"
@@ -169,23 +160,23 @@ class FolderStore(VectorStore):
 
     def count(self, where: Filter = EVERYTHING) -> int:
         """Return the number of its images."""
-        condition, values = _sql(where)
+        condition, values = condition_of(where)
         with self._transaction() as database:
             return database.execute(f"SELECT count(*) FROM images WHERE {condition}", values).fetchone()[0]
 
     def _search(self, queries: np.ndarray, top: int, where: Filter, offset: int) -> list[list[Hit]]:
         while True:
             with self._transaction() as database:
-                state = _state(database)
+                state = read_state(database)
                 vectors = self._vectors(state)
-                rows = _searched_rows(database, state, where)
+                rows = searched_rows(database, state, where)
             self._check_rows(state, vectors)
             # No transaction is open meanwhile: it would keep writers waiting.
             indices, scores = nearest(queries, vectors, top + offset, rows=rows)
             indices, scores = indices[:, offset:], scores[:, offset:]
             with self._transaction() as database:
-                if _state(database).file == state.file:  # else compact gave the rows other numbers
-                    records = _records_of_rows(database, np.unique(indices).tolist())
+                if read_state(database).file == state.file:  # else compact gave the rows other numbers
+                    records = records_of_rows(database, np.unique(indices).tolist())
                     break
         found = []
         for of_query, values in zip(indices.tolist(), scores.tolist(), strict=True):
@@ -196,19 +187,19 @@ class FolderStore(VectorStore):
     def compact(self) -> None:
         """Write the vectors without their holes, where a quarter of the rows are holes."""
         with self._transaction(writing=True) as database:
-            state = _state(database)
+            state = read_state(database)
             (holes,) = database.execute("SELECT count(*) FROM holes").fetchone()
             if holes and holes >= _MOST_HOLES * state.rows:
                 self._close_holes(database, state)
         with self._transaction(writing=True) as database:
-            kept = self._path(_state(database).file)
+            kept = self._path(read_state(database).file)
             for path in self._folder.glob("vectors-*.f32"):
                 if path != kept:
                     path.unlink(missing_ok=True)
 
-    def _close_holes(self, database: sqlite3.Connection, state: _State) -> None:
+    def _close_holes(self, database: sqlite3.Connection, state: State) -> None:
         old = self._vectors(state)
-        rows = _within(database.execute("SELECT row FROM images ORDER BY row"), state)
+        rows = checked_rows(database.execute("SELECT row FROM images ORDER BY row"), state)
         self._path(state.file + 1).unlink(missing_ok=True)  # what a killed process left
         with self._opened(state.file + 1, os.O_RDWR | os.O_CREAT | os.O_EXCL) as descriptor:
             for start in range(0, len(rows), _COPIED):
@@ -269,7 +260,7 @@ class FolderStore(VectorStore):
         finally:
             os.close(descriptor)
 
-    def _vectors(self, state: _State) -> np.ndarray:
+    def _vectors(self, state: State) -> np.ndarray:
         """Return the vectors of a state, float32 [rows, D], mapped from their file.
 
         Raises:
@@ -286,20 +277,20 @@ class FolderStore(VectorStore):
             self._mapped = state, np.memmap(path, _VECTOR, "r", shape=shape).view(np.ndarray)
         return self._mapped[1]
 
-    def _check_rows(self, state: _State, vectors: np.ndarray) -> None:
+    def _check_rows(self, state: State, vectors: np.ndarray) -> None:
         """Compare the checksums of rows that this object has not read before.
 
         Raises:
             DamagedStoreError: one differs.
         """
         if self._checked.file != state.file:
-            self._checked = _State(state.file, 0)
+            self._checked = State(state.file, 0)
         first = self._checked.rows
         while first < state.rows:
             last = min(first + _IDS, state.rows)
             query = "SELECT row, id, checksum FROM images WHERE row >= ? AND row < ?"
             with self._transaction() as database:
-                if _state(database).file != state.file:
+                if read_state(database).file != state.file:
                     return
                 stored = database.execute(query, (first, last)).fetchall()
             for row, name, checksum in stored:
@@ -311,64 +302,6 @@ class FolderStore(VectorStore):
         if not isinstance(name, str) or not 0 <= row < len(vectors) or _checksum(vectors[row], name) != checksum:
             raise DamagedStoreError(f"{self.url}: the vector of {name!r} is damaged; {self._next_step}")
         return vectors[row]
-
-
-def _state(database: sqlite3.Connection) -> _State:
-    state = _State(*database.execute("SELECT file, rows FROM collection").fetchone() or (None, None))
-    if not isinstance(state.file, int) or not isinstance(state.rows, int) or state.rows < 0:
-        raise sqlite3.DatabaseError("it has no number of rows")
-    return state
-
-
-def _remove(database: sqlite3.Connection, ids: Sequence[str]) -> None:
-    """Delete records and leave holes in the place of their vectors."""
-    names = [(name,) for name in ids]
-    database.executemany("INSERT INTO holes SELECT row FROM images WHERE id = ?", names)
-    database.executemany("DELETE FROM images WHERE id = ?", names)
-
-
-def _sql(where: Filter) -> tuple[str, list[str]]:
-    """Return the condition of a filter, and its parameters."""
-    conditions = where.conditions()
-    tests = [_OPERATORS[test.operator].format(test.column) for test in conditions]
-    return " AND ".join(["1", *tests]), [test.value for test in conditions]
-
-
-def _searched_rows(database: sqlite3.Connection, state: _State, where: Filter) -> np.ndarray | None:
-    """Return the rows that pass a filter, int64 [R], ascending; None where all do and none is a hole."""
-    if where.conditions():
-        condition, values = _sql(where)
-        found = database.execute(f"SELECT row FROM images WHERE {condition} ORDER BY row", values)
-        return _within(found, state)
-    holes = _within(database.execute("SELECT row FROM holes"), state)
-    if not len(holes):
-        return None
-    is_used = np.ones(state.rows, bool)
-    is_used[holes] = False
-    return np.flatnonzero(is_used)
-
-
-def _within(found: Iterable[tuple[int]], state: _State) -> np.ndarray:
-    """Return rows that a query found, int64 [R]."""
-    rows = np.fromiter((row for (row,) in found), np.int64)
-    if len(rows) and not 0 <= rows.min() <= rows.max() < state.rows:
-        raise sqlite3.DatabaseError("a record has no vector")
-    return rows
-
-
-def _records_of_rows(database: sqlite3.Connection, rows: Sequence[int]) -> dict[int, Record]:
-    found = {}
-    for start in range(0, len(rows), 500):
-        some = rows[start : start + 500]
-        query = f"SELECT row, {_RECORD} FROM images WHERE row IN ({', '.join('?' * len(some))})"
-        found.update({row: _record(values) for row, *values in database.execute(query, some)})
-    return found
-
-
-def _record(values: Sequence[Any]) -> Record:
-    if tuple(map(type, values)) != _TYPES:
-        raise sqlite3.DatabaseError("a record has columns of other types")
-    return Record(*values)
 
 
 def _checksum(vector: np.ndarray, name: str) -> int:

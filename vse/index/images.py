@@ -1,24 +1,24 @@
 """Image files in a store: encoded once, and again only where a file is new or changed."""
 
-import functools
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vislang.core.cli import printable
 from vislang.core.errors import DataError
 from vislang.core.files import cache_folder
-from vislang.features.cache.records import RECORD, changed_files, file_records, with_digests
+from vislang.features.cache.records import file_records, with_digests
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.decode import date_taken
 from vislang.images.sources import Skipped, find_images
 from vse.api import EncodedImages
 from vse.index.folder import FolderStore, remove_files
+from vse.index.image_files import ImageFiles, compare_files, cut_records, image_ids, times_of
 from vse.index.store import (
     ADDED_TOGETHER,
     Collection,
@@ -27,7 +27,6 @@ from vse.index.store import (
     Record,
     VectorStore,
     path_of_stored,
-    stored_text,
 )
 
 if TYPE_CHECKING:
@@ -47,15 +46,6 @@ class Updated:
 
 
 @dataclass(frozen=True)
-class _Files:
-    """Image files that are indexed."""
-
-    paths: list[Path]
-    ids: list[str]
-    captions: Mapping[str, str]  # {id: caption}
-
-
-@dataclass(frozen=True)
 class _Encoded:
     """Some of the images that were to be encoded."""
 
@@ -63,14 +53,6 @@ class _Encoded:
     records: list[Record]
     vectors: np.ndarray  # float32 [K, D]
     skipped: list[Skipped]
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """Image files beside what a store holds of them."""
-
-    new: list[int]  # numbers of the files that are to be encoded
-    outdated: list[Record]  # of files that hold the same as then, with their times and captions of now
 
 
 def collection_of(model: "TrainedRanker") -> Collection:
@@ -123,9 +105,9 @@ def update_store(
     """
     paths, skipped = _image_files(images, options)
     texts = dict(zip(image_ids([Path(name) for name in captions]), captions.values(), strict=True))
-    files = _Files(paths, image_ids(paths), texts)
-    compared = _compare(store, files)
-    for records in _some(compared.outdated):
+    files = ImageFiles(paths, image_ids(paths), texts)
+    compared = compare_files(store, files)
+    for records in cut_records(compared.outdated):
         store.add(records, store.vectors([record.id for record in records]))
     unreadable = set(compared.new)
     for some in _encode(model, files, compared.new, options):
@@ -173,7 +155,7 @@ def _index_images(
     model: "TrainedRanker", place: Path | None, paths: Sequence[Path], skipped: list[Skipped], options: ReadingOptions
 ) -> EncodedImages:
     skipped = list(skipped)
-    files = _Files(list(paths), image_ids(paths), {})
+    files = ImageFiles(list(paths), image_ids(paths), {})
     index = _OwnIndex(place, collection_of(model))
     new = index.compare(files)
     kept = sorted(set(range(len(paths))).difference(new))
@@ -209,12 +191,12 @@ class _OwnIndex:
             except DataError as error:
                 self._give_up(error)
 
-    def compare(self, files: _Files) -> list[int]:
+    def compare(self, files: ImageFiles) -> list[int]:
         """Return the numbers of the files to encode; what only looks changed is stored with its times of now."""
         if self._store is None:
             return list(range(len(files.paths)))
-        compared = _compare(self._store, files)
-        for records in _some(compared.outdated):
+        compared = compare_files(self._store, files)
+        for records in cut_records(compared.outdated):
             self.add(records, self.vectors([record.id for record in records]))
         return compared.new
 
@@ -255,51 +237,8 @@ def _image_files(images: Sequence[str | Path], options: ReadingOptions) -> tuple
     return paths, skipped
 
 
-def image_ids(paths: Sequence[Path]) -> list[str]:
-    """Return the ids of image files: their absolute paths, with links of folders followed."""
-    return [stored_text(os.path.join(_real_folder(str(path.parent)), path.name)) for path in paths]
-
-
-@functools.lru_cache
-def _real_folder(folder: str) -> str:
-    return os.path.realpath(folder)
-
-
-def _compare(store: VectorStore, files: _Files) -> _Compared:
-    """Compare files with what a store holds of them, ADDED_TOGETHER at a time."""
-    new: list[int] = []
-    outdated: list[Record] = []
-    for start in range(0, len(files.paths), ADDED_TOGETHER):
-        numbers = range(start, min(start + ADDED_TOGETHER, len(files.paths)))
-        stored = store.records([files.ids[number] for number in numbers])
-        new += [number for number in numbers if files.ids[number] not in stored]
-        held = [number for number in numbers if files.ids[number] in stored]
-        records = [stored[files.ids[number]] for number in held]
-        paths = [files.paths[number] for number in held]
-        before = np.array([(0, one.size, one.mtime_ns, one.ctime_ns, one.sha256.encode()) for one in records], RECORD)
-        is_changed = changed_files([before], paths)
-        new += [number for number, changed in zip(held, is_changed.tolist(), strict=True) if changed]
-        for record, status, changed in zip(records, file_records(paths), is_changed.tolist(), strict=True):
-            caption = files.captions.get(record.id, record.caption)
-            now = replace(record, caption=caption, **_status(status))
-            if now != record and not changed:
-                outdated.append(now)
-    return _Compared(sorted(new), outdated)
-
-
-def _some(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    """Cut records into lists whose vectors are read and stored together."""
-    for start in range(0, len(records), ADDED_TOGETHER):
-        yield records[start : start + ADDED_TOGETHER]
-
-
-def _status(record: np.void) -> dict[str, Any]:
-    """Return size and times of a RECORD as those of a `Record`."""
-    return {name: int(record[name]) for name in ("size", "mtime_ns", "ctime_ns")}
-
-
 def _encode(
-    model: "TrainedRanker", files: _Files, numbers: Sequence[int], options: ReadingOptions
+    model: "TrainedRanker", files: ImageFiles, numbers: Sequence[int], options: ReadingOptions
 ) -> Iterator[_Encoded]:
     """Encode the images of some numbers, and yield them ADDED_TOGETHER at a time."""
     paths = [files.paths[number] for number in numbers]
@@ -319,7 +258,7 @@ def _encode(
 
 
 def _joined(
-    files: _Files,
+    files: ImageFiles,
     numbers: Sequence[int],
     status: np.ndarray,
     batches: Sequence[tuple[np.ndarray, list[int], list[Skipped]]],
@@ -340,7 +279,7 @@ def _joined(
         name = files.ids[number]
         caption = files.captions.get(name, "")
         sha256 = about["sha256"].decode()
-        records.append(Record(name, sha256=sha256, taken=date_taken(path), caption=caption, **_status(about)))
+        records.append(Record(name, sha256=sha256, taken=date_taken(path), caption=caption, **times_of(about)))
     vectors = np.concatenate([part for part, _, _ in batches])
     return _Encoded(kept, records, vectors, [one for _, _, bad in batches for one in bad])
 

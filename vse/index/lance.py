@@ -7,11 +7,13 @@ import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vislang.core.errors import DataError, brief
+from vislang.core.files import only_writer
 from vse.index.store import (
     COLUMNS,
     EVERYTHING,
@@ -72,9 +74,16 @@ class LanceStore(VectorStore):
         values = pyarrow.array(vectors.reshape(-1))
         columns["vector"] = pyarrow.FixedSizeListArray.from_arrays(values, self.collection.width)
         new = pyarrow.table(columns, schema=_schema(self.collection))
-        with self._errors():
+        with self._in_turn(), self._errors():
             merged = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merged.execute(new)
+
+    def _in_turn(self) -> contextlib.AbstractContextManager[None]:
+        """Wait until no other process adds: LanceDB lets two insert one id. Object storage has no locks."""
+        if not self.url.startswith("lance:"):
+            return contextlib.nullcontext()
+        folder = Path(self.url.removeprefix("lance:"))
+        return only_writer(folder, folder / ".writer.lock", wait=True)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove images; ids that it does not hold are passed over."""
