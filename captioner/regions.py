@@ -99,7 +99,9 @@ def region_finder(args: argparse.Namespace) -> Callable[[Path], list[Any]]:
     aligner = load_aligner(args.model)
     ranker = None
     if args.ranker != "none":
-        ranker = load_ranker(args.ranker, weights=args.weights)
+        ranker = load_ranker(args.ranker)
+        if ranker.backbone == aligner.backbone:
+            ranker = load_ranker(args.ranker, weights=args.weights)
     return lambda path: ground_phrases(aligner, path, args.sentence, beta=args.beta, ranker=ranker, options=options)
 
 

@@ -138,7 +138,8 @@ def _scanning(layers: Sequence[str], gammas: Sequence[float] = ()) -> tuple[Expe
     return tuple(found)
 
 
-# Its six layers and training; fixations are predicted by the last layer, reconstructions weigh the five of AlexNet.
+# Kato and Harada's six layers of VGG-19, and their training. Fixations are predicted by the last layer;
+# reconstructions weigh the five of AlexNet.
 _KATO_VGG19 = NaturalnessConfig(
     experts=_scanning(
         (

@@ -31,7 +31,7 @@ def phrase_scores(
 
     Returns:
         for each image a list with float32 [R] for each phrase: the sum of v_i . s_t over its words t, read in their
-        sentence, and the regions' priors; these alone for a phrase without words that the model reads.
+        sentence, and the regions' priors; for a phrase without words that the model reads the priors alone.
     """
     of_images = iter(added or ())
     for start in range(0, len(ids), _BATCH):

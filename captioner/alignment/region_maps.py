@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from vislang.core.boxes import areas
 from vislang.features.regions.roi_align import roi_align
-from vislang.text.function_words import texts_of_words
+from vislang.text.function_words import FUNCTION_WORDS, texts_of_words
 from vislang.text.tokenizer import tokenize_split
 
 _BLUR = 0.05  # standard deviation in shares of the sides
@@ -46,8 +46,8 @@ def map_priors(ranker: Any, cells: np.ndarray, boxes: np.ndarray, texts: Sequenc
 def soft_overlaps(scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Compute the intersection over union of each box with each map, float32 [T, R].
 
-    A map is the square root of the scores, float [T, H, W], cut off at 0 and divided by the highest; its area is its
-    sum, and that inside a box the intersection.
+    A map is the square root of the scores, float [T, H, W], cut off at 0 and divided by the highest; its mean over the
+    image is its area, and its mean over a box, times that of the box, the intersection.
     """
     highest = np.maximum(scores.max(axis=(1, 2), keepdims=True), _TINY)
     maps = np.sqrt(np.clip(scores / highest, 0.0, 1.0))
@@ -59,10 +59,18 @@ def soft_overlaps(scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def priors_of_words(ranker: Any, cells: np.ndarray, boxes: np.ndarray, words: Sequence[str]) -> np.ndarray:
     """Compute `map_priors` of the T tokens of a sentence, which is given as words: float32 [T, R].
 
-    A token is read with those before it, see `texts_of_words`.
+    The words between two function words are read together. Function words, which have no place, have the priors of the
+    words that they lead to.
     """
     tokens, _ = tokenize_split(words)
-    return map_priors(ranker, cells, boxes, texts_of_words(tokens))
+    texts = texts_of_words(tokens)
+    last = ""
+    for place in reversed(range(len(texts))):
+        is_last = place + 1 == len(texts) or tokens[place + 1] in FUNCTION_WORDS
+        if texts[place] and is_last:
+            last = texts[place]
+        texts[place] = last
+    return map_priors(ranker, cells, boxes, texts)
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:

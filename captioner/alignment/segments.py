@@ -38,10 +38,10 @@ def segment_sentences(
     Args:
         images: N images, encoded by the model.
         sentences: N of them, as words; punctuation joins the words before it.
-        beta: of the MRF, in standard deviations of a sentence's products, so that it does not depend on their scale;
-            None: as the model's settings say.
-        added: to the priors, for each sentence float [T, R] of its tokens, from `region_maps.priors_of_words`; None:
-            the aligner alone.
+        beta: of the MRF, in standard deviations of a sentence's products and of what is added to them, so that it does
+            not depend on their scale; None: as the model's settings say.
+        added: to the products, in the unit of the priors, for each sentence float [T, R] of its tokens, from
+            `region_maps.priors_of_words`; None: the aligner alone.
 
     Returns:
         for each sentence its segments in order, which cover it; none for a sentence without words.
@@ -58,13 +58,13 @@ def segment_sentences(
     lengths = np.array([max((end for _, end in span), default=0) for span in spans])
     lengths = np.minimum(lengths, products.shape[1])
     scales = np.array([_std(one[:length]) for one, length in zip(products, lengths, strict=True)])
-    priors = np.repeat(images.priors[:, None, :], products.shape[1], axis=1)
+    stds = stds_over_regions(products)[..., None]
+    scores = products
     if added is not None:
-        for own, of_tokens in zip(priors, added, strict=True):
-            steps = min(len(own), len(of_tokens))  # longer sentences are cut
-            own[:steps] += of_tokens[:steps, : own.shape[1]]
-    unary = products + stds_over_regions(products)[..., None] * priors
-    labels = best_segments(unary, scales * beta, np.maximum(lengths, 1))
+        scores = products + stds * _of_shape(added, products.shape)
+    rewards = [beta * _std(one[:length]) for one, length in zip(scores, lengths, strict=True)]
+    unary = scores + stds * images.priors[:, None, :]
+    labels = best_segments(unary, np.array(rewards), np.maximum(lengths, 1))
     rows = zip(products, labels, lengths, scales, spans, strict=True)
     return [_segments(*row) for row in rows]
 
@@ -77,6 +77,15 @@ def stds_over_regions(products: np.ndarray) -> np.ndarray:
     mean = inside.sum(axis=-1) / count
     squares = np.where(real, np.square(inside - mean[..., None]), 0.0)
     return np.sqrt(squares.sum(axis=-1) / count)
+
+
+def _of_shape(added: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Join float [T, R] of each sentence, cut off or filled with 0: float32 [N, T, R]."""
+    joined = np.zeros(shape, np.float32)
+    for own, of_tokens in zip(joined, added, strict=True):
+        steps = min(len(own), len(of_tokens))
+        own[:steps] = of_tokens[:steps, : own.shape[1]]
+    return joined
 
 
 def _std(products: np.ndarray) -> float:

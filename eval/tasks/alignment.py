@@ -36,6 +36,7 @@ from vislang.training.checkpoints import kept_weights
 
 if TYPE_CHECKING:
     from captioner.alignment.inference import TrainedAligner
+    from eval.results.models import ModelInfo
     from vse.inference import TrainedRanker
 
 KIND = "aligner"
@@ -51,10 +52,14 @@ def run(args: argparse.Namespace) -> int:
     notes = None
     if args.entities or data.reader == "scenes":
         notes = data.named_boxes(args.entities)
+    ranker = None
+    if args.ranker is not None and notes is not None:
+        image_paths(data.records)  # refuses images without files before the long work
+        ranker = read_ranker(args.ranker)
     rankings = []
     groundings = []
     for checkpoint in args.models:
-        ranking, grounding = align_split(checkpoint, data, notes, args.protocol, args.ranker)
+        ranking, grounding = align_split(checkpoint, data, notes, args.protocol, ranker)
         rankings.append(ranking)
         if grounding is not None:
             groundings.append(grounding)
@@ -75,7 +80,7 @@ def align_split(
     data: Split,
     notes: dict[str, EntityNotes] | None,
     protocol: str,
-    ranker_name: Path | None = None,
+    ranker: "tuple[TrainedRanker, ModelInfo] | None" = None,
 ) -> tuple[RetrievalRun, GroundingRun | None]:
     """Rank with every kept checkpoint of one training; ground with the best where there are boxes."""
     started = time.perf_counter()
@@ -101,10 +106,8 @@ def align_split(
         if notes is not None:
             feature = FeatureName.parse(aligner.config.layers[0])
             proposals = str(feature).removeprefix(f"{feature.kind}-")
-            ranker, about_ranker = None, None
-            if ranker_name is not None:
-                ranker, about_ranker = read_ranker(ranker_name)
-            methods, baselines = ground_phrases(aligner, cache, data, notes, ranker)
+            model, about_ranker = ranker or (None, None)
+            methods, baselines = ground_phrases(aligner, cache, data, notes, model)
             grounding = GroundingRun(
                 model=info, proposals=proposals, ranker=about_ranker, methods=methods, baselines=baselines
             )

@@ -66,7 +66,7 @@ def test_equal_scores_prefer_boxes_by_overlap_alone():
     np.testing.assert_allclose(found, 0.3 * (expected - expected.mean()) / expected.std(), rtol=1e-3)
 
 
-def test_words_are_read_with_those_before_them():
+def test_words_between_function_words_are_read_together():
     seen = []
 
     def cell_scores(cells, texts):
@@ -74,7 +74,7 @@ def test_words_are_read_with_those_before_them():
         return np.zeros((len(texts), 4, 4))
 
     ranker = SimpleNamespace(cell_scores=cell_scores)
-    found = priors_of_words(ranker, "cells", np.array([WHOLE, LEFT]), ["a", "black", "Dog,", "in", "snow"])
-    assert seen == ["", "black", "black dog", "", "snow"]
-    assert found.shape == (5, 2)
+    found = priors_of_words(ranker, "cells", np.array([WHOLE, LEFT]), ["a", "black", "Dog,", "in", "black", "there"])
+    assert seen == ["black dog", "black dog", "black dog", "black", "black", ""]
+    assert found.shape == (6, 2)
     assert found == pytest.approx(0.0)
