@@ -76,7 +76,7 @@ def score(args, records, place, split, seed):
                 mask = np.any([scene.objects[index].mask for index in phrase.objects], axis=0)
                 word = phrase.words[1] - 1  # the last word of a phrase is its object
                 for method, of_words in maps.items():
-                    place = peak(enlarge(of_words[word], mask.shape))
+                    place = peak(enlarge(of_words[word], mask.shape[::-1]))
                     hits[f"word maps: {method}"].append(is_inside(mask, place))
                 hits["regions of the aligner"].append(is_inside(mask, centres[number][word]))
     scores = {method: round(100 * float(np.mean(inside)), 1) for method, inside in hits.items()}
