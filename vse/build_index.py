@@ -52,7 +52,6 @@ def index(args: argparse.Namespace) -> int:
     from vislang.core.bundled_models import say_which
     from vislang.core.errors import ConfigError, DataError
     from vislang.features.reading_options import ReadingOptions
-    from vislang.images.sources import find_images
     from vse.api import load_model
     from vse.index.images import collection_of, default_place
     from vse.index.open_store import open_store
@@ -62,7 +61,8 @@ def index(args: argparse.Namespace) -> int:
     options = ReadingOptions(
         weights=args.weights, batch_size=args.batch_size, strict=args.strict, progress=cli.progress_is_shown()
     )
-    find_images(args.images, strict=args.strict)  # before a model is loaded
+    if not args.images:
+        raise ConfigError("no image was given, expected files, folders or patterns: --images FILE ...")
     captions = read_captions(args.captions) if args.captions else {}
     say_which("vse", args.model)
     model = load_model(args.model)
@@ -84,7 +84,9 @@ def update(args: argparse.Namespace, store: Any, model: Any, captions: dict[str,
     """Bring the store up to date and say what was done."""
     from vse.index.images import update_store
 
-    done = update_store(store, model, args.images, captions=captions, options=options)
+    # While it watches nobody has removed what is absent: it may be on a disk that is away for now.
+    keep_absent = args.watch is not None
+    done = update_store(store, model, args.images, captions=captions, keep_absent=keep_absent, options=options)
     numbers = {"encoded": done.encoded, "unchanged": done.unchanged, "removed": done.removed, "indexed": store.count()}
     if args.json:
         cli.print_json({"store": store.url, **numbers, "skipped": cli.skipped_rows(done.skipped)})

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 import vse
+from vislang.features.cache import records
 from vse import build_index, search
-from vse.index.images import collection_of
+from vse.index.image_files import ImageFiles, compare_files, image_ids
+from vse.index.images import collection_of, update_store
 from vse.index.open_store import open_store
 
 
@@ -74,6 +76,73 @@ def test_an_index_follows_its_folders(photos, run, tmp_path, monkeypatch, store)
     assert sorted(found(answer)) == ["1.jpg", "2.jpg", "7.jpg"]
     assert [row["score"] for row in answer["results"]] == pytest.approx([1, 1, 1], abs=1e-3)
     assert answer["indexed"] == 5
+
+
+@pytest.mark.parametrize("what", ["emptied", "removed"])
+def test_a_folder_that_is_empty_or_gone_leaves_the_index(photos, run, what):
+    run(build_index.main, photos)
+    if what == "emptied":
+        for path in (photos / "a").iterdir():
+            path.unlink()
+    else:
+        shutil.rmtree(photos / "a")
+    done = run(build_index.main, photos / "a")
+    assert numbers(done) == (0, 0, 4, 2)
+    assert done["skipped"] == []
+    assert sorted(found(run(search.main, "a dog"))) == ["4.jpg", "5.jpg"]
+    assert str(photos / "a") in run(build_index.main, photos / "a"), "nothing is stored under the name"
+
+
+def test_a_file_that_is_gone_leaves_the_index(photos, run, tmp_path):
+    run(build_index.main, photos)
+    files = [photos / "a" / f"{number}.jpg" for number in range(3)]
+    (tmp_path / "list.txt").write_text(f"{files[0]}\n{files[1]}")
+    files[0].unlink()
+    assert numbers(run(build_index.main, tmp_path / "list.txt")) == (0, 1, 1, 5)
+    files[1].unlink()
+    done = run(build_index.main, files[1], files[2])
+    assert (numbers(done), done["skipped"]) == ((0, 1, 1, 4), [])
+    (one,) = run(build_index.main, files[1], files[2])["skipped"]
+    assert "no such file" in one["reason"]
+
+
+def test_a_file_that_changes_during_a_look_at_it_is_encoded_next_time(photos, run, monkeypatch):
+    run(build_index.main, photos)
+    one = photos / "a" / "1.jpg"
+    one.touch()
+    digest = records._digest
+
+    def changed_after(path):
+        content = digest(path)
+        if path == one:
+            shutil.copyfile(photos / "a" / "2.jpg", one)
+        return content
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "_digest", changed_after)
+        assert numbers(run(build_index.main, photos)) == (0, 6, 0, 6)
+    assert numbers(run(build_index.main, photos)) == (1, 5, 0, 6)
+
+
+def test_a_file_that_is_away_for_a_moment_keeps_its_record(photos, tmp_path, tiny_ranker):
+    model = vse.load_model(tiny_ranker)
+    with open_store(tmp_path / "store", collection_of(model)) as store:
+        update_store(store, model, photos / "b")
+        paths = [photos / "b" / "4.jpg"]
+        files = ImageFiles(paths, image_ids(paths), {})
+        before = store.records(files.ids)
+        paths[0].unlink()
+        compared = compare_files(store, files)
+        assert compared.outdated == []
+        assert before[files.ids[0]].mtime_ns > 0
+
+
+def test_an_image_that_is_named_twice_is_stored_once(photos, run, tmp_path, tiny_ranker):
+    (photos / "link").symlink_to(photos / "b")
+    assert numbers(run(build_index.main, photos, photos / "link", photos / "b" / "4.jpg")) == (6, 0, 0, 6)
+    model = vse.load_model(tiny_ranker)
+    with open_store(tmp_path / "store", collection_of(model)) as store:
+        assert update_store(store, model, str(photos / "b")).encoded == 2, "one folder is no list of letters"
 
 
 def test_the_answers_are_those_of_a_search_in_the_files(photos, run, tiny_ranker):

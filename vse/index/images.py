@@ -1,7 +1,6 @@
 """Image files in a store: encoded once, and again only where a file is new or changed."""
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +14,16 @@ from vislang.core.files import cache_folder
 from vislang.features.cache.records import file_records, with_digests
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.decode import date_taken
-from vislang.images.sources import Skipped, find_images
+from vislang.images.sources import Skipped
 from vse.api import EncodedImages
 from vse.index.folder import FolderStore, remove_files
-from vse.index.image_files import ImageFiles, compare_files, cut_records, image_ids, times_of
+from vse.index.image_files import ImageFiles, NamedFiles, compare_files, cut_records, image_ids, named_files, times_of
 from vse.index.store import (
     ADDED_TOGETHER,
     Collection,
     DamagedStoreError,
-    Filter,
     Record,
     VectorStore,
-    path_of_stored,
 )
 
 if TYPE_CHECKING:
@@ -84,26 +81,31 @@ def default_place(model: "TrainedRanker", folder: Path | None = None) -> Path | 
 def update_store(
     store: VectorStore,
     model: "TrainedRanker",
-    images: Sequence[str | Path],
+    images: str | Path | Sequence[str | Path],
     *,
     captions: Mapping[str, str] = {},
+    keep_absent: bool = False,
     options: ReadingOptions = ReadingOptions(),
 ) -> Updated:
-    """Bring a store up to date with image files: encode what is new or changed, remove what is gone from the folders.
+    """Bring a store up to date with image files: encode what is new or changed, remove what is gone.
+
+    Gone are stored images whose files are absent: of the folders that are named, and of names where nothing is.
 
     Killed at any moment and called again it goes on; at most ADDED_TOGETHER encoded images are lost.
 
     Args:
         store: of the ranker's collection.
         model: the ranker.
-        images: files, folders, patterns or text files of paths.
+        images: files, folders, patterns or text files of paths, or one of these.
         captions: {path: caption} to be stored with the images; those of the others stay.
+        keep_absent: keep the images of names where nothing is, such as on a disk that is away for now.
         options: how they are read.
 
     Raises:
-        DataError: no image, or the store cannot be written.
+        DataError: no image and none gone, or the store cannot be written.
     """
-    paths, skipped = _image_files(images, options)
+    named = named_files(images, strict=options.strict, store=store, keep_absent=keep_absent)
+    paths, skipped = named.paths, list(named.skipped)
     texts = dict(zip(image_ids([Path(name) for name in captions]), captions.values(), strict=True))
     files = ImageFiles(paths, image_ids(paths), texts)
     compared = compare_files(store, files)
@@ -115,15 +117,15 @@ def update_store(
         skipped += some.skipped
         unreadable.difference_update(some.numbers)
     store.delete([files.ids[number] for number in sorted(unreadable)])  # what they held before they changed
-    removed = _remove_absent(store, [Path(image) for image in images if Path(image).is_dir()])
+    store.delete(named.gone)
     store.compact()
     encoded = len(compared.new) - len(unreadable)
-    return Updated(encoded, len(paths) - len(compared.new), removed, skipped)
+    return Updated(encoded, len(paths) - len(compared.new), len(named.gone), skipped)
 
 
 def index_images(
     model: "TrainedRanker",
-    images: Sequence[str | Path],
+    images: str | Path | Sequence[str | Path],
     *,
     store: Path | None = None,
     options: ReadingOptions = ReadingOptions(),
@@ -140,22 +142,22 @@ def index_images(
     Raises:
         DataError: no usable image.
     """
-    paths, skipped = _image_files(images, options)
+    named = named_files(images, strict=options.strict)
     place = default_place(model, store)
     try:
-        return _index_images(model, place, paths, skipped, options)
+        return _index_images(model, place, named, options)
     except DamagedStoreError as error:
         _log.warning("%s; it is made anew", printable(str(error)))
         assert place is not None  # else there is nothing to be damaged
         remove_files(place)
-        return _index_images(model, place, paths, skipped, options)
+        return _index_images(model, place, named, options)
 
 
 def _index_images(
-    model: "TrainedRanker", place: Path | None, paths: Sequence[Path], skipped: list[Skipped], options: ReadingOptions
+    model: "TrainedRanker", place: Path | None, named: NamedFiles, options: ReadingOptions
 ) -> EncodedImages:
-    skipped = list(skipped)
-    files = ImageFiles(list(paths), image_ids(paths), {})
+    paths, skipped = named.paths, list(named.skipped)
+    files = ImageFiles(paths, image_ids(paths), {})
     index = _OwnIndex(place, collection_of(model))
     new = index.compare(files)
     kept = sorted(set(range(len(paths))).difference(new))
@@ -223,20 +225,6 @@ class _OwnIndex:
         _log.warning("the index is not kept, only this search has it: %s", printable(str(error)))
 
 
-def _image_files(images: Sequence[str | Path], options: ReadingOptions) -> tuple[list[Path], list[Skipped]]:
-    """Return the files that a user names, and what is no file.
-
-    Raises:
-        DataError: no file, or something else and `options.strict`.
-    """
-    found, skipped = find_images(list(map(str, images)), strict=options.strict)
-    paths = [path for path in found if path.is_file()]
-    skipped += [Skipped(str(path), f"{path}: no such file") for path in found if not path.is_file()]
-    if not paths or (options.strict and skipped):
-        raise DataError(f"{skipped[0].reason}, expected image files, folders or patterns")
-    return paths, skipped
-
-
 def _encode(
     model: "TrainedRanker", files: ImageFiles, numbers: Sequence[int], options: ReadingOptions
 ) -> Iterator[_Encoded]:
@@ -282,13 +270,3 @@ def _joined(
         records.append(Record(name, sha256=sha256, taken=date_taken(path), caption=caption, **times_of(about)))
     vectors = np.concatenate([part for part, _, _ in batches])
     return _Encoded(kept, records, vectors, [one for _, _, bad in batches for one in bad])
-
-
-def _remove_absent(store: VectorStore, folders: Sequence[Path]) -> int:
-    """Remove the images of folders whose files are gone, and return their number."""
-    removed = 0
-    for folder in folders:
-        gone = [name for name in store.ids(Filter(folder=folder)) if not os.path.exists(path_of_stored(name))]
-        store.delete(gone)
-        removed += len(gone)
-    return removed
