@@ -18,6 +18,7 @@ from vislang.features.reading_options import ReadingOptions
 from vse import search
 from vse.api import EncodedImages
 from vse.nearest import nearest
+from vse.search_arguments import with_words
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +273,7 @@ def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
         (("--images", photos, "--text", "a", "--top", 0), "--top got 0"),
         (("--images", photos, "--html", "page.html"), "--html shows the images that a query finds, got no query"),
         (("--images", photos, "--text", "a", "--strict"), "strict"),
+        (("",), "--text got '', expected at least one word that the ranker knows"),
         (("--images", photos, "--text", ""), "--text got '', expected at least one word that the ranker knows"),
         (("--images", photos, "--text", "zxqv ?!"), "--text got 'zxqv ?!', expected at least one word"),
         (("--images", photos, "--text", "a", "--sentences", "s.txt"), "--text and --sentences were both given"),
@@ -426,3 +428,29 @@ def test_the_page_of_a_search_names_files_shortly(tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert "<title>a.png" in page
     assert str(tmp_path) not in page
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "images"),
+    [
+        (["a dog"], "a dog", []),
+        (["a", "dog"], "a dog", []),
+        (["a bird", "--images", "pics"], "a bird", ["pics"]),
+        (["a dog", "--like", "pics/1.jpg"], "a dog", []),
+        (["is there a dog?"], "is there a dog?", []),
+        (["a dog/cat"], "a dog/cat", []),
+        ([""], "", []),
+        (["pics", "a dog"], "pics a dog", []),
+        (["pics", "--like", "pics/1.jpg"], None, ["pics"]),
+        (["pics/*.jpg"], None, ["pics/*.jpg"]),
+        (["none", "--text", "a dog"], "a dog", ["none"]),
+        (["none", "--sentences", "s.txt", "--images", "pics"], None, ["none", "pics"]),
+        (["a" * 5000], "a" * 5000, []),
+    ],
+)
+def test_words_are_the_text_where_they_are_no_files(tmp_path, monkeypatch, words, text, images):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "pics" / "1.jpg").touch()
+    args = with_words(search.build_parser().parse_args(words))
+    assert (args.text, args.images) == (text, images)

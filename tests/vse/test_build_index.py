@@ -174,6 +174,7 @@ def test_filters_by_folder_date_and_caption(photos, run, tmp_path):
     assert sorted(found(run(search.main, *query, "--folder", photos / "b"))) == ["4.jpg", "5.jpg"]
     dates = ["--taken-from", "2024-02-15", "--taken-to", "2024-04-15"]
     assert sorted(found(run(search.main, *query, *dates))) == ["1.jpg", "2.jpg", "3.jpg"]
+    assert len(found(run(search.main, *query, "--taken-to", "9999-12-31"))) == 5, "all of a known date"
     (row,) = run(search.main, *query, "--caption-words", "snow dogs")["results"]
     assert (row["caption"], row["taken"]) == ("Two dogs on snow", "2024-02-15T12:00:00")
     assert found(run(search.main, *query, "--caption-words", "dog")) == []
@@ -259,6 +260,7 @@ def test_indexes_of_the_first_version_are_made_anew(photos, run, tmp_path, caplo
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ([""], "no image was given"),
         (["--watch", "0"], "--watch got 0.0, expected more than 0 seconds"),
         (["--captions", "none.txt"], "none.txt cannot be read"),
         (["--captions", "bad.txt"], "holds 'a dog', expected image<TAB>caption"),

@@ -57,11 +57,11 @@ def named_files(
         keep_absent: where nothing is under a name, such as on a disk that is away for now, none is gone.
 
     Raises:
-        ConfigError: nothing was named.
+        ConfigError: nothing was named, or an empty name.
         DataError: no file and none gone, or something that is no file and `strict`.
     """
     words = [images] if isinstance(images, str | Path) else images
-    if not words:
+    if not words or "" in words:  # which would stand for the whole current folder
         raise ConfigError("no image was given, expected files, folders or patterns: --images FILE ...")
     paths: dict[str, Path] = {}
     skipped = []

@@ -100,7 +100,7 @@ class Filter:
         if self.taken_from is not None or self.taken_to is not None:
             first = self.taken_from.isoformat() if self.taken_from else "0"  # after "", an unknown date
             found.append(Condition("taken", ">=", first))
-        if self.taken_to is not None:
+        if self.taken_to is not None and self.taken_to < date.max:
             found.append(Condition("taken", "<", (self.taken_to + timedelta(days=1)).isoformat()))
         found += [Condition("words", "contains", f" {word} ") for word in spaced_words(self.words).split()]
         return found
