@@ -11,7 +11,7 @@ from store_writer import COLLECTION, vector_of
 from vislang.core.errors import ConfigError, DataError
 from vse.index import open_store as opening
 from vse.index.folder import DATABASE, FolderStore
-from vse.index.store import DamagedStoreError, Filter, Record
+from vse.index.store import DamagedStoreError, Filter, Record, without_password
 from vse.nearest import CHOSEN, QUERIES, nearest
 
 RECORDS = [Record(f"/{number}", caption="odd" if number % 2 else "even") for number in range(40)]
@@ -181,6 +181,27 @@ def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch, url, pac
     message = rf"needs the package {package}, which is not installed; run: pip install \"vislang-toolkit\[{extra}\]\""
     with pytest.raises(ConfigError, match=message):
         opening.open_store(url, COLLECTION)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgres://me:secret@localhost/db", "postgres://me@localhost/db"),
+        ("postgresql://me:sec@r/et?@localhost:5432/db", "postgresql://me@localhost:5432/db"),
+        ("postgresql:///db?password=secret", "postgresql:///db"),
+        ("postgresql:///db?host=a&password=secret&port=1", "postgresql:///db?host=a&port=1"),
+        ("postgresql://localhost:5432/db", "postgresql://localhost:5432/db"),
+        ("postgresql://me@localhost/db", "postgresql://me@localhost/db"),
+        ("lance:me:x@y", "lance:me:x@y"),
+    ],
+)
+def test_no_message_shows_a_password(monkeypatch, url, shown):
+    assert without_password(url) == shown
+    monkeypatch.setattr(opening.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as told:
+        opening.open_store(url, COLLECTION)
+    assert shown in str(told.value)
+    assert "sec" not in str(told.value)
 
 
 def test_an_unknown_kind_of_store_is_refused():

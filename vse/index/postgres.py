@@ -17,6 +17,7 @@ from vse.index.store import (
     Record,
     VectorStore,
     row_values,
+    without_password,
 )
 
 _CONNECTING = 15  # seconds to try again: a server that was killed first refuses
@@ -44,7 +45,7 @@ class PostgresStore(VectorStore):
     """
 
     def __init__(self, url: str, collection: Collection, *, create: bool = True):
-        self.url = _without_password(url)
+        self.url = without_password(url)
         self.collection = collection
         self._address = url
         from pgvector.psycopg import register_vector
@@ -206,12 +207,3 @@ def _array(vector: Any) -> np.ndarray:
     if isinstance(vector, np.ndarray):
         return vector
     return vector.to_numpy()
-
-
-def _without_password(url: str) -> str:
-    """Return an address as messages show it."""
-    before, at, host = url.rpartition("@")
-    user, colon, _ = before.removeprefix("postgresql://").partition(":")
-    if not colon:
-        return url
-    return f"postgresql://{user}{at}{host}"

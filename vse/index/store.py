@@ -262,6 +262,13 @@ def spaced_words(text: str) -> str:
     return f" {' '.join(words)} "
 
 
+def without_password(url: str) -> str:
+    """Return the address of a store as messages show it."""
+    # Up to the last "@": a password with an unescaped one is hidden whole.
+    url = re.sub(r"^(\w+://[^:@/?]*):.*@", r"\1@", url, flags=re.DOTALL)
+    return re.sub(r"(?<=[?&])(ssl)?password=[^&]*&?", "", url).rstrip("?&")
+
+
 def stored_text(path: str) -> str:
     """Return a path as text that every engine stores: bytes that are not UTF-8 become private characters."""
     return path.translate(_TO_PRIVATE)
