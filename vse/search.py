@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 def search(args: argparse.Namespace) -> int:
     """Index, search, print."""
     from vislang.core.bundled_models import say_which
+    from vislang.core.errors import ConfigError
     from vislang.core.files import check_outputs
     from vislang.images.sources import find_images
     from vse.api import load_model
@@ -71,7 +72,10 @@ def search(args: argparse.Namespace) -> int:
     if args.images:
         inputs, _ = find_images(args.images, strict=args.strict)  # before a model is loaded
     if args.like is not None:
-        inputs += find_images([args.like])[0]
+        liked, _ = find_images([args.like])
+        if len(liked) != 1:
+            raise ConfigError(f"--like got {len(liked)} images, expected one; name a file")
+        inputs += liked
     check_outputs({"--html": args.html}, inputs)
     say_which("vse", args.model)
     model = load_model(args.model)
@@ -130,14 +134,11 @@ def query_vector(args: argparse.Namespace, model: Any) -> Any:
 
 def image_query(args: argparse.Namespace, model: Any) -> Any:
     """Encode the image of `--like`, less `--minus` and plus `--plus`: float32 [1, D]."""
-    from vislang.core.errors import ConfigError
     from vislang.features.reading_options import ReadingOptions
     from vse.api import encode_images
     from vse.arithmetic import arithmetic_query
 
     query = encode_images(model, args.like, options=ReadingOptions(weights=args.weights, strict=True)).vectors
-    if len(query) != 1:
-        raise ConfigError(f"--like got {len(query)} images, expected one; name a file")
     if args.minus is not None:
         if model.config.encoder != "bow":
             print(
@@ -168,6 +169,7 @@ def search_store(args: argparse.Namespace, model: Any) -> int:
     """Search what is indexed, and print it."""
     from vislang.core.errors import DataError
     from vse.arithmetic import order_by_mean
+    from vse.index.folder import DATABASE
     from vse.index.images import collection_of, default_place
     from vse.index.open_store import open_store
     from vse.index.store import Filter, path_of_stored
@@ -175,6 +177,9 @@ def search_store(args: argparse.Namespace, model: Any) -> int:
     place = args.store or default_place(model)
     if place is None:
         raise DataError("there is no home folder for an index; set VISLANG_INDEX to a folder, or name one by --store")
+    if args.store is None and not (place / DATABASE).is_file():
+        of_model = f" --model {args.model}" if args.model else ""
+        raise DataError(f"{place.parent} holds no index of this ranker; make it by: vislang index FOLDER{of_model}")
     where = Filter(**filter_options(args))
     with open_store(place, collection_of(model), create=False) as store:
         hits = []

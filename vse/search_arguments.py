@@ -37,7 +37,8 @@ def check_query(args: argparse.Namespace) -> None:
     Raises:
         ConfigError: names them.
     """
-    from vislang.core.errors import ConfigError
+    from vislang.core.errors import ConfigError, shown
+    from vse.index.store import spaced_words
 
     queries = [name for name in ("text", "like", "sentences") if getattr(args, name) is not None]
     if len(queries) > 1 and args.sentences is not None:
@@ -49,6 +50,12 @@ def check_query(args: argparse.Namespace) -> None:
         raise ConfigError("--store, --offset and filters are for what is indexed; leave out --images")
     if args.sentences is not None and not args.images:
         raise ConfigError("--sentences describes images; name them by --images")
+    if filter_options(args) and not queries:
+        raise ConfigError("--folder, --taken-from, --taken-to and --caption-words need a query; add --text or --like")
+    if args.caption_words is not None and not spaced_words(args.caption_words):
+        raise ConfigError(f"--caption-words got {shown(args.caption_words)}, expected at least one word")
+    if args.taken_from and args.taken_to and args.taken_from > args.taken_to:
+        raise ConfigError(f"--taken-from got {args.taken_from}, expected a day up to --taken-to, {args.taken_to}")
     if args.offset < 0:
         raise ConfigError(f"--offset got {args.offset}, expected 0 or more")
     if args.top < 1:

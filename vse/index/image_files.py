@@ -9,10 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from vislang.core.errors import ConfigError, DataError
+from vislang.core.errors import ConfigError, DataError, shown
+from vislang.core.files import keyed
 from vislang.features.cache.records import RECORD, changed_files, file_records, have_files
 from vislang.images.sources import Skipped, find_images
-from vse.index.store import ADDED_TOGETHER, Filter, Record, VectorStore, path_of_stored, stored_text
+from vse.index.store import (
+    ADDED_TOGETHER,
+    LONGEST_TEXT,
+    Filter,
+    Record,
+    VectorStore,
+    path_of_stored,
+    stored_text,
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,22 @@ def _absent_images(store: VectorStore, place: Path) -> list[str]:
     """Return the ids of the stored images of a file or folder whose files are absent."""
     held = [*store.ids(Filter(folder=place)), *store.records(image_ids([place]))]
     return [name for name in held if not os.path.exists(path_of_stored(name))]
+
+
+def captions_of_ids(captions: Mapping[str, str]) -> dict[str, str]:
+    """Return {id: caption} of {path: caption}.
+
+    Raises:
+        DataError: two paths are one image, or a caption is too long.
+    """
+    ids = image_ids([Path(name) for name in captions])
+    found = keyed(zip(ids, captions.values(), strict=True), "captions", "give each image one caption")
+    for name, caption in found.items():
+        if len(caption) > LONGEST_TEXT:
+            raise DataError(
+                f"the caption of {shown(name)} has {len(caption)} characters, expected up to {LONGEST_TEXT}; shorten it"
+            )
+    return found
 
 
 def image_ids(paths: Sequence[Path]) -> list[str]:

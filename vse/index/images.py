@@ -17,7 +17,16 @@ from vislang.images.decode import date_taken
 from vislang.images.sources import Skipped
 from vse.api import EncodedImages
 from vse.index.folder import FolderStore, remove_files
-from vse.index.image_files import ImageFiles, NamedFiles, compare_files, cut_records, image_ids, named_files, times_of
+from vse.index.image_files import (
+    ImageFiles,
+    NamedFiles,
+    captions_of_ids,
+    compare_files,
+    cut_records,
+    image_ids,
+    named_files,
+    times_of,
+)
 from vse.index.store import (
     ADDED_TOGETHER,
     Collection,
@@ -34,12 +43,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Updated:
-    """What `update_store` did: numbers of images, and those that could not be read."""
+    """What `update_store` did: numbers of images, those that could not be read, and captions of none of the images."""
 
     encoded: int
     unchanged: int
     removed: int
     skipped: list[Skipped]
+    unused_captions: list[str]  # their paths
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ def update_store(
     images: str | Path | Sequence[str | Path],
     *,
     captions: Mapping[str, str] = {},
-    keep_absent: bool = False,
+    watching: bool = False,
     options: ReadingOptions = ReadingOptions(),
 ) -> Updated:
     """Bring a store up to date with image files: encode what is new or changed, remove what is gone.
@@ -98,16 +108,16 @@ def update_store(
         model: the ranker.
         images: files, folders, patterns or text files of paths, or one of these.
         captions: {path: caption} to be stored with the images; those of the others stay.
-        keep_absent: keep the images of names where nothing is, such as on a disk that is away for now.
+        watching: called again and again; compact the store only after a change, and keep the images of names where
+            nothing is, such as on a disk that is away for now.
         options: how they are read.
 
     Raises:
         DataError: no image and none gone, or the store cannot be written.
     """
-    named = named_files(images, strict=options.strict, store=store, keep_absent=keep_absent)
+    named = named_files(images, strict=options.strict, store=store, keep_absent=watching)
     paths, skipped = named.paths, list(named.skipped)
-    texts = dict(zip(image_ids([Path(name) for name in captions]), captions.values(), strict=True))
-    files = ImageFiles(paths, image_ids(paths), texts)
+    files = ImageFiles(paths, image_ids(paths), captions_of_ids(captions))
     compared = compare_files(store, files)
     for records in cut_records(compared.outdated):
         store.add(records, store.vectors([record.id for record in records]))
@@ -116,11 +126,16 @@ def update_store(
         store.add(some.records, some.vectors)
         skipped += some.skipped
         unreadable.difference_update(some.numbers)
-    store.delete([files.ids[number] for number in sorted(unreadable)])  # what they held before they changed
-    store.delete(named.gone)
-    store.compact()
+    outdated = store.records([files.ids[number] for number in sorted(unreadable)])  # what they held before they changed
+    gone = [*named.gone, *outdated]
+    if gone:
+        store.delete(gone)
     encoded = len(compared.new) - len(unreadable)
-    return Updated(encoded, len(paths) - len(compared.new), len(named.gone), skipped)
+    if encoded or gone or compared.outdated or not watching:
+        store.compact()
+    named_ids = set(files.ids)
+    unused = [name for name, one in zip(captions, files.captions, strict=True) if one not in named_ids]
+    return Updated(encoded, len(paths) - len(compared.new), len(named.gone), skipped, unused)
 
 
 def index_images(

@@ -42,6 +42,6 @@ def open_store(url: str | Path, collection: Collection, *, create: bool = True) 
 def _require(package: str, extra: str, url: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise ConfigError(
-            f"the store {shown(without_password(url))} needs the package {package}, which is not installed; run: pip install"
-            f' "vislang-toolkit[{extra}]"'
+            f"the store {shown(without_password(url))} needs the package {package}, which is not installed;"
+            f' run: pip install "vislang-toolkit[{extra}]"'
         )
