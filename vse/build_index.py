@@ -32,7 +32,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--captions", type=Path, metavar="FILE", help="what `vislang caption` prints, image<TAB>caption, for filters"
     )
     parser.add_argument(
-        "--watch", type=float, nargs="?", const=10.0, metavar="SECONDS", help="look for changes again and again"
+        "--watch",
+        type=float,
+        nargs="?",
+        const=10.0,
+        metavar="SECONDS",
+        help="look for changes again and again, every 10 seconds or as many as given",
     )
     cli.add_model(parser, "ranker")
     cli.add_weights(parser)
@@ -51,10 +56,10 @@ def main(argv: list[str] | None = None) -> int:
 def index(args: argparse.Namespace) -> int:
     """Index once, or again and again."""
     from vislang.core.bundled_models import say_which
-    from vislang.core.errors import ConfigError, DataError
+    from vislang.core.errors import ConfigError
     from vislang.features.reading_options import ReadingOptions
     from vse.api import load_model
-    from vse.index.images import collection_of, default_place
+    from vse.index.images import collection_of, own_place
     from vse.index.open_store import open_store
 
     if args.watch is not None and args.watch <= 0:
@@ -67,10 +72,7 @@ def index(args: argparse.Namespace) -> int:
     captions = read_captions(args.captions) if args.captions else {}
     say_which("vse", args.model)
     model = load_model(args.model)
-    place = args.store or default_place(model)
-    if place is None:
-        raise DataError("there is no home folder for an index; set VISLANG_INDEX to a folder, or name one by --store")
-    with open_store(place, collection_of(model)) as store:
+    with open_store(args.store or own_place(model), collection_of(model)) as store:
         if args.watch is not None:
             store.compact()  # what a killed process left
         done = update(args, store, model, captions, options)

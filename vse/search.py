@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     arithmetic.add_argument("--plus", metavar="WORD", help="what they should show in its place, such as red")
     arithmetic.add_argument("--rerank", action="store_true", help="order them by their similarity to their own mean")
     stored = parser.add_argument_group("in a store, without --images")
-    stored.add_argument("--store", metavar="URL", help="where `vislang index --store` put them (default: its default)")
+    stored.add_argument("--store", metavar="URL", help="where `vislang index --store` put them (default: as there)")
     stored.add_argument("--folder", metavar="DIR", help="only images in this folder or below")
     stored.add_argument("--taken-from", type=day, metavar="DATE", help="only those taken on this day or later")
     stored.add_argument("--taken-to", type=day, metavar="DATE", help="only those taken on this day or before")
@@ -170,14 +170,12 @@ def search_store(args: argparse.Namespace, model: Any) -> int:
     from vislang.core.errors import DataError
     from vse.arithmetic import order_by_mean
     from vse.index.folder import DATABASE
-    from vse.index.images import collection_of, default_place
+    from vse.index.images import collection_of, own_place
     from vse.index.open_store import open_store
     from vse.index.store import Filter, path_of_stored
 
-    place = args.store or default_place(model)
-    if place is None:
-        raise DataError("there is no home folder for an index; set VISLANG_INDEX to a folder, or name one by --store")
-    if args.store is None and not (place / DATABASE).is_file():
+    place = args.store or own_place(model)
+    if not args.store and not (place / DATABASE).is_file():
         of_model = f" --model {args.model}" if args.model else ""
         raise DataError(f"{place.parent} holds no index of this ranker; make it by: vislang index FOLDER{of_model}")
     where = Filter(**filter_options(args))

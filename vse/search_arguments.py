@@ -47,7 +47,9 @@ def check_query(args: argparse.Namespace) -> None:
     if args.text is not None and args.minus is not None:
         raise ConfigError("--minus and --plus go together with --like IMAGE alone; leave out --text")
     if args.images and (args.store is not None or args.offset or filter_options(args)):
-        raise ConfigError("--store, --offset and filters are for what is indexed; leave out --images")
+        raise ConfigError(
+            "--store, --offset and filters are for what is indexed; leave out --images and words that name files"
+        )
     if args.sentences is not None and not args.images:
         raise ConfigError("--sentences describes images; name them by --images")
     if filter_options(args) and not queries:

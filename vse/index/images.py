@@ -88,6 +88,18 @@ def default_place(model: "TrainedRanker", folder: Path | None = None) -> Path | 
     return place
 
 
+def own_place(model: "TrainedRanker") -> Path:
+    """Return the folder of the index of a ranker where no store is named.
+
+    Raises:
+        DataError: there is no place for it.
+    """
+    place = default_place(model)
+    if place is None:
+        raise DataError("there is no home folder for an index; set VISLANG_INDEX to a folder, or name one by --store")
+    return place
+
+
 def update_store(
     store: VectorStore,
     model: "TrainedRanker",
