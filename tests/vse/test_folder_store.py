@@ -10,6 +10,7 @@ from store_writer import COLLECTION, vector_of
 
 from vislang.core.errors import ConfigError, DataError
 from vse.index import open_store as opening
+from vse.index import postgres
 from vse.index.folder import DATABASE, FolderStore
 from vse.index.store import DamagedStoreError, Filter, Record, without_password
 from vse.nearest import CHOSEN, QUERIES, nearest
@@ -164,7 +165,7 @@ def test_a_full_disk_leaves_the_store_as_it_was(store, monkeypatch):
             store.add([Record("/new")], vector_of(99)[None])
     assert store.count() == 40
     shutil.rmtree(store.url)
-    with pytest.raises(DataError, match="cannot write"):
+    with pytest.raises(DataError, match="cannot read .*; check the folder"):
         store.count()
 
 
@@ -202,6 +203,25 @@ def test_no_message_shows_a_password(monkeypatch, url, shown):
         opening.open_store(url, COLLECTION)
     assert shown in str(told.value)
     assert "sec" not in str(told.value)
+
+
+def test_a_filter_takes_days():
+    with pytest.raises(ConfigError, match="a filter got '2024-06-01', expected a day such as"):
+        Filter(taken_from="2024-06-01")
+
+
+@pytest.mark.parametrize(
+    ("message", "is_final"),
+    [
+        ('FATAL:  password authentication failed for user "me"', True),
+        ("fe_sendauth: no password supplied", True),
+        ('FATAL:  database "db" does not exist', True),
+        ("FATAL:  the database system is starting up", False),
+        ("Connection refused", False),
+    ],
+)
+def test_only_a_server_that_starts_is_asked_again(message, is_final):
+    assert postgres._is_final(message) is is_final
 
 
 def test_an_unknown_kind_of_store_is_refused():

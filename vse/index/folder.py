@@ -229,28 +229,30 @@ class FolderStore(VectorStore):
     def _transaction(self, *, writing: bool = False) -> Iterator[sqlite3.Connection]:
         """Open the database for one transaction; of two writers, one waits for the other."""
         path = self._folder / DATABASE
+        verb = "write" if writing else "read"
         try:
             database = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
         except sqlite3.Error as error:
-            raise self._unusable(error) from error
+            raise self._unusable(error, verb) from error
         try:
             database.execute("PRAGMA trusted_schema = OFF")
             database.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
             yield database
             database.execute("COMMIT")
         except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
-            raise self._unusable(error) from error
+            raise self._unusable(error, verb) from error
         finally:
             database.close()  # what was not committed is undone
 
-    def _unusable(self, error: Exception) -> DataError:
+    def _unusable(self, error: Exception, verb: str) -> DataError:
+        next_step = "free space or choose another folder" if verb == "write" else "check the folder and its permissions"
         if isinstance(error, OSError):
-            return DataError(f"cannot write {self.url}: {error.strerror or error}; free space or choose another folder")
+            return DataError(f"cannot {verb} {self.url}: {error.strerror or error}; {next_step}")
         if not isinstance(error, sqlite3.OperationalError):
             return DamagedStoreError(f"{self.url}: damaged index ({brief(error)}); {self._next_step}")
         if "locked" in str(error):
             return DataError(f"{self.url}: another process has been writing it for {WAIT} s; run the command again")
-        return DataError(f"cannot write {self.url}: {brief(error)}; free space or choose another folder")
+        return DataError(f"cannot {verb} {self.url}: {brief(error)}; {next_step}")
 
     @contextlib.contextmanager
     def _opened(self, file: int, flags: int) -> Iterator[int]:

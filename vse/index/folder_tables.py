@@ -50,9 +50,7 @@ def remove_records(database: sqlite3.Connection, ids: Sequence[str]) -> None:
 
 def condition_of(where: Filter) -> tuple[str, list[str]]:
     """Return the condition of a filter, and its parameters."""
-    conditions = where.conditions()
-    tests = [_OPERATORS[test.operator].format(test.column) for test in conditions]
-    return " AND ".join(["1", *tests]), [test.value for test in conditions]
+    return where.sql(_OPERATORS)
 
 
 def searched_rows(database: sqlite3.Connection, state: State, where: Filter) -> np.ndarray | None:

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from vislang.core.errors import ConfigError, DataError, shown
 ADDED_TOGETHER = 1000  # records in one transaction; what a killed writer loses at most
 READ_TOGETHER = 500  # ids in one query of an engine
 LONGEST_TEXT = 4096  # characters of an id or a caption
+_LENGTH_TOLERANCE = 1e-2
 
 
 class DamagedStoreError(DataError):
@@ -83,12 +84,20 @@ class Filter:
         taken_from: those taken on this day or later; None: any, also of unknown date.
         taken_to: those taken on this day or before.
         words: those whose caption holds all of these words.
+
+    Raises:
+        ConfigError: a day that is no `datetime.date`.
     """
 
     folder: str | Path | None = None
     taken_from: date | None = None
     taken_to: date | None = None
     words: str = ""
+
+    def __post_init__(self) -> None:
+        for day in (self.taken_from, self.taken_to):
+            if day is not None and not isinstance(day, date):
+                raise ConfigError(f"a filter got {shown(day)}, expected a day such as datetime.date(2024, 6, 1)")
 
     def conditions(self) -> list[Condition]:
         """Return its tests, which every engine translates with the texts as parameters."""
@@ -104,6 +113,16 @@ class Filter:
             found.append(Condition("taken", "<", (self.taken_to + timedelta(days=1)).isoformat()))
         found += [Condition("words", "contains", f" {word} ") for word in spaced_words(self.words).split()]
         return found
+
+    def sql(self, operators: Mapping[str, str]) -> tuple[str, list[str]]:
+        """Return its tests as one condition of SQL, and the parameters.
+
+        Args:
+            operators: {operator of a `Condition`: its SQL, with "{}" for the column}.
+        """
+        conditions = self.conditions()
+        tests = [operators[test.operator].format(test.column) for test in conditions]
+        return " AND ".join(["true", *tests]), [test.value for test in conditions]
 
 
 COLUMNS = tuple(field.name for field in fields(Record))  # of Record, in its order; stores hold `words` as well
@@ -133,7 +152,8 @@ class VectorStore(ABC):
             vectors: float32 [N, D], of length 1.
 
         Raises:
-            DataError: another width, NaN, an id twice, texts that cannot be stored, or a store that cannot be written.
+            DataError: another width or length, NaN, an id twice, texts that cannot be stored, or a store that cannot be
+                written.
         """
         vectors = np.ascontiguousarray(vectors, np.float32)
         if vectors.shape != (len(records), self.collection.width):
@@ -142,6 +162,9 @@ class VectorStore(ABC):
             )
         if not np.isfinite(vectors).all():
             raise DataError(f"{self.url}: got a vector with NaN or infinity, expected numbers")
+        lengths = np.linalg.norm(vectors, axis=1)
+        if len(lengths) and np.abs(lengths - 1).max() > _LENGTH_TOLERANCE:
+            raise DataError(f"{self.url}: got vectors of lengths {lengths.min():g} to {lengths.max():g}, expected 1")
         if len({record.id for record in records}) < len(records):
             raise DataError(f"{self.url}: an id comes twice, expected one vector for each image")
         for record in records:
