@@ -305,12 +305,12 @@ def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
 def test_a_damaged_index_is_made_anew(model, photos, tmp_path):
     from vse.index.images import default_place, index_images
 
-    first = index_images(model, [photos], store=tmp_path)
+    first = index_images(model, [photos], folder=tmp_path)
     assert isinstance(first, EncodedImages)
     for name in ("images.sqlite", "vectors-1.f32"):
         stored = default_place(model, tmp_path) / name
         stored.write_bytes(stored.read_bytes()[:-60])
-        np.testing.assert_allclose(index_images(model, [photos], store=tmp_path).vectors, first.vectors, atol=1e-6)
+        np.testing.assert_allclose(index_images(model, [photos], folder=tmp_path).vectors, first.vectors, atol=1e-6)
 
 
 def test_damaged_checkpoints_are_refused(checkpoint, tmp_path):

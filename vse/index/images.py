@@ -154,7 +154,7 @@ def index_images(
     model: "TrainedRanker",
     images: str | Path | Sequence[str | Path],
     *,
-    store: Path | None = None,
+    folder: Path | None = None,
     options: ReadingOptions = ReadingOptions(),
 ) -> EncodedImages:
     """Encode image files, reusing what earlier calls stored in the ranker's own index.
@@ -162,7 +162,7 @@ def index_images(
     Args:
         model: the ranker.
         images: files, folders, patterns or text files of paths.
-        store: folder of the indexes, as for `default_place`. Where it cannot be written, a warning says so, and the
+        folder: of the indexes, as for `default_place`. Where it cannot be written, a warning says so, and the
             images are encoded again next time. A damaged index is made anew.
         options: how they are read.
 
@@ -170,7 +170,7 @@ def index_images(
         DataError: no usable image.
     """
     named = named_files(images, strict=options.strict)
-    place = default_place(model, store)
+    place = default_place(model, folder)
     try:
         return _index_images(model, place, named, options)
     except DamagedStoreError as error:

@@ -11,11 +11,13 @@ from vislang.core.errors import DataError, brief
 from vse.index.store import (
     COLUMNS,
     EVERYTHING,
+    READ_IDS,
     Collection,
     Filter,
     Hit,
     Record,
     VectorStore,
+    in_pages,
     row_values,
     without_password,
 )
@@ -26,7 +28,6 @@ _WIDEST_INDEX = 2000  # dimensions, pgvector's limit
 _WIDEST_INLINE = 1900  # that fit a page of 8 KB; pgvector moves wider ones out of the row, which makes scans slow
 _CANDIDATES = 100  # of a search in the index; pgvector allows 1000
 _MOST_CANDIDATES = 1000
-_IDS = 10_000  # read at once
 _NAMES = (*COLUMNS, "words")
 _OPERATORS = {">=": "{} >= %s", "<": "{} < %s", "contains": "position(%s in {}) > 0"}
 
@@ -132,15 +133,13 @@ class PostgresStore(VectorStore):
     def ids(self, where: Filter = EVERYTHING) -> Iterator[str]:
         """Yield the ids of its images, sorted."""
         condition, values = where.sql(_OPERATORS)
-        last = ""
-        while True:
-            query = f"SELECT id FROM vislang_images WHERE {condition} AND id > %s ORDER BY id LIMIT {_IDS}"
+        query = f"SELECT id FROM vislang_images WHERE {condition} AND id > %s ORDER BY id LIMIT {READ_IDS}"
+
+        def following(last: str) -> list[str]:
             with self._errors():
-                found = [name for (name,) in self._database.execute(query, (*values, last))]
-            if not found:
-                return
-            yield from found
-            last = found[-1]
+                return [name for (name,) in self._database.execute(query, (*values, last))]
+
+        return in_pages(following)
 
     def count(self, where: Filter = EVERYTHING) -> int:
         """Return the number of its images."""

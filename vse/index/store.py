@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from vislang.core.errors import ConfigError, DataError, shown
 
 ADDED_TOGETHER = 1000  # records in one transaction; what a killed writer loses at most
 READ_TOGETHER = 500  # ids in one query of an engine
+READ_IDS = 10_000  # that one query gives
 LONGEST_TEXT = 4096  # characters of an id or a caption
 _LENGTH_TOLERANCE = 1e-2
 
@@ -275,6 +276,18 @@ def pieces(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Cut ids into lists that fit one query."""
     for start in range(0, len(ids), READ_TOGETHER):
         yield ids[start : start + READ_TOGETHER]
+
+
+def in_pages(following: Callable[[str], list[str]]) -> Iterator[str]:
+    """Yield sorted ids page by page.
+
+    Args:
+        following: returns the next ids after one, none at the end.
+    """
+    last = ""
+    while found := following(last):
+        yield from found
+        last = found[-1]
 
 
 def spaced_words(text: str) -> str:
