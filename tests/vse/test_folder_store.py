@@ -205,6 +205,20 @@ def test_no_message_shows_a_password(monkeypatch, url, shown):
     assert "sec" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:sec ret@localhost/db", "postgresql://me:secr/et@localhost/db", "postgresql:///?password=s%zz"],
+)
+def test_no_refusal_of_a_server_shows_a_password(monkeypatch, url):
+    for package in ("psycopg", "pgvector"):
+        pytest.importorskip(package, reason="needs the extra postgres")
+    monkeypatch.setattr(postgres, "_CONNECTING", 0)
+    with pytest.raises(DataError, match="PostgreSQL failed") as told:
+        opening.open_store(url, COLLECTION)
+    for part in ("sec", "s%zz"):
+        assert part not in str(told.value)
+
+
 def test_a_filter_takes_days():
     with pytest.raises(ConfigError, match="a filter got '2024-06-01', expected a day such as"):
         Filter(taken_from="2024-06-01")

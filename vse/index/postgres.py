@@ -20,6 +20,7 @@ from vse.index.store import (
     in_pages,
     row_values,
     without_password,
+    without_secrets,
 )
 
 _CONNECTING = 15  # seconds to try again: a server that was killed first refuses
@@ -202,9 +203,8 @@ class PostgresStore(VectorStore):
         try:
             yield
         except psycopg.Error as error:
-            raise DataError(
-                f"{self.url}: PostgreSQL failed ({brief(error)}); check the address and the rights"
-            ) from error
+            reason = without_secrets(brief(error), self._address)
+            raise DataError(f"{self.url}: PostgreSQL failed ({reason}); check the address and the rights") from error
 
 
 def _is_final(message: str) -> bool:

@@ -305,6 +305,17 @@ def without_password(url: str) -> str:
     return re.sub(r"(?<=[?&])(ssl)?password=[^&]*&?", "", url).rstrip("?&")
 
 
+def without_secrets(message: str, url: str) -> str:
+    """Return a message of an engine without the password of the address that it was given, and without its parts."""
+    passwords = re.findall(r"^\w+://[^:@/?]*:(.*)@|[?&](?:ssl)?password=([^&]*)", url, flags=re.DOTALL)
+    for password in map("".join, passwords):
+        # An engine takes what follows a special letter in it for a host or a port, and names that.
+        for part in (password, *re.split("[:@/?]", password)):
+            if len(part) > 2:
+                message = message.replace(part, "***")
+    return message
+
+
 def stored_text(path: str) -> str:
     """Return a path as text that every engine stores: bytes that are not UTF-8 become private characters."""
     return path.translate(_TO_PRIVATE)
