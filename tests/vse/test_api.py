@@ -18,7 +18,6 @@ from vislang.features.reading_options import ReadingOptions
 from vse import search
 from vse.api import EncodedImages
 from vse.nearest import nearest
-from vse.search_arguments import with_words
 
 
 @pytest.fixture(scope="module")
@@ -436,29 +435,3 @@ def test_the_page_of_a_search_names_files_shortly(tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert "<title>a.png" in page
     assert str(tmp_path) not in page
-
-
-@pytest.mark.parametrize(
-    ("words", "text", "images"),
-    [
-        (["a dog"], "a dog", []),
-        (["a", "dog"], "a dog", []),
-        (["a bird", "--images", "pics"], "a bird", ["pics"]),
-        (["a dog", "--like", "pics/1.jpg"], "a dog", []),
-        (["is there a dog?"], "is there a dog?", []),
-        (["a dog/cat"], "a dog/cat", []),
-        ([""], "", []),
-        (["pics", "a dog"], "pics a dog", []),
-        (["pics", "--like", "pics/1.jpg"], None, ["pics"]),
-        (["pics/*.jpg"], None, ["pics/*.jpg"]),
-        (["none", "--text", "a dog"], "a dog", ["none"]),
-        (["none", "--sentences", "s.txt", "--images", "pics"], None, ["none", "pics"]),
-        (["a" * 5000], "a" * 5000, []),
-    ],
-)
-def test_words_are_the_text_where_they_are_no_files(tmp_path, monkeypatch, words, text, images):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pics").mkdir()
-    (tmp_path / "pics" / "1.jpg").touch()
-    args = with_words(search.build_parser().parse_args(words))
-    assert (args.text, args.images) == (text, images)

@@ -34,9 +34,7 @@ def with_digests(records: np.ndarray, paths: Sequence[Path]) -> np.ndarray:
     return records
 
 
-def changed_files(
-    layers: Sequence[np.ndarray], paths: Sequence[Path], status: np.ndarray | None = None
-) -> np.ndarray:
+def changed_files(layers: Sequence[np.ndarray], paths: Sequence[Path], status: np.ndarray | None = None) -> np.ndarray:
     """Return bool [N], which files hold something else than what a layer was computed from.
 
     Args:
