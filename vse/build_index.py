@@ -11,6 +11,7 @@ Run again, it encodes what is new or changed, and removes what is gone; an inter
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--captions", type=Path, metavar="FILE", help="what `vislang caption` prints, image<TAB>caption, for filters"
     )
     parser.add_argument(
-        "--watch", type=float, nargs="?", const=10.0, metavar="SECONDS", help="look for changes again and again"
+        "--watch",
+        type=float,
+        nargs="?",
+        const=10.0,
+        metavar="SECONDS",
+        help="look for changes again and again, every 10 seconds or as many as given",
     )
     cli.add_model(parser, "ranker")
     cli.add_weights(parser)
@@ -50,11 +56,10 @@ def main(argv: list[str] | None = None) -> int:
 def index(args: argparse.Namespace) -> int:
     """Index once, or again and again."""
     from vislang.core.bundled_models import say_which
-    from vislang.core.errors import ConfigError, DataError
+    from vislang.core.errors import ConfigError
     from vislang.features.reading_options import ReadingOptions
-    from vislang.images.sources import find_images
     from vse.api import load_model
-    from vse.index.images import collection_of, default_place
+    from vse.index.images import collection_of, own_place
     from vse.index.open_store import open_store
 
     if args.watch is not None and args.watch <= 0:
@@ -62,39 +67,59 @@ def index(args: argparse.Namespace) -> int:
     options = ReadingOptions(
         weights=args.weights, batch_size=args.batch_size, strict=args.strict, progress=cli.progress_is_shown()
     )
-    find_images(args.images, strict=args.strict)  # before a model is loaded
+    if not args.images:
+        raise ConfigError("no image was given, expected files, folders or patterns: --images FILE ...")
     captions = read_captions(args.captions) if args.captions else {}
     say_which("vse", args.model)
     model = load_model(args.model)
-    place = args.store or default_place(model)
-    if place is None:
-        raise DataError("there is no home folder for an index; set VISLANG_INDEX to a folder, or name one by --store")
-    with open_store(place, collection_of(model)) as store:
-        code = update(args, store, model, captions, options)
+    with open_store(args.store or own_place(model), collection_of(model)) as store:
+        if args.watch is not None:
+            store.compact()  # what a killed process left
+        done = update(args, store, model, captions, options)
+        report(args, store, done)
         while args.watch is not None:
             time.sleep(args.watch)
-            try:
-                code = update(args, store, model, captions, options)
-            except DataError as error:  # such as a folder on a disk that is away for now
-                print(f"error: {cli.printable(str(error))}; trying again", file=sys.stderr)
-    return code
-
-
-def update(args: argparse.Namespace, store: Any, model: Any, captions: dict[str, str], options: Any) -> int:
-    """Bring the store up to date and say what was done."""
-    from vse.index.images import update_store
-
-    done = update_store(store, model, args.images, captions=captions, options=options)
-    numbers = {"encoded": done.encoded, "unchanged": done.unchanged, "removed": done.removed, "indexed": store.count()}
-    if args.json:
-        cli.print_json({"store": store.url, **numbers, "skipped": cli.skipped_rows(done.skipped)})
-    else:
-        cli.print_some_skipped([one.reason for one in done.skipped])
-        counts = ", ".join(f"{number} {name}" for name, number in numbers.items())
-        print(f"{counts} in {cli.printable(store.url)}", flush=True)
+            done = look_again(args, store, done, lambda: update(args, store, model, captions, options))
     if done.skipped:
         return cli.SKIPPED_SOME
     return cli.DONE
+
+
+def update(args: argparse.Namespace, store: Any, model: Any, captions: dict[str, str], options: Any) -> Any:
+    """Bring the store up to date."""
+    from vse.index.images import update_store
+
+    watching = args.watch is not None
+    return update_store(store, model, args.images, captions=captions, watching=watching, options=options)
+
+
+def look_again(args: argparse.Namespace, store: Any, last: Any, look: Callable[[], Any]) -> Any:
+    """Bring the store up to date once more, and say what has changed since the last time."""
+    from vislang.core.errors import DataError
+
+    try:
+        done = look()
+    except DataError as error:  # such as a folder on a disk that is away for now
+        print(f"error: {cli.printable(str(error))}; trying again", file=sys.stderr)
+        return last
+    if done.encoded or done.removed or done.skipped != last.skipped:
+        report(args, store, done)
+    return done
+
+
+def report(args: argparse.Namespace, store: Any, done: Any) -> None:
+    """Say what was done."""
+    numbers = {"encoded": done.encoded, "unchanged": done.unchanged, "removed": done.removed, "indexed": store.count()}
+    unused = done.unused_captions
+    if unused:
+        first = cli.printable(unused[0])
+        print(f"captions that name none of the images: {len(unused)}, such as {first}", file=sys.stderr)
+    if args.json:
+        cli.print_json({"store": store.url, **numbers, "skipped": cli.skipped_rows(done.skipped)})
+        return
+    cli.print_some_skipped([one.reason for one in done.skipped])
+    counts = ", ".join(f"{number} {name}" for name, number in numbers.items())
+    print(f"{counts} in {cli.printable(store.url)}", flush=True)
 
 
 def read_captions(path: Path) -> dict[str, str]:

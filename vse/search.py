@@ -12,14 +12,13 @@ search by an image less one word and plus another.
 """
 
 import argparse
-import glob
 import sys
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from vislang.core import cli
+from vse.search_arguments import check_query, day, filter_options, with_words
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -39,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     arithmetic.add_argument("--plus", metavar="WORD", help="what they should show in its place, such as red")
     arithmetic.add_argument("--rerank", action="store_true", help="order them by their similarity to their own mean")
     stored = parser.add_argument_group("in a store, without --images")
-    stored.add_argument("--store", metavar="URL", help="where `vislang index --store` put them (default: its default)")
+    stored.add_argument("--store", metavar="URL", help="where `vislang index --store` put them (default: as there)")
     stored.add_argument("--folder", metavar="DIR", help="only images in this folder or below")
     stored.add_argument("--taken-from", type=day, metavar="DATE", help="only those taken on this day or later")
     stored.add_argument("--taken-to", type=day, metavar="DATE", help="only those taken on this day or before")
@@ -60,29 +59,10 @@ def main(argv: list[str] | None = None) -> int:
     return cli.run_command(lambda: search(with_words(args)))
 
 
-def day(text: str) -> date:
-    """Parse a date such as 2024-06-01."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a day such as 2024-06-01") from error
-
-
-def with_words(args: argparse.Namespace) -> argparse.Namespace:
-    """Return the arguments with the words that have no name as the sentence, or as images where they name files."""
-    is_sentence = not (args.images or args.text is not None or args.like is not None or args.sentences is not None)
-    for word in args.words:
-        is_sentence = is_sentence and not ("/" in word or glob.has_magic(word) or Path(word).exists())
-    if args.words and is_sentence:
-        args.text = " ".join(args.words)
-    else:
-        args.images = args.words + args.images
-    return args
-
-
 def search(args: argparse.Namespace) -> int:
     """Index, search, print."""
     from vislang.core.bundled_models import say_which
+    from vislang.core.errors import ConfigError
     from vislang.core.files import check_outputs
     from vislang.images.sources import find_images
     from vse.api import load_model
@@ -92,7 +72,10 @@ def search(args: argparse.Namespace) -> int:
     if args.images:
         inputs, _ = find_images(args.images, strict=args.strict)  # before a model is loaded
     if args.like is not None:
-        inputs += find_images([args.like])[0]
+        liked, _ = find_images([args.like])
+        if len(liked) != 1:
+            raise ConfigError(f"--like got {len(liked)} images, expected one; name a file")
+        inputs += liked
     check_outputs({"--html": args.html}, inputs)
     say_which("vse", args.model)
     model = load_model(args.model)
@@ -114,38 +97,6 @@ def search(args: argparse.Namespace) -> int:
     return cli.DONE
 
 
-def check_query(args: argparse.Namespace) -> None:
-    """Refuse options that do not go together.
-
-    Raises:
-        ConfigError: names them.
-    """
-    from vislang.core.errors import ConfigError
-
-    queries = [name for name in ("text", "like", "sentences") if getattr(args, name) is not None]
-    if len(queries) > 1 and args.sentences is not None:
-        names = " and ".join(f"--{name}" for name in queries)
-        raise ConfigError(f"{names} were both given, expected one query; run the command twice")
-    if args.text is not None and args.minus is not None:
-        raise ConfigError("--minus and --plus go together with --like IMAGE alone; leave out --text")
-    if args.images and (args.store is not None or args.offset or filter_options(args)):
-        raise ConfigError("--store, --offset and filters are for what is indexed; leave out --images")
-    if args.sentences is not None and not args.images:
-        raise ConfigError("--sentences describes images; name them by --images")
-    if args.offset < 0:
-        raise ConfigError(f"--offset got {args.offset}, expected 0 or more")
-    if args.top < 1:
-        raise ConfigError(f"--top got {args.top}, expected 1 or more")
-    if args.html and args.sentences is not None:
-        raise ConfigError("--html shows images, --sentences finds sentences; leave out --html, or take --json")
-    if args.html and not queries:
-        raise ConfigError("--html shows the images that a query finds, got no query; add --text or --like")
-    if (args.minus is None) != (args.plus is None) or (args.minus is not None and args.like is None):
-        raise ConfigError("--minus and --plus go together with --like IMAGE: image - word + word")
-    if args.rerank and args.minus is None:
-        raise ConfigError("--rerank is for --minus and --plus; leave it out")
-
-
 def read_sentences(path: Path) -> list[str]:
     """Read sentences, one a line, each once.
 
@@ -162,13 +113,6 @@ def read_sentences(path: Path) -> list[str]:
     if not sentences:
         raise DataError(f"--sentences {path} holds no sentence, expected one a line")
     return sentences
-
-
-def filter_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the filters that were given, as arguments of `vse.index.store.Filter`."""
-    given = {"folder": args.folder, "taken_from": args.taken_from, "taken_to": args.taken_to}
-    given["words"] = args.caption_words
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def query_vector(args: argparse.Namespace, model: Any) -> Any:
@@ -190,14 +134,11 @@ def query_vector(args: argparse.Namespace, model: Any) -> Any:
 
 def image_query(args: argparse.Namespace, model: Any) -> Any:
     """Encode the image of `--like`, less `--minus` and plus `--plus`: float32 [1, D]."""
-    from vislang.core.errors import ConfigError
     from vislang.features.reading_options import ReadingOptions
     from vse.api import encode_images
     from vse.arithmetic import arithmetic_query
 
     query = encode_images(model, args.like, options=ReadingOptions(weights=args.weights, strict=True)).vectors
-    if len(query) != 1:
-        raise ConfigError(f"--like got {len(query)} images, expected one; name a file")
     if args.minus is not None:
         if model.config.encoder != "bow":
             print(
@@ -228,13 +169,15 @@ def search_store(args: argparse.Namespace, model: Any) -> int:
     """Search what is indexed, and print it."""
     from vislang.core.errors import DataError
     from vse.arithmetic import order_by_mean
-    from vse.index.images import collection_of, default_place
+    from vse.index.folder import DATABASE
+    from vse.index.images import collection_of, own_place
     from vse.index.open_store import open_store
     from vse.index.store import Filter, path_of_stored
 
-    place = args.store or default_place(model)
-    if place is None:
-        raise DataError("there is no home folder for an index; set VISLANG_INDEX to a folder, or name one by --store")
+    place = args.store or own_place(model)
+    if not args.store and not (place / DATABASE).is_file():
+        of_model = f" --model {args.model}" if args.model else ""
+        raise DataError(f"{place.parent} holds no index of this ranker; make it by: vislang index FOLDER{of_model}")
     where = Filter(**filter_options(args))
     with open_store(place, collection_of(model), create=False) as store:
         hits = []

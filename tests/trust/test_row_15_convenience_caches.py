@@ -20,7 +20,7 @@ def model(tiny_ranker):
 @pytest.fixture
 def searched(model, album, tmp_path):
     def search(store=None):
-        return images.index_images(model, [album], store=store)
+        return images.index_images(model, [album], folder=store)
 
     return search
 

@@ -221,9 +221,9 @@ def test_row_2_the_index_of_a_search_sees_swapped_files(photos, tiny_ranker, tmp
     for name in NAMES:
         os.utime(photos / name, (10**9, 10**9))
     model = load_model(tiny_ranker)
-    before = index_images(model, [str(photos)], store=tmp_path / "index")
+    before = index_images(model, [str(photos)], folder=tmp_path / "index")
     swap(photos, "0.png", "4.png")
-    after = index_images(model, [str(photos)], store=tmp_path / "index")
+    after = index_images(model, [str(photos)], folder=tmp_path / "index")
     assert (default_place(model, tmp_path / "index") / DATABASE).is_file()
     np.testing.assert_allclose(after.vectors, before.vectors[[4, 1, 2, 3, 0]], rtol=1e-3, atol=1e-5)
     assert np.abs(after.vectors - before.vectors).max() > 1e-4

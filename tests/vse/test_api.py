@@ -267,11 +267,20 @@ def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
         (("--images", photos, "--text", "a", "--folder", tmp_path), "--store, --offset and filters are for"),
         (("--sentences", "s.txt"), "--sentences describes images; name them by --images"),
         (("--text", "a", "--offset", -1), "--offset got -1"),
-        (("a", "red", "dog"), "holds no index; make it by: vislang index FOLDER"),
+        (("a", "red", "dog"), "holds no index of this ranker; make it by: vislang index FOLDER --model"),
+        (("--folder", photos), "need a query; add --text or --like"),
+        (("--text", "a", "--caption-words", "!!!"), "--caption-words got '!!!', expected at least one word"),
+        (("--text", "a", "--caption-words", ""), "--caption-words got '', expected at least one word"),
+        (
+            ("--text", "a", "--taken-from", "2024-06-02", "--taken-to", "2024-06-01"),
+            "--taken-from got 2024-06-02, expected a day up to --taken-to, 2024-06-01",
+        ),
+        (("--like", photos), "images, expected one; name a file"),
         (("--text", "a", "--store", "ftp://x"), "expected a folder, lance:PATH, s3://BUCKET/PATH or postgresql://"),
         (("--images", photos, "--text", "a", "--top", 0), "--top got 0"),
         (("--images", photos, "--html", "page.html"), "--html shows the images that a query finds, got no query"),
         (("--images", photos, "--text", "a", "--strict"), "strict"),
+        (("",), "--text got '', expected at least one word that the ranker knows"),
         (("--images", photos, "--text", ""), "--text got '', expected at least one word that the ranker knows"),
         (("--images", photos, "--text", "zxqv ?!"), "--text got 'zxqv ?!', expected at least one word"),
         (("--images", photos, "--text", "a", "--sentences", "s.txt"), "--text and --sentences were both given"),
@@ -295,12 +304,12 @@ def test_search_mistakes(checkpoint, photos, tmp_path, capsys, monkeypatch):
 def test_a_damaged_index_is_made_anew(model, photos, tmp_path):
     from vse.index.images import default_place, index_images
 
-    first = index_images(model, [photos], store=tmp_path)
+    first = index_images(model, [photos], folder=tmp_path)
     assert isinstance(first, EncodedImages)
     for name in ("images.sqlite", "vectors-1.f32"):
         stored = default_place(model, tmp_path) / name
         stored.write_bytes(stored.read_bytes()[:-60])
-        np.testing.assert_allclose(index_images(model, [photos], store=tmp_path).vectors, first.vectors, atol=1e-6)
+        np.testing.assert_allclose(index_images(model, [photos], folder=tmp_path).vectors, first.vectors, atol=1e-6)
 
 
 def test_damaged_checkpoints_are_refused(checkpoint, tmp_path):

@@ -10,8 +10,9 @@ from store_writer import COLLECTION, vector_of
 
 from vislang.core.errors import ConfigError, DataError
 from vse.index import open_store as opening
+from vse.index import postgres
 from vse.index.folder import DATABASE, FolderStore
-from vse.index.store import DamagedStoreError, Filter, Record
+from vse.index.store import DamagedStoreError, Filter, Record, without_password
 from vse.nearest import CHOSEN, QUERIES, nearest
 
 RECORDS = [Record(f"/{number}", caption="odd" if number % 2 else "even") for number in range(40)]
@@ -164,7 +165,7 @@ def test_a_full_disk_leaves_the_store_as_it_was(store, monkeypatch):
             store.add([Record("/new")], vector_of(99)[None])
     assert store.count() == 40
     shutil.rmtree(store.url)
-    with pytest.raises(DataError, match="cannot write"):
+    with pytest.raises(DataError, match="cannot read .*; check the folder"):
         store.count()
 
 
@@ -181,6 +182,60 @@ def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch, url, pac
     message = rf"needs the package {package}, which is not installed; run: pip install \"vislang-toolkit\[{extra}\]\""
     with pytest.raises(ConfigError, match=message):
         opening.open_store(url, COLLECTION)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgres://me:secret@localhost/db", "postgres://me@localhost/db"),
+        ("postgresql://me:sec@r/et?@localhost:5432/db", "postgresql://me@localhost:5432/db"),
+        ("postgresql:///db?password=secret", "postgresql:///db"),
+        ("postgresql:///db?host=a&password=secret&port=1", "postgresql:///db?host=a&port=1"),
+        ("postgresql://localhost:5432/db", "postgresql://localhost:5432/db"),
+        ("postgresql://me@localhost/db", "postgresql://me@localhost/db"),
+        ("lance:me:x@y", "lance:me:x@y"),
+    ],
+)
+def test_no_message_shows_a_password(monkeypatch, url, shown):
+    assert without_password(url) == shown
+    monkeypatch.setattr(opening.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as told:
+        opening.open_store(url, COLLECTION)
+    assert shown in str(told.value)
+    assert "sec" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:sec ret@localhost/db", "postgresql://me:secr/et@localhost/db", "postgresql:///?password=s%zz"],
+)
+def test_no_refusal_of_a_server_shows_a_password(monkeypatch, url):
+    for package in ("psycopg", "pgvector"):
+        pytest.importorskip(package, reason="needs the extra postgres")
+    monkeypatch.setattr(postgres, "_CONNECTING", 0)
+    with pytest.raises(DataError, match="PostgreSQL failed") as told:
+        opening.open_store(url, COLLECTION)
+    for part in ("sec", "s%zz"):
+        assert part not in str(told.value)
+
+
+def test_a_filter_takes_days():
+    with pytest.raises(ConfigError, match="a filter got '2024-06-01', expected a day such as"):
+        Filter(taken_from="2024-06-01")
+
+
+@pytest.mark.parametrize(
+    ("message", "is_final"),
+    [
+        ('FATAL:  password authentication failed for user "me"', True),
+        ("fe_sendauth: no password supplied", True),
+        ('FATAL:  database "db" does not exist', True),
+        ("FATAL:  the database system is starting up", False),
+        ("Connection refused", False),
+    ],
+)
+def test_only_a_server_that_starts_is_asked_again(message, is_final):
+    assert postgres._is_final(message) is is_final
 
 
 def test_an_unknown_kind_of_store_is_refused():

@@ -15,6 +15,7 @@ from store_writer import COLLECTION, vector_of
 
 from vislang.core.errors import ConfigError, DataError
 from vse.index.open_store import open_store
+from vse.index.postgres import PostgresStore
 from vse.index.store import Collection, Filter, Record, stored_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -163,6 +164,21 @@ def test_a_large_collection_is_indexed_and_stays_right(store):
         assert np.mean(shares) >= 0.9
 
 
+def test_a_filter_that_few_pass_finds_them_behind_an_index(store):
+    store.exact_below = 256
+    number = 600
+    vectors = np.stack([vector_of(one) for one in range(number)])
+    query = vectors[:1]
+    far = np.argsort(vectors @ query[0])[:5]
+    store.add([Record(f"/{one}", caption="far" if one in far else "near") for one in range(number)], vectors)
+    store.compact()
+    if isinstance(store, PostgresStore):
+        store._database.execute("SET hnsw.max_scan_tuples = 1")
+        store._database.execute("SET enable_seqscan = off")  # as the server decides among many images
+    (found,) = store.search(query, 5, where=Filter(words="far"))
+    assert sorted(hit.record.id for hit in found) == sorted(f"/{one}" for one in far)
+
+
 def test_strange_names_stay_what_they_are(store):
     names = ["/it's.jpg", '/"; DROP TABLE images; --', "/100%_\\'.jpg", "/a\nb", "/Ünï\U0001f600", "/ %s {} $1"]
     records = [Record(stored_text(name), caption="it's 100% \\ {} %s") for name in [*names, "/\udcff.jpg"]]
@@ -203,6 +219,7 @@ def test_an_absent_store_is_not_made_by_a_search(new_url):
         (RECORDS[:2], VECTORS[:1], r"got vectors \[1, 16\], expected \[2, 16\]"),
         (RECORDS[:1], VECTORS[:1, :8], r"got vectors \[1, 8\], expected \[1, 16\]"),
         (RECORDS[:1], np.full((1, 16), np.nan), "NaN or infinity"),
+        (RECORDS[:1], VECTORS[:1] * 2, "got vectors of lengths 2 to 2, expected 1"),
         ([RECORDS[0], RECORDS[0]], VECTORS[:2], "an id comes twice"),
         ([Record("/a\0")], VECTORS[:1], "cannot store"),
         ([Record("/\udcff")], VECTORS[:1], "cannot store"),

@@ -27,7 +27,7 @@ def files_below(folder: str | os.PathLike, suffixes: Collection[str]) -> list[Pa
             path = Path(where, name)
             if path.suffix.lower() in suffixes and path.is_file():
                 found.append(path)
-    warn_left_out(folder, linked, "linked folders", "name them, too")
+    warn_left_out(folder, linked, "linked folder" if linked == 1 else "linked folders", "name them, too")
     warn_left_out(folder, len(unreadable), "folders that cannot be read", "change their permissions")
     return sorted(found)
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from vislang.core.errors import DataError, brief
 from vse.index.folder_tables import (
+    OPERATORS,
     RECORD,
     TABLES,
     State,
     checked_rows,
-    condition_of,
     read_state,
     record_of,
     records_of_rows,
@@ -29,12 +29,14 @@ from vse.index.folder_tables import (
 )
 from vse.index.store import (
     EVERYTHING,
+    READ_IDS,
     Collection,
     DamagedStoreError,
     Filter,
     Hit,
     Record,
     VectorStore,
+    in_pages,
     pieces,
     row_values,
 )
@@ -46,7 +48,7 @@ _FORMAT = 1
 _VECTOR = np.dtype("<f4")
 _MOST_HOLES = 0.25  # of the rows, from which compact writes the vectors anew
 _COPIED = 4096  # rows at once
-_IDS = 10_000  # read at once
+_CHECKED = 10_000  # rows at once
 
 
 class FolderStore(VectorStore):
@@ -147,20 +149,18 @@ class FolderStore(VectorStore):
 
     def ids(self, where: Filter = EVERYTHING) -> Iterator[str]:
         """Yield the ids of its images, sorted."""
-        condition, values = condition_of(where)
-        last = ""
-        while True:
-            query = f"SELECT id FROM images WHERE {condition} AND id > ? ORDER BY id LIMIT {_IDS}"
+        condition, values = where.sql(OPERATORS)
+        query = f"SELECT id FROM images WHERE {condition} AND id > ? ORDER BY id LIMIT {READ_IDS}"
+
+        def following(last: str) -> list[str]:
             with self._transaction() as database:
-                found = [name for (name,) in database.execute(query, (*values, last))]
-            if not found:
-                return
-            yield from found
-            last = found[-1]
+                return [name for (name,) in database.execute(query, (*values, last))]
+
+        return in_pages(following)
 
     def count(self, where: Filter = EVERYTHING) -> int:
         """Return the number of its images."""
-        condition, values = condition_of(where)
+        condition, values = where.sql(OPERATORS)
         with self._transaction() as database:
             return database.execute(f"SELECT count(*) FROM images WHERE {condition}", values).fetchone()[0]
 
@@ -229,28 +229,30 @@ class FolderStore(VectorStore):
     def _transaction(self, *, writing: bool = False) -> Iterator[sqlite3.Connection]:
         """Open the database for one transaction; of two writers, one waits for the other."""
         path = self._folder / DATABASE
+        verb = "write" if writing else "read"
         try:
             database = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
         except sqlite3.Error as error:
-            raise self._unusable(error) from error
+            raise self._unusable(error, verb) from error
         try:
             database.execute("PRAGMA trusted_schema = OFF")
             database.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
             yield database
             database.execute("COMMIT")
         except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
-            raise self._unusable(error) from error
+            raise self._unusable(error, verb) from error
         finally:
             database.close()  # what was not committed is undone
 
-    def _unusable(self, error: Exception) -> DataError:
+    def _unusable(self, error: Exception, verb: str) -> DataError:
+        next_step = "free space or choose another folder" if verb == "write" else "check the folder and its permissions"
         if isinstance(error, OSError):
-            return DataError(f"cannot write {self.url}: {error.strerror or error}; free space or choose another folder")
+            return DataError(f"cannot {verb} {self.url}: {error.strerror or error}; {next_step}")
         if not isinstance(error, sqlite3.OperationalError):
             return DamagedStoreError(f"{self.url}: damaged index ({brief(error)}); {self._next_step}")
         if "locked" in str(error):
             return DataError(f"{self.url}: another process has been writing it for {WAIT} s; run the command again")
-        return DataError(f"cannot write {self.url}: {brief(error)}; free space or choose another folder")
+        return DataError(f"cannot {verb} {self.url}: {brief(error)}; {next_step}")
 
     @contextlib.contextmanager
     def _opened(self, file: int, flags: int) -> Iterator[int]:
@@ -287,7 +289,7 @@ class FolderStore(VectorStore):
             self._checked = State(state.file, 0)
         first = self._checked.rows
         while first < state.rows:
-            last = min(first + _IDS, state.rows)
+            last = min(first + _CHECKED, state.rows)
             query = "SELECT row, id, checksum FROM images WHERE row >= ? AND row < ?"
             with self._transaction() as database:
                 if read_state(database).file != state.file:

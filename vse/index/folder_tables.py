@@ -19,7 +19,7 @@ TABLES = (
     " taken TEXT NOT NULL, caption TEXT NOT NULL, words TEXT NOT NULL)",
     "CREATE TABLE holes (row INTEGER PRIMARY KEY)",
 )
-_OPERATORS = {">=": "{} >= ?", "<": "{} < ?", "contains": "instr({}, ?) > 0"}
+OPERATORS = {">=": "{} >= ?", "<": "{} < ?", "contains": "instr({}, ?) > 0"}
 RECORD = ", ".join(COLUMNS)
 _TYPES = (str, int, int, int, str, str, str)  # of COLUMNS
 _RECORDS = 500  # read at once
@@ -48,17 +48,10 @@ def remove_records(database: sqlite3.Connection, ids: Sequence[str]) -> None:
     database.executemany("DELETE FROM images WHERE id = ?", names)
 
 
-def condition_of(where: Filter) -> tuple[str, list[str]]:
-    """Return the condition of a filter, and its parameters."""
-    conditions = where.conditions()
-    tests = [_OPERATORS[test.operator].format(test.column) for test in conditions]
-    return " AND ".join(["1", *tests]), [test.value for test in conditions]
-
-
 def searched_rows(database: sqlite3.Connection, state: State, where: Filter) -> np.ndarray | None:
     """Return the rows that pass a filter, int64 [R], ascending; None where all do and none is a hole."""
     if where.conditions():
-        condition, values = condition_of(where)
+        condition, values = where.sql(OPERATORS)
         found = database.execute(f"SELECT row FROM images WHERE {condition} ORDER BY row", values)
         return checked_rows(found, state)
     holes = checked_rows(database.execute("SELECT row FROM holes"), state)

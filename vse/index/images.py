@@ -1,7 +1,6 @@
 """Image files in a store: encoded once, and again only where a file is new or changed."""
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +14,25 @@ from vislang.core.files import cache_folder
 from vislang.features.cache.records import file_records, with_digests
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.decode import date_taken
-from vislang.images.sources import Skipped, find_images
+from vislang.images.sources import Skipped
 from vse.api import EncodedImages
 from vse.index.folder import FolderStore, remove_files
-from vse.index.image_files import ImageFiles, compare_files, cut_records, image_ids, times_of
+from vse.index.image_files import (
+    ImageFiles,
+    NamedFiles,
+    captions_of_ids,
+    compare_files,
+    cut_records,
+    image_ids,
+    named_files,
+    times_of,
+)
 from vse.index.store import (
     ADDED_TOGETHER,
     Collection,
     DamagedStoreError,
-    Filter,
     Record,
     VectorStore,
-    path_of_stored,
 )
 
 if TYPE_CHECKING:
@@ -37,12 +43,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Updated:
-    """What `update_store` did: numbers of images, and those that could not be read."""
+    """What `update_store` did: numbers of images, those that could not be read, and captions of none of the images."""
 
     encoded: int
     unchanged: int
     removed: int
     skipped: list[Skipped]
+    unused_captions: list[str]  # their paths
 
 
 @dataclass(frozen=True)
@@ -81,31 +88,48 @@ def default_place(model: "TrainedRanker", folder: Path | None = None) -> Path | 
     return place
 
 
+def own_place(model: "TrainedRanker") -> Path:
+    """Return the folder of the index of a ranker where no store is named.
+
+    Raises:
+        DataError: there is no place for it.
+    """
+    place = default_place(model)
+    if place is None:
+        raise DataError("there is no home folder for an index; set VISLANG_INDEX to a folder, or name one by --store")
+    return place
+
+
 def update_store(
     store: VectorStore,
     model: "TrainedRanker",
-    images: Sequence[str | Path],
+    images: str | Path | Sequence[str | Path],
     *,
     captions: Mapping[str, str] = {},
+    watching: bool = False,
     options: ReadingOptions = ReadingOptions(),
 ) -> Updated:
-    """Bring a store up to date with image files: encode what is new or changed, remove what is gone from the folders.
+    """Bring a store up to date with image files: encode what is new or changed, remove what is gone.
+
+    Gone are stored images whose files are absent: of the folders that are named, and of names where nothing is.
 
     Killed at any moment and called again it goes on; at most ADDED_TOGETHER encoded images are lost.
 
     Args:
         store: of the ranker's collection.
         model: the ranker.
-        images: files, folders, patterns or text files of paths.
+        images: files, folders, patterns or text files of paths, or one of these.
         captions: {path: caption} to be stored with the images; those of the others stay.
+        watching: called again and again; compact the store only after a change, and keep the images of names where
+            nothing is, such as on a disk that is away for now.
         options: how they are read.
 
     Raises:
-        DataError: no image, or the store cannot be written.
+        DataError: no image and none gone, or the store cannot be written.
     """
-    paths, skipped = _image_files(images, options)
-    texts = dict(zip(image_ids([Path(name) for name in captions]), captions.values(), strict=True))
-    files = ImageFiles(paths, image_ids(paths), texts)
+    named = named_files(images, strict=options.strict, store=store, keep_absent=watching)
+    paths, skipped = named.paths, list(named.skipped)
+    files = ImageFiles(paths, image_ids(paths), captions_of_ids(captions))
     compared = compare_files(store, files)
     for records in cut_records(compared.outdated):
         store.add(records, store.vectors([record.id for record in records]))
@@ -114,18 +138,23 @@ def update_store(
         store.add(some.records, some.vectors)
         skipped += some.skipped
         unreadable.difference_update(some.numbers)
-    store.delete([files.ids[number] for number in sorted(unreadable)])  # what they held before they changed
-    removed = _remove_absent(store, [Path(image) for image in images if Path(image).is_dir()])
-    store.compact()
+    outdated = store.records([files.ids[number] for number in sorted(unreadable)])  # what they held before they changed
+    gone = [*named.gone, *outdated]
+    if gone:
+        store.delete(gone)
     encoded = len(compared.new) - len(unreadable)
-    return Updated(encoded, len(paths) - len(compared.new), removed, skipped)
+    if encoded or gone or compared.outdated or not watching:
+        store.compact()
+    named_ids = set(files.ids)
+    unused = [name for name, one in zip(captions, files.captions, strict=True) if one not in named_ids]
+    return Updated(encoded, len(paths) - len(compared.new), len(named.gone), skipped, unused)
 
 
 def index_images(
     model: "TrainedRanker",
-    images: Sequence[str | Path],
+    images: str | Path | Sequence[str | Path],
     *,
-    store: Path | None = None,
+    folder: Path | None = None,
     options: ReadingOptions = ReadingOptions(),
 ) -> EncodedImages:
     """Encode image files, reusing what earlier calls stored in the ranker's own index.
@@ -133,29 +162,29 @@ def index_images(
     Args:
         model: the ranker.
         images: files, folders, patterns or text files of paths.
-        store: folder of the indexes, as for `default_place`. Where it cannot be written, a warning says so, and the
+        folder: of the indexes, as for `default_place`. Where it cannot be written, a warning says so, and the
             images are encoded again next time. A damaged index is made anew.
         options: how they are read.
 
     Raises:
         DataError: no usable image.
     """
-    paths, skipped = _image_files(images, options)
-    place = default_place(model, store)
+    named = named_files(images, strict=options.strict)
+    place = default_place(model, folder)
     try:
-        return _index_images(model, place, paths, skipped, options)
+        return _index_images(model, place, named, options)
     except DamagedStoreError as error:
         _log.warning("%s; it is made anew", printable(str(error)))
         assert place is not None  # else there is nothing to be damaged
         remove_files(place)
-        return _index_images(model, place, paths, skipped, options)
+        return _index_images(model, place, named, options)
 
 
 def _index_images(
-    model: "TrainedRanker", place: Path | None, paths: Sequence[Path], skipped: list[Skipped], options: ReadingOptions
+    model: "TrainedRanker", place: Path | None, named: NamedFiles, options: ReadingOptions
 ) -> EncodedImages:
-    skipped = list(skipped)
-    files = ImageFiles(list(paths), image_ids(paths), {})
+    paths, skipped = named.paths, list(named.skipped)
+    files = ImageFiles(paths, image_ids(paths), {})
     index = _OwnIndex(place, collection_of(model))
     new = index.compare(files)
     kept = sorted(set(range(len(paths))).difference(new))
@@ -223,20 +252,6 @@ class _OwnIndex:
         _log.warning("the index is not kept, only this search has it: %s", printable(str(error)))
 
 
-def _image_files(images: Sequence[str | Path], options: ReadingOptions) -> tuple[list[Path], list[Skipped]]:
-    """Return the files that a user names, and what is no file.
-
-    Raises:
-        DataError: no file, or something else and `options.strict`.
-    """
-    found, skipped = find_images(list(map(str, images)), strict=options.strict)
-    paths = [path for path in found if path.is_file()]
-    skipped += [Skipped(str(path), f"{path}: no such file") for path in found if not path.is_file()]
-    if not paths or (options.strict and skipped):
-        raise DataError(f"{skipped[0].reason}, expected image files, folders or patterns")
-    return paths, skipped
-
-
 def _encode(
     model: "TrainedRanker", files: ImageFiles, numbers: Sequence[int], options: ReadingOptions
 ) -> Iterator[_Encoded]:
@@ -282,13 +297,3 @@ def _joined(
         records.append(Record(name, sha256=sha256, taken=date_taken(path), caption=caption, **times_of(about)))
     vectors = np.concatenate([part for part, _, _ in batches])
     return _Encoded(kept, records, vectors, [one for _, _, bad in batches for one in bad])
-
-
-def _remove_absent(store: VectorStore, folders: Sequence[Path]) -> int:
-    """Remove the images of folders whose files are gone, and return their number."""
-    removed = 0
-    for folder in folders:
-        gone = [name for name in store.ids(Filter(folder=folder)) if not os.path.exists(path_of_stored(name))]
-        store.delete(gone)
-        removed += len(gone)
-    return removed

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vislang.core.errors import ConfigError, shown
 from vse.index.folder import FolderStore
-from vse.index.store import Collection, VectorStore
+from vse.index.store import Collection, VectorStore, without_password
 
 _EXPECTED = "a folder, lance:PATH, s3://BUCKET/PATH or postgresql://USER@HOST/DATABASE"
 
@@ -35,13 +35,13 @@ def open_store(url: str | Path, collection: Collection, *, create: bool = True) 
 
         return PostgresStore(text, collection, create=create)
     if "://" in text or not text:
-        raise ConfigError(f"the store got {shown(text)}, expected {_EXPECTED}")
+        raise ConfigError(f"the store got {shown(without_password(text))}, expected {_EXPECTED}")
     return FolderStore(text, collection, create=create)
 
 
 def _require(package: str, extra: str, url: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise ConfigError(
-            f"the store {shown(url)} needs the package {package}, which is not installed; run: pip install"
-            f' "vislang-toolkit[{extra}]"'
+            f"the store {shown(without_password(url))} needs the package {package}, which is not installed;"
+            f' run: pip install "vislang-toolkit[{extra}]"'
         )

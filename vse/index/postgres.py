@@ -11,12 +11,16 @@ from vislang.core.errors import DataError, brief
 from vse.index.store import (
     COLUMNS,
     EVERYTHING,
+    READ_IDS,
     Collection,
     Filter,
     Hit,
     Record,
     VectorStore,
+    in_pages,
     row_values,
+    without_password,
+    without_secrets,
 )
 
 _CONNECTING = 15  # seconds to try again: a server that was killed first refuses
@@ -25,7 +29,6 @@ _WIDEST_INDEX = 2000  # dimensions, pgvector's limit
 _WIDEST_INLINE = 1900  # that fit a page of 8 KB; pgvector moves wider ones out of the row, which makes scans slow
 _CANDIDATES = 100  # of a search in the index; pgvector allows 1000
 _MOST_CANDIDATES = 1000
-_IDS = 10_000  # read at once
 _NAMES = (*COLUMNS, "words")
 _OPERATORS = {">=": "{} >= %s", "<": "{} < %s", "contains": "position(%s in {}) > 0"}
 
@@ -44,7 +47,7 @@ class PostgresStore(VectorStore):
     """
 
     def __init__(self, url: str, collection: Collection, *, create: bool = True):
-        self.url = _without_password(url)
+        self.url = without_password(url)
         self.collection = collection
         self._address = url
         from pgvector.psycopg import register_vector
@@ -63,8 +66,8 @@ class PostgresStore(VectorStore):
         while True:
             try:
                 return psycopg.connect(self._address, autocommit=True)
-            except psycopg.OperationalError:
-                if time.monotonic() > deadline:
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline or _is_final(str(error)):
                     raise
                 time.sleep(0.5)
 
@@ -130,41 +133,52 @@ class PostgresStore(VectorStore):
 
     def ids(self, where: Filter = EVERYTHING) -> Iterator[str]:
         """Yield the ids of its images, sorted."""
-        condition, values = _sql(where)
-        last = ""
-        while True:
-            query = f"SELECT id FROM vislang_images WHERE {condition} AND id > %s ORDER BY id LIMIT {_IDS}"
+        condition, values = where.sql(_OPERATORS)
+        query = f"SELECT id FROM vislang_images WHERE {condition} AND id > %s ORDER BY id LIMIT {READ_IDS}"
+
+        def following(last: str) -> list[str]:
             with self._errors():
-                found = [name for (name,) in self._database.execute(query, (*values, last))]
-            if not found:
-                return
-            yield from found
-            last = found[-1]
+                return [name for (name,) in self._database.execute(query, (*values, last))]
+
+        return in_pages(following)
 
     def count(self, where: Filter = EVERYTHING) -> int:
         """Return the number of its images."""
-        condition, values = _sql(where)
+        condition, values = where.sql(_OPERATORS)
         with self._errors():
             query = f"SELECT count(*) FROM vislang_images WHERE {condition}"
             return self._database.execute(query, values).fetchone()[0]
 
     def _search(self, queries: np.ndarray, top: int, where: Filter, offset: int) -> list[list[Hit]]:
-        condition, values = _sql(where)
+        candidates = min(max(_CANDIDATES, 2 * (top + offset)), _MOST_CANDIDATES)
+        with self._errors():
+            with self._database.transaction():
+                (index,) = self._database.execute("SELECT to_regclass('vislang_images_vector')").fetchone()
+                self._database.execute(f"SET LOCAL hnsw.ef_search = {candidates}")
+                # Behind a filter the index goes on until enough images pass.
+                self._database.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+                is_exact = index is None
+                found = [self._nearest(vector, top, where, offset, is_exact=is_exact) for vector in queries]
+            short = [number for number, hits in enumerate(found) if len(hits) < top]
+            if is_exact or not short:
+                return found
+            # The index gives up after hnsw.max_scan_tuples images, of which too few may pass a filter.
+            with self._database.transaction():
+                self._database.execute("SET LOCAL enable_indexscan = off")
+                for number in short:
+                    found[number] = self._nearest(queries[number], top, where, offset, is_exact=True)
+        return found
+
+    def _nearest(self, vector: np.ndarray, top: int, where: Filter, offset: int, *, is_exact: bool) -> list[Hit]:
+        condition, values = where.sql(_OPERATORS)
         # A second key after the distance would keep PostgreSQL from using the index.
+        order = "vector <#> %s, id" if is_exact else "vector <#> %s"
         query = (
             f"SELECT {', '.join(COLUMNS)}, -(vector <#> %s) FROM vislang_images WHERE {condition}"
-            " ORDER BY vector <#> %s LIMIT %s OFFSET %s"
+            f" ORDER BY {order} LIMIT %s OFFSET %s"
         )
-        candidates = min(max(_CANDIDATES, 2 * (top + offset)), _MOST_CANDIDATES)
-        found = []
-        with self._errors(), self._database.transaction():
-            self._database.execute(f"SET LOCAL hnsw.ef_search = {candidates}")
-            # Behind a filter the index goes on until enough images pass.
-            self._database.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            for vector in queries:
-                rows = self._database.execute(query, (vector, *values, vector, top, offset))
-                found.append([Hit(Record(*row[:-1]), row[-1]) for row in rows])
-        return found
+        rows = self._database.execute(query, (vector, *values, vector, top, offset))
+        return [Hit(Record(*row[:-1]), row[-1]) for row in rows]
 
     def compact(self) -> None:
         """Free the space of deleted rows, and build the index of a large collection, which inserts then keep."""
@@ -189,16 +203,13 @@ class PostgresStore(VectorStore):
         try:
             yield
         except psycopg.Error as error:
-            raise DataError(
-                f"{self.url}: PostgreSQL failed ({brief(error)}); check the address and the rights"
-            ) from error
+            reason = without_secrets(brief(error), self._address)
+            raise DataError(f"{self.url}: PostgreSQL failed ({reason}); check the address and the rights") from error
 
 
-def _sql(where: Filter) -> tuple[str, list[str]]:
-    """Return the condition of a filter, and its parameters."""
-    conditions = where.conditions()
-    tests = [_OPERATORS[test.operator].format(test.column) for test in conditions]
-    return " AND ".join(["true", *tests]), [test.value for test in conditions]
+def _is_final(message: str) -> bool:
+    """Return whether a server has refused a connection for good, as for a wrong password, and is not just starting."""
+    return "no password supplied" in message or ("FATAL" in message and "the database system" not in message)
 
 
 def _array(vector: Any) -> np.ndarray:
@@ -206,12 +217,3 @@ def _array(vector: Any) -> np.ndarray:
     if isinstance(vector, np.ndarray):
         return vector
     return vector.to_numpy()
-
-
-def _without_password(url: str) -> str:
-    """Return an address as messages show it."""
-    before, at, host = url.rpartition("@")
-    user, colon, _ = before.removeprefix("postgresql://").partition(":")
-    if not colon:
-        return url
-    return f"postgresql://{user}{at}{host}"

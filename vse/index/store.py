@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,7 +14,9 @@ from vislang.core.errors import ConfigError, DataError, shown
 
 ADDED_TOGETHER = 1000  # records in one transaction; what a killed writer loses at most
 READ_TOGETHER = 500  # ids in one query of an engine
+READ_IDS = 10_000  # that one query gives
 LONGEST_TEXT = 4096  # characters of an id or a caption
+_LENGTH_TOLERANCE = 1e-2
 
 
 class DamagedStoreError(DataError):
@@ -83,12 +85,20 @@ class Filter:
         taken_from: those taken on this day or later; None: any, also of unknown date.
         taken_to: those taken on this day or before.
         words: those whose caption holds all of these words.
+
+    Raises:
+        ConfigError: a day that is no `datetime.date`.
     """
 
     folder: str | Path | None = None
     taken_from: date | None = None
     taken_to: date | None = None
     words: str = ""
+
+    def __post_init__(self) -> None:
+        for day in (self.taken_from, self.taken_to):
+            if day is not None and not isinstance(day, date):
+                raise ConfigError(f"a filter got {shown(day)}, expected a day such as datetime.date(2024, 6, 1)")
 
     def conditions(self) -> list[Condition]:
         """Return its tests, which every engine translates with the texts as parameters."""
@@ -100,10 +110,20 @@ class Filter:
         if self.taken_from is not None or self.taken_to is not None:
             first = self.taken_from.isoformat() if self.taken_from else "0"  # after "", an unknown date
             found.append(Condition("taken", ">=", first))
-        if self.taken_to is not None:
+        if self.taken_to is not None and self.taken_to < date.max:
             found.append(Condition("taken", "<", (self.taken_to + timedelta(days=1)).isoformat()))
         found += [Condition("words", "contains", f" {word} ") for word in spaced_words(self.words).split()]
         return found
+
+    def sql(self, operators: Mapping[str, str]) -> tuple[str, list[str]]:
+        """Return its tests as one condition of SQL, and the parameters.
+
+        Args:
+            operators: {operator of a `Condition`: its SQL, with "{}" for the column}.
+        """
+        conditions = self.conditions()
+        tests = [operators[test.operator].format(test.column) for test in conditions]
+        return " AND ".join(["true", *tests]), [test.value for test in conditions]
 
 
 COLUMNS = tuple(field.name for field in fields(Record))  # of Record, in its order; stores hold `words` as well
@@ -133,7 +153,8 @@ class VectorStore(ABC):
             vectors: float32 [N, D], of length 1.
 
         Raises:
-            DataError: another width, NaN, an id twice, texts that cannot be stored, or a store that cannot be written.
+            DataError: another width or length, NaN, an id twice, texts that cannot be stored, or a store that cannot be
+                written.
         """
         vectors = np.ascontiguousarray(vectors, np.float32)
         if vectors.shape != (len(records), self.collection.width):
@@ -142,6 +163,9 @@ class VectorStore(ABC):
             )
         if not np.isfinite(vectors).all():
             raise DataError(f"{self.url}: got a vector with NaN or infinity, expected numbers")
+        lengths = np.linalg.norm(vectors, axis=1)
+        if len(lengths) and np.abs(lengths - 1).max() > _LENGTH_TOLERANCE:
+            raise DataError(f"{self.url}: got vectors of lengths {lengths.min():g} to {lengths.max():g}, expected 1")
         if len({record.id for record in records}) < len(records):
             raise DataError(f"{self.url}: an id comes twice, expected one vector for each image")
         for record in records:
@@ -254,12 +278,42 @@ def pieces(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[start : start + READ_TOGETHER]
 
 
+def in_pages(following: Callable[[str], list[str]]) -> Iterator[str]:
+    """Yield sorted ids page by page.
+
+    Args:
+        following: returns the next ids after one, none at the end.
+    """
+    last = ""
+    while found := following(last):
+        yield from found
+        last = found[-1]
+
+
 def spaced_words(text: str) -> str:
     """Return the words of a text in lower case, each between spaces; "" for none."""
     words = re.findall(r"\w+", text.casefold())
     if not words:
         return ""
     return f" {' '.join(words)} "
+
+
+def without_password(url: str) -> str:
+    """Return the address of a store as messages show it."""
+    # Up to the last "@": a password with an unescaped one is hidden whole.
+    url = re.sub(r"^(\w+://[^:@/?]*):.*@", r"\1@", url, flags=re.DOTALL)
+    return re.sub(r"(?<=[?&])(ssl)?password=[^&]*&?", "", url).rstrip("?&")
+
+
+def without_secrets(message: str, url: str) -> str:
+    """Return a message of an engine without the password of the address that it was given, and without its parts."""
+    passwords = re.findall(r"^\w+://[^:@/?]*:(.*)@|[?&](?:ssl)?password=([^&]*)", url, flags=re.DOTALL)
+    for password in map("".join, passwords):
+        # An engine takes what follows a special letter in it for a host or a port, and names that.
+        for part in (password, *re.split("[:@/?]", password)):
+            if len(part) > 2:
+                message = message.replace(part, "***")
+    return message
 
 
 def stored_text(path: str) -> str:

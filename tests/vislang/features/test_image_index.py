@@ -29,7 +29,7 @@ def test_touched_files_and_changed_permissions_are_not_encoded_again(tiny_ranker
 
     def search():
         encoded.clear()
-        return index_images(model, [photos], store=tmp_path / "index").vectors
+        return index_images(model, [photos], folder=tmp_path / "index").vectors
 
     before = search()
     (photos / "0.png").chmod(0o600)

@@ -157,7 +157,7 @@ def test_what_other_programs_left_is_skipped_and_counted(folder, caplog, monkeyp
     found = ["a.PNG", "b.jpg", "old.jfif", "phone.HEIC", "sub/c.webp", "sub/d.tiff"]
     assert [path.relative_to(folder).as_posix() for path in list_images(folder)] == found
     assert [record.getMessage().removeprefix(f"{folder}: ") for record in caplog.records] == [
-        "skipped 1 linked folders; name them, too",
+        "skipped 1 linked folder; name them, too",
         "skipped 1 folders that cannot be read; change their permissions",
         "skipped 4 thumbnails of other programs; to use one, name the file",
     ]

@@ -34,14 +34,15 @@ def with_digests(records: np.ndarray, paths: Sequence[Path]) -> np.ndarray:
     return records
 
 
-def changed_files(layers: Sequence[np.ndarray], paths: Sequence[Path]) -> np.ndarray:
+def changed_files(layers: Sequence[np.ndarray], paths: Sequence[Path], status: np.ndarray | None = None) -> np.ndarray:
     """Return bool [N], which files hold something else than what a layer was computed from.
 
     Args:
         layers: the records of each, RECORD [N]; those that name no file count as unchanged.
         paths: the files; one is read only where its size or times differ.
+        status: `file_records` of the files, RECORD [N]; None: as they are now.
     """
-    current = file_records(paths)
+    current = file_records(paths) if status is None else status.copy()
     is_same = np.all([_same_status(stored, current) for stored in layers], axis=0)
     for number in np.flatnonzero(~is_same).tolist():
         current["sha256"][number] = _digest(paths[number])
