@@ -186,12 +186,11 @@ def test_captions_of_no_image_are_told(photos, run, tmp_path, tiny_ranker, capsy
     build_index.main(["--model", str(tiny_ranker), str(photos), "--captions", str(text)])
     assert "captions that name none of the images: 1, such as none.jpg" in capsys.readouterr().err
     text.write_text(f"{photos}/a/1.jpg\tTwo dogs\n{photos}/b/../a/1.jpg\tA cat\n")
-    assert f"got '{photos}/a/1.jpg' 2 times, expected each once; give" in run(
-        build_index.main, photos, "--captions", text
-    )
+    assert "2 times, expected each once; give" in run(build_index.main, photos, "--captions", text)
     text.write_text(f"{photos}/a/1.jpg\t{'a' * 4097}\n")
-    message = f"the caption of '{photos}/a/1.jpg' has 4097 characters, expected up to 4096"
-    assert message in run(build_index.main, photos, "--captions", text)
+    told = run(build_index.main, photos, "--captions", text)  # long names of files are shortened
+    assert f"the caption of '{photos}"[:40] in told
+    assert "has 4097 characters, expected up to 4096" in told
 
 
 def test_a_watched_store_is_compacted_only_after_a_change(photos, tmp_path, tiny_ranker, monkeypatch):
