@@ -100,7 +100,7 @@ def region_finder(args: argparse.Namespace) -> Callable[[Path], list[Any]]:
     ranker = None
     if args.ranker != "none":
         ranker = load_ranker(args.ranker)
-        if ranker.backbone == aligner.backbone:
+        if args.weights is not None and ranker.backbone == aligner.backbone:
             ranker = load_ranker(args.ranker, weights=args.weights)
     return lambda path: ground_phrases(aligner, path, args.sentence, beta=args.beta, ranker=ranker, options=options)
 

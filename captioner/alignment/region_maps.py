@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from vislang.core.boxes import areas
 from vislang.features.regions.roi_align import roi_align
 from vislang.text.function_words import FUNCTION_WORDS, texts_of_words
 from vislang.text.tokenizer import tokenize_split
+from vse.cell_maps import smooth_cells
 
-_BLUR = 0.05  # standard deviation in shares of the sides
 _WEIGHT = 0.3  # of each of both measures, in standard deviations; chosen on dev, see docs/experiments.md
 _TINY = 1e-6
 
@@ -35,9 +34,7 @@ def map_priors(ranker: Any, cells: np.ndarray, boxes: np.ndarray, texts: Sequenc
     """
     priors = np.zeros((len(texts), len(boxes)), np.float32)
     real = areas(boxes) > 0
-    scores = ranker.cell_scores(cells, texts)
-    _, height, width = scores.shape
-    scores = ndimage.gaussian_filter(scores, (0, _BLUR * height, _BLUR * width), mode="nearest")
+    scores = smooth_cells(ranker.cell_scores(cells, texts))
     inside = roi_align(np.moveaxis(scores, 0, -1)[None], boxes[None, real])[0].T
     priors[:, real] = _WEIGHT * (_standardised(soft_overlaps(scores, boxes[real])) + _standardised(inside))
     return priors

@@ -178,7 +178,7 @@ def _baselines(all_regions: np.ndarray, notes: Sequence[EntityNotes]) -> Outcome
 
 
 def _real_boxes(regions: np.ndarray) -> np.ndarray:
-    """Return the boxes of an image's regions, float32 [R, 5], without padding."""
+    """Return the boxes, float32 [R, 4], of an image's regions, float32 [20, 5], without padding."""
     return regions[areas(regions[:, :4]) > 0, :4]
 
 

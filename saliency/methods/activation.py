@@ -11,9 +11,9 @@ References: Zhou et al. 2016, arXiv:1512.04150 (class activation mapping).
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
-_BLUR = 0.05  # standard deviation in shares of the sides; chosen on dev
+from vse.cell_maps import smooth_cells
+
 # Scores up to _FAINT have no map, and one of _CLEAR is at full strength; chosen on dev, see docs/experiments.md.
 _FAINT = 1.0
 _CLEAR = 3.5
@@ -29,10 +29,7 @@ def activation_maps(losses: np.ndarray) -> np.ndarray:
     Scores are smoothed, scaled so that _FAINT becomes 0, and the highest of all frames or _CLEAR, whichever is higher,
     becomes 1, and cut off at 0. So a word without a clear place has a faint map.
     """
-    rows, columns = losses.shape[2:]
-    scores = ndimage.gaussian_filter(
-        -np.asarray(losses, np.float32), (0, 0, _BLUR * rows, _BLUR * columns), mode="nearest"
-    )
+    scores = smooth_cells(-losses)
     highest = np.maximum(scores.max(axis=(0, 2, 3), keepdims=True), _CLEAR)
     return np.maximum((scores - _FAINT) / (highest - _FAINT), 0.0)
 
