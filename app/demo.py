@@ -222,7 +222,11 @@ def words_and_regions(models: Models, path: Path, sentence: str) -> str:
             sentence,
             {"Phrases": ground_phrases(models.aligner, image, sentence, ranker=models.ranker)},
         ),
-        ("the model's own caption", None, {"Regions": describe_regions(models.region_captioner, image, max_regions=5)}),
+        (
+            "the model's own caption",
+            None,
+            {"Regions": describe_regions(models.region_captioner, image, max_regions=5, ranker=models.ranker)},
+        ),
     ):
         explanation = explain_image(models.captioner, image, given)
         cards += explained_image(image, f"{path.name}, {name}", explanation, regions=regions)

@@ -80,7 +80,12 @@ def load_aligner(name_or_path: str | Path | None = None, *, weights: str | Path 
 
 
 def describe_regions(
-    model: "TrainedCaptioner", image: Any, *, max_regions: int = 8, options: ReadingOptions = ReadingOptions()
+    model: "TrainedCaptioner",
+    image: Any,
+    *,
+    max_regions: int = 8,
+    ranker: "TrainedRanker | Literal['bundled'] | None" = "bundled",
+    options: ReadingOptions = ReadingOptions(),
 ) -> "list[Region]":
     """Describe the regions of an image; those with the most certain boxes and captions come first.
 
@@ -88,6 +93,8 @@ def describe_regions(
         model: a captioner trained on regions (`vislang snippets`), such as the bundled "region-captioner".
         image: one image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         max_regions: regions, at most; they differ in place and in words.
+        ranker: from `vse.load_model`; of the most probable captions of a region it prefers those that it sees there and
+            not elsewhere. None: the captioner alone, as published.
         options: how the image is read.
 
     Raises:
@@ -107,7 +114,7 @@ def describe_regions(
     require_kind(model, "captioner")
     if max_regions < 1:
         raise ConfigError(f"max_regions got {max_regions}, expected 1 or more")
-    return region_captions.describe_regions(model, one_image(image), max_regions, options)
+    return region_captions.describe_regions(model, one_image(image), max_regions, _ranker(ranker), options)
 
 
 def ground_phrases(
@@ -144,14 +151,20 @@ def ground_phrases(
     """
     from captioner import region_captions
     from vislang.images.sources import one_image
-    from vse.api import bundled_ranker
 
     require_kind(model, "aligner")
-    if ranker == "bundled":
-        ranker = bundled_ranker()
-    if ranker is not None:
-        require_kind(ranker, "vse")
-    return region_captions.ground_phrases(model, one_image(image), sentence, beta, ranker, options)
+    return region_captions.ground_phrases(model, one_image(image), sentence, beta, _ranker(ranker), options)
+
+
+def _ranker(given: "TrainedRanker | Literal['bundled'] | None") -> "TrainedRanker | None":
+    """Return the ranker that was given, or the bundled one."""
+    from vse.api import bundled_ranker
+
+    if given == "bundled":
+        return bundled_ranker()
+    if given is not None:
+        require_kind(given, "vse")
+    return given
 
 
 def caption_images(

@@ -8,13 +8,14 @@ References: Karpathy and Fei-Fei 2015, arXiv:1412.2306, sections 3.1.4 and 3.2.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vislang.core import cli
 
 _BATCH = 128
+_MIN_SCORE = 0.5
 _FILES = ("features.h5", "dataset.json")
 
 
@@ -27,15 +28,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", required=True, type=Path, help="feature cache with the aligner's regions")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--ranker", type=Path, metavar="NAME|DIR", help="a ranker whose maps of the words choose regions too"
-    )
-    parser.add_argument("--beta", type=float, metavar="B", help="coupling of adjacent words (default: the preset's)")
+        "--cut", choices=("phrases", "segments"), default="phrases",
+        help="noun phrases, each with its best region, or as published the segments of the MRF (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
-        "--min-score",
-        type=float,
-        default=0.5,
-        help="lowest score of a snippet, see captioner.alignment.segments (default: %(default)s)",
+        "--ranker", metavar="NAME|DIR|none",
+        help="of phrases: a ranker whose maps of them choose regions too (default: the bundled one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--beta", type=float, metavar="B", help="of segments: coupling of adjacent words (default: the preset's)"
     )
+    parser.add_argument(
+        "--min-score", type=float, metavar="S",
+        help=f"of segments: lowest score, see captioner.alignment.segments (default: {_MIN_SCORE})",
+    )  # fmt: skip
     return parser
 
 
@@ -47,7 +53,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def write_snippets(args: argparse.Namespace) -> int:
     """Align, cut, and write both files."""
-    from captioner.alignment.noun_phrases import JOINS, learned_joins
     from captioner.api import load_aligner
     from datasets import registry
     from datasets.records import of_split, with_features
@@ -56,95 +61,118 @@ def write_snippets(args: argparse.Namespace) -> int:
     from vislang.core.errors import ConfigError, DataError
     from vislang.core.files import check_outputs
     from vislang.features.cache.reader import open_cache
-    from vislang.text.tokenizer import tokenize
-    from vse.api import load_model as load_ranker
 
+    check_options(args)
     check_outputs({f"file of --out {name}": args.out / name for name in _FILES}, [args.cache, *args.data.glob("*")])
     say_which("aligner", args.model)
     model = load_aligner(args.model)
     if FeatureName.parse(model.config.layers[0]).kind != "regions":
         raise ConfigError(f"the aligner reads {model.config.layers[0]}; snippets need one trained on regions-KIND")
-    ranker = None
-    if args.ranker is not None:
-        ranker = load_ranker(args.ranker)
     records = registry.read(args.dataset, args.data)
     with open_cache(args.cache) as cache:
         splits = {name: with_features(of_split(records, name), cache) for name in ("train", "dev")}
-        joins = JOINS | learned_joins(tokenize(text) for record in splits["train"] for text in record.captions)
+        snippets_of = cutter(args, model, cache, splits["train"])
         entries = []
         for name, some in splits.items():
-            entries += align(model, ranker, cache, some, name, joins, args)
+            entries += align(snippets_of, some, name)
         if not entries:
-            raise DataError(f"no part of a caption scores {args.min_score:g} or more; lower --min-score")
+            raise DataError("no part of a caption fits a region; lower --min-score, or train the aligner for longer")
         write_data_set(args.out, entries, model, cache)
     count = sum(len(entry["sentences"]) for entry in entries)
     print(f"{args.out}: {count:,} snippets of {len(entries):,} regions")
     return cli.DONE
 
 
-def align(
-    model: Any,
-    ranker: Any,
-    cache: Any,
-    records: Sequence[Any],
-    split: str,
-    joins: frozenset[str],
-    args: argparse.Namespace,
-) -> list[dict[str, Any]]:
-    """Return an entry of dataset.json for each region of a split with aligned words."""
-    import numpy as np
-    from tqdm import tqdm
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse options of the other way to cut.
 
-    from captioner.alignment.noun_phrases import noun_phrases, with_determiners
-    from captioner.alignment.segments import segment_sentences
+    Raises:
+        ConfigError: there are some.
+    """
+    from vislang.core.errors import ConfigError
+
+    others = {"segments": {"ranker": args.ranker}, "phrases": {"beta": args.beta, "min-score": args.min_score}}
+    for name, value in others[args.cut].items():
+        if value is not None:
+            raise ConfigError(f"--{name} got {value} with --cut {args.cut}, which does not use it; leave one out")
+
+
+def cutter(args: argparse.Namespace, model: Any, cache: Any, training: Sequence[Any]) -> Callable[[Any], Iterator[Any]]:
+    """Return the function that yields (image, region, words) of some images, as `--cut` says."""
+    from captioner.alignment.noun_phrases import learn_chunker
     from vislang.text.tokenizer import tokenize
+    from vse.api import load_model as load_ranker
+
+    if args.cut == "segments":
+        least = _MIN_SCORE if args.min_score is None else args.min_score
+        return lambda some: segments_of(model, cache, some, args.beta, least)
+    ranker = None
+    if args.ranker != "none":
+        ranker = load_ranker(args.ranker)
+    chunker = learn_chunker(tokenize(text) for record in training for text in record.captions)
+    return lambda some: phrases_of(model, ranker, cache, some, chunker)
+
+
+def align(snippets_of: Callable[[Any], Iterator[Any]], records: Sequence[Any], split: str) -> list[dict[str, Any]]:
+    """Return an entry of dataset.json for each region of a split with words."""
+    from tqdm import tqdm
 
     entries: dict[tuple[str, int], list[str]] = {}
     with tqdm(total=len(records), desc=f"aligning {split}", unit="image", disable=not cli.progress_is_shown()) as bar:
         for start in range(0, len(records), _BATCH):
             some = records[start : start + _BATCH]
-            images = model.encode_cached(cache, [record.image_id for record in some])
-            sentences = [tokenize(caption) for record in some for caption in record.captions]
-            owners = np.array([row for row, record in enumerate(some) for _ in record.captions])
-            added = None
-            if ranker is not None:
-                added = map_priors_of_captions(ranker, model.cached_boxes(cache, [one.image_id for one in some]), some)
-            found = segment_sentences(model, images[owners], sentences, args.beta, added)
-            for row, words, segments in zip(owners, sentences, found, strict=True):
-                for segment in with_determiners(words, segments):
-                    if segment.strength >= args.min_score:
-                        key = some[row].image_id, segment.region
-                        entries.setdefault(key, []).extend(noun_phrases(words[slice(*segment.words)], joins))
+            for image, region, words in snippets_of(some):
+                entries.setdefault((image, region), []).append(" ".join(words))
             bar.update(len(some))
     named = {"train": "train", "dev": "val"}[split]
     return [
         {"image": image, "region": region, "split": named, "sentences": texts}
         for (image, region), texts in sorted(entries.items())
-        if texts
     ]
 
 
-def map_priors_of_captions(ranker: Any, boxes: Any, records: Sequence[Any]) -> list[Any]:
-    """Return what the maps of a ranker add to the regions of each word, float32 [T, R] for each caption.
-
-    Args:
-        ranker: from `vse.load_model`.
-        boxes: float [N, R, 5] of N images.
-        records: the images.
+def phrases_of(model: Any, ranker: Any, cache: Any, records: Sequence[Any], chunker: Any) -> Iterator[Any]:
+    """Yield each noun phrase with its best region, by the aligner and, if there is one, the maps of a ranker.
 
     Raises:
-        DataError: an image has no file.
+        DataError: an image has no file for the ranker.
     """
-    from captioner.alignment.region_maps import priors_of_words
+    from captioner.alignment.phrase_grounding import Notes, Phrase, phrase_map_priors, phrase_scores
     from datasets.records import image_paths
     from vislang.text.tokenizer import tokenize
 
-    found = []
-    all_cells = ranker.encode_cells(image_paths(records))
-    for record, cells, regions in zip(records, all_cells, boxes, strict=True):
-        for caption in record.captions:
-            found.append(priors_of_words(ranker, cells, regions[:, :4], tokenize(caption)))
-    return found
+    ids = [record.image_id for record in records]
+    notes = {}
+    for record in records:
+        sentences = [tokenize(caption) for caption in record.captions]
+        phrases = [Phrase(row, span) for row, words in enumerate(sentences) for span in chunker.spans(words)]
+        notes[record.image_id] = Notes(sentences, phrases)
+    added = None
+    if ranker is not None:
+        cells = ranker.encode_cells(image_paths(records))
+        added = phrase_map_priors(ranker, cells, model.cached_boxes(cache, ids)[..., :4], notes.values())
+    for image, of_image in zip(ids, phrase_scores(model, cache, ids, notes, added), strict=True):
+        note = notes[image]
+        for phrase, scores in zip(note.phrases, of_image, strict=True):
+            yield image, int(scores.argmax()), note.sentences[phrase.sentence][slice(*phrase.words)]
+
+
+def segments_of(model: Any, cache: Any, records: Sequence[Any], beta: float | None, least: float) -> Iterator[Any]:
+    """Yield the segments of captions by the MRF that score `least` or more, each with its region."""
+    import numpy as np
+
+    from captioner.alignment.noun_phrases import with_determiners
+    from captioner.alignment.segments import segment_sentences
+    from vislang.text.tokenizer import tokenize
+
+    images = model.encode_cached(cache, [record.image_id for record in records])
+    sentences = [tokenize(caption) for record in records for caption in record.captions]
+    owners = np.array([row for row, record in enumerate(records) for _ in record.captions])
+    found = segment_sentences(model, images[owners], sentences, beta)
+    for row, words, segments in zip(owners, sentences, found, strict=True):
+        for segment in with_determiners(words, segments):
+            if segment.strength >= least:
+                yield records[row].image_id, segment.region, words[slice(*segment.words)]
 
 
 def write_data_set(folder: Path, entries: list[dict[str, Any]], model: Any, cache: Any) -> None:

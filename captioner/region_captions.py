@@ -8,9 +8,10 @@ import numpy as np
 
 from captioner.alignment.inference import TrainedAligner, encode_sentence
 from captioner.alignment.noun_phrases import with_determiners
-from captioner.alignment.region_maps import priors_of_words
+from captioner.alignment.region_maps import map_fits, priors_of_words
 from captioner.alignment.segments import segment_sentences
-from captioner.inference import TrainedCaptioner
+from captioner.decoding.options import DecodeOptions
+from captioner.inference import Caption, TrainedCaptioner
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.boxes import areas, overlaps
 from vislang.core.errors import ConfigError, shown
@@ -19,6 +20,10 @@ from vislang.features.reading_options import ReadingOptions
 from vislang.text.vocabulary import UNKNOWN
 from vislang.training.trained_model import TrainedModel
 
+# Of captions re-ranked by a ranker's maps; chosen on dev, see docs/experiments.md.
+_CANDIDATES = 20
+_OVERLAP_WEIGHT = 2.0
+_CONTRAST_WEIGHT = 0.4
 _SAME = 0.6  # intersection over union of regions that repeat each other
 
 
@@ -42,7 +47,9 @@ class Region:
         return {"box": [round(edge, 4) for edge in self.box], "text": self.text, "score": round(self.score, 4)}
 
 
-def describe_regions(model: TrainedCaptioner, image: Any, max_regions: int, options: ReadingOptions) -> list[Region]:
+def describe_regions(
+    model: TrainedCaptioner, image: Any, max_regions: int, ranker: Any, options: ReadingOptions
+) -> list[Region]:
     """Caption the regions of an image; arguments and errors are those of `captioner.describe_regions`."""
     layers = [layer for layer in model.config.layers if FeatureName.parse(layer).kind == "described"]
     if not layers:
@@ -52,14 +59,16 @@ def describe_regions(model: TrainedCaptioner, image: Any, max_regions: int, opti
         )
     boxes, features = _encoded(model, image, layers[:1], options)
     real = np.flatnonzero(areas(boxes[:, :4]) > 0)
-    captions = model.caption_descriptors(features[layers[0]][0][real][:, None])
+    cells = None
+    if ranker is not None:
+        (cells,) = ranker.encode_cells([image], replace(options, proposals=None))
+    captions = caption_boxes(model, features[layers[0]][0][real][:, None], boxes[real, :4], ranker, cells)
     whole = []
     found = []
     doubts = []
-    for row, written in zip(real, captions, strict=True):
-        if not written or not written[0].text:
+    for row, best in zip(real, captions, strict=True):
+        if best is None:
             continue
-        best = written[0]
         score = float(best.log_prob) / max(len(best.probabilities), 1)
         region = Region(_corners(boxes[row]), best.text, score)
         if row == 0:
@@ -68,6 +77,44 @@ def describe_regions(model: TrainedCaptioner, image: Any, max_regions: int, opti
             found.append(region)
             doubts.append(-score - float(np.log(max(boxes[row, 4], 1e-6))))  # of the words, and of the box
     return least_doubtful(found, doubts, max_regions) or whole
+
+
+def caption_boxes(
+    model: TrainedCaptioner, descriptors: np.ndarray, boxes: np.ndarray, ranker: Any, cells: np.ndarray | None
+) -> list[Caption | None]:
+    """Write the caption of each of the R boxes of an image.
+
+    Args:
+        descriptors: float [R, N, F], what the captioner reads of each box.
+        boxes: float [R, 4] in shares of the sides, each with an area.
+        ranker: from `vse.load_model`: of `_CANDIDATES` captions the one is taken whose map also fits the box. None: the
+            most probable caption.
+        cells: float [H, W, F], from its `encode_cells`; None without a ranker.
+
+    Returns:
+        for each box its caption; None where the captioner writes nothing.
+    """
+    if ranker is None or cells is None:
+        return [
+            written[0] if written and written[0].text else None for written in model.caption_descriptors(descriptors)
+        ]
+    candidates = []
+    for written in model.caption_descriptors(descriptors, options=DecodeOptions(num=_CANDIDATES, width=_CANDIDATES)):
+        candidates.append([one for one in written if one.text])
+    texts = list(dict.fromkeys(one.text for of_box in candidates for one in of_box))
+    if not texts:
+        return [None] * len(boxes)
+    fits = map_fits(ranker.cell_scores(cells, texts), boxes)
+    rows = {text: row for row, text in enumerate(texts)}
+    chosen: list[Caption | None] = []
+    for number, of_box in enumerate(candidates):
+        scores = []
+        for one in of_box:
+            at = (rows[one.text], number)
+            certainty = one.log_prob / len(one.text.split())
+            scores.append(certainty + _OVERLAP_WEIGHT * fits.overlaps[at] + _CONTRAST_WEIGHT * fits.contrasts[at])
+        chosen.append(of_box[int(np.argmax(scores))] if of_box else None)
+    return chosen
 
 
 def least_doubtful(found: Sequence[Region], doubts: Sequence[float], max_regions: int) -> list[Region]:

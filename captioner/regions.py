@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_model(parser, "region captioner, with --sentence of an aligner")
     parser.add_argument(
         "--ranker", metavar="NAME|DIR|none",
-        help="with --sentence: a ranker whose maps of the words choose regions too (default: the bundled one)",
+        help="a ranker whose maps choose regions, or the words of a region, too (default: the bundled one)",
     )  # fmt: skip
     cli.add_weights(parser)
     parser.add_argument("--proposals", metavar="WHERE", help="the detector, such as detector:FILE.pb")
@@ -64,8 +64,6 @@ def describe(args: argparse.Namespace) -> int:
         raise ConfigError(
             "--max-regions is for descriptions, got --sentence, whose phrases are all placed; leave it out"
         )
-    if args.ranker is not None and args.sentence is None:
-        raise ConfigError("--ranker helps to find phrases, expected --sentence TEXT with it")
     drawings = optional_drawings(args, images.paths, "_regions.png")
     documents: list[dict[str, Any]] = []
     for path, found in images.each(region_finder(args)):
@@ -87,22 +85,30 @@ def region_finder(args: argparse.Namespace) -> Callable[[Path], list[Any]]:
     from captioner.api import describe_regions, ground_phrases, load_aligner, load_model
     from vislang.core.bundled_models import PRETRAINED, say_which
     from vislang.features.reading_options import ReadingOptions
-    from vse.api import load_model as load_ranker
 
     options = ReadingOptions(weights=args.weights, proposals=args.proposals)
     if args.sentence is None:
         say_which("captioner", args.model, _BUNDLED)
         model = load_model(args.model or PRETRAINED / _BUNDLED)
         count = _MAX_REGIONS if args.max_regions is None else args.max_regions
-        return lambda path: describe_regions(model, path, max_regions=count, options=options)
+        ranker = chosen_ranker(args, model.backbone)
+        return lambda path: describe_regions(model, path, max_regions=count, ranker=ranker, options=options)
     say_which("aligner", args.model)
     aligner = load_aligner(args.model)
-    ranker = None
-    if args.ranker != "none":
-        ranker = load_ranker(args.ranker)
-        if args.weights is not None and ranker.backbone == aligner.backbone:
-            ranker = load_ranker(args.ranker, weights=args.weights)
+    ranker = chosen_ranker(args, aligner.backbone)
     return lambda path: ground_phrases(aligner, path, args.sentence, beta=args.beta, ranker=ranker, options=options)
+
+
+def chosen_ranker(args: argparse.Namespace, backbone: str) -> Any:
+    """Load the ranker, None where none is wanted; one of the model's backbone reads the same weights of it."""
+    from vse.api import load_model
+
+    if args.ranker == "none":
+        return None
+    ranker = load_model(args.ranker)
+    if args.weights is not None and ranker.backbone == backbone:
+        ranker = load_model(args.ranker, weights=args.weights)
+    return ranker
 
 
 def write_drawing(path: Path, image: Path, found: list[Any]) -> None:

@@ -30,6 +30,27 @@ _CELL_PREPROCESSING = "448"  # 14x14 cells of most CNNs
 
 
 @dataclass(frozen=True)
+class CellWeights:
+    """How the cells of an image add to its score with each of T texts.
+
+    Attributes:
+        vectors: float32 [T, F], the weights of the features of a cell.
+        blank: float32 [T, R, C], the highest sum of a blank image at each place.
+    """
+
+    vectors: np.ndarray
+    blank: np.ndarray
+
+    def __getitem__(self, rows: Any) -> "CellWeights":
+        return CellWeights(self.vectors[rows], self.blank[rows])
+
+    def scores(self, cells: np.ndarray) -> np.ndarray:
+        """Compute what each of the cells, float [..., R, C, F], adds beyond a blank image: float32 [..., T, R, C]."""
+        sums = np.einsum("...rcf,tf->...trc", np.asarray(cells, np.float32), self.vectors, optimize=True)
+        return sums - self.blank
+
+
+@dataclass(frozen=True)
 class TrainedRanker(TrainedModel):
     """A trained ranker: what `vse.load_model` returns."""
 
@@ -185,6 +206,13 @@ class TrainedRanker(TrainedModel):
         scale = np.asarray(self.network.image_encoders[0].scaling.mean_scale)[:width]
         return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), _TINY) * scale
 
+    def cell_weights(self, texts: Sequence[str]) -> CellWeights:
+        """Compute the weights of cells in the scores of T words or phrases; those of an empty one are 0."""
+        vectors = self.word_weights(texts, self.blank_cells.shape[-1])
+        vectors[[not text for text in texts]] = 0.0
+        blank = np.einsum("brcf,tf->btrc", self.blank_cells, vectors, optimize=True)
+        return CellWeights(vectors, blank.max(axis=0))
+
     def cell_scores(self, cells: np.ndarray, texts: Sequence[str]) -> np.ndarray:
         """Compute what each cell adds to the score of a text beyond any blank image, float32 [..., T, R, C].
 
@@ -192,11 +220,7 @@ class TrainedRanker(TrainedModel):
             cells: float [..., R, C, F], from `encode_cells`.
             texts: T words or phrases; the scores of an empty one are 0.
         """
-        weights = self.word_weights(texts, cells.shape[-1])
-        weights[[not text for text in texts]] = 0.0
-        scores = np.einsum("...rcf,tf->...trc", np.asarray(cells, np.float32), weights, optimize=True)
-        blank = np.einsum("brcf,tf->btrc", self.blank_cells, weights, optimize=True)
-        return scores - blank.max(axis=0)
+        return self.cell_weights(texts).scores(cells)
 
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> np.ndarray:
         """Encode N images of an open cache made with the same weights: float32 [N, D'], of length 1."""

@@ -186,6 +186,8 @@ def evaluate(args: argparse.Namespace, measured: MeasuredSplit, checkpoint: Path
         words += ["--dataset", measured.dataset]
     if args.entities and model.task in ("alignment", "regions") and measured.folder == args.data[0]:
         words += ["--entities", str(args.entities)]
+    if model.task == "regions":
+        words += ["--ranker", "ranker"]
     before = {path: path.stat().st_mtime_ns for path in args.results.glob("*.json")}
     if run.main(words) != DONE:
         raise EvalError(f"{args.model} could not be evaluated, so nothing was packed; see above")

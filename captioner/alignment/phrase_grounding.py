@@ -1,6 +1,8 @@
 """Phrase grounding: the scores of an image's regions for the phrases of its sentences."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,27 @@ from vislang.text.tokenizer import tokenize_split
 _BATCH = 64  # images
 
 
+@dataclass(frozen=True)
+class Phrase:
+    """Words of a sentence.
+
+    Attributes:
+        sentence: its index among those of the image.
+        words: (first, after the last) in it.
+    """
+
+    sentence: int
+    words: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The sentences of an image, as words, and their phrases."""
+
+    sentences: Sequence[Sequence[str]]
+    phrases: Sequence[Phrase]
+
+
 def phrase_scores(
     model: TrainedAligner,
     cache: FeatureCache,
@@ -25,7 +48,7 @@ def phrase_scores(
 
     Args:
         cache: an open cache that holds the images.
-        notes: for each its `sentences`, tuples of words, and `phrases` with `sentence` and `words`.
+        notes: for each its sentences and phrases, as `Notes` or the annotations of a data set.
         added: to the priors, for each image float [P, R] of its P phrases, from `phrase_map_priors`; None:
             the aligner alone.
 
@@ -59,7 +82,7 @@ def phrase_scores(
 
 
 def phrase_map_priors(
-    ranker: Any, cells: Iterable[np.ndarray], boxes: Iterable[np.ndarray], notes: Sequence[Any]
+    ranker: Any, cells: Iterable[np.ndarray], boxes: Iterable[np.ndarray], notes: Iterable[Any]
 ) -> Iterator[np.ndarray]:
     """Yield what the ranker's maps add to the regions of each image for each of its phrases, float32 [P, R].
 
@@ -69,10 +92,20 @@ def phrase_map_priors(
         boxes: of each image, float [R, 4] in shares of the sides.
         notes: of each image, as for `phrase_scores`. A phrase without words is read as its whole sentence.
     """
-    for of_image, regions, note in zip(cells, boxes, notes, strict=True):
-        texts = []
-        for phrase in note.phrases:
-            tokens, spans = tokenize_split(note.sentences[phrase.sentence])
-            first, last = phrase.words
-            texts.append(" ".join(tokens[spans[first][0] : spans[last - 1][1]] or tokens))
-        yield map_priors(ranker, of_image, regions, texts)
+    images = zip(cells, boxes, notes, strict=True)
+    while block := list(islice(images, _BATCH)):
+        all_texts = [_texts_of_phrases(note) for _, _, note in block]
+        rows = {text: row for row, text in enumerate(dict.fromkeys(chain.from_iterable(all_texts)))}
+        weights = ranker.cell_weights(list(rows))  # of many texts at once, which often recur
+        for (of_image, regions, _), texts in zip(block, all_texts, strict=True):
+            of_texts = weights[np.array([rows[text] for text in texts], int)]
+            yield map_priors(of_texts.scores(of_image), regions)
+
+
+def _texts_of_phrases(note: Any) -> list[str]:
+    texts = []
+    for phrase in note.phrases:
+        tokens, spans = tokenize_split(note.sentences[phrase.sentence])
+        first, last = phrase.words
+        texts.append(" ".join(tokens[spans[first][0] : spans[last - 1][1]] or tokens))
+    return texts

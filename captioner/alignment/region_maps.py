@@ -6,6 +6,7 @@ Letters: T texts, R regions, H x W cells.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,23 +21,45 @@ _WEIGHT = 0.3  # of each of both measures, in standard deviations; chosen on dev
 _TINY = 1e-6
 
 
-def map_priors(ranker: Any, cells: np.ndarray, boxes: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-    """Compute what the ranker's map of each text adds to each region's products, float32 [T, R].
+@dataclass(frozen=True)
+class MapFits:
+    """How well each of R regions holds the map of each of T texts.
+
+    Attributes:
+        overlaps: float32 [T, R], intersection over union of region and map, 0 to 1.
+        contrasts: float32 [T, R], mean score of the cells inside the region less that of the whole image.
+    """
+
+    overlaps: np.ndarray
+    contrasts: np.ndarray
+
+
+def map_fits(scores: np.ndarray, boxes: np.ndarray) -> MapFits:
+    """Compare boxes with the maps of texts.
+
+    Args:
+        scores: float [T, H, W], from `cell_scores` of a ranker from `vse.load_model`.
+        boxes: float [R, 4] in shares of the sides, each with an area.
+    """
+    scores = smooth_cells(scores)
+    means = roi_align(np.moveaxis(scores, 0, -1)[None], boxes[None])[0].T
+    return MapFits(soft_overlaps(scores, boxes), means - scores.mean(axis=(1, 2))[:, None])
+
+
+def map_priors(scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Compute what the map of each text adds to each region's products, float32 [T, R].
 
     The unit is the standard deviation of the products over the regions, as for the other priors. Half of it comes from
     the overlap of the box with the map, half from the mean score inside the box.
 
     Args:
-        ranker: from `vse.load_model`.
-        cells: float [H, W, F], from its `encode_cells`.
+        scores: float [T, H, W], as for `map_fits`; the priors of a map without any score are 0.
         boxes: float [R, 4] in shares of the sides, rows of 0 for padding, whose priors are 0.
-        texts: T words or phrases; the priors of an empty one are 0.
     """
-    priors = np.zeros((len(texts), len(boxes)), np.float32)
+    priors = np.zeros((len(scores), len(boxes)), np.float32)
     real = areas(boxes) > 0
-    scores = smooth_cells(ranker.cell_scores(cells, texts))
-    inside = roi_align(np.moveaxis(scores, 0, -1)[None], boxes[None, real])[0].T
-    priors[:, real] = _WEIGHT * (_standardised(soft_overlaps(scores, boxes[real])) + _standardised(inside))
+    fits = map_fits(scores, boxes[real])
+    priors[:, real] = _WEIGHT * (_standardised(fits.overlaps) + _standardised(fits.contrasts))
     return priors
 
 
@@ -56,6 +79,12 @@ def soft_overlaps(scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def priors_of_words(ranker: Any, cells: np.ndarray, boxes: np.ndarray, words: Sequence[str]) -> np.ndarray:
     """Compute `map_priors` of the T tokens of a sentence, which is given as words: float32 [T, R].
 
+    Args:
+        ranker: from `vse.load_model`.
+        cells: float [H, W, F], from its `encode_cells`.
+        boxes: as for `map_priors`.
+        words: of the sentence.
+
     The words between two function words are read together. Function words, which have no place, have the priors of the
     words that they lead to.
     """
@@ -67,7 +96,7 @@ def priors_of_words(ranker: Any, cells: np.ndarray, boxes: np.ndarray, words: Se
         if texts[place] and is_last:
             last = texts[place]
         texts[place] = last
-    return map_priors(ranker, cells, boxes, texts)
+    return map_priors(ranker.cell_scores(cells, texts), boxes)
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:

@@ -143,6 +143,7 @@ class RegionCaptionResult(Result):
     reads: str  # "regions" or "whole images": what the captioner was trained on
     num_boxes: int
     tokenizer: str  # "ptb" or "treebank"
+    ranker: SeedRun | None = None  # whose maps chose among the captions
     skipped: dict[str, str] = field(default_factory=dict)  # the reason for each metric that was not computed
 
 

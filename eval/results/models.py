@@ -42,6 +42,13 @@ class Run:
     seconds: float = 0.0
 
 
+def about_ranker(ranker: ModelInfo | None) -> SeedRun | None:
+    """Describe in a result the ranker whose maps a method reads; None where there is none."""
+    if ranker is None:
+        return None
+    return ranker.seed_run({})
+
+
 def summarize_runs(runs: Sequence[Run], per_seed: Sequence[Scores]) -> tuple[Scores, Scores, tuple[SeedRun, ...]]:
     """Return means and standard deviations over seeds, and the models with the metrics of each."""
     metrics, std = summarize_seeds(per_seed)

@@ -30,7 +30,7 @@ _BACKBONES = {
     "compact_scenes": "CNN of scenes",
     "none": "no backbone",
 }
-_SETTINGS = {"consensus_weight=0": "without consensus re-ranking"}
+_SETTINGS = {"consensus_weight=0": "without consensus re-ranking", "maps": "with the maps of a ranker"}
 _ROW_NAME = re.compile(
     rf"(?:({'|'.join(_SYSTEMS)})-)?(?:([\w@-]+)-)?({'|'.join(map(re.escape, _BACKBONES))})((?:-[\w.=]+)*)(?![\w.])"
 )

@@ -21,8 +21,8 @@ from eval.results.kinds import (
     PointingResult,
     WordEvidence,
 )
-from eval.results.models import ModelInfo, Run, summarize_runs
-from eval.results.result import Row, SeedRun, summarize_seeds
+from eval.results.models import ModelInfo, Run, about_ranker, summarize_runs
+from eval.results.result import Row, summarize_seeds
 from eval.tables.markdown import (
     FROM_MEMORY,
     NOTHING,
@@ -83,7 +83,7 @@ def grounding_result(row: Row, runs: Sequence[GroundingRun]) -> GroundingResult:
         EvalError: no phrase has a box.
     """
     summary = _summarize(runs, [run.methods for run in runs], runs[0].baselines, GROUNDING_MEASURES)
-    return GroundingResult(**vars(row), **summary, proposals=runs[0].proposals, ranker=_about(runs[0].ranker))
+    return GroundingResult(**vars(row), **summary, proposals=runs[0].proposals, ranker=about_ranker(runs[0].ranker))
 
 
 def pointing_result(row: Row, runs: Sequence[PointingRun], baselines: Outcomes) -> PointingResult:
@@ -99,13 +99,7 @@ def pointing_result(row: Row, runs: Sequence[PointingRun], baselines: Outcomes) 
         summary["baselines"][name][OFF_CENTRE] = _off_centre(outcomes)
     areas = [word_auc(run.present, run.absent) for run in runs]
     evidence = WordEvidence(float(np.mean(areas)), len(runs[0].present), len(runs[0].absent))
-    return PointingResult(**vars(row), **summary, word_evidence=evidence, ranker=_about(runs[0].ranker))
-
-
-def _about(ranker: ModelInfo | None) -> SeedRun | None:
-    if ranker is None:
-        return None
-    return ranker.seed_run({})
+    return PointingResult(**vars(row), **summary, word_evidence=evidence, ranker=about_ranker(runs[0].ranker))
 
 
 def _off_centre(outcomes: Sequence[PointedPhrase]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from eval.metrics.captions.score import Captions, References, score_captions
 from eval.published.captions import COLUMNS
 from eval.published.retrieval import KARPATHY
 from eval.results.kinds import RegionCaptionResult
-from eval.results.models import Run, summarize_runs
+from eval.results.models import ModelInfo, Run, about_ranker, summarize_runs
 from eval.results.result import Row
 from eval.tables.captions import percent
 from eval.tables.markdown import (
@@ -34,10 +34,11 @@ _PUBLISHED: tuple[tuple[str, tuple[float | None, ...]], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class RegionRun(Run):
-    """The captions of one captioner, by box, and what it was trained on."""
+    """The captions of one captioner, by box, what it was trained on, and the ranker whose maps chose them, if any."""
 
     captions: Captions
     reads: str
+    ranker: ModelInfo | None = None
 
 
 def region_caption_result(
@@ -57,6 +58,7 @@ def region_caption_result(
         reads=runs[0].reads,
         num_boxes=len(references),
         tokenizer=scores[0].tokenizer,
+        ranker=about_ranker(runs[0].ranker),
         skipped=dict(scores[0].skipped),
     )
 

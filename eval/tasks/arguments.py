@@ -72,6 +72,9 @@ def regions(parser: argparse.ArgumentParser) -> None:
     A captioner of regions reads the feature map of the whole image, other captioners the crop of the box.
     """
     _add_required_models(parser, "captioners")
+    parser.add_argument(
+        "--ranker", type=Path, metavar="NAME|DIR", help="a ranker whose maps choose among the captions of a box"
+    )
     _add_data(parser, "flickr8k")
     _add_entities(parser)
     _add_tokenizer(parser)

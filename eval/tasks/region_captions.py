@@ -3,20 +3,23 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from captioner.api import load_model
+from captioner.region_captions import caption_boxes
 from datasets.captions.flickr30k_entities import EntityNotes
+from datasets.records import image_paths
 from eval.metrics.captions.score import References
-from eval.results.models import group_by_row, model_info
+from eval.results.models import ModelInfo, group_by_row, model_info
 from eval.tables.region_captions import RegionRun, region_caption_result
 from eval.tasks.output import report
-from eval.tasks.split import Split, open_split, resolve_models
+from eval.tasks.split import Split, open_split, read_ranker, resolve_models
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.boxes import WHOLE
 from vislang.core.cli import DONE, progress_is_shown
@@ -30,6 +33,7 @@ from vislang.images.decode import decode_image
 
 if TYPE_CHECKING:
     from captioner.inference import TrainedCaptioner
+    from vse.inference import TrainedRanker
 
 KIND = "captioner"
 _BATCH = 64
@@ -52,10 +56,16 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("eval.run regions needs --data and --cache of the images, not of the snippets")
     data = open_split(args, args.dataset or "flickr8k", args.data, args.cache, args.option)
     boxes = named_boxes(data, data.named_boxes(args.entities))
-    runs = [caption_boxes(checkpoint, data, boxes) for checkpoint in args.models]
+    ranker = None
+    if args.ranker is not None:
+        image_paths(data.records)  # refuses images without files before the long work
+        ranker = read_ranker(args.ranker)
+    runs = [caption_all(checkpoint, data, boxes, ranker) for checkpoint in args.models]
     references: References = {box.key: box.phrases for box in boxes}
     results = []
     for name, row in group_by_row(runs, args.name, "regions").items():
+        if ranker is not None:
+            name += "-maps"
         results.append(region_caption_result(data.row(name, KIND, row), row, references, args.tokenizer))
     report(args, results)
     return DONE
@@ -78,8 +88,10 @@ def named_boxes(data: Split, notes: dict[str, EntityNotes]) -> list[NamedBox]:
     return found
 
 
-def caption_boxes(checkpoint: Path, data: Split, boxes: Sequence[NamedBox]) -> RegionRun:
-    """Caption each box with one captioner."""
+def caption_all(
+    checkpoint: Path, data: Split, boxes: Sequence[NamedBox], ranker: "tuple[TrainedRanker, ModelInfo] | None" = None
+) -> RegionRun:
+    """Caption each box with one captioner, and with the maps of a ranker where there is one."""
     started = time.perf_counter()
     model = load_model(checkpoint)
     info = model_info(checkpoint, model.description, model.fingerprint)
@@ -88,16 +100,30 @@ def caption_boxes(checkpoint: Path, data: Split, boxes: Sequence[NamedBox]) -> R
     if FeatureName.parse(model.config.layers[0]).kind == "described":
         reads = "regions"
         encode = described_boxes
+    trained, about_ranker = ranker or (None, None)
     captions: dict[int | str, str] = {}
-    for start in range(0, len(boxes), _BATCH):
-        batch = boxes[start : start + _BATCH]
-        for box, found in zip(batch, model.caption_descriptors(encode(model, data, batch)), strict=True):
-            captions[box.key] = ""
-            if found:
-                captions[box.key] = found[0].text
+    for batch, cells in _batches(data, boxes, trained):
+        corners = np.array([box.box for box in batch], np.float32)
+        found = caption_boxes(model, encode(model, data, batch), corners, trained, cells)
+        for box, caption in zip(batch, found, strict=True):
+            captions[box.key] = caption.text if caption else ""
         if progress_is_shown():
             print(f"\r{len(captions)} of {len(boxes)} boxes", end="", file=sys.stderr)
-    return RegionRun(model=info, seconds=time.perf_counter() - started, captions=captions, reads=reads)
+    seconds = time.perf_counter() - started
+    return RegionRun(model=info, seconds=seconds, captions=captions, reads=reads, ranker=about_ranker)
+
+
+def _batches(
+    data: Split, boxes: Sequence[NamedBox], ranker: "TrainedRanker | None"
+) -> Iterator[tuple[Sequence[NamedBox], np.ndarray | None]]:
+    """Yield boxes to caption together: of one image, with its cells for the ranker; without a ranker of several."""
+    if ranker is None:
+        for start in range(0, len(boxes), _BATCH):
+            yield boxes[start : start + _BATCH], None
+        return
+    of_images = [list(group) for _, group in groupby(boxes, key=lambda box: box.row)]
+    paths = image_paths([data.records[group[0].row] for group in of_images])
+    yield from zip(of_images, ranker.encode_cells(paths), strict=True)
 
 
 def described_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox]) -> np.ndarray:

@@ -14,8 +14,6 @@ from app.bundle import pack
 from captioner import make_snippets as snippets
 from captioner import regions, train
 from captioner.alignment import train as train_alignment
-from captioner.alignment.noun_phrases import JOINS, learned_joins, noun_phrases, with_determiners
-from captioner.alignment.segments import Segment
 from captioner.region_captions import Region, least_doubtful
 from datasets import registry
 from datasets.scenes import __main__ as scenes
@@ -28,6 +26,7 @@ from vislang.core.errors import ConfigError
 from vislang.draw.boxes import draw_regions
 from vislang.features.cache.reader import open_cache
 from vislang.features.extract import main as extract
+from vislang.text.tokenizer import tokenize
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def drawn(tmp_path_factory) -> Path:
     words = ["--dataset", "scenes", *place, "--backbone", "compact_scenes", "--out", str(folder / "aligner"), *small]
     assert train_alignment.main([*words, "--set", "layers=regions-grid,boxes-grid", "--set", "best_checkpoints=2"]) == 0
     words = ["--model", str(folder / "aligner"), "--dataset", "scenes", *place, "--out", str(folder / "pairs")]
-    assert snippets.main([*words, "--min-score", "0"]) == 0
+    assert snippets.main([*words, "--ranker", "none"]) == 0
     words = ["--dataset", "karpathy", "--data", str(folder / "pairs"), "--cache", str(folder / "pairs" / "features.h5")]
     words += ["--backbone", "compact_scenes", "--preset", "regions", "--out", str(folder / "writer"), *small]
     more = ["layers=described-grid", "min_count=1", "epochs=10", "learning_rate=0.02", "batch_size=32"]
@@ -74,34 +73,6 @@ def test_snippets_are_words_of_captions_beside_what_their_regions_look_like(draw
         expected = np.concatenate([vector[int(region)], box, vector[0]])
         found = pairs.read("compact_scenes", "described-grid", [records[7].image_id])[0]
         np.testing.assert_array_equal(found, expected)
-
-
-def test_names_are_cut_at_what_joins_them():
-    joins = JOINS | {"holding", "carrying"}
-    assert noun_phrases(["is", "holding", "a", "red", "ball", "of", "the"], joins) == ["a red ball"]
-    assert noun_phrases(["a", "skirt", "and", "the", "boots", "is", "carrying"], joins) == ["a skirt", "the boots"]
-    assert noun_phrases(["a", "black", "and", "white", "dog", "and"], joins) == ["a black and white dog"]
-    assert noun_phrases(["of", "the"], joins) == []
-
-
-def test_what_joins_names_is_learned_from_captions():
-    people, things = ["man", "girl", "dog"], ["ball", "hat", "stick"]
-    captions = [
-        f"a {colour} {one} {verb} the {other} {thing}"
-        for one in people
-        for thing in things
-        for verb in ("holds", "dropping")
-        for colour, other in (("tall", "red"), ("red", "tall"))
-    ]
-    captions += 2 * [f"the {thing} and a {one}" for one in people for thing in things]
-    found = learned_joins([caption.split() for caption in captions])
-    assert found == {"holds", "dropping"}
-
-
-def test_a_determiner_goes_with_the_word_after_it():
-    words = ["a", "dog", "on", "the", "red", "sofa"]
-    moved = with_determiners(words, [Segment((0, 1), 3, 1.0), Segment((1, 4), 2, 1.0), Segment((4, 6), 1, 1.0)])
-    assert [(one.words, one.region) for one in moved] == [((0, 3), 2), ((3, 6), 1)]
 
 
 @pytest.mark.slow
@@ -137,7 +108,7 @@ def test_the_command_describes_a_photograph_as_training_saw_it(drawn):
         picture, region = record.image_id.split("#")
         with open_cache(drawn / "pairs" / "features.h5") as cache:
             cached = model.caption_cached(cache, [record.image_id])[0][0].text
-        found = captioner.describe_regions(model, drawn / "scenes" / "images" / picture, max_regions=20)
+        found = captioner.describe_regions(model, drawn / "scenes" / "images" / picture, max_regions=20, ranker=None)
         with open_cache(drawn / "cache.h5") as cache:
             box = cache.read("compact_scenes", "boxes-grid", [picture])[0, int(region), :4].astype(float)
         same = [one.text for one in found if np.allclose(one.box, box, atol=1e-3)]
@@ -273,16 +244,33 @@ def test_phrases_are_grounded_with_the_maps_of_a_ranker_too(drawn, tmp_path, cap
 
 
 @pytest.mark.slow
-def test_snippets_are_cut_with_the_maps_of_a_ranker_too(drawn, tmp_path, capsys):
+def test_the_maps_of_a_ranker_give_the_same_phrases_other_regions(drawn, tmp_path):
     words = ["--model", str(drawn / "aligner"), "--dataset", "scenes", "--data", str(drawn / "scenes")]
-    words += ["--cache", str(drawn / "cache.h5"), "--min-score", "0"]
-    assert snippets.main([*words, "--ranker", "ranker", "--out", str(tmp_path / "maps")]) == 0
+    assert snippets.main([*words, "--cache", str(drawn / "cache.h5"), "--out", str(tmp_path / "maps")]) == 0
     found = [
         json.loads((folder / "dataset.json").read_text())["images"] for folder in (drawn / "pairs", tmp_path / "maps")
     ]
     texts = [sorted(sentence["raw"] for one in images for sentence in one["sentences"]) for images in found]
-    assert set(texts[1]) & set(texts[0])
-    assert [one["filename"] for one in found[0]] != [one["filename"] for one in found[1]]  # other regions
+    assert texts[0] == texts[1]
+    assert [one["filename"] for one in found[0]] != [one["filename"] for one in found[1]]
+
+
+@pytest.mark.slow
+def test_segments_are_runs_of_words_as_published(drawn, tmp_path, capsys):
+    words = ["--model", str(drawn / "aligner"), "--dataset", "scenes", "--data", str(drawn / "scenes")]
+    words += ["--cache", str(drawn / "cache.h5"), "--out", str(tmp_path / "segments")]
+    assert snippets.main([*words, "--cut", "segments", "--min-score", "-100", "--beta", "0"]) == 0
+    captions = {one.image_id: one.captions for one in registry.read("scenes", drawn / "scenes")}
+    cut: dict[str, int] = {}
+    for one in registry.read("karpathy", tmp_path / "segments"):
+        image, _ = one.image_id.split("#")
+        cut[image] = cut.get(image, 0) + sum(len(text.split()) for text in one.captions)
+        assert all(any(text in whole for whole in captions[image]) for text in one.captions)
+    for image, count in cut.items():
+        assert count == sum(len(tokenize(caption)) for caption in captions[image]), "segments cover each caption"
+    assert snippets.main([*words, "--cut", "segments", "--ranker", "ranker"]) == 2
+    assert "--ranker got ranker with --cut segments, which does not use it" in capsys.readouterr().err
+    assert snippets.main([*words, "--min-score", "1"]) == 2
 
 
 @pytest.mark.slow
@@ -294,8 +282,6 @@ def test_the_command_grounds_with_the_bundled_ranker_unless_told_not_to(drawn, c
         assert regions.main([*words, *more]) == 0
         found = captioner.ground_phrases(aligner, photo, "a red heart", ranker=ranker)
         assert json.loads(capsys.readouterr().out)["images"][0]["regions"] == [one.to_json() for one in found]
-    assert regions.main(["--images", photo, "--ranker", "none"]) == 2
-    assert "--ranker helps to find phrases, expected --sentence TEXT" in capsys.readouterr().err
 
 
 @pytest.mark.slow
