@@ -92,9 +92,10 @@ OTHER_REGIONS = $(filter-out -detector@320,-$(PROPOSALS)@320)
 ALIGNER_PRESET = $(ALIGNER)$(if $(filter best best-whole karpathy,$(ALIGNER)),$(OTHER_REGIONS))
 # Of all seeds. $(call train,MODULE,PRESET,RUN,DATA)
 train = for seed in $(SEEDS); do $(PY) -m $(1) --preset $(2) --seed $$seed $(4) --out $(RUNS)/$(3)-$$seed || exit $$?; done
-# The phrases that the first aligner cuts from Flickr8K's captions. $(call snippets,ALIGNER,FOLDER)
+# The phrases of Flickr8K's captions with their regions by the first aligner. $(call snippets,ALIGNER,FOLDER)
+CUT = $(if $(filter karpathy,$(ALIGNER)),segments,phrases)
 snippets = test -f $(2)/dataset.json || $(PY) -m captioner.make_snippets --model $(1) --dataset $(READER) --data $(FOLDER) \
-  --cache $(CACHE) --out $(2)
+  --cache $(CACHE) --cut $(CUT) --out $(2)
 FIRST_SEED = $(firstword $(SEEDS))
 SNIPPETS = $(RUNS)/snippets-$(DATASET)-$(ALIGNER)-$(BACKBONE)-$(PROPOSALS)
 EVERYDAY_SNIPPETS = $(RUNS)/snippets-everyday-$(BACKBONE)-$(PROPOSALS)

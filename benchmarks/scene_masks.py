@@ -1,4 +1,4 @@
-"""Object words inside their object's own mask in drawn scenes, by word maps and by an aligner's regions.
+"""Object words inside their object's own mask in drawn scenes, by the maps of three methods.
 
 Scenes are drawn anew from their seed, which gives the exact mask of each object; the data sets hold boxes alone. Pairs
 of colour and shape of the test split are in no training scene.
@@ -23,12 +23,11 @@ import numpy as np
 
 import captioner
 import vse
-from captioner.alignment.segments import stds_over_regions
 from datasets.scenes.dataset import read_scenes
 from datasets.scenes.draw import draw_scene
 from eval.metrics.pointing_game import peak
 from saliency.grid_features import cached_cells
-from saliency.word_maps import Places, explain_cells
+from saliency.word_maps import Places, explain_by_regions, explain_cells
 from vislang.draw.heatmap import enlarge
 from vislang.features.cache.reader import open_cache
 
@@ -54,7 +53,8 @@ def score(args, records, place, split, seed):
     explainer = captioner.load_model(args.captioner)
     ranker = vse.load_model(args.ranker)
     ids = [one.image_id for one in records]
-    hits = {"word maps: activation": [], "word maps: gradient": [], "regions of the aligner": []}
+    methods = ("activation", "gradient", "regions")
+    hits = {method: [] for method in methods}
     with open_cache(place.with_suffix(".h5")) as cache:
         all_cells = list(cached_cells(explainer, cache, ids))
     with open_cache(place.with_name(f"{place.name}-regions.h5")) as cache:
@@ -65,37 +65,22 @@ def score(args, records, place, split, seed):
         scene = draw_scene(seed, row, split)
         assert tuple(scene.captions) == tuple(record.captions), "the scene is drawn otherwise than the data set's"
         places = Places(ranker, of_ranker)
-        centres = best_centres(aligner, encoded[[row]], boxes[row], scene.captions)
+        whole = all_cells[row].reshape(-1, all_cells[row].shape[-1])
         for number, caption in enumerate(scene.captions):
             maps = {}
-            for method in ("activation", "gradient"):
+            for method in methods[:2]:
                 maps[method] = explain_cells(explainer, all_cells[row], caption, method=method, places=places).maps[0]
+            found = explain_by_regions(explainer, aligner, encoded[[row]], boxes[row, :, :4], whole, caption)
+            maps["regions"] = found.maps[0]
             for phrase in scene.phrases:
                 if phrase.caption != number:
                     continue
                 mask = np.any([scene.objects[index].mask for index in phrase.objects], axis=0)
                 word = phrase.words[1] - 1  # the last word of a phrase is its object
                 for method, of_words in maps.items():
-                    place = peak(enlarge(of_words[word], mask.shape[::-1]))
-                    hits[f"word maps: {method}"].append(is_inside(mask, place))
-                hits["regions of the aligner"].append(is_inside(mask, centres[number][word]))
+                    hits[method].append(is_inside(mask, peak(enlarge(of_words[word], mask.shape[::-1]))))
     scores = {method: round(100 * float(np.mean(inside)), 1) for method, inside in hits.items()}
-    return {**scores, "words": len(hits["regions of the aligner"])}
-
-
-def best_centres(aligner, image, boxes, captions):
-    """Return the centre (x, y) of the best region of each word of each caption."""
-    encoded, spans = aligner.encode_split([caption.split() for caption in captions])
-    products = aligner.products(image[np.zeros(len(captions), int)], encoded)  # [S, T, R]
-    centres = []
-    for of_caption, own in zip(products, spans, strict=True):
-        places = []
-        for first, last in own:
-            found = of_caption[first:last].sum(axis=0)
-            left, top, right, bottom = boxes[np.argmax(found + stds_over_regions(found) * image.priors[0]), :4]
-            places.append(((left + right) / 2, (top + bottom) / 2))
-        centres.append(places)
-    return centres
+    return {**scores, "words": len(hits["regions"])}
 
 
 def is_inside(mask, place):

@@ -1,5 +1,6 @@
 """The public functions of the captioner. Keras is imported inside them: importing `captioner` costs nothing."""
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +14,7 @@ from vislang.features.reading_options import ReadingOptions
 if TYPE_CHECKING:
     import numpy as np
 
-    from captioner.alignment.inference import TrainedAligner
+    from captioner.alignment.inference import EncodedFragments, TrainedAligner
     from captioner.inference import Caption, TrainedCaptioner
     from captioner.region_captions import Region
     from vislang.images.sources import Skipped
@@ -77,6 +78,44 @@ def load_aligner(name_or_path: str | Path | None = None, *, weights: str | Path 
     from vislang.core.bundled_models import find_checkpoint
 
     return TrainedAligner.read(find_checkpoint(TrainedAligner.kind, name_or_path), backbone_weights=weights)
+
+
+@functools.cache
+def bundled_aligner() -> "TrainedAligner":
+    """Return the bundled aligner, loaded once."""
+    return load_aligner()
+
+
+def encode_regions(
+    model: "TrainedAligner", image: Any, *, options: ReadingOptions = ReadingOptions()
+) -> "tuple[EncodedFragments, np.ndarray]":
+    """Encode the R regions of an image, for `TrainedAligner.region_scores`.
+
+    Args:
+        model: from `load_aligner`.
+        image: as for `describe_regions`.
+        options: how the image is read.
+
+    Returns:
+        the regions, and their boxes, float32 [R, 4] in shares of the sides, rows of 0 for padding.
+
+    Raises:
+        CheckpointError: a model of another kind.
+        ConfigError: several images.
+        DataError: an unreadable image, or weights other than in training.
+
+    Example:
+        >>> import captioner
+        >>> aligner = captioner.load_aligner()
+        >>> regions, boxes = captioner.encode_regions(aligner, "drawn.png")
+        >>> boxes.shape, aligner.region_scores(regions, ["a", "red", "ball"]).shape
+        ((20, 4), (3, 20))
+    """
+    from captioner import region_captions
+    from vislang.images.sources import one_image
+
+    require_kind(model, "aligner")
+    return region_captions.encode_regions(model, one_image(image), options)
 
 
 def describe_regions(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from captioner.alignment.inference import TrainedAligner, encode_sentence
+from captioner.alignment.inference import EncodedFragments, TrainedAligner, encode_sentence
 from captioner.alignment.noun_phrases import with_determiners
 from captioner.alignment.region_maps import map_fits, priors_of_words
 from captioner.alignment.segments import segment_sentences
@@ -140,12 +140,11 @@ def ground_phrases(
     words = sentence.split()
     if set(encode_sentence(sentence, model.config, model.vocabulary)) == {UNKNOWN}:
         raise ConfigError(f"the sentence got {shown(sentence)}, expected words of which the aligner knows one")
-    boxes, features = _encoded(model, image, model.config.layers, options)
-    regions = model.encode_descriptors(join_layers([features[layer] for layer in model.config.layers]))
+    regions, boxes = encode_regions(model, image, options)
     added = None
     if ranker is not None:
         (cells,) = ranker.encode_cells([image], replace(options, proposals=None))
-        added = [priors_of_words(ranker, cells, boxes[:, :4], words)]
+        added = [priors_of_words(ranker, cells, boxes, words)]
     (segments,) = segment_sentences(model, regions, [words], beta, added)
     segments = with_determiners(words, segments)
     found = []
@@ -153,6 +152,13 @@ def ground_phrases(
         text = " ".join(words[slice(*segment.words)])
         found.append(Region(_corners(boxes[segment.region]), text, float(segment.strength)))
     return found
+
+
+def encode_regions(model: TrainedAligner, image: Any, options: ReadingOptions) -> tuple[EncodedFragments, np.ndarray]:
+    """Return the encoded regions of an image, and their boxes, float32 [R, 4], rows of 0 for padding."""
+    boxes, features = _encoded(model, image, model.config.layers, options)
+    regions = model.encode_descriptors(join_layers([features[layer] for layer in model.config.layers]))
+    return regions, boxes[:, :4]
 
 
 def _encoded(

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioner.api import load_model
+from vislang.core.errors import ConfigError
 from vislang.core.model_kinds import require_kind
 from vislang.features.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
+    from captioner.alignment.inference import TrainedAligner
     from captioner.inference import TrainedCaptioner
     from saliency.word_maps import Explanation
     from vse.inference import TrainedRanker
@@ -22,6 +24,7 @@ def explain_image(
     *,
     method: str = "activation",
     ranker: "TrainedRanker | None" = None,
+    aligner: "TrainedAligner | None" = None,
     options: ReadingOptions = ReadingOptions(),
 ) -> "Explanation":
     """Compute which part of an image each word of a sentence comes from.
@@ -31,10 +34,11 @@ def explain_image(
             for each word.
         image: one image: a path, bytes, a PIL image or a uint8 array [H, W] or [H, W, 3].
         sentence: any text of up to 200 words; None: the caption that the model writes.
-        method: "activation", what each cell adds to a ranker's score of the word; or, of the captioner itself,
-            "gradient" of each word's loss with respect to the mean feature, or "ramanishka", the cells, steps and
-            constants of the published code.
+        method: "activation", what each cell adds to a ranker's score of the word; "regions" that an aligner finds for
+            it; or, of the captioner itself, "gradient" of each word's loss with respect to the mean feature, or
+            "ramanishka", the cells, steps and constants of the published code.
         ranker: for "activation", from `vse.load_model`; None: the bundled one.
+        aligner: for "regions", from `captioner.load_aligner`; None: the bundled one.
         options: how the image is read.
 
     Raises:
@@ -49,8 +53,9 @@ def explain_image(
         >>> explanation.words, explanation.maps.shape
         (('a', 'red', 'ball'), (1, 3, 14, 14))
     """
+    from captioner.api import bundled_aligner, encode_regions
     from saliency.grid_features import encoded_cells, seen_of
-    from saliency.word_maps import Places, explain_cells
+    from saliency.word_maps import Places, explain_by_regions, explain_cells
     from vislang.images.decode import decode_image
     from vislang.images.sources import one_image
     from vse.api import bundled_ranker
@@ -58,6 +63,10 @@ def explain_image(
     require_kind(model, "captioner")
     decoded = decode_image(one_image(image))
     (cells,) = encoded_cells(model, [decoded], options)
+    if method == "regions":
+        aligner = aligner or bundled_aligner()
+        regions, boxes = encode_regions(aligner, decoded, options=options)
+        return explain_by_regions(model, aligner, regions, boxes, cells.reshape(-1, cells.shape[-1]), sentence)
     seen = seen_of(model, model.config.layers[0], decoded.size)
     places = None
     if method == "activation":
@@ -86,7 +95,7 @@ def explain_video(
         video: a file.
         sentence: any text; None: the caption that the model writes for 26 of its frames.
         fps: frames per second that are explained, by the times at which they are shown.
-        method: as for `explain_image`.
+        method: as for `explain_image`, but not "regions".
         ranker: as for `explain_image`.
         options: how the frames are read.
 
@@ -105,6 +114,8 @@ def explain_video(
     from vse.api import bundled_ranker
 
     require_kind(model, "captioner")
+    if method == "regions":
+        raise ConfigError("method 'regions' explains images, got a video; take 'activation' or another")
     if method == "activation":
         ranker = ranker or bundled_ranker()
         require_kind(ranker, "vse")

@@ -34,13 +34,18 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_model(parser, "captioner")
     cli.add_weights(parser)
     parser.add_argument(
-        "--method", choices=("activation", "gradient", "ramanishka"), default="activation",
-        help="what each cell adds to the ranker's score of a word; or, of the captioner, the gradient of the word's"
-        " loss by the features of each cell, or each cell alone as Ramanishka et al. 2017 (default: %(default)s)",
+        "--method", choices=("activation", "regions", "gradient", "ramanishka"), default="activation",
+        help="what each cell adds to the ranker's score of a word; of an aligner the regions of the word; or, of the"
+        " captioner, the gradient of the word's loss by the features of each cell, or each cell alone as Ramanishka et"
+        " al. 2017 (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--ranker", type=Path, metavar="NAME|DIR",
         help="of --method activation: checkpoint folder of a trained ranker (default: the bundled one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--aligner", type=Path, metavar="NAME|DIR",
+        help="of --method regions: checkpoint folder of a trained aligner (default: the bundled one)",
     )  # fmt: skip
     parser.add_argument("--fps", type=float, metavar="N", help=f"frames per second of a video (default: {_FPS:g})")
     parser.add_argument(
@@ -92,8 +97,11 @@ def check_options(args: argparse.Namespace) -> None:
         raise ConfigError("--images and --video were both given, expected one of them; run the command twice")
     if args.regions and (args.video is not None or not args.html):
         raise ConfigError("--regions shows regions of images on the page, expected --images and --html FILE with it")
-    if args.ranker is not None and args.method != "activation":
-        raise ConfigError(f"--ranker is for --method activation, got --method {args.method}; leave one of them out")
+    for option, given, method in (("ranker", args.ranker, "activation"), ("aligner", args.aligner, "regions")):
+        if given is not None and args.method != method:
+            raise ConfigError(f"--{option} is for --method {method}, got --method {args.method}; leave one of them out")
+    if args.method == "regions" and args.video is not None:
+        raise ConfigError("--method regions explains images, got --video; take another method")
     if args.fps is not None and args.video is None:
         raise ConfigError("--fps is for videos, expected --video with it; leave it out")
     if args.fps is not None and not args.fps > 0:
@@ -104,17 +112,20 @@ def check_options(args: argparse.Namespace) -> None:
         raise ConfigError(f"--tile got {args.tile} pixels, expected {_MIN_TILE} or more")
 
 
-def loaded_models(args: argparse.Namespace) -> tuple[Any, Any]:
-    """Load the captioner, and the ranker or None, and say which the captioner is if none was named."""
+def loaded_models(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """Load the captioner and what else its method reads, by name, and say which the captioner is if none was named."""
+    from captioner.api import load_aligner
     from saliency.api import load_model
     from vislang.core.bundled_models import say_which
     from vse.api import load_model as load_ranker
 
     say_which("captioner", args.model)
-    ranker = None
+    readers: dict[str, Any] = {}
     if args.method == "activation":
-        ranker = load_ranker(args.ranker, weights=args.weights)
-    return load_model(args.model), ranker
+        readers["ranker"] = load_ranker(args.ranker, weights=args.weights)
+    if args.method == "regions":
+        readers["aligner"] = load_aligner(args.aligner, weights=args.weights)
+    return load_model(args.model), readers
 
 
 def explain_images(args: argparse.Namespace) -> int:
@@ -135,13 +146,13 @@ def explain_images(args: argparse.Namespace) -> int:
     from saliency.draw import draw_words
     from saliency.page import explained_image, word_maps_page
 
-    model, ranker = loaded_models(args)
+    model, readers = loaded_models(args)
     options = ReadingOptions(weights=args.weights)
     regions_of = region_finder(args, options)
 
     def explained(path: Path) -> tuple[Any, Any, Any]:
         image = decode_image(path)
-        found = explain_image(model, image, args.sentence, method=args.method, ranker=ranker, options=options)
+        found = explain_image(model, image, args.sentence, method=args.method, options=options, **readers)
         return image, found, regions_of(image)
 
     documents: list[dict[str, Any]] = []
@@ -198,11 +209,11 @@ def explain_one_video(args: argparse.Namespace) -> int:
         raise DataError(f"{args.video}: no such file, expected a video")
     check_outputs({"--html": args.html, "--npy": args.npy}, [args.video])
     drawing = optional_drawings(args, [args.video], "_words.mp4")[args.video]
-    model, ranker = loaded_models(args)
+    model, readers = loaded_models(args)
     facts = survey(args.video)
     fps = _FPS if args.fps is None else args.fps
     options = ReadingOptions(weights=args.weights, progress=cli.progress_is_shown())
-    found = explain_video(model, args.video, args.sentence, fps=fps, method=args.method, ranker=ranker, options=options)
+    found = explain_video(model, args.video, args.sentence, fps=fps, method=args.method, options=options, **readers)
     if drawing is not None:
         count = int(facts.seconds * fps) + 1
         with tqdm(total=count, desc="drawing", unit="frame", disable=not cli.progress_is_shown()) as bar:

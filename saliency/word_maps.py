@@ -17,6 +17,7 @@ from saliency.methods.activation import (
 )
 from saliency.methods.gradient import gradient_losses
 from saliency.methods.ramanishka import original_maps
+from saliency.methods.regions import region_maps
 from saliency.methods.single_descriptor import divergences, query_losses
 from saliency.methods.windows import cell_chances, stretched
 from vislang.core.errors import ConfigError, shown, unknown_name
@@ -24,7 +25,7 @@ from vislang.text.function_words import texts_of_words
 from vislang.text.tokenizer import tokenize
 from vislang.text.vocabulary import UNKNOWN
 
-METHODS = ("activation", "gradient", "ramanishka")
+METHODS = ("activation", "regions", "gradient", "ramanishka")
 MOST_WORDS = 200  # of a sentence: time and memory grow with its square
 FAINTEST = 0.1  # a map that nowhere reaches it shows no place
 POOLING = ("mean", "max", "sum", "joint")
@@ -48,13 +49,14 @@ class Explanation:
         unknown: whether the model that maps the word does not know it. Of "activation" it then has no map, of the other
             methods that of the unknown word.
         written: whether the captioner wrote the sentence; if not, it was given.
-        method: "activation", of a ranker; or, of the captioner, "gradient", or "ramanishka" with the cells, steps and
-            constants of the published code.
+        method: "activation", of a ranker; "regions", of an aligner; or, of the captioner, "gradient", or "ramanishka"
+            with the cells, steps and constants of the published code.
         losses: float [F, T, R, C]: of "activation", minus what each cell adds to the ranker's score of the word; of
-            "gradient", the loss of each word for a small step towards each cell; of "ramanishka", that of each cell
-            alone, KL(p_t || q_(t,i)) of a written sentence and -log q_(t,i)(w_t) of a given one.
-        whole: float [F, T], the loss of each frame: of "activation" the lowest of its cells; else that of the frame as
-            a whole, encoded as the mean of its cells.
+            "regions", minus the maps of `saliency.methods.regions`; of "gradient", the loss of each word for a small
+            step towards each cell; of "ramanishka", that of each cell alone, KL(p_t || q_(t,i)) of a written sentence
+            and -log q_(t,i)(w_t) of a given one.
+        whole: float [F, T], the loss of each frame: of "activation" and "regions" the lowest of its cells; else that of
+            the frame as a whole, encoded as the mean of its cells.
         evidence: float32 [T], the captioner's log-likelihood ratio log p(word | image) - log p(word | average image),
             both given the words before it; of "activation" with what the ranker adds, see
             `saliency.methods.activation.activation_evidence`.
@@ -76,13 +78,14 @@ class Explanation:
     def maps(self) -> np.ndarray:
         """Spatio-temporal saliency: a map for each frame and word, float32 [F, T, R, C], 0 to 1.
 
-        Of "activation", see `saliency.methods.activation`: faint where a word has no clear place, and where the image
-        speaks against it. Of "gradient", the
-        probability that the word's window holds the cell, scaled to 0 to 1 over all frames; of "ramanishka", the maps
-        of the published code.
+        Of "activation" and "regions", see `saliency.methods`: faint where the image speaks against a word, and of
+        "activation" where it has no clear place. Of "gradient", the probability that the word's window holds the cell,
+        scaled to 0 to 1 over all frames; of "ramanishka", the maps of the published code.
         """
         if self.method == "activation":
             return activation_maps(self.losses) * strengths(self.evidence)[:, None, None]
+        if self.method == "regions":
+            return -self.losses * strengths(self.evidence)[:, None, None]
         if self.method == "ramanishka":
             return original_maps(self.losses).astype(np.float32)
         return stretched(cell_chances(self.losses))
@@ -181,15 +184,8 @@ def explain_frames(
     Raises:
         ConfigError: as `explain_cells`.
     """
-    written_from = None
-    if sentence is None:
-        written_from = whole
-        words = model.caption_descriptors(whole[None])[0][0].words
-        if not words:
-            raise ConfigError("the model writes an empty caption, which has no words to explain; give a sentence")
-        word_ids = np.array(model.vocabulary.encode(words), np.int32)
-    else:
-        words, word_ids = read_sentence(model, sentence)
+    words, word_ids = words_to_explain(model, whole, sentence)
+    written_from = whole if sentence is None else None
     unknown = (word_ids == UNKNOWN).tolist()
     is_nonsense = all(unknown)
     texts: list[str] = []
@@ -227,6 +223,41 @@ def explain_frames(
     )
 
 
+def explain_by_regions(
+    model: Any, aligner: Any, regions: Any, boxes: np.ndarray, whole: np.ndarray, sentence: str | None
+) -> Explanation:
+    """Explain a sentence, or the captioner's own caption, by the regions of an image.
+
+    Args:
+        model: the captioner, which writes the caption and tells the evidence.
+        aligner: from `captioner.load_aligner`.
+        regions: of the image, from `captioner.api.encode_regions`.
+        boxes: float [R, 4], their boxes in shares of the sides.
+        whole: float [N, D], the descriptors of the image that the captioner reads.
+        sentence: as for `explain_cells`.
+
+    Raises:
+        ConfigError: a sentence without words, without one that the aligner knows, or of more than MOST_WORDS.
+    """
+    words, word_ids = words_to_explain(model, whole, sentence)
+    unknown = [token == UNKNOWN for token in aligner.vocabulary.encode(words)]
+    if all(unknown):
+        raise ConfigError(f"got {shown(' '.join(words))}, expected words of which the model knows one; try others")
+    texts = ["" if is_unknown else text for text, is_unknown in zip(texts_of_words(words), unknown, strict=True)]
+    maps = region_maps(aligner.region_scores(regions, words), boxes, texts)
+    return Explanation(
+        words=tuple(words),
+        unknown=tuple(unknown),
+        written=sentence is None,
+        method="regions",
+        losses=-maps[None],
+        whole=-maps.max(axis=(1, 2))[None],
+        evidence=evidence(model, whole, word_ids),
+        seen=(0.0, 0.0, 1.0, 1.0),
+        seconds=np.array([0.0]),
+    )
+
+
 def text_map(places: Places, text: str) -> np.ndarray:
     """Return the map of a text by the ranker, read as one, float32 [R, C], 0 to 1."""
     return activation_maps(-places.ranker.cell_scores(places.cells[None], [text]))[0, 0]
@@ -260,6 +291,20 @@ def cell_losses(
         found = divergences(model, alone, word_ids, written_from)
     found = found.reshape(frames, rows * columns + 1, len(word_ids)).transpose(0, 2, 1)
     return found[..., :-1].reshape(frames, len(word_ids), rows, columns), found[..., -1]
+
+
+def words_to_explain(model: Any, whole: np.ndarray, sentence: str | None) -> tuple[Sequence[str], np.ndarray]:
+    """Return the words of a sentence, None: of the caption that the model writes, and their ids, int32 [T].
+
+    Raises:
+        ConfigError: there are none, or more than MOST_WORDS.
+    """
+    if sentence is not None:
+        return read_sentence(model, sentence)
+    words = model.caption_descriptors(whole[None])[0][0].words
+    if not words:
+        raise ConfigError("the model writes an empty caption, which has no words to explain; give a sentence")
+    return words, np.array(model.vocabulary.encode(words), np.int32)
 
 
 def read_sentence(model: Any, sentence: str) -> tuple[list[str], np.ndarray]:

@@ -35,6 +35,7 @@ PLURAL = {
 SINGULAR = {
     "vse.regularities": lambda model, image: vse.regularities(model, image, image, "red", "blue"),
     "captioner.describe_regions": captioner.describe_regions,
+    "captioner.encode_regions": captioner.encode_regions,
     "captioner.ground_phrases": lambda model, image: captioner.ground_phrases(model, image, "a red ball"),
     "saliency.explain_image": lambda model, image: saliency.explain_image(model, image, "a dog"),
     "naturalness.unnaturalness_map": naturalness.unnaturalness_map,
@@ -73,7 +74,8 @@ def models():
 
 
 def model_for(models, name):
-    special = {"captioner.describe_regions": "regions", "captioner.ground_phrases": "aligner"}
+    special = {"captioner.describe_regions": "regions"}
+    special |= dict.fromkeys(("captioner.encode_regions", "captioner.ground_phrases"), "aligner")
     package = name.split(".")[0]
     return models[special.get(name, "captioner" if package == "saliency" else package)]
 
@@ -202,7 +204,7 @@ def test_options_that_do_not_exist_are_refused(models, folder):
         captioner.describe_regions(models["regions"], folder / "drawn.png", max_regions=0)
     with pytest.raises(ConfigError, match="unknown kind of map 'odd'; expected one of: fixation, anomaly"):
         naturalness.unnaturalness_map(models["naturalness"], folder / "drawn.png", kind="odd")
-    with pytest.raises(ConfigError, match="unknown method 'tilt'; expected one of: activation, gradient, ramanishka"):
+    with pytest.raises(ConfigError, match="unknown method 'tilt'; expected one of: activation, regions, gradient"):
         saliency.explain_image(models["captioner"], folder / "drawn.png", "a dog", method="tilt")
     with pytest.raises(TypeError, match=r"explain_image\(\) got an unexpected keyword argument 'foo'"):
         saliency.explain_image(models["captioner"], folder / "drawn.png", "a dog", foo=1)

@@ -148,6 +148,23 @@ class TrainedAligner(TrainedModel):
         products = np.where(sentences.mask[..., None], products, 0.0)
         return np.where(images.mask[:, None, :], products, -np.inf).astype(np.float32)
 
+    def region_scores(self, regions: EncodedFragments, words: Sequence[str]) -> np.ndarray:
+        """Score the R regions of one image for each of T words, float32 [T, R], in standard deviations of its products.
+
+        The words are read as one sentence; those beyond `max_words`, and those without tokens, have the regions' priors
+        alone. Padding regions have -inf.
+
+        Args:
+            regions: from `encode_descriptors`, of one image.
+        """
+        encoded, (spans,) = self.encode_split([words])
+        products = self.products(regions, encoded)[0]
+        scores = np.empty((len(words), products.shape[1]), np.float32)
+        for of_word, (first, last) in zip(scores, spans, strict=True):
+            summed = np.where(regions.mask[0], products[first:last].sum(axis=0), -np.inf)
+            of_word[:] = summed / (stds_over_regions(summed) or 1.0) + regions.priors[0]
+        return scores
+
     def _encode_words(self, ids: np.ndarray) -> EncodedFragments:
         """Encode sentences int32 [C, T], padded with 0."""
         parts = []
@@ -167,6 +184,16 @@ class TrainedAligner(TrainedModel):
             priors += self.config.proposal_weight * np.log(np.maximum(scores, _MIN_PROPOSAL_SCORE))
         priors[:, 0] -= self.config.whole_image_cost
         return EncodedFragments(vectors, mask, global_embeddings, priors)
+
+
+def stds_over_regions(products: np.ndarray) -> np.ndarray:
+    """Compute the standard deviation over the regions of float [..., R], -inf for padding; the unit of priors."""
+    real = np.isfinite(products)
+    count = np.maximum(real.sum(axis=-1), 1)
+    inside = np.where(real, products, 0.0)
+    mean = inside.sum(axis=-1) / count
+    squares = np.where(real, np.square(inside - mean[..., None]), 0.0)
+    return np.sqrt(squares.sum(axis=-1) / count)
 
 
 def _concatenated(parts: Sequence[EncodedFragments]) -> EncodedFragments:

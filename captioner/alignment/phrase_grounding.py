@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from captioner.alignment.inference import TrainedAligner
+from captioner.alignment.inference import TrainedAligner, stds_over_regions
 from captioner.alignment.region_maps import map_priors
-from captioner.alignment.segments import stds_over_regions
 from vislang.features.cache.reader import FeatureCache
 from vislang.text.tokenizer import tokenize_split
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from captioner.alignment.inference import EncodedFragments, TrainedAligner
+from captioner.alignment.inference import EncodedFragments, TrainedAligner, stds_over_regions
 from captioner.alignment.viterbi import as_segments, best_segments
 from vislang.core.errors import ConfigError
 
@@ -67,16 +67,6 @@ def segment_sentences(
     labels = best_segments(unary, np.array(rewards), np.maximum(lengths, 1))
     rows = zip(products, labels, lengths, scales, spans, strict=True)
     return [_segments(*row) for row in rows]
-
-
-def stds_over_regions(products: np.ndarray) -> np.ndarray:
-    """Compute the standard deviation over the regions of float [..., R], -inf for padding; the unit of priors."""
-    real = np.isfinite(products)
-    count = np.maximum(real.sum(axis=-1), 1)
-    inside = np.where(real, products, 0.0)
-    mean = inside.sum(axis=-1) / count
-    squares = np.where(real, np.square(inside - mean[..., None]), 0.0)
-    return np.sqrt(squares.sum(axis=-1) / count)
 
 
 def _of_shape(added: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from captioner.alignment.segments import Segment, segment_sentences, stds_over_regions
+from captioner.alignment.inference import stds_over_regions
+from captioner.alignment.segments import Segment, segment_sentences
 from vislang.core.errors import ConfigError
 
 # Two words and two regions: the words prefer different regions, the second by little. The standard deviation is 1.

@@ -178,5 +178,5 @@ def test_the_published_method_encodes_each_cell_alone(written):
             expected = (np.exp(full) * (full - q)).sum(axis=-1) if written else -q[[0, 1], sentence]
             found = of_frames[frame] if place == "all" else losses[frame][:, *place]
             np.testing.assert_allclose(found, expected, atol=1e-5)
-    with pytest.raises(ConfigError, match="unknown method 'other'; expected one of: activation, gradient, ramanishka"):
+    with pytest.raises(ConfigError, match="unknown method 'other'; expected one of: activation, regions, gradient"):
         cell_losses(captioner, cells, sentence, method="other", written_from=None)
