@@ -13,7 +13,7 @@ from captioner.alignment.segments import segment_sentences
 from captioner.decoding.options import DecodeOptions
 from captioner.inference import Caption, TrainedCaptioner
 from vislang.backbones.feature_name import FeatureName
-from vislang.core.boxes import areas, overlaps
+from vislang.core.boxes import areas, nesting, overlaps
 from vislang.core.errors import ConfigError, shown
 from vislang.features.descriptors import join_layers
 from vislang.features.reading_options import ReadingOptions
@@ -25,6 +25,7 @@ _CANDIDATES = 20
 _OVERLAP_WEIGHT = 2.0
 _CONTRAST_WEIGHT = 0.4
 _SAME = 0.6  # intersection over union of regions that repeat each other
+_NESTED = 0.5  # intersection over the smaller region, of regions whose texts end with one noun
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,17 @@ def least_doubtful(found: Sequence[Region], doubts: Sequence[float], max_regions
     kept: list[Region] = []
     for index in np.argsort(doubts, kind="stable"):
         one = found[index]
-        is_new = True
-        for other in kept:
-            if other.text == one.text or overlaps(np.array([one.box]), np.array([other.box]))[0, 0] >= _SAME:
-                is_new = False
-        if is_new and len(kept) < max_regions:
+        if len(kept) < max_regions and not any(_is_same(one, other) for other in kept):
             kept.append(one)
     return kept
+
+
+def _is_same(one: Region, other: Region) -> bool:
+    """Whether two regions have one place or one text, or one lies in the other and both name, say, a dog."""
+    boxes = np.array([one.box]), np.array([other.box])
+    if one.text == other.text or overlaps(*boxes)[0, 0] >= _SAME:
+        return True
+    return one.text.split()[-1] == other.text.split()[-1] and bool(nesting(*boxes)[0, 0] >= _NESTED)
 
 
 def ground_phrases(

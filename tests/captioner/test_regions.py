@@ -185,6 +185,14 @@ def test_regions_that_are_kept_differ_in_place_and_words():
     assert least_doubtful(found, [0.5, 0.2, 0.9], 0) == []
 
 
+def test_a_thing_inside_a_thing_of_its_name_is_described_once():
+    outer = Region((0.1, 0.1, 0.6, 0.9), "a dog", -0.5)
+    inner = Region((0.2, 0.2, 0.4, 0.4), "a brown dog", -0.6)
+    collar = Region((0.2, 0.2, 0.4, 0.4), "a red collar", -0.7)
+    other = Region((0.5, 0.1, 1.0, 0.9), "a white dog", -0.8)
+    assert least_doubtful([outer, inner, collar, other], [0.1, 0.2, 0.3, 0.4], 5) == [outer, collar, other]
+
+
 def test_labels_lie_inside_and_do_not_cover_each_other():
     picture = Image.new("RGB", (300, 200), "white")
     boxes = np.array([[0.1, 0.1, 0.6, 0.8], [0.1, 0.1, 0.6, 0.8], [0.9, 0.95, 1.0, 1.0]])

@@ -13,11 +13,25 @@ def areas(boxes: np.ndarray) -> np.ndarray:
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Compute the intersection over union of each pair of boxes: float [N, M] of float [N, 4] and [M, 4]."""
+    shared = _shared(boxes, others)
+    return _ratio(shared, areas(boxes)[:, None] + areas(others)[None, :] - shared)
+
+
+def nesting(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Compute the intersection of each pair of boxes over the smaller box: float [N, M] of float [N, 4] and [M, 4]."""
+    return _ratio(_shared(boxes, others), np.minimum(areas(boxes)[:, None], areas(others)[None, :]))
+
+
+def _shared(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Compute the area that each pair of boxes shares, float [N, M]."""
     top_left = np.maximum(boxes[:, None, :2], others[None, :, :2])
     bottom_right = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = areas(np.concatenate([top_left, bottom_right], axis=-1))
-    union = areas(boxes)[:, None] + areas(others)[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return areas(np.concatenate([top_left, bottom_right], axis=-1))
+
+
+def _ratio(shared: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Divide, with 0 where the whole has no area."""
+    return np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, *, threshold: float, limit: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from vislang.backbones.registry import load_backbone
-from vislang.core.boxes import WHOLE, areas, centres, contain, overlaps, suppress
+from vislang.core.boxes import WHOLE, areas, centres, contain, nesting, overlaps, suppress
 from vislang.core.errors import ConfigError, DataError
 from vislang.features.cache.reader import feature_key, open_cache
 from vislang.features.extract import main as extract
@@ -43,6 +43,11 @@ def test_overlaps_are_those_of_the_slow_definition(numbers):
 def test_overlap_of_hand_worked_boxes():
     boxes = np.array([[0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6], [1, 1, 1, 1]], float)
     assert overlaps(boxes[:1], boxes)[0].tolist() == pytest.approx([1.0, 1 / 3, 0.0, 0.0])
+
+
+def test_nesting_is_the_share_of_the_smaller_box():
+    boxes = np.array([[0, 0, 4, 2], [1, 0, 3, 2], [3, 0, 5, 2], [5, 5, 6, 6], [1, 1, 1, 1]], float)
+    assert nesting(boxes[:1], boxes)[0].tolist() == pytest.approx([1.0, 1.0, 0.5, 0.0, 0.0])
 
 
 def test_suppression_keeps_the_better_of_two_that_are_nearly_one():
