@@ -1,0 +1,189 @@
+"""ShardJob: what is done with every shard, by itself, in whatever process; `process_shard` does it."""
+
+import json
+import threading
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vislang.core.errors import DataError
+from vislang.core.files import only_writer, read_json, write_json
+from vislang.features.cache.manifest import DAMAGED, FINISHED, ShardState
+from vislang.features.shards.images import TAR, DamagedShardError, ListedImages, ShardImages, TarImages, status_of
+from vislang.images.sources import Skipped
+
+_one_at_a_time = threading.Lock()  # engines call from several threads, each shard takes all of the process's share
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Images that are worked on together."""
+
+    name: str  # the names of its files begin with it
+    source: str  # a tar file, relative to the folder of images; "" for the images of NAME.images.json
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a shard; it lies in NAME.json, and is there only when the result is whole."""
+
+    state: str  # FINISHED or DAMAGED
+    rows: int
+    reason: str
+    skipped: tuple[Skipped, ...]
+    status: str  # as `ShardJob.status_of` when the work began
+    content: str  # as `ShardImages.content`
+    done: tuple[str, ...]  # parts of the result, as `ShardJob.parts`
+
+    def state_of(self, shard: Shard) -> ShardState:
+        """Return the entry of the manifest."""
+        return ShardState(shard.name, shard.source, self.state, self.rows, self.reason, self.skipped)
+
+
+@dataclass(frozen=True)
+class ShardJob(ABC):
+    """What is done with every shard; it travels to other processes and machines.
+
+    Attributes:
+        folder: of the results.
+        base: the folder to which tar files and listed images are relative.
+        ids: how images are named, "path" or "name".
+        strict: whether the first image or shard that cannot be used ends the run.
+    """
+
+    folder: Path
+    base: Path
+    ids: str
+    strict: bool
+
+    kind: ClassVar[str]  # of the results, for the manifest
+    suffix: ClassVar[str]  # of the file with the result of a shard
+
+    @abstractmethod
+    def parts(self) -> list[str]:
+        """Return the parts that a result must have; what else it has stays."""
+
+    @abstractmethod
+    def process(self, images: ShardImages, result: Path, known: Report | None) -> tuple[int, list[Skipped]]:
+        """Write the result of a shard, or add to it what it lacks.
+
+        Args:
+            images: of the shard.
+            result: the file.
+            known: the report of an earlier run; None where there is no result.
+
+        Returns:
+            the number of images that were used, and the others.
+
+        Raises:
+            DamagedShardError: none of them can be used.
+            ToolkitError: whatever would end the work on every shard, such as a full disk.
+        """
+
+    def images_of(self, shard: Shard) -> ShardImages:
+        """Open the images of a shard.
+
+        Raises:
+            DamagedShardError: a tar file that cannot be used.
+        """
+        if shard.source:
+            prefix = f"{shard.source}/" if self.ids == "path" else None
+            return TarImages(self.base / shard.source, prefix)
+        return ListedImages(self._files_of(shard))
+
+    def status_of(self, shard: Shard) -> str:
+        """Return what changes when the images of a shard are written anew; "" where none of them is there."""
+        if shard.source:
+            return status_of([self.base / shard.source])
+        return status_of(self._files_of(shard).values())
+
+    def result_of(self, shard: Shard) -> Path:
+        """Return the file with the result of a shard."""
+        return self.folder / f"{shard.name}{self.suffix}"
+
+    def is_finished(self, shard: Shard, report: Report | None) -> bool:
+        """Return whether a shard needs no work: its result has all parts, and its images are as they were, or gone."""
+        if report is None or report.state != FINISHED or not self.result_of(shard).is_file():
+            return False
+        return set(self.parts()) <= set(report.done) and self.status_of(shard) in (report.status, "")
+
+    def _files_of(self, shard: Shard) -> dict[str, Path]:
+        return {name: self.base / path for name, path in read_list(self.folder, shard).items()}
+
+
+def process_shard(shard: Shard, job: ShardJob) -> Report:
+    """Do a job for one shard, where it is not done; of two processes with the same shard, one waits for the other.
+
+    Raises:
+        DamagedShardError: nothing of the shard can be used, and the job is strict.
+        ToolkitError: whatever would end the work on every shard.
+    """
+    result = job.result_of(shard)
+    with _one_at_a_time, only_writer(result, job.folder / f".{shard.name}.shard.lock", wait=True):
+        known = read_report(job.folder, shard)
+        if known is not None and job.is_finished(shard, known):
+            return known
+        try:
+            status = job.status_of(shard)
+            images = job.images_of(shard)
+            content = images.content()
+            if known is not None and (known.state != FINISHED or known.content != content or not result.exists()):
+                known = None
+            if known is None:  # what a killed run left without a report may come from other images
+                report_path(job.folder, shard).unlink(missing_ok=True)
+                result.unlink(missing_ok=True)
+            rows, skipped = job.process(images, result, known)
+            done = dict.fromkeys([*(known.done if known else ()), *job.parts()])
+            left_out = tuple(images.skipped + images.named(skipped))
+            report = Report(FINISHED, rows, "", left_out, status, content, tuple(done))
+        except DamagedShardError as error:
+            if job.strict:
+                raise DamagedShardError(f"{error} (strict: the first bad shard ends the run)") from error
+            reason = str(error).replace(f"{job.base}/", "", 1)
+            report = Report(DAMAGED, 0, reason, (), "", "", ())
+        write_report(job.folder, shard, report)
+        return report
+
+
+def report_path(folder: Path, shard: Shard) -> Path:
+    """Return the file of the report on a shard."""
+    return folder / f"{shard.name}.json"
+
+
+def write_report(folder: Path, shard: Shard, report: Report) -> None:
+    """Write the report on a shard."""
+    write_json(report_path(folder, shard), asdict(report))
+
+
+def read_report(folder: Path, shard: Shard) -> Report | None:
+    """Read the report on a shard; None where there is none, or a damaged one."""
+    try:
+        row: dict[str, Any] = json.loads(report_path(folder, shard).read_text(encoding="utf-8"))
+        skipped = tuple(Skipped(one["source"], one["reason"]) for one in row["skipped"])
+        return Report(**{**row, "skipped": skipped, "done": tuple(row["done"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def list_path(folder: Path, shard: Shard) -> Path:
+    """Return the file that lists the images of a shard."""
+    return folder / f"{shard.name}.images.json"
+
+
+def read_list(folder: Path, shard: Shard) -> dict[str, str]:
+    """Read {name: path} of the images of a shard that is no tar file.
+
+    Raises:
+        DataError: the list is missing or damaged.
+    """
+    path = list_path(folder, shard)
+    files = read_json(path, "list of images", "copy it again, or make the shards anew")
+    if not isinstance(files, dict) or not all(isinstance(each, str) for each in files.values()):
+        raise DataError(f"{path}: is no list of images; copy it again, or make the shards anew")
+    return files
+
+
+def is_tar(path: Path) -> bool:
+    """Return whether a file is a shard by itself."""
+    return path.suffix.lower() == TAR
