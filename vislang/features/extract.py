@@ -4,7 +4,7 @@ Resumable: rerun the same command. Unreadable images are left out and listed; th
 
 Many images, or tar files of webdataset and img2dataset, go into a folder of shards, which every --cache takes:
     python -m vislang.features.extract --images DIR --shards runs/features/many --jobs 2
-    python -m vislang.features.extract --images TARS --shards runs/features/many --beam --runner FlinkRunner
+    python -m vislang.features.extract --images TARS --shards runs/features/many --apache-beam --runner FlinkRunner
 """
 
 import argparse
@@ -159,7 +159,7 @@ def _extract_shards(args: argparse.Namespace) -> int:
     options = ReadingOptions(args.weights, args.proposals, args.batch_size, args.strict)
     where = (args.shards, Path(), args.ids, args.strict)  # the folder of the images is found when they are listed
     job = FeatureJob(*where, args.backbone, tuple(_layers(args)), args.preprocessing, options)
-    return run_and_report(job, args, check=lambda: open_cache(args.shards))
+    return run_and_report(job, args, args.images, as_json=args.json, check=lambda: open_cache(args.shards))
 
 
 def _layers(args: argparse.Namespace) -> list[str]:

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def add_shards(parser: argparse.ArgumentParser) -> None:
         "--shard-size", type=int, metavar="N", help=f"images in a part (default: {_SHARD_SIZE}); a tar file stays whole"
     )
     group.add_argument(
-        "--beam", nargs=argparse.REMAINDER, metavar="OPTION",
+        "--apache-beam", nargs=argparse.REMAINDER, metavar="OPTION",
         help="work on shards with Apache Beam; all that follows are options of Beam, such as --runner FlinkRunner",
     )  # fmt: skip
 
@@ -32,32 +32,45 @@ def add_shards(parser: argparse.ArgumentParser) -> None:
 def check_shards(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """End with an error where options for shards come without --shards, or do not go together."""
     if args.shards is None:
-        for option in ("jobs", "shard_size", "beam"):
+        for option in ("jobs", "shard_size", "apache_beam"):
             if getattr(args, option) is not None:
                 name = f"--{option.replace('_', '-')}"
                 parser.error(f"got {name} without --shards, which names the folder of the shards")
-    if args.jobs is not None and args.beam is not None:
-        parser.error("got --jobs and --beam, expected one of them; Beam has --direct_num_workers")
+    if args.jobs is not None and args.apache_beam is not None:
+        parser.error("got --jobs and --apache-beam, expected one of them; Beam has --direct_num_workers")
     for option in ("jobs", "shard_size"):
         value = getattr(args, option)
         if value is not None and value < 1:
             parser.error(f"--{option.replace('_', '-')} got {value}, expected 1 or more")
 
 
-def run_and_report(job: Any, args: argparse.Namespace, *, check: Callable[[], Any] = lambda: None) -> int:
-    """Do a `ShardJob` for all shards of `--images`, and print what was done; return the exit code.
+def refuse_beside_shards(parser: argparse.ArgumentParser, args: argparse.Namespace, names: Sequence[str]) -> None:
+    """End with an error where options that only work without --shards are given, or not one name of images."""
+    for name in names:
+        if getattr(args, name) not in (None, False):
+            parser.error(f"got --{name.replace('_', '-')} and --shards, which writes one line of JSON for each image")
+    if len(args.images) != 1:
+        parser.error(f"--shards got {len(args.images)} names, expected one folder, pattern, tar file or list of images")
+
+
+def run_and_report(
+    job: Any, args: argparse.Namespace, where: str, *, as_json: bool, check: Callable[[], Any] = lambda: None
+) -> int:
+    """Do a `ShardJob` for all shards of images, and print what was done; return the exit code.
 
     Args:
         job: with the folder and the settings, without the folder of the images.
-        args: the command line, with `images`, `ids` and the options of `add_shards`.
+        args: the command line, with the options of `add_shards`.
+        where: folder, pattern, tar file or list of images.
+        as_json: print one JSON document.
         check: is called at the end, and raises an error if the results do not belong together.
     """
     from vislang.features.cache.manifest import DAMAGED, FINISHED
     from vislang.features.shards.plan import Input
     from vislang.features.shards.run import Engine, run_shards, with_base
 
-    given = Input(args.images, getattr(args, "root", None), job.ids, args.shard_size or _SHARD_SIZE)
-    engine = Engine(args.jobs or 1, None if args.beam is None else tuple(args.beam))
+    given = Input(where, getattr(args, "root", None), job.ids, args.shard_size or _SHARD_SIZE)
+    engine = Engine(args.jobs or 1, None if args.apache_beam is None else tuple(args.apache_beam))
     started = time.monotonic()
     done = run_shards(with_base(job, given), given, engine, progress=cli.progress_is_shown())
     check()
@@ -74,7 +87,7 @@ def run_and_report(job: Any, args: argparse.Namespace, *, check: Callable[[], An
         "seconds": round(seconds, 2),
         "skipped": [asdict(one) for one in skipped],
     }
-    if args.json:
+    if as_json:
         cli.print_json(summary)
     else:
         which = f"{done.worked_on} of {len(shards)} shards in {seconds:.1f} s"

@@ -59,6 +59,7 @@ class ShardJob(ABC):
 
     kind: ClassVar[str]  # of the results, for the manifest
     suffix: ClassVar[str]  # of the file with the result of a shard
+    adds: ClassVar[bool] = True  # whether parts are added to a result; else it is made anew
 
     @abstractmethod
     def parts(self) -> list[str]:
@@ -128,7 +129,9 @@ def process_shard(shard: Shard, job: ShardJob) -> Report:
             status = job.status_of(shard)
             images = job.images_of(shard)
             content = images.content()
-            if known is not None and (known.state != FINISHED or known.content != content or not result.exists()):
+            if known is not None and not (job.adds and known.state == FINISHED and known.content == content):
+                known = None
+            if not result.exists():
                 known = None
             if known is None:  # what a killed run left without a report may come from other images
                 report_path(job.folder, shard).unlink(missing_ok=True)
