@@ -1,0 +1,439 @@
+"""Work on shards: which there are, what is done again, what is left out, and that no process harms another's work."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from shard_jobs import NamesJob, model_folder
+
+from vislang.core.errors import ConfigError, DataError
+from vislang.core.files import only_writer
+from vislang.features.cache.manifest import read_manifest
+from vislang.features.cache.reader import open_cache
+from vislang.features.extract import main
+from vislang.features.reading_options import ReadingOptions
+from vislang.features.shards.images import DamagedShardError, TarImages
+from vislang.features.shards.job import Shard, process_shard
+from vislang.features.shards.plan import Input
+from vislang.features.shards.run import Engine, run_shards, with_base
+
+BROKEN = b"hello"
+
+
+def picture(seed: int) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 255, (40, 50, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Seven images, of which one is broken."""
+    folder = tmp_path / "photos"
+    for number in range(7):
+        path = folder / f"{number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(number))
+    (folder / "1" / "3.png").write_bytes(BROKEN)
+    return folder
+
+
+@pytest.fixture
+def tars(tmp_path) -> Path:
+    """Two shards of webdataset, with captions beside the images, and one that is cut."""
+    folder = tmp_path / "tars"
+    for number in range(3):
+        members = {}
+        for index in range(4):
+            members[f"{number}{index}.png"] = picture(10 * number + index)
+            members[f"{number}{index}.txt"] = b"a caption"
+        members["2.png" if number == 2 else f"{number}9.jpg"] = BROKEN
+        write_tar(folder / "train" / f"{number:05d}.tar", members)
+    cut = folder / "train" / "00001.tar"
+    cut.write_bytes(cut.read_bytes()[:5000])
+    return folder
+
+
+def extract(images, shards, *more: str) -> int:
+    words = ["--images", str(images), "--shards", str(shards), "--backbone", "compact_scenes", "--batch-size", "2"]
+    return main([*words, *more])
+
+
+def states(shards: Path) -> list[tuple]:
+    return [(shard.name, shard.source, shard.state, shard.rows) for shard in read_manifest(shards).shards]
+
+
+def contents(shards: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in shards.iterdir()}
+
+
+def test_parts_of_a_folder_are_one_cache(photos, tmp_path, capsys):
+    shards = tmp_path / "shards"
+    assert extract(photos, shards, "--shard-size", "3", "--json") == 3
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["finished"] == summary["worked_on"] == 3
+    assert summary["images"] == 6
+    assert [one["source"] for one in summary["skipped"]] == ["1/3.png"]
+    assert states(shards) == [(f"0000{number}", "", "finished", rows) for number, rows in enumerate((3, 2, 1))]
+    cache = tmp_path / "c.h5"
+    words = ["--images", str(photos), "--cache", str(cache), "--backbone", "compact_scenes", "--batch-size", "2"]
+    assert main(words) == 3
+    with open_cache(shards) as found, open_cache(cache) as expected:
+        assert found.ids == expected.ids
+        assert found.layers() == expected.layers()
+        for key in found.layers():
+            np.testing.assert_allclose(found.mapped(key), expected.mapped(key), atol=1e-2)  # other batches
+
+
+def test_tar_files_are_shards(tars, tmp_path, capsys):
+    shards = tmp_path / "shards"
+    assert extract(tars, shards) == 3
+    assert states(shards) == [
+        ("00000", "train/00000.tar", "finished", 4),
+        ("00001", "train/00001.tar", "damaged", 0),
+        ("00002", "train/00002.tar", "finished", 4),
+    ]
+    out, err = capsys.readouterr()
+    assert f"{shards}: 3 of 3 shards in " in out
+    assert "; 8 images in 2 shards" in out
+    assert "skipped shard 00001: train/00001.tar: no tar file without compression, or cut or damaged (unexpected" in err
+    assert "skipped train/00000.tar/09.jpg: not an image, expected one of JPEG" in err
+    assert open_cache(shards).ids[:2] == ("train/00000.tar/00.png", "train/00000.tar/01.png")
+
+
+def test_rows_of_tar_files_are_those_of_their_images(tars, tmp_path):
+    assert extract(tars / "train" / "00000.tar", tmp_path / "shards", "--ids", "name") == 3
+    folder = tmp_path / "unpacked"
+    with tarfile.open(tars / "train" / "00000.tar") as tar:
+        tar.extractall(folder, filter="data")
+    words = ["--images", str(folder), "--cache", str(tmp_path / "c.h5")]
+    assert main([*words, "--backbone", "compact_scenes", "--batch-size", "2"]) == 3
+    with open_cache(tmp_path / "shards") as found, open_cache(tmp_path / "c.h5") as expected:
+        assert found.ids == expected.ids
+        for key in found.layers():
+            np.testing.assert_array_equal(found.mapped(key), expected.mapped(key))
+
+
+def test_finished_shards_are_not_touched(tars, tmp_path, capsys):
+    shards = tmp_path / "shards"
+    extract(tars / "train" / "0000[02].tar", shards)
+    before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in shards.iterdir()}
+    capsys.readouterr()
+    assert extract(tars / "train" / "0000[02].tar", shards) == 3
+    assert "nothing to do, all 2 shards are finished; 8 images in 2 shards" in capsys.readouterr().out
+    after = {path.name: (path.stat().st_ino, path.read_bytes()) for path in shards.iterdir()}
+    assert {name: one for name, one in before.items() if name != "manifest.json"} == {
+        name: one for name, one in after.items() if name != "manifest.json"
+    }
+    (tars / "train" / "00000.tar").unlink()  # as where the disk is short
+    assert extract(tars / "train" / "0000[02].tar", shards) == 3
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_unfinished_shards_are_done_and_the_end_is_equal(photos, tmp_path):
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    for shards in (whole, resumed):
+        extract(photos, shards, "--shard-size", "3")
+    (resumed / "00001.json").unlink()  # the report is written last
+    (resumed / "00002.json").unlink()
+    (resumed / "00002.h5").unlink()
+    assert extract(photos, resumed) == 3
+    assert contents(whole) == contents(resumed)
+
+
+def test_new_images_and_tar_files_become_new_shards(photos, tars, tmp_path):
+    shards = tmp_path / "shards"
+    extract(photos, shards)
+    (photos / "0" / "00.png").write_bytes(picture(50))
+    (tars / "train" / "00000.tar").rename(photos / "more.tar")
+    assert extract(photos, shards) == 3
+    assert [row[:2] for row in states(shards)] == [("00000", ""), ("00001", "more.tar"), ("00002", "")]
+    assert open_cache(shards).ids[-1] == "0/00.png"
+
+
+def test_what_changed_is_computed_again(photos, tars, tmp_path, caplog):
+    shards = tmp_path / "shards"
+    (tars / "train" / "00000.tar").rename(photos / "a.tar")
+    extract(photos, shards)
+    before = open_cache(shards)
+    rows = before.read("compact_scenes", "pooled")
+    (photos / "0" / "2.png").write_bytes(picture(60))  # changed
+    os.utime(photos / "0" / "4.png")  # touched
+    (photos / "1" / "3.png").write_bytes(picture(61))  # repaired
+    assert extract(photos, shards) == 3
+    after = open_cache(shards)
+    assert set(after.ids) - set(before.ids) == {"1/3.png"}
+    same = (after.read("compact_scenes", "pooled", before.ids) == rows).all(axis=1)
+    assert [name for name, is_same in zip(before.ids, same, strict=True) if not is_same] == ["0/2.png"]
+    os.utime(photos / "a.tar")
+    report = (shards / "00000.h5").stat().st_ino
+    assert extract(photos, shards) == 3
+    assert (shards / "00000.h5").stat().st_ino == report, "a tar file that was touched is not read again"
+    write_tar(photos / "a.tar", {"x.png": picture(5)})
+    assert extract(photos, shards) == 0
+    assert open_cache(shards).ids[:1] == ("a.tar/x.png",)
+
+
+def test_layers_are_added_to_finished_shards(photos, tars, tmp_path):
+    shards, whole = tmp_path / "shards", tmp_path / "whole"
+    (tars / "train" / "00000.tar").rename(photos / "a.tar")
+    extract(photos, shards, "--layers", "pooled")
+    extract(photos, shards, "--layers", "grid")
+    extract(photos, whole)
+    one, other = open_cache(shards), open_cache(whole)
+    assert one.layers() == other.layers()
+    for key in one.layers():
+        np.testing.assert_array_equal(one.mapped(key), other.mapped(key))
+    skipped = [[one.source for one in shard.skipped] for shard in read_manifest(shards).shards]
+    assert skipped == [["a.tar/09.jpg"], ["1/3.png"]]
+
+
+def test_the_first_bad_one_ends_a_strict_run(photos, tars, tmp_path, capsys):
+    assert extract(photos, tmp_path / "a", "--strict") == 2
+    assert "3.png: not an image" in capsys.readouterr().err
+    assert extract(tars / "train" / "00001.tar", tmp_path / "b", "--strict") == 2
+    assert "(strict: the first bad shard ends the run)" in capsys.readouterr().err
+
+
+def test_a_shard_of_broken_images_is_damaged(tars, tmp_path, capsys):
+    write_tar(tars / "bad.tar", {"a.png": BROKEN})
+    write_tar(tars / "none.tar", {"a.txt": BROKEN})
+    assert extract(tars, tmp_path / "shards") == 3
+    reasons = {shard.source: shard.reason for shard in read_manifest(tmp_path / "shards").shards if shard.reason}
+    assert reasons["bad.tar"].startswith(
+        "none of 1 images could be used, no cache is written; the first: bad.tar/a.png"
+    )
+    assert reasons["none.tar"] == "none.tar: holds no image that can be used"
+    assert extract(tars / "bad.tar", tmp_path / "other") == 2
+    assert "error: none of 1 shards could be used; the first: none of 1 images" in capsys.readouterr().err
+
+
+def test_images_of_one_name_in_two_shards_are_an_error(tars, tmp_path, capsys):
+    write_tar(tars / "more.tar", {"00.png": picture(1)})
+    assert extract(tars, tmp_path / "shards", "--ids", "name") == 2
+    assert "shards 00000 and 00001 both hold '00.png'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--shards", "s", "--cache", "c.h5"], "got --cache and --shards, expected one of them"),
+        (["--cache", "c.h5", "--jobs", "2"], "got --jobs without --shards, which names the folder of the shards"),
+        (["--cache", "c.h5", "--shard-size", "2"], "got --shard-size without --shards"),
+        (["--cache", "c.h5", "--apache-beam"], "got --apache-beam without --shards"),
+        (["--shards", "s", "--jobs", "0"], "--jobs got 0, expected 1 or more"),
+        (["--shards", "s", "--shard-size", "-1"], "--shard-size got -1, expected 1 or more"),
+        (
+            ["--shards", "s", "--jobs", "2", "--apache-beam", "--runner", "x"],
+            "got --jobs and --apache-beam, expected one",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(words, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--images", "x", *words])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_shards_folder_or_image_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--shards", "s"])
+    assert "error: missing --images" in capsys.readouterr().err
+    assert extract(tmp_path / "nothing", tmp_path / "s") == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def job_of(folder: Path, images: Path, trouble: str = "", **more) -> tuple[NamesJob, Input]:
+    given = Input(images, **more)
+    model = model_folder(folder.parent / "model")
+    job = NamesJob(folder, Path(), given.ids, False, model, ReadingOptions(), trouble)
+    return with_base(job, given), given
+
+
+def names_of(shards: Path) -> list[str]:
+    lines = [line for path in sorted(shards.glob("*.jsonl")) for line in path.read_text().splitlines()]
+    return [json.loads(line)["image"] for line in lines]
+
+
+def test_a_folder_of_other_shards_is_refused(photos, tars, tmp_path, capsys):
+    shards = tmp_path / "shards"
+    run_shards(*job_of(shards, photos), Engine(), progress=False)
+    with pytest.raises(DataError, match="holds shards of other images than .*; name another folder"):
+        run_shards(*job_of(shards, tars), Engine(), progress=False)
+    with pytest.raises(DataError, match="names images by --ids path, not name"):
+        run_shards(*job_of(shards, photos, ids="name"), Engine(), progress=False)
+    assert extract(photos, shards) == 2
+    assert "holds shards of names, not of features; name another folder" in capsys.readouterr().err
+
+
+def test_a_second_run_into_the_same_folder_is_refused(photos, tmp_path):
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    with only_writer(shards, shards / ".shards.lock"), pytest.raises(DataError, match="another process is writing it"):
+        run_shards(*job_of(shards, photos), Engine(), progress=False)
+
+
+def test_beam_that_is_not_installed_is_named_before_anything_is_written(photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(
+        ConfigError, match="Apache Beam cannot be imported .*; install it into an environment of its own"
+    ):
+        run_shards(*job_of(tmp_path / "shards", photos), Engine(beam=()), progress=False)
+    assert not (tmp_path / "shards").exists()
+
+
+def test_processes_share_the_shards(photos, tmp_path):
+    run_shards(*job_of(tmp_path / "one", photos, shard_size=1), Engine(), progress=False)
+    run_shards(*job_of(tmp_path / "two", photos, shard_size=1), Engine(jobs=2), progress=False)
+    marks = list((tmp_path / "two").glob("*.mark"))
+    assert len(marks) == 7, "each shard is worked on once"
+    assert len({mark.name.split("-")[0] for mark in marks}) == 2, "each of two processes has some"
+    for folder in ("one", "two"):
+        for mark in (tmp_path / folder).glob("*.mark"):
+            mark.unlink()
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert names_of(tmp_path / "two") == ["0/0.png", "0/2.png", "0/4.png", "0/6.png", "1/1.png", "1/5.png"]
+    states_of_broken = [shard for shard in read_manifest(tmp_path / "two").shards if shard.state == "damaged"]
+    assert [shard.reason.partition(";")[0] for shard in states_of_broken] == ["none of 1 images could be used"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind", "message"),
+    [
+        ("killed", DataError, "a working process ended with -9, .*; run again to go on, with fewer --jobs"),
+        ("fails", DataError, "the disk is full"),
+        ("breaks", RuntimeError, r"shard 0000\d: ZeroDivisionError\('a fault'\)"),
+    ],
+)
+def test_trouble_in_a_process_ends_the_run_which_goes_on_later(photos, tmp_path, trouble, kind, message):
+    shards = tmp_path / "shards"
+    with pytest.raises(kind, match=message):
+        run_shards(*job_of(shards, photos, trouble, shard_size=2), Engine(jobs=2), progress=False)
+    assert {shard.state for shard in read_manifest(shards).shards} == {"unfinished"}
+    done = run_shards(*job_of(shards, photos), Engine(jobs=2), progress=False)
+    assert done.worked_on == 4
+    assert len(names_of(shards)) == 6
+
+
+def test_of_two_processes_with_one_shard_one_waits_and_does_nothing(photos, tmp_path):
+    shards = tmp_path / "shards"
+    job, given = job_of(shards, photos)
+    run_shards(job, given, Engine(), progress=False)
+    (mark,) = shards.glob("*.mark")
+    mark.unlink()
+    assert process_shard(Shard("00000", ""), job).rows == 6
+    assert not list(shards.glob("*.mark"))
+
+
+RUN = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[1:3]
+from vislang.core.cli import run_command
+if __name__ == "__main__":
+    from test_shards import Engine, job_of, run_shards
+    job, given = job_of(Path(sys.argv[3]), Path(sys.argv[4]), "slow", shard_size=2)
+    sys.exit(run_command(lambda: run_shards(job, given, Engine(jobs=2), progress=False) and 0))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_is_left_behind(photos, tmp_path, number):
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    helpers = [str(Path(__file__).resolve().parents[2] / "helpers"), str(Path(__file__).parent)]
+    command = [sys.executable, str(script), *helpers, str(tmp_path / "shards"), str(photos)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    waited = time.monotonic()
+    while len(marks := list((tmp_path / "shards").glob("*.mark"))) < 2:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() - waited < 60
+        time.sleep(0.05)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert err == "interrupted; run the same command again to go on\n"
+    workers = [int(mark.name.split("-")[0]) for mark in marks]
+    waited = time.monotonic()
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() - waited < 20, "a worker lives on"
+        time.sleep(0.05)
+    done = run_shards(*job_of(tmp_path / "shards", photos), Engine(), progress=False)
+    assert len(done.manifest.of_state("finished")) == 4
+
+
+def header(name: str = "a.png", size: int = 3) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty file"),
+        (b"\x1f\x8b" + bytes(600), "no tar file without compression"),
+        (header() + b"abc" + bytes(509), "ends without an end mark"),
+        (header(size=3000) + bytes(600), "unexpected end of data"),
+        (header() + b"abc" + bytes(509) + b"x" * 512 + bytes(1024), "ends without an end mark"),
+    ],
+)
+def test_a_tar_file_that_cannot_be_read_to_its_end_is_damaged(tmp_path, content, message):
+    (tmp_path / "a.tar").write_bytes(content)
+    with pytest.raises(DamagedShardError, match=message):
+        TarImages(tmp_path / "a.tar", "")
+
+
+def test_a_tar_file_whose_sizes_lead_back_ends(tmp_path):
+    whole = bytearray(header("a.png", 512) + bytes(512) + bytes(1024))
+    whole[124:136] = b"\xff" + (-1024).to_bytes(11, "big", signed=True)  # a size in base 256
+    whole[148:156] = b" " * 8
+    whole[148:156] = b"%06o\0 " % sum(whole[:512])
+    (tmp_path / "a.tar").write_bytes(bytes(whole))
+    with pytest.raises(DamagedShardError, match="a member of impossible size|cut or damaged"):
+        TarImages(tmp_path / "a.tar", "")
+
+
+def test_only_real_and_distinct_images_of_a_tar_file_are_used(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in ("./a.png", "b/a.PNG", "a.txt", "a.png", "bad\udcff.png"):
+            info = tarfile.TarInfo(name)
+            info.size = 3
+            tar.addfile(info, io.BytesIO(b"abc"))
+        link = tarfile.TarInfo("c.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    images = TarImages(tmp_path / "a.tar", "t/")
+    assert images.names == ["t/a.png", "t/b/a.PNG"]
+    assert [one.reason for one in images.skipped] == [
+        "t/a.png: comes twice in the shard; only the first is used",
+        "t/bad\\udcff.png: its name is not UTF-8; rename it",
+    ]
+    assert list(images) == [b"abc", b"abc"]
+    assert TarImages(tmp_path / "a.tar", None).names == ["a.png", "a.PNG"]
+    assert images.only(["t/b/a.PNG"]).names == ["t/b/a.PNG"]

@@ -1,6 +1,8 @@
 """Shards on Apache Beam, and by its --runner on Flink, Spark or Dataflow."""
 
+import importlib
 from collections.abc import Sequence
+from typing import Any
 
 from vislang.core.errors import ConfigError, ToolkitError
 from vislang.features.shards.job import Shard, ShardJob, process_shard
@@ -15,17 +17,11 @@ def run_beam(job: ShardJob, shards: Sequence[Shard], options: Sequence[str]) -> 
         options: of Beam, such as ["--runner", "FlinkRunner", "--flink_master", "HOST:8081"].
 
     Raises:
-        ConfigError: Beam is not installed.
         ToolkitError: as `process_shard`.
     """
-    try:
-        import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError as error:
-        raise ConfigError(
-            f"Apache Beam cannot be imported ({error}); install it into an environment of its own:"
-            ' pip install -e ".[beam]"'
-        ) from error
+    beam = load_beam()
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     try:
         with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
             _ = pipeline | beam.Create(shards) | beam.Reshuffle() | beam.Map(process_shard, job)
@@ -34,3 +30,18 @@ def run_beam(job: ShardJob, shards: Sequence[Shard], options: Sequence[str]) -> 
         while cause is not None and not isinstance(cause, ToolkitError):
             cause = cause.__cause__
         raise cause or error from error
+
+
+def load_beam() -> Any:
+    """Import Apache Beam.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module("apache_beam")
+    except ImportError as error:
+        raise ConfigError(
+            f"Apache Beam cannot be imported ({error}); install it into an environment of its own:"
+            ' pip install -e ".[beam]"'
+        ) from error

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 
-from vislang.core.errors import ConfigError, DataError, ToolkitError
+from tqdm import tqdm
+
+from vislang.core.errors import DataError, ToolkitError
 from vislang.core.quiet_backend import speed_up_import
 from vislang.core.threads import share_of_threads
 from vislang.features.shards.job import Report, Shard, ShardJob, process_shard
@@ -23,8 +25,6 @@ def run_processes(job: ShardJob, shards: Sequence[Shard], count: int) -> Iterato
     Raises:
         ToolkitError: as `process_shard`, or a process was killed.
     """
-    if count < 1:
-        raise ConfigError(f"--jobs got {count}, expected 1 or more")
     waiting = iter(shards)
     workers = [_Worker(job, count) for _ in range(min(count, len(shards)))]
     try:
@@ -77,6 +77,7 @@ def _work(pipe: Connection, job: ShardJob) -> None:
     """Work on the shards that come through a pipe; answer each with its report, or with an error."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     speed_up_import()
+    tqdm.set_lock(threading.RLock())  # its own is shared between processes, and left behind when one is killed
     while True:
         try:
             shard = pipe.recv()

@@ -18,7 +18,7 @@ from vislang.features.cache.manifest import (
     read_manifest,
     write_manifest,
 )
-from vislang.features.shards.beam import run_beam
+from vislang.features.shards.beam import load_beam, run_beam
 from vislang.features.shards.job import Report, Shard, ShardJob, process_shard, read_report
 from vislang.features.shards.plan import Input, plan_shards
 from vislang.features.shards.processes import run_processes
@@ -70,6 +70,8 @@ def run_shards(job: ShardJob, given: Input, engine: Engine, *, progress: bool) -
     """
     if engine.jobs < 1:
         raise ConfigError(f"--jobs got {engine.jobs}, expected 1 or more")
+    if engine.beam is not None:
+        load_beam()  # before anything is written
     folder = require_writable_folder(job.folder)
     with only_writer(folder, folder / ".shards.lock"):
         known = _known_shards(job)
