@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from naturalness.api import load_model
+from vislang.core.errors import ConfigError, DataError
 from vislang.features.shards.images import ShardImages
 from vislang.features.shards.lines_job import LinesJob, Row, each_image
-from vislang.images.decode import decode_image
+from vislang.images.decode import ImageSource, decode_image, source_name
 from vislang.images.sources import Skipped
 
 
@@ -25,10 +26,20 @@ class NaturalnessJob(LinesJob):
 
     def rows(self, images: ShardImages) -> Iterator[Row | Skipped]:
         """Score images one by one; see `LinesJob.rows`."""
+        from naturalness.feature_maps import require_size
         from naturalness.inference import as_pixels
 
         model = _loaded(self.model, self.options.weights)
-        return each_image(images, lambda source: rating_row(model.rate(as_pixels(decode_image(source)))))
+
+        def score(source: ImageSource) -> Row:
+            pixels = as_pixels(decode_image(source))
+            try:
+                require_size(pixels)
+            except ConfigError as error:  # of one image among many
+                raise DataError(f"{source_name(source)}: {error}") from error
+            return rating_row(model.rate(pixels))
+
+        return each_image(images, score)
 
 
 def rating_row(rating: Any) -> Row:

@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from captioner.generate import main as caption
 from captioner.regions import main as regions
@@ -55,11 +57,20 @@ def test_options_that_do_not_go_together_are_refused(words, message, capsys):
 
 
 @pytest.mark.slow
-def test_regions_and_scores_of_shards(album, tmp_path, capsys):
+def test_regions_and_scores_of_shards(tmp_path, capsys):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(2):
+        noise = np.random.default_rng(number).integers(0, 255, (9, 12, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((160, 120)).save(photos / f"{number}.png")
     for command, name in ((regions, "regions"), (unusual, "naturalness")):
-        assert command(["--images", str(album), "--json"]) == 3
+        assert command(["--images", str(photos), "--json"]) == 0
         printed = json.loads(capsys.readouterr().out)
-        expected = {row["image"].removeprefix(f"{album}/"): row[name] for row in printed["images"]}
-        assert command([str(album), "--shards", str(tmp_path / name)]) == 3
+        expected = {row["image"].removeprefix(f"{photos}/"): row[name] for row in printed["images"]}
+        assert command([str(photos), "--shards", str(tmp_path / name)]) == 0
         assert {row["image"]: row[name] for row in rows_of(tmp_path / name)} == expected
         capsys.readouterr()
+    Image.new("RGB", (60, 40)).save(photos / "small.png")
+    assert unusual([str(photos), "--shards", str(tmp_path / "naturalness"), "--json"]) == 3
+    (skipped,) = json.loads(capsys.readouterr().out)["damaged"]
+    assert "none of 1 images could be used; the first: small.png: the image has 60 x 40 pixels" in skipped["reason"]
