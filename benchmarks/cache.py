@@ -1,8 +1,8 @@
 """Reading shuffled batches of 128 rows from a (30000, 4096) feature cache, against a raw memory map.
 
 Run: python benchmarks/cache.py
-Claim: at most 6 times the time of a float16 .npy memory map. The last line is that ratio. The same rows are read from 30
-shards, too.
+Claim: at most 6 times the time of a float16 .npy memory map. The last line is that ratio. The same rows are read from
+30 shards, too.
 """
 
 import sys

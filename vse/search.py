@@ -69,7 +69,9 @@ def search(args: argparse.Namespace) -> int:
 
     check_query(args)
     inputs: list[Path] = []
-    if args.images:
+    if named_cache(args):
+        inputs = [Path(args.images[0])]
+    elif args.images:
         inputs, _ = find_images(args.images, strict=args.strict)  # before a model is loaded
     if args.like is not None:
         liked, _ = find_images([args.like])
@@ -249,14 +251,21 @@ def check_words(model: Any, text: str, option: str) -> None:
         print(f"the ranker does not know: {cli.printable(', '.join(unknown))}", file=sys.stderr)
 
 
+def named_cache(args: argparse.Namespace) -> bool:
+    """Return whether the images are those of a feature cache."""
+    from vislang.features.cache.reader import is_cache
+
+    return len(args.images) == 1 and is_cache(args.images[0])
+
+
 def open_index(args: argparse.Namespace, model: Any) -> Any:
     """Encode the folder, or read the cache."""
-    from vislang.features.cache.reader import is_cache, open_cache
+    from vislang.features.cache.reader import open_cache
     from vislang.features.reading_options import ReadingOptions
     from vse.api import EncodedImages
     from vse.index.images import index_images
 
-    if len(args.images) == 1 and is_cache(args.images[0]):
+    if named_cache(args):
         cache = open_cache(args.images[0])
         return EncodedImages(model.encode_cached(cache, cache.ids), list(cache.ids))
     options = ReadingOptions(weights=args.weights, strict=args.strict, progress=cli.progress_is_shown())
