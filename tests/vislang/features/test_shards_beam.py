@@ -11,7 +11,7 @@ from vislang.features.shards.plan import Input
 from vislang.features.shards.run import Engine, run_shards, with_base
 
 pytest.importorskip("apache_beam", reason="Apache Beam has an environment of its own: make test-beam")
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 DIRECT = ("--runner", "DirectRunner", "--direct_running_mode")
 TWO_PROCESSES = (*DIRECT, "multi_processing", "--direct_num_workers", "2")
