@@ -18,7 +18,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +28,30 @@ from vislang.features.cache.reader import open_cache
 
 ROOT = Path(__file__).resolve().parent.parent
 BEAM = ["--apache-beam", "--runner", "DirectRunner"]
+TWO = {"VISLANG_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Options of the command, and what is set in its environment."""
+
+    options: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+
 ENGINES = {
-    "one process": [],
-    "--jobs 2": ["--jobs", "2"],
-    "Beam": BEAM,
-    "Beam, 2 processes": [*BEAM, "--direct_running_mode", "multi_processing", "--direct_num_workers", "2"],
+    "one process": Engine(),
+    "--jobs 2": Engine(("--jobs", "2")),
+    "--jobs 2, TF on 2": Engine(("--jobs", "2"), {"TF_NUM_INTRAOP_THREADS": "2", "TF_NUM_INTEROP_THREADS": "2"}),
+    "--jobs 2, decode 2": Engine(("--jobs", "2"), {**TWO, "VISLANG_THREADS": "4"}),
+    "Beam": Engine((*BEAM, "--direct_running_mode", "in_memory")),
+    "Beam, 2 processes": Engine((*BEAM, "--direct_running_mode", "multi_processing", "--direct_num_workers", "2"), TWO),
 }
 
 
 def main() -> None:
     args = parse()
-    engines = {name: options for name, options in ENGINES.items() if args.beam_python or "Beam" not in name}
+    engines = {name: engine for name, engine in ENGINES.items() if args.beam_python or "Beam" not in name}
     with tempfile.TemporaryDirectory(dir=args.place) as place:
         folder = Path(place)
         draw_shards(folder / "tars", args.shards, args.images, tuple(args.size))
@@ -48,21 +61,21 @@ def main() -> None:
         starts: dict[str, Times] = {}
         wholes: dict[str, Times] = {}
         for number in range(args.rounds):
-            for name, options in engines.items():
+            for name, engine in engines.items():
                 python = args.beam_python if "Beam" in name else sys.executable
-                took = run(python, folder / "start", folder / f"start-{name}-{number}", args.backbone, options)
+                took = run(python, folder / "start", folder / f"start-{name}-{number}", args.backbone, engine)
                 starts[name] = min(took, starts.get(name, took))
-                took = run(python, folder / "tars", folder / f"{name}-{number}", args.backbone, options)
+                took = run(python, folder / "tars", folder / f"{name}-{number}", args.backbone, engine)
                 wholes[name] = min(took, wholes.get(name, took))
                 print(f"  round {number + 1}, {name}: {took.wall:.1f} s, load {os.getloadavg()[0]:.1f}", flush=True)
         count = args.shards * args.images
         one = wholes["one process"]
-        print("engine            | seconds: all, start, processors | images/s | to one process: all, no start | equal")
+        print("engine             | seconds: all, start, processors | images/s | to one process: all, no start | equal")
         for name in engines:
             whole, start = wholes[name], starts[name]
             without = (one.wall - starts["one process"].wall) / max(whole.wall - start.wall, 1e-9)
             print(
-                f"{name:17} | {whole.wall:9.1f} {start.wall:9.1f} {whole.processors:10.1f} |"
+                f"{name:18} | {whole.wall:9.1f} {start.wall:9.1f} {whole.processors:10.1f} |"
                 f" {count / whole.wall:8.1f} | {one.wall / whole.wall:14.2f} {without:14.2f} |"
                 f" {equality(folder / 'one process-0', folder / f'{name}-0')}"
             )
@@ -77,13 +90,15 @@ class Times:
     processors: float
 
 
-def run(python: str, tars: Path, shards: Path, backbone: str, options: list[str]) -> Times:
+def run(python: str, tars: Path, shards: Path, backbone: str, engine: Engine) -> Times:
     """Return the seconds of the command and of the processes that it starts."""
     command = [python, "-m", "vislang.features.extract", "--images", str(tars), "--shards", str(shards), "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **engine.environment}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
-    done = subprocess.run([*command, "--backbone", backbone, *options], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, "--backbone", backbone, *engine.options], env=environment, capture_output=True, text=True
+    )
     took = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

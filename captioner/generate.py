@@ -16,7 +16,7 @@ from typing import Any
 from captioner.decoding.options import METHODS, DecodeOptions
 from vislang.core import cli
 from vislang.core.config_options import add_fields
-from vislang.features.shards.command import add_shards, check_shards, refuse_beside_shards, run_and_report
+from vislang.features.shards.command import add_shards, check_shards, named_images, refuse_beside_shards, run_and_report
 
 KIND = "captioner"
 _DECODING = (
@@ -88,9 +88,17 @@ def generate_shards(args: argparse.Namespace) -> int:
 
     say_which(KIND, args.model)
     options = ReadingOptions(weights=args.weights, strict=args.strict)
-    where = (args.shards, Path(), "path", args.strict)  # the folder of the images is found when they are listed
-    job = CaptionJob(*where, find_checkpoint(KIND, args.model), options, _decode_options(args), args.explain)
-    return run_and_report(job, args, args.images[0], as_json=args.form == "json")
+    images = named_images(args, args.images[0])
+    job = CaptionJob(
+        args.shards,
+        images,
+        args.strict,
+        find_checkpoint(KIND, args.model),
+        options,
+        _decode_options(args),
+        args.explain,
+    )
+    return run_and_report(job, args, as_json=args.form == "json")
 
 
 def _decode_options(args: argparse.Namespace) -> DecodeOptions:

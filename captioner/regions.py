@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vislang.core import cli
-from vislang.features.shards.command import add_shards, check_shards, refuse_beside_shards, run_and_report
+from vislang.features.shards.command import add_shards, check_shards, named_images, refuse_beside_shards, run_and_report
 
 _BUNDLED = "region-captioner"
 _MAX_REGIONS = 8
@@ -67,9 +67,16 @@ def describe_shards(args: argparse.Namespace) -> int:
 
     say_which("captioner", args.model, _BUNDLED)
     options = ReadingOptions(weights=args.weights, proposals=args.proposals, strict=args.strict)
-    where = (args.shards, Path(), "path", args.strict)  # the folder of the images is found when they are listed
-    job = RegionJob(*where, find_checkpoint("captioner", args.model or _BUNDLED), options, _max_regions(args))
-    return run_and_report(job, args, args.images[0], as_json=args.json)
+    images = named_images(args, args.images[0])
+    job = RegionJob(
+        args.shards,
+        images,
+        args.strict,
+        find_checkpoint("captioner", args.model or _BUNDLED),
+        options,
+        _max_regions(args),
+    )
+    return run_and_report(job, args, as_json=args.json)
 
 
 def _max_regions(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vislang.core import cli
-from vislang.features.shards.command import add_shards, check_shards, refuse_beside_shards, run_and_report
+from vislang.features.shards.command import add_shards, check_shards, named_images, refuse_beside_shards, run_and_report
 
 _BLUR = 0.03  # standard deviation of the Gaussian that smooths a drawing, as a share of the width
 
@@ -59,9 +59,9 @@ def score_shards(args: argparse.Namespace) -> int:
 
     say_which("naturalness", args.model)
     options = ReadingOptions(weights=args.weights, strict=args.strict)
-    where = (args.shards, Path(), "path", args.strict)  # the folder of the images is found when they are listed
-    job = NaturalnessJob(*where, find_checkpoint("naturalness", args.model), options)
-    return run_and_report(job, args, args.images[0], as_json=args.json)
+    images = named_images(args, args.images[0])
+    job = NaturalnessJob(args.shards, images, args.strict, find_checkpoint("naturalness", args.model), options)
+    return run_and_report(job, args, as_json=args.json)
 
 
 def map_images(args: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ from vislang.core.cli import (
     run_command,
 )
 from vislang.core.errors import DataError
-from vislang.features.shards.command import add_shards, check_shards, run_and_report
+from vislang.features.shards.command import add_shards, check_shards, named_images, run_and_report
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -157,9 +157,10 @@ def _extract_shards(args: argparse.Namespace) -> int:
     from vislang.features.shards.feature_job import FeatureJob
 
     options = ReadingOptions(args.weights, args.proposals, args.batch_size, args.strict)
-    where = (args.shards, Path(), args.ids, args.strict)  # the folder of the images is found when they are listed
-    job = FeatureJob(*where, args.backbone, tuple(_layers(args)), args.preprocessing, options)
-    return run_and_report(job, args, args.images, as_json=args.json, check=lambda: open_cache(args.shards))
+    images = named_images(args, args.images, root=args.root, ids=args.ids)
+    layers = tuple(_layers(args))
+    job = FeatureJob(args.shards, images, args.strict, args.backbone, layers, args.preprocessing, options)
+    return run_and_report(job, args, as_json=args.json, check=lambda: open_cache(args.shards))
 
 
 def _layers(args: argparse.Namespace) -> list[str]:

@@ -22,9 +22,9 @@ from vislang.features.cache.reader import open_cache
 from vislang.features.extract import main
 from vislang.features.reading_options import ReadingOptions
 from vislang.features.shards.images import DamagedShardError, TarImages
-from vislang.features.shards.job import Shard, process_shard
-from vislang.features.shards.plan import Input
-from vislang.features.shards.run import Engine, run_shards, with_base
+from vislang.features.shards.job import Input, Shard, process_shard
+from vislang.features.shards.processes import _Worker
+from vislang.features.shards.run import Engine, run_shards
 
 BROKEN = b"hello"
 
@@ -264,11 +264,10 @@ def test_a_missing_shards_folder_or_image_is_named(tmp_path, capsys):
     assert "no such file or folder" in capsys.readouterr().err
 
 
-def job_of(folder: Path, images: Path, trouble: str = "", **more) -> tuple[NamesJob, Input]:
-    given = Input(images, **more)
-    model = model_folder(folder.parent / "model")
-    job = NamesJob(folder, Path(), given.ids, False, model, ReadingOptions(), trouble)
-    return with_base(job, given), given
+def job_of(folder: Path, images: Path, trouble: str = "", **more) -> NamesJob:
+    return NamesJob(
+        folder, Input(images, **more), False, model_folder(folder.parent / "model"), ReadingOptions(), trouble
+    )
 
 
 def names_of(shards: Path) -> list[str]:
@@ -278,11 +277,11 @@ def names_of(shards: Path) -> list[str]:
 
 def test_a_folder_of_other_shards_is_refused(photos, tars, tmp_path, capsys):
     shards = tmp_path / "shards"
-    run_shards(*job_of(shards, photos), Engine(), progress=False)
+    run_shards(job_of(shards, photos), Engine(), progress=False)
     with pytest.raises(DataError, match="holds shards of other images than .*; name another folder"):
-        run_shards(*job_of(shards, tars), Engine(), progress=False)
+        run_shards(job_of(shards, tars), Engine(), progress=False)
     with pytest.raises(DataError, match="names images by --ids path, not name"):
-        run_shards(*job_of(shards, photos, ids="name"), Engine(), progress=False)
+        run_shards(job_of(shards, photos, ids="name"), Engine(), progress=False)
     assert extract(photos, shards) == 2
     assert "holds shards of names, not of features; name another folder" in capsys.readouterr().err
 
@@ -291,7 +290,7 @@ def test_a_second_run_into_the_same_folder_is_refused(photos, tmp_path):
     shards = tmp_path / "shards"
     shards.mkdir()
     with only_writer(shards, shards / ".shards.lock"), pytest.raises(DataError, match="another process is writing it"):
-        run_shards(*job_of(shards, photos), Engine(), progress=False)
+        run_shards(job_of(shards, photos), Engine(), progress=False)
 
 
 def test_beam_that_is_not_installed_is_named_before_anything_is_written(photos, tmp_path, monkeypatch):
@@ -299,13 +298,13 @@ def test_beam_that_is_not_installed_is_named_before_anything_is_written(photos, 
     with pytest.raises(
         ConfigError, match="Apache Beam cannot be imported .*; install it into an environment of its own"
     ):
-        run_shards(*job_of(tmp_path / "shards", photos), Engine(beam=()), progress=False)
+        run_shards(job_of(tmp_path / "shards", photos), Engine(beam=()), progress=False)
     assert not (tmp_path / "shards").exists()
 
 
 def test_processes_share_the_shards(photos, tmp_path):
-    run_shards(*job_of(tmp_path / "one", photos, shard_size=1), Engine(), progress=False)
-    run_shards(*job_of(tmp_path / "two", photos, shard_size=1), Engine(jobs=2), progress=False)
+    run_shards(job_of(tmp_path / "one", photos, shard_size=1), Engine(), progress=False)
+    run_shards(job_of(tmp_path / "two", photos, shard_size=1), Engine(jobs=2), progress=False)
     marks = list((tmp_path / "two").glob("*.mark"))
     assert len(marks) == 7, "each shard is worked on once"
     assert len({mark.name.split("-")[0] for mark in marks}) == 2, "each of two processes has some"
@@ -329,17 +328,43 @@ def test_processes_share_the_shards(photos, tmp_path):
 def test_trouble_in_a_process_ends_the_run_which_goes_on_later(photos, tmp_path, trouble, kind, message):
     shards = tmp_path / "shards"
     with pytest.raises(kind, match=message):
-        run_shards(*job_of(shards, photos, trouble, shard_size=2), Engine(jobs=2), progress=False)
+        run_shards(job_of(shards, photos, trouble, shard_size=2), Engine(jobs=2), progress=False)
     assert {shard.state for shard in read_manifest(shards).shards} == {"unfinished"}
-    done = run_shards(*job_of(shards, photos), Engine(jobs=2), progress=False)
+    done = run_shards(job_of(shards, photos), Engine(jobs=2), progress=False)
     assert done.worked_on == 4
     assert len(names_of(shards)) == 6
 
 
+def test_a_process_that_is_gone_before_it_has_a_shard_is_an_error(photos, tmp_path):
+    """A broken pipe would pass for a reader of our output that has seen enough, and end well."""
+    worker = _Worker(job_of(tmp_path / "shards", photos), 2)
+    worker.process.kill()
+    worker.process.join()
+    with pytest.raises(DataError, match="a working process ended with -9"):
+        worker.give(Shard("00000", ""))
+
+
+def test_relative_paths_are_those_of_the_command(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run_shards(job_of(Path("shards"), Path("photos")), Engine(jobs=2), progress=False)
+    assert [shard.rows for shard in done.manifest.shards] == [6]
+
+
+def test_lists_of_images_are_cut_in_their_order(photos, tmp_path):
+    (tmp_path / "list.txt").write_text("1/5.png\n0/2.png\n1/1.png\n")
+    more = {"root": str(photos), "shard_size": 2}
+    run_shards(job_of(tmp_path / "shards", tmp_path / "list.txt", **more), Engine(), progress=False)
+    assert names_of(tmp_path / "shards") == ["1/5.png", "0/2.png", "1/1.png"]
+    photos.rename(tmp_path / "moved")
+    more["root"] = str(tmp_path / "moved")
+    done = run_shards(job_of(tmp_path / "shards", tmp_path / "list.txt", **more), Engine(), progress=False)
+    assert done.worked_on == 0, "a data set that moved is the same"
+
+
 def test_of_two_processes_with_one_shard_one_waits_and_does_nothing(photos, tmp_path):
     shards = tmp_path / "shards"
-    job, given = job_of(shards, photos)
-    run_shards(job, given, Engine(), progress=False)
+    job = job_of(shards, photos).absolute()
+    run_shards(job, Engine(), progress=False)
     (mark,) = shards.glob("*.mark")
     mark.unlink()
     assert process_shard(Shard("00000", ""), job).rows == 6
@@ -353,8 +378,8 @@ sys.path[:0] = sys.argv[1:3]
 from vislang.core.cli import run_command
 if __name__ == "__main__":
     from test_shards import Engine, job_of, run_shards
-    job, given = job_of(Path(sys.argv[3]), Path(sys.argv[4]), "slow", shard_size=2)
-    sys.exit(run_command(lambda: run_shards(job, given, Engine(jobs=2), progress=False) and 0))
+    job = job_of(Path(sys.argv[3]), Path(sys.argv[4]), "slow", shard_size=2)
+    sys.exit(run_command(lambda: run_shards(job, Engine(jobs=2), progress=False) and 0))
 """
 
 
@@ -383,7 +408,7 @@ def test_no_process_is_left_behind(photos, tmp_path, number):
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         assert time.monotonic() - waited < 20, "a worker lives on"
         time.sleep(0.05)
-    done = run_shards(*job_of(tmp_path / "shards", photos), Engine(), progress=False)
+    done = run_shards(job_of(tmp_path / "shards", photos), Engine(), progress=False)
     assert len(done.manifest.of_state("finished")) == 4
 
 

@@ -7,8 +7,8 @@ import pytest
 from vislang.core.errors import DataError
 from vislang.features.extract import main
 from vislang.features.reading_options import ReadingOptions
-from vislang.features.shards.plan import Input
-from vislang.features.shards.run import Engine, run_shards, with_base
+from vislang.features.shards.job import Input
+from vislang.features.shards.run import Engine, run_shards
 
 pytest.importorskip("apache_beam", reason="Apache Beam has an environment of its own: make test-beam")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -50,7 +50,6 @@ def test_beam_writes_what_one_process_writes(photos, tmp_path, options):
 def test_an_error_of_a_shard_ends_the_run_with_its_message(photos, tmp_path):
     from shard_jobs import NamesJob, model_folder
 
-    given = Input(photos)
-    job = NamesJob(tmp_path / "s", Path(), "path", False, model_folder(tmp_path / "m"), ReadingOptions(), "fails")
+    job = NamesJob(tmp_path / "s", Input(photos), False, model_folder(tmp_path / "m"), ReadingOptions(), "fails")
     with pytest.raises(DataError, match="the disk is full"):
-        run_shards(with_base(job, given), given, Engine(beam=("--runner", "DirectRunner")), progress=False)
+        run_shards(job, Engine(beam=("--runner", "DirectRunner")), progress=False)

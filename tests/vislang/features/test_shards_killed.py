@@ -1,5 +1,6 @@
 """A run over shards that is killed by force again and again ends with the same bytes as an undisturbed one."""
 
+import importlib.util
 import io
 import subprocess
 import sys
@@ -58,8 +59,18 @@ def contents(shards: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in shards.iterdir() if not path.name.startswith(".")}
 
 
+BEAM = ["--apache-beam", "--runner", "DirectRunner"]
+BEAM += ["--direct_running_mode", "multi_processing", "--direct_num_workers", "2"]
+HAS_BEAM = importlib.util.find_spec("apache_beam") is not None
+ENGINES = [
+    pytest.param([], id="one process"),
+    pytest.param(["--jobs", "2"], id="two processes"),
+    pytest.param(BEAM, id="beam", marks=pytest.mark.skipif(not HAS_BEAM, reason="run it by make test-beam")),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", [[], ["--jobs", "2"]], ids=["one process", "two"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_that_is_killed_three_times_ends_equal(images, tmp_path, engine):
     assert run(images, tmp_path / "whole", []) == 3
     for number in range(KILLS):

@@ -53,26 +53,36 @@ def refuse_beside_shards(parser: argparse.ArgumentParser, args: argparse.Namespa
         parser.error(f"--shards got {len(args.images)} names, expected one folder, pattern, tar file or list of images")
 
 
-def run_and_report(
-    job: Any, args: argparse.Namespace, where: str, *, as_json: bool, check: Callable[[], Any] = lambda: None
-) -> int:
-    """Do a `ShardJob` for all shards of images, and print what was done; return the exit code.
+def named_images(args: argparse.Namespace, where: str, **how: Any) -> Any:
+    """Return the `Input` of a command.
 
     Args:
-        job: with the folder and the settings, without the folder of the images.
         args: the command line, with the options of `add_shards`.
         where: folder, pattern, tar file or list of images.
+        **how: `root` and `ids` of the input.
+    """
+    from vislang.features.shards.job import Input
+
+    return Input(where, shard_size=args.shard_size or _SHARD_SIZE, **how)
+
+
+def run_and_report(
+    job: Any, args: argparse.Namespace, *, as_json: bool, check: Callable[[], Any] = lambda: None
+) -> int:
+    """Do a `ShardJob` for all shards, and print what was done; return the exit code.
+
+    Args:
+        job: what is done.
+        args: the command line, with the options of `add_shards`.
         as_json: print one JSON document.
         check: is called at the end, and raises an error if the results do not belong together.
     """
     from vislang.features.cache.manifest import DAMAGED, FINISHED
-    from vislang.features.shards.plan import Input
-    from vislang.features.shards.run import Engine, run_shards, with_base
+    from vislang.features.shards.run import Engine, run_shards
 
-    given = Input(where, getattr(args, "root", None), job.ids, args.shard_size or _SHARD_SIZE)
     engine = Engine(args.jobs or 1, None if args.apache_beam is None else tuple(args.apache_beam))
     started = time.monotonic()
-    done = run_shards(with_base(job, given), given, engine, progress=cli.progress_is_shown())
+    done = run_shards(job, engine, progress=cli.progress_is_shown())
     check()
     seconds = time.monotonic() - started
     shards = done.manifest.shards

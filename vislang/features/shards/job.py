@@ -1,19 +1,48 @@
 """ShardJob: what is done with every shard, by itself, in whatever process; `process_shard` does it."""
 
 import json
+import os
 import threading
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from vislang.core.errors import DataError
 from vislang.core.files import only_writer, read_json, write_json
 from vislang.features.cache.manifest import DAMAGED, FINISHED, ShardState
+from vislang.features.extraction import base_folder
 from vislang.features.shards.images import TAR, DamagedShardError, ListedImages, ShardImages, TarImages, status_of
 from vislang.images.sources import Skipped
 
 _one_at_a_time = threading.Lock()  # engines call from several threads, each shard takes all of the process's share
+
+
+@dataclass(frozen=True)
+class Input:
+    """What the user calls the images.
+
+    Attributes:
+        where: a folder, pattern, tar file, or text file with a path a line.
+        root: what the paths in a text file are relative to.
+        ids: how images are named, "path" or "name".
+        shard_size: images in each part of a list.
+    """
+
+    where: str | os.PathLike
+    root: str | None = None
+    ids: str = "path"
+    shard_size: int = 10_000
+
+    @property
+    def base(self) -> Path:
+        """The folder to which tar files and images are relative."""
+        return base_folder(self.where, self.root)
+
+    def absolute(self) -> "Input":
+        """Return the same for processes in other folders."""
+        root = None if self.root is None else os.path.abspath(self.root)
+        return replace(self, where=os.path.abspath(self.where), root=root)
 
 
 @dataclass(frozen=True)
@@ -47,14 +76,12 @@ class ShardJob(ABC):
 
     Attributes:
         folder: of the results.
-        base: the folder to which tar files and listed images are relative.
-        ids: how images are named, "path" or "name".
+        images: those of all shards.
         strict: whether the first image or shard that cannot be used ends the run.
     """
 
     folder: Path
-    base: Path
-    ids: str
+    images: Input
     strict: bool
 
     kind: ClassVar[str]  # of the results, for the manifest
@@ -82,6 +109,10 @@ class ShardJob(ABC):
             ToolkitError: whatever would end the work on every shard, such as a full disk.
         """
 
+    def absolute(self) -> Self:
+        """Return the same for processes in other folders."""
+        return replace(self, folder=self.folder.absolute(), images=self.images.absolute())
+
     def images_of(self, shard: Shard) -> ShardImages:
         """Open the images of a shard.
 
@@ -89,14 +120,14 @@ class ShardJob(ABC):
             DamagedShardError: a tar file that cannot be used.
         """
         if shard.source:
-            prefix = f"{shard.source}/" if self.ids == "path" else None
-            return TarImages(self.base / shard.source, prefix)
+            prefix = f"{shard.source}/" if self.images.ids == "path" else None
+            return TarImages(self.images.base / shard.source, prefix)
         return ListedImages(self._files_of(shard))
 
     def status_of(self, shard: Shard) -> str:
         """Return what changes when the images of a shard are written anew; "" where none of them is there."""
         if shard.source:
-            return status_of([self.base / shard.source])
+            return status_of([self.images.base / shard.source])
         return status_of(self._files_of(shard).values())
 
     def result_of(self, shard: Shard) -> Path:
@@ -110,7 +141,8 @@ class ShardJob(ABC):
         return set(self.parts()) <= set(report.done) and self.status_of(shard) in (report.status, "")
 
     def _files_of(self, shard: Shard) -> dict[str, Path]:
-        return {name: self.base / path for name, path in read_list(self.folder, shard).items()}
+        base = self.images.base
+        return {name: base / path for name, path in read_list(self.folder, shard).items()}
 
 
 def process_shard(shard: Shard, job: ShardJob) -> Report:
@@ -143,7 +175,7 @@ def process_shard(shard: Shard, job: ShardJob) -> Report:
         except DamagedShardError as error:
             if job.strict:
                 raise DamagedShardError(f"{error} (strict: the first bad shard ends the run)") from error
-            reason = str(error).replace(f"{job.base}/", "", 1)
+            reason = str(error).replace(f"{job.images.base}/", "", 1)
             report = Report(DAMAGED, 0, reason, (), "", "", ())
         write_report(job.folder, shard, report)
         return report

@@ -1,39 +1,16 @@
 """Which shards there are: every tar file is one, and other images are cut into parts of a list."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from vislang.core.errors import DataError
 from vislang.core.files import write_json
 from vislang.features.cache.manifest import shard_name
-from vislang.features.extraction import base_folder, name_files
+from vislang.features.extraction import name_files
 from vislang.features.shards.images import TAR
-from vislang.features.shards.job import Shard, is_tar, list_path, read_list
+from vislang.features.shards.job import Input, Shard, is_tar, list_path, read_list
 from vislang.images.decode import SUFFIXES
 from vislang.images.sources import Skipped, list_images
-
-
-@dataclass(frozen=True)
-class Input:
-    """What the user calls the images.
-
-    Attributes:
-        where: a folder, pattern, tar file, or text file with a path a line.
-        root: what the paths in a text file are relative to.
-        ids: how images are named, "path" or "name".
-        shard_size: images in each part of a list.
-    """
-
-    where: str | os.PathLike
-    root: str | None = None
-    ids: str = "path"
-    shard_size: int = 10_000
-
-    def base(self) -> Path:
-        """Return the folder to which images and tar files are relative, as all processes find it."""
-        return Path(os.path.abspath(base_folder(self.where, self.root)))
 
 
 def plan_shards(folder: Path, given: Input, known: Sequence[Shard]) -> tuple[list[Shard], list[Skipped]]:
@@ -46,10 +23,8 @@ def plan_shards(folder: Path, given: Input, known: Sequence[Shard]) -> tuple[lis
     """
     if given.shard_size < 1:
         raise DataError(f"--shard-size got {given.shard_size}, expected 1 or more")
-    paths = [
-        Path(os.path.abspath(path)) for path in list_images(given.where, root=given.root, suffixes=SUFFIXES | {TAR})
-    ]
-    base = given.base()
+    paths = list_images(given.where, root=given.root, suffixes=SUFFIXES | {TAR})
+    base = given.base
     tars, skipped = name_files(list(filter(is_tar, paths)), base, given.where, by_file_name=False)
     pictures = [path for path in paths if not is_tar(path)]
     files, unnamed = name_files(pictures, base, given.where, by_file_name=given.ids == "name")

@@ -1,6 +1,7 @@
 """Shards in several processes of one machine, each of which loads its networks once."""
 
 import contextlib
+import itertools
 import os
 import signal
 import threading
@@ -26,12 +27,14 @@ def run_processes(job: ShardJob, shards: Sequence[Shard], count: int) -> Iterato
         ToolkitError: as `process_shard`, or a process was killed.
     """
     waiting = iter(shards)
-    workers = [_Worker(job, count) for _ in range(min(count, len(shards)))]
+    workers: list[_Worker] = []
+    busy = {}
     try:
-        busy = {}
-        for worker, shard in zip(workers, waiting, strict=False):
-            busy[worker.pipe] = worker, shard
-            worker.pipe.send(shard)
+        for shard in itertools.islice(waiting, count):
+            workers.append(_Worker(job, count))
+            busy[workers[-1].pipe] = workers[-1], shard
+        for worker, shard in busy.values():
+            worker.give(shard)
         while busy:
             for pipe in connection.wait(list(busy)):
                 worker, shard = busy.pop(pipe)  # type: ignore[call-overload]
@@ -39,7 +42,7 @@ def run_processes(job: ShardJob, shards: Sequence[Shard], count: int) -> Iterato
                 following = next(waiting, None)
                 if following is not None:
                     busy[worker.pipe] = worker, following
-                    worker.pipe.send(following)
+                    worker.give(following)
     finally:
         for worker in workers:
             worker.process.kill()
@@ -58,19 +61,29 @@ class _Worker:
             self.process.start()
         other.close()
 
+    def give(self, shard: Shard) -> None:
+        """Let the process work on a shard."""
+        try:
+            self.pipe.send(shard)
+        except OSError as error:
+            raise self._ended() from error
+
     def answer(self) -> Report:
         """Return what came of a shard."""
         try:
             found = self.pipe.recv()
-        except EOFError as error:
-            self.process.join()
-            code = self.process.exitcode
-            raise DataError(
-                f"a working process ended with {code}, as when memory is short; run again to go on, with fewer --jobs"
-            ) from error
+        except (EOFError, OSError) as error:
+            raise self._ended() from error
         if isinstance(found, BaseException):
             raise found
         return found
+
+    def _ended(self) -> DataError:
+        self.process.join()
+        code = self.process.exitcode
+        return DataError(
+            f"a working process ended with {code}, as when memory is short; run again to go on, with fewer --jobs"
+        )
 
 
 def _work(pipe: Connection, job: ShardJob) -> None:

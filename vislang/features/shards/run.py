@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from tqdm import tqdm
 
@@ -20,7 +19,7 @@ from vislang.features.cache.manifest import (
 )
 from vislang.features.shards.beam import load_beam, run_beam
 from vislang.features.shards.job import Report, Shard, ShardJob, process_shard, read_report
-from vislang.features.shards.plan import Input, plan_shards
+from vislang.features.shards.plan import plan_shards
 from vislang.features.shards.processes import run_processes
 from vislang.images.sources import Skipped
 
@@ -55,12 +54,11 @@ class ShardRun:
     skipped: list[Skipped]
 
 
-def run_shards(job: ShardJob, given: Input, engine: Engine, *, progress: bool) -> ShardRun:
+def run_shards(job: ShardJob, engine: Engine, *, progress: bool) -> ShardRun:
     """Do a job for every shard that is not finished; a run that was killed goes on.
 
     Args:
-        job: its folder is made where it is not there.
-        given: the images; those that earlier runs did not see become new shards.
+        job: its folder is made where it is not there; images that earlier runs did not see become new shards.
         engine: what works.
         progress: draw a progress bar on stderr.
 
@@ -72,10 +70,11 @@ def run_shards(job: ShardJob, given: Input, engine: Engine, *, progress: bool) -
         raise ConfigError(f"--jobs got {engine.jobs}, expected 1 or more")
     if engine.beam is not None:
         load_beam()  # before anything is written
+    job = job.absolute()
     folder = require_writable_folder(job.folder)
     with only_writer(folder, folder / ".shards.lock"):
         known = _known_shards(job)
-        shards, skipped = plan_shards(folder, given, known)
+        shards, skipped = plan_shards(folder, job.images, known)
         states = {shard.name: ShardState(shard.name, shard.source) for shard in shards}
         left = []
         for shard in shards:
@@ -113,7 +112,7 @@ class _Book:
             self.write()
 
     def write(self) -> Manifest:
-        manifest = Manifest(self._job.kind, self._job.ids, tuple(self._states.values()))
+        manifest = Manifest(self._job.kind, self._job.images.ids, tuple(self._states.values()))
         write_manifest(self._job.folder, manifest)
         self._written = time.monotonic()
         return manifest
@@ -130,10 +129,10 @@ def _known_shards(job: ShardJob) -> list[Shard]:
     manifest = read_manifest(job.folder)
     if manifest.kind != job.kind:
         raise DataError(f"{job.folder}: holds shards of {manifest.kind}, not of {job.kind}; name another folder")
-    if manifest.ids != job.ids:
+    if manifest.ids != job.images.ids:
         raise DataError(
-            f"{job.folder}: names images by --ids {manifest.ids}, not {job.ids}; run again with that, or name another"
-            " folder"
+            f"{job.folder}: names images by --ids {manifest.ids}, not {job.images.ids}; run again with that, or name"
+            " another folder"
         )
     return [Shard(state.name, state.source) for state in manifest.shards]
 
@@ -160,8 +159,3 @@ def _report_of(job: ShardJob, shard: Shard) -> Report:
             f"{job.folder}: shard {shard.name} has no report; let all machines see this folder under the same path"
         )
     return report
-
-
-def with_base(job: ShardJob, given: Input) -> ShardJob:
-    """Return the job with the folder of the images."""
-    return replace(job, base=given.base(), folder=Path(job.folder).absolute())
