@@ -19,7 +19,7 @@ class NamesJob(LinesJob):
     """Write the size of each image, and leave a file "PROCESS-SHARD" for each shard.
 
     Attributes:
-        trouble: what happens in shards of more than one image: "", "killed", "fails", "breaks", "slow".
+        trouble: what happens in each shard: "", "killed", "fails", "breaks", "slow", "touched".
     """
 
     trouble: str = ""
@@ -39,6 +39,8 @@ class NamesJob(LinesJob):
             raise DataError("the disk is full")
         if self.trouble == "breaks":
             raise ZeroDivisionError("a fault")
+        if self.trouble == "touched":
+            os.utime(self.images.where)
         if self.trouble == "slow":
             time.sleep(600)
         return each_image(images, lambda source: {"size": list(decode_image(source).size)})

@@ -344,6 +344,14 @@ def test_a_process_that_is_gone_before_it_has_a_shard_is_an_error(photos, tmp_pa
         worker.give(Shard("00000", ""))
 
 
+def test_a_tar_file_that_changes_while_it_is_read_is_done_again(tars, tmp_path):
+    tar, shards = tars / "train" / "00000.tar", tmp_path / "shards"
+    with pytest.raises(DataError, match="00000.tar: another program changed it while it was read; run again"):
+        run_shards(job_of(shards, tar, "touched"), Engine(), progress=False)
+    assert run_shards(job_of(shards, tar), Engine(), progress=False).worked_on == 1
+    assert len(names_of(shards)) == 4
+
+
 def test_relative_paths_are_those_of_the_command(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = run_shards(job_of(Path("shards"), Path("photos")), Engine(jobs=2), progress=False)

@@ -169,6 +169,8 @@ def process_shard(shard: Shard, job: ShardJob) -> Report:
                 report_path(job.folder, shard).unlink(missing_ok=True)
                 result.unlink(missing_ok=True)
             rows, skipped = job.process(images, result, known)
+            if shard.source and job.status_of(shard) != status:
+                raise DamagedShardError(f"{shard.source}: another program changed it while it was read; run again")
             done = dict.fromkeys([*(known.done if known else ()), *job.parts()])
             left_out = tuple(images.skipped + images.named(skipped))
             report = Report(FINISHED, rows, "", left_out, status, content, tuple(done))
