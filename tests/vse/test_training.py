@@ -14,7 +14,7 @@ from vislang.features.cache.manifest import FEATURES, FINISHED, Manifest, ShardS
 from vislang.features.cache.reader import import_rows, open_cache
 from vislang.training.batching import BATCHING, bucketed_batches, homogeneous_batches
 from vislang.training.checkpoints import load_state
-from vse import search, train
+from vse import build_index, search, train
 from vse.api import load_model
 
 SMALL = ["hidden_dim=16", "embed_dim=16", "word_dim=8", "batch_size=16", "project_sentences=true"]
@@ -108,6 +108,17 @@ def test_a_folder_of_shards_trains_and_evaluates_as_one_file(toy_data, tmp_path,
     assert found["indexed"] == 60
     assert search.main([str(toy_data / "features.h5"), *words]) == 0
     assert json.loads(capsys.readouterr().out) == found
+    store = ["--store", str(tmp_path / "index"), "--model", str(tmp_path / "shards"), "--json"]
+    (tmp_path / "captions.txt").write_text("7.jpg\ta red dog\nnone.jpg\tnothing\n")
+    for more, encoded in (([], 60), ([], 0), (["--captions", str(tmp_path / "captions.txt")], 1)):
+        assert build_index.main([str(shards), *store, *more]) == 0
+        assert json.loads(capsys.readouterr().out)["encoded"] == encoded
+    assert build_index.main([str(shards), *store, "--watch"]) == 2
+    assert "--watch looks for changed images, got a feature cache" in capsys.readouterr().err
+    assert search.main(["--text", "a red dog", *store]) == 0
+    assert json.loads(capsys.readouterr().out)["results"] == found["results"]
+    assert search.main(["--text", "a red dog", "--caption-words", "dog", *store]) == 0
+    assert [row["image"] for row in json.loads(capsys.readouterr().out)["results"]] == ["7.jpg"]
 
 
 def test_images_without_features_are_left_out_and_named(toy_data, tmp_path, capsys):
