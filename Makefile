@@ -309,7 +309,7 @@ test-stores: install ## run the tests of the stores on LanceDB, S3 and PostgreSQ
 	$(PY) -m pytest tests/vse/test_stores.py tests/vse/test_build_index.py
 
 test-beam: .venv-beam/.installed ## run the tests of shards on Apache Beam, in an environment of its own (.venv-beam, 3 GB)
-	.venv-beam/bin/python -m pytest tests/vislang/features/test_shards_beam.py tests/vislang/features/test_shards_killed.py -k beam
+	.venv-beam/bin/python -m pytest tests/vislang/features/test_shard_beam.py tests/vislang/features/test_shard_kills.py -k beam
 
 .venv-beam/.installed: setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11; name one: make PYTHON=python3.11 test-beam" >&2; exit 2; }

@@ -2,10 +2,10 @@
 
 Run: python benchmarks/shards.py [--images 64] [--backbone efficientnet_lite0] [--beam-python ENV/bin/python]
 Claim: `--jobs 2` takes at most 1/1.4 of the time of one process on two idle cores.
-Every engine runs the command in a process of its own, --rounds times in turns; the shortest time counts, as a whole and
-without its start, which is the time of one shard with one image. The seconds of processors depend less on other work on
-the machine. Rows must be equal in all of them; files are, too, where the engines have the same versions of the libraries
-that a key names.
+Every engine runs the command in a process of its own, --rounds times in turns; the shortest time counts, as a whole
+and without its start, which is the time of one shard with one image. The seconds of processors depend less on other
+work on the machine. Rows must be equal in all of them; files are, too, where the engines have the same versions of the
+libraries that a key names.
 The last line is the ratio of one process to two.
 """
 

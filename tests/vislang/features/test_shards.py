@@ -1,77 +1,31 @@
-"""Work on shards: which there are, what is done again, what is left out, and that no process harms another's work."""
+"""Work on shards: which there are, what is done again, and what is left out."""
 
-import io
 import json
 import os
-import signal
-import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from shard_jobs import NamesJob, model_folder
+from shard_jobs import BROKEN, job_of, names_of, picture, write_photos, write_tar, write_tars
 
 from vislang.core.errors import ConfigError, DataError
 from vislang.core.files import only_writer
 from vislang.features.cache.manifest import read_manifest
 from vislang.features.cache.reader import open_cache
 from vislang.features.extract import main
-from vislang.features.reading_options import ReadingOptions
-from vislang.features.shards.images import DamagedShardError, TarImages
-from vislang.features.shards.job import Input, Shard, process_shard
-from vislang.features.shards.processes import _Worker
 from vislang.features.shards.run import Engine, run_shards
-
-BROKEN = b"hello"
-
-
-def picture(seed: int) -> bytes:
-    noise = np.random.default_rng(seed).integers(0, 255, (40, 50, 3), np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(noise).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def write_tar(path: Path, members: dict[str, bytes]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 @pytest.fixture
 def photos(tmp_path) -> Path:
-    """Seven images, of which one is broken."""
-    folder = tmp_path / "photos"
-    for number in range(7):
-        path = folder / f"{number % 2}" / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(number))
-    (folder / "1" / "3.png").write_bytes(BROKEN)
-    return folder
+    return write_photos(tmp_path / "photos")
 
 
 @pytest.fixture
 def tars(tmp_path) -> Path:
-    """Two shards of webdataset, with captions beside the images, and one that is cut."""
-    folder = tmp_path / "tars"
-    for number in range(3):
-        members = {}
-        for index in range(4):
-            members[f"{number}{index}.png"] = picture(10 * number + index)
-            members[f"{number}{index}.txt"] = b"a caption"
-        members["2.png" if number == 2 else f"{number}9.jpg"] = BROKEN
-        write_tar(folder / "train" / f"{number:05d}.tar", members)
-    cut = folder / "train" / "00001.tar"
-    cut.write_bytes(cut.read_bytes()[:5000])
-    return folder
+    return write_tars(tmp_path / "tars")
 
 
 def extract(images, shards, *more: str) -> int:
@@ -264,17 +218,6 @@ def test_a_missing_shards_folder_or_image_is_named(tmp_path, capsys):
     assert "no such file or folder" in capsys.readouterr().err
 
 
-def job_of(folder: Path, images: Path, trouble: str = "", **more) -> NamesJob:
-    return NamesJob(
-        folder, Input(images, **more), False, model_folder(folder.parent / "model"), ReadingOptions(), trouble
-    )
-
-
-def names_of(shards: Path) -> list[str]:
-    lines = [line for path in sorted(shards.glob("*.jsonl")) for line in path.read_text().splitlines()]
-    return [json.loads(line)["image"] for line in lines]
-
-
 def test_a_folder_of_other_shards_is_refused(photos, tars, tmp_path, capsys):
     shards = tmp_path / "shards"
     run_shards(job_of(shards, photos), Engine(), progress=False)
@@ -302,60 +245,12 @@ def test_beam_that_is_not_installed_is_named_before_anything_is_written(photos, 
     assert not (tmp_path / "shards").exists()
 
 
-def test_processes_share_the_shards(photos, tmp_path):
-    run_shards(job_of(tmp_path / "one", photos, shard_size=1), Engine(), progress=False)
-    run_shards(job_of(tmp_path / "two", photos, shard_size=1), Engine(jobs=2), progress=False)
-    marks = list((tmp_path / "two").glob("*.mark"))
-    assert len(marks) == 7, "each shard is worked on once"
-    assert len({mark.name.split("-")[0] for mark in marks}) == 2, "each of two processes has some"
-    for folder in ("one", "two"):
-        for mark in (tmp_path / folder).glob("*.mark"):
-            mark.unlink()
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    assert names_of(tmp_path / "two") == ["0/0.png", "0/2.png", "0/4.png", "0/6.png", "1/1.png", "1/5.png"]
-    states_of_broken = [shard for shard in read_manifest(tmp_path / "two").shards if shard.state == "damaged"]
-    assert [shard.reason.partition(";")[0] for shard in states_of_broken] == ["none of 1 images could be used"]
-
-
-@pytest.mark.parametrize(
-    ("trouble", "kind", "message"),
-    [
-        ("killed", DataError, "a working process ended with -9, .*; run again to go on, with fewer --jobs"),
-        ("fails", DataError, "the disk is full"),
-        ("breaks", RuntimeError, r"shard 0000\d: ZeroDivisionError\('a fault'\)"),
-    ],
-)
-def test_trouble_in_a_process_ends_the_run_which_goes_on_later(photos, tmp_path, trouble, kind, message):
-    shards = tmp_path / "shards"
-    with pytest.raises(kind, match=message):
-        run_shards(job_of(shards, photos, trouble, shard_size=2), Engine(jobs=2), progress=False)
-    assert {shard.state for shard in read_manifest(shards).shards} == {"unfinished"}
-    done = run_shards(job_of(shards, photos), Engine(jobs=2), progress=False)
-    assert done.worked_on == 4
-    assert len(names_of(shards)) == 6
-
-
-def test_a_process_that_is_gone_before_it_has_a_shard_is_an_error(photos, tmp_path):
-    """A broken pipe would pass for a reader of our output that has seen enough, and end well."""
-    worker = _Worker(job_of(tmp_path / "shards", photos), 2)
-    worker.process.kill()
-    worker.process.join()
-    with pytest.raises(DataError, match="a working process ended with -9"):
-        worker.give(Shard("00000", ""))
-
-
 def test_a_tar_file_that_changes_while_it_is_read_is_done_again(tars, tmp_path):
     tar, shards = tars / "train" / "00000.tar", tmp_path / "shards"
     with pytest.raises(DataError, match="00000.tar: another program changed it while it was read; run again"):
         run_shards(job_of(shards, tar, "touched"), Engine(), progress=False)
     assert run_shards(job_of(shards, tar), Engine(), progress=False).worked_on == 1
     assert len(names_of(shards)) == 4
-
-
-def test_relative_paths_are_those_of_the_command(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = run_shards(job_of(Path("shards"), Path("photos")), Engine(jobs=2), progress=False)
-    assert [shard.rows for shard in done.manifest.shards] == [6]
 
 
 def test_lists_of_images_are_cut_in_their_order(photos, tmp_path):
@@ -367,106 +262,3 @@ def test_lists_of_images_are_cut_in_their_order(photos, tmp_path):
     more["root"] = str(tmp_path / "moved")
     done = run_shards(job_of(tmp_path / "shards", tmp_path / "list.txt", **more), Engine(), progress=False)
     assert done.worked_on == 0, "a data set that moved is the same"
-
-
-def test_of_two_processes_with_one_shard_one_waits_and_does_nothing(photos, tmp_path):
-    shards = tmp_path / "shards"
-    job = job_of(shards, photos).absolute()
-    run_shards(job, Engine(), progress=False)
-    (mark,) = shards.glob("*.mark")
-    mark.unlink()
-    assert process_shard(Shard("00000", ""), job).rows == 6
-    assert not list(shards.glob("*.mark"))
-
-
-RUN = """
-import sys
-from pathlib import Path
-sys.path[:0] = sys.argv[1:3]
-from vislang.core.cli import run_command
-if __name__ == "__main__":
-    from test_shards import Engine, job_of, run_shards
-    job = job_of(Path(sys.argv[3]), Path(sys.argv[4]), "slow", shard_size=2)
-    sys.exit(run_command(lambda: run_shards(job, Engine(jobs=2), progress=False) and 0))
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_no_process_is_left_behind(photos, tmp_path, number):
-    script = tmp_path / "run.py"
-    script.write_text(RUN)
-    helpers = [str(Path(__file__).resolve().parents[2] / "helpers"), str(Path(__file__).parent)]
-    command = [sys.executable, str(script), *helpers, str(tmp_path / "shards"), str(photos)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    waited = time.monotonic()
-    while len(marks := list((tmp_path / "shards").glob("*.mark"))) < 2:
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() - waited < 60
-        time.sleep(0.05)
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does
-    else:
-        process.send_signal(number)
-    _, err = process.communicate(timeout=30)
-    if number == signal.SIGINT:
-        assert process.returncode == 130
-        assert err == "interrupted; run the same command again to go on\n"
-    workers = [int(mark.name.split("-")[0]) for mark in marks]
-    waited = time.monotonic()
-    while any(Path(f"/proc/{worker}").exists() for worker in workers):
-        assert time.monotonic() - waited < 20, "a worker lives on"
-        time.sleep(0.05)
-    done = run_shards(job_of(tmp_path / "shards", photos), Engine(), progress=False)
-    assert len(done.manifest.of_state("finished")) == 4
-
-
-def header(name: str = "a.png", size: int = 3) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size = size
-    return info.tobuf()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "empty file"),
-        (b"\x1f\x8b" + bytes(600), "no tar file without compression"),
-        (header() + b"abc" + bytes(509), "ends without an end mark"),
-        (header(size=3000) + bytes(600), "unexpected end of data"),
-        (header() + b"abc" + bytes(509) + b"x" * 512 + bytes(1024), "ends without an end mark"),
-    ],
-)
-def test_a_tar_file_that_cannot_be_read_to_its_end_is_damaged(tmp_path, content, message):
-    (tmp_path / "a.tar").write_bytes(content)
-    with pytest.raises(DamagedShardError, match=message):
-        TarImages(tmp_path / "a.tar", "")
-
-
-def test_a_tar_file_whose_sizes_lead_back_ends(tmp_path):
-    whole = bytearray(header("a.png", 512) + bytes(512) + bytes(1024))
-    whole[124:136] = b"\xff" + (-1024).to_bytes(11, "big", signed=True)  # a size in base 256
-    whole[148:156] = b" " * 8
-    whole[148:156] = b"%06o\0 " % sum(whole[:512])
-    (tmp_path / "a.tar").write_bytes(bytes(whole))
-    with pytest.raises(DamagedShardError, match="a member of impossible size|cut or damaged"):
-        TarImages(tmp_path / "a.tar", "")
-
-
-def test_only_real_and_distinct_images_of_a_tar_file_are_used(tmp_path):
-    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
-        for name in ("./a.png", "b/a.PNG", "a.txt", "a.png", "bad\udcff.png"):
-            info = tarfile.TarInfo(name)
-            info.size = 3
-            tar.addfile(info, io.BytesIO(b"abc"))
-        link = tarfile.TarInfo("c.png")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        tar.addfile(link)
-    images = TarImages(tmp_path / "a.tar", "t/")
-    assert images.names == ["t/a.png", "t/b/a.PNG"]
-    assert [one.reason for one in images.skipped] == [
-        "t/a.png: comes twice in the shard; only the first is used",
-        "t/bad\\udcff.png: its name is not UTF-8; rename it",
-    ]
-    assert list(images) == [b"abc", b"abc"]
-    assert TarImages(tmp_path / "a.tar", None).names == ["a.png", "a.PNG"]
-    assert images.only(["t/b/a.PNG"]).names == ["t/b/a.PNG"]

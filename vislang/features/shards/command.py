@@ -53,17 +53,18 @@ def refuse_beside_shards(parser: argparse.ArgumentParser, args: argparse.Namespa
         parser.error(f"--shards got {len(args.images)} names, expected one folder, pattern, tar file or list of images")
 
 
-def named_images(args: argparse.Namespace, where: str, **how: Any) -> Any:
+def named_images(args: argparse.Namespace, where: str, *, root: str | None = None, ids: str = "path") -> Any:
     """Return the `Input` of a command.
 
     Args:
         args: the command line, with the options of `add_shards`.
         where: folder, pattern, tar file or list of images.
-        **how: `root` and `ids` of the input.
+        root: what the paths in a list are relative to.
+        ids: how images are named, "path" or "name".
     """
     from vislang.features.shards.job import Input
 
-    return Input(where, shard_size=args.shard_size or _SHARD_SIZE, **how)
+    return Input(where, root, ids, args.shard_size or _SHARD_SIZE)
 
 
 def run_and_report(
