@@ -80,7 +80,7 @@ def test_of_two_processes_with_one_shard_one_waits_and_does_nothing(photos, tmp_
     run_shards(job, Engine(), progress=False)
     (mark,) = shards.glob("*.mark")
     mark.unlink()
-    assert process_shard(Shard("00000", ""), job).rows == 6
+    assert process_shard(Shard("00000", ""), job).result.rows == 6
     assert not list(shards.glob("*.mark"))
 
 

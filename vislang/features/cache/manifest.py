@@ -68,8 +68,8 @@ def read_manifest(folder: Path) -> Manifest:
         got = document.get("format") if isinstance(document, dict) else document
         raise DataError(f"{path}: has format {shown(got)}, expected {_FORMAT!r}; {_NEXT_STEP}")
     try:
-        kind, ids = _text(document["kind"]), _text(document["ids"])
-        shards = tuple(map(_shard, document["shards"]))
+        kind, ids = text(document["kind"]), text(document["ids"])
+        shards = tuple(map(read_state, document["shards"]))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: damaged manifest of shards ({error!r}); {_NEXT_STEP}") from error
     names = [shard.name for shard in shards]
@@ -78,21 +78,27 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(kind, ids, shards)
 
 
-def _shard(row: dict[str, Any]) -> ShardState:
-    skipped = tuple(Skipped(_text(one["source"]), _text(one["reason"])) for one in row["skipped"])
-    texts = [_text(row[name]) for name in ("name", "source", "state", "reason")]
+def read_state(row: dict[str, Any]) -> ShardState:
+    """Return what JSON values say of a shard.
+
+    Raises:
+        KeyError, TypeError, ValueError: they are other values than this module writes.
+    """
+    skipped = tuple(Skipped(text(one["source"]), text(one["reason"])) for one in row["skipped"])
+    texts = [text(row[name]) for name in ("name", "source", "state", "reason")]
     name, source, state, reason = texts
     if not _NAME.fullmatch(name):  # it becomes part of a path
         raise ValueError(f"shard is called {shown(name)}")
     if state not in (UNFINISHED, FINISHED, DAMAGED):
         raise ValueError(f"state of shard {name} is {shown(state)}")
     rows = row["rows"]
-    if not isinstance(rows, int) or not 0 <= rows <= _MOST_ROWS:
+    if type(rows) is not int or not 0 <= rows <= _MOST_ROWS:
         raise ValueError(f"rows of shard {name} are {shown(rows)}")
     return ShardState(name, source, state, rows, reason, skipped)
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """Return a text; raise a TypeError for anything else."""
     if not isinstance(value, str):
         raise TypeError(f"{shown(value)} is no text")
     return value

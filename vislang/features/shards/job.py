@@ -1,6 +1,5 @@
 """ShardJob: what is done with every shard, by itself, in whatever process; `process_shard` does it."""
 
-import json
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from vislang.core.errors import DataError
-from vislang.core.files import only_writer, read_json, write_json
-from vislang.features.cache.manifest import DAMAGED, FINISHED, ShardState
+from vislang.core.files import only_writer, parse_json, read_json, write_json
+from vislang.features.cache.manifest import DAMAGED, FINISHED, ShardState, read_state, text
 from vislang.features.extraction import base_folder
 from vislang.features.shards.images import TAR, DamagedShardError, ListedImages, ShardImages, TarImages, status_of
 from vislang.images.sources import Skipped
@@ -57,17 +56,10 @@ class Shard:
 class Report:
     """What came of a shard; it lies in NAME.json, and is there only when the result is whole."""
 
-    state: str  # FINISHED or DAMAGED
-    rows: int
-    reason: str
-    skipped: tuple[Skipped, ...]
+    result: ShardState
     status: str  # as `ShardJob.status_of` when the work began
     content: str  # as `ShardImages.content`
     done: tuple[str, ...]  # parts of the result, as `ShardJob.parts`
-
-    def state_of(self, shard: Shard) -> ShardState:
-        """Return the entry of the manifest."""
-        return ShardState(shard.name, shard.source, self.state, self.rows, self.reason, self.skipped)
 
 
 @dataclass(frozen=True)
@@ -136,7 +128,7 @@ class ShardJob(ABC):
 
     def is_finished(self, shard: Shard, report: Report | None) -> bool:
         """Return whether a shard needs no work: its result has all parts, and its images are as they were, or gone."""
-        if report is None or report.state != FINISHED or not self.result_of(shard).is_file():
+        if report is None or report.result.state != FINISHED or not self.result_of(shard).is_file():
             return False
         return set(self.parts()) <= set(report.done) and self.status_of(shard) in (report.status, "")
 
@@ -161,7 +153,7 @@ def process_shard(shard: Shard, job: ShardJob) -> Report:
             status = job.status_of(shard)
             images = job.images_of(shard)
             content = images.content()
-            if known is not None and not (job.adds and known.state == FINISHED and known.content == content):
+            if known is not None and not (job.adds and known.result.state == FINISHED and known.content == content):
                 known = None
             if not result.exists():
                 known = None
@@ -173,12 +165,13 @@ def process_shard(shard: Shard, job: ShardJob) -> Report:
                 raise DamagedShardError(f"{shard.source}: another program changed it while it was read; run again")
             done = dict.fromkeys([*(known.done if known else ()), *job.parts()])
             left_out = tuple(images.skipped + images.named(skipped))
-            report = Report(FINISHED, rows, "", left_out, status, content, tuple(done))
+            state = ShardState(shard.name, shard.source, FINISHED, rows, "", left_out)
+            report = Report(state, status, content, tuple(done))
         except DamagedShardError as error:
             if job.strict:
                 raise DamagedShardError(f"{error} (strict: the first bad shard ends the run)") from error
             reason = str(error).replace(f"{job.images.base}/", "", 1)
-            report = Report(DAMAGED, 0, reason, (), "", "", ())
+            report = Report(ShardState(shard.name, shard.source, DAMAGED, 0, reason), "", "", ())
         write_report(job.folder, shard, report)
         return report
 
@@ -190,16 +183,19 @@ def report_path(folder: Path, shard: Shard) -> Path:
 
 def write_report(folder: Path, shard: Shard, report: Report) -> None:
     """Write the report on a shard."""
-    write_json(report_path(folder, shard), asdict(report))
+    more = {"status": report.status, "content": report.content, "done": report.done}
+    write_json(report_path(folder, shard), {**asdict(report.result), **more})
 
 
 def read_report(folder: Path, shard: Shard) -> Report | None:
     """Read the report on a shard; None where there is none, or a damaged one."""
     try:
-        row: dict[str, Any] = json.loads(report_path(folder, shard).read_text(encoding="utf-8"))
-        skipped = tuple(Skipped(one["source"], one["reason"]) for one in row["skipped"])
-        return Report(**{**row, "skipped": skipped, "done": tuple(row["done"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        row: dict[str, Any] = parse_json(report_path(folder, shard).read_text(encoding="utf-8"))
+        state = read_state(row)
+        if state.name != shard.name or state.source != shard.source:
+            return None
+        return Report(state, text(row["status"]), text(row["content"]), tuple(map(text, row["done"])))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

@@ -80,7 +80,7 @@ def run_shards(job: ShardJob, engine: Engine, *, progress: bool) -> ShardRun:
         for shard in shards:
             report = read_report(folder, shard)
             if report is not None:
-                states[shard.name] = report.state_of(shard)
+                states[shard.name] = report.result
             if not job.is_finished(shard, report):
                 left.append(shard)
         book = _Book(job, states)
@@ -107,7 +107,7 @@ class _Book:
         self._written = 0.0
 
     def enter(self, shard: Shard, report: Report) -> None:
-        self._states[shard.name] = report.state_of(shard)
+        self._states[shard.name] = report.result
         if time.monotonic() - self._written > MANIFEST_SECONDS:
             self.write()
 
