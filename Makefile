@@ -129,7 +129,7 @@ SECOND_CNN ?= efficientnet_lite2
 F8K_TARGETS := train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
 .PHONY: $(F8K_TARGETS) train-f8k train train-ranker train-captioner train-s2vt train-aligner train-regions
 .PHONY: train-everyday sentence-vectors train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
-.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-stores test-wheel test-realdata lint lint-slow fuzz figures coverage docs bench clean
+.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-stores test-beam test-wheel test-realdata lint lint-slow fuzz figures coverage docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 26
@@ -309,6 +309,16 @@ test-stores: install ## run the tests of the stores on LanceDB, S3 and PostgreSQ
 	$(PY) -m pip install --quiet --editable ".[stores]"
 	$(PY) -m pytest tests/vse/test_stores.py tests/vse/test_build_index.py
 
+test-beam: .venv-beam/.installed ## run the tests of shards on Apache Beam, in an environment of its own (.venv-beam, 3 GB)
+	.venv-beam/bin/python -m pytest tests/vislang/features/test_shard_beam.py tests/vislang/features/test_shard_kills.py -k beam
+
+.venv-beam/.installed: setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11; name one: make PYTHON=python3.11 test-beam" >&2; exit 2; }
+	@$(PYTHON) -m venv .venv-beam || { echo "error: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	.venv-beam/bin/python -m pip install --quiet --upgrade pip "setuptools<81" wheel
+	.venv-beam/bin/python -m pip install --quiet --editable ".[beam]" pytest
+	@touch $@
+
 test-wheel: install ## build the wheel, install it in a new environment, and run it from other folders
 	$(PY) -m pytest tests/app/test_wheel.py
 
@@ -339,4 +349,4 @@ bench: install ## run every benchmark; each prints its ratio last (results/bench
 	$(PY) benchmarks/run_all.py
 
 clean: ## remove the environment and build leftovers; data, runs and results stay
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis; find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .venv .venv-beam build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis; find . -name __pycache__ -prune -exec rm -rf {} +

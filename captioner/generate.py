@@ -1,6 +1,8 @@
 """Command: write captions for images and videos, as text, JSON, CSV, COCO results or a page that shows them.
 
-A video is captioned as a whole, from 26 of its frames; videos come after all images.
+A video is captioned as a whole, from 26 of its frames; videos come after all images. Many images, or tar files of
+them, are captioned shard by shard into files of JSON lines:
+    python -m captioner.generate DIR --shards runs/captions --jobs 2
 """
 
 import argparse
@@ -14,6 +16,7 @@ from typing import Any
 from captioner.decoding.options import METHODS, DecodeOptions
 from vislang.core import cli
 from vislang.core.config_options import add_fields
+from vislang.features.shards.command import add_shards, check_shards, named_images, refuse_beside_shards, run_and_report
 
 KIND = "captioner"
 _DECODING = (
@@ -59,14 +62,48 @@ def build_parser() -> argparse.ArgumentParser:
         "(COCO_val2014_000000391895.jpg, 000000391895.jpg), of others the file name",
     )  # fmt: skip
     output.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the images and captions")
+    add_shards(parser)
     parser.set_defaults(form="text")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; see `vislang.core.cli` for exit codes."""
-    args = build_parser().parse_args(argv)
-    return cli.run_command(lambda: generate(args))
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    check_shards(parser, args)
+    if args.shards is None:
+        return cli.run_command(lambda: generate(args))
+    if args.form == "csv":
+        parser.error("got --csv and --shards, which writes JSON lines")
+    refuse_beside_shards(parser, args, ("coco_results", "html"))
+    return cli.run_command(lambda: generate_shards(args))
+
+
+def generate_shards(args: argparse.Namespace) -> int:
+    """Caption shards of images."""
+    from captioner.shard_jobs import CaptionJob
+    from vislang.core.bundled_models import find_checkpoint, say_which
+    from vislang.features.reading_options import ReadingOptions
+
+    say_which(KIND, args.model)
+    options = ReadingOptions(weights=args.weights, strict=args.strict)
+    images = named_images(args, args.images[0])
+    job = CaptionJob(
+        args.shards,
+        images,
+        args.strict,
+        find_checkpoint(KIND, args.model),
+        options,
+        _decode_options(args),
+        args.explain,
+    )
+    return run_and_report(job, args, as_json=args.form == "json")
+
+
+def _decode_options(args: argparse.Namespace) -> DecodeOptions:
+    given = {name: getattr(args, name) for name in _DECODING if getattr(args, name) is not None}
+    return DecodeOptions(method=args.decode, num=args.num, width=args.beam, **given)
 
 
 def generate(args: argparse.Namespace) -> int:
@@ -85,8 +122,7 @@ def generate(args: argparse.Namespace) -> int:
     check_outputs(args, images.paths)
     say_which(KIND, args.model)
     model = load_model(args.model)
-    given = {name: getattr(args, name) for name in _DECODING if getattr(args, name) is not None}
-    options = model.complete(DecodeOptions(method=args.decode, num=args.num, width=args.beam, **given))
+    options = model.complete(_decode_options(args))
     captioned = list(caption_and_print(args, model, options, images))
     if args.form == "json":
         from captioner.output_formats import json_row

@@ -6,6 +6,7 @@
 Examples:
     python -m captioner.regions --images dog.jpg --out dog_regions.png
     python -m captioner.regions --images dog.jpg --sentence "a dog catches a red frisbee" --json
+    python -m captioner.regions --images DIR --shards runs/regions --jobs 2
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vislang.core import cli
+from vislang.features.shards.command import add_shards, check_shards, named_images, refuse_beside_shards, run_and_report
 
 _BUNDLED = "region-captioner"
 _MAX_REGIONS = 8
@@ -42,13 +44,40 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_json(parser)
     cli.add_strict(parser)
+    add_shards(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; `vislang.core.cli` has the exit codes."""
-    args = build_parser().parse_args(argv)
-    return cli.run_command(lambda: describe(args))
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    check_shards(parser, args)
+    if args.shards is None:
+        return cli.run_command(lambda: describe(args))
+    refuse_beside_shards(parser, args, ("sentence", "beta", "out"))
+    return cli.run_command(lambda: describe_shards(args))
+
+
+def describe_shards(args: argparse.Namespace) -> int:
+    """Describe the regions of the images of shards."""
+    from captioner.shard_jobs import RegionJob
+    from vislang.core.bundled_models import find_checkpoint, say_which
+    from vislang.features.reading_options import ReadingOptions
+
+    say_which("captioner", args.model, _BUNDLED)
+    options = ReadingOptions(weights=args.weights, proposals=args.proposals, strict=args.strict)
+    images = named_images(args, args.images[0])
+    model = find_checkpoint("captioner", args.model or _BUNDLED)
+    ranker = None
+    if args.ranker != "none":
+        ranker = find_checkpoint("vse", args.ranker)
+    job = RegionJob(args.shards, images, args.strict, model, options, _max_regions(args), ranker)
+    return run_and_report(job, args, as_json=args.json)
+
+
+def _max_regions(args: argparse.Namespace) -> int:
+    return _MAX_REGIONS if args.max_regions is None else args.max_regions
 
 
 def describe(args: argparse.Namespace) -> int:
@@ -90,7 +119,7 @@ def region_finder(args: argparse.Namespace) -> Callable[[Path], list[Any]]:
     if args.sentence is None:
         say_which("captioner", args.model, _BUNDLED)
         model = load_model(args.model or PRETRAINED / _BUNDLED)
-        count = _MAX_REGIONS if args.max_regions is None else args.max_regions
+        count = _max_regions(args)
         ranker = chosen_ranker(args, model.backbone)
         return lambda path: describe_regions(model, path, max_regions=count, ranker=ranker, options=options)
     say_which("aligner", args.model)

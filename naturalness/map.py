@@ -1,4 +1,8 @@
-"""Command: map how unnatural each place of an image is, and rank images from least to most natural."""
+"""Command: map how unnatural each place of an image is, and rank images from least to most natural.
+
+Many images, or tar files of them, are scored shard by shard into files of JSON lines, not ranked:
+    python -m naturalness.map DIR --shards runs/naturalness --jobs 2
+"""
 
 import argparse
 import sys
@@ -6,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vislang.core import cli
+from vislang.features.shards.command import add_shards, check_shards, named_images, refuse_beside_shards, run_and_report
 
 _BLUR = 0.03  # standard deviation of the Gaussian that smooths a drawing, as a share of the width
 
@@ -31,13 +36,32 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--npy", type=Path, metavar="FILE", help="write the map, float32 [H, W], not smoothed")
     cli.add_json(parser)
     cli.add_strict(parser)
+    add_shards(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; `vislang.core.cli` has the exit codes."""
-    args = build_parser().parse_args(argv)
-    return cli.run_command(lambda: map_images(args))
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    check_shards(parser, args)
+    if args.shards is None:
+        return cli.run_command(lambda: map_images(args))
+    refuse_beside_shards(parser, args, ("out", "overlay", "anomaly", "npy"))
+    return cli.run_command(lambda: score_shards(args))
+
+
+def score_shards(args: argparse.Namespace) -> int:
+    """Score the images of shards."""
+    from naturalness.shard_job import NaturalnessJob
+    from vislang.core.bundled_models import find_checkpoint, say_which
+    from vislang.features.reading_options import ReadingOptions
+
+    say_which("naturalness", args.model)
+    options = ReadingOptions(weights=args.weights, strict=args.strict)
+    images = named_images(args, args.images[0])
+    job = NaturalnessJob(args.shards, images, args.strict, find_checkpoint("naturalness", args.model), options)
+    return run_and_report(job, args, as_json=args.json)
 
 
 def map_images(args: argparse.Namespace) -> int:
@@ -86,10 +110,9 @@ def map_images(args: argparse.Namespace) -> int:
 
 def json_row(name: str, rating: Any) -> dict[str, Any]:
     """Return what `--json` prints of an image."""
-    row: dict[str, Any] = {"image": name, "naturalness": round(rating.score, 4)}
-    if rating.percentile is not None:
-        row |= {"percentile": round(rating.percentile, 1), "flat": rating.flat}
-    return row
+    from naturalness.shard_job import rating_row
+
+    return {"image": name, **rating_row(rating)}
 
 
 def rating_words(rating: Any) -> str:

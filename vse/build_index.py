@@ -3,6 +3,7 @@
 Examples:
     python -m vse.build_index ~/Pictures
     python -m vse.build_index ~/Pictures /mnt/photos --store lance:pictures.lance --watch
+    python -m vse.build_index runs/features/many --store lance:many.lance
     vislang caption ~/Pictures > captions.txt && python -m vse.build_index ~/Pictures --captions captions.txt
 
 Run again, it encodes what is new or changed, and removes what is gone; an interrupted run goes on.
@@ -21,7 +22,7 @@ from vislang.core import cli
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = cli.command_parser("vse.build_index", __doc__)
-    cli.add_images(parser, "image files, folders or patterns")
+    cli.add_images(parser, "image files, folders or patterns, or one feature cache (.h5, or a folder of shards)")
     parser.add_argument(
         "--store",
         metavar="URL",
@@ -57,6 +58,7 @@ def index(args: argparse.Namespace) -> int:
     """Index once, or again and again."""
     from vislang.core.bundled_models import say_which
     from vislang.core.errors import ConfigError
+    from vislang.features.cache.reader import is_cache
     from vislang.features.reading_options import ReadingOptions
     from vse.api import load_model
     from vse.index.images import collection_of, own_place
@@ -69,6 +71,8 @@ def index(args: argparse.Namespace) -> int:
     )
     if not args.images:
         raise ConfigError("no image was given, expected files, folders or patterns: --images FILE ...")
+    if args.watch is not None and len(args.images) == 1 and is_cache(args.images[0]):
+        raise ConfigError("--watch looks for changed images, got a feature cache; leave out --watch")
     captions = read_captions(args.captions) if args.captions else {}
     say_which("vse", args.model)
     model = load_model(args.model)
@@ -87,8 +91,12 @@ def index(args: argparse.Namespace) -> int:
 
 def update(args: argparse.Namespace, store: Any, model: Any, captions: dict[str, str], options: Any) -> Any:
     """Bring the store up to date."""
+    from vislang.features.cache.reader import is_cache, open_cache
+    from vse.index.cached_images import update_from_cache
     from vse.index.images import update_store
 
+    if len(args.images) == 1 and is_cache(args.images[0]):
+        return update_from_cache(store, model, open_cache(args.images[0]), captions=captions)
     watching = args.watch is not None
     return update_store(store, model, args.images, captions=captions, watching=watching, options=options)
 

@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = cli.command_parser("vse.search", __doc__)
     parser.add_argument("words", nargs="*", metavar="SENTENCE|IMAGE", help="the query; or files, as for --images")
-    images = "image files, folders or patterns, or one feature cache (.h5), to be searched in"
+    images = "image files, folders or patterns, or one feature cache (.h5, or a folder of shards), to be searched in"
     parser.add_argument("--images", "--image", nargs="+", action="extend", default=[], metavar="IMAGE", help=images)
     query = parser.add_argument_group("query (or none, to index only)")
     query.add_argument("--text", help="a sentence")
@@ -69,7 +69,9 @@ def search(args: argparse.Namespace) -> int:
 
     check_query(args)
     inputs: list[Path] = []
-    if args.images:
+    if named_cache(args):
+        inputs = [Path(args.images[0])]
+    elif args.images:
         inputs, _ = find_images(args.images, strict=args.strict)  # before a model is loaded
     if args.like is not None:
         liked, _ = find_images([args.like])
@@ -249,6 +251,13 @@ def check_words(model: Any, text: str, option: str) -> None:
         print(f"the ranker does not know: {cli.printable(', '.join(unknown))}", file=sys.stderr)
 
 
+def named_cache(args: argparse.Namespace) -> bool:
+    """Return whether the images are those of a feature cache."""
+    from vislang.features.cache.reader import is_cache
+
+    return len(args.images) == 1 and is_cache(args.images[0])
+
+
 def open_index(args: argparse.Namespace, model: Any) -> Any:
     """Encode the folder, or read the cache."""
     from vislang.features.cache.reader import open_cache
@@ -256,7 +265,7 @@ def open_index(args: argparse.Namespace, model: Any) -> Any:
     from vse.api import EncodedImages
     from vse.index.images import index_images
 
-    if len(args.images) == 1 and Path(args.images[0]).suffix in (".h5", ".hdf5"):
+    if named_cache(args):
         cache = open_cache(args.images[0])
         return EncodedImages(model.encode_cached(cache, cache.ids), list(cache.ids))
     options = ReadingOptions(weights=args.weights, strict=args.strict, progress=cli.progress_is_shown())

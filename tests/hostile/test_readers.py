@@ -321,6 +321,38 @@ def image_index(folder: Path):
     return ["images.sqlite", "vectors-1.f32"], read
 
 
+def shards(folder: Path):
+    from shard_jobs import job_of, picture, write_tar
+
+    from vislang.features.cache.reader import FeatureKey, import_rows, open_cache
+    from vislang.features.shards.job import read_list, read_report, write_report
+    from vislang.features.shards.run import Engine, run_shards
+
+    write_tar(folder / "images" / "a.tar", {"a.png": picture(0), "b/b.png": picture(1), "c.txt": b"text"})
+    (folder / "images" / "d.png").write_bytes(picture(2))
+    job = job_of(folder / "names", folder / "images").absolute()
+    first, second = run_shards(job, Engine(), progress=False).manifest.shards
+    features = folder / "features"
+    features.mkdir()
+    import_rows(features / "00000.h5", ["a"], np.ones((1, 3)), FeatureKey("toy", "pooled", "none", "f" * 64))
+    state = {"name": "00000", "source": "", "state": "finished", "rows": 1, "reason": "", "skipped": []}
+    manifest = {"format": "vislang shards/v1", "kind": "features", "ids": "path", "shards": [state]}
+    write_json(features / "manifest.json", manifest)
+
+    def read():
+        open_cache(features).read("toy", "pooled")
+        read_list(job.folder, second)
+        report = read_report(job.folder, first)
+        job.is_finished(second, report)
+        job.is_finished(first, report)
+        for image in job.images_of(first):
+            assert len(image) < 10_000
+        if report is not None:
+            write_report(folder, first, report)
+
+    return ["features/manifest.json", "images/a.tar", "names/00000.json", "names/00001.images.json"], read
+
+
 def consensus(folder: Path):
     from captioner.decoding.consensus_reranking import ConsensusReranker, read_consensus_reranker
 
@@ -509,8 +541,8 @@ FAST = [
     (coco, 300), (karpathy, 300), (msrvtt, 300), (flickr, 200), (entities, 300), (precomputed, 300), (judgements, 200),
     (fixations, 300), (scenes, 200), (archives, 300), (caption_files, 300), (document_frequencies, 300),
     (results, 100), (ranks, 300), (saliency_maps, 300), (word_vectors, 300), (text_lists, 200), (saved_state, 300),
-    (original_ranker, 100), (image_index, 300), (consensus, 300), (caffe, 100), (class_labels, 200), (images, 300),
-    (videos, 100), (training_history, 200), (aligner, 60), (naturalness, 40), (classifier, 40),
+    (original_ranker, 100), (image_index, 300), (shards, 400), (consensus, 300), (caffe, 100), (class_labels, 200),
+    (images, 300), (videos, 100), (training_history, 200), (aligner, 60), (naturalness, 40), (classifier, 40),
 ]  # fmt: skip
 
 

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_runs import assert_equal_runs, history, killed_run, variables
 
+from eval.run import main as evaluate
+from vislang.features.cache.manifest import FEATURES, FINISHED, Manifest, ShardState, write_manifest
+from vislang.features.cache.reader import import_rows, open_cache
 from vislang.training.batching import BATCHING, bucketed_batches, homogeneous_batches
 from vislang.training.checkpoints import load_state
-from vse import train
+from vse import build_index, search, train
 from vse.api import load_model
 
 SMALL = ["hidden_dim=16", "embed_dim=16", "word_dim=8", "batch_size=16", "project_sentences=true"]
@@ -75,6 +78,47 @@ def test_resume_is_exact_where_epochs_pass_without_a_validation(toy_data, tmp_pa
     assert train.main(words) == 0
     assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
     assert load_model(tmp_path / "whole").fingerprint == load_model(tmp_path / "cut").fingerprint
+
+
+def test_a_folder_of_shards_trains_and_evaluates_as_one_file(toy_data, tmp_path, capsys):
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    states = []
+    with open_cache(toy_data / "features.h5") as cache:
+        for number, some in enumerate((cache.ids[:25], cache.ids[25:26], cache.ids[26:])):
+            for key in cache.layers():
+                import_rows(shards / f"0000{number}.h5", some, cache.read("toy", key.layer, some), key)
+            states.append(ShardState(f"0000{number}", "", FINISHED, len(some)))
+    write_manifest(shards, Manifest(FEATURES, "path", tuple(states)))
+    settings = [*SMALL, "epochs=2", "learning_rate=0.01"]
+    scores = []
+    for name, path in (("file", toy_data / "features.h5"), ("shards", shards)):
+        words = training_runs.arguments(toy_data, tmp_path / name, *settings, preset="kiros", cache=path)
+        assert train.main([*words, "--device-memory", "0"]) == 0
+        capsys.readouterr()
+        assert (
+            evaluate(["retrieval", "--model", str(tmp_path / name), "--out", str(tmp_path / "results"), "--json"]) == 0
+        )
+        scores.append(json.loads(capsys.readouterr().out)[0]["metrics"])
+    assert_equal_runs(tmp_path / "file", tmp_path / "shards")
+    assert scores[0] == scores[1]
+    words = ["--model", str(tmp_path / "shards"), "--text", "a red dog", "--json"]
+    assert search.main([str(shards), *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["indexed"] == 60
+    assert search.main([str(toy_data / "features.h5"), *words]) == 0
+    assert json.loads(capsys.readouterr().out) == found
+    store = ["--store", str(tmp_path / "index"), "--model", str(tmp_path / "shards"), "--json"]
+    (tmp_path / "captions.txt").write_text("7.jpg\ta red dog\nnone.jpg\tnothing\n")
+    for more, encoded in (([], 60), ([], 0), (["--captions", str(tmp_path / "captions.txt")], 1)):
+        assert build_index.main([str(shards), *store, *more]) == 0
+        assert json.loads(capsys.readouterr().out)["encoded"] == encoded
+    assert build_index.main([str(shards), *store, "--watch"]) == 2
+    assert "--watch looks for changed images, got a feature cache" in capsys.readouterr().err
+    assert search.main(["--text", "a red dog", *store]) == 0
+    assert json.loads(capsys.readouterr().out)["results"] == found["results"]
+    assert search.main(["--text", "a red dog", "--caption-words", "dog", *store]) == 0
+    assert [row["image"] for row in json.loads(capsys.readouterr().out)["results"]] == ["7.jpg"]
 
 
 def test_images_without_features_are_left_out_and_named(toy_data, tmp_path, capsys):

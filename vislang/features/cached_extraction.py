@@ -263,17 +263,41 @@ def _write_rows(path: Path, keys: list[FeatureKey], sources: Sources, encode: En
             )
         first = writer.done
         with tqdm(total=len(names), initial=first, unit=sources.unit, disable=not sources.progress) as bar:
-            for batch in encode(paths[first:]):
-                count = len(batch.kept) + len(batch.skipped)
-                rows = [first + row for row in batch.kept]
-                writer.append(
-                    [names[row] for row in rows],
-                    batch.rows,
-                    done=writer.done + count,
-                    skipped=[(one.source, one.reason) for one in batch.skipped],
-                    records=with_digests(records[rows], [paths[row] for row in rows]),
-                )
-                bar.update(count)
+            batches = _shown(encode(paths[first:]), bar)
+            append_all(writer, names, batches, lambda rows: with_digests(records[rows], [paths[row] for row in rows]))
         writer.finish()
     skipped = [Skipped(source, reason) for source, reason in writer.skipped]
     return Written(keys, len(names) - first, skipped, [])
+
+
+def append_all(
+    writer: CacheWriter,
+    names: Sequence[str],
+    batches: Iterable[EncodedFiles],
+    records_of: Callable[[list[int]], np.ndarray | None],
+) -> None:
+    """Write the rows of all images that are left.
+
+    Args:
+        writer: a number of the images is done already.
+        names: of all images.
+        batches: the others, in their order.
+        records_of: returns RECORD [K] of K images, given by their indices; None: they come from no files.
+    """
+    first = writer.done
+    for batch in batches:
+        count = len(batch.kept) + len(batch.skipped)
+        rows = [first + row for row in batch.kept]
+        writer.append(
+            [names[row] for row in rows],
+            batch.rows,
+            done=writer.done + count,
+            skipped=[(one.source, one.reason) for one in batch.skipped],
+            records=records_of(rows),
+        )
+
+
+def _shown(batches: Iterable[EncodedFiles], bar: Any) -> Iterator[EncodedFiles]:
+    for batch in batches:
+        yield batch
+        bar.update(len(batch.kept) + len(batch.skipped))

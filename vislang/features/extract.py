@@ -1,4 +1,11 @@
-"""Command: put the features of a folder of images into a cache."""
+"""Command: put the features of images into a cache.
+
+Resumable: rerun the same command. Unreadable images are left out and listed; the exit code is then 3.
+
+Many images, or tar files of webdataset and img2dataset, go into a folder of shards, which every --cache takes:
+    python -m vislang.features.extract --images DIR --shards runs/features/many --jobs 2
+    python -m vislang.features.extract --images TARS --shards runs/features/many --apache-beam --runner FlinkRunner
+"""
 
 import argparse
 import json
@@ -24,24 +31,24 @@ from vislang.core.cli import (
     run_command,
 )
 from vislang.core.errors import DataError
+from vislang.features.shards.command import add_shards, check_shards, named_images, run_and_report
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = command_parser(
-        "vislang.features.extract",
-        "Compute CNN features of images and add them to a feature cache. Resumable: rerun the same command. "
-        "Unreadable images are left out and listed; the exit code is then 3.",
-    )
+    parser = command_parser("vislang.features.extract", __doc__)
     parser.add_argument("--list", action="store_true", help="list backbones, their layers and preprocessing, and stop")
-    parser.add_argument("--images", metavar="WHERE", help="folder, pattern, image, or text file with a path a line")
+    parser.add_argument(
+        "--images", metavar="WHERE",
+        help="folder, pattern, image, or text file with a path a line; with --shards also tar files",
+    )  # fmt: skip
     parser.add_argument("--root", metavar="DIR", help="what paths in a text file are relative to (default: its folder)")
     parser.add_argument(
         "--ids",
         choices=("path", "name"),
         default="path",
         help="what the cache calls an image: its path below --images, or its file name alone, as COCO's splits do"
-        " (default: %(default)s)",
+        " (default: %(default)s); a path into a tar file is 00000.tar/a.jpg",
     )
     parser.add_argument(
         "--backbone", default=DEFAULT_BACKBONE, metavar="NAME",
@@ -57,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--proposals", metavar="WHERE", help="where the detector is: detector:FILE.pb, FOLDER, hub:NAME"
     )
     parser.add_argument("--cache", metavar="FILE", help="the cache to make or to add to, such as runs/f8k.h5")
+    add_shards(parser)
     add_weights(parser)
     add_preprocessing(parser)
     add_batch_size(parser, 32)
@@ -72,9 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.list:
         return run_command(lambda: _list_backbones(args.json))
     missing = [f"--{name}" for name in ("images", "cache") if not getattr(args, name)]
+    if args.shards is not None:
+        missing = [name for name in missing if name != "--cache"]
+        if args.cache:
+            parser.error("got --cache and --shards, expected one of them")
     if missing:
         parser.error(f"missing {' '.join(missing)}")
-    return run_command(lambda: _extract(args))
+    check_shards(parser, args)
+    return run_command(lambda: _extract(args) if args.shards is None else _extract_shards(args))
 
 
 def _list_backbones(as_json: bool) -> int:
@@ -105,9 +118,7 @@ def _extract(args: argparse.Namespace) -> int:
     cache = Path(args.cache)
     files, skipped = files_by_name(args.images, root=args.root, by_file_name=args.ids == "name")
     files, skipped = files_of_cache(cache, files, skipped, args.images)
-    layers = [layer.strip() for layer in args.layers.split(",") if layer.strip()]
-    if not layers:
-        raise DataError("--layers names no feature layer, expected some such as pooled,grid; see --list")
+    layers = _layers(args)
     backbone = load_for_layers(args.backbone, layers, args.preprocessing, options)
     keys = [feature_key(backbone, layer) for layer in layers]
     started = time.monotonic()
@@ -138,6 +149,25 @@ def _extract(args: argparse.Namespace) -> int:
         )
     print_some_skipped([one.reason for one in skipped])
     return SKIPPED_SOME if skipped else DONE
+
+
+def _extract_shards(args: argparse.Namespace) -> int:
+    from vislang.features.cache.reader import open_cache
+    from vislang.features.reading_options import ReadingOptions
+    from vislang.features.shards.feature_job import FeatureJob
+
+    options = ReadingOptions(args.weights, args.proposals, args.batch_size, args.strict)
+    images = named_images(args, args.images, root=args.root, ids=args.ids)
+    layers = tuple(_layers(args))
+    job = FeatureJob(args.shards, images, args.strict, args.backbone, layers, args.preprocessing, options)
+    return run_and_report(job, args, as_json=args.json, check=lambda: open_cache(args.shards))
+
+
+def _layers(args: argparse.Namespace) -> list[str]:
+    layers = [layer.strip() for layer in args.layers.split(",") if layer.strip()]
+    if not layers:
+        raise DataError("--layers names no feature layer, expected some such as pooled,grid; see --list")
+    return layers
 
 
 if __name__ == "__main__":

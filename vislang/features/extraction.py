@@ -106,16 +106,24 @@ def files_by_name(
     Raises:
         DataError: no image, an image that is no file, or a name that occurs twice.
     """
-    base = Path()
     if isinstance(images, str | os.PathLike):
-        base = _base(Path(images), root)
-        paths = list_images(images, root=root)
-    else:
-        paths = []
-        for source in image_sources(images)[0]:
-            if not isinstance(source, str | os.PathLike):
-                raise DataError(f"got {type(source).__name__}, expected files, which a cache can name; pass paths")
-            paths.append(Path(source))
+        return name_files(list_images(images, root=root), base_folder(images, root), images, by_file_name=by_file_name)
+    paths = []
+    for source in image_sources(images)[0]:
+        if not isinstance(source, str | os.PathLike):
+            raise DataError(f"got {type(source).__name__}, expected files, which a cache can name; pass paths")
+        paths.append(Path(source))
+    return name_files(paths, Path(), images, by_file_name=by_file_name)
+
+
+def name_files(
+    paths: Sequence[Path], base: Path, where: Any, *, by_file_name: bool
+) -> tuple[dict[str, Path], list[Skipped]]:
+    """Return {name: file}, each named by its path relative to `base` or by its file name, and those not in UTF-8.
+
+    Raises:
+        DataError: a name occurs twice among what the user called `where`.
+    """
     files: dict[str, Path] = {}
     skipped = []
     for path in paths:
@@ -125,7 +133,7 @@ def files_by_name(
         elif path.is_relative_to(base):
             name = path.relative_to(base).as_posix()
         if name in files:
-            raise DataError(f"{images}: lists {name} twice; remove the repetition")
+            raise DataError(f"{where}: lists {name} twice; remove the repetition")
         if name.encode("utf-8", "replace") != os.fsencode(name):
             skipped.append(Skipped(ascii(name), f"{ascii(name)}: its name is not UTF-8; rename it"))
         else:
@@ -133,7 +141,9 @@ def files_by_name(
     return files, skipped
 
 
-def _base(path: Path, root: str | None) -> Path:
+def base_folder(where: str | os.PathLike, root: str | None = None) -> Path:
+    """Return the folder to which the names of images are relative; arguments as for `list_images`."""
+    path = Path(where)
     if path.is_dir():
         return path
     if path.is_file():

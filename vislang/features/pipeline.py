@@ -2,7 +2,6 @@
 
 import collections
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from vislang.backbones.base import LoadedBackbone
 from vislang.core.errors import DataError
+from vislang.core.threads import thread_count
 from vislang.images.decode import ImageSource, decode_image, source_name
 from vislang.images.preprocess import Preprocessing, prepare
 from vislang.images.sources import Skipped
@@ -101,7 +101,7 @@ def _prepared_batches(
     """
     remaining = iter(sources)
     pending: collections.deque[tuple[np.ndarray, list[Future]]] = collections.deque()
-    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode")
+    pool = ThreadPoolExecutor(max_workers=thread_count(), thread_name_prefix="decode")
     try:
         while True:
             while len(pending) <= BATCHES_AHEAD and (chunk := list(itertools.islice(remaining, batch_size))):

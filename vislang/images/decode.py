@@ -124,8 +124,22 @@ def date_taken(path: str | os.PathLike) -> str:
         return ""
 
 
+class NamedBytes(bytes):
+    """The bytes of an image file that has a name, such as one in an archive."""
+
+    name: str
+
+    def __new__(cls, content: bytes, name: str) -> "NamedBytes":
+        """Return the bytes with the name by which messages call them."""
+        named = super().__new__(cls, content)
+        named.name = name
+        return named
+
+
 def source_name(source: ImageSource) -> str:
     """Return the path of an image, or what kind of object it is."""
+    if isinstance(source, NamedBytes):
+        return source.name
     if isinstance(source, bytes):
         return f"image of {len(source)} bytes"
     if isinstance(source, np.ndarray):

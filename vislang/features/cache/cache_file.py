@@ -44,5 +44,6 @@ class CacheFile:
 
 
 def extract_command(backbone: str, layers: str, path: str | Path) -> str:
-    """Return the command that adds features to a cache."""
-    return f"python -m vislang.features.extract --images DIR --backbone {backbone} --layers {layers} --cache {path}"
+    """Return the command that adds features to a cache, which is a file or a folder of shards."""
+    option = "--shards" if Path(path).is_dir() else "--cache"
+    return f"python -m vislang.features.extract --images DIR --backbone {backbone} --layers {layers} {option} {path}"

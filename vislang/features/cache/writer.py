@@ -22,6 +22,10 @@ from vislang.features.cache.rows import row_bytes
 MARK_SECONDS = 5.0  # at most so much work is lost when a run is killed
 
 
+class NoUsableImageError(DataError):
+    """None of the images of an extraction could be used."""
+
+
 class CacheWriter:
     """Collects the rows of one extraction and adds them to a cache at the end.
 
@@ -129,13 +133,15 @@ class CacheWriter:
         """Write the cache with the new rows in it and remove the work folder.
 
         Raises:
-            DataError: no image was usable, or the cache holds other images.
+            NoUsableImageError: no image was usable.
+            DataError: the cache holds other images.
         """
         if not self.ids:
             first = ""
             if self.skipped:
                 first = f"; the first: {self.skipped[0][1]}"
-            raise DataError(f"none of {self.done} images could be used, no cache is written{first}")
+            shutil.rmtree(self._folder)
+            raise NoUsableImageError(f"none of {self.done} images could be used, no cache is written{first}")
         with self._reporting():
             self._mark()
         added = {
