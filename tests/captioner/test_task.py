@@ -172,7 +172,7 @@ def read_in_training(*, done: float, times: int = 1, sentences=SENTENCES, probab
     """What the captioner reads, int32 [B, T], when so much of the training is done."""
     keras.utils.set_random_seed(0)
     task = caption_task(Recorder(CaptionerConfig(**changes), probabilities), Images(), updates=20)
-    task.optimizer.iterations.assign(round(20 * done))
+    task.updates.assign(round(20 * done))
     words = np.tile(sentences, (times, 1))
     task({"rows": np.zeros(len(words), np.int32), "words": words.ravel()}, training=True)
     assert task.captioner.read[-1][1] is True
@@ -186,7 +186,7 @@ def test_progress_grows_from_0_to_1():
     task = caption_task(Recorder(CaptionerConfig()), Images(), updates=20)
     found = []
     for updates in (0, 5, 10, 20, 25):
-        task.optimizer.iterations.assign(updates)
+        task.updates.assign(updates)
         found.append(float(task.progress()))
     assert found == [0.0, 0.25, 0.5, 1.0, 1.0]
 
@@ -235,7 +235,7 @@ def test_forgotten_words_are_read_as_unknown_and_marks_are_never_forgotten():
 
 def test_nothing_is_swapped_or_forgotten_outside_training():
     task = caption_task(Recorder(CaptionerConfig(scheduled_sampling=1.0, word_dropout=0.9)), Images(), updates=10)
-    task.optimizer.iterations.assign(10)
+    task.updates.assign(10)
     task({"rows": np.zeros(2, np.int32), "words": SENTENCES.ravel()}, training=False)
     assert len(task.captioner.read) == 1
     np.testing.assert_array_equal(task.captioner.read[0][0], TEACHER)

@@ -83,7 +83,7 @@ def training(config, args, **changes):
 
 
 def arguments(out, **changes):
-    return argparse.Namespace(**{"preset": "best", "set": [], "seed": 0, "out": out, "json": True, **changes})
+    return argparse.Namespace(**{"preset": "best", "set": [], "seed": 0, "devices": 1, "out": out, "json": True, **changes})
 
 
 def saved_scale(folder):
