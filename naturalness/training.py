@@ -301,4 +301,4 @@ class MomentumReset(keras.callbacks.Callback):
         """Reset in the first epoch with a lower rate."""
         if epoch and epoch % self.every == 0:
             for momentum in self.model.optimizer.momentums:
-                momentum.assign(ops.zeros_like(momentum))
+                momentum.assign(ops.zeros(momentum.shape))

