@@ -1,4 +1,4 @@
-"""Ranking images and captions whose embeddings lie in files, both ways in one pass: memory, and time beside the product.
+"""Ranking images and captions whose embeddings lie in files, both ways in one pass: its memory and time.
 
 One caption in a hundred says the same as that of another image, so that there are ties.
 
@@ -26,7 +26,7 @@ def main() -> None:
     owners = np.repeat(np.arange(args.images), args.captions_per_image)
     with tempfile.TemporaryDirectory(dir=args.place) as folder:
         images, captions = write_embeddings(args.images, args.captions_per_image, args.width, Path(folder))
-        print(f"{len(images)} images x {len(captions)} captions, width {args.width}, float32, block {BLOCK}", flush=True)
+        print(f"{len(images)} images x {len(captions)} captions, width {args.width}, block {BLOCK}", flush=True)
         before = cpu_seconds(lambda: product_of_some_tiles(images, captions, args.tiles))
         ranked: list[Ranks] = []
         started = time.perf_counter()
@@ -79,12 +79,14 @@ def report_sample(sample: int, images: RowFile, captions: RowFile, owners: np.nd
     """Print how many ranks of a sample differ from a sorted definition in float64, in which equal embeddings tie."""
     chosen = np.unique(np.linspace(0, len(images) - 1, sample).astype(int))
     of_captions = np.flatnonzero(np.isin(owners, chosen))
-    expected = [rank_by_definition(row, owners == image, captions) for image, row in zip(chosen, images[chosen], strict=True)]
+    expected = []
+    for image, row in zip(chosen, images[chosen], strict=True):
+        expected.append(rank_by_definition(row, owners == image, captions))
     for caption, row in zip(of_captions, captions[of_captions], strict=True):
         expected.append(rank_by_definition(row, np.arange(len(images)) == owners[caption], images))
     ours = np.concatenate([ranks.image_to_text[chosen], ranks.text_to_image[of_captions]])
     steps = np.abs(np.array(expected) - ours)
-    print(f"sample: {np.count_nonzero(steps)} of {len(steps)} ranks differ from the definition, by {steps.max()} at most")
+    print(f"{np.count_nonzero(steps)} of {len(steps)} ranks differ from the definition, by {steps.max()} at most")
 
 
 def rank_by_definition(query: np.ndarray, right: np.ndarray, candidates: RowFile) -> int:
@@ -112,8 +114,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--captions-per-image", type=int, default=5)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--tiles", type=int, default=8, help="of the bare product")
-    parser.add_argument("--sample", type=int, default=50, help="images whose ranks, and those of their captions, are checked")
-    parser.add_argument("--place", type=Path, help="folder on a disk with room for the embeddings (default: that of TMPDIR)")
+    parser.add_argument("--sample", type=int, default=50, help="images that are checked, with their captions")
+    parser.add_argument("--place", type=Path, help="folder with room for the embeddings (default: that of TMPDIR)")
     return parser.parse_args()
 
 

@@ -198,8 +198,8 @@ def _equal_rows(what: str, embeddings: _Embeddings) -> NDArray[np.int64] | None:
     for block in in_blocks(count):
         rows = embeddings[block]
         bad = ~np.isfinite(rows)
-        bad_values += np.count_nonzero(bad)
-        bad_rows += np.count_nonzero(bad.any(axis=1))
+        bad_values += int(np.count_nonzero(bad))
+        bad_rows += int(np.count_nonzero(bad.any(axis=1)))
         hashes[block] = [hash(row.tobytes()) for row in rows + 0.0]  # + 0.0 makes -0.0 and 0.0 one
     if bad_values:
         raise EvalError(

@@ -67,6 +67,7 @@ def embed_split(checkpoint: Path, data: Split, folder: Path) -> Embeddings:
     model = load_model(checkpoint)
     sentences, _ = data.captions
     is_large = 4 * model.width * (len(data.records) + len(sentences)) > _IN_MEMORY
+    images: np.ndarray | RowFile
     if data.features is not None:
         images = encode_images(model, data.features).vectors
     else:

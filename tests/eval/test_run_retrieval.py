@@ -66,8 +66,8 @@ def test_large_embeddings_lie_in_files_and_give_the_same_results(place, monkeypa
         assert run.main([*command(place, "best-0-3", "best-1-3"), "--json"]) == 0
         results = place / "results"
         result = json.loads((results / "retrieval-vse-best-tiny-flickr8k-test.json").read_text())
-        page = (results / "retrieval-flickr8k-test.html").read_text()
-        outputs.append((result["metrics"], result["intervals"], page.partition("Sentences retrieved")[2].partition("&quot;seconds&quot;")[0]))
+        page = (results / "retrieval-flickr8k-test.html").read_text().partition("Sentences retrieved")[2]
+        outputs.append((result["metrics"], result["intervals"], page.partition("seconds")[0]))
     assert outputs[0] == outputs[1]
     assert not [path for path in results.iterdir() if path.suffix not in (".json", ".html", ".md", "")]
 

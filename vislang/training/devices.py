@@ -1,7 +1,7 @@
-"""Training on several devices of one machine: JAX divides each batch among them and keeps one copy of the weights on each.
+"""Training on several devices of one machine: JAX divides each batch among them, and each keeps a copy of the weights.
 
-The network, its loss and its gradient stay those of the whole batch: every sentence is still a negative of all images of
-the batch, on whatever device they lie.
+The network, its loss and its gradient stay those of the whole batch: every sentence is still a negative of all images
+of the batch, on whatever device they lie.
 """
 
 import contextlib

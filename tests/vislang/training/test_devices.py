@@ -32,7 +32,7 @@ ON_CAPTIONS = {
     "original ranker": ("vse.train", "kiros", RANKER),
     "captioner": ("captioner.train", "best", [*CAPTIONER, "layers=grid", "scheduled_sampling=0.5"]),
     "S2VT": ("captioner.train", "s2vt", [*CAPTIONER, "layers=grid"]),
-    "captioner, self-critical": ("captioner.train", "karpathy", [*CAPTIONER, "layers=pooled", "self_critical_epochs=1"]),
+    "self-critical captioner": ("captioner.train", "karpathy", [*CAPTIONER, "layers=grid", "self_critical_epochs=1"]),
     "captioner of regions": ("captioner.train", "neuraltalk", [*CAPTIONER, "layers=pooled", "batch_size=27"]),
     "aligner": ("captioner.alignment.train", "best", ALIGNER),
     "original aligner": ("captioner.alignment.train", "karpathy", ALIGNER),
