@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from training_runs import arguments, history
+from training_runs import arguments, assert_equal_runs, history, killed_run
 
 from vislang.core.errors import ConfigError
 from vislang.features.cache.reader import FeatureKey, import_rows
@@ -19,6 +19,11 @@ from vislang.training.devices import several_devices
 from vislang.training.epoch_batches import pad_sentences
 
 ROOT = Path(__file__).resolve().parents[3]
+TWO_HOST_DEVICES = {  # without optimisation, as compiling takes longer than the short runs
+    "KERAS_BACKEND": "jax",
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0",
+    "PYTHONPATH": str(ROOT),
+}
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX: make test-jax")
 
 SMALL = ["hidden_dim=16", "word_dim=8", "min_count=1", "epochs=2", "learning_rate=0.002", "max_words=7"]
@@ -40,11 +45,10 @@ ON_CAPTIONS = {
 
 
 def on_two_host_devices(*command: str) -> subprocess.CompletedProcess:
-    """Run Python on JAX, with two devices on the processor; code is compiled for short runs."""
-    flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
+    """Run Python on JAX, with two devices on the processor."""
     words = [sys.executable, *map(str, command)]
-    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    environment = {**os.environ, **TWO_HOST_DEVICES}
+    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
 
 def histories(module: str, out: Path, words: list[str], folder: str = "") -> list[list[dict]]:
@@ -136,6 +140,22 @@ def test_a_classifier_has_the_losses_of_one_device(images, tmp_path, preset):
     for setting in settings:
         words += ["--set", setting]
     assert_same_losses(*histories("preimage.train", tmp_path, words))
+
+
+@needs_jax
+@pytest.mark.slow
+def test_killed_and_resumed_on_two_devices_equals_never_stopped(toy_data, tmp_path, monkeypatch):
+    settings = [*RANKER, "validate_updates=3"]
+    whole = [*arguments(toy_data, tmp_path / "whole", *settings, preset="vsepp"), "--devices", "2"]
+    assert on_two_host_devices("-m", "vse.train", *whole).returncode == 0
+    cut = [*arguments(toy_data, tmp_path / "cut", *settings, preset="vsepp"), "--devices", "2"]
+    with monkeypatch.context() as patch:
+        for name, value in TWO_HOST_DEVICES.items():
+            patch.setenv(name, value)
+        killed_run("vse.train", "on_train_batch_end", 10, cut)
+    assert len(history(tmp_path / "cut")) == 1
+    assert on_two_host_devices("-m", "vse.train", *cut).returncode == 0
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
 
 
 @needs_jax
