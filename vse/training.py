@@ -97,7 +97,7 @@ def ranking_task(ranker: Ranker, descriptors: Any, updates: int) -> RankingTask:
     optimizer = ranker_optimizer(config, updates)
     loss = pair_loss(config)
     if config.loss == "hardest_hinge":
-        loss = warmed_up_hinge(config, optimizer)
+        loss = warmed_up_hinge(config, task)
     compile_task(task, optimizer, ranking_loss(loss, config.ensemble_size))
     return task
 
@@ -108,13 +108,13 @@ def ranker_optimizer(config: VseConfig, updates: int) -> keras.optimizers.Optimi
     return make_optimizer(settings, updates, {**OPTIMIZERS, "kiros_adam": KirosAdam})
 
 
-def warmed_up_hinge(config: VseConfig, optimizer: keras.optimizers.Optimizer) -> Callable[[Tensor, Tensor], Tensor]:
+def warmed_up_hinge(config: VseConfig, task: RankingTask) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the summed hinge for the first `warmup_updates`, the hardest one afterwards, which alone may collapse."""
 
     def loss(scores: Tensor, negatives: Tensor) -> Tensor:
         easy = summed_hinge(scores, negatives, config.margin)
         hard = hardest_hinge(scores, negatives, config.margin)
-        warm = ops.cast(optimizer.iterations < config.warmup_updates, easy.dtype)
+        warm = ops.cast(task.updates <= config.warmup_updates, easy.dtype)
         return warm * easy + (1.0 - warm) * hard
 
     return loss

@@ -185,9 +185,9 @@ class Aligner(keras.Model):
         vectors = ((None, None, config.joint_dim), "float32")
         fragments = (vectors, ((None, None), "bool"), ((None, sum(config.global_dims)), "float32"))
         # Compiled graphs; see the encoders' calls and `each_score`, whose fragments are passed one by one.
-        self.predict_regions = compiled(self.regions, ((None, None, num_features), "float32"))
-        self.predict_words = compiled(self.words, ((None, None), "int32"))
-        self.predict_scores = compiled(self._each_score_of, *fragments, *fragments)
+        self.predict_regions = compiled(self.regions, ((None, None, num_features), "float32"), model=self)
+        self.predict_words = compiled(self.words, ((None, None), "int32"), model=self)
+        self.predict_scores = compiled(self._each_score_of, *fragments, *fragments, model=self)
         self.built = True
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -138,24 +137,10 @@ class Decoder:
         )
 
     def _compiled(self, width: int) -> Callable:
-        if keras.backend.backend() == "jax":
-            return _jitted(self._decode, self.network.variables)
         inputs: list[Spec] = [((None, None, width), "float32"), ((None, None), "bool")]
         if self.options.method == "sample":
             inputs.append(((None, self.options.num, self.options.max_words), "float32"))
-        return compiled(self._decode, *inputs)
-
-
-def _jitted(function: Callable, variables: list) -> Callable:
-    """Compile for JAX with the variables as inputs: `jit` reads what it closes over only once."""
-    import jax
-
-    @jax.jit
-    def pure(values: list, *inputs: Tensor) -> Any:
-        with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)):
-            return function(*inputs)
-
-    return lambda *inputs: pure([variable.value for variable in variables], *inputs)
+        return compiled(self._decode, *inputs, model=self.network)
 
 
 def _check_shapes(descriptors: tuple[int, ...], mask: tuple[int, ...], width: int) -> None:

@@ -54,9 +54,9 @@ class Captioner(keras.Model):
         self.scorers = [ImageTextScorer(config, num_words, num_features) for _ in range(config.scorers)]
         images: tuple[Spec, Spec] = (((None, None, num_features), "float32"), ((None, None), "bool"))
         words: Spec = ((None, None), "int32")
-        self.predict_caption_log_probs = compiled(self._caption_log_probs, *images, words, ((), "float32"))
-        self.predict_scores = compiled(self._scores, *images, words)
-        self.predict_image_embeddings = compiled(self._image_embeddings, *images)
+        self.predict_caption_log_probs = compiled(self._caption_log_probs, *images, words, ((), "float32"), model=self)
+        self.predict_scores = compiled(self._scores, *images, words, model=self)
+        self.predict_image_embeddings = compiled(self._image_embeddings, *images, model=self)
         self.built = True
 
     def set_feature_statistics(self, means: np.ndarray, stds: np.ndarray) -> None:

@@ -57,7 +57,7 @@ class ImageTextScorer(keras.layers.Layer):
         Args:
             descriptors: as for `scores`.
             mask: as for `scores`.
-            words: int32 [C, T], sentences.
+            words: int32 [C, T], sentences; those of padding alone do not count.
             rows: int32 [B], the index of each image.
             owners: int32 [C], the image of each sentence, 0 to B - 1; None: sentence c is of image c.
         """
@@ -67,7 +67,11 @@ class ImageTextScorer(keras.layers.Layer):
             images = ops.take(images, owners, axis=0)
             rows = ops.take(rows, owners, axis=0)
         scores = logit_scale(self.log_logit_scale) * ops.matmul(images, ops.transpose(sentences))
-        return softmax_loss(scores, ops.not_equal(rows[:, None], rows[None, :]))
+        counts = ops.any(ops.not_equal(words, PAD), axis=1)  # [C]
+        both_count = ops.logical_and(counts[:, None], counts[None, :])
+        negatives = ops.logical_and(ops.not_equal(rows[:, None], rows[None, :]), both_count)
+        # An empty sentence has no negatives, so that it adds 0 to the sum of which the loss is the mean.
+        return softmax_loss(scores, negatives) / ops.mean(ops.cast(counts, scores.dtype))
 
     def image_embeddings(self, descriptors: Tensor, mask: Tensor, training: bool = False) -> Tensor:
         """Embed images, float32 [B, D] of length 1; all arguments as for `scores`."""

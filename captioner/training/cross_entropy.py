@@ -15,11 +15,19 @@ from captioner.models.ensemble import Captioner, shifted
 from vislang.features.descriptors import CachedDescriptors
 from vislang.text.tokenizer import tokenize
 from vislang.text.vocabulary import END, PAD, UNKNOWN, Vocabulary
-from vislang.training.epoch_batches import SentenceBatches, image_descriptors, image_inputs
+from vislang.training.epoch_batches import (
+    SentenceBatches,
+    compiled_size,
+    image_descriptors,
+    image_inputs,
+    pad_sentences,
+)
 from vislang.training.losses import l2_penalty, matrices
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
+from vislang.training.task import Task
 
 Tensor = Any
+_CAPTIONS = 32  # a batch of images has a multiple of it, where every number is compiled by itself
 
 
 def encode_caption(caption: str, config: CaptionerConfig, vocabulary: Vocabulary) -> list[int]:
@@ -45,7 +53,7 @@ class CaptionBatches(SentenceBatches):
     """Captions with their images in seeded batches.
 
     With `batching` "by_image" all captions of an image are in the same batch, the image is encoded once, and the plan
-    is of images.
+    is of images. Their number differs from batch to batch; on JAX empty captions of weight 0 fill it up.
 
     Args:
         words: word ids of each of M captions, end mark included.
@@ -69,19 +77,27 @@ class CaptionBatches(SentenceBatches):
 
     def batch(self, rows: np.ndarray) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
         """Return the inputs of `CaptionTask`, the words to predict, int32 [B * T], and weights, float32 [B]."""
-        captions = rows
-        if self._captions_of_image is None:
-            inputs = image_inputs(self.images(captions), self.descriptors)
-        else:
-            groups = [self._captions_of_image[image] for image in rows]
-            captions = np.concatenate(groups)
-            inputs = image_inputs(self.images([group[0] for group in groups]), self.descriptors)
-            inputs["owners"] = np.repeat(np.arange(len(groups), dtype=np.int32), list(map(len, groups)))
-        inputs["words"] = self.flat_words(captions)
-        return inputs, inputs["words"], self.weights[captions]
+        if self._captions_of_image is not None:
+            return self._batch_of_images([self._captions_of_image[image] for image in rows])
+        inputs = image_inputs(self.images(rows), self.descriptors)
+        inputs["words"] = self.flat_words(rows)
+        return inputs, inputs["words"], self.weights[rows]
+
+    def _batch_of_images(self, groups: Sequence[np.ndarray]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+        """Return the batch of some images, of which each group holds the captions."""
+        captions = np.concatenate(groups)
+        count = compiled_size(len(captions), _CAPTIONS)
+        empty = count - len(captions)
+        inputs = image_inputs(self.images([group[0] for group in groups]), self.descriptors)
+        owners = np.repeat(np.arange(len(groups), dtype=np.int32), list(map(len, groups)))
+        inputs["owners"] = np.pad(owners, (0, empty))
+        inputs["words"] = pad_sentences([*(self.words[caption] for caption in captions), *[[]] * empty]).ravel()
+        # Keras divides the loss by the number of captions, the empty ones included.
+        weights = np.pad(self.weights[captions], (0, empty)) * np.float32(count / len(captions))
+        return inputs, inputs["words"], weights
 
 
-class CaptionTask(keras.Model):
+class CaptionTask(Task):
     """What `model.fit` trains: gathers the images' descriptors and predicts each word from those before it.
 
     Args:
@@ -107,6 +123,7 @@ class CaptionTask(keras.Model):
             given["owners"] = inputs["owners"]
         if training:
             given = self.augment(given)
+            self.count_update()
             self._add_losses(given, words, images)
         return self.captioner(given, training=training)
 
@@ -131,8 +148,8 @@ class CaptionTask(keras.Model):
             self.add_loss(loss)
 
     def progress(self) -> Tensor:
-        """Return the share of the training that is done, float32 scalar, 0 to 1."""
-        return ops.minimum(ops.cast(self.optimizer.iterations, "float32") / self.total_updates, 1.0)
+        """Return the share of the training that was done before this update, float32 scalar, 0 to 1."""
+        return ops.minimum(ops.cast(self.updates, "float32") / self.total_updates, 1.0)
 
 
 def caption_task(captioner: Captioner, descriptors: CachedDescriptors, updates: int) -> CaptionTask:
@@ -202,7 +219,7 @@ def caption_loss(label_smoothing: float) -> Callable[[Tensor, Tensor], Tensor]:
     """
 
     def loss(words: Tensor, logits: Tensor) -> Tensor:
-        words = ops.reshape(words, ops.shape(logits)[1:3])  # [B, T]
+        words = ops.cast(ops.reshape(words, ops.shape(logits)[1:3]), "int32")  # [B, T]; Keras passes targets as floats
         log_probs = ops.log_softmax(logits, axis=-1)
         indices = ops.broadcast_to(words, ops.shape(logits)[:3])[..., None]
         terms = (1.0 - label_smoothing) * ops.take_along_axis(log_probs, indices, axis=-1)[..., 0]

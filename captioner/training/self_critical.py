@@ -22,6 +22,7 @@ from vislang.text.vocabulary import END
 from vislang.training.batching import cut_batches
 from vislang.training.epoch_batches import EpochBatches, image_descriptors, image_inputs
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
+from vislang.training.task import Task
 
 Tensor = Any
 Reward = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -49,7 +50,7 @@ class ImageBatches(EpochBatches):
         return image_inputs(rows, self.descriptors), rows
 
 
-class SelfCriticalTask(keras.Model):
+class SelfCriticalTask(Task):
     """What `model.fit` trains: samples captions and weights their log-probabilities by how far they beat the baseline.
 
     Args:
@@ -63,10 +64,9 @@ class SelfCriticalTask(keras.Model):
         self.descriptors = descriptors
         self.reward = reward
         self.random = keras.random.SeedGenerator()
-        self.mean_reward = keras.metrics.Mean(name="reward")
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
-        """Return -advantage * log P(sample), float32 [B, S]; the mean is the loss.
+        """Return -advantage * log P(sample), whose mean is the loss, and the rewards: float32 [2, B, S].
 
         The advantage is the reward of a sample less the mean reward of the image's other samples.
         """
@@ -80,10 +80,9 @@ class SelfCriticalTask(keras.Model):
         words, log_probs = sample(self.captioner.step, memory, state, noise)
         words = ops.stop_gradient(words)
         rewards = on_host(self._rewards, ops.stop_gradient(log_probs), rows, words)  # [B, S]
-        self.mean_reward.update_state(rewards)
         others = (ops.sum(rewards, axis=1, keepdims=True) - rewards) / (config.self_critical_samples - 1)
         given = {"descriptors": descriptors, "mask": mask, "words": words}
-        return -(rewards - others) * self.sample_log_probs(given, training)
+        return ops.stack([-(rewards - others) * self.sample_log_probs(given, training), rewards])
 
     def _rewards(self, rows: np.ndarray, words: np.ndarray) -> np.ndarray:
         return np.asarray(self.reward(rows, words), np.float32)
@@ -117,5 +116,6 @@ def self_critical_task(
     for scorer in captioner.scorers:
         scorer.trainable = False  # the reward does not depend on them
     settings = OptimizerConfig.of(config, learning_rate=config.self_critical_rate, schedule="constant")
-    compile_task(task, make_optimizer(settings, updates), lambda rows, terms: ops.mean(terms))
+    mean_reward = keras.metrics.MeanMetricWrapper(lambda rows, results: results[1], name="reward")
+    compile_task(task, make_optimizer(settings, updates), lambda rows, results: ops.mean(results[0]), [mean_reward])
     return task

@@ -3,7 +3,7 @@
 Every score is computed once. Captions are grouped by image, so the block on the diagonal holds all correct
 pairs of its images and captions; diagonal blocks go first and give the thresholds, the others are only
 counted against them. No score is ever compared with one that another formula gave for the same pair, and the
-images x captions matrix never exists as a whole.
+images x captions matrix never exists as a whole. Embeddings are read block by block too, so that they may lie in files.
 
 A wrong candidate that ties with the correct one is ranked before it: a model that maps everything to one point
 gets the worst ranks, not the best. Equal embeddings always tie, although a matrix product may round their
@@ -13,10 +13,12 @@ scores differently in its middle and at its edges.
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eval.metrics.row_file import as_rows, in_blocks
 from vislang.core.errors import EvalError
 
 ScoreTile = Callable[[slice, slice], NDArray[np.floating]]
@@ -42,40 +44,59 @@ class Ranks:
     image_of_caption: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class _Embeddings:
+    """Rows of `source`, float [N, D], in the order in which they are ranked; None: as they stand."""
+
+    source: Any
+    order: NDArray[np.intp] | None = None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        chosen = self.source[rows] if self.order is None else self.source[self.order[rows]]
+        with np.errstate(over="ignore"):  # too large for float32: infinite, refused by `_equal_rows`
+            return np.ascontiguousarray(chosen, np.float32)
+
+
 def retrieval_ranks(
-    image_embeddings: ArrayLike, caption_embeddings: ArrayLike, image_of_caption: ArrayLike, *, block: int = BLOCK
+    image_embeddings: Any, caption_embeddings: Any, image_of_caption: ArrayLike, *, block: int = BLOCK
 ) -> Ranks:
     """Rank all captions for each image and all images for each caption by dot product.
 
+    Beside the embeddings it takes some 60 bytes for each of them, and at most 6 `block`^2 + 12 `block` D bytes, 180 MB
+    for D = 512, for the block that is ranked.
+
     Args:
-        image_embeddings: float [N, D]; computed in float32; higher dot product is better.
-        caption_embeddings: float [M, D].
+        image_embeddings: float [N, D], an array or what gives arrays for slices and for int arrays of rows, such as a
+            `RowFile`; computed in float32; higher dot product is better.
+        caption_embeddings: float [M, D], likewise.
         image_of_caption: int [M], values 0..N-1 in any order; every image needs at least one caption.
         block: captions per block; changes time and memory, never the ranks.
 
     Raises:
         EvalError: shapes that do not fit, NaN or infinite values, an image without captions.
     """
-    images = _embeddings("image", image_embeddings)
-    captions = _embeddings("caption", caption_embeddings)
-    if images.shape[1] != captions.shape[1]:
+    image_rows = _rows("image", image_embeddings)
+    caption_rows = _rows("caption", caption_embeddings)
+    if image_rows.shape[1] != caption_rows.shape[1]:
         raise EvalError(
-            f"image embeddings have width {images.shape[1]}, caption embeddings {captions.shape[1]}; "
+            f"image embeddings have width {image_rows.shape[1]}, caption embeddings {caption_rows.shape[1]}; "
             "expected both from the same model"
         )
-    owners = _owners(image_of_caption, len(captions), len(images))
+    owners = _owners(image_of_caption, len(caption_rows), len(image_rows))
     order = np.argsort(owners, kind="stable")
-    if not _is_grouped(owners):
-        captions = captions[order]
+    images = _Embeddings(image_rows)
+    captions = _Embeddings(caption_rows, None if _is_grouped(owners) else order)
 
     def score_tile(rows: slice, columns: slice) -> NDArray[np.floating]:
         with np.errstate(over="ignore", invalid="ignore"):  # _checked refuses what overflows, with its counts
             return images[rows] @ captions[columns].T
 
     grouped = owners[order]
-    ranks = _count(
-        score_tile, grouped, _groups(grouped, len(images), block), _first_equal(images), _first_equal(captions)
-    )
+    groups = _groups(grouped, len(images), block)
+    ranks = _count(score_tile, grouped, groups, _equal_rows("image", images), _equal_rows("caption", captions))
     return _in_given_order(ranks, order, owners)
 
 
@@ -164,16 +185,35 @@ def _sum(mask: NDArray[np.bool_], *, axis: int) -> NDArray[np.uint32]:
     return mask.view(np.uint8).sum(axis=axis, dtype=np.uint32)  # several times faster than summing booleans
 
 
-def _first_equal(embeddings: NDArray[np.float32]) -> NDArray[np.int64] | None:
-    """Return int64 [N], for each row the index of the first equal row; None when all rows differ."""
-    first: dict[int, int] = {}
-    first_rows = np.arange(len(embeddings))
-    for index, row in enumerate(embeddings):
-        same = first.setdefault(hash((row + 0.0).tobytes()), index)  # + 0.0 makes -0.0 and 0.0 one
-        if same != index and np.array_equal(row, embeddings[same]):
-            first_rows[index] = same
-    if len(first) == len(embeddings):
+def _equal_rows(what: str, embeddings: _Embeddings) -> NDArray[np.int64] | None:
+    """Return int64 [N], for each row the index of the first equal row; None when all rows differ.
+
+    Raises:
+        EvalError: NaN or infinite values.
+    """
+    count = len(embeddings)
+    hashes = np.empty(count, np.int64)
+    bad_values = 0
+    bad_rows = 0
+    for block in in_blocks(count):
+        rows = embeddings[block]
+        bad = ~np.isfinite(rows)
+        bad_values += int(np.count_nonzero(bad))
+        bad_rows += int(np.count_nonzero(bad.any(axis=1)))
+        hashes[block] = [hash(row.tobytes()) for row in rows + 0.0]  # + 0.0 makes -0.0 and 0.0 one
+    if bad_values:
+        raise EvalError(
+            f"{what} embeddings hold {bad_values} NaN or infinite values in {bad_rows} of {count} rows; they have no"
+            " rank, check the model and its features"
+        )
+    _, firsts, which = np.unique(hashes, return_index=True, return_inverse=True)
+    if len(firsts) == count:
         return None
+    first_rows = firsts[which]
+    for index in np.flatnonzero(first_rows != np.arange(count)).tolist():
+        first = int(first_rows[index])
+        if not np.array_equal(embeddings[index : index + 1], embeddings[first : first + 1]):
+            first_rows[index] = index  # other rows of the same hash
     return first_rows
 
 
@@ -192,19 +232,11 @@ def _checked(tile: NDArray[np.floating], rows: slice) -> NDArray[np.floating]:
     return tile
 
 
-def _embeddings(what: str, values: ArrayLike) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # too large for float32: infinite, refused below
-        array = np.ascontiguousarray(values, np.float32)
-    if array.ndim != 2 or 0 in array.shape:
-        raise EvalError(f"{what} embeddings have shape {array.shape}, expected [rows, width], neither of them 0")
-    if not np.isfinite(array).all():
-        bad = ~np.isfinite(array)
-        raise EvalError(
-            f"{what} embeddings hold {np.count_nonzero(bad)} NaN or infinite values in "
-            f"{np.count_nonzero(bad.any(axis=1))} of {len(array)} rows; they have no rank, "
-            "check the model and its features"
-        )
-    return array
+def _rows(what: str, values: Any) -> Any:
+    rows = as_rows(values)
+    if len(rows.shape) != 2 or 0 in rows.shape:
+        raise EvalError(f"{what} embeddings have shape {tuple(rows.shape)}, expected [rows, width], neither of them 0")
+    return rows
 
 
 def _owners(image_of_caption: ArrayLike, num_captions: int, num_images: int) -> NDArray[np.int64]:

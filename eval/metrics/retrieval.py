@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eval.metrics.ranking import Ranks, retrieval_ranks
+from eval.metrics.row_file import as_rows
 from vislang.core.errors import EvalError, look_up
 
 
@@ -152,19 +154,23 @@ def folds_of(protocol: str, num_images: int, image_of_caption: ArrayLike) -> tup
 
 
 def ranks_by_protocol(
-    protocol: str, image_embeddings: ArrayLike, caption_embeddings: ArrayLike, image_of_caption: ArrayLike
+    protocol: str, image_embeddings: Any, caption_embeddings: Any, image_of_caption: ArrayLike
 ) -> tuple[Ranks, ...]:
-    """Rank with embeddings, float [N, D] and [M, D], inside each fold of a protocol; see `folds_of`.
+    """Rank with embeddings, as `retrieval_ranks` takes them, inside each fold of a protocol; see `folds_of`.
+
+    Of a fold the embeddings are read into memory, of all images at once they are not.
 
     Raises:
         ToolkitError: as for `folds_of` and `retrieval_ranks`.
     """
-    images = np.asarray(image_embeddings)
-    captions = np.asarray(caption_embeddings)
+    images = as_rows(image_embeddings)
+    captions = as_rows(caption_embeddings)
     owners = np.asarray(image_of_caption)
     if len(owners) != len(captions):
         raise EvalError(f"image_of_caption names {len(owners)} captions, expected {len(captions)}, one for each")
     folds = folds_of(protocol, len(images), owners)
+    if protocol == "full":
+        return (retrieval_ranks(images, captions, owners),)
     return tuple(retrieval_ranks(images[one.images], captions[one.captions], one.image_of_caption) for one in folds)
 
 

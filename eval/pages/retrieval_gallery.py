@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.metrics.row_file import products
 from vislang.core.errors import EvalError
 from vislang.core.seeds import stream
 from vislang.draw.html.elements import cards, picture, picture_card, section
@@ -53,8 +55,8 @@ class Gallery:
 
 
 def build_gallery(
-    image_embeddings: NDArray,
-    caption_embeddings: NDArray,
+    image_embeddings: Any,
+    caption_embeddings: Any,
     image_of_caption: NDArray,
     *,
     queries: int = 12,
@@ -62,23 +64,26 @@ def build_gallery(
 ) -> Gallery:
     """Pick `queries` images and sentences at random, not by how well they did, and find the `top` candidates of each.
 
-    Embeddings are float [N, D] and [M, D], a higher dot product is better; `image_of_caption` is int [M], 0..N-1.
+    Embeddings are float [N, D] and [M, D], arrays or `RowFile`s, a higher dot product is better; `image_of_caption` is
+    int [M], 0..N-1.
 
     Raises:
         EvalError: nothing to show was requested.
     """
     if queries < 1 or top < 1:
         raise EvalError(f"gallery of {queries} queries with {top} candidates was requested, expected 1 or more of both")
-    images = np.asarray(image_embeddings, np.float32)
-    captions = np.asarray(caption_embeddings, np.float32)
+    images = image_embeddings
+    captions = caption_embeddings
     owners = np.asarray(image_of_caption)
     image_queries = []
-    for row in stream(0, "gallery", "images").permutation(len(images))[:queries]:
-        image_queries.append(_query(row, captions @ images[row], owners == row, top))
+    rows = stream(0, "gallery", "images").permutation(len(images))[:queries]
+    for row, scores in zip(rows, products(captions, images[rows]), strict=True):
+        image_queries.append(_query(row, scores, owners == row, top))
     sentence_queries = []
-    for row in stream(0, "gallery", "sentences").permutation(len(captions))[:queries]:
+    rows = stream(0, "gallery", "sentences").permutation(len(captions))[:queries]
+    for row, scores in zip(rows, products(images, captions[rows]), strict=True):
         is_owner = np.arange(len(images)) == owners[row]
-        sentence_queries.append(_query(row, images @ captions[row], is_owner, top))
+        sentence_queries.append(_query(row, scores, is_owner, top))
     return Gallery(tuple(image_queries), tuple(sentence_queries))
 
 

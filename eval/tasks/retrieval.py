@@ -3,12 +3,14 @@
 import argparse
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from eval.metrics.retrieval import ranks_by_protocol
+from eval.metrics.row_file import RowFile, in_blocks
 from eval.pages.retrieval import retrieval_page
 from eval.pages.retrieval_gallery import Collection, build_gallery
 from eval.results.kinds import RetrievalResult
@@ -25,12 +27,16 @@ from vse.api import encode_images, load_model
 KIND = "vse"
 
 
+_ENCODED = 20_000  # images or sentences between two writes to a file
+_IN_MEMORY = 2**28  # bytes of embeddings; more lie in files
+
+
 @dataclass(frozen=True)
 class Embeddings:
-    """A split encoded by one ranker: images float32 [N, D], captions float32 [M, D]."""
+    """A split encoded by one ranker: images float32 [N, D], captions float32 [M, D]; arrays, or files where large."""
 
-    images: np.ndarray
-    captions: np.ndarray
+    images: np.ndarray | RowFile
+    captions: np.ndarray | RowFile
     model: ModelInfo
     seconds: float
 
@@ -43,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     for index, checkpoint in enumerate(args.models, start=1):
         if progress_is_shown():
             print(f"encoding with {checkpoint} ({index} of {len(args.models)})", file=sys.stderr)
-        embedded = embed_split(checkpoint, data)
+        embedded = embed_split(checkpoint, data, args.out)
         embeddings[embedded.model.weights_fingerprint] = embedded
         runs.append(rank_split(args, checkpoint, data, embedded))
     results = []
@@ -55,19 +61,36 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def embed_split(checkpoint: Path, data: Split) -> Embeddings:
-    """Encode the images and captions of a split with one ranker."""
+def embed_split(checkpoint: Path, data: Split, folder: Path) -> Embeddings:
+    """Encode the images and captions of a split with one ranker; large embeddings lie in files in a folder."""
     started = time.perf_counter()
     model = load_model(checkpoint)
+    sentences, _ = data.captions
+    is_large = 4 * model.width * (len(data.records) + len(sentences)) > _IN_MEMORY
+    images: np.ndarray | RowFile
     if data.features is not None:
         images = encode_images(model, data.features).vectors
     else:
         with open_cache(data.cache) as cache:
-            images = model.encode_cached(cache, data.image_ids)
-    sentences, _ = data.captions
-    captions = model.encode_sentences(sentences)
+            images = _encoded(lambda ids: model.encode_cached(cache, ids), data.image_ids, is_large, folder)
+    captions = _encoded(model.encode_sentences, sentences, is_large, folder)
     info = model_info(checkpoint, model.description, model.fingerprint)
     return Embeddings(images, captions, info, time.perf_counter() - started)
+
+
+def _encoded(
+    encode: Callable[[Sequence[str]], np.ndarray], items: Sequence[str], is_large: bool, folder: Path
+) -> np.ndarray | RowFile:
+    """Encode images or sentences, all at once or, where there are many, part by part into a file."""
+    if not is_large:
+        return encode(items)
+    file: RowFile | None = None
+    for block in in_blocks(len(items), _ENCODED):
+        rows = encode(items[block])
+        file = file or RowFile(rows.shape[1], folder)
+        file.append(rows)
+    assert file is not None  # a split that is large is not empty
+    return file
 
 
 def rank_split(args: argparse.Namespace, checkpoint: Path, data: Split, embeddings: Embeddings) -> RetrievalRun:

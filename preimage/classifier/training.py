@@ -15,6 +15,7 @@ from vislang.images.augment import View, random_view, show
 from vislang.images.preprocess import Preprocessing, prepare
 from vislang.training.batching import cut_batches
 from vislang.training.epoch_batches import EpochBatches
+from vislang.training.task import Task
 
 Tensor = Any
 
@@ -63,7 +64,7 @@ class ViewBatches(EpochBatches):
         return np.stack(inputs), np.array(labels, np.int32)
 
 
-class ClassificationTask(keras.Model):
+class ClassificationTask(Task):
     """What `model.fit` trains: a classifier whose trunk can be switched off."""
 
     def __init__(self, classifier: Classifier):

@@ -88,7 +88,7 @@ def test_the_gradient_is_that_of_the_expected_reward():
     total = [0.0] * len(weights)
     for _ in range(40):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(task({"rows": rows}, training=True))
+            loss = tf.reduce_mean(task({"rows": rows}, training=True)[0])
         for number, gradient in enumerate(tape.gradient(loss, weights)):
             total[number] += tf.convert_to_tensor(gradient).numpy() / 40
     flat = [np.concatenate([np.ravel(tf.convert_to_tensor(one)) for one in side]) for side in (exact, total)]
@@ -107,7 +107,8 @@ def test_the_lead_is_over_the_other_samples_of_the_same_image():
 
     task = small_task(reward, self_critical_samples=3)
     rows = np.array([1, 0], np.int32)
-    terms = np.asarray(task({"rows": rows}, training=True))
+    terms, rewards = np.asarray(task({"rows": rows}, training=True))
+    np.testing.assert_array_equal(rewards, seen["reward"])
     given = {"descriptors": task.descriptors.rows(rows), "mask": np.ones((2, 1), bool), "words": seen["words"]}
     log_probs = np.asarray(task.sample_log_probs(given, training=False))
     for image in range(2):
@@ -120,7 +121,7 @@ def test_the_lead_is_over_the_other_samples_of_the_same_image():
 def test_equal_rewards_teach_nothing():
     task = small_task(lambda rows, words: np.ones(words.shape[:2], np.float32))
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(task({"rows": np.array([0, 1], np.int32)}, training=True))
+        loss = tf.reduce_mean(task({"rows": np.array([0, 1], np.int32)}, training=True)[0])
     assert all(
         np.abs(tf.convert_to_tensor(one)).max() < 1e-6 for one in tape.gradient(loss, task.captioner.trainable_weights)
     )

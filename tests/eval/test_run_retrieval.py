@@ -1,6 +1,7 @@
 """The retrieval task of eval.run, and eval.compare; with the model replaced by given embeddings."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def model_of(name, seed, preset="best", **config):
     return ModelInfo(name, preset, "tiny", seed, config, name, None, "toy")
 
 
-def embed(checkpoint, data):
+def embed(checkpoint, data, folder):
     """Stand for a trained model; its name is preset-seed-noise."""
     preset, seed, noise = checkpoint.name.split("-")
     random = np.random.default_rng(int(seed))
@@ -48,6 +49,27 @@ def place(tmp_path, monkeypatch):
 def command(place, *names, more=()):
     words = ["retrieval", "--model", *(str(place / "runs" / name) for name in names)]
     return [*words, "--dataset", "flickr8k", "--data", "d", "--cache", "c", "--out", str(place / "results"), *more]
+
+
+def test_large_embeddings_lie_in_files_and_give_the_same_results(place, monkeypatch):
+    def embed_into_files(checkpoint, data, folder):
+        found = embed(checkpoint, data, folder)
+        files = []
+        for rows in (found.images, found.captions):
+            files.append(retrieval._encoded(lambda items: np.array(items), rows, True, folder))
+        return replace(found, images=files[0], captions=files[1])
+
+    outputs = []
+    for function in (embed, embed_into_files):
+        monkeypatch.setattr(retrieval, "embed_split", function)
+        monkeypatch.setattr(retrieval, "_ENCODED", 3)
+        assert run.main([*command(place, "best-0-3", "best-1-3"), "--json"]) == 0
+        results = place / "results"
+        result = json.loads((results / "retrieval-vse-best-tiny-flickr8k-test.json").read_text())
+        page = (results / "retrieval-flickr8k-test.html").read_text().partition("Sentences retrieved")[2]
+        outputs.append((result["metrics"], result["intervals"], page.partition("seconds")[0]))
+    assert outputs[0] == outputs[1]
+    assert not [path for path in results.iterdir() if path.suffix not in (".json", ".html", ".md", "")]
 
 
 def test_seeds_share_a_row_and_everything_is_written(place, capsys):

@@ -4,28 +4,45 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from vislang.core.errors import ConfigError
 
 Spec = tuple[tuple[int | None, ...], str]  # shape, None where sizes differ from call to call, and dtype
 
 
-def compiled(function: Callable[..., Any], *inputs: Spec) -> Callable[..., Any]:
+def compiled(
+    function: Callable[..., Any], *inputs: Spec, model: keras.layers.Layer | None = None
+) -> Callable[..., Any]:
     """Compile a function of arrays; on TensorFlow one trace serves every size where a shape is None.
 
     Args:
         function: takes one array for each of `inputs`.
         *inputs: their shapes and dtypes.
+        model: whose variables it reads anew at each call, as they change while it trains; on JAX those of others are
+            read once for each size.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         return tf.function(function, input_signature=[tf.TensorSpec(*spec) for spec in inputs], autograph=False)
     if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit(function)
+        return _compiled_by_jax(function, model)
     return function
+
+
+def _compiled_by_jax(function: Callable[..., Any], model: keras.layers.Layer | None) -> Callable[..., Any]:
+    import jax
+
+    if model is None:
+        return jax.jit(function)
+
+    @jax.jit
+    def with_variables(values: list[Any], *arrays: Any) -> Any:
+        with keras.StatelessScope(state_mapping=zip(model.variables, values, strict=True)):
+            return function(*arrays)
+
+    return lambda *arrays: with_variables([variable.value for variable in model.variables], *arrays)
 
 
 def compiled_gradient(function: Callable[..., Any], *inputs: Spec) -> Callable[..., tuple[Any, Any]]:
@@ -87,6 +104,10 @@ def on_host(function: Callable[..., Any], like: Any, *inputs: Any) -> Any:
     if keras.backend.backend() == "jax":
         import jax
 
+        def of_arrays(*values: Any) -> Any:
+            # JAX passes arrays of its own; computing with them would wait for the graph that waits for this function.
+            return function(*map(np.asarray, values))
+
         shape = jax.ShapeDtypeStruct(like.shape, like.dtype)
-        return jax.lax.stop_gradient(jax.pure_callback(function, shape, *inputs))
+        return jax.lax.stop_gradient(jax.pure_callback(of_arrays, shape, *inputs))
     return keras.ops.convert_to_tensor(function(*map(keras.ops.convert_to_numpy, inputs)))

@@ -125,6 +125,7 @@ class ResumableTraining(keras.callbacks.Callback):
         self._save()
 
     def _validate_and_keep(self) -> None:
+        _ = self.model  # on JAX, asking for it brings the variables up to date, which otherwise are so after an epoch
         self._latest = self.validate()
         if self.score is None:
             checkpoints.save_weights(self.saved_model, self.folder)

@@ -22,6 +22,13 @@ def training_parser(module: str, description: str | None) -> argparse.ArgumentPa
     parser.add_argument(
         "--seed", type=int, default=0, help="of initial weights, batches and dropout (default: %(default)s)"
     )
+    parser.add_argument(
+        "--devices",
+        type=int,
+        default=1,
+        metavar="N",
+        help="devices of this machine that share each batch; more than one need JAX (default: %(default)s)",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="checkpoint folder")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     return parser

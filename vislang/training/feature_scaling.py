@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 Tensor = Any
+_ZERO = 1e-24  # squared length of a vector without a direction
 _TINY = 1e-6  # standard deviation of a feature that never varies
 SCALINGS = ("none", "unit", "standardised", "standardised_unit")
 
@@ -79,5 +80,10 @@ class FeatureScaling(keras.layers.Layer):
 
 
 def unit_length(vectors: Tensor) -> Tensor:
-    """Scale float [..., D] to Euclidean length 1; a zero vector stays zero instead of becoming NaN."""
-    return ops.normalize(vectors, axis=-1, epsilon=1e-12)
+    """Scale float [..., D] to Euclidean length 1; a zero vector stays zero, and no gradient passes it.
+
+    Keras' own `normalize` has a gradient of NaN there.
+    """
+    squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    is_zero = squares < _ZERO
+    return vectors * ops.where(is_zero, 0.0, ops.rsqrt(ops.where(is_zero, 1.0, squares)))

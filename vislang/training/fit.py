@@ -25,6 +25,7 @@ from vislang.core.seeds import seed_everything
 from vislang.text.vocabulary import Vocabulary
 from vislang.training import checkpoints
 from vislang.training.callbacks import ResumableTraining, Row, fit_resumably
+from vislang.training.devices import several_devices
 from vislang.training.epoch_batches import EpochBatches
 
 _SHOWN = 10  # skipped images that are named
@@ -74,7 +75,7 @@ class Training(ABC):
     """The training of one system, as a command line describes it.
 
     Args:
-        args: with preset, set, seed, out, json and what `read_data` reads.
+        args: with preset, set, seed, devices, out, json and what `read_data` reads.
 
     Attributes:
         kind: of the checkpoint.
@@ -153,12 +154,12 @@ def fit(training: Training) -> list[Row]:
     """Build everything, resume an earlier run if any, train to the last epoch and return the history, a row per epoch.
 
     Raises:
-        ToolkitError: an unknown name, files that are missing, damaged or cannot be written, or another process that
-            trains into the same folder.
+        ToolkitError: an unknown name, files that are missing, damaged or cannot be written, devices that there are
+            not, or another process that trains into the same folder.
     """
     out = training.args.out
     refuse_bundled(out)
-    with only_writer(out, require_writable_folder(out) / checkpoints.LOCK):
+    with several_devices(training.args.devices), only_writer(out, require_writable_folder(out) / checkpoints.LOCK):
         return _fit(training)
 
 

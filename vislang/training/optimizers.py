@@ -1,6 +1,6 @@
 """Optimizers: one description of algorithm, learning rate schedule and gradient clipping."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -105,14 +105,17 @@ def learning_rate(config: OptimizerConfig, steps: int) -> float | schedules.Lear
     return rate
 
 
-def compile_task(task: keras.Model, optimizer: keras.optimizers.Optimizer, loss: Any) -> None:
+def compile_task(
+    task: keras.Model, optimizer: keras.optimizers.Optimizer, loss: Any, metrics: Sequence[keras.metrics.Metric] = ()
+) -> None:
     """Compile a model for training with all state of its optimizer made, so that an earlier run can be resumed.
 
     Args:
         task: the model that trains; its weights exist.
         optimizer: not yet built.
         loss: as `keras.Model.compile` takes it.
+        metrics: of which the history shows the means over an epoch.
     """
     optimizer.build(task.trainable_variables)
-    task.compile(optimizer=optimizer, loss=loss)
+    task.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
     task.built = True

@@ -20,6 +20,7 @@ from vislang.training.callbacks import Row
 from vislang.training.epoch_batches import SentenceBatches, image_descriptors, image_inputs
 from vislang.training.fit import Report, Stage
 from vislang.training.losses import l2_penalty
+from vislang.training.task import Task
 
 Tensor = Any
 PairLoss = Callable[[Tensor, Tensor], Tensor]  # of scores float32 [B, B] and negatives bool [B, B]
@@ -43,7 +44,8 @@ class PairBatches(SentenceBatches):
         inputs = {**image_inputs(images, self.descriptors), "words": self.flat_words(rows)}
         if self.same_image_is_negative:
             return inputs, np.arange(len(rows), dtype=np.int32)
-        return inputs, images
+        # Numbered within the batch: Keras passes targets as float32, in which row numbers above 2^24 are not exact.
+        return inputs, np.unique(images, return_inverse=True)[1].astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Penalty:
     weights: Sequence[Any]
 
 
-class RankingTask(keras.Model):
+class RankingTask(Task):
     """What `model.fit` trains: gathers the images' descriptors and scores them against the sentences.
 
     Args:
@@ -70,8 +72,10 @@ class RankingTask(keras.Model):
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         """Return scores, float32 [K, B, B], for the inputs of `PairBatches`."""
-        if training and self.penalty is not None:
-            self.add_loss(l2_penalty(self.penalty.weights, self.penalty.strength))
+        if training:
+            self.count_update()
+            if self.penalty is not None:
+                self.add_loss(l2_penalty(self.penalty.weights, self.penalty.strength))
         words = ops.reshape(inputs["words"], (ops.shape(inputs["rows"])[0], -1))  # [B, T]
         descriptors = image_descriptors(inputs, self.descriptors)
         return self.model({"descriptors": descriptors, "words": words}, training=training)

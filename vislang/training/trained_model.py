@@ -170,13 +170,13 @@ class TrainedModel:
             )
 
     def cached_descriptors(self, cache: FeatureCache, ids: Sequence[str]) -> CachedDescriptors:
-        """Return the descriptors of some images of an open cache.
+        """Return the descriptors of some images of an open cache, read from it batch by batch.
 
         Raises:
             DataError: an image is not there, or the features were made with other weights.
         """
         check_weights(cache, self.description["backbone"])
-        return CachedDescriptors([(cache, ids)], self.backbone, self.config.layers)
+        return CachedDescriptors([(cache, ids)], self.backbone, self.config.layers, budget_bytes=0)
 
     def reading_options(self, options: ReadingOptions) -> ReadingOptions:
         """Return the options with `backbone_weights` where they name no weights file."""

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from vislang.training.feature_scaling import FeatureScaling
+from vislang.training.feature_scaling import FeatureScaling, unit_length
 
 FEATURES = np.array([[[3.0, 0, 4, 0], [1, 0, 0, 0]]], np.float32)
 
@@ -46,3 +47,14 @@ def test_a_feature_that_never_varies_keeps_its_scale():
     layer = FeatureScaling("standardised", 4)
     layer.set_statistics(np.full((2, 4), 5.0), np.array([[0, 2, 4, 0.5], [1, 1, 1, 1]]))
     np.testing.assert_allclose(layer.mean(np.full((1, 1, 4), 6.0, np.float32)), [[1, 0.5, 0.25, 2]])
+
+
+def test_a_zero_vector_has_no_length_and_no_gradient():
+    vectors = tf.constant([[0.0, 0.0], [3.0, 4.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(vectors)
+        scaled = unit_length(vectors)
+        first = scaled[:, 0]
+    np.testing.assert_allclose(scaled, [[0, 0], [0.6, 0.8]], rtol=1e-6)
+    gradient = tape.gradient(first, vectors)
+    np.testing.assert_allclose(gradient, [[0, 0], [0.128, -0.096]], rtol=1e-5)

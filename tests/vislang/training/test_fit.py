@@ -83,7 +83,8 @@ def training(config, args, **changes):
 
 
 def arguments(out, **changes):
-    return argparse.Namespace(**{"preset": "best", "set": [], "seed": 0, "out": out, "json": True, **changes})
+    usual = {"preset": "best", "set": [], "seed": 0, "devices": 1, "out": out, "json": True}
+    return argparse.Namespace(**{**usual, **changes})
 
 
 def saved_scale(folder):

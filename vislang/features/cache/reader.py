@@ -51,6 +51,9 @@ def is_cache(path: str | os.PathLike) -> bool:
 
 def feature_key(backbone: LoadedBackbone, layer: str) -> FeatureKey:
     """Return the key of what a backbone computes at a layer."""
+    import keras
+
     name = backbone.own_name(layer)
-    versions = {library: importlib.metadata.version(library) for library in ("tensorflow", "keras", "pillow")}
+    libraries = (keras.backend.backend(), "keras", "pillow")
+    versions = {library: importlib.metadata.version(library) for library in libraries}
     return FeatureKey(backbone.name, name, backbone.preprocessing.name, backbone.fingerprint_of(name), versions)
