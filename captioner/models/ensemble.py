@@ -59,6 +59,13 @@ class Captioner(keras.Model):
         self.predict_image_embeddings = compiled(self._image_embeddings, *images)
         self.built = True
 
+    @property
+    def GRAPHS(self) -> tuple[str, ...]:  # noqa: N802, a constant of other networks
+        """The names of the compiled graphs."""
+        if self.config.scorers:
+            return "predict_caption_log_probs", "predict_scores", "predict_image_embeddings"
+        return ("predict_caption_log_probs",)
+
     def set_feature_statistics(self, means: np.ndarray, stds: np.ndarray) -> None:
         """Set the statistics of the training images' features, float32 [2, F] each (`FeatureScaling`)."""
         parts: list[Any] = [*self.generators, *self.scorers]

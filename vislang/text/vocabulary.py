@@ -122,3 +122,12 @@ class Vocabulary:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**63
+
+
+def pad_sentences(sentences: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return word ids as one array, int32 [B, T], with 0 after each sentence; T is at least 1."""
+    longest = max(map(len, sentences))
+    result = np.zeros((len(sentences), max(1, longest)), np.int32)
+    for row, sentence in zip(result, sentences, strict=True):
+        row[: len(sentence)] = sentence
+    return result

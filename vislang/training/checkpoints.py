@@ -152,6 +152,26 @@ def stored_shapes(path: Path) -> list[tuple[int, ...]]:
     return shapes
 
 
+def stored_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of a weights file by their names in it, float32.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or its arrays lie in other files.
+    """
+    import h5py  # after --help
+
+    stored_shapes(path)
+    arrays: dict[str, np.ndarray] = {}
+
+    def add(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+            arrays[name] = np.asarray(item[()], np.float32)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(add)
+    return arrays
+
+
 def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:
     """Load the best weights into a built model.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from vislang.core.seeds import stream
 from vislang.features.descriptors import CachedDescriptors
+from vislang.text.vocabulary import pad_sentences
 from vislang.training.batching import BATCHING
 
 Tensor = Any
@@ -155,12 +156,3 @@ def image_descriptors(inputs: dict[str, Tensor], descriptors: CachedDescriptors)
     if "descriptors" in inputs:
         return inputs["descriptors"]
     return descriptors.rows(inputs["rows"])
-
-
-def pad_sentences(sentences: Sequence[Sequence[int]]) -> np.ndarray:
-    """Return word ids as one array, int32 [B, T], with 0 after each sentence; T is at least 1."""
-    longest = max(map(len, sentences))
-    result = np.zeros((len(sentences), max(1, longest)), np.int32)
-    for row, sentence in zip(result, sentences, strict=True):
-        row[: len(sentence)] = sentence
-    return result
