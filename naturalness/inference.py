@@ -126,6 +126,7 @@ class TrainedNaturalness(TrainedModel):
             index: of the expert.
             maps: of an image, from `layer_maps`.
         """
+        index %= len(self.config.experts)  # -1 is the last
         found = getattr(self.network, f"predict_errors_{index}")(maps[self.config.experts[index].layer][None])
         directions = found if isinstance(found, (list, tuple)) else [found]
         return tuple(np.asarray(one)[0] for one in directions)

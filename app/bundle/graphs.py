@@ -4,7 +4,6 @@ Needs the extra `export`. Run it after app.bundle.pack; a model without graphs i
 """
 
 import argparse
-import functools
 import os
 import sys
 from pathlib import Path
@@ -85,7 +84,11 @@ def write_shipped_cnn(name: str) -> Path:
     grid = at_input_size(name, keras.Model(loaded.model.input, loaded.model.get_layer("head_relu").output), None)
     head = keras.Model(grid.input, [keras.ops.mean(grid.output, axis=(1, 2)), grid.output])
     entry = shipped_entry(CnnEntry(name, loaded.preprocessing.name, loaded.layers, loaded.fingerprint))
-    function = compiled(functools.partial(head, training=False), ((None, None, None, 3), "float32"))
+
+    def features(images: Any) -> Any:
+        return head(images, training=False)
+
+    function = compiled(features, ((None, None, None, 3), "float32"))
     folder = SHIPPED / name
     folder.mkdir(parents=True, exist_ok=True)
     graph, cnn = write_cnn(ExportedFeatures(function, entry), loaded.model, folder / "cnn_0.onnx")

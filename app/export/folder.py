@@ -141,15 +141,15 @@ def write_saved_model(model: Any, checkpoint: Path | None, folder: Path) -> list
     module.network = model.network
     functions: dict[str, Any] = {name: one.function for name, one in functions_of(model).items()}
     outputs: dict[str, list[str]] = {}
-    for number, cnn in enumerate(cnns_of(model)):
+    cnns = cnns_of(model)
+    for number, cnn in enumerate(cnns):
         functions[f"cnn_{number}"] = cnn.function
         outputs[f"cnn_{number}"] = list(cnn.entry.layers)
     signatures = {}
     for name, function in functions.items():
         wrapped = _signature_of(function, outputs.get(name))
         signatures[name] = tf.function(wrapped, input_signature=signature(function), autograph=False)
-        setattr(module, f"_{name}", function)
-    module.variables_of_cnns = [cnn.function.get_concrete_function().variables for cnn in cnns_of(model)]
+    module.cnn_variables = [cnn.function.get_concrete_function().variables for cnn in cnns]
     tf.saved_model.save(module, str(folder), signatures=signatures)
     _copy_settings(model, checkpoint, folder)
     return list(functions)

@@ -1,6 +1,5 @@
 """Which graphs a trained model is exported as: compiled functions by name, and the CNNs whose features it reads."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,5 +111,8 @@ def _maps_of_layers(cnn: Any) -> ExportedFeatures:
     for layer, channels in zip(cnn.layers, cnn.channels, strict=True):
         shapes[layer] = (None, None, channels)
     entry = CnnEntry(cnn.loaded.name, cnn.preprocessing.name, shapes, cnn.loaded.fingerprint, cnn.strides)
-    head = functools.partial(cnn.head, training=False)
-    return ExportedFeatures(compiled(head, ((None, None, None, 3), "float32")), entry)
+
+    def maps(images: Any) -> Any:
+        return cnn.head(images, training=False)
+
+    return ExportedFeatures(compiled(maps, ((None, None, None, 3), "float32")), entry)

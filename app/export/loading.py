@@ -16,6 +16,13 @@ _LOADERS = {  # kind in config.json: module and function
 }
 
 
+def checkpoint_of(given: str | Path) -> Path | None:
+    """Return the folder of a trained model; None for a file."""
+    if Path(given).is_file():
+        return None
+    return find_checkpoint("", given)
+
+
 def load_trained(given: str | Path, weights: str | Path | None = None) -> Any:
     """Load a trained model of any kind that has graphs.
 
@@ -29,8 +36,9 @@ def load_trained(given: str | Path, weights: str | Path | None = None) -> Any:
     from vislang.training.checkpoints import CONFIG
 
     kind: Any = "vse"
-    if not Path(given).is_file():
-        path = find_checkpoint("", given) / CONFIG
+    folder = checkpoint_of(given)
+    if folder is not None:
+        path = folder / CONFIG
         if not path.is_file():
             raise CheckpointError(f"{given} holds no {CONFIG}, expected a checkpoint folder or a bundled model")
         description = read_json(path, "checkpoint settings", "name a folder that training wrote")

@@ -155,8 +155,11 @@ class KerasBackbone(LoadedBackbone):
             from vislang.core.compile import compiled
 
             head = keras.Model(self.model.input, list(map(self._output, layers)))
-            images = ((None, *(self.preprocessing.size,) * 2, 3), "float32")
-            self._heads[layers] = compiled(functools.partial(head, training=False), images)
+
+            def features(images: Any) -> Any:
+                return head(images, training=False)
+
+            self._heads[layers] = compiled(features, ((None, *(self.preprocessing.size,) * 2, 3), "float32"))
         return self._heads[layers]
 
     def shape_of(self, layer: str) -> tuple[int | None, ...]:

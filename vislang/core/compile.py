@@ -1,5 +1,6 @@
 """Compiling a function of arrays once, whatever their sizes, for the backend in use."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,19 @@ def compiled_gradient(function: Callable[..., Any], *inputs: Spec) -> Callable[.
     raise ConfigError(
         f"KERAS_BACKEND is {keras.backend.backend()}, expected tensorflow or jax, for gradients of images"
     )
+
+
+def outside_of_graphs() -> contextlib.AbstractContextManager:
+    """Return a context in which networks can be built and loaded, even while a function that needs them is compiled."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.init_scope()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.ensure_compile_time_eval()
+    return contextlib.nullcontext()
 
 
 def on_host(function: Callable[..., Any], like: Any, *inputs: Any) -> Any:

@@ -117,11 +117,14 @@ class TrainedModel:
                 " onnxruntime); for anything else load the checkpoint that it was exported from"
             )
         import_backend_quietly()
-        with _problems_of(folder, "network"):
-            cls._check_description(description)
-            cls._check_widths(description, network_weights or folder / checkpoints.WEIGHTS)
-            network = cls.build_network(description, vocabulary)
-        checkpoints.load_weights(network, folder, network_weights)
+        from vislang.core.compile import outside_of_graphs
+
+        with outside_of_graphs():
+            with _problems_of(folder, "network"):
+                cls._check_description(description)
+                cls._check_widths(description, network_weights or folder / checkpoints.WEIGHTS)
+                network = cls.build_network(description, vocabulary)
+            checkpoints.load_weights(network, folder, network_weights)
         return network
 
     @classmethod
