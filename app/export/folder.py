@@ -137,19 +137,18 @@ def write_saved_model(model: Any, checkpoint: Path | None, folder: Path) -> list
 
     if keras.backend.backend() != "tensorflow":
         raise ConfigError(f"KERAS_BACKEND is {keras.backend.backend()}, expected tensorflow for a SavedModel")
-    module = tf.Module()
-    module.network = model.network
     functions: dict[str, Any] = {name: one.function for name, one in functions_of(model).items()}
     outputs: dict[str, list[str]] = {}
-    cnns = cnns_of(model)
-    for number, cnn in enumerate(cnns):
+    for number, cnn in enumerate(cnns_of(model)):
         functions[f"cnn_{number}"] = cnn.function
         outputs[f"cnn_{number}"] = list(cnn.entry.layers)
+    module = tf.Module()
+    module.variables_read = []  # TensorFlow saves the variables that it finds in here
     signatures = {}
     for name, function in functions.items():
         wrapped = _signature_of(function, outputs.get(name))
         signatures[name] = tf.function(wrapped, input_signature=signature(function), autograph=False)
-    module.cnn_variables = [cnn.function.get_concrete_function().variables for cnn in cnns]
+        module.variables_read.append(function.get_concrete_function().variables)
     tf.saved_model.save(module, str(folder), signatures=signatures)
     _copy_settings(model, checkpoint, folder)
     return list(functions)
