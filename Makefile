@@ -128,7 +128,7 @@ SECOND_CNN ?= efficientnet_lite2
 F8K_TARGETS := train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
 .PHONY: $(F8K_TARGETS) train-f8k train train-ranker train-captioner train-s2vt train-aligner train-regions
 .PHONY: train-everyday sentence-vectors train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
-.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-stores test-wheel test-realdata lint lint-slow fuzz figures coverage docs bench clean
+.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-stores test-onnx test-wheel test-realdata lint lint-slow fuzz figures coverage docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 26
@@ -307,6 +307,10 @@ test-slow: install ## run the tests that train or caption for long
 test-stores: install ## run the tests of the stores on LanceDB, S3 and PostgreSQL, which it installs (560 MB)
 	$(PY) -m pip install --quiet --editable ".[stores]"
 	$(PY) -m pytest tests/vse/test_stores.py tests/vse/test_build_index.py
+
+test-onnx: install ## run the tests of exported models on ONNX Runtime, which it installs with tf2onnx (180 MB)
+	$(PY) -m pip install --quiet --editable ".[export]"
+	$(PY) -m pytest tests/app/test_export.py
 
 test-wheel: install ## build the wheel, install it in a new environment, and run it from other folders
 	$(PY) -m pytest tests/app/test_wheel.py

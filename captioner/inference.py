@@ -321,7 +321,7 @@ class TrainedCaptioner(TrainedModel):
 
     def mean_descriptor(self) -> np.ndarray:
         """Return the mean of the training images' descriptors, float32 [F]; zeros unless features are standardised."""
-        return np.array(self.network.generators[0].scaling.each_shift)
+        return np.array(self.network.predict_mean_descriptor())
 
     def fingerprinted(self) -> list[Any]:
         """Return the arrays that captions depend on."""

@@ -62,7 +62,7 @@ def convert(name: str, function: Callable[..., Any], outputs: Sequence[str] | No
 
     import tf2onnx
 
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it misses is named below
     inputs = signature(function)
     wrapped = tf.function(lambda *arrays: function(*arrays), input_signature=inputs, autograph=False)
     try:

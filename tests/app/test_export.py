@@ -169,6 +169,21 @@ def test_regions_are_the_same(photographs, monkeypatch):
 
 
 @needs_runtime
+def test_word_maps_are_the_same(photographs, monkeypatch):
+    import saliency
+
+    def answer(model):
+        ranker = ranker_model("ranker")
+        found = [saliency.explain_image(model, path, "a red car", ranker=ranker) for path in photographs]
+        return [one.maps for one in found], [one.evidence for one in found]
+
+    exported, keras = both(monkeypatch, captioner_model, "captioner", answer)
+    for some, others in zip(exported, keras, strict=True):
+        for one, other in zip(some, others, strict=True):
+            np.testing.assert_allclose(one, other, atol=CLOSE)
+
+
+@needs_runtime
 def test_scores_of_images_and_sentences_are_the_same(monkeypatch):
     descriptors = np.random.default_rng(0).random((3, 20, 1285), np.float32)
 
@@ -204,6 +219,7 @@ def test_unnaturalness_is_the_same(photographs, monkeypatch):
         "from captioner.regions import main; main([IMAGE, '--json'])",
         "from captioner.regions import main; main([IMAGE, '--json', '--sentence', 'a red car'])",
         "from naturalness.map import main; main([IMAGE, '--npy', OUT])",
+        "from saliency.explain import main; main([IMAGE, '--sentence', 'a red car', '--npy', OUT])",
     ],
 )
 def test_commands_import_neither_tensorflow_nor_keras(command, photographs, tmp_path):

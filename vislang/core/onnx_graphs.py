@@ -8,8 +8,9 @@ decoding other than the exported ones) it leaves to the Keras network, which it 
 
     model            graphs
     ranker           predict_images, predict_sentences, predict_feature_weights (word maps)
-    captioner        decode: the whole search, with the options of the preset; predict_caption_log_probs; of one with
-                     scorers, predict_scores and predict_image_embeddings. Captioners of regions are captioners.
+    captioner        decode: the whole search, with the options of the preset; predict_caption_log_probs,
+                     predict_mean_descriptor; of one with scorers, predict_scores and predict_image_embeddings.
+                     Captioners of regions are captioners.
     aligner          predict_regions, predict_words, predict_scores
     naturalness      predict_errors_N of each expert; predict_information
     CNN              cnn_N: from prepared images to the feature layers that the model reads, one for each preprocessing
