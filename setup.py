@@ -74,7 +74,13 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
         "": ["py.typed"],
-        "vislang": ["backbones/graphs/*/*", "pretrained/*.json", "pretrained/*.h5", "pretrained/*/*", "draw/html/assets/*"],
+        "vislang": [
+            "backbones/graphs/*/*",
+            "pretrained/*.json",
+            "pretrained/*.h5",
+            "pretrained/*/*",
+            "draw/html/assets/*",
+        ],
         "app": ["bundle/cards/*.md"],
     },
     install_requires=[

@@ -2,7 +2,7 @@
 
 Run: python benchmarks/onnx.py --photos FOLDER [--count 500] [--starts 3]
 Every bundled model answers for each photograph, run by the one and by the other, one after the other in one process;
-seconds are those of answers after the first. Starts are whole commands, from the shell to the caption of one photograph.
+the seconds are those after a first batch. Starts are whole commands, from the shell to the caption of a photograph.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # from its own folder this file would be the package `onnx`
 
-import numpy as np
+import numpy as np  # noqa: E402
 
-from vislang.core.onnx_graphs import RUNTIME
+from vislang.core.onnx_graphs import RUNTIME  # noqa: E402
 
-RUNTIMES = ("auto", "keras")
+RUNTIMES = {"auto": "ONNX Runtime", "keras": "TensorFlow"}
 SENTENCES = ["two dogs play in the snow", "a man rides a bike", "a red car on a street", "a plate of food", "children"]
 BATCH = 8
 
@@ -46,7 +46,7 @@ def main() -> None:
         found = [ask(runtime, answer, photographs) for runtime in RUNTIMES]
         report(name, *found, len(photographs))
     for runtime, (seconds, megabytes) in starts.items():
-        print(f"first caption, {'ONNX Runtime' if runtime == 'auto' else 'TensorFlow'}: {seconds:.2f} s, {megabytes:.0f} MB")
+        print(f"first caption, {RUNTIMES[runtime]}: {seconds:.2f} s, {megabytes:.0f} MB")
     print(f"ratio: {starts['keras'][0] / starts['auto'][0]:.1f} times sooner")
 
 

@@ -4,12 +4,13 @@ Examples:
     vislang export captioner --out exported/captioner
     vislang export runs/vse-f8k-best-0 --format savedmodel --out exported/ranker
 
-Both forms hold the CNN whose features the model reads. Commands take a folder of ONNX graphs as --model and run it with
-ONNX Runtime, without TensorFlow. Rankers, captioners (of regions, too), aligners and naturalness models can be exported;
-classifiers and baselines that copy captions of the nearest images cannot.
+Both forms hold the CNN whose features the model reads. Commands take a folder of ONNX graphs as --model and run it
+with ONNX Runtime, without TensorFlow. Rankers, captioners (of regions, too), aligners and naturalness models can be
+exported; classifiers and baselines that copy captions of the nearest images cannot.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -34,8 +35,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """Load the model and write it."""
-    import os
-
     from vislang.core.errors import ConfigError
     from vislang.core.files import require_writable_folder
     from vislang.core.onnx_graphs import RUNTIME

@@ -59,7 +59,6 @@ def convert(name: str, function: Callable[..., Any], outputs: Sequence[str] | No
         ConfigError: it computes something that ONNX lacks.
     """
     import tensorflow as tf
-
     import tf2onnx
 
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it misses is named below

@@ -56,7 +56,7 @@ def write_onnx(model: Any, checkpoint: Path | None, folder: Path) -> list[str]:
 def write_graphs_beside(model: Any, folder: Path) -> list[str]:
     """Write the graphs of a bundled model, whose weights stay in its model.weights.h5, into its folder.
 
-    Only the CNN of a naturalness model, which has layers of its own, is among them: `write_cnn` makes that of the others.
+    Only the CNN of a naturalness model, which has layers of its own, is among them: `write_cnn` makes that of others.
 
     Raises:
         ConfigError: a part of it cannot be exported.
@@ -92,7 +92,7 @@ def write_cnn(cnn: ExportedFeatures, network: Any, path: Path) -> tuple[dict[str
     Raises:
         ConfigError: some weights would stay in the graph.
     """
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     convolutions = []
     for layer in network.layers:
         if layer.weights and layer.name != "fc":

@@ -1,10 +1,12 @@
 """Which graphs a trained model is exported as: compiled functions by name, and the CNNs whose features it reads."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import ConfigError
 from vislang.core.onnx_graphs import DECODE, CnnEntry
 
@@ -60,8 +62,6 @@ def cnns_of(model: Any) -> list[ExportedFeatures]:
         return [_maps_of_layers(model.cnn)]
     groups: dict[tuple[str, str | None], list[str]] = {}
     for layer in layers_read(model):
-        from vislang.backbones.feature_name import FeatureName
-
         name = FeatureName.parse(layer)
         needed = ["grid", "pooled"] if name.is_of_regions else [name.stored]
         groups.setdefault((name.backbone or model.backbone, name.preprocessing or None), []).extend(needed)
@@ -73,10 +73,8 @@ def layers_read(model: Any) -> list[str]:
     """Return the names of the feature layers that a model reads: those of its settings, and the cells of word maps."""
     layers = list(model.config.layers)
     if model.kind == "vse":
-        try:
+        with contextlib.suppress(ConfigError):  # a ranker without word maps
             layers.append(model.cell_layer)
-        except ConfigError:
-            pass  # a ranker without word maps
     return layers
 
 

@@ -293,7 +293,9 @@ def test_shipped_graphs_of_cnns_hold_no_weights():
 
 @needs_runtime
 @needs_converter
-def test_a_model_is_exported_and_used_without_its_checkpoint(tiny_captioner, photographs, tmp_path, monkeypatch, capsys):
+def test_a_model_is_exported_and_used_without_its_checkpoint(
+    tiny_captioner, photographs, tmp_path, monkeypatch, capsys
+):
     from app.cli import main
 
     out = tmp_path / "exported"

@@ -165,9 +165,7 @@ def read_convolutions(
     return folded, arrays
 
 
-def _convolution(
-    tensors: dict[str, np.ndarray], name: str, shape: tuple[int, ...], path: Path
-) -> list[np.ndarray]:
+def _convolution(tensors: dict[str, np.ndarray], name: str, shape: tuple[int, ...], path: Path) -> list[np.ndarray]:
     """Return kernel, gamma, beta, mean and variance of a convolution; the kernel with the axes that Keras has."""
     *block, kind = re.split(r"(?<=\d)_", name)  # such as "blocks_3" and "expand_conv"
     place = "".join(f"_{part.replace('_', '.')}." for part in block) + "_"

@@ -76,9 +76,8 @@ def exported_backbone(
         CheckpointError: a damaged graph.
         DataError: damaged weights.
     """
-    if name not in BACKBONES:
-        used = preprocessing
-    else:
+    used = preprocessing
+    if name in BACKBONES:
         used = full_preprocessing_name(name, preprocessing)
     folder = SHIPPED / name
     holds_weights = weights is not None and is_exported(Path(weights))
@@ -88,8 +87,8 @@ def exported_backbone(
         return None
     manifest = read_manifest(folder)
     for graph, entry in manifest.cnns.items():
-        fits = entry.preprocessing == used if holds_weights else True
-        if entry.backbone == name and fits and _needed(layers) <= set(entry.layers):
+        fits = entry.backbone == name and (entry.preprocessing == used or not holds_weights)
+        if fits and _needed(layers) <= set(entry.layers):
             cnn = _open(manifest, graph, weights, str(used))
             return None if cnn is None else OnnxBackbone(cnn)
     return None

@@ -202,6 +202,7 @@ class Graph:
         self.outputs = [one.name for one in self._session.get_outputs()]
 
     def __call__(self, *arrays: Any) -> Any:
+        """Compute all outputs; arrays are converted to the types that the graph takes."""
         found = self.run(arrays, None)
         if len(found) == 1:
             return found[0]
