@@ -1,8 +1,8 @@
 """ONNX Runtime against TensorFlow on photographs: the same words and ranks, the largest difference of scores, speed.
 
 Run: python benchmarks/onnx.py --photos FOLDER [--count 500] [--starts 3]
-Every bundled model answers for each photograph, run by the one and by the other, one after the other in one process;
-the seconds are those after a first batch. Starts are whole commands, from the shell to the caption of a photograph.
+Every bundled model answers for each photograph, run by both in turns in one process, 20 photographs at a time; the
+seconds are those after a first batch. Starts are whole commands, from the shell to the caption of a photograph.
 """
 
 import argparse
@@ -23,16 +23,31 @@ from vislang.core.onnx_graphs import RUNTIME  # noqa: E402
 
 RUNTIMES = {"auto": "ONNX Runtime", "keras": "TensorFlow"}
 SENTENCES = ["two dogs play in the snow", "a man rides a bike", "a red car on a street", "a plate of food", "children"]
-BATCH = 8
+TURN = 20
 
 
 @dataclass
 class Answers:
-    """What a model says of the photographs: what must be equal, scores, and the seconds that it took."""
+    """What a model says of photographs.
+
+    Attributes:
+        same: of each, what must be equal.
+        scores: all that may differ by rounding.
+        ranked: float [N, Q], scores of each photograph by which the photographs are ranked, once for each of Q.
+        seconds: that it took.
+    """
 
     same: list[Any] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    ranked: list[list[float]] = field(default_factory=list)
     seconds: float = 0.0
+
+    def add(self, more: "Answers") -> None:
+        """Add the answers about more photographs."""
+        self.same += more.same
+        self.scores += more.scores
+        self.ranked += more.ranked
+        self.seconds += more.seconds
 
 
 def main() -> None:
@@ -43,8 +58,7 @@ def main() -> None:
     print(f"{len(photographs)} photographs, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(f"{'model':18}{'equal':>16}{'difference':>12}{'ONNX ms':>10}{'TensorFlow ms':>15}")
     for name, answer in MODELS.items():
-        found = [ask(runtime, answer, photographs) for runtime in RUNTIMES]
-        report(name, *found, len(photographs))
+        report(name, *in_turns(answer, photographs), len(photographs))
     for runtime, (seconds, megabytes) in starts.items():
         print(f"first caption, {RUNTIMES[runtime]}: {seconds:.2f} s, {megabytes:.0f} MB")
     print(f"ratio: {starts['keras'][0] / starts['auto'][0]:.1f} times sooner")
@@ -74,12 +88,12 @@ def captions(name: str) -> Callable[[list[Path]], Answers]:
 
 
 def embeddings(paths: list[Path]) -> Answers:
-    """Embed photographs and sentences, and rank the photographs for each sentence."""
+    """Embed photographs and sentences; the photographs are ranked for each sentence."""
     import vse
 
     model = loaded(vse.load_model, "ranker")
-    scores = vse.encode_sentences(model, SENTENCES) @ np.asarray(vse.encode_images(model, paths)).T
-    return Answers(np.argsort(-scores, axis=1, kind="stable").tolist(), scores.ravel().tolist())
+    scores = np.asarray(vse.encode_images(model, paths)) @ vse.encode_sentences(model, SENTENCES).T
+    return Answers(scores=scores.ravel().tolist(), ranked=scores.tolist())
 
 
 def described_regions(paths: list[Path]) -> Answers:
@@ -111,16 +125,16 @@ def grounded_phrases(paths: list[Path]) -> Answers:
 
 
 def unnaturalness(paths: list[Path]) -> Answers:
-    """Rate photographs, and map what does not belong into them."""
+    """Rate photographs, by which they are ranked, and map both kinds of unnaturalness."""
     import naturalness
 
     model = loaded(naturalness.load_model, "naturalness")
     found = Answers()
     for path in paths:
-        found.scores.append(naturalness.naturalness_score(model, path))
+        found.ranked.append([naturalness.naturalness_score(model, path)])
+        found.scores += found.ranked[-1]
         for kind in ("fixation", "anomaly"):
             found.scores += naturalness.unnaturalness_map(model, path, kind=kind)[::16, ::16].ravel().tolist()
-    found.same = np.argsort(found.scores[:: len(found.scores) // max(1, len(paths))], kind="stable").tolist()
     return found
 
 
@@ -143,18 +157,26 @@ def loaded(load: Callable[[str], Any], name: str) -> Any:
     return _MODELS[key]
 
 
-def ask(runtime: str, answer: Callable[[list[Path]], Answers], paths: list[Path]) -> Answers:
-    """Ask a model for a runtime; the first batch, in which graphs are compiled, is not timed."""
-    os.environ[RUNTIME] = runtime
-    answer(paths[:BATCH])
-    start_time = time.perf_counter()
-    found = answer(paths)
-    found.seconds = time.perf_counter() - start_time
-    return found
+def in_turns(answer: Callable[[list[Path]], Answers], paths: list[Path]) -> tuple[Answers, Answers]:
+    """Ask a model by both runtimes in turns, so that other work on the machine slows both; compiling is not timed."""
+    found = {runtime: Answers() for runtime in RUNTIMES}
+    for first in (None, *range(0, len(paths), TURN)):
+        for runtime in RUNTIMES:
+            os.environ[RUNTIME] = runtime
+            some = paths[first or 0 : (first or 0) + TURN]
+            started = time.perf_counter()
+            answers = answer(some)
+            answers.seconds = time.perf_counter() - started
+            if first is not None:
+                found[runtime].add(answers)
+    return found["auto"], found["keras"]
 
 
 def report(name: str, onnx: Answers, keras: Answers, count: int) -> None:
     """Print a line of the table."""
+    for answers in (onnx, keras):
+        if answers.ranked:
+            answers.same = np.argsort(-np.array(answers.ranked), axis=0, kind="stable").T.tolist()
     equal = sum(one == other for one, other in zip(onnx.same, keras.same, strict=True))
     difference = float("nan")
     if len(onnx.scores) == len(keras.scores):

@@ -152,9 +152,8 @@ class TrainedCaptioner(TrainedModel):
             int32 [B, K, T] words, padded with the end mark, and float32 [B, K] log-probabilities, best first.
         """
         mask = _all_real(descriptors)
-        search = search_options(options)
-        sentences = _decoder(self.network, search)(descriptors, mask, numbers)
-        if search is options:
+        sentences = _decoder(self.network, options.of_search())(descriptors, mask, numbers)
+        if not options.is_reranked:
             return sentences.words, sentences.log_probs
         scores = self._rerank_scores(descriptors, mask, sentences, options)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : options.num]
@@ -342,13 +341,6 @@ class TrainedCaptioner(TrainedModel):
 @functools.lru_cache(maxsize=8)
 def _decoder(network: Any, options: DecodeOptions) -> Decoder:
     return Decoder(network, options)
-
-
-def search_options(options: DecodeOptions) -> DecodeOptions:
-    """Return the options of the search itself: where its results are re-ranked, it returns all beams."""
-    if not any((options.repetition_weight, options.scorer_weight, options.consensus_weight)):
-        return options
-    return replace(options, num=options.width or 1, repetition_weight=0.0, scorer_weight=0.0, consensus_weight=0.0)
 
 
 def _all_real(descriptors: Tensor) -> np.ndarray:

@@ -44,10 +44,9 @@ def _search(model: Any) -> ExportedFunction:
     from captioner.decoding.decoder import Decoder
     from captioner.decoding.options import DecodeOptions
     from captioner.decoding.search_graph import search_graph
-    from captioner.inference import search_options
     from vislang.core.config import to_json
 
-    options = Decoder(model.network, search_options(model.complete(DecodeOptions()))).options
+    options = Decoder(model.network, model.complete(DecodeOptions()).of_search()).options
     graph = search_graph(model.network, options, model.network.num_features)
     return ExportedFunction(graph, to_json(options))
 
