@@ -272,6 +272,8 @@ pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
 	$(PACK) --model $(BUNDLED)/aligner --name aligner $(MEASURED) --step 0.25 $(addprefix --entities ,$(ENTITIES))
 	$(if $(ENTITIES),$(PACK) --model $(BUNDLED)/region-captioner --name region-captioner --data $(F8K) --cache $(F8K_CACHE) \
 	  --step 0.25 --entities $(ENTITIES))
+	$(PY) -m pip install --quiet --editable ".[export]"
+	$(PY) -m app.bundle.graphs
 
 eval: install ## evaluate every run of DATASET=f8k|f30k|coco|msrvtt on its test split; writes results/ and docs/results.md
 	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)$(PACS_RUNS)" || { echo "error: $(RUNS)/ holds no trained model of $(DATASET); first: make train-$(DATASET) or make train DATASET=$(DATASET)" >&2; exit 2; }
@@ -310,7 +312,7 @@ test-stores: install ## run the tests of the stores on LanceDB, S3 and PostgreSQ
 
 test-onnx: install ## run the tests of exported models on ONNX Runtime, which it installs with tf2onnx (180 MB)
 	$(PY) -m pip install --quiet --editable ".[export]"
-	$(PY) -m pytest tests/app/test_export.py
+	$(PY) -m pytest tests/app/test_export.py tests/app/test_export_presets.py
 
 test-wheel: install ## build the wheel, install it in a new environment, and run it from other folders
 	$(PY) -m pytest tests/app/test_wheel.py

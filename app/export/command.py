@@ -6,11 +6,13 @@ Examples:
 
 Both forms hold the CNN whose features the model reads. Commands take a folder of ONNX graphs as --model and run it
 with ONNX Runtime, without TensorFlow. Rankers, captioners (of regions, too), aligners and naturalness models can be
-exported; classifiers and baselines that copy captions of the nearest images cannot.
+exported; classifiers, baselines that copy captions of the nearest images, and as ONNX graphs the presets "kato" of
+naturalness, which scan cells one by one, cannot.
 """
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -51,7 +53,13 @@ def export(args: argparse.Namespace) -> int:
     model = load_trained(args.model, args.weights)
     require_writable_folder(args.out)
     write = write_onnx if args.format == "onnx" else write_saved_model
-    names = write(model, checkpoint_of(args.model), args.out)
+    part = args.out.with_name(f".{args.out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+    try:
+        names = write(model, checkpoint_of(args.model), part)
+        part.replace(args.out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
     print(f"wrote {len(names)} graphs, {size / 1e6:.1f} MB: {', '.join(names)}", file=sys.stderr)
     return cli.DONE

@@ -20,6 +20,7 @@ from vislang.core.bundled_models import bundled_checkpoints
 from vislang.core.errors import CheckpointError, DataError, brief, suggestion
 from vislang.core.files import parse_json, read_arrays, read_json, whole_file, write_json
 from vislang.core.model_kinds import require_kind_of_folder
+from vislang.core.onnx_graphs import GRAPHS
 from vislang.text.vocabulary import Vocabulary
 
 CONFIG = "config.json"
@@ -106,7 +107,11 @@ def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
 
 
 def save_weights(model: Any, folder: Path, name: str = WEIGHTS) -> None:
-    """Replace the best weights, or those of another name; killed halfway, the old ones stay."""
+    """Replace the best weights, or those of another name; killed halfway, the old ones stay.
+
+    Graphs in the folder, which were exported with other weights, are no longer used.
+    """
+    (folder / GRAPHS).unlink(missing_ok=True)
     with whole_file(folder / name) as part:
         model.save_weights(part)
 
