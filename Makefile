@@ -129,7 +129,7 @@ SECOND_CNN ?= efficientnet_lite2
 F8K_TARGETS := train-f8k-ranker train-f8k-captioner train-f8k-s2vt train-f8k-aligner train-f8k-regions
 .PHONY: $(F8K_TARGETS) train-f8k train train-ranker train-captioner train-s2vt train-aligner train-regions
 .PHONY: train-everyday sentence-vectors train-everyday-ranker pseudo-captions train-everyday-captioner train-everyday-s2vt train-everyday-aligner train-everyday-regions
-.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-stores test-beam test-jax test-wheel test-realdata lint lint-slow fuzz figures coverage docs bench clean
+.PHONY: train-vlm train-pacs pretrained eval df metric-agreement test test-slow test-stores test-beam test-jax test-onnx test-wheel test-realdata lint lint-slow fuzz figures coverage docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 26
@@ -273,6 +273,8 @@ pretrained: install ## rebuild the bundled models (F8K=DIR COCO=DIR)
 	$(PACK) --model $(BUNDLED)/aligner --name aligner $(MEASURED) --step 0.25 $(addprefix --entities ,$(ENTITIES))
 	$(if $(ENTITIES),$(PACK) --model $(BUNDLED)/region-captioner --name region-captioner --data $(F8K) --cache $(F8K_CACHE) \
 	  --step 0.25 --entities $(ENTITIES))
+	$(PY) -m pip install --quiet --editable ".[export]"
+	$(PY) -m app.bundle.graphs
 
 eval: install ## evaluate every run of DATASET=f8k|f30k|coco|msrvtt on its test split; writes results/ and docs/results.md
 	@test -n "$(VSE_RUNS)$(CAP_RUNS)$(ALIGN_RUNS)$(VLM_RUNS)$(PACS_RUNS)" || { echo "error: $(RUNS)/ holds no trained model of $(DATASET); first: make train-$(DATASET) or make train DATASET=$(DATASET)" >&2; exit 2; }
@@ -322,6 +324,10 @@ test-beam: .venv-beam/.installed ## run the tests of shards on Apache Beam, in a
 test-jax: install ## train everything on JAX with two devices on the processor; installs JAX (380 MB)
 	$(PY) -m pip install --quiet --editable ".[jax]"
 	$(PY) -m pytest -n 2 tests/vislang/training/test_devices.py
+
+test-onnx: install ## run the tests of exported models on ONNX Runtime, which it installs with tf2onnx (180 MB)
+	$(PY) -m pip install --quiet --editable ".[export]"
+	$(PY) -m pytest tests/app/test_export.py tests/app/test_export_presets.py
 
 test-wheel: install ## build the wheel, install it in a new environment, and run it from other folders
 	$(PY) -m pytest tests/app/test_wheel.py

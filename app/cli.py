@@ -65,6 +65,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "This toolkit": {
         "demo": Command("app.demo", "show every ability of the bundled models on one page, in a minute"),
         "demo-train": Command("app.demo_train", "train and evaluate every system on drawn scenes, in minutes"),
+        "export": Command("app.export.command", "write a trained model as ONNX graphs or as a SavedModel"),
         "doctor": Command("app.doctor", "check the installation and print what fixes each problem"),
     },
 }

@@ -190,9 +190,18 @@ def check_video() -> Finding:
         return Finding("video", OPTIONAL, "PyAV is not installed; images do not need it", f"{_PIP} install av")
 
 
+def check_onnx_runtime() -> Finding:
+    """Look for the package that runs exported models without TensorFlow."""
+    try:
+        return Finding("quick start", GOOD, f"ONNX Runtime {metadata.version('onnxruntime')}")
+    except metadata.PackageNotFoundError:
+        found = "ONNX Runtime is not installed; captions and searches start TensorFlow"
+        return Finding("quick start", OPTIONAL, found, f"{_PIP} install onnxruntime")
+
+
 _CHECKS = (
     check_names, check_processor, check_space, check_bundled_models, check_backbone_weights, check_java,
-    check_video,
+    check_video, check_onnx_runtime,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The public functions of the captioner. Keras is imported inside them: importing `captioner` costs nothing."""
+"""The public functions of the captioner. Keras, where it is needed, is imported inside them."""
 
 import functools
 from dataclasses import dataclass, field
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from captioner.decoding.options import DecodeOptions
 from vislang.core.errors import ConfigError, DataError
 from vislang.core.model_kinds import require_kind
-from vislang.core.quiet_backend import import_backend_quietly
 from vislang.features.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ def load_model(name_or_path: str | Path | None = None, *, weights: str | Path | 
         CheckpointError: missing, damaged or of another kind.
         DataError: a bundled model that differs from its model card.
     """
-    import_backend_quietly()
     from captioner.inference import TrainedCaptioner
     from vislang.core.bundled_models import find_checkpoint
 
@@ -73,7 +71,6 @@ def load_aligner(name_or_path: str | Path | None = None, *, weights: str | Path 
         CheckpointError: missing, damaged or of another kind.
         DataError: a bundled model that differs from its model card.
     """
-    import_backend_quietly()
     from captioner.alignment.inference import TrainedAligner
     from vislang.core.bundled_models import find_checkpoint
 

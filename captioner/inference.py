@@ -4,32 +4,30 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from keras import ops
 from PIL import Image
 
 from captioner.calibration import Calibration, read_calibration
 from captioner.config import CaptionerConfig
 from captioner.decoding.consensus_reranking import ConsensusReranker, read_consensus_reranker
-from captioner.decoding.decoder import Decoder, Sentences
+from captioner.decoding.decoder import Decoder
 from captioner.decoding.options import DecodeOptions
-from captioner.decoding.repetition import repeated_words
-from captioner.decoding.step import IMPOSSIBLE
-from captioner.models.ensemble import Captioner
-from captioner.training.cross_entropy import encode_caption
+from captioner.decoding.sentences import IMPOSSIBLE, Sentences, repeated_words, until_end
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import CheckpointError
 from vislang.features.cache.reader import FeatureCache
-from vislang.features.descriptors import join_layers
+from vislang.features.descriptors import as_float32, join_layers
 from vislang.features.model_inputs import encode_layers
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.sources import Skipped
 from vislang.text.function_words import FUNCTION_WORDS
-from vislang.text.vocabulary import END, PAD, Vocabulary
-from vislang.training.epoch_batches import pad_sentences
+from vislang.text.vocabulary import END, PAD, Vocabulary, pad_sentences
 from vislang.training.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    from captioner.models.ensemble import Captioner
 
 Tensor = Any
 
@@ -78,11 +76,17 @@ class TrainedCaptioner(TrainedModel):
 
     kind = "captioner"
     config_class = CaptionerConfig
-    network_class = Captioner
-    network: Captioner
+    network: "Captioner"
     vocabulary: Vocabulary
     consensus: ConsensusReranker | None = None
     calibration: Calibration | None = None
+
+    @classmethod
+    def new_network(cls, config: Any, *sizes: Any) -> "Captioner":
+        """Build an untrained captioner; see `TrainedModel`."""
+        from captioner.models.ensemble import Captioner
+
+        return Captioner(config, *sizes)
 
     def with_files(self, folder: Path) -> Self:
         """Return the model with the captions for consensus re-ranking and the calibration."""
@@ -120,7 +124,7 @@ class TrainedCaptioner(TrainedModel):
             DataError: features of another width than the model was trained on.
         """
         self.check_width(descriptors)
-        descriptors = ops.cast(descriptors, "float32")
+        descriptors = as_float32(descriptors)
         words, log_probs = self._decode(descriptors, self.complete(options), numbers)  # [B, K, T], [B, K]
         rows = until_end(words.reshape(-1, words.shape[-1]))
         temperature = 1.0
@@ -128,9 +132,8 @@ class TrainedCaptioner(TrainedModel):
             temperature = self.calibration.temperature
         of_words = self.given_log_probs(descriptors, rows, temperature).reshape(words.shape)
         cosines = np.zeros(log_probs.shape, np.float32)
-        if self.network.scorers:
-            mask = ops.ones(descriptors.shape[:2], "bool")
-            scores = self.network.predict_scores(descriptors, mask, ops.convert_to_tensor(rows))
+        if self.config.scorers:
+            scores = self.network.predict_scores(descriptors, _all_real(descriptors), rows)
             cosines = np.asarray(scores).reshape(log_probs.shape)
         captions: list[list[Caption]] = []
         for image, sums in enumerate(log_probs):
@@ -148,21 +151,17 @@ class TrainedCaptioner(TrainedModel):
         Returns:
             int32 [B, K, T] words, padded with the end mark, and float32 [B, K] log-probabilities, best first.
         """
-        mask = ops.ones(descriptors.shape[:2], "bool")
-        if not any((options.repetition_weight, options.scorer_weight, options.consensus_weight)):
-            sentences = _decoder(self.network, options)(descriptors, mask, numbers)
+        mask = _all_real(descriptors)
+        sentences = _decoder(self.network, options.of_search())(descriptors, mask, numbers)
+        if not options.is_reranked:
             return sentences.words, sentences.log_probs
-        every_beam = replace(
-            options, num=options.width or 1, repetition_weight=0.0, scorer_weight=0.0, consensus_weight=0.0
-        )
-        sentences = _decoder(self.network, every_beam)(descriptors, mask, numbers)
         scores = self._rerank_scores(descriptors, mask, sentences, options)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : options.num]
         words = np.take_along_axis(sentences.words, best[..., None], axis=1)
         return words, np.take_along_axis(sentences.log_probs, best, axis=1)
 
     def _rerank_scores(
-        self, descriptors: Tensor, mask: Tensor, sentences: Sentences, options: DecodeOptions
+        self, descriptors: Tensor, mask: np.ndarray, sentences: Sentences, options: DecodeOptions
     ) -> np.ndarray:
         """Compute the re-ranking scores of finished sentences, float64 [B, K].
 
@@ -176,8 +175,8 @@ class TrainedCaptioner(TrainedModel):
         if options.repetition_weight:
             repeated = repeated_words(rows, self.vocabulary.encode(FUNCTION_WORDS))
             scores = scores - options.repetition_weight * repeated.reshape(scores.shape)
-        if options.scorer_weight and self.network.scorers:
-            cosines = self.network.predict_scores(descriptors, mask, ops.convert_to_tensor(rows))
+        if options.scorer_weight and self.config.scorers:
+            cosines = self.network.predict_scores(descriptors, mask, rows)
             scores = scores + options.scorer_weight * np.asarray(cosines).reshape(scores.shape)
         if options.consensus_weight:
             if self.consensus is None:
@@ -289,6 +288,8 @@ class TrainedCaptioner(TrainedModel):
         Args:
             captions: those of each image.
         """
+        from captioner.training.cross_entropy import encode_caption
+
         start = 0
         for block in self.cached_descriptors(cache, ids).blocks(32):
             own = captions[start : start + len(block)]
@@ -312,14 +313,14 @@ class TrainedCaptioner(TrainedModel):
             DataError: features of another width than the model was trained on.
         """
         self.check_width(descriptors)
-        descriptors = ops.cast(descriptors, "float32")
-        mask = ops.ones(descriptors.shape[:2], "bool")
-        words = ops.convert_to_tensor(words, "int32")
+        descriptors = as_float32(descriptors)
+        mask = _all_real(descriptors)
+        words = np.asarray(words, np.int32)
         return np.asarray(self.network.predict_caption_log_probs(descriptors, mask, words, np.float32(temperature)))
 
     def mean_descriptor(self) -> np.ndarray:
         """Return the mean of the training images' descriptors, float32 [F]; zeros unless features are standardised."""
-        return np.array(self.network.generators[0].scaling.each_shift)
+        return np.array(self.network.predict_mean_descriptor())
 
     def fingerprinted(self) -> list[Any]:
         """Return the arrays that captions depend on."""
@@ -338,11 +339,10 @@ class TrainedCaptioner(TrainedModel):
 
 
 @functools.lru_cache(maxsize=8)
-def _decoder(network: Captioner, options: DecodeOptions) -> Decoder:
+def _decoder(network: Any, options: DecodeOptions) -> Decoder:
     return Decoder(network, options)
 
 
-def until_end(words: np.ndarray) -> np.ndarray:
-    """Replace what follows the first end mark of each row of int [B, T] by padding."""
-    ended = np.cumsum(words == END, axis=1) - (words == END)  # end marks before each word
-    return np.where(ended > 0, PAD, words).astype(np.int32)
+def _all_real(descriptors: Tensor) -> np.ndarray:
+    """Return the mask of descriptors [B, N, F] without padding, bool [B, N]."""
+    return np.ones(descriptors.shape[:2], bool)

@@ -1,4 +1,4 @@
-"""The public functions of naturalness. Keras is imported inside them: importing `naturalness` costs nothing."""
+"""The public functions of naturalness. Keras, where it is needed, is imported inside them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from vislang.core.errors import CheckpointError, DataError
 from vislang.core.model_kinds import require_kind
-from vislang.core.quiet_backend import import_backend_quietly
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +47,6 @@ def load_model(name_or_path: str | Path | None = None, *, weights: str | Path | 
         CheckpointError: missing, damaged or of another kind.
         DataError: a bundled model that differs from its model card, or weights other than in training.
     """
-    import_backend_quietly()
     from naturalness.inference import TrainedNaturalness
     from vislang.core.bundled_models import find_checkpoint
 

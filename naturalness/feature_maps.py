@@ -1,16 +1,15 @@
-"""Feature maps of images of any size, from a frozen CNN: whole, tile by tile, or as a graph with gradients.
+"""Feature maps of images of any size, from a frozen Keras CNN: as arrays, or as a graph with gradients.
 
 Letters: B images, H x W pixels, C channels.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
+from naturalness.layer_maps import LayerMaps
 from vislang.backbones.activations import before_activation
 from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import load_backbone, require_keras
@@ -19,13 +18,10 @@ from vislang.core.errors import ConfigError, unknown_name
 
 Tensor = Any
 DATA = "data"  # the layer that is the image itself, as the CNN takes it
-MIN_SIDE = 96  # pixels of the shorter side
 _WIDE = 3840  # pixels; a side that all strides divide
-_TILE = 384  # pixels, at most
-_MARGIN = 256  # pixels, at least; beyond the receptive field of the layers in use
 
 
-class FrozenLayers:
+class FrozenLayers(LayerMaps):
     """The maps of some layers of a CNN, for images of any size.
 
     Args:
@@ -54,38 +50,19 @@ class FrozenLayers:
     ):
         require_keras(backbone)
         self.loaded = load_backbone(backbone, weights=weights)
-        self.layers = tuple(layers)
-        self.head = _head(backbone, self.loaded.model, self.layers)
+        self.head = _head(backbone, self.loaded.model, layers)
         self.channels = tuple(int(output.shape[-1]) for output in self.head.outputs)
         shapes = self.head.compute_output_shape((1, _WIDE, _WIDE, 3))
-        self.strides = tuple(round(_WIDE / shape[1]) for shape in shapes)
-        # Networks without padding, such as AlexNet, lose cells at the edges: tiles would not fit together.
-        self._pads = all(shape[1] * stride == _WIDE for shape, stride in zip(shapes, self.strides, strict=True))
-        if mirrored and not self._pads:
-            raise ConfigError(
-                f"backbone {backbone} loses cells at the edges; expected mirror_padding=0, got {mirrored}"
-            )
-        # The cells of a tile that starts at a multiple are those of the whole image.
-        self._cell = math.lcm(*self.strides)
-        self.mirrored = math.ceil(mirrored / self._cell) * self._cell
+        strides = [round(_WIDE / shape[1]) for shape in shapes]
+        pads = all(shape[1] * stride == _WIDE for shape, stride in zip(shapes, strides, strict=True))
+        super().__init__(layers, strides, self.loaded.preprocessing, pads=pads, mirrored=mirrored)
 
-    def maps(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Compute {layer: float32 [h, w, C]} of one image, tile by tile if it is large.
-
-        Args:
-            image: uint8 or float [H, W, 3], RGB, 0 to 255.
-
-        Raises:
-            ConfigError: it is too small.
-        """
-        require_size(image)
-        height, width = image.shape[:2]
-        if not self._pads or height * width <= (_TILE + 2 * _MARGIN) ** 2:
-            found = self.tensors(np.asarray(image, np.float32)[None])
-            return {layer: np.asarray(maps[0]) for layer, maps in found.items()}
-        edge = self.mirrored
-        padded = np.pad(image, ((edge, edge), (edge, edge), (0, 0)), "reflect")
-        return self._cropped(self._tiled(padded), image.shape)
+    def forward(self, values: Tensor) -> Sequence[Tensor]:
+        """Return float32 [B, h, w, C] of each layer, with gradients, for prepared images float32 [B, H, W, 3]."""
+        outputs = self.head(values, training=False)
+        if isinstance(outputs, (list, tuple)):
+            return outputs
+        return [outputs]
 
     def tensors(self, images: Tensor) -> dict[str, Tensor]:
         """Compute {layer: float32 [B, h, w, C]} of images, with gradients.
@@ -98,60 +75,6 @@ class FrozenLayers:
         if edge:
             padded = ops.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), "reflect")
         return self._cropped(self._whole(padded), tuple(images.shape[1:]))
-
-    def _whole(self, images: Tensor) -> dict[str, Tensor]:
-        preprocessing = self.loaded.preprocessing
-        values = images[..., :: preprocessing.step] / np.float32(preprocessing.divisor)
-        values = (values - np.array(preprocessing.mean, np.float32)) / np.array(preprocessing.std, np.float32)
-        outputs = self.head(values, training=False)
-        if not isinstance(outputs, (list, tuple)):
-            outputs = [outputs]
-        return dict(zip(self.layers, outputs, strict=True))
-
-    def _cropped(self, maps: dict[str, Tensor], shape: tuple[int, ...]) -> dict[str, Tensor]:
-        """Crop the mirror padding from maps [..., h, w, C] of images of this shape."""
-        if not self.mirrored:
-            return maps
-        found = {}
-        for (layer, one), stride in zip(maps.items(), self.strides, strict=True):
-            edge = self.mirrored // stride
-            height, width = (math.ceil(side / stride) for side in shape[:2])
-            found[layer] = one[..., edge : edge + height, edge : edge + width, :]
-        return found
-
-    def _tiled(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        height, width = image.shape[:2]
-        tile = max(1, _TILE // self._cell) * self._cell
-        margin = math.ceil(_MARGIN / self._cell) * self._cell
-        found: dict[str, list[list[np.ndarray]]] = {layer: [] for layer in self.layers}
-        for top in range(0, height, tile):
-            for rows in found.values():
-                rows.append([])
-            for left in range(0, width, tile):
-                above = min(top, margin)
-                before = min(left, margin)
-                part = image[top - above : top + tile + margin, left - before : left + tile + margin]
-                tensors = self._whole(np.asarray(part, np.float32)[None])
-                for (layer, maps), stride in zip(tensors.items(), self.strides, strict=True):
-                    rows_of_tile = _cells(above, min(tile, height - top), stride)
-                    columns_of_tile = _cells(before, min(tile, width - left), stride)
-                    found[layer][-1].append(np.array(maps[0][rows_of_tile, columns_of_tile]))
-        return {layer: np.concatenate([np.concatenate(row, axis=1) for row in rows]) for layer, rows in found.items()}
-
-
-def require_size(image: np.ndarray) -> None:
-    """Refuse an image [H, W, 3] that is too small, with a ConfigError."""
-    height, width = image.shape[:2]
-    if min(height, width) < MIN_SIDE:
-        raise ConfigError(
-            f"the image has {width} x {height} pixels, expected at least {MIN_SIDE} x {MIN_SIDE}; enlarge it"
-        )
-
-
-def _cells(skipped: int, pixels: int, stride: int) -> slice:
-    """Return the cells of so many pixels behind the skipped ones."""
-    first = skipped // stride
-    return slice(first, first + math.ceil(pixels / stride))
 
 
 def _head(backbone: str, network: Any, layers: Sequence[str]) -> Any:

@@ -3,18 +3,23 @@
 import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from PIL import Image
 
 from naturalness.config import NaturalnessConfig
-from naturalness.feature_maps import MIN_SIDE, FrozenLayers, require_size
+from naturalness.layer_maps import MIN_SIDE, ExportedLayers, LayerMaps, require_size
 from naturalness.maps import cell_map, centred_map, map_of_size, resized_map, scaled_by
-from naturalness.model import VisualLanguageModel
 from naturalness.reference import Reference, error_values, read_reference
+from vislang.backbones.exported import cnn_of_model
 from vislang.core.errors import DataError, unknown_name
+from vislang.core.onnx_graphs import ExportedNetwork
 from vislang.training.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    from naturalness.feature_maps import FrozenLayers
+    from naturalness.model import VisualLanguageModel
 
 MAPS = ("fixation", "anomaly")
 Tensor = Any
@@ -46,17 +51,23 @@ class TrainedNaturalness(TrainedModel):
 
     kind = "naturalness"
     config_class = NaturalnessConfig
-    network_class = VisualLanguageModel
     sizes = ("channels",)
     has_words = False
     backbone_entries = ("name", "fingerprint")
-    network: VisualLanguageModel
+    network: "VisualLanguageModel"
     reference: Reference | None = None
+
+    @classmethod
+    def new_network(cls, config: Any, *sizes: Any) -> "VisualLanguageModel":
+        """Build an untrained model; see `TrainedModel`."""
+        from naturalness.model import VisualLanguageModel
+
+        return VisualLanguageModel(config, *sizes)
 
     def with_files(self, folder: Path) -> Self:
         """Return the model with its reference and its CNN: wrong weights are an error of loading, not of first use."""
         model = replace(self, reference=read_reference(folder, len(self.config.experts)))
-        _ = model.cnn
+        _ = model.layer_maps
         return model
 
     def fingerprinted(self) -> list[Any]:
@@ -66,16 +77,35 @@ class TrainedNaturalness(TrainedModel):
         return [*super().fingerprinted(), np.array([*self.reference.highest, *self.reference.percentiles])]
 
     @functools.cached_property
-    def cnn(self) -> FrozenLayers:
-        """The CNN that the model was trained on."""
+    def layer_maps(self) -> LayerMaps:
+        """The maps of the CNN that the model was trained on: exported with it, or those of `cnn`."""
+        if not isinstance(self.network, ExportedNetwork):
+            return self.cnn
+        found = cnn_of_model(self.network.manifest, weights=self.backbone_weights)
+        if found is None:
+            return self.cnn
+        self._check_weights(found.fingerprint)
+        strides = found.entry.strides
+        return ExportedLayers(
+            found.graph, found.entry.layers, strides, found.preprocessing, mirrored=self.config.mirror_padding
+        )
+
+    @functools.cached_property
+    def cnn(self) -> "FrozenLayers":
+        """The CNN that the model was trained on, with gradients."""
+        from naturalness.feature_maps import FrozenLayers
+
         config = self.config
         cnn = FrozenLayers(self.backbone, config.layers, mirrored=config.mirror_padding, weights=self.backbone_weights)
-        if cnn.loaded.fingerprint != self.description["backbone"]["fingerprint"]:
+        self._check_weights(cnn.loaded.fingerprint)
+        return cnn
+
+    def _check_weights(self, fingerprint: str) -> None:
+        if fingerprint != self.description["backbone"]["fingerprint"]:
             raise DataError(
                 f"the weights of {self.backbone} differ from those that the model was trained on; pass that file with"
                 " --weights, or train anew"
             )
-        return cnn
 
     def loss(self, images: Tensor) -> Tensor:
         """Compute how unnatural images are, with gradients by their pixels: a prior for image reconstruction.
@@ -94,11 +124,12 @@ class TrainedNaturalness(TrainedModel):
 
         Args:
             index: of the expert.
-            maps: of an image, from `cnn.maps`.
+            maps: of an image, from `layer_maps`.
         """
-        expert = self.network.experts[index]
-        found = expert.cell_errors(maps[expert.expert.layer][None])
-        return tuple(np.asarray(one[0]) / float(expert.level) for one in found)
+        index %= len(self.config.experts)  # -1 is the last
+        found = getattr(self.network, f"predict_errors_{index}")(maps[self.config.experts[index].layer][None])
+        directions = found if isinstance(found, (list, tuple)) else [found]
+        return tuple(np.asarray(one)[0] for one in directions)
 
     def rate(self, image: np.ndarray) -> Rating:
         """Compute how natural an image is, at the size of training: its shorter side shrunk to the CNN's input.
@@ -107,7 +138,7 @@ class TrainedNaturalness(TrainedModel):
             image: uint8 [H, W, 3], RGB.
         """
         require_size(image)
-        maps = self.cnn.maps(scaled_by(image, self._training_scale(image.shape)))
+        maps = self.layer_maps.maps(scaled_by(image, self._training_scale(image.shape)))
         errors = []
         for index in range(len(self.config.experts)):
             errors.append(np.mean([one.mean() for one in self.cell_errors(index, maps)]))
@@ -142,7 +173,7 @@ class TrainedNaturalness(TrainedModel):
 
     def _training_scale(self, shape: tuple[int, ...]) -> float:
         """Return the factor that shrinks the shorter side of an image of a shape to the CNN's input, at most 1."""
-        return min(1.0, max(MIN_SIDE, self.cnn.loaded.preprocessing.size) / min(shape[:2]))
+        return min(1.0, max(MIN_SIDE, self.layer_maps.preprocessing.size) / min(shape[:2]))
 
     def _map_scale(self, shape: tuple[int, ...], kind: str) -> float:
         """Return the factor by which an image of a shape is resized before its map is computed."""
@@ -155,15 +186,15 @@ class TrainedNaturalness(TrainedModel):
 
     def _map(self, image: np.ndarray, kind: str) -> np.ndarray:
         """Return the map of an image uint8 [H, W, 3] at its own size, float32 [H, W]."""
-        maps = self.cnn.maps(image)
+        maps = self.layer_maps.maps(image)
         size = image.shape[1::-1]
         if kind == "fixation":
             return self._error_map(self.config.fixation_expert, maps, size)
         errors = np.mean([self._error_map(index, maps, size) for index in self.config.score_experts], axis=0)
-        if self.network.mutual_information is None:
-            return errors
         layer = self.config.information_layer
-        surprise = np.logaddexp(0.0, np.asarray(self.network.mutual_information(maps[layer][None])[0]))
+        if not layer:
+            return errors
+        surprise = np.logaddexp(0.0, np.asarray(self.network.predict_information(maps[layer][None]))[0])
         return resized_map(surprise, self._stride(layer), size) + np.float32(self.config.anomaly_weight) * errors
 
     def _error_map(self, index: int, maps: dict[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
@@ -175,10 +206,10 @@ class TrainedNaturalness(TrainedModel):
         resize = resized_map
         if config.places == "half_cell":
             resize = centred_map
-        return np.asarray(resize(cells, self._stride(self.network.experts[index].expert.layer), size), np.float32)
+        return np.asarray(resize(cells, self._stride(self.config.experts[index].layer), size), np.float32)
 
     def _stride(self, layer: str) -> int:
-        return self.cnn.strides[self.cnn.layers.index(layer)]
+        return self.layer_maps.strides[self.layer_maps.layers.index(layer)]
 
 
 def as_pixels(image: Image.Image) -> np.ndarray:

@@ -21,6 +21,7 @@ from naturalness.predictors.linear import LinearPredictors
 from naturalness.predictors.lstm import DirectionalPredictors
 from naturalness.predictors.mutual_information import MutualInformation
 from naturalness.predictors.statistics import Array, LinearFit, MapMoments
+from vislang.core.compile import Spec, compiled
 
 Tensor = Any
 
@@ -126,6 +127,10 @@ class ExpertModel(keras.layers.Layer):
         """Return the error of each cell, [B, h, w] of each direction of `residuals`, for maps float32 [B, H, W, C]."""
         return self.weighted_errors(self.residuals(self.project(maps)))
 
+    def relative_errors(self, maps: Tensor) -> tuple[Tensor, ...]:
+        """Return what `cell_errors` does, divided by the mean error of training images."""
+        return tuple(one / self.level for one in self.cell_errors(maps))
+
     def weighted_errors(self, residuals: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Return the mean error over the K values, [B, h, w] of each direction, the ramp included."""
         found = []
@@ -175,6 +180,10 @@ class VisualLanguageModel(keras.Model):
     Args:
         config: every setting.
         channels: C of each of `config.layers`.
+
+    Attributes:
+        predict_errors_N: compiled, of each expert; see `ExpertModel.relative_errors`.
+        predict_information: compiled, of a model with mutual information; see `MutualInformation.call`.
     """
 
     def __init__(self, config: NaturalnessConfig, channels: Sequence[int]):
@@ -189,7 +198,18 @@ class VisualLanguageModel(keras.Model):
         if config.information_layer:
             channels_of_layer = channels_of[config.information_layer]
             self.mutual_information = MutualInformation(channels_of_layer, config.information_distance)
+            self.predict_information = compiled(self.mutual_information, _maps_of(channels_of_layer))
+        for index, one in enumerate(self.experts):
+            setattr(self, f"predict_errors_{index}", compiled(one.relative_errors, _maps_of(one.channels)))
         self.built = True
+
+    @property
+    def GRAPHS(self) -> tuple[str, ...]:  # noqa: N802, a constant of other networks
+        """The names of the compiled graphs."""
+        names = [f"predict_errors_{index}" for index in range(len(self.experts))]
+        if self.mutual_information is not None:
+            names.append("predict_information")
+        return tuple(names)
 
     def call(self, maps: Mapping[str, Tensor]) -> Tensor:
         """Compute the loss of each image, float32 [B].
@@ -205,3 +225,7 @@ class VisualLanguageModel(keras.Model):
             return sum(one.expert.gamma * one(maps[one.expert.layer]) for one in weighted)
         scoring = [self.experts[index] for index in self.config.score_experts]
         return sum(one(maps[one.expert.layer]) for one in scoring) / len(scoring)
+
+
+def _maps_of(channels: int) -> Spec:
+    return (None, None, None, channels), "float32"

@@ -26,7 +26,7 @@ class NaturalnessJob(LinesJob):
 
     def rows(self, images: ShardImages) -> Iterator[Row | Skipped]:
         """Score images one by one; see `LinesJob.rows`."""
-        from naturalness.feature_maps import require_size
+        from naturalness.layer_maps import require_size
         from naturalness.inference import as_pixels
 
         model = _loaded(self.model, self.options.weights)

@@ -1,4 +1,4 @@
-"""The public functions of saliency. Keras is imported inside them: importing `saliency` costs nothing."""
+"""The public functions of saliency. Keras, where it is needed, is imported inside them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

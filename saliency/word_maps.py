@@ -15,10 +15,8 @@ from saliency.methods.activation import (
     activation_maps,
     strengths,
 )
-from saliency.methods.gradient import gradient_losses
 from saliency.methods.ramanishka import original_maps
 from saliency.methods.regions import region_maps
-from saliency.methods.single_descriptor import divergences, query_losses
 from saliency.methods.windows import cell_chances, stretched
 from vislang.core.errors import ConfigError, shown, unknown_name
 from vislang.text.function_words import texts_of_words
@@ -280,8 +278,12 @@ def cell_losses(
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     if method == "gradient":
+        from saliency.methods.gradient import gradient_losses  # with Keras, as below
+
         of_frames, slopes = gradient_losses(model, cells, word_ids)
         return of_frames[..., None, None] + slopes, of_frames
+    from saliency.methods.single_descriptor import divergences, query_losses
+
     frames, rows, columns, width = cells.shape
     flat = np.asarray(cells, np.float32).reshape(frames, rows * columns, width)
     alone = np.concatenate([flat, flat.mean(axis=1, keepdims=True)], axis=1).reshape(-1, width)

@@ -18,7 +18,7 @@ PAGES = [page for page in PAGES if not {"_build", "_generated"} & set(page.parts
 PLAIN = ("git clone", "cd ", "source .venv/bin/activate", "find ", "pip install")
 # What these name is not there without a training, a download or an extra package.
 NEEDS_MORE = re.compile(
-    r"runs/|data/|mine/|clips/|mobilenet|vgg|captions\.(?:json|txt)|lance:|anyones_maps|--video|\bclip\.mp4|album"
+    r"runs/|data/|exported/|mine/|clips/|mobilenet|vgg|captions\.(?:json|txt)|lance:|anyones_maps|--video|\bclip\.mp4|album"
 )
 UNAVAILABLE = re.compile(r"deploy\.prototxt|coco\.npz")
 

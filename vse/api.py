@@ -1,4 +1,4 @@
-"""The public functions of the ranker. Keras is imported inside them: importing `vse` costs nothing."""
+"""The public functions of the ranker. Keras, where it is needed, is imported inside them: `vse` alone costs nothing."""
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
@@ -92,11 +92,11 @@ def load_model(name_or_path: str | Path | None = None, *, weights: str | Path | 
         CheckpointError: missing, damaged or of another kind.
         DataError: a bundled model that differs from its model card.
     """
-    import_backend_quietly()
     from vislang.core.bundled_models import find_checkpoint
     from vse.inference import TrainedRanker
 
     if name_or_path is not None and path_of(name_or_path, "the model").is_file():
+        import_backend_quietly()
         from vse.kiros.load_released import read_original
 
         return read_original(name_or_path, backbone_weights=weights)

@@ -3,24 +3,24 @@
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops
 
 from vislang.backbones.feature_name import FeatureName
 from vislang.core.errors import ConfigError, shown
 from vislang.features.cache.reader import FeatureCache
-from vislang.features.descriptors import join_layers
+from vislang.features.descriptors import as_float32, join_layers
 from vislang.features.model_inputs import encode_layers
 from vislang.features.reading_options import ReadingOptions
 from vislang.images.sources import Skipped
 from vislang.text.tokenizer import TOKENIZERS
-from vislang.text.vocabulary import UNKNOWN, Vocabulary
-from vislang.training.epoch_batches import pad_sentences
+from vislang.text.vocabulary import UNKNOWN, Vocabulary, pad_sentences
 from vislang.training.trained_model import TrainedModel
 from vse.config import VseConfig
-from vse.model import Ranker
+
+if TYPE_CHECKING:
+    from vse.model import Ranker
 
 _IMAGES = 256  # encoded in one forward pass
 _BLANK_SIDE = 448  # pixels
@@ -56,9 +56,15 @@ class TrainedRanker(TrainedModel):
 
     kind = "vse"
     config_class = VseConfig
-    network_class = Ranker
-    network: Ranker
+    network: "Ranker"
     vocabulary: Vocabulary
+
+    @classmethod
+    def new_network(cls, config: Any, *sizes: Any) -> "Ranker":
+        """Build an untrained ranker; see `TrainedModel`."""
+        from vse.model import Ranker
+
+        return Ranker(config, *sizes)
 
     @property
     def width(self) -> int:
@@ -108,7 +114,7 @@ class TrainedRanker(TrainedModel):
             DataError: features of another width than the model was trained on.
         """
         self.check_width(descriptors)
-        return self._joined(self.network.predict_images(ops.cast(descriptors, "float32")))
+        return self._joined(self.network.predict_images(as_float32(descriptors)))
 
     def encode_features(self, features: dict[str, np.ndarray]) -> np.ndarray:
         """Encode images given as features: float32 [N, D'], of length 1.
@@ -200,11 +206,8 @@ class TrainedRanker(TrainedModel):
         References: Zhou et al. 2016, arXiv:1512.04150.
         """
         vectors = self.encode_sentences(sentences).reshape(len(sentences), self.config.ensemble_size, -1)  # [M, B, D]
-        total = np.zeros((len(sentences), width), np.float32)
-        for member, encoder in enumerate(self.network.image_encoders):
-            total += vectors[:, member] @ np.asarray(encoder.linear.kernel)[:width].T
-        scale = np.asarray(self.network.image_encoders[0].scaling.mean_scale)[:width]
-        return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), _TINY) * scale
+        weights, scale = (np.asarray(one)[..., :width] for one in self.network.predict_feature_weights(vectors))
+        return weights / np.maximum(np.linalg.norm(weights, axis=1, keepdims=True), _TINY) * scale
 
     def cell_weights(self, texts: Sequence[str]) -> CellWeights:
         """Compute the weights of cells in the scores of T words or phrases; those of an empty one are 0."""

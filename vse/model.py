@@ -120,13 +120,17 @@ class ImageEncoder(keras.layers.Layer):
 class Ranker(keras.Model):
     """An ensemble of pairs of encoders; M members."""
 
+    GRAPHS = ("predict_images", "predict_sentences", "predict_feature_weights")
+
     def __init__(self, config: VseConfig, num_words: int, num_features: int, **options: Any):
         super().__init__(**options)
         self.config = config
         self.num_features = num_features
-        # Compiled graphs for ranking; see `images` and `sentences`.
+        # Compiled graphs for ranking; see `images`, `sentences` and `feature_weights`.
         self.predict_images = compiled(self.images, ((None, None, num_features), "float32"), model=self)
         self.predict_sentences = compiled(self.sentences, ((None, None), "int32"), model=self)
+        vectors = ((None, config.ensemble_size, config.embed_dim), "float32")
+        self.predict_feature_weights = compiled(self.feature_weights, vectors, model=self)
         self.sentence_encoders = [SentenceEncoder(config, num_words) for _ in range(config.ensemble_size)]
         self.image_encoders = [ImageEncoder(config, num_features) for _ in range(config.ensemble_size)]
         start = keras.initializers.Constant(-np.log(config.temperature))
@@ -162,6 +166,21 @@ class Ranker(keras.Model):
         if normalize:
             return unit_length(vectors)
         return vectors
+
+    def feature_weights(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute how much each standardised feature of the mean descriptor adds to the score of sentences.
+
+        Args:
+            vectors: float32 [B, M, D], embedded sentences.
+
+        Returns:
+            float32 [B, F], summed over the members, without what attention adds; and float32 [F], the factors that
+            standardise features.
+        """
+        weights = 0.0
+        for member, encoder in enumerate(self.image_encoders):
+            weights = weights + ops.matmul(vectors[:, member], ops.transpose(encoder.linear.kernel))
+        return weights, ops.convert_to_tensor(self.image_encoders[0].scaling.mean_scale)
 
     def sentences(self, words: Tensor, training: bool = False) -> Tensor:
         """Encode int32 [B, T] to float32 [M, B, D] of length 1."""

@@ -16,8 +16,9 @@ import numpy as np
 from keras import ops
 
 from vislang.core.seeds import stream
+from vislang.text.vocabulary import pad_sentences
 from vislang.training.batching import bucketed_batches
-from vislang.training.epoch_batches import EpochBatches, pad_sentences
+from vislang.training.epoch_batches import EpochBatches
 from vislang.training.feature_scaling import unit_length
 from vislang.training.task import Task
 from vse.model import Ranker

@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops
 
 from captioner.alignment.config import AlignmentConfig
-from captioner.alignment.model import Aligner
 from vislang.features.cache.reader import FeatureCache
+from vislang.features.descriptors import as_float32
 from vislang.features.regions.region_features import boxes_beside
 from vislang.text.tokenizer import tokenize, tokenize_split
-from vislang.text.vocabulary import UNKNOWN, Vocabulary
-from vislang.training.epoch_batches import pad_sentences
+from vislang.text.vocabulary import UNKNOWN, Vocabulary, pad_sentences
 from vislang.training.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    from captioner.alignment.model import Aligner
 
 _MIN_PROPOSAL_SCORE = 1e-3
 _ENCODED = 256  # sentences encoded at once
@@ -68,10 +69,16 @@ class TrainedAligner(TrainedModel):
 
     kind = "aligner"
     config_class = AlignmentConfig
-    network_class = Aligner
     sizes = ("num_features", "num_beside")
-    network: Aligner
+    network: "Aligner"
     vocabulary: Vocabulary
+
+    @classmethod
+    def new_network(cls, config: Any, *sizes: Any) -> "Aligner":
+        """Build an untrained aligner; see `TrainedModel`."""
+        from captioner.alignment.model import Aligner
+
+        return Aligner(config, *sizes)
 
     def encode_cached(self, cache: FeatureCache, ids: Sequence[str]) -> EncodedFragments:
         """Encode the regions of images of an open cache made with the same weights."""
@@ -94,7 +101,7 @@ class TrainedAligner(TrainedModel):
             DataError: features of another width than the model was trained on.
         """
         self.check_width(descriptors)
-        return self._encode_regions(ops.cast(descriptors, "float32"))
+        return self._encode_regions(as_float32(descriptors))
 
     def encode_sentences(self, sentences: Sequence[str]) -> EncodedFragments:
         """Encode the words of sentences."""
@@ -179,7 +186,8 @@ class TrainedAligner(TrainedModel):
         vectors, mask, global_embeddings = map(np.asarray, self.network.predict_regions(descriptors))
         priors = np.zeros(mask.shape, np.float32)
         if self.config.proposal_weight:
-            last = self.network.regions.num_own - 1  # of a region's own features: the score of its box
+            own = self.network.num_features - self.network.num_beside
+            last = own - 1  # of a region's own features: the score of its box
             scores = np.asarray(descriptors)[:, : mask.shape[1], last]
             priors += self.config.proposal_weight * np.log(np.maximum(scores, _MIN_PROPOSAL_SCORE))
         priors[:, 0] -= self.config.whole_image_cost

@@ -168,10 +168,13 @@ class Aligner(keras.Model):
         num_beside: as for `RegionEncoder`.
     """
 
+    GRAPHS = ("predict_regions", "predict_words", "predict_scores")
+
     def __init__(self, config: AlignmentConfig, num_words: int, num_features: int, num_beside: int = 0):
         super().__init__()
         self.config = config
         self.num_features = num_features
+        self.num_beside = num_beside
         self.words = WordEncoder(config, num_words)
         self.regions = RegionEncoder(config, num_features, num_beside)
         learned = config.loss == "softmax"

@@ -106,3 +106,14 @@ class DecodeOptions(Options):
             groups = self.groups or 1
             values["width"] = -(-max(values["width"], self.num) // groups) * groups  # all groups are of one size
         return replace(self, **values)
+
+    @property
+    def is_reranked(self) -> bool:
+        """Whether the sentences that the search finds are re-ranked."""
+        return any((self.repetition_weight, self.scorer_weight, self.consensus_weight))
+
+    def of_search(self) -> "DecodeOptions":
+        """Return the options of the search itself: where its results are re-ranked, it returns all beams."""
+        if not self.is_reranked:
+            return self
+        return replace(self, num=self.width or 1, repetition_weight=0.0, scorer_weight=0.0, consensus_weight=0.0)

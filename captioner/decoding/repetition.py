@@ -3,14 +3,13 @@
 Letters: H hypotheses, V words, T steps.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from keras import ops
 
-from captioner.decoding.step import IMPOSSIBLE, Tensor
-from vislang.text.vocabulary import END, PAD
+from captioner.decoding.sentences import IMPOSSIBLE
+from captioner.decoding.step import Tensor
+from vislang.text.vocabulary import PAD
 
 
 @dataclass(frozen=True)
@@ -66,15 +65,3 @@ def _completed_ngrams(words: Tensor, t: Tensor | int, n: int) -> Tensor:
 def _column(words: Tensor, step: Tensor | int) -> Tensor:
     """Return int32 [H], the words of one step of int32 [H, T]; those of the first for steps below 0."""
     return ops.take(words, ops.maximum(step, 0), axis=1)
-
-
-def repeated_words(sentences: np.ndarray, function_words: Sequence[int]) -> np.ndarray:
-    """Count how often each sentence repeats a word, int [N]: "a man riding a bike on a bike" does once.
-
-    Args:
-        sentences: int [N, T], padded with PAD.
-        function_words: ids of words that may recur.
-    """
-    content = np.where(np.isin(sentences, [PAD, END, *function_words]), -1, sentences)
-    content = np.sort(content, axis=1)
-    return ((content[:, 1:] == content[:, :-1]) & (content[:, 1:] >= 0)).sum(axis=1)

@@ -8,7 +8,8 @@ import math
 from keras import ops
 
 from captioner.decoding.repetition import ANY, RepetitionRules
-from captioner.decoding.step import IMPOSSIBLE, Step, Tensor, Tree, permitted, spread, written
+from captioner.decoding.sentences import IMPOSSIBLE
+from captioner.decoding.step import Step, Tensor, Tree, permitted, spread, written
 from vislang.text.vocabulary import END, START
 
 

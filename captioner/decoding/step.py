@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops, tree
 
+from captioner.decoding.sentences import IMPOSSIBLE
 from vislang.text.vocabulary import PAD, START, UNKNOWN
 
 Tensor = Any
@@ -19,7 +20,6 @@ Tree = Any  # tensors in any nesting of tuples, lists and dictionaries
 Step = Callable[[Tree, Tree, Tensor], tuple[Tensor, Tree]]
 
 FORBIDDEN = (PAD, START, UNKNOWN)  # words that no caption holds
-IMPOSSIBLE = -1e30  # below any log-probability; finite, so that sums are never NaN
 
 
 def permitted(log_probs: Tensor) -> Tensor:

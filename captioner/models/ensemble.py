@@ -42,6 +42,7 @@ class Captioner(keras.Model):
             image, float32 [H].
         predict_image_embeddings: compiled; of descriptors and mask: float32 [B, scorers * D] of length 1, so that a
             dot product is the scorers' mean cosine.
+        predict_mean_descriptor: compiled; of nothing: the mean of the training images' descriptors, float32 [F].
     """
 
     def __init__(self, config: CaptionerConfig, num_words: int, num_features: int):
@@ -57,7 +58,16 @@ class Captioner(keras.Model):
         self.predict_caption_log_probs = compiled(self._caption_log_probs, *images, words, ((), "float32"), model=self)
         self.predict_scores = compiled(self._scores, *images, words, model=self)
         self.predict_image_embeddings = compiled(self._image_embeddings, *images, model=self)
+        self.predict_mean_descriptor = compiled(self._mean_descriptor, model=self)
         self.built = True
+
+    @property
+    def GRAPHS(self) -> tuple[str, ...]:  # noqa: N802, a constant of other networks
+        """The names of the compiled graphs."""
+        graphs = ("predict_caption_log_probs", "predict_mean_descriptor")
+        if self.config.scorers:
+            return (*graphs, "predict_scores", "predict_image_embeddings")
+        return graphs
 
     def set_feature_statistics(self, means: np.ndarray, stds: np.ndarray) -> None:
         """Set the statistics of the training images' features, float32 [2, F] each (`FeatureScaling`)."""
@@ -139,6 +149,9 @@ class Captioner(keras.Model):
 
     def _scores(self, descriptors: Tensor, mask: Tensor, words: Tensor) -> Tensor:
         return sum(scorer.scores(descriptors, mask, words) for scorer in self.scorers) / len(self.scorers)
+
+    def _mean_descriptor(self) -> Tensor:
+        return ops.convert_to_tensor(self.generators[0].scaling.each_shift)
 
     def _image_embeddings(self, descriptors: Tensor, mask: Tensor) -> Tensor:
         embeddings = [scorer.image_embeddings(descriptors, mask) for scorer in self.scorers]

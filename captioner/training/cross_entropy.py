@@ -12,15 +12,14 @@ from keras import ops
 
 from captioner.config import CaptionerConfig
 from captioner.models.ensemble import Captioner, shifted
+from vislang.core.compiled_size import compiled_size
 from vislang.features.descriptors import CachedDescriptors
 from vislang.text.tokenizer import tokenize
-from vislang.text.vocabulary import END, PAD, UNKNOWN, Vocabulary
+from vislang.text.vocabulary import END, PAD, UNKNOWN, Vocabulary, pad_sentences
 from vislang.training.epoch_batches import (
     SentenceBatches,
-    compiled_size,
     image_descriptors,
     image_inputs,
-    pad_sentences,
 )
 from vislang.training.losses import l2_penalty, matrices
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer

@@ -17,10 +17,10 @@ from captioner.training.self_critical import ImageBatches, SelfCriticalTask, sel
 from eval.metrics.captions.ptb_tokenizer import TREEBANK
 from eval.metrics.captions.score import score_captions
 from vislang.core.errors import DataError
+from vislang.text.vocabulary import pad_sentences
 from vislang.training import checkpoints
 from vislang.training.cached_data import CachedTraining, CaptionSource
 from vislang.training.callbacks import Row
-from vislang.training.epoch_batches import pad_sentences
 from vislang.training.fit import Report, Stage
 
 FIRST_STAGE = "cross-entropy"  # folder of its checkpoint, where a second stage follows

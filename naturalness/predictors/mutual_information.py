@@ -121,27 +121,26 @@ class MutualInformation(keras.layers.Layer):
             float32 [B, H, W]: the mean over the one to four neighbours that a cell has at the distance; above 0
             where they are less likely together than by chance; 0 where it has none.
         """
-        height, width = maps.shape[1:3]
         total = ops.zeros_like(maps[..., 0])
-        count = np.zeros((height, width), np.float32)
-        for axis, size in ((0, height), (1, width)):
-            if size <= self.distance:
-                continue
-            found = self._of_pairs(maps, axis)
-            for before, after in ((self.distance, 0), (0, self.distance)):  # both cells of a pair
-                edges = [(0, 0), (0, 0)]
-                edges[axis] = (before, after)
-                total = total + ops.pad(found, ((0, 0), *edges))
-                count += np.pad(np.ones(found.shape[1:], np.float32), edges)
-        return total / np.maximum(count, 1.0)
+        count = ops.zeros_like(total)
+        for axis in (0, 1):
+            places = ops.arange(ops.shape(maps)[1 + axis], dtype="int32")
+            first = places - self.distance  # of each cell, the other of the pair in which it comes second
+            found = self._of_pairs(maps, axis, places)
+            for row, is_pair in (
+                (places, places + self.distance < ops.shape(maps)[1 + axis]),
+                (ops.maximum(first, 0), first >= 0),
+            ):
+                weights = ops.reshape(ops.cast(is_pair, "float32"), (1, -1, 1) if axis == 0 else (1, 1, -1))
+                total = total + ops.take(found, row, axis=1 + axis) * weights
+                count = count + weights
+        return total / ops.maximum(count, 1.0)
 
-    def _of_pairs(self, maps: Tensor, axis: int) -> Tensor:
-        if axis == 0:
-            a = maps[:, : -self.distance]
-            b = maps[:, self.distance :]
-        else:
-            a = maps[:, :, : -self.distance]
-            b = maps[:, :, self.distance :]
+    def _of_pairs(self, maps: Tensor, axis: int, places: Tensor) -> Tensor:
+        """Compute float32 [B, H, W] of each cell with that a distance behind it; at the end, with the last one."""
+        last = ops.shape(maps)[1 + axis] - 1
+        a = maps
+        b = ops.take(maps, ops.minimum(places + self.distance, last), axis=1 + axis)
         x = ops.matmul(a, self.first[axis]) - self.first_centre[axis]
         y = ops.matmul(b, self.second[axis]) - self.second_centre[axis]
         r = self.correlation[axis]

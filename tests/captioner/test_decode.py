@@ -13,9 +13,10 @@ from keras import ops
 from captioner.decoding.beam_search import beam_search
 from captioner.decoding.decoder import Decoder
 from captioner.decoding.options import DecodeOptions
-from captioner.decoding.repetition import RepetitionRules, repeated_words
+from captioner.decoding.repetition import RepetitionRules
 from captioner.decoding.sampling import sample
-from captioner.decoding.step import FORBIDDEN, IMPOSSIBLE
+from captioner.decoding.sentences import IMPOSSIBLE, repeated_words
+from captioner.decoding.step import FORBIDDEN
 from vislang.core.errors import CheckpointError, ConfigError, DataError
 from vislang.text.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 

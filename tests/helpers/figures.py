@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("vislang", "datasets", "vse", "captioner", "saliency", "naturalness", "preimage", "eval", "app")
 LIMITS = {  # the most that the whole code may have
-    "lines": 48_000,
+    "lines": 50_500,
     "comprehensions": 35.0,
     "ternaries": 12.0,
     "tuple_assignments": 4.0,

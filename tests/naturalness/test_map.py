@@ -75,7 +75,7 @@ def test_the_originals_map_lies_in_the_middle_of_zeros_and_is_not_smoothed():
     [("compact_scenes", "grid", 48), ("efficientnet_lite0", "blocks_5_project_conv", 200)],
 )
 def test_tiles_give_what_the_whole_picture_gives(backbone, layer, tile, monkeypatch):
-    from naturalness import feature_maps as network
+    from naturalness import layer_maps as network
 
     cnn = FrozenLayers(backbone, [layer], mirrored=32)
     cell = cnn.strides[0]

@@ -138,19 +138,33 @@ class KerasBackbone(LoadedBackbone):
             raise ConfigError(
                 f"backbone {self.name} got images {list(batch.shape)}, expected side {self.preprocessing.size}"
             )
+        outputs = self.compiled_head(layers)(batch)
+        # Keras unpacks a list of one
+        if isinstance(outputs, (list, tuple)):
+            return outputs
+        return [outputs]
+
+    def compiled_head(self, layers: tuple[str, ...]) -> Callable[[np.ndarray], Sequence[Any]]:
+        """Return the compiled function from prepared images, float32 [B, S, S, 3], to some layers.
+
+        Keras returns the output itself where there is one.
+        """
         if layers not in self._heads:
             import keras
 
             from vislang.core.compile import compiled
 
             head = keras.Model(self.model.input, list(map(self._output, layers)))
-            images = ((None, *batch.shape[1:]), "float32")
-            self._heads[layers] = compiled(functools.partial(head, training=False), images)
-        outputs = self._heads[layers](batch)
-        # Keras unpacks a list of one
-        if isinstance(outputs, (list, tuple)):
-            return outputs
-        return [outputs]
+
+            def features(images: Any) -> Any:
+                return head(images, training=False)
+
+            self._heads[layers] = compiled(features, ((None, *(self.preprocessing.size,) * 2, 3), "float32"))
+        return self._heads[layers]
+
+    def shape_of(self, layer: str) -> tuple[int | None, ...]:
+        """Return the shape of one image's feature."""
+        return tuple(self._output(layer).shape[1:])
 
     def _arrays(self) -> Sequence[Any]:
         if self._file_arrays is not None:

@@ -6,6 +6,7 @@ compiled and evaluated in less than half of the time.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,17 +132,45 @@ def read_efficientnet_lite(model: Any, path: Path) -> list[np.ndarray]:
             kernel = _tensor(tensors, "_fc.weight", layer.kernel.shape[::-1], path)
             layer.set_weights([kernel.T, _tensor(tensors, "_fc.bias", layer.bias.shape, path)])
         elif layer.weights:
-            found = _convolution(tensors, layer, path)
+            found = _convolution(tensors, layer.name, layer.kernel.shape, path)
             layer.set_weights(_folded(*found))
             arrays.extend(found)
     return arrays
 
 
-def _convolution(tensors: dict[str, np.ndarray], layer: Any, path: Path) -> list[np.ndarray]:
+def read_convolutions(
+    convolutions: Sequence[tuple[str, tuple[int, ...]]], path: Path
+) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """Read a PyTorch state dict without Keras.
+
+    Args:
+        convolutions: name and shape of the kernel of each, in the order of the Keras model.
+        path: as for `read_efficientnet_lite`.
+
+    Returns:
+        {"NAME/kernel" and "NAME/bias": array} with normalisations folded in, float32; and the arrays that
+        `read_efficientnet_lite` returns.
+
+    Raises:
+        DataError: a damaged file, or the weights of another network.
+    """
+    tensors = read_state_dict(path)
+    folded: dict[str, np.ndarray] = {}
+    arrays: list[np.ndarray] = []
+    for name, shape in convolutions:
+        found = _convolution(tensors, name, shape, path)
+        for part, array in zip(("kernel", "bias"), _folded(*found), strict=True):
+            folded[f"{name}/{part}"] = array.astype(np.float32)
+        arrays.extend(found)
+    return folded, arrays
+
+
+def _convolution(tensors: dict[str, np.ndarray], name: str, shape: tuple[int, ...], path: Path) -> list[np.ndarray]:
     """Return kernel, gamma, beta, mean and variance of a convolution; the kernel with the axes that Keras has."""
-    *block, kind = re.split(r"(?<=\d)_", layer.name)  # such as "blocks_3" and "expand_conv"
-    place = "".join(f"_{name.replace('_', '.')}." for name in block) + "_"
-    height, width, inputs, outputs = layer.kernel.shape
+    *block, kind = re.split(r"(?<=\d)_", name)  # such as "blocks_3" and "expand_conv"
+    place = "".join(f"_{part.replace('_', '.')}." for part in block) + "_"
+    height, width, inputs, outputs = shape
+    channels = outputs if kind != "depthwise_conv" else inputs
     if kind == "depthwise_conv":
         kernel = _tensor(tensors, f"{place}{kind}.weight", (inputs, outputs, height, width), path)
         kernel = kernel.transpose(2, 3, 0, 1)
@@ -149,8 +178,8 @@ def _convolution(tensors: dict[str, np.ndarray], layer: Any, path: Path) -> list
         kernel = _tensor(tensors, f"{place}{kind}.weight", (outputs, inputs, height, width), path)
         kernel = kernel.transpose(2, 3, 1, 0)
     arrays = [kernel]
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        arrays.append(_tensor(tensors, f"{place}{NORMALISATIONS[kind]}.{name}", layer.bias.shape, path))
+    for part in ("weight", "bias", "running_mean", "running_var"):
+        arrays.append(_tensor(tensors, f"{place}{NORMALISATIONS[kind]}.{part}", (channels,), path))
     return arrays
 
 

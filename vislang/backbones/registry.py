@@ -234,6 +234,15 @@ def require_keras(name: str) -> None:
         raise ConfigError(f"{name} is no Keras model, whose layers can be reached; give a .keras file or a name")
 
 
+def weights_file(name: str, given: str | Path | None) -> Path | None:
+    """Return the weights file of a backbone of the table: as `find_weights`, else that of the row's pip package."""
+    row = BACKBONES[name]
+    path = find_weights(name, row.files, given)
+    if path is None and row.package is not None:
+        path = packaged_file(row.package, row.files[0])
+    return path
+
+
 def _load_row(
     name: str, row: Backbone, weights: str | Path | None, side: int
 ) -> tuple[Any, Sequence[np.ndarray] | None]:
@@ -242,9 +251,7 @@ def _load_row(
         if row.builder is None:
             raise ConfigError(f"backbone {name} exists only as the file {row.files[0]}; it cannot have random weights")
         return fill_randomly(row.builder(True, side)), None
-    path = find_weights(name, row.files, weights)
-    if path is None and row.package is not None:
-        path = packaged_file(row.package, row.files[0])
+    path = weights_file(name, weights)
     if path is None and row.download is not None:
         return _download(name, row, row.download), None
     if path is None:

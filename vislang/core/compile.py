@@ -1,5 +1,6 @@
 """Compiling a function of arrays once, whatever their sizes, for the backend in use."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +12,14 @@ from vislang.core.errors import ConfigError
 Spec = tuple[tuple[int | None, ...], str]  # shape, None where sizes differ from call to call, and dtype
 
 
-def compiled(
-    function: Callable[..., Any], *inputs: Spec, model: keras.layers.Layer | None = None
-) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], *inputs: Spec, model: Any = None) -> Callable[..., Any]:
     """Compile a function of arrays; on TensorFlow one trace serves every size where a shape is None.
 
     Args:
         function: takes one array for each of `inputs`.
         *inputs: their shapes and dtypes.
-        model: whose variables it reads anew at each call, as they change while it trains; on JAX those of others are
-            read once for each size.
+        model: with `variables`, which it reads anew at each call, as they change while it trains; on JAX those of others
+            are read once for each size.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -31,7 +30,7 @@ def compiled(
     return function
 
 
-def _compiled_by_jax(function: Callable[..., Any], model: keras.layers.Layer | None) -> Callable[..., Any]:
+def _compiled_by_jax(function: Callable[..., Any], model: Any) -> Callable[..., Any]:
     import jax
 
     if model is None:
@@ -86,6 +85,19 @@ def compiled_gradient(function: Callable[..., Any], *inputs: Spec) -> Callable[.
     raise ConfigError(
         f"KERAS_BACKEND is {keras.backend.backend()}, expected tensorflow or jax, for gradients of images"
     )
+
+
+def outside_of_graphs() -> contextlib.AbstractContextManager:
+    """Return a context in which networks can be built and loaded, even while a function that needs them is compiled."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.init_scope()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.ensure_compile_time_eval()
+    return contextlib.nullcontext()
 
 
 def on_host(function: Callable[..., Any], like: Any, *inputs: Any) -> Any:

@@ -95,9 +95,13 @@ def unusable_keras(error: Exception) -> str:
 def require_usual_keras() -> None:
     """Refuse settings of Keras under which networks would compute other numbers or none, and a forked process.
 
+    Where Keras was not imported, as with exported networks alone, there is nothing to refuse.
+
     Raises:
         ConfigError: names the setting, and the call that restores it.
     """
+    if "keras" not in sys.modules:
+        return
     import keras
 
     usual = (

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import full_preprocessing_name
@@ -42,8 +41,25 @@ def join_layers(features: Sequence[Tensor]) -> Tensor:
     several = set(counts) - {1}
     if len(several) > 1:
         raise ConfigError(f"layers have {sorted(several)} descriptors, expected one number; choose other layers")
+    ops = _operations(features)
     sets = [ops.reshape(one, (-1, count, one.shape[-1])) for one, count in zip(features, counts, strict=True)]
     return ops.concatenate([ops.repeat(one, max(counts) // one.shape[1], axis=1) for one in sets], axis=-1)
+
+
+def as_float32(descriptors: Tensor) -> Tensor:
+    """Return NumPy arrays or tensors, which stay on their device, as float32."""
+    if isinstance(descriptors, np.ndarray):
+        return descriptors.astype(np.float32, copy=False)
+    return _operations([descriptors]).cast(descriptors, "float32")
+
+
+def _operations(values: Sequence[Tensor]) -> Any:
+    """Return NumPy for arrays, and Keras' operations for tensors: arrays of exported networks need no Keras."""
+    if all(isinstance(one, np.ndarray) for one in values):
+        return np
+    from keras import ops
+
+    return ops
 
 
 class CachedDescriptors:

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vislang.backbones.base import LoadedBackbone
+from vislang.backbones.exported import exported_backbone
 from vislang.backbones.feature_name import FeatureName
 from vislang.backbones.registry import load_backbone_of_model
 from vislang.core.errors import DataError
@@ -42,7 +43,10 @@ def encode_layers(
         groups.setdefault((parsed.backbone or trained_on["name"], parsed.preprocessing or None), []).append(layer)
     for (name, preprocessing), group in groups.items():
         stored = [FeatureName.parse(layer).stored for layer in group]
-        backbone = with_regions(_backbone(name, preprocessing, options.weights), stored, options.proposals)
+        cnn = exported_backbone(name, preprocessing, options.weights, stored)
+        if cnn is None:
+            cnn = _backbone(name, preprocessing, options.weights)
+        backbone = with_regions(cnn, stored, options.proposals)
         _check(backbone, group, trained_on["weights"])
         streams.append(encode_batches(backbone, sources, stored, batch_size=options.batch_size, strict=options.strict))
         stored_names.append(dict(zip(group, stored, strict=True)))

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from vislang.core.compiled_size import compiled_size
 from vislang.core.errors import CheckpointError, DataError
 
 PAD = 0
 START = 1
 END = 2
 UNKNOWN = 3
+_WORDS = 8  # sentences are as long as a multiple of it, where every length is compiled by itself
 SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
 
 
@@ -122,3 +124,15 @@ class Vocabulary:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**63
+
+
+def pad_sentences(sentences: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return word ids as one array, int32 [B, T], with 0 after each sentence; T is at least 1.
+
+    On JAX T is a multiple of 8.
+    """
+    width = compiled_size(max([1, *map(len, sentences)]), _WORDS)
+    result = np.zeros((len(sentences), width), np.int32)
+    for row, sentence in zip(result, sentences, strict=True):
+        row[: len(sentence)] = sentence
+    return result

@@ -20,6 +20,7 @@ from vislang.core.bundled_models import bundled_checkpoints
 from vislang.core.errors import CheckpointError, DataError, brief, suggestion
 from vislang.core.files import parse_json, read_arrays, read_json, whole_file, write_json
 from vislang.core.model_kinds import require_kind_of_folder
+from vislang.core.onnx_graphs import GRAPHS
 from vislang.text.vocabulary import Vocabulary
 
 CONFIG = "config.json"
@@ -106,7 +107,11 @@ def read_settings(folder: str | Path, kind: str) -> dict[str, Any]:
 
 
 def save_weights(model: Any, folder: Path, name: str = WEIGHTS) -> None:
-    """Replace the best weights, or those of another name; killed halfway, the old ones stay."""
+    """Replace the best weights, or those of another name; killed halfway, the old ones stay.
+
+    Graphs in the folder, which were exported with other weights, are no longer used.
+    """
+    (folder / GRAPHS).unlink(missing_ok=True)
     with whole_file(folder / name) as part:
         model.save_weights(part)
 
@@ -150,6 +155,26 @@ def stored_shapes(path: Path) -> list[tuple[int, ...]]:
             f"{path} is no weights file ({brief(error)}); copy or train the checkpoint anew"
         ) from error
     return shapes
+
+
+def stored_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of a weights file by their names in it, float32.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or its arrays lie in other files.
+    """
+    import h5py  # after --help
+
+    stored_shapes(path)
+    arrays: dict[str, np.ndarray] = {}
+
+    def add(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+            arrays[name] = np.asarray(item[()], np.float32)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(add)
+    return arrays
 
 
 def load_weights(model: Any, folder: Path, path: Path | None = None) -> None:

@@ -1,6 +1,5 @@
 """Batches that depend on the seed and the epoch alone, so that training resumes exactly."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +9,10 @@ import numpy as np
 
 from vislang.core.seeds import stream
 from vislang.features.descriptors import CachedDescriptors
+from vislang.text.vocabulary import pad_sentences
 from vislang.training.batching import BATCHING
 
 Tensor = Any
-_WORDS = 8  # sentences are as long as a multiple of it, where every length is compiled by itself
 
 
 class EpochBatches(keras.utils.PyDataset, ABC):
@@ -157,25 +156,3 @@ def image_descriptors(inputs: dict[str, Tensor], descriptors: CachedDescriptors)
     if "descriptors" in inputs:
         return inputs["descriptors"]
     return descriptors.rows(inputs["rows"])
-
-
-def pad_sentences(sentences: Sequence[Sequence[int]]) -> np.ndarray:
-    """Return word ids as one array, int32 [B, T], with 0 after each sentence; T is at least 1.
-
-    On JAX T is a multiple of 8.
-    """
-    width = compiled_size(max([1, *map(len, sentences)]), _WORDS)
-    result = np.zeros((len(sentences), width), np.int32)
-    for row, sentence in zip(result, sentences, strict=True):
-        row[: len(sentence)] = sentence
-    return result
-
-
-def compiled_size(size: int, step: int) -> int:
-    """Return a size of arrays that differs from batch to batch, on JAX rounded up to a multiple of `step`.
-
-    JAX compiles anew for every size, TensorFlow once for all.
-    """
-    if keras.backend.backend() == "jax":
-        return math.ceil(size / step) * step
-    return size

@@ -1,5 +1,6 @@
 """A trained model as read from its checkpoint folder: what the models of all systems share."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -12,6 +13,8 @@ import numpy as np
 
 from vislang.core.config import from_json
 from vislang.core.errors import CheckpointError, ConfigError, DataError, brief, shown
+from vislang.core.onnx_graphs import WEIGHTS, ExportedNetwork, is_exported, read_manifest
+from vislang.core.quiet_backend import import_backend_quietly
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import CachedDescriptors, check_weights
 from vislang.features.model_inputs import encode_layers
@@ -28,7 +31,8 @@ class TrainedModel:
     """A network with its vocabulary and the description of its training.
 
     Attributes:
-        network: a Keras model with `config`, and with `num_features` where it reads cached features.
+        network: a Keras model with `config`, and with `num_features` where it reads cached features; or its exported
+            graphs (`vislang.core.onnx_graphs`).
         vocabulary: the words that it knows; None for a model without words.
         description: config.json of the checkpoint: kind, preset, settings, seed, backbone and data.
         backbone_weights: weights file of the backbone that encodes images; None: the usual places
@@ -38,7 +42,6 @@ class TrainedModel:
     kind: ClassVar[str]  # as in config.json
     has_words: ClassVar[bool] = True
     config_class: ClassVar[type[Any]]
-    network_class: ClassVar[Callable[..., Any]]  # of the config, the number of words and the entries of `sizes`
     sizes: ClassVar[tuple[str, ...]] = ("num_features",)  # entries of the description
     backbone_entries: ClassVar[tuple[str, ...]] = ("name", "weights")  # that a description must have
 
@@ -46,6 +49,11 @@ class TrainedModel:
     vocabulary: Any
     description: dict[str, Any]
     backbone_weights: str | Path | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def new_network(cls, config: Any, *sizes: Any) -> Any:
+        """Build a Keras network of the config, the number of words if there are any, and the entries of `sizes`."""
+        raise NotImplementedError
 
     @classmethod
     def build_network(cls, description: dict[str, Any], vocabulary: Vocabulary | None) -> Any:
@@ -59,7 +67,7 @@ class TrainedModel:
         sizes = [description[name] for name in cls.sizes]
         if vocabulary is not None:
             sizes.insert(0, len(vocabulary))
-        return cls.network_class(config, *sizes)
+        return cls.new_network(config, *sizes)
 
     @classmethod
     def read(
@@ -86,20 +94,50 @@ class TrainedModel:
         vocabulary = None
         if cls.has_words:
             vocabulary = checkpoints.read_vocabulary(folder)
-        try:
-            cls._check_description(description)
-            cls._check_widths(description, network_weights or folder / checkpoints.WEIGHTS)
-            network = cls.build_network(description, vocabulary)
-        except (ConfigError, CheckpointError):
-            raise
-        except KeyError as error:
-            raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
-        except Exception as error:  # Keras and its backend raise many kinds for sizes that make no network
-            raise CheckpointError(
-                f"{folder}: config.json describes no network ({brief(error)}); copy or train the checkpoint anew"
-            ) from error
-        checkpoints.load_weights(network, folder, network_weights)
+
+        def keras_network() -> Any:
+            return cls._read_keras(folder, description, vocabulary, network_weights)
+
+        if network_weights is None and is_exported(folder):
+            network = cls._read_exported(folder, description, keras_network)
+            if (folder / WEIGHTS).is_file():
+                backbone_weights = backbone_weights or folder  # which holds the CNN, too
+        else:
+            network = keras_network()
         return cls(network, vocabulary, description, backbone_weights=backbone_weights).with_files(folder)
+
+    @classmethod
+    def _read_keras(
+        cls, folder: Path, description: dict[str, Any], vocabulary: Vocabulary | None, network_weights: Path | None
+    ) -> Any:
+        """Build the Keras network of a checkpoint folder with its weights; errors as for `read`."""
+        if (folder / WEIGHTS).is_file() and not (folder / checkpoints.WEIGHTS).is_file():
+            raise CheckpointError(
+                f"{folder} is an exported model, whose graphs alone can be used, by ONNX Runtime (pip install"
+                " onnxruntime); for anything else load the checkpoint that it was exported from"
+            )
+        import_backend_quietly()
+        from vislang.core.compile import outside_of_graphs
+
+        with outside_of_graphs():
+            with _problems_of(folder, "network"):
+                cls._check_description(description)
+                cls._check_widths(description, network_weights or folder / checkpoints.WEIGHTS)
+                network = cls.build_network(description, vocabulary)
+            checkpoints.load_weights(network, folder, network_weights)
+        return network
+
+    @classmethod
+    def _read_exported(
+        cls, folder: Path, description: dict[str, Any], keras_network: Callable[[], Any]
+    ) -> ExportedNetwork:
+        """Return the graphs of an exported folder; errors as for `read`."""
+        with _problems_of(folder, "model"):
+            cls._check_description(description)
+            config = from_json(cls.config_class, description["config"])
+            sizes = {name: description[name] for name in cls.sizes}
+        arrays = functools.partial(checkpoints.stored_arrays, folder / checkpoints.WEIGHTS)
+        return ExportedNetwork(read_manifest(folder), config, sizes, arrays, keras_network)
 
     @classmethod
     def _check_description(cls, description: dict[str, Any]) -> None:
@@ -144,6 +182,8 @@ class TrainedModel:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of backbone, words and weights: two models with the same one give the same results."""
+        if isinstance(self.network, ExportedNetwork):
+            return self.network.manifest.fingerprint
         words = None
         if self.vocabulary is not None:
             words = self.vocabulary.words
@@ -198,3 +238,18 @@ class TrainedModel:
         """
         layers = layers or self.config.layers
         return encode_layers(sources, layers, self.description["backbone"], self.reading_options(options))
+
+
+@contextlib.contextmanager
+def _problems_of(folder: Path, what: str) -> Iterator[None]:
+    """Turn errors about the description in config.json into those of `TrainedModel.read`."""
+    try:
+        yield
+    except (ConfigError, CheckpointError):
+        raise
+    except KeyError as error:
+        raise CheckpointError(f"{folder}: config.json lacks {error}; copy or train the checkpoint anew") from error
+    except Exception as error:  # Keras and its backend raise many kinds for sizes that make no network
+        raise CheckpointError(
+            f"{folder}: config.json describes no {what} ({brief(error)}); copy or train the checkpoint anew"
+        ) from error

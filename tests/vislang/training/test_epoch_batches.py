@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from vislang.core.seeds import stream
+from vislang.text.vocabulary import pad_sentences
 from vislang.training.callbacks import ResumableTraining, fit_resumably
-from vislang.training.epoch_batches import EpochBatches, image_descriptors, image_inputs, pad_sentences
+from vislang.training.epoch_batches import EpochBatches, image_descriptors, image_inputs
 from vislang.training.optimizers import OptimizerConfig, compile_task, make_optimizer
 
 

@@ -1,0 +1,1 @@
+"""Trained models written as ONNX graphs or SavedModels."""
