@@ -21,7 +21,7 @@ from vislang.text.vocabulary import UNKNOWN
 from vislang.training.trained_model import TrainedModel
 
 # Of captions re-ranked by a ranker's maps; chosen on dev, see docs/experiments.md.
-_CANDIDATES = 20
+CANDIDATES = DecodeOptions(num=20, width=20)
 _OVERLAP_WEIGHT = 2.0
 _CONTRAST_WEIGHT = 0.4
 _SAME = 0.6  # intersection over union of regions that repeat each other
@@ -88,7 +88,7 @@ def caption_boxes(
     Args:
         descriptors: float [R, N, F], what the captioner reads of each box.
         boxes: float [R, 4] in shares of the sides, each with an area.
-        ranker: from `vse.load_model`: of `_CANDIDATES` captions the one is taken whose map also fits the box. None: the
+        ranker: from `vse.load_model`: of the `CANDIDATES` the one is taken whose map also fits the box. None: the
             most probable caption.
         cells: float [H, W, F], from its `encode_cells`; None without a ranker.
 
@@ -100,7 +100,7 @@ def caption_boxes(
             written[0] if written and written[0].text else None for written in model.caption_descriptors(descriptors)
         ]
     candidates = []
-    for written in model.caption_descriptors(descriptors, options=DecodeOptions(num=_CANDIDATES, width=_CANDIDATES)):
+    for written in model.caption_descriptors(descriptors, options=CANDIDATES):
         candidates.append([one for one in written if one.text])
     texts = list(dict.fromkeys(one.text for of_box in candidates for one in of_box))
     if not texts:

@@ -26,8 +26,8 @@ class NaturalnessJob(LinesJob):
 
     def rows(self, images: ShardImages) -> Iterator[Row | Skipped]:
         """Score images one by one; see `LinesJob.rows`."""
-        from naturalness.layer_maps import require_size
         from naturalness.inference import as_pixels
+        from naturalness.layer_maps import require_size
 
         model = _loaded(self.model, self.options.weights)
 

@@ -40,13 +40,17 @@ def functions_of(model: Any) -> dict[str, ExportedFunction]:
 
 
 def _search(model: Any) -> ExportedFunction:
-    """Return the search of a captioner with the options of its preset."""
+    """Return the search of a captioner with the options of its preset, or of regions that a ranker re-ranks."""
     from captioner.decoding.decoder import Decoder
     from captioner.decoding.options import DecodeOptions
     from captioner.decoding.search_graph import search_graph
+    from captioner.region_captions import CANDIDATES
     from vislang.core.config import to_json
 
-    options = Decoder(model.network, model.complete(DecodeOptions()).of_search()).options
+    given = DecodeOptions()
+    if FeatureName.parse(model.config.layers[0]).kind == "described":
+        given = CANDIDATES
+    options = Decoder(model.network, model.complete(given).of_search()).options
     graph = search_graph(model.network, options, model.network.num_features)
     return ExportedFunction(graph, to_json(options))
 

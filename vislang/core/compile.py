@@ -18,8 +18,8 @@ def compiled(function: Callable[..., Any], *inputs: Spec, model: Any = None) -> 
     Args:
         function: takes one array for each of `inputs`.
         *inputs: their shapes and dtypes.
-        model: with `variables`, which it reads anew at each call, as they change while it trains; on JAX those of others
-            are read once for each size.
+        model: with `variables`, which it reads anew at each call, as they change while it trains; on JAX those of
+            others are read once for each size.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
