@@ -1,7 +1,7 @@
 """Features of 40 tar files of JPEGs with damaged files: one process, two, and Apache Beam.
 
 Run: python benchmarks/shards.py [--images 64] [--backbone efficientnet_lite0] [--beam-python ENV/bin/python]
-Claim: `--jobs 2` takes at most 1/1.4 of the time of one process on two idle cores.
+Aim: `--jobs 2` takes at most 1/1.4 of the time of one process on two idle cores; only an idle machine can show it.
 Every engine runs the command in a process of its own, --rounds times in turns; the shortest time counts, as a whole
 and without its start, which is the time of one shard with one image. The seconds of processors depend less on other
 work on the machine. Rows must be equal in all of them; files are, too, where the engines have the same versions of the
@@ -81,7 +81,7 @@ def main() -> None:
                 f" {equality(folder / 'one process-0', folder / f'{name}-0')}"
             )
         two = wholes.get("--jobs 2", one)
-        print(f"one process to two: {one.wall / two.wall:.2f} (claim: at least 1.4 on two idle cores)")
+        print(f"one process to two: {one.wall / two.wall:.2f} (aim: at least 1.4 on two idle cores)")
 
 
 @dataclass(frozen=True, order=True)
