@@ -17,11 +17,12 @@ from vislang.core.boxes import areas, nesting, overlaps
 from vislang.core.errors import ConfigError, shown
 from vislang.features.descriptors import join_layers
 from vislang.features.reading_options import ReadingOptions
+from vislang.text.function_words import FUNCTION_WORDS
 from vislang.text.vocabulary import UNKNOWN
 from vislang.training.trained_model import TrainedModel
 
 # Of captions re-ranked by a ranker's maps; chosen on dev, see docs/experiments.md.
-CANDIDATES = DecodeOptions(num=20, width=20)
+CANDIDATES = DecodeOptions(num=20, width=20, no_repeat_ngram=2)
 _OVERLAP_WEIGHT = 2.0
 _CONTRAST_WEIGHT = 0.4
 _SAME = 0.6  # intersection over union of regions that repeat each other
@@ -96,12 +97,9 @@ def caption_boxes(
         for each box its caption; None where the captioner writes nothing.
     """
     if ranker is None or cells is None:
-        return [
-            written[0] if written and written[0].text else None for written in model.caption_descriptors(descriptors)
-        ]
-    candidates = []
-    for written in model.caption_descriptors(descriptors, options=CANDIDATES):
-        candidates.append([one for one in written if one.text])
+        all_written = model.caption_descriptors(descriptors)
+        return [written[0] if written and written[0].text else None for written in all_written]
+    candidates = [_whole_phrases(written) for written in model.caption_descriptors(descriptors, options=CANDIDATES)]
     texts = list(dict.fromkeys(one.text for of_box in candidates for one in of_box))
     if not texts:
         return [None] * len(boxes)
@@ -112,10 +110,16 @@ def caption_boxes(
         scores = []
         for one in of_box:
             at = (rows[one.text], number)
-            certainty = one.log_prob / len(one.text.split())
-            scores.append(certainty + _OVERLAP_WEIGHT * fits.overlaps[at] + _CONTRAST_WEIGHT * fits.contrasts[at])
+            per_word = one.log_prob / len(one.text.split())
+            scores.append(per_word + _OVERLAP_WEIGHT * fits.overlaps[at] + _CONTRAST_WEIGHT * fits.contrasts[at])
         chosen.append(of_box[int(np.argmax(scores))] if of_box else None)
     return chosen
+
+
+def _whole_phrases(written: Sequence[Caption]) -> list[Caption]:
+    """Return the captions that do not end with a function word, which were cut off; all where each one does."""
+    whole = [one for one in written if one.text and one.text.split()[-1] not in FUNCTION_WORDS]
+    return whole or [one for one in written if one.text]
 
 
 def least_doubtful(found: Sequence[Region], doubts: Sequence[float], max_regions: int) -> list[Region]:
@@ -129,7 +133,7 @@ def least_doubtful(found: Sequence[Region], doubts: Sequence[float], max_regions
 
 
 def _is_same(one: Region, other: Region) -> bool:
-    """Whether two regions have one place or one text, or one lies in the other and both name, say, a dog."""
+    """Whether two regions have one place or one text, or one lies in the other and their texts end with one word."""
     boxes = np.array([one.box]), np.array([other.box])
     if one.text == other.text or overlaps(*boxes)[0, 0] >= _SAME:
         return True
