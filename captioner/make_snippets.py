@@ -76,7 +76,10 @@ def write_snippets(args: argparse.Namespace) -> int:
         for name, some in splits.items():
             entries += align(snippets_of, some, name)
         if not entries:
-            raise DataError("no part of a caption fits a region; lower --min-score, or train the aligner for longer")
+            missing = 'no caption of the training images holds a noun phrase, such as "a red ball"'
+            if args.cut == "segments":
+                missing = "no segment of a caption fits a region; lower --min-score, or train the aligner for longer"
+            raise DataError(missing)
         write_data_set(args.out, entries, model, cache)
     count = sum(len(entry["sentences"]) for entry in entries)
     print(f"{args.out}: {count:,} snippets of {len(entries):,} regions")

@@ -61,6 +61,9 @@ def explain_image(
     from vse.api import bundled_ranker
 
     require_kind(model, "captioner")
+    for name, given, needed in (("ranker", ranker, "activation"), ("aligner", aligner, "regions")):
+        if given is not None and method != needed:
+            raise ConfigError(f"{name} is for method {needed!r}, got method {method!r}; leave one of them out")
     decoded = decode_image(one_image(image))
     (cells,) = encoded_cells(model, [decoded], options)
     if method == "regions":

@@ -148,7 +148,7 @@ def explain_images(args: argparse.Namespace) -> int:
 
     model, readers = loaded_models(args)
     options = ReadingOptions(weights=args.weights)
-    regions_of = region_finder(args, options)
+    regions_of = region_finder(args, options, readers.get("aligner"))
 
     def explained(path: Path) -> tuple[Any, Any, Any]:
         image = decode_image(path)
@@ -180,8 +180,11 @@ def explain_images(args: argparse.Namespace) -> int:
     return images.exit_code
 
 
-def region_finder(args: argparse.Namespace, options: Any) -> Callable[[Any], dict[str, Any]]:
-    """Load a model of regions, and return the function that finds those of an image, by their title on the page."""
+def region_finder(args: argparse.Namespace, options: Any, aligner: Any) -> Callable[[Any], dict[str, Any]]:
+    """Load a model of regions, and return the function that finds those of an image, by their title on the page.
+
+    `aligner` grounds the phrases; None: the bundled one.
+    """
     from captioner.api import describe_regions, ground_phrases, load_aligner, load_model
 
     if not args.regions:
@@ -189,7 +192,7 @@ def region_finder(args: argparse.Namespace, options: Any) -> Callable[[Any], dic
     if args.sentence is None:
         model = load_model("region-captioner")
         return lambda image: {"Regions": describe_regions(model, image, options=options)}
-    aligner = load_aligner()
+    aligner = aligner or load_aligner()
     return lambda image: {"Phrases": ground_phrases(aligner, image, args.sentence, options=options)}
 
 

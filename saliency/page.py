@@ -109,7 +109,7 @@ def explained_image(
 ) -> str:
     """Return the card of an image, the words of its sentence with their maps, and regions with their boxes.
 
-    The map of the word with the highest evidence shows at first. The page needs STYLE and SCRIPT.
+    The map of `clearest_word` shows at first. The page needs STYLE and SCRIPT.
 
     Args:
         image: RGB, the image that was explained.
@@ -182,7 +182,7 @@ def _curve(explanation: Explanation, word: int) -> str:
 
 def clearest_word(explanation: Explanation) -> int:
     """Return the index of the word to show at first: of the strongest map or, of other methods, of most evidence."""
-    if explanation.method == "activation":
+    if explanation.method in ("activation", "regions"):
         return int(explanation.maps.sum(axis=(0, 2, 3)).argmax())
     return int(explanation.evidence.argmax())
 

@@ -44,8 +44,8 @@ class Explanation:
 
     Attributes:
         words: T words, as the captioner reads them.
-        unknown: whether the model that maps the word does not know it. Of "activation" it then has no map, of the other
-            methods that of the unknown word.
+        unknown: whether the model that maps the word does not know it, or of "regions" does not read that far. Of
+            "activation" and "regions" it then has no map, of the other methods that of the unknown word.
         written: whether the captioner wrote the sentence; if not, it was given.
         method: "activation", of a ranker; "regions", of an aligner; or, of the captioner, "gradient", or "ramanishka"
             with the cells, steps and constants of the published code.
@@ -239,6 +239,7 @@ def explain_by_regions(
     """
     words, word_ids = words_to_explain(model, whole, sentence)
     unknown = [token == UNKNOWN for token in aligner.vocabulary.encode(words)]
+    unknown[aligner.config.max_words :] = [True] * len(unknown[aligner.config.max_words :])  # it does not read them
     if all(unknown):
         raise ConfigError(f"got {shown(' '.join(words))}, expected words of which the model knows one; try others")
     texts = ["" if is_unknown else text for text, is_unknown in zip(texts_of_words(words), unknown, strict=True)]

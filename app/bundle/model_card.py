@@ -137,6 +137,8 @@ def scores_of(result: Any) -> dict[str, Any]:
         on = result.dataset
     if isinstance(result, RegionCaptionResult):
         on += f", {result.num_boxes:,} boxes"
+        if result.ranker is not None:
+            on += f", with the maps of the {result.ranker.checkpoint}"
     else:
         on += f", {result.num_images:,} images"
     intervals: dict[str, Any] = {}

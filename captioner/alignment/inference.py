@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from captioner.alignment.config import AlignmentConfig
+from vislang.core.errors import ConfigError, shown
 from vislang.features.cache.reader import FeatureCache
 from vislang.features.descriptors import as_float32
 from vislang.features.regions.region_features import boxes_beside
@@ -163,7 +164,13 @@ class TrainedAligner(TrainedModel):
 
         Args:
             regions: from `encode_descriptors`, of one image.
+            words: the sentence, not as one text.
+
+        Raises:
+            ConfigError: one text.
         """
+        if isinstance(words, str):
+            raise ConfigError(f"words got {shown(words)}, expected a list of words")
         encoded, (spans,) = self.encode_split([words])
         products = self.products(regions, encoded)[0]
         scores = np.empty((len(words), products.shape[1]), np.float32)

@@ -86,7 +86,7 @@ def learn_chunker(captions: Iterable[Sequence[str]]) -> PhraseChunker:
     Args:
         captions: of the training images, as words.
     """
-    sentences = list(map(list, captions))
+    sentences = [list(words) for words in captions if words]
     count = Counter(word for words in sentences for word in words)
     determined = _count_after(sentences, DETERMINERS)
     last = _count_before(sentences, JOINS | {"of", "and", ""})

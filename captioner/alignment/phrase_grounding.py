@@ -95,6 +95,9 @@ def phrase_map_priors(
     while block := list(islice(images, _BATCH)):
         all_texts = [_texts_of_phrases(note) for _, _, note in block]
         rows = {text: row for row, text in enumerate(dict.fromkeys(chain.from_iterable(all_texts)))}
+        if not rows:
+            yield from (np.zeros((0, len(regions)), np.float32) for _, regions, _ in block)
+            continue
         weights = ranker.cell_weights(list(rows))  # of many texts at once, which often recur
         for (of_image, regions, _), texts in zip(block, all_texts, strict=True):
             of_texts = weights[np.array([rows[text] for text in texts], int)]

@@ -46,7 +46,7 @@ def test_joins_and_nouns_are_learned_from_captions():
         for colour, other in (("tall", "red"), ("red", "tall"))
     ]
     captions += 2 * [f"the {thing} and a {one}" for one in people for thing in things]
-    found = learn_chunker(caption.split() for caption in captions)
+    found = learn_chunker(caption.split() for caption in ["", *captions])
     assert found.joins - JOINS == {"holds", "dropping"}
     assert found.nouns == {*people, *things}
     assert found.known == {word for caption in captions for word in caption.split()}

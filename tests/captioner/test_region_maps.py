@@ -111,6 +111,22 @@ def test_a_box_of_which_nothing_is_written_has_no_caption():
         assert caption_boxes(silent, np.zeros((2, 1, 2)), np.array([WHOLE, LEFT]), ranker, "cells") == [None, None]
 
 
+def test_captions_are_neither_cut_off_nor_empty_where_others_are():
+    texts = ["a black and white and", "", "of the", "a dog"]
+    written = [Caption(text, -1.0, ()) for text in texts]
+    model = SimpleNamespace(caption_descriptors=lambda descriptors, options: [written, written[:2]])
+    ranker = SimpleNamespace(cell_scores=lambda cells, texts: np.ones((len(texts), 4, 4)))
+    found = caption_boxes(model, np.zeros((2, 1, 2)), np.array([WHOLE, LEFT]), ranker, "cells")
+    assert [one.text for one in found] == ["a dog", "a black and white and"]
+
+
+def test_images_without_any_phrase_ask_the_ranker_nothing():
+    found = phrase_map_priors(
+        SimpleNamespace(), ["cells"] * 2, [np.array([WHOLE, LEFT])] * 2, [Notes([["of"]], [])] * 2
+    )
+    assert [one.shape for one in found] == [(0, 2), (0, 2)]
+
+
 def test_phrases_of_many_images_have_the_priors_of_each_alone():
     random = np.random.default_rng(1)
     vectors = {"a dog": random.normal(size=3), "the red ball": random.normal(size=3)}

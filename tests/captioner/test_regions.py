@@ -177,6 +177,22 @@ def test_a_captioner_of_whole_pictures_and_an_empty_sentence_are_refused(drawn, 
         captioner.ground_phrases(captioner.load_aligner(drawn / "aligner"), photo, " . ")
 
 
+@pytest.mark.slow
+def test_captions_of_annotated_boxes_are_chosen_by_a_ranker_where_one_is_named(drawn, tmp_path, capsys):
+    words = ["regions", "--model", str(drawn / "writer"), "--dataset", "scenes", "--data", str(drawn / "scenes")]
+    words += ["--cache", str(drawn / "cache.h5"), "--split", "test", "--out", str(tmp_path), "--json"]
+    documents = []
+    for more in ([], ["--ranker", "ranker"]):
+        assert run.main([*words, *more]) == 0
+        documents += json.loads(capsys.readouterr().out)
+    alone, chosen = documents
+    assert chosen["name"] == f"{alone['name']}-maps"
+    assert chosen["ranker"]["checkpoint"] == "ranker"
+    assert "ranker" not in alone
+    assert chosen["num_boxes"] == alone["num_boxes"]
+    assert chosen["metrics"]["cider"] != alone["metrics"]["cider"]
+
+
 def test_regions_that_are_kept_differ_in_place_and_words():
     box, near, far = (0.1, 0.1, 0.5, 0.5), (0.1, 0.1, 0.5, 0.48), (0.6, 0.6, 0.9, 0.9)
     found = [Region(box, "a dog", -0.5), Region(near, "a cat", -0.2), Region(far, "a cat", -0.9)]

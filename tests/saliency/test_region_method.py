@@ -66,6 +66,8 @@ def test_scores_of_regions_are_products_and_priors_in_standard_deviations():
         )
     np.testing.assert_allclose(found[2:, :3], np.tile(regions.priors[0, :3], (2, 1)), rtol=1e-5)
     assert (found[:, 3] == -np.inf).all()
+    with pytest.raises(ConfigError, match="words got 'dog', expected a list of words"):
+        TrainedAligner.region_scores(aligner, regions, "dog")
 
 
 def test_an_image_is_explained_by_the_regions_of_the_bundled_aligner():
@@ -82,6 +84,16 @@ def test_an_image_is_explained_by_the_regions_of_the_bundled_aligner():
         saliency.explain_image(model, image, "zzgrbl", method="regions")
     with pytest.raises(CheckpointError):
         saliency.explain_image(model, image, "a dog", method="regions", aligner=model)
+    with pytest.raises(ConfigError, match="aligner is for method 'regions', got method 'gradient'"):
+        saliency.explain_image(model, image, "a dog", method="gradient", aligner=model)
+
+
+def test_words_beyond_those_that_the_aligner_reads_have_no_map():
+    image = np.random.default_rng(9).integers(0, 256, (64, 96, 3), np.uint8)
+    longest = captioner.load_aligner().config.max_words
+    found = saliency.explain_image(saliency.load_model(), image, " ".join(["dog"] * (longest + 2)), method="regions")
+    assert found.unknown == (False,) * longest + (True, True)
+    assert found.maps.any(axis=(0, 2, 3)).tolist() == [True] * longest + [False, False]
 
 
 def test_options_of_other_methods_are_refused(tmp_path, capsys):
