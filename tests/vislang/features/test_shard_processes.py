@@ -113,7 +113,7 @@ def test_no_process_is_left_behind(photos, tmp_path, number):
         os.killpg(process.pid, number)  # as a terminal does
     else:
         process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert err == "interrupted; run the same command again to go on\n"
