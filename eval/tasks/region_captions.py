@@ -33,6 +33,7 @@ from vislang.images.decode import decode_image
 
 if TYPE_CHECKING:
     from captioner.inference import TrainedCaptioner
+    from vislang.features.cache.feature_cache import FeatureCache
     from vse.inference import TrainedRanker
 
 KIND = "captioner"
@@ -102,13 +103,14 @@ def caption_all(
         encode = described_boxes
     trained, about_ranker = ranker or (None, None)
     captions: dict[int | str, str] = {}
-    for batch, cells in _batches(data, boxes, trained):
-        corners = np.array([box.box for box in batch], np.float32)
-        found = caption_boxes(model, encode(model, data, batch), corners, trained, cells)
-        for box, caption in zip(batch, found, strict=True):
-            captions[box.key] = caption.text if caption else ""
-        if progress_is_shown():
-            print(f"\r{len(captions)} of {len(boxes)} boxes", end="", file=sys.stderr)
+    with open_cache(data.cache) as cache:
+        for batch, cells in _batches(data, boxes, trained):
+            corners = np.array([box.box for box in batch], np.float32)
+            found = caption_boxes(model, encode(model, data, batch, cache), corners, trained, cells)
+            for box, caption in zip(batch, found, strict=True):
+                captions[box.key] = caption.text if caption else ""
+            if progress_is_shown():
+                print(f"\r{len(captions)} of {len(boxes)} boxes", end="", file=sys.stderr)
     seconds = time.perf_counter() - started
     return RegionRun(model=info, seconds=seconds, captions=captions, reads=reads, ranker=about_ranker)
 
@@ -126,19 +128,22 @@ def _batches(
     yield from zip(of_images, ranker.encode_cells(paths), strict=True)
 
 
-def described_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox]) -> np.ndarray:
+def described_boxes(
+    model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox], cache: "FeatureCache"
+) -> np.ndarray:
     """Return float32 [B, 1, 2F + 4], as `vislang.features.regions.region_features.described` returns them."""
     name, _ = FeatureName.parse(model.config.layers[0]).in_cache(model.backbone)
     corners = np.array([box.box for box in boxes], np.float32)
-    with open_cache(data.cache) as cache:
-        grids = cache.read(name, "grid", [data.image_ids[box.row] for box in boxes]).astype(np.float32)
+    grids = cache.read(name, "grid", [data.image_ids[box.row] for box in boxes]).astype(np.float32)
     whole = np.broadcast_to(np.array(WHOLE, np.float32), corners.shape)
     vectors = roi_align(grids, np.stack([whole, corners], axis=1))
     return described(vectors[:, 1:], corners[:, None], vectors[:, 0])
 
 
-def cropped_boxes(model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox]) -> np.ndarray:
-    """Return float32 [B, N, F]: each box cropped from its image and encoded as an image."""
+def cropped_boxes(
+    model: "TrainedCaptioner", data: Split, boxes: Sequence[NamedBox], cache: "FeatureCache"
+) -> np.ndarray:
+    """Return float32 [B, N, F]: each box cropped from its image and encoded as an image; the cache is not read."""
     from vislang.features.descriptors import join_layers
 
     crops = []
