@@ -3,7 +3,7 @@
 One caption in a hundred says the same as that of another image, so that there are ties.
 
 Run: python benchmarks/streamed_ranking.py [--images 4000] [--captions-per-image 5] [--width 512] [--sample 50]
-At full size, some ten minutes on two idle cores: --images 100000
+At full size, twelve minutes of the processor: --images 100000
 """
 
 import argparse
