@@ -142,7 +142,7 @@ def describe_regions(
         >>> import captioner
         >>> regions = captioner.describe_regions(captioner.load_model("region-captioner"), "drawn.png", max_regions=3)
         >>> len(regions), len(regions[0].box)
-        (2, 4)
+        (3, 4)
     """
     from captioner import region_captions
     from vislang.images.sources import one_image
