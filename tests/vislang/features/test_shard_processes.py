@@ -97,13 +97,20 @@ if __name__ == "__main__":
 """
 
 
+def heed_interrupts():
+    """Let a process heed ctrl-C, which those that a shell starts in the background ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left_behind(photos, tmp_path, number):
     script = tmp_path / "run.py"
     script.write_text(RUN)
     helpers = Path(__file__).resolve().parents[2] / "helpers"
     command = [sys.executable, str(script), str(helpers), str(tmp_path / "shards"), str(photos)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_interrupts
+    )
     waited = time.monotonic()
     while len(marks := list((tmp_path / "shards").glob("*.mark"))) < 2:
         assert process.poll() is None, process.stderr.read()
@@ -113,7 +120,7 @@ def test_no_process_is_left_behind(photos, tmp_path, number):
         os.killpg(process.pid, number)  # as a terminal does
     else:
         process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=60)
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert err == "interrupted; run the same command again to go on\n"
