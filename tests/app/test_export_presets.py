@@ -56,8 +56,8 @@ def assert_converts(name, function):
         expected = [expected]
     inputs = {one.name: array for one, array in zip(session.get_inputs(), arrays, strict=True)}
     for one, other in zip(session.run(None, inputs), expected, strict=True):
-        if name == DECODE and other.dtype.kind == "i":  # of sentences after the best, equal ones may change places
-            one, other = one[:, 0], other[:, 0]
+        if name == DECODE and one.dtype.kind == "i":  # of sentences after the best, equal ones may change places
+            one, other = one[:, 0], np.asarray(other)[:, 0]
         np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5, err_msg=name)
 
 
