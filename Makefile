@@ -327,7 +327,7 @@ test-jax: install ## train everything on JAX with two devices on the processor; 
 
 test-onnx: install ## run the tests of exported models on ONNX Runtime, which it installs with tf2onnx (180 MB)
 	$(PY) -m pip install --quiet --editable ".[export]"
-	$(PY) -m pytest tests/app/test_export.py tests/app/test_export_presets.py
+	$(PY) -m pytest -n 2 tests/app/test_export.py tests/app/test_export_presets.py
 
 test-wheel: install ## build the wheel, install it in a new environment, and run it from other folders
 	$(PY) -m pytest tests/app/test_wheel.py
