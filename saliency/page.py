@@ -182,9 +182,10 @@ def _curve(explanation: Explanation, word: int) -> str:
 
 def clearest_word(explanation: Explanation) -> int:
     """Return the index of the word to show at first: of the strongest map or, of other methods, of most evidence."""
-    if explanation.method in ("activation", "regions"):
+    if explanation.method == "activation":
         return int(explanation.maps.sum(axis=(0, 2, 3)).argmax())
-    return int(explanation.evidence.argmax())
+    has_map = explanation.maps.any(axis=(0, 2, 3))
+    return int(np.where(has_map, explanation.evidence, -np.inf).argmax())
 
 
 def _word(explanation: Explanation, index: int, when: str = "", curve: str = "") -> str:

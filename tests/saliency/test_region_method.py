@@ -10,6 +10,7 @@ import saliency
 from captioner.alignment.inference import EncodedFragments, TrainedAligner, stds_over_regions
 from saliency.explain import main
 from saliency.methods.regions import SIDE, bumps, region_maps
+from saliency.page import clearest_word
 from vislang.core.errors import CheckpointError, ConfigError
 
 BOXES = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 0.75], [0.0, 0.0, 0.0, 0.0]])
@@ -103,3 +104,11 @@ def test_options_of_other_methods_are_refused(tmp_path, capsys):
     assert "--method regions explains images, got --video" in capsys.readouterr().err
     assert main(["--images", "dog.jpg", "--aligner", "aligner"]) == 2
     assert "--aligner is for --method regions, got --method activation" in capsys.readouterr().err
+
+
+def test_a_page_opens_on_the_word_of_most_evidence_that_has_a_map():
+    maps = np.zeros((1, 3, 2, 2))
+    maps[0, 1:, 0, 0] = 1.0
+    found = SimpleNamespace(method="regions", maps=maps, evidence=np.array([9.0, 0.5, 2.0]))
+    assert clearest_word(found) == 2
+    assert clearest_word(SimpleNamespace(method="regions", maps=0 * maps, evidence=found.evidence)) == 0
